@@ -1,0 +1,177 @@
+//! A server's directory: private, with a short path, and marked so that a forgotten one is known.
+
+use std::env;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::account::Account;
+use super::{Kind, ServerError, random};
+
+const PREFIX: &str = "cloakroom-";
+const LOCK: &str = "lock";
+
+pub(super) struct Directory {
+    path: PathBuf,
+    // Locked for as long as this process lives: the mark of a directory in use.
+    _lock: File,
+}
+
+impl Directory {
+    /// Creates one, owned by the account that the server is to run as.
+    pub(super) fn create(kind: Kind) -> Result<(Self, Option<Account>), ServerError> {
+        let base = base();
+        let path = base.join(format!("{PREFIX}{}", random::hex(6)?));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|e| ServerError::io("create", &path, e))?;
+        let result = Self::furnish(&path, kind);
+        if result.is_err() {
+            // The first error is the one to tell.
+            let _ = fs::remove_dir_all(&path);
+        }
+        result
+    }
+
+    fn furnish(path: &Path, kind: Kind) -> Result<(Self, Option<Account>), ServerError> {
+        let io = |verb| move |e| ServerError::io(verb, path, e);
+        // What we create is ours: the only way std tells who we are.
+        let own_uid = fs::metadata(path).map_err(io("look at"))?.uid();
+        if let Some(base) = path.parent() {
+            sweep(base, own_uid);
+        }
+        let lock = locked_file(path).map_err(io("lock a file in"))?;
+        let account = Account::for_server(kind, own_uid)?;
+        if let Some(account) = &account {
+            chown(path, Some(account.uid), Some(account.gid)).map_err(io("give away"))?;
+        }
+        let directory = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        Ok((directory, account))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file that only the server's account may read.
+    pub(super) fn write_private(
+        &self,
+        name: &str,
+        contents: &str,
+        account: Option<&Account>,
+    ) -> Result<PathBuf, ServerError> {
+        let path = self.path.join(name);
+        let write = || -> std::io::Result<()> {
+            let mut file = OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)?;
+            file.write_all(contents.as_bytes())?;
+            match account {
+                Some(account) => chown(&path, Some(account.uid), Some(account.gid)),
+                None => Ok(()),
+            }
+        };
+        write().map_err(|e| ServerError::io("write", &path, e))?;
+        Ok(path)
+    }
+
+    /// Removes a file that held the password in plaintext and has done its work.
+    pub(super) fn remove_file(&self, name: &str) {
+        // It may not be there, and goes with the directory at the latest.
+        let _ = fs::remove_file(self.path.join(name));
+    }
+
+    /// Removes it with all it holds.
+    pub(super) fn remove(&self) {
+        // A process at its end may write one more file behind our back.
+        for _ in 0..20 {
+            match fs::remove_dir_all(&self.path) {
+                Err(_) if self.path.exists() => thread::sleep(Duration::from_millis(20)),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// The system's directory for temporary files, or `/tmp` where that would not do: a socket's path
+/// has room for about 100 bytes, and another account must be able to get there.
+fn base() -> PathBuf {
+    let wanted = env::temp_dir();
+    let is_short = wanted.as_os_str().len() <= 60;
+    let is_open = wanted.is_absolute()
+        && wanted
+            .ancestors()
+            .all(|path| fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o001 != 0));
+    if is_short && is_open {
+        wanted
+    } else {
+        PathBuf::from("/tmp")
+    }
+}
+
+/// Locked before it gets its name, so that whoever finds it by name finds it locked.
+fn locked_file(directory: &Path) -> std::io::Result<File> {
+    let unfinished = directory.join("lock.new");
+    let file = File::create_new(&unfinished)?;
+    file.lock()?;
+    fs::rename(unfinished, directory.join(LOCK))?;
+    Ok(file)
+}
+
+/// Removes what earlier runs of this user left behind: directories whose lock nobody holds.
+/// A failure here is no reason not to start.
+fn sweep(base: &Path, own_uid: u32) {
+    let Ok(entries) = fs::read_dir(base) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_ours && is_forgotten(&entry.path().join(LOCK), own_uid) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_forgotten(lock: &Path, own_uid: u32) -> bool {
+    fs::symlink_metadata(lock).is_ok_and(|meta| meta.is_file() && meta.uid() == own_uid)
+        && File::open(lock).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_in_use_is_left_alone_and_a_forgotten_one_is_swept() {
+        let base = env::temp_dir().join(format!("sweep-{}", random::hex(6).expect("urandom")));
+        let used = base.join(format!("{PREFIX}used"));
+        let forgotten = base.join(format!("{PREFIX}forgotten"));
+        let foreign = base.join("something-else");
+        for directory in [&used, &forgotten, &foreign] {
+            fs::create_dir_all(directory).expect("a fresh directory");
+        }
+        let held = locked_file(&used).expect("nobody else knows it");
+        drop(locked_file(&forgotten).expect("nobody else knows it"));
+        drop(locked_file(&foreign).expect("nobody else knows it"));
+
+        let own_uid = fs::metadata(&base).expect("just created").uid();
+        sweep(&base, own_uid);
+
+        assert!(used.exists());
+        assert!(!forgotten.exists());
+        assert!(foreign.exists());
+        drop(held);
+        fs::remove_dir_all(&base).expect("all of it is ours");
+    }
+}

@@ -1,0 +1,94 @@
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::server::Site;
+use super::{Kind, ServerError, programs};
+
+/// Creates the data directory.
+pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
+    let mut command = Command::new(programs::find(Kind::MariaDb, "mariadb-install-db")?);
+    command
+        // Has to come first: the machine's own settings are not for us.
+        .arg("--no-defaults")
+        .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+        .args(common_options(site));
+    Ok(command)
+}
+
+/// The server itself.
+pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
+    let mut command = Command::new(programs::find(Kind::MariaDb, "mariadbd")?);
+    command
+        .arg("--no-defaults")
+        .args(common_options(site))
+        .arg(option("--socket", &site.file("socket")))
+        .arg(option("--pid-file", &site.file("pid")))
+        .arg(option("--init-file", &accounts(site)?))
+        .arg(format!("--port={}", site.port))
+        .args(["--bind-address=127.0.0.1", "--max-connections=400"])
+        .arg("--character-set-server=utf8mb4");
+    Ok(command)
+}
+
+/// The server's log says that it is ready, and a client is greeted.
+pub(super) fn is_ready(site: &Site) -> bool {
+    let says_so = fs::read(site.log())
+        .is_ok_and(|log| String::from_utf8_lossy(&log).contains("ready for connections"));
+    if says_so && greets(site.port) {
+        site.directory.remove_file("accounts.sql");
+        return true;
+    }
+    false
+}
+
+fn common_options(site: &Site) -> Vec<String> {
+    vec![
+        option("--datadir", &site.file("data")),
+        option("--tmpdir", site.directory.path()),
+        "--skip-name-resolve".to_owned(),
+        "--skip-log-bin".to_owned(),
+        // At a commit the log is written but not flushed: it survives a kill.
+        "--innodb-flush-log-at-trx-commit=2".to_owned(),
+        "--loose-innodb-flush-method=nosync".to_owned(),
+        "--loose-innodb-doublewrite=0".to_owned(),
+        "--innodb-log-file-size=16M".to_owned(),
+        "--innodb-buffer-pool-size=64M".to_owned(),
+        "--aria-pagecache-buffer-size=8M".to_owned(),
+    ]
+}
+
+/// What the server runs before it lets anyone in. It can be run again: the password stays the same.
+fn accounts(site: &Site) -> Result<PathBuf, ServerError> {
+    let password = &site.password;
+    let statements = format!(
+        "CREATE OR REPLACE USER 'root'@'127.0.0.1' IDENTIFIED BY '{password}';\n\
+         GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n\
+         CREATE OR REPLACE USER 'root'@'localhost' IDENTIFIED BY '{password}';\n\
+         GRANT ALL PRIVILEGES ON *.* TO 'root'@'localhost' WITH GRANT OPTION;\n\
+         CREATE DATABASE IF NOT EXISTS cloakroom CHARACTER SET utf8mb4;\n"
+    );
+    site.directory
+        .write_private("accounts.sql", &statements, site.account.as_ref())
+}
+
+/// A server that takes connections speaks first: three bytes of length, a zero, and the version of
+/// its protocol, 10.
+fn greets(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let timeout = Duration::from_secs(2);
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, timeout) else {
+        return false;
+    };
+    let mut start = [0; 5];
+    stream.set_read_timeout(Some(timeout)).is_ok()
+        && stream.read_exact(&mut start).is_ok()
+        && start[3..] == [0, 10]
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}

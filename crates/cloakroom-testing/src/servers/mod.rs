@@ -1,0 +1,43 @@
+//! Throwaway database servers: started for a test run, gone without a trace after it.
+//!
+//! ```no_run
+//! let mut server = cloakroom_testing::servers::postgres()?;
+//! println!("{}", server.url());
+//! server.kill(); // the power fails …
+//! server.start()?; // … and comes back, with the same data on the same port.
+//! # Ok::<(), cloakroom_testing::servers::ServerError>(())
+//! ```
+//!
+//! 1. Every server has its own directory (mode 0700), its own free port of 127.0.0.1, its own
+//!    random password. A server that runs already is never touched.
+//! 2. Started as root, a server runs as an account without privileges: `postgres` or `mysql`,
+//!    failing that `nobody`.
+//! 3. Nothing waits for the disk, so a power cut would lose data; but whatever was committed is
+//!    with the operating system, and survives [`Server::kill`].
+//! 4. A server ends with the process that started it, however that ends. A small shell process
+//!    watches for it, stops the server and removes its directory; should that be killed too, the
+//!    next start clears the directory away.
+
+mod account;
+mod children;
+mod directory;
+mod error;
+mod mariadb;
+mod postgres;
+mod process;
+mod programs;
+mod random;
+mod server;
+
+pub use error::ServerError;
+pub use server::{Kind, Server};
+
+/// Starts a PostgreSQL server.
+pub fn postgres() -> Result<Server, ServerError> {
+    Server::launch(Kind::Postgres)
+}
+
+/// Starts a MariaDB server with an empty database named `cloakroom`.
+pub fn mariadb() -> Result<Server, ServerError> {
+    Server::launch(Kind::MariaDb)
+}

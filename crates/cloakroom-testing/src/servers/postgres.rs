@@ -1,0 +1,81 @@
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::server::Site;
+use super::{Kind, ServerError, programs};
+
+/// Creates the data directory.
+pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
+    let password =
+        site.directory
+            .write_private("password", &site.password, site.account.as_ref())?;
+    let mut command = Command::new(programs::find(Kind::Postgres, "initdb")?);
+    command
+        .arg("--pgdata")
+        .arg(site.file("data"))
+        .arg("--pwfile")
+        .arg(password)
+        .args(["--username=postgres", "--auth=scram-sha-256"])
+        .args(["--encoding=UTF8", "--no-locale"])
+        .args(["--no-sync", "--no-instructions"]);
+    Ok(command)
+}
+
+/// The server itself.
+pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
+    let socket_directory = site.directory.path().display();
+    let settings = [
+        "listen_addresses=127.0.0.1".to_owned(),
+        format!("port={}", site.port),
+        format!("unix_socket_directories={socket_directory}"),
+        "max_connections=400".to_owned(),
+        "shared_buffers=32MB".to_owned(),
+        // Commits still go to the operating system, so that they survive a kill.
+        "fsync=off".to_owned(),
+        "full_page_writes=off".to_owned(),
+        // In the data directory rather than /dev/shm, which is small in containers and which a
+        // killed server would litter.
+        "dynamic_shared_memory_type=mmap".to_owned(),
+    ];
+    let mut command = Command::new(programs::find(Kind::Postgres, "postgres")?);
+    command.arg("-D").arg(site.file("data"));
+    for setting in settings {
+        command.arg("-c").arg(setting);
+    }
+    Ok(command)
+}
+
+/// The server says so itself, on the last line of its pid file; the first line tells it from
+/// a file that a killed server left.
+pub(super) fn is_ready(site: &Site, process: u32) -> bool {
+    let Some(status) = pid_file(site) else {
+        return false;
+    };
+    let lines: Vec<&str> = status.lines().map(str::trim).collect();
+    lines.first().and_then(|pid| pid.parse().ok()) == Some(process)
+        && lines.get(7) == Some(&"ready")
+}
+
+/// Frees the few bytes of shared memory that a killed server leaves, as it would itself when
+/// started again. Where `ipcrm` is not installed they stay until the machine restarts.
+pub(super) fn release_shared_memory(site: &Site) {
+    let Some(status) = pid_file(site) else {
+        return;
+    };
+    let id = status
+        .lines()
+        .nth(6)
+        .and_then(|line| line.split_whitespace().nth(1));
+    if let Some(id) = id {
+        let _ = Command::new("ipcrm")
+            .args(["-m", id])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+fn pid_file(site: &Site) -> Option<String> {
+    fs::read_to_string(site.file("data/postmaster.pid")).ok()
+}

@@ -1,0 +1,339 @@
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::directory::Directory;
+use super::error::ServerError;
+use super::process::{self, Watchdog};
+use super::{children, mariadb, postgres, programs, random};
+
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(5);
+
+/// What sort of server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// PostgreSQL.
+    Postgres,
+    /// MariaDB.
+    MariaDb,
+}
+
+impl Kind {
+    /// The product's name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "PostgreSQL",
+            Self::MariaDb => "MariaDB",
+        }
+    }
+
+    /// The programs that a server of this kind is made of.
+    pub fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres => &["postgres", "initdb"],
+            Self::MariaDb => &["mariadbd", "mariadb-install-db"],
+        }
+    }
+
+    /// The Debian package that has those programs.
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgresql",
+            Self::MariaDb => "mariadb-server",
+        }
+    }
+
+    /// Those of the programs that this machine lacks.
+    pub fn missing_programs(self) -> Vec<&'static str> {
+        programs::missing(self)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A running throwaway server. Dropping it ends the server and removes its data.
+pub struct Server {
+    url: String,
+    process: Option<Child>,
+    watchdog: Watchdog,
+    site: Site,
+}
+
+/// Where a server lives, and as whom.
+pub(super) struct Site {
+    pub(super) kind: Kind,
+    pub(super) directory: Directory,
+    pub(super) account: Option<Account>,
+    pub(super) password: String,
+    pub(super) port: u16,
+}
+
+impl Server {
+    /// The address to connect to: `postgres://postgres:…@127.0.0.1:…/postgres` or
+    /// `mysql://root:…@127.0.0.1:…/cloakroom`. The account may create further databases.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What sort of server this is.
+    pub fn kind(&self) -> Kind {
+        self.site.kind
+    }
+
+    /// The product's name, for people.
+    pub fn name(&self) -> &'static str {
+        self.site.kind.name()
+    }
+
+    /// The port of 127.0.0.1 it listens on: the same for all its life.
+    pub fn port(&self) -> u16 {
+        self.site.port
+    }
+
+    /// The id of the server's process, while it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// Whether the server's process is there: false after [`stop`](Self::stop),
+    /// [`kill`](Self::kill), or a crash.
+    pub fn is_running(&mut self) -> bool {
+        self.process
+            .as_mut()
+            .is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// The last lines of the server's log.
+    pub fn log_tail(&self) -> String {
+        self.site.log_tail()
+    }
+
+    /// Shuts the server down in good order, without waiting for its clients to leave, and waits
+    /// until it has. One that has not after 30 seconds is killed.
+    pub fn stop(&mut self) {
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        let signal = match self.site.kind {
+            Kind::Postgres => "INT",
+            Kind::MariaDb => "TERM",
+        };
+        process::signal(signal, &[process.id()]);
+        if process::wait(process, STOP_TIMEOUT) {
+            self.forget_process();
+        } else {
+            self.kill();
+        }
+    }
+
+    /// Kills the server on the spot, as a crash would, with every process of it.
+    pub fn kill(&mut self) {
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        // Halted first, so that it starts no child between our looking and its end.
+        process::signal("STOP", &[process.id()]);
+        process::signal("KILL", &children::of(process.id()));
+        process::end(process);
+        self.forget_process();
+    }
+
+    /// Starts the server again after [`stop`](Self::stop), [`kill`](Self::kill) or a crash, with
+    /// the same data, password and port. Does nothing while it runs.
+    pub fn start(&mut self) -> Result<(), ServerError> {
+        if self.is_running() {
+            return Ok(());
+        }
+        self.forget_process();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match self.start_once() {
+                // A killed server's last child may be a moment behind it.
+                Err(error) if error.log_says("is still in use") && Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(50));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Starts a server of this kind.
+    pub fn launch(kind: Kind) -> Result<Self, ServerError> {
+        let mut server = Self::prepare(kind)?;
+        let mut attempts = 5;
+        loop {
+            server.site.port = random::free_port()?;
+            match server.start_once() {
+                // Somebody else was faster; unlikely twice.
+                Err(error) if error.log_says("Address already in use") && attempts > 1 => {
+                    attempts -= 1;
+                }
+                result => {
+                    result?;
+                    server.url = server.site.url();
+                    return Ok(server);
+                }
+            }
+        }
+    }
+
+    fn prepare(kind: Kind) -> Result<Self, ServerError> {
+        // Found out before anything is created.
+        programs::require(kind)?;
+        let (directory, account) = Directory::create(kind)?;
+        let watchdog = Watchdog::start(directory.path(), kind)?;
+        let mut server = Self {
+            url: String::new(),
+            process: None,
+            watchdog,
+            site: Site {
+                kind,
+                directory,
+                account,
+                password: random::hex(16)?,
+                port: 0,
+            },
+        };
+        let command = match kind {
+            Kind::Postgres => postgres::initialise(&server.site)?,
+            Kind::MariaDb => mariadb::initialise(&server.site)?,
+        };
+        server.run_to_end(command)?;
+        server.site.directory.remove_file("password");
+        Ok(server)
+    }
+
+    fn run_to_end(&mut self, mut command: Command) -> Result<(), ServerError> {
+        let program = PathBuf::from(command.get_program());
+        self.spawn(&mut command)?;
+        let Some(process) = &mut self.process else {
+            unreachable!("spawn has just set it");
+        };
+        let ended = process::wait(process, START_TIMEOUT);
+        let succeeded = matches!(process.try_wait(), Ok(Some(status)) if status.success());
+        if !ended {
+            self.kill();
+        }
+        self.forget_process();
+        if succeeded {
+            Ok(())
+        } else {
+            let doing = format!("{} did not succeed", program.display());
+            Err(ServerError::failed(doing, self.log_tail()))
+        }
+    }
+
+    fn start_once(&mut self) -> Result<(), ServerError> {
+        // An empty log, so that an earlier "ready" or "in use" is not taken for this one's.
+        let log = self.site.log();
+        fs::write(&log, "").map_err(|e| ServerError::io("empty", &log, e))?;
+        let mut command = match self.site.kind {
+            Kind::Postgres => postgres::server(&self.site)?,
+            Kind::MariaDb => mariadb::server(&self.site)?,
+        };
+        self.spawn(&mut command)?;
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            if !self.is_running() {
+                self.forget_process();
+                let doing = format!("{} ended while starting", self.name());
+                return Err(ServerError::failed(doing, self.log_tail()));
+            }
+            if self.is_ready() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                self.kill();
+                let doing = format!("{} was not ready after 60 seconds", self.name());
+                return Err(ServerError::failed(doing, self.log_tail()));
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.process_id().is_some_and(|pid| match self.site.kind {
+            Kind::Postgres => postgres::is_ready(&self.site, pid),
+            Kind::MariaDb => mariadb::is_ready(&self.site),
+        })
+    }
+
+    fn spawn(&mut self, command: &mut Command) -> Result<(), ServerError> {
+        let process = process::spawn(command, &self.site)?;
+        self.watchdog.watch(Some(process.id()));
+        self.process = Some(process);
+        Ok(())
+    }
+
+    fn forget_process(&mut self) {
+        self.process = None;
+        self.watchdog.watch(None);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.site.kind == Kind::Postgres
+            && let Some(process) = &mut self.process
+        {
+            // Immediate shutdown: as quick as a kill, but it gives its shared memory back.
+            process::signal("QUIT", &[process.id()]);
+            process::wait(process, Duration::from_secs(5));
+        }
+        if self.is_running() {
+            self.kill();
+        }
+        self.forget_process();
+        if self.site.kind == Kind::Postgres {
+            postgres::release_shared_memory(&self.site);
+        }
+        self.site.directory.remove();
+        self.watchdog.retire();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("kind", &self.site.kind)
+            .field("port", &self.site.port)
+            .field("process_id", &self.process_id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.file("log")
+    }
+
+    fn log_tail(&self) -> String {
+        let log = fs::read(self.log()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    fn url(&self) -> String {
+        let (scheme, user, database) = match self.kind {
+            Kind::Postgres => ("postgres", "postgres", "postgres"),
+            Kind::MariaDb => ("mysql", "root", "cloakroom"),
+        };
+        let (password, port) = (&self.password, self.port);
+        format!("{scheme}://{user}:{password}@127.0.0.1:{port}/{database}")
+    }
+}

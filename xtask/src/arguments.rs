@@ -1,0 +1,227 @@
+use std::fmt;
+
+use cloakroom_testing::servers::Kind;
+
+pub(crate) const USAGE: &str = "\
+The workspace's own commands.
+
+Usage: cargo xtask COMMAND
+
+  test [FILTER] [--only DATABASE]...
+        Run the tests on real servers, started for the purpose and removed afterwards.
+        FILTER picks the tests with that text in their names; --only picks databases:
+        sqlite, postgres, mariadb (default: all three). A server's programs that are
+        missing are installed where the system's package manager lets us; a database
+        that cannot be had is a failure.
+  ci    test, then formatting, clippy, documentation and each single feature, with
+        warnings denied.
+  serve postgres|mariadb
+        Start a throwaway server, print its URL, and keep it until Ctrl-C.
+  help  Print this.
+
+Exit codes: 0 all is well, 1 something failed, 2 wrong usage.";
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Test(TestOptions),
+    Ci,
+    Serve(Kind),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TestOptions {
+    pub(crate) filter: Option<String>,
+    /// Which databases to run on: at least one, each once.
+    pub(crate) databases: Vec<Database>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+    MariaDb,
+}
+
+impl Database {
+    pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MariaDb];
+
+    /// As it is called in arguments, environment variables and the names of tests.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::MariaDb => "mariadb",
+        }
+    }
+
+    /// The server it needs, if any.
+    pub(crate) fn server(self) -> Option<Kind> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(Kind::Postgres),
+            Self::MariaDb => Some(Kind::MariaDb),
+        }
+    }
+
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|database| database.word() == word)
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.server().map_or("SQLite", Kind::name))
+    }
+}
+
+impl Default for TestOptions {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            databases: Database::ALL.to_vec(),
+        }
+    }
+}
+
+pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, String> {
+    let arguments: Vec<String> = arguments.collect();
+    if arguments.iter().any(|a| a == "--help" || a == "-h") {
+        return Ok(Task::Help);
+    }
+    let Some((command, rest)) = arguments.split_first() else {
+        return Err("which command?".to_owned());
+    };
+    match (command.as_str(), rest) {
+        ("test", rest) => parse_test(rest).map(Task::Test),
+        ("serve", [server]) => parse_server(server).map(Task::Serve),
+        ("serve", _) => Err("serve takes one argument: postgres or mariadb".to_owned()),
+        ("ci", []) => Ok(Task::Ci),
+        ("help", []) => Ok(Task::Help),
+        ("ci" | "help", [surplus, ..]) => Err(format!("{command} takes no argument: {surplus}")),
+        _ => Err(format!("unknown command: {command}")),
+    }
+}
+
+fn parse_test(arguments: &[String]) -> Result<TestOptions, String> {
+    let mut filter = None;
+    let mut only = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--only" {
+            let words = arguments.next().ok_or("--only which database?")?;
+            only.extend(parse_databases(words)?);
+        } else if let Some(words) = argument.strip_prefix("--only=") {
+            only.extend(parse_databases(words)?);
+        } else if argument.starts_with('-') {
+            return Err(format!("unknown option: {argument}"));
+        } else if argument.is_empty() {
+            return Err("the filter is empty".to_owned());
+        } else if filter.is_some() {
+            return Err(format!("one filter is enough: {argument}"));
+        } else {
+            filter = Some(argument.clone());
+        }
+    }
+    let databases = Database::ALL
+        .into_iter()
+        .filter(|database| only.is_empty() || only.contains(database))
+        .collect();
+    Ok(TestOptions { filter, databases })
+}
+
+fn parse_databases(words: &str) -> Result<Vec<Database>, String> {
+    words
+        .split(',')
+        .map(|word| {
+            Database::from_word(word).ok_or_else(|| {
+                format!("unknown database: {word:?}; there are sqlite, postgres, mariadb")
+            })
+        })
+        .collect()
+}
+
+fn parse_server(word: &str) -> Result<Kind, String> {
+    match Database::from_word(word) {
+        Some(Database::Sqlite) => Err("SQLite needs no server".to_owned()),
+        database => database
+            .and_then(Database::server)
+            .ok_or_else(|| format!("unknown server: {word:?}; there are postgres, mariadb")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn test_on(filter: Option<&str>, databases: &[Database]) -> Task {
+        Task::Test(TestOptions {
+            filter: filter.map(str::to_owned),
+            databases: databases.to_vec(),
+        })
+    }
+
+    #[test]
+    fn test_alone_means_everything() {
+        assert_eq!(parsed("test"), Ok(test_on(None, &Database::ALL)));
+        assert_eq!(
+            parsed("test prune"),
+            Ok(test_on(Some("prune"), &Database::ALL))
+        );
+    }
+
+    #[test]
+    fn only_may_be_said_more_than_once_and_in_any_order() {
+        use Database::{MariaDb, Sqlite};
+        let wanted = || test_on(Some("prune"), &[Sqlite, MariaDb]);
+        assert_eq!(
+            parsed("test --only mariadb prune --only sqlite"),
+            Ok(wanted())
+        );
+        assert_eq!(parsed("test prune --only=mariadb,sqlite"), Ok(wanted()));
+        assert_eq!(
+            parsed("test --only sqlite --only sqlite"),
+            Ok(test_on(None, &[Sqlite]))
+        );
+    }
+
+    #[test]
+    fn servers_are_named_as_the_databases_are() {
+        assert_eq!(parsed("serve postgres"), Ok(Task::Serve(Kind::Postgres)));
+        assert_eq!(parsed("serve mariadb"), Ok(Task::Serve(Kind::MariaDb)));
+    }
+
+    #[test]
+    fn help_is_to_be_had_everywhere() {
+        for line in ["help", "--help", "-h", "test --help", "serve -h"] {
+            assert_eq!(parsed(line), Ok(Task::Help), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for line in [
+            "",
+            "tset",
+            "test one two",
+            "test --onyl sqlite",
+            "test --only",
+            "test --only=",
+            "test --only oracle",
+            "serve",
+            "serve sqlite",
+            "serve oracle",
+            "serve postgres mariadb",
+            "ci now",
+            "help me",
+        ] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+}

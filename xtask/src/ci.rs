@@ -1,0 +1,95 @@
+use std::time::Instant;
+
+use crate::arguments::TestOptions;
+use crate::{cargo, test};
+
+/// The steps after the tests: a name, cargo's arguments, and an environment variable if need be.
+const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        arguments: &["fmt", "--all", "--check"],
+        environment: None,
+    },
+    Step {
+        name: "clippy",
+        arguments: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-Dwarnings",
+        ],
+        environment: None,
+    },
+    Step {
+        name: "doc",
+        arguments: &["doc", "--workspace", "--no-deps", "--all-features"],
+        environment: Some(("RUSTDOCFLAGS", "-Dwarnings")),
+    },
+    single_feature("only sqlite", &feature_arguments("sqlite")),
+    single_feature("only postgres", &feature_arguments("postgres")),
+    single_feature("only mysql", &feature_arguments("mysql")),
+];
+
+struct Step {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    environment: Option<(&'static str, &'static str)>,
+}
+
+/// Clippy rather than check: it denies our own warnings without building the dependencies anew.
+const fn feature_arguments(feature: &'static str) -> [&'static str; 8] {
+    [
+        "clippy",
+        "--package",
+        "cloakroom",
+        "--no-default-features",
+        "--features",
+        feature,
+        "--",
+        "-Dwarnings",
+    ]
+}
+
+const fn single_feature(name: &'static str, arguments: &'static [&'static str]) -> Step {
+    Step {
+        name,
+        arguments,
+        environment: None,
+    }
+}
+
+pub(crate) fn run() -> Result<(), String> {
+    timed("test", || test::run(&TestOptions::default()))?;
+    for step in STEPS {
+        timed(step.name, || step.run())?;
+    }
+    println!("ci: all steps passed");
+    Ok(())
+}
+
+fn timed(name: &str, step: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    println!("== {name}");
+    let start = Instant::now();
+    let result = step();
+    let seconds = start.elapsed().as_secs_f32();
+    let verdict = if result.is_ok() { "passed" } else { "failed" };
+    println!("== {name} {verdict} in {seconds:.1} s\n");
+    result.map_err(|problem| format!("step {name}: {problem}"))
+}
+
+impl Step {
+    fn run(&self) -> Result<(), String> {
+        let mut command = cargo::command(self.arguments);
+        command.envs(self.environment);
+        let status = command
+            .status()
+            .map_err(|e| format!("could not run cargo: {e}"))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("`cargo {}` failed", self.arguments.join(" ")))
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Getting the servers' programs onto this machine.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use cloakroom_testing::servers::Kind;
+
+/// Sees to it that the programs of these servers are there, by the package manager if need be.
+pub(crate) fn ensure(kinds: &[Kind]) -> Result<(), String> {
+    let lacking = lacking(kinds);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    eprintln!("missing: {}", describe(&lacking));
+    let Some(manager) = Manager::of_this_machine() else {
+        let kinds: Vec<&str> = lacking.iter().map(|kind| kind.name()).collect();
+        return Err(format!(
+            "no package manager known to us; install {} by hand",
+            kinds.join(" and ")
+        ));
+    };
+    let Some(mut command) = manager.may_install().and_then(|how| how.apt(&lacking)) else {
+        return Err(format!(
+            "install them with:\n    {}",
+            manager.command_line(&lacking)
+        ));
+    };
+    eprintln!("installing: {}", manager.command_line(&lacking));
+    let status = command
+        .status()
+        .map_err(|e| format!("could not run {command:?}: {e}"))?;
+    if !status.success() {
+        return Err(format!(
+            "the installation failed; by hand:\n    {}",
+            manager.command_line(&lacking)
+        ));
+    }
+    let lacking = self::lacking(kinds);
+    if lacking.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "installed, but still missing: {}",
+            describe(&lacking)
+        ))
+    }
+}
+
+fn lacking(kinds: &[Kind]) -> Vec<Kind> {
+    let kinds = kinds.iter().copied();
+    kinds
+        .filter(|kind| !kind.missing_programs().is_empty())
+        .collect()
+}
+
+fn describe(lacking: &[Kind]) -> String {
+    let lines: Vec<String> = lacking
+        .iter()
+        .map(|kind| format!("{} of {kind}", kind.missing_programs().join(", ")))
+        .collect();
+    lines.join("; ")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manager {
+    Apt,
+    Dnf,
+    Pacman,
+    Zypper,
+    Apk,
+    Brew,
+}
+
+/// What lets us install without asking anyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Permission {
+    Root,
+    Sudo,
+}
+
+impl Manager {
+    const ALL: [Self; 6] = [
+        Self::Apt,
+        Self::Dnf,
+        Self::Pacman,
+        Self::Zypper,
+        Self::Apk,
+        Self::Brew,
+    ];
+
+    fn of_this_machine() -> Option<Self> {
+        let mut managers = Self::ALL.into_iter();
+        managers.find(|manager| in_path(manager.program()).is_some())
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Apt => "apt-get",
+            Self::Dnf => "dnf",
+            Self::Pacman => "pacman",
+            Self::Zypper => "zypper",
+            Self::Apk => "apk",
+            Self::Brew => "brew",
+        }
+    }
+
+    fn package(self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            (Self::Apt, kind) => kind.package(),
+            (Self::Dnf | Self::Zypper, Kind::Postgres) => "postgresql-server",
+            (Self::Dnf, Kind::MariaDb) => "mariadb-server",
+            (_, Kind::Postgres) => "postgresql",
+            (_, Kind::MariaDb) => "mariadb",
+        }
+    }
+
+    /// What a person would type.
+    fn command_line(self, kinds: &[Kind]) -> String {
+        let packages: Vec<&str> = kinds.iter().map(|kind| self.package(*kind)).collect();
+        let packages = packages.join(" ");
+        match self {
+            Self::Apt => format!(
+                "sudo apt-get update && sudo apt-get install -y --no-install-recommends {packages}"
+            ),
+            Self::Dnf => format!("sudo dnf install -y {packages}"),
+            Self::Pacman => format!("sudo pacman -S --needed {packages}"),
+            Self::Zypper => format!("sudo zypper install -y {packages}"),
+            Self::Apk => format!("sudo apk add {packages}"),
+            Self::Brew => format!("brew install {packages}"),
+        }
+    }
+
+    /// Only Debian's family is installed for: elsewhere people had better see the command first.
+    fn may_install(self) -> Option<Permission> {
+        if self != Self::Apt {
+            return None;
+        }
+        if output_of("id", &["-u"]).as_deref() == Some("0") {
+            return Some(Permission::Root);
+        }
+        output_of("sudo", &["-n", "true"]).map(|_| Permission::Sudo)
+    }
+}
+
+/// Installs the packages without their own servers being started, now or at the next boot.
+/// `policy-rc.d` is how Debian lets an administrator forbid it; one that is there already is left.
+const APT: &str = r#"
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+apt-get update
+apt-get install -y --no-install-recommends "$@"
+if [ -d /run/systemd/system ]; then
+    for package in "$@"; do
+        systemctl disable --quiet "${package%-server}" || true
+    done
+fi
+"#;
+
+impl Permission {
+    fn apt(self, kinds: &[Kind]) -> Option<Command> {
+        let mut command = match self {
+            Self::Root => Command::new("/bin/sh"),
+            Self::Sudo => {
+                let mut sudo = Command::new(in_path("sudo")?);
+                sudo.args(["-n", "/bin/sh"]);
+                sudo
+            }
+        };
+        command
+            .args(["-c", APT, "install"])
+            .args(kinds.iter().map(|kind| Manager::Apt.package(*kind)))
+            .stdin(Stdio::null());
+        Some(command)
+    }
+}
+
+fn in_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
+}
+
+/// What a successful command prints, trimmed.
+fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_names_every_package_that_is_missing() {
+        let both = [Kind::Postgres, Kind::MariaDb];
+        assert_eq!(
+            Manager::Apt.command_line(&both),
+            "sudo apt-get update && sudo apt-get install -y --no-install-recommends \
+             postgresql mariadb-server"
+        );
+        for manager in Manager::ALL {
+            for kind in both {
+                let line = manager.command_line(&[kind]);
+                assert!(line.contains(manager.package(kind)), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_apt_is_run_for_the_user() {
+        for manager in Manager::ALL {
+            assert!(manager == Manager::Apt || manager.may_install().is_none());
+        }
+    }
+}

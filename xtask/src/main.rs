@@ -1,0 +1,40 @@
+//! The workspace's own commands; `cargo xtask help` lists them.
+
+mod arguments;
+mod cargo;
+mod ci;
+mod install;
+mod serve;
+mod summary;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use arguments::{Task, USAGE};
+
+fn main() -> ExitCode {
+    let task = match arguments::parse(env::args().skip(1)) {
+        Ok(task) => task,
+        Err(problem) => {
+            eprintln!("error: {problem}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let result = match task {
+        Task::Help => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Task::Test(options) => test::run(&options),
+        Task::Ci => ci::run(),
+        Task::Serve(kind) => serve::run(kind),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

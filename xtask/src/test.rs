@@ -1,0 +1,171 @@
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use cloakroom_testing::servers::{Kind, Server};
+
+use crate::arguments::{Database, TestOptions};
+use crate::summary::Summary;
+use crate::{cargo, install};
+
+pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
+    let kinds: Vec<Kind> = options
+        .databases
+        .iter()
+        .filter_map(|database| database.server())
+        .collect();
+    install::ensure(&kinds)?;
+    let mut servers = start(&kinds)?;
+
+    let mut summary = Summary::default();
+    let mut problems = Vec::new();
+    // xtask apart: built together with the others' features, it would be rebuilt each time.
+    for packages in [
+        &["--workspace", "--exclude", "xtask", "--all-features"][..],
+        &["--package", "xtask"],
+    ] {
+        let mut command = cargo_test(packages, options, &servers);
+        if !stream(&mut command, &mut summary)? {
+            problems.push(format!("`cargo test {}` failed", packages.join(" ")));
+        }
+    }
+    summary.print(&options.databases);
+
+    problems.extend(silent_databases(&summary, options));
+    for server in &mut servers {
+        if !server.is_running() {
+            problems.push(format!(
+                "{} died during the tests; the end of its log:\n{}",
+                server.name(),
+                server.log_tail()
+            ));
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("\nerror: "))
+    }
+}
+
+/// Starts all of them at the same time.
+fn start(kinds: &[Kind]) -> Result<Vec<Server>, String> {
+    thread::scope(|scope| {
+        let starting: Vec<_> = kinds
+            .iter()
+            .map(|kind| scope.spawn(|| Server::launch(*kind)))
+            .collect();
+        starting
+            .into_iter()
+            .zip(kinds)
+            .map(|(server, kind)| {
+                let result = server.join().expect("starting a server does not panic");
+                result.map_err(|e| format!("{kind} could not be started: {e}"))
+            })
+            .collect()
+    })
+}
+
+fn cargo_test(packages: &[&str], options: &TestOptions, servers: &[Server]) -> Command {
+    let mut command = cargo::command(&["test", "--no-fail-fast"]);
+    command.args(packages).args(&options.filter).arg("--");
+    let mut wanted = Vec::new();
+    for database in Database::ALL {
+        if options.databases.contains(&database) {
+            wanted.push(database.word());
+        } else {
+            command.args(["--skip", &format!("{}::", database.word())]);
+        }
+    }
+    command.env("CLOAKROOM_TEST_DATABASES", wanted.join(","));
+    for (name, kind) in [
+        ("CLOAKROOM_TEST_POSTGRES_URL", Kind::Postgres),
+        ("CLOAKROOM_TEST_MARIADB_URL", Kind::MariaDb),
+    ] {
+        match servers.iter().find(|server| server.kind() == kind) {
+            Some(server) => command.env(name, server.url()),
+            // One of the caller's would be a server that we did not start.
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// Runs it, passing its output on as it comes and counting along; true if it succeeded.
+fn stream(command: &mut Command, summary: &mut Summary) -> Result<bool, String> {
+    let failed = |e: io::Error| format!("could not run cargo: {e}");
+    let mut process = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
+    if let Some(output) = process.stdout.take() {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        // By bytes, since a test may print anything.
+        while output.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+            // Nobody reading our output is no reason to stop testing.
+            let _ = io::stdout().write_all(&line);
+            summary.read(String::from_utf8_lossy(&line).trim_end());
+            line.clear();
+        }
+    }
+    Ok(process.wait().map_err(failed)?.success())
+}
+
+/// No test at all is no success: nothing has been shown.
+fn silent_databases(summary: &Summary, options: &TestOptions) -> Vec<String> {
+    if let Some(filter) = &options.filter {
+        let is_silent = summary.total().all() == 0;
+        return is_silent
+            .then(|| format!("no test has `{filter}` in its name"))
+            .into_iter()
+            .collect();
+    }
+    options
+        .databases
+        .iter()
+        .filter(|database| summary.of(**database).all() == 0)
+        .map(|database| format!("not one test ran on {database}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(filter: Option<&str>) -> TestOptions {
+        TestOptions {
+            filter: filter.map(str::to_owned),
+            ..TestOptions::default()
+        }
+    }
+
+    #[test]
+    fn a_database_without_tests_is_a_problem_unless_a_filter_explains_it() {
+        let mut summary = Summary::default();
+        summary.read("test sqlite::x ... ok");
+        summary.read("test mariadb::x ... FAILED");
+        assert_eq!(
+            silent_databases(&summary, &options(None)),
+            ["not one test ran on PostgreSQL"]
+        );
+        assert!(silent_databases(&summary, &options(Some("x"))).is_empty());
+    }
+
+    #[test]
+    fn a_filter_that_matches_nothing_is_a_problem() {
+        let problems = silent_databases(&Summary::default(), &options(Some("typo")));
+        assert_eq!(problems, ["no test has `typo` in its name"]);
+    }
+
+    #[test]
+    fn databases_not_asked_for_are_left_out() {
+        let options = TestOptions {
+            filter: Some("prune".to_owned()),
+            databases: vec![Database::Sqlite],
+        };
+        let command = cargo_test(&["--workspace"], &options, &[]);
+        let arguments: Vec<_> = command.get_args().filter_map(|a| a.to_str()).collect();
+        assert_eq!(
+            arguments.join(" "),
+            "test --no-fail-fast --workspace prune -- --skip postgres:: --skip mariadb::"
+        );
+    }
+}
