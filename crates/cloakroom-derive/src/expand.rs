@@ -1,0 +1,174 @@
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{DeriveInput, Ident};
+
+use crate::ast::{Field, Table};
+use crate::fallback;
+use crate::report::Report;
+
+pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
+    let mut report = Report::default();
+    let table = match Table::from_syn(input, &mut report) {
+        Ok(table) => Some(table),
+        Err(error) => {
+            report.add(error);
+            None
+        }
+    };
+    if let Some(table) = &table {
+        table.validate(&mut report);
+    }
+    match (table, report.into_error()) {
+        (Some(table), None) => table.expand(),
+        (table, error) => {
+            let error = error.map(|error| error.to_compile_error());
+            let stand_in = table.map(|table| fallback::expand(&table));
+            quote!(#error #stand_in)
+        }
+    }
+}
+
+impl Table<'_> {
+    fn expand(&self) -> TokenStream {
+        let ident = self.ident;
+        let library = self.library();
+        let definition = self.definition();
+        let columns = self.fields.iter().map(|field| self.column(field));
+        let data = self.data();
+        let values = self.fields.iter().map(|field| {
+            let ident = field.ident_at_type();
+            let library = self.library_at(field.type_span());
+            quote_spanned!(field.type_span()=> #library::FieldValue::new(&self.#ident))
+        });
+        let readings = self.fields.iter().enumerate().map(|(index, field)| {
+            let ident = field.ident_at_type();
+            let index = Literal::usize_unsuffixed(index);
+            quote_spanned!(field.type_span()=> #ident: __row.get(#index)?)
+        });
+        quote! {
+            #[automatically_derived]
+            impl #ident {
+                #(#columns)*
+            }
+
+            #[automatically_derived]
+            impl #library::SessionFields for #ident {
+                type Data = #data;
+
+                fn to_values(&self) -> ::std::vec::Vec<#library::FieldValue> {
+                    ::std::vec![#(#values),*]
+                }
+
+                fn from_row(
+                    __row: &#library::FieldReader<'_>,
+                ) -> ::std::result::Result<Self, #library::Error> {
+                    ::std::result::Result::Ok(Self { #(#readings),* })
+                }
+            }
+
+            #[automatically_derived]
+            impl #library::SessionTable for #ident {
+                fn definition() -> #library::TableDefinition {
+                    #definition
+                }
+            }
+        }
+    }
+
+    /// The path of the library.
+    pub(crate) fn library(&self) -> TokenStream {
+        if let Some(path) = &self.attrs.library {
+            return quote!(#path);
+        }
+        quote!(::cloakroom)
+    }
+
+    fn library_at(&self, location: Span) -> TokenStream {
+        let tokens = self.library().into_iter();
+        tokens
+            .map(|mut token| {
+                token.set_span(token.span().located_at(location));
+                token
+            })
+            .collect()
+    }
+
+    /// The type of the sessions' data.
+    pub(crate) fn data(&self) -> TokenStream {
+        if let Some(data) = &self.attrs.data {
+            return quote!(#data);
+        }
+        let library = self.library();
+        quote!(#library::JsonObject)
+    }
+
+    fn definition(&self) -> TokenStream {
+        let library = self.library();
+        let name = self.name();
+        let schema = self
+            .attrs
+            .schema
+            .iter()
+            .map(|schema| quote!(.schema(#schema)));
+        let fields = self.fields.iter().map(|field| {
+            let definition = field.definition(&self.library_at(field.type_span()));
+            quote!(.field(#definition))
+        });
+        quote!(#library::TableDefinition::new(#name) #(#schema)* #(#fields)*)
+    }
+
+    /// The constant for a column.
+    pub(crate) fn column(&self, field: &Field) -> TokenStream {
+        let library = self.library();
+        let visibility = field.visibility;
+        let constant = field.constant();
+        let column = field.column();
+        let value_type = field.value_type;
+        let doc = format!("The column `{column}` of the table `{}`.", self.name());
+        quote! {
+            #[doc = #doc]
+            #visibility const #constant: #library::Column<Self, #value_type> =
+                #library::Column::new(#column);
+        }
+    }
+}
+
+impl Field<'_> {
+    fn definition(&self, library: &TokenStream) -> TokenStream {
+        let column = self.column();
+        let value_type = self.value_type;
+        let nullable = self.nullable.then(|| quote!(.nullable()));
+        let indexed = self.attrs.index.as_ref().map(|_| quote!(.indexed()));
+        let references = self.attrs.belongs_to.as_ref().map(|reference| {
+            let (table, column) = (&reference.table, &reference.column);
+            quote!(.references(#table, #column))
+        });
+        let cascade = self
+            .attrs
+            .cascade
+            .as_ref()
+            .map(|_| quote!(.on_delete_cascade()));
+        let sql_type = self
+            .attrs
+            .sql_type
+            .as_ref()
+            .map(|ty| quote!(.sql_type(#ty)));
+        let new = quote_spanned! {self.type_span()=>
+            #library::FieldDefinition::new::<#value_type>(#column)
+        };
+        quote!(#new #nullable #indexed #references #cascade #sql_type)
+    }
+
+    /// Puts an error about a type that cannot be stored where that type is written. Names are still
+    /// looked up from the derive: the type may have come from a `macro_rules` with names of its own.
+    fn type_span(&self) -> Span {
+        self.value_type.span().resolved_at(Span::call_site())
+    }
+
+    fn ident_at_type(&self) -> Ident {
+        let mut ident = self.ident.clone();
+        ident.set_span(self.type_span());
+        ident
+    }
+}

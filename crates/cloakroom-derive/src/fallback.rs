@@ -1,0 +1,58 @@
+//! What stands in for the expansion when there are errors: the same items without their contents,
+//! so that the rest of the program does not add errors about missing traits and constants.
+
+use std::collections::HashSet;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::ast::{Field, Table};
+
+pub(crate) fn expand(table: &Table) -> TokenStream {
+    if !table.generics.params.is_empty() {
+        // There is no type that the traits could be implemented for.
+        return TokenStream::new();
+    }
+    let ident = table.ident;
+    let library = table.library();
+    let data = table.data();
+    let columns = fields_with_columns(table).map(|field| table.column(field));
+    quote! {
+        #[automatically_derived]
+        impl #ident {
+            #(#columns)*
+        }
+
+        #[automatically_derived]
+        impl #library::SessionFields for #ident {
+            type Data = #data;
+
+            fn to_values(&self) -> ::std::vec::Vec<#library::FieldValue> {
+                ::std::unreachable!()
+            }
+
+            fn from_row(
+                _: &#library::FieldReader<'_>,
+            ) -> ::std::result::Result<Self, #library::Error> {
+                ::std::unreachable!()
+            }
+        }
+
+        #[automatically_derived]
+        impl #library::SessionTable for #ident {
+            fn definition() -> #library::TableDefinition {
+                ::std::unreachable!()
+            }
+        }
+    }
+}
+
+fn fields_with_columns<'a>(table: &'a Table<'a>) -> impl Iterator<Item = &'a Field<'a>> {
+    let mut constants = HashSet::new();
+    table.fields.iter().filter(move |field| {
+        field.has_valid_type()
+            && field
+                .constant()
+                .is_some_and(|constant| constants.insert(constant))
+    })
+}

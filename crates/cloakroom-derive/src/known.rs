@@ -1,0 +1,170 @@
+//! The attributes there are, and what to say of one that there is not.
+
+use syn::ext::IdentExt;
+use syn::{Error, Ident};
+
+/// Where an attribute stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    Struct,
+    Field,
+}
+
+struct Known {
+    name: &'static str,
+    example: &'static str,
+    /// What other libraries call it.
+    synonyms: &'static [&'static str],
+}
+
+const ON_STRUCTS: [Known; 4] = [
+    Known {
+        name: "schema",
+        example: "schema = \"auth\"",
+        synonyms: &["prefix"],
+    },
+    Known {
+        name: "table",
+        example: "table = \"api_keys\"",
+        synonyms: &["table_name", "name", "rename"],
+    },
+    Known {
+        name: "data",
+        example: "data = DeviceInfo",
+        synonyms: &["json"],
+    },
+    Known {
+        name: "crate",
+        example: "crate = my_framework::cloakroom",
+        synonyms: &["path"],
+    },
+];
+
+const ON_FIELDS: [Known; 5] = [
+    Known {
+        name: "column",
+        example: "column = \"owner_id\"",
+        synonyms: &["column_name", "name", "rename"],
+    },
+    Known {
+        name: "index",
+        example: "index",
+        synonyms: &["indexed"],
+    },
+    Known {
+        name: "belongs_to",
+        example: "belongs_to = \"users.id\"",
+        synonyms: &["foreign_key", "references"],
+    },
+    Known {
+        name: "on_delete",
+        example: "on_delete = \"cascade\"",
+        synonyms: &[],
+    },
+    Known {
+        name: "sql_type",
+        example: "sql_type = \"varchar(32)\"",
+        synonyms: &["type", "db_type"],
+    },
+];
+
+impl Place {
+    fn known(self) -> &'static [Known] {
+        match self {
+            Self::Struct => &ON_STRUCTS,
+            Self::Field => &ON_FIELDS,
+        }
+    }
+
+    /// The names that may stand there, for a message.
+    pub(crate) fn takes(self) -> String {
+        let names: Vec<_> = self
+            .known()
+            .iter()
+            .map(|known| format!("`{}`", known.name))
+            .collect();
+        let names = names.join(", ");
+        match self {
+            Self::Struct => format!("a struct takes {names}"),
+            Self::Field => format!("a field takes {names}"),
+        }
+    }
+}
+
+pub(crate) fn unknown(name: &Ident, place: Place) -> Error {
+    let word = name.unraw().to_string();
+    let message = if let Some(remedy) = elsewhere(&word, place) {
+        remedy
+    } else if matches!(place, Place::Field) && ["nullable", "optional"].contains(&word.as_str()) {
+        format!("there is no `{word}`: a column is nullable when its field is an `Option<…>`")
+    } else if let Some(known) = nearest(&word, place.known()) {
+        format!("there is no `{word}`: write `{}`", known.example)
+    } else {
+        format!("there is no `{word}`: {}", place.takes())
+    };
+    Error::new(name.span(), message)
+}
+
+/// What to say of an attribute that is known in the other place.
+fn elsewhere(word: &str, place: Place) -> Option<String> {
+    let (other, wrong_place) = match place {
+        Place::Struct => (Place::Field, "belongs on a field, not on the struct"),
+        Place::Field => (Place::Struct, "belongs on the struct, not on a field"),
+    };
+    let known = other.known().iter().find(|known| known.name == word)?;
+    let right_place = match other {
+        Place::Struct => "the struct",
+        Place::Field => "the field it is for",
+    };
+    let example = known.example;
+    Some(format!(
+        "`{word}` {wrong_place}: write `#[session({example})]` above {right_place}"
+    ))
+}
+
+fn nearest<'a>(word: &str, known: &'a [Known]) -> Option<&'a Known> {
+    known
+        .iter()
+        .find(|known| known.synonyms.contains(&word))
+        .or_else(|| {
+            known
+                .iter()
+                .map(|known| (edit_distance(word, known.name), known))
+                .filter(|(distance, _)| *distance <= 2)
+                .min_by_key(|(distance, _)| *distance)
+                .map(|(_, known)| known)
+        })
+}
+
+/// How many characters must be put in, taken out or exchanged (Levenshtein).
+fn edit_distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.chars().enumerate() {
+            let exchanged = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = exchanged.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_counted_in_characters() {
+        for (from, to, distance) in [
+            ("table", "table", 0),
+            ("tabel", "table", 2),
+            ("tabl", "table", 1),
+            ("", "data", 4),
+            ("dätä", "data", 2),
+        ] {
+            assert_eq!(edit_distance(from, to), distance, "{from} → {to}");
+        }
+    }
+}

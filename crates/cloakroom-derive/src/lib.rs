@@ -1,0 +1,94 @@
+//! The derive macro of [`cloakroom`](https://docs.rs/cloakroom), which re-exports it. Depend on
+//! that crate; this one has no use without it.
+
+#![deny(missing_docs)]
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+mod ast;
+mod attr;
+mod expand;
+mod fallback;
+mod known;
+mod report;
+#[cfg(test)]
+mod tests;
+mod valid;
+
+/// Makes a struct a session table: each field is a column, next to those that every session has.
+///
+/// ```
+/// use cloakroom::SessionTable;
+///
+/// #[derive(Clone, Debug, SessionTable)]
+/// #[session(schema = "auth", table = "user_sessions")]
+/// struct UserSession {
+///     #[session(index, belongs_to = "users.id", on_delete = "cascade")]
+///     user_id: i64,
+///     #[session(sql_type = "varchar(32)")]
+///     role: String,
+///     device_name: Option<String>,
+/// }
+///
+/// let table = UserSession::definition();
+/// assert_eq!(table.table_name(), "user_sessions");
+///
+/// // A constant for each column, for queries.
+/// let _ = UserSession::USER_ID;
+/// let _ = UserSession::DEVICE_NAME;
+/// ```
+///
+/// # What it takes
+///
+/// A struct with named fields, none of them generic: one struct is one table, whose columns have
+/// one type each. It has to be [`Clone`], [`Send`] and [`Sync`]. A struct without fields, `struct
+/// Ticket {}`, is a table with the built-in columns alone.
+///
+/// A field may be of any type that sqlx can store on the databases that `cloakroom` was built for
+/// (its trait `FieldType`): strings, integers, floats, `bool`, bytes, UUIDs, instants, JSON, and
+/// your own newtypes and enums that derive `sqlx::Type`. The column of an `Option` is nullable;
+/// for that the `Option` must be written out, since a derive cannot see behind a type alias.
+///
+/// # What it makes
+///
+/// - Implementations of the traits `SessionFields` and `SessionTable`.
+/// - For each field a constant with its name in capital letters and with its visibility:
+///   `user_id` becomes `UserSession::USER_ID`, `r#type` becomes `TYPE`. It stands for the column
+///   in queries, with the type of a value in it: `String` for a field of `Option<String>`.
+///
+/// # Attributes of the struct
+///
+/// | `#[session(…)]` | meaning | default |
+/// |---|---|---|
+/// | `table = "api_keys"` | the table's name, at most 40 characters | `sessions` |
+/// | `schema = "auth"` | the schema that holds the table; on MariaDB this is a database | the connection's own |
+/// | `data = DeviceInfo` | the type of a session's `data`, stored as JSON | a JSON object of any content |
+/// | `crate = my_framework::cloakroom` | where the library is, for a crate that knows it by another path; also as a string | `::cloakroom` |
+///
+/// # Attributes of a field
+///
+/// | `#[session(…)]` | meaning | default |
+/// |---|---|---|
+/// | `column = "owner_id"` | the column's name; the constant keeps the field's | the field's name |
+/// | `index` | an index on the column and `inserted_at`, for listing by this field, newest first | no index |
+/// | `belongs_to = "users.id"` | the column holds values of that table's column, and can be preloaded from there | |
+/// | `on_delete = "cascade"` | with `belongs_to`: a foreign key, which deletes sessions along with the row they belong to | no foreign key |
+/// | `sql_type = "varchar(32)"` | the column's type in SQL, put into the migration as it stands | follows from the field's type |
+///
+/// Several attributes may share one `#[session(…)]` or have one each.
+///
+/// # Names
+///
+/// The names of schemas, tables and columns are made of the letters A to Z and a to z, digits and
+/// `_`, and do not begin with a digit; 63 characters is the most, 40 for the session table. Every
+/// session has the columns `id`, `auth_token_digest`, `data`, `expires_at`, `inserted_at` and
+/// `updated_at` already, so no field and no column can have one of these names. No two columns
+/// can differ in capital letters alone, since not every database tells them apart.
+///
+/// All of this is checked while the program compiles.
+#[proc_macro_derive(SessionTable, attributes(session))]
+pub fn derive_session_table(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand::derive(&input).into()
+}

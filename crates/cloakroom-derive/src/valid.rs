@@ -1,0 +1,280 @@
+//! What parses and is wrong all the same.
+
+use std::collections::HashMap;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::Type;
+
+use crate::ast::{Field, Table, option_argument, without_group};
+use crate::report::Report;
+
+const MAX_COLUMN: usize = 63; // what PostgreSQL keeps of a name
+const MAX_TABLE: usize = 40; // names of indexes and constraints are made from a table's
+
+/// The columns that every session table has, and how a program reads them.
+const BUILT_IN: [(&str, &str); 6] = [
+    ("id", "read it as `session.id`"),
+    (
+        "auth_token_digest",
+        "the library keeps it and looks sessions up by it",
+    ),
+    (
+        "data",
+        "read it as `session.data`, whose type `#[session(data = …)]` on the struct names",
+    ),
+    ("expires_at", "read it as `session.expires_at`"),
+    ("inserted_at", "read it as `session.inserted_at`"),
+    ("updated_at", "read it as `session.updated_at`"),
+];
+
+impl Table<'_> {
+    pub(crate) fn validate(&self, report: &mut Report) {
+        self.check_generics(report);
+        if let Some(schema) = &self.attrs.schema {
+            check_name(Kind::Schema, &schema.value(), schema, report);
+        }
+        if let Some(table) = &self.attrs.table {
+            check_name(Kind::Table, &table.value(), table, report);
+        }
+        if let Some(data) = &self.attrs.data {
+            check_owned("its data", data, report);
+        }
+        for field in &self.fields {
+            field.validate(report);
+        }
+        self.check_that_columns_differ(report);
+    }
+
+    fn check_generics(&self, report: &mut Report) {
+        if !self.generics.params.is_empty() {
+            let message = "one struct is one table, whose columns have one type each: write the \
+                           types out instead of parameters, and owned types instead of lifetimes";
+            report.at(&self.generics.params, message);
+        }
+    }
+
+    fn check_that_columns_differ(&self, report: &mut Report) {
+        let mut columns = HashMap::new();
+        let mut constants = HashMap::new();
+        for field in &self.fields {
+            let (name, column) = (field.name(), field.column());
+            // SQLite and MariaDB take `Role` and `role` for the same column.
+            if let Some(other) = columns.insert(column.to_ascii_lowercase(), name.clone()) {
+                let message = format!(
+                    "the field `{other}` has the column `{column}` already, capital letters or \
+                     not: write `#[session(column = \"…\")]` with another name"
+                );
+                report.at(field.column_tokens(), message);
+                continue;
+            }
+            let Some(constant) = field.constant() else {
+                continue;
+            };
+            if let Some(other) = constants.insert(constant.to_string(), name) {
+                let message = format!(
+                    "the field `{other}` has the constant `{constant}` already: rename one of them"
+                );
+                report.at(field.ident, message);
+            }
+        }
+    }
+}
+
+impl Field<'_> {
+    fn validate(&self, report: &mut Report) {
+        self.check_column(report);
+        self.check_reference(report);
+        if let Some(sql_type) = &self.attrs.sql_type
+            && sql_type.value().trim().is_empty()
+        {
+            let message = "an empty `sql_type`: write one, as in `sql_type = \"varchar(32)\"`, or \
+                           leave it out for the type that goes with the field's";
+            report.at(sql_type, message);
+        }
+        self.check_type(report);
+    }
+
+    fn check_column(&self, report: &mut Report) {
+        let name = self.name();
+        if let Some(reading) = built_in(&name) {
+            let message = format!(
+                "`{name}` is built in, a column of every session table: leave the field out \
+                 ({reading}), or give it another name"
+            );
+            report.at(self.ident, message);
+        }
+        match &self.attrs.column {
+            Some(column) => {
+                let value = column.value();
+                if let Some(reading) = built_in(&value) {
+                    let message = format!(
+                        "`{value}` is built in, a column of every session table ({reading}): \
+                         write another name"
+                    );
+                    report.at(column, message);
+                }
+                check_name(Kind::Column, &value, column, report);
+            }
+            None => check_name(Kind::Field, &name, self.ident, report),
+        }
+        if self.constant().is_none() {
+            let message = "the column's constant cannot be named after this field: write its name \
+                           with the letters A to Z";
+            report.at(self.ident, message);
+        }
+    }
+
+    fn check_reference(&self, report: &mut Report) {
+        let attrs = &self.attrs;
+        if let Some(reference) = &attrs.belongs_to {
+            let literal = &reference.literal;
+            check_name(Kind::OtherTable, &reference.table, literal, report);
+            check_name(Kind::Column, &reference.column, literal, report);
+        }
+        if let (None, Some(on_delete)) = (&attrs.belongs_to_name, &attrs.cascade) {
+            let message = "`on_delete` says what happens when the row that this one belongs to is \
+                           deleted: write `belongs_to = \"users.id\", on_delete = \"cascade\"`";
+            report.at(on_delete, message);
+        }
+    }
+
+    fn check_type(&self, report: &mut Report) {
+        if option_argument(self.value_type).is_some() {
+            let write = compact(&self.value_type.to_token_stream());
+            let message = format!(
+                "a column has one NULL, an `Option` in an `Option` two ways to be `None`: \
+                 write `{write}`"
+            );
+            report.at(self.value_type, message);
+        }
+        check_owned("its fields", self.value_type, report);
+    }
+
+    /// Whether the type is one that the expansion can do something with.
+    pub(crate) fn has_valid_type(&self) -> bool {
+        option_argument(self.value_type).is_none()
+            && !matches!(without_group(self.value_type), Type::Reference(_))
+    }
+
+    /// What an error about the column's name underlines.
+    fn column_tokens(&self) -> TokenStream {
+        match &self.attrs.column {
+            Some(column) => column.to_token_stream(),
+            None => self.ident.to_token_stream(),
+        }
+    }
+}
+
+fn built_in(column: &str) -> Option<&'static str> {
+    let (_, reading) = BUILT_IN
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(column))?;
+    Some(reading)
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Schema,
+    Table,
+    /// One that a column refers to.
+    OtherTable,
+    Column,
+    /// A field whose column has the same name.
+    Field,
+}
+
+impl Kind {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::Table | Self::OtherTable => "table",
+            Self::Column | Self::Field => "column",
+        }
+    }
+
+    fn max_length(self) -> usize {
+        match self {
+            Self::Table => MAX_TABLE,
+            Self::Schema | Self::OtherTable | Self::Column | Self::Field => MAX_COLUMN,
+        }
+    }
+}
+
+fn check_name(kind: Kind, name: &str, tokens: impl ToTokens, report: &mut Report) {
+    if !is_identifier(name) {
+        report.at(tokens, not_a_name(kind, name));
+    } else if name.len() > kind.max_length() {
+        let (noun, length, most) = (kind.noun(), name.len(), kind.max_length());
+        let remedy = match kind {
+            Kind::Field => "write a shorter one with `#[session(column = \"…\")]`",
+            _ => "write a shorter one",
+        };
+        let message = format!(
+            "the name of a {noun} has {most} characters at most, this one {length}: {remedy}"
+        );
+        report.at(tokens, message);
+    }
+}
+
+fn not_a_name(kind: Kind, name: &str) -> String {
+    if let (Kind::Table, Some((schema, table))) = (kind, name.split_once('.'))
+        && is_identifier(schema)
+        && is_identifier(table)
+    {
+        return format!(
+            "a table's schema is an attribute of its own: write `schema = \"{schema}\", \
+             table = \"{table}\"`"
+        );
+    }
+    let noun = kind.noun();
+    if name.is_empty() {
+        return format!("a {noun} has a name: write one, or leave the attribute out");
+    }
+    let remedy = match (kind, repaired(name)) {
+        (Kind::Field, _) => ": write one with `#[session(column = \"…\")]`".to_owned(),
+        (_, Some(repaired)) => format!(": write `{repaired}`"),
+        (_, None) => String::new(),
+    };
+    format!(
+        "`{name}` cannot name a {noun}; a name is made of the letters A to Z and a to z, digits \
+         and `_`, and does not begin with a digit{remedy}"
+    )
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A valid name that looks like an invalid one.
+fn repaired(name: &str) -> Option<String> {
+    let name = name.trim().replace(['-', ' '], "_");
+    is_identifier(&name).then_some(name)
+}
+
+fn check_owned(what: &str, ty: &Type, report: &mut Report) {
+    if let Type::Reference(reference) = without_group(ty) {
+        let owned = owned(&reference.elem);
+        let message = format!("a session owns {what}: write `{owned}` in place of the reference");
+        report.at(ty, message);
+    }
+}
+
+fn owned(referent: &Type) -> String {
+    let written = compact(&referent.to_token_stream());
+    match written.as_str() {
+        "str" => "String".to_owned(),
+        "[u8]" => "Vec<u8>".to_owned(),
+        _ => written,
+    }
+}
+
+/// A type's tokens as people write them.
+fn compact(tokens: &TokenStream) -> String {
+    let text = tokens.to_string();
+    [" <", "< ", " >", " ::", ":: ", "[ ", " ]"]
+        .iter()
+        .fold(text, |text, spaced| text.replace(spaced, spaced.trim()))
+        .replace(" ,", ",")
+}
