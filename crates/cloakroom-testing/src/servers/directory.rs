@@ -5,8 +5,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use super::account::Account;
 use super::{Kind, ServerError, random};
@@ -21,39 +19,35 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// A path that nobody uses, nor will: unlikely enough to name before it exists.
+    pub(super) fn free_path() -> Result<PathBuf, ServerError> {
+        Ok(base().join(format!("{PREFIX}{}", random::hex(8)?)))
+    }
+
     /// Creates one, owned by the account that the server is to run as.
-    pub(super) fn create(kind: Kind) -> Result<(Self, Option<Account>), ServerError> {
-        let base = base();
-        let path = base.join(format!("{PREFIX}{}", random::hex(6)?));
+    pub(super) fn create(
+        path: PathBuf,
+        kind: Kind,
+    ) -> Result<(Self, Option<Account>), ServerError> {
+        let io = |verb| {
+            let path = &path;
+            move |e| ServerError::io(verb, path, e)
+        };
         DirBuilder::new()
             .mode(0o700)
             .create(&path)
-            .map_err(|e| ServerError::io("create", &path, e))?;
-        let result = Self::furnish(&path, kind);
-        if result.is_err() {
-            // The first error is the one to tell.
-            let _ = fs::remove_dir_all(&path);
-        }
-        result
-    }
-
-    fn furnish(path: &Path, kind: Kind) -> Result<(Self, Option<Account>), ServerError> {
-        let io = |verb| move |e| ServerError::io(verb, path, e);
+            .map_err(io("create"))?;
         // What we create is ours: the only way std tells who we are.
-        let own_uid = fs::metadata(path).map_err(io("look at"))?.uid();
+        let own_uid = fs::metadata(&path).map_err(io("look at"))?.uid();
         if let Some(base) = path.parent() {
             sweep(base, own_uid);
         }
-        let lock = locked_file(path).map_err(io("lock a file in"))?;
+        let lock = locked_file(&path).map_err(io("lock a file in"))?;
         let account = Account::for_server(kind, own_uid)?;
         if let Some(account) = &account {
-            chown(path, Some(account.uid), Some(account.gid)).map_err(io("give away"))?;
+            chown(&path, Some(account.uid), Some(account.gid)).map_err(io("give away"))?;
         }
-        let directory = Self {
-            path: path.to_owned(),
-            _lock: lock,
-        };
-        Ok((directory, account))
+        Ok((Self { path, _lock: lock }, account))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -90,24 +84,13 @@ impl Directory {
         // It may not be there, and goes with the directory at the latest.
         let _ = fs::remove_file(self.path.join(name));
     }
-
-    /// Removes it with all it holds.
-    pub(super) fn remove(&self) {
-        // A process at its end may write one more file behind our back.
-        for _ in 0..20 {
-            match fs::remove_dir_all(&self.path) {
-                Err(_) if self.path.exists() => thread::sleep(Duration::from_millis(20)),
-                _ => return,
-            }
-        }
-    }
 }
 
 /// The system's directory for temporary files, or `/tmp` where that would not do: a socket's path
 /// has room for about 100 bytes, and another account must be able to get there.
 fn base() -> PathBuf {
     let wanted = env::temp_dir();
-    let is_short = wanted.as_os_str().len() <= 60;
+    let is_short = wanted.as_os_str().len() <= 50;
     let is_open = wanted.is_absolute()
         && wanted
             .ancestors()

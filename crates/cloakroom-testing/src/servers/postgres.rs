@@ -1,5 +1,5 @@
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::server::Site;
 use super::{Kind, ServerError, programs};
@@ -54,26 +54,6 @@ pub(super) fn is_ready(site: &Site, process: u32) -> bool {
     let lines: Vec<&str> = status.lines().map(str::trim).collect();
     lines.first().and_then(|pid| pid.parse().ok()) == Some(process)
         && lines.get(7) == Some(&"ready")
-}
-
-/// Frees the few bytes of shared memory that a killed server leaves, as it would itself when
-/// started again. Where `ipcrm` is not installed they stay until the machine restarts.
-pub(super) fn release_shared_memory(site: &Site) {
-    let Some(status) = pid_file(site) else {
-        return;
-    };
-    let id = status
-        .lines()
-        .nth(6)
-        .and_then(|line| line.split_whitespace().nth(1));
-    if let Some(id) = id {
-        let _ = Command::new("ipcrm")
-            .args(["-m", id])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-    }
 }
 
 fn pid_file(site: &Site) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Processes: starting them as the right account, signalling them, and seeing them off.
 
 use std::env;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
@@ -10,49 +10,67 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::ServerError;
 use super::server::Site;
-use super::{Kind, ServerError};
 
 /// Starts `command` as the site's account, in its directory, writing to its log.
-pub(super) fn spawn(command: &mut Command, site: &Site) -> Result<Child, ServerError> {
-    let log_path = site.log();
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&log_path)
-        .map_err(|e| ServerError::io("open", &log_path, e))?;
-    let error_log = log
-        .try_clone()
-        .map_err(|e| ServerError::io("open", &log_path, e))?;
-    let program = Path::new(command.get_program()).to_owned();
-
+///
+/// The watchdog knows of it before it does anything: it is a shell first, which becomes the
+/// program on our word, and ends if we do not live to give it.
+pub(super) fn spawn(
+    command: &Command,
+    site: &Site,
+    watchdog: &mut Watchdog,
+    ending: Ending,
+) -> Result<Child, ServerError> {
+    let program = Path::new(command.get_program());
+    let (log, error_log) = open_log(site)?;
+    let mut waiting = shell(r#"read -r word && exec "$@" </dev/null"#);
+    waiting
+        .arg(program)
+        .args(command.get_args())
+        .envs([("LC_ALL", "C"), ("TZ", "UTC")])
+        .env("HOME", site.directory.path())
+        .env("TMPDIR", site.directory.path())
+        .current_dir(site.directory.path())
+        .stdin(Stdio::piped())
+        .stdout(log)
+        .stderr(error_log)
+        // Out of the terminal's group: Ctrl-C is for the parent, and the watchdog does the rest.
+        .process_group(0);
     // The caller's settings for clients and servers are not for this one.
     for (name, _) in env::vars_os() {
         let is_setting = ["PG", "MYSQL", "MARIADB"]
             .iter()
             .any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()));
         if is_setting {
-            command.env_remove(name);
+            waiting.env_remove(name);
         }
     }
-    command
-        .envs([("LC_ALL", "C"), ("TZ", "UTC")])
-        .env("HOME", site.directory.path())
-        .env("TMPDIR", site.directory.path())
-        .current_dir(site.directory.path())
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(error_log)
-        // Out of the terminal's group: Ctrl-C is for the parent, and the watchdog does the rest.
-        .process_group(0);
     if let Some(account) = &site.account {
         // As root this also drops the supplementary groups.
-        command.uid(account.uid).gid(account.gid);
+        waiting.uid(account.uid).gid(account.gid);
     }
-    command
+    let mut process = waiting
         .spawn()
-        .map_err(|e| ServerError::io("run", &program, e))
+        .map_err(|e| ServerError::io("run", program, e))?;
+    watchdog.watch(process.id(), ending);
+    if let Some(mut word) = process.stdin.take() {
+        // Should the shell be gone, its end will tell.
+        let _ = writeln!(word, "go");
+    }
+    Ok(process)
+}
+
+fn open_log(site: &Site) -> Result<(File, File), ServerError> {
+    let path = site.log();
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|log| Ok((log.try_clone()?, log)))
+        .map_err(|e| ServerError::io("open", &path, e))
 }
 
 /// Sends a signal, by the shell: std has none but KILL. Failures are a process already gone.
@@ -88,25 +106,52 @@ pub(super) fn end(process: &mut Child) {
 }
 
 /// A shell process that outlives us for a moment. It reads from us which process group to watch;
-/// when the pipe ends, because we have ended in whatever way, it stops that group and removes the
-/// directory.
+/// when the pipe ends, because we are done or have ended in whatever way, it stops that group and
+/// removes the directory.
 pub(super) struct Watchdog {
     process: Child,
     pipe: Option<ChildStdin>,
 }
 
+/// How the watchdog stops a process group.
+#[derive(Clone, Copy)]
+pub(super) enum Ending {
+    /// Kill it.
+    Kill,
+    /// `PostgreSQL`'s immediate shutdown: it stops its children and frees shared memory.
+    Quit,
+    /// It soon ends by itself, and would litter if interrupted.
+    Wait,
+}
+
 const WATCHDOG: &str = r#"
-directory=$1 gentle=$2 group=
+directory=$1 signal= group=
 trap '' HUP INT QUIT TERM
-while read -r line; do group=$line; done
+while read -r line; do
+    signal=${line% *} group=${line#* }
+done
+is_there() {
+    case $signal in
+    KILL) false ;;
+    # It removes this file last. Signal 0 alone would not do: it also finds a process that has
+    # ended, for as long as a slow init takes to note it.
+    QUIT) [ -e "$directory/data/postmaster.pid" ] && kill -s 0 -- "-$group" ;;
+    0) kill -s 0 -- "-$group" ;;
+    esac
+}
 if [ -n "$group" ]; then
-    kill -s "$gentle" -- "-$group"
+    kill -s "$signal" -- "-$group"
     tries=60
-    while kill -s 0 -- "-$group" && [ "$tries" -gt 0 ]; do
+    while is_there && [ "$tries" -gt 0 ]; do
         sleep 0.1
         tries=$((tries - 1))
     done
     kill -s KILL -- "-$group"
+fi
+# A killed PostgreSQL leaves a few bytes of shared memory, named on line 7 of this file.
+if [ -e "$directory/data/postmaster.pid" ]; then
+    set -- $(sed -n 7p "$directory/data/postmaster.pid")
+    ipcrm -m "$2"
 fi
 tries=20
 while ! rm -rf -- "$directory" && [ "$tries" -gt 0 ]; do
@@ -116,14 +161,9 @@ done
 "#;
 
 impl Watchdog {
-    pub(super) fn start(directory: &Path, kind: Kind) -> Result<Self, ServerError> {
+    pub(super) fn start(directory: &Path) -> Result<Self, ServerError> {
         let mut process = shell(WATCHDOG)
             .arg(directory)
-            .arg(match kind {
-                // Immediate shutdown, in which it stops its children and frees shared memory.
-                Kind::Postgres => "QUIT",
-                Kind::MariaDb => "KILL",
-            })
             .current_dir("/")
             .stdin(Stdio::piped())
             // Whoever reads our output must not wait for the watchdog's end.
@@ -136,16 +176,29 @@ impl Watchdog {
         Ok(Self { process, pipe })
     }
 
-    /// Names the process group to watch, or none: told before its number can be used again.
-    pub(super) fn watch(&mut self, group: Option<u32>) {
-        let line = group.map_or_else(String::new, |group| group.to_string());
+    /// Names the process group to watch.
+    pub(super) fn watch(&mut self, group: u32, ending: Ending) {
+        let signal = match ending {
+            Ending::Kill => "KILL",
+            Ending::Quit => "QUIT",
+            Ending::Wait => "0",
+        };
+        self.tell(&format!("{signal} {group}"));
+    }
+
+    /// Has nothing to watch any more: the group is gone, and its number may be used again.
+    pub(super) fn forget(&mut self) {
+        self.tell("");
+    }
+
+    fn tell(&mut self, line: &str) {
         if let Some(pipe) = &mut self.pipe {
             // Without its watchdog the server still ends with `Server`.
             let _ = writeln!(pipe, "{line}");
         }
     }
 
-    /// Lets it go, after the work is done.
+    /// Has it do its work now, and waits for that.
     pub(super) fn retire(&mut self) {
         self.pipe = None;
         let _ = self.process.wait();
@@ -160,6 +213,6 @@ impl Drop for Watchdog {
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", script, "cloakroom-watchdog"]);
+    command.args(["-c", script, "cloakroom"]);
     command
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::account::Account;
 use super::directory::Directory;
 use super::error::ServerError;
-use super::process::{self, Watchdog};
+use super::process::{self, Ending, Watchdog};
 use super::{children, mariadb, postgres, programs, random};
 
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -190,8 +190,11 @@ impl Server {
     fn prepare(kind: Kind) -> Result<Self, ServerError> {
         // Found out before anything is created.
         programs::require(kind)?;
-        let (directory, account) = Directory::create(kind)?;
-        let watchdog = Watchdog::start(directory.path(), kind)?;
+        // The watchdog comes before what it watches, so that nothing is ever without it. It removes
+        // the directory also where one of the next steps fails.
+        let path = Directory::free_path()?;
+        let watchdog = Watchdog::start(&path)?;
+        let (directory, account) = Directory::create(path, kind)?;
         let mut server = Self {
             url: String::new(),
             process: None,
@@ -208,14 +211,18 @@ impl Server {
             Kind::Postgres => postgres::initialise(&server.site)?,
             Kind::MariaDb => mariadb::initialise(&server.site)?,
         };
-        server.run_to_end(command)?;
+        server.run_to_end(&command)?;
         server.site.directory.remove_file("password");
         Ok(server)
     }
 
-    fn run_to_end(&mut self, mut command: Command) -> Result<(), ServerError> {
+    fn run_to_end(&mut self, command: &Command) -> Result<(), ServerError> {
         let program = PathBuf::from(command.get_program());
-        self.spawn(&mut command)?;
+        let ending = match self.kind() {
+            Kind::Postgres => Ending::Wait,
+            Kind::MariaDb => Ending::Kill,
+        };
+        self.spawn(command, ending)?;
         let Some(process) = &mut self.process else {
             unreachable!("spawn has just set it");
         };
@@ -237,11 +244,15 @@ impl Server {
         // An empty log, so that an earlier "ready" or "in use" is not taken for this one's.
         let log = self.site.log();
         fs::write(&log, "").map_err(|e| ServerError::io("empty", &log, e))?;
-        let mut command = match self.site.kind {
+        let command = match self.site.kind {
             Kind::Postgres => postgres::server(&self.site)?,
             Kind::MariaDb => mariadb::server(&self.site)?,
         };
-        self.spawn(&mut command)?;
+        let ending = match self.kind() {
+            Kind::Postgres => Ending::Quit,
+            Kind::MariaDb => Ending::Kill,
+        };
+        self.spawn(&command, ending)?;
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if !self.is_running() {
@@ -268,16 +279,15 @@ impl Server {
         })
     }
 
-    fn spawn(&mut self, command: &mut Command) -> Result<(), ServerError> {
-        let process = process::spawn(command, &self.site)?;
-        self.watchdog.watch(Some(process.id()));
+    fn spawn(&mut self, command: &Command, ending: Ending) -> Result<(), ServerError> {
+        let process = process::spawn(command, &self.site, &mut self.watchdog, ending)?;
         self.process = Some(process);
         Ok(())
     }
 
     fn forget_process(&mut self) {
         self.process = None;
-        self.watchdog.watch(None);
+        self.watchdog.forget();
     }
 }
 
@@ -294,10 +304,6 @@ impl Drop for Server {
             self.kill();
         }
         self.forget_process();
-        if self.site.kind == Kind::Postgres {
-            postgres::release_shared_memory(&self.site);
-        }
-        self.site.directory.remove();
         self.watchdog.retire();
     }
 }
