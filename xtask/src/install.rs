@@ -147,6 +147,7 @@ impl Manager {
 /// `policy-rc.d` is how Debian lets an administrator forbid it; one that is there already is left.
 const APT: &str = r#"
 set -eu
+exec >&2 # Our own output is for the answer alone.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
