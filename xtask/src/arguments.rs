@@ -65,9 +65,7 @@ impl Database {
     }
 
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|database| database.word() == word)
+        Self::ALL.into_iter().find(|database| database.word() == word)
     }
 }
 
@@ -79,10 +77,7 @@ impl fmt::Display for Database {
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self {
-            filter: None,
-            databases: Database::ALL.to_vec(),
-        }
+        Self { filter: None, databases: Database::ALL.to_vec() }
     }
 }
 
@@ -125,10 +120,8 @@ fn parse_test(arguments: &[String]) -> Result<TestOptions, String> {
             filter = Some(argument.clone());
         }
     }
-    let databases = Database::ALL
-        .into_iter()
-        .filter(|database| only.is_empty() || only.contains(database))
-        .collect();
+    let databases =
+        Database::ALL.into_iter().filter(|database| only.is_empty() || only.contains(database)).collect();
     Ok(TestOptions { filter, databases })
 }
 
@@ -136,9 +129,8 @@ fn parse_databases(words: &str) -> Result<Vec<Database>, String> {
     words
         .split(',')
         .map(|word| {
-            Database::from_word(word).ok_or_else(|| {
-                format!("unknown database: {word:?}; there are sqlite, postgres, mariadb")
-            })
+            Database::from_word(word)
+                .ok_or_else(|| format!("unknown database: {word:?}; there are sqlite, postgres, mariadb"))
         })
         .collect()
 }
@@ -161,34 +153,22 @@ mod tests {
     }
 
     fn test_on(filter: Option<&str>, databases: &[Database]) -> Task {
-        Task::Test(TestOptions {
-            filter: filter.map(str::to_owned),
-            databases: databases.to_vec(),
-        })
+        Task::Test(TestOptions { filter: filter.map(str::to_owned), databases: databases.to_vec() })
     }
 
     #[test]
     fn test_alone_means_everything() {
         assert_eq!(parsed("test"), Ok(test_on(None, &Database::ALL)));
-        assert_eq!(
-            parsed("test prune"),
-            Ok(test_on(Some("prune"), &Database::ALL))
-        );
+        assert_eq!(parsed("test prune"), Ok(test_on(Some("prune"), &Database::ALL)));
     }
 
     #[test]
     fn only_may_be_said_more_than_once_and_in_any_order() {
         use Database::{MariaDb, Sqlite};
         let wanted = || test_on(Some("prune"), &[Sqlite, MariaDb]);
-        assert_eq!(
-            parsed("test --only mariadb prune --only sqlite"),
-            Ok(wanted())
-        );
+        assert_eq!(parsed("test --only mariadb prune --only sqlite"), Ok(wanted()));
         assert_eq!(parsed("test prune --only=mariadb,sqlite"), Ok(wanted()));
-        assert_eq!(
-            parsed("test --only sqlite --only sqlite"),
-            Ok(test_on(None, &[Sqlite]))
-        );
+        assert_eq!(parsed("test --only sqlite --only sqlite"), Ok(test_on(None, &[Sqlite])));
     }
 
     #[test]

@@ -5,21 +5,10 @@ use crate::{cargo, test};
 
 /// The steps after the tests: a name, cargo's arguments, and an environment variable if need be.
 const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        arguments: &["fmt", "--all", "--check"],
-        environment: None,
-    },
+    Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: None },
     Step {
         name: "clippy",
-        arguments: &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-Dwarnings",
-        ],
+        arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-Dwarnings"],
         environment: None,
     },
     Step {
@@ -40,24 +29,11 @@ struct Step {
 
 /// Clippy rather than check: it denies our own warnings without building the dependencies anew.
 const fn feature_arguments(feature: &'static str) -> [&'static str; 8] {
-    [
-        "clippy",
-        "--package",
-        "cloakroom",
-        "--no-default-features",
-        "--features",
-        feature,
-        "--",
-        "-Dwarnings",
-    ]
+    ["clippy", "--package", "cloakroom", "--no-default-features", "--features", feature, "--", "-Dwarnings"]
 }
 
 const fn single_feature(name: &'static str, arguments: &'static [&'static str]) -> Step {
-    Step {
-        name,
-        arguments,
-        environment: None,
-    }
+    Step { name, arguments, environment: None }
 }
 
 pub(crate) fn run() -> Result<(), String> {
@@ -83,13 +59,7 @@ impl Step {
     fn run(&self) -> Result<(), String> {
         let mut command = cargo::command(self.arguments);
         command.envs(self.environment);
-        let status = command
-            .status()
-            .map_err(|e| format!("could not run cargo: {e}"))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(format!("`cargo {}` failed", self.arguments.join(" ")))
-        }
+        let status = command.status().map_err(|e| format!("could not run cargo: {e}"))?;
+        if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", self.arguments.join(" "))) }
     }
 }

@@ -15,50 +15,32 @@ pub(crate) fn ensure(kinds: &[Kind]) -> Result<(), String> {
     eprintln!("missing: {}", describe(&lacking));
     let Some(manager) = Manager::of_this_machine() else {
         let kinds: Vec<&str> = lacking.iter().map(|kind| kind.name()).collect();
-        return Err(format!(
-            "no package manager known to us; install {} by hand",
-            kinds.join(" and ")
-        ));
+        return Err(format!("no package manager known to us; install {} by hand", kinds.join(" and ")));
     };
     let Some(mut command) = manager.may_install().and_then(|how| how.apt(&lacking)) else {
-        return Err(format!(
-            "install them with:\n    {}",
-            manager.command_line(&lacking)
-        ));
+        return Err(format!("install them with:\n    {}", manager.command_line(&lacking)));
     };
     eprintln!("installing: {}", manager.command_line(&lacking));
-    let status = command
-        .status()
-        .map_err(|e| format!("could not run {command:?}: {e}"))?;
+    let status = command.status().map_err(|e| format!("could not run {command:?}: {e}"))?;
     if !status.success() {
-        return Err(format!(
-            "the installation failed; by hand:\n    {}",
-            manager.command_line(&lacking)
-        ));
+        return Err(format!("the installation failed; by hand:\n    {}", manager.command_line(&lacking)));
     }
     let lacking = self::lacking(kinds);
     if lacking.is_empty() {
         Ok(())
     } else {
-        Err(format!(
-            "installed, but still missing: {}",
-            describe(&lacking)
-        ))
+        Err(format!("installed, but still missing: {}", describe(&lacking)))
     }
 }
 
 fn lacking(kinds: &[Kind]) -> Vec<Kind> {
     let kinds = kinds.iter().copied();
-    kinds
-        .filter(|kind| !kind.missing_programs().is_empty())
-        .collect()
+    kinds.filter(|kind| !kind.missing_programs().is_empty()).collect()
 }
 
 fn describe(lacking: &[Kind]) -> String {
-    let lines: Vec<String> = lacking
-        .iter()
-        .map(|kind| format!("{} of {kind}", kind.missing_programs().join(", ")))
-        .collect();
+    let lines: Vec<String> =
+        lacking.iter().map(|kind| format!("{} of {kind}", kind.missing_programs().join(", "))).collect();
     lines.join("; ")
 }
 
@@ -80,14 +62,7 @@ enum Permission {
 }
 
 impl Manager {
-    const ALL: [Self; 6] = [
-        Self::Apt,
-        Self::Dnf,
-        Self::Pacman,
-        Self::Zypper,
-        Self::Apk,
-        Self::Brew,
-    ];
+    const ALL: [Self; 6] = [Self::Apt, Self::Dnf, Self::Pacman, Self::Zypper, Self::Apk, Self::Brew];
 
     fn of_this_machine() -> Option<Self> {
         let mut managers = Self::ALL.into_iter();
@@ -120,9 +95,9 @@ impl Manager {
         let packages: Vec<&str> = kinds.iter().map(|kind| self.package(*kind)).collect();
         let packages = packages.join(" ");
         match self {
-            Self::Apt => format!(
-                "sudo apt-get update && sudo apt-get install -y --no-install-recommends {packages}"
-            ),
+            Self::Apt => {
+                format!("sudo apt-get update && sudo apt-get install -y --no-install-recommends {packages}")
+            }
             Self::Dnf => format!("sudo dnf install -y {packages}"),
             Self::Pacman => format!("sudo pacman -S --needed {packages}"),
             Self::Zypper => format!("sudo zypper install -y {packages}"),
@@ -185,18 +160,12 @@ impl Permission {
 
 fn in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|file| file.is_file())
+    env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
 /// What a successful command prints, trimmed.
 fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)
 }

@@ -14,8 +14,5 @@ pub(crate) fn run(kind: Kind) -> Result<(), String> {
     while server.is_running() {
         thread::sleep(Duration::from_millis(200));
     }
-    Err(format!(
-        "{kind} has ended by itself:\n{}",
-        server.log_tail()
-    ))
+    Err(format!("{kind} has ended by itself:\n{}", server.log_tail()))
 }

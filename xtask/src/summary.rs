@@ -79,10 +79,7 @@ impl Summary {
                 println!("{database:<12}not asked for");
             }
         }
-        println!(
-            "{:<12}{} (unit tests, documentation)",
-            "others", self.others
-        );
+        println!("{:<12}{} (unit tests, documentation)", "others", self.others);
         println!("{}", self.total());
     }
 }
@@ -104,10 +101,7 @@ fn parse(line: &str) -> Line<'_> {
         return Line::QuotingBegins;
     }
     // "running 12 tests"
-    if line
-        .strip_prefix("running ")
-        .is_some_and(|rest| rest.ends_with(" test") || rest.ends_with(" tests"))
-    {
+    if line.strip_prefix("running ").is_some_and(|rest| rest.ends_with(" test") || rest.ends_with(" tests")) {
         return Line::NextBinary;
     }
     line.strip_prefix("test ")
@@ -221,12 +215,6 @@ test sqlite::a_token_authenticates ... ok",
         ] {
             assert_eq!(parse(line), Line::Other, "{line}");
         }
-        assert_eq!(
-            parse("test sqlite::x ... ok <0.012s>"),
-            Line::Result {
-                test: "sqlite::x",
-                passed: true
-            }
-        );
+        assert_eq!(parse("test sqlite::x ... ok <0.012s>"), Line::Result { test: "sqlite::x", passed: true });
     }
 }

@@ -9,21 +9,14 @@ use crate::summary::Summary;
 use crate::{cargo, install};
 
 pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
-    let kinds: Vec<Kind> = options
-        .databases
-        .iter()
-        .filter_map(|database| database.server())
-        .collect();
+    let kinds: Vec<Kind> = options.databases.iter().filter_map(|database| database.server()).collect();
     install::ensure(&kinds)?;
     let mut servers = start(&kinds)?;
 
     let mut summary = Summary::default();
     let mut problems = Vec::new();
     // xtask apart: built together with the others' features, it would be rebuilt each time.
-    for packages in [
-        &["--workspace", "--exclude", "xtask", "--all-features"][..],
-        &["--package", "xtask"],
-    ] {
+    for packages in [&["--workspace", "--exclude", "xtask", "--all-features"][..], &["--package", "xtask"]] {
         let mut command = cargo_test(packages, options, &servers);
         if !stream(&mut command, &mut summary)? {
             problems.push(format!("`cargo test {}` failed", packages.join(" ")));
@@ -41,20 +34,13 @@ pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
             ));
         }
     }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems.join("\nerror: "))
-    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\nerror: ")) }
 }
 
 /// Starts all of them at the same time.
 fn start(kinds: &[Kind]) -> Result<Vec<Server>, String> {
     thread::scope(|scope| {
-        let starting: Vec<_> = kinds
-            .iter()
-            .map(|kind| scope.spawn(|| Server::launch(*kind)))
-            .collect();
+        let starting: Vec<_> = kinds.iter().map(|kind| scope.spawn(|| Server::launch(*kind))).collect();
         starting
             .into_iter()
             .zip(kinds)
@@ -78,10 +64,9 @@ fn cargo_test(packages: &[&str], options: &TestOptions, servers: &[Server]) -> C
         }
     }
     command.env("CLOAKROOM_TEST_DATABASES", wanted.join(","));
-    for (name, kind) in [
-        ("CLOAKROOM_TEST_POSTGRES_URL", Kind::Postgres),
-        ("CLOAKROOM_TEST_MARIADB_URL", Kind::MariaDb),
-    ] {
+    for (name, kind) in
+        [("CLOAKROOM_TEST_POSTGRES_URL", Kind::Postgres), ("CLOAKROOM_TEST_MARIADB_URL", Kind::MariaDb)]
+    {
         match servers.iter().find(|server| server.kind() == kind) {
             Some(server) => command.env(name, server.url()),
             // One of the caller's would be a server that we did not start.
@@ -113,10 +98,7 @@ fn stream(command: &mut Command, summary: &mut Summary) -> Result<bool, String> 
 fn silent_databases(summary: &Summary, options: &TestOptions) -> Vec<String> {
     if let Some(filter) = &options.filter {
         let is_silent = summary.total().all() == 0;
-        return is_silent
-            .then(|| format!("no test has `{filter}` in its name"))
-            .into_iter()
-            .collect();
+        return is_silent.then(|| format!("no test has `{filter}` in its name")).into_iter().collect();
     }
     options
         .databases
@@ -131,10 +113,7 @@ mod tests {
     use super::*;
 
     fn options(filter: Option<&str>) -> TestOptions {
-        TestOptions {
-            filter: filter.map(str::to_owned),
-            ..TestOptions::default()
-        }
+        TestOptions { filter: filter.map(str::to_owned), ..TestOptions::default() }
     }
 
     #[test]
@@ -142,10 +121,7 @@ mod tests {
         let mut summary = Summary::default();
         summary.read("test sqlite::x ... ok");
         summary.read("test mariadb::x ... FAILED");
-        assert_eq!(
-            silent_databases(&summary, &options(None)),
-            ["not one test ran on PostgreSQL"]
-        );
+        assert_eq!(silent_databases(&summary, &options(None)), ["not one test ran on PostgreSQL"]);
         assert!(silent_databases(&summary, &options(Some("x"))).is_empty());
     }
 
@@ -157,10 +133,7 @@ mod tests {
 
     #[test]
     fn databases_not_asked_for_are_left_out() {
-        let options = TestOptions {
-            filter: Some("prune".to_owned()),
-            databases: vec![Database::Sqlite],
-        };
+        let options = TestOptions { filter: Some("prune".to_owned()), databases: vec![Database::Sqlite] };
         let command = cargo_test(&["--workspace"], &options, &[]);
         let arguments: Vec<_> = command.get_args().filter_map(|a| a.to_str()).collect();
         assert_eq!(

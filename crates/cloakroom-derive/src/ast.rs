@@ -3,8 +3,8 @@
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::{
-    Data, DeriveInput, Error, Fields, GenericArgument, Generics, Ident, PathArguments, Result,
-    Type, Visibility,
+    Data, DeriveInput, Error, Fields, GenericArgument, Generics, Ident, PathArguments, Result, Type,
+    Visibility,
 };
 
 use crate::attr::{FieldAttrs, TableAttrs};
@@ -33,12 +33,7 @@ impl<'a> Table<'a> {
         let fields = named_fields(node)?
             .filter_map(|field| Some(Field::from_syn(field, field.ident.as_ref()?, report)))
             .collect();
-        Ok(Self {
-            ident: &node.ident,
-            generics: &node.generics,
-            attrs,
-            fields,
-        })
+        Ok(Self { ident: &node.ident, generics: &node.generics, attrs, fields })
     }
 
     pub(crate) fn name(&self) -> String {
@@ -120,9 +115,7 @@ pub(crate) fn option_argument(ty: &Type) -> Option<&Type> {
         return None;
     };
     match arguments.args.first()? {
-        GenericArgument::Type(ty) if option.ident == "Option" && arguments.args.len() == 1 => {
-            Some(ty)
-        }
+        GenericArgument::Type(ty) if option.ident == "Option" && arguments.args.len() == 1 => Some(ty),
         _ => None,
     }
 }

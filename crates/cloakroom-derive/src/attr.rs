@@ -69,11 +69,7 @@ impl FieldAttrs {
                     set(&mut attrs.belongs_to, name, reference(name, input)?)
                 }
                 "on_delete" => set(&mut attrs.cascade, name, cascade(name, input)?),
-                "sql_type" => set(
-                    &mut attrs.sql_type,
-                    name,
-                    string(name, input, "varchar(32)")?,
-                ),
+                "sql_type" => set(&mut attrs.sql_type, name, string(name, input, "varchar(32)")?),
                 _ => Err(unknown(name, Place::Field)),
             }
         });
@@ -87,15 +83,10 @@ fn for_each_item(
     report: &mut Report,
     mut item: impl FnMut(&Ident, ParseStream) -> Result<()>,
 ) {
-    let ours = attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("session"));
+    let ours = attributes.iter().filter(|attribute| attribute.path().is_ident("session"));
     for attribute in ours {
         let Meta::List(list) = &attribute.meta else {
-            report.at(
-                &attribute.meta,
-                "`session` takes a list in parentheses: write `#[session(…)]`",
-            );
+            report.at(&attribute.meta, "`session` takes a list in parentheses: write `#[session(…)]`");
             continue;
         };
         let parser = |input: ParseStream| items(input, place, report, &mut item);
@@ -113,9 +104,8 @@ fn items(
     item: &mut impl FnMut(&Ident, ParseStream) -> Result<()>,
 ) -> Result<()> {
     while !input.is_empty() {
-        let result = item_name(input, place)
-            .and_then(|name| item(&name, input))
-            .and_then(|()| end_of_item(input));
+        let result =
+            item_name(input, place).and_then(|name| item(&name, input)).and_then(|()| end_of_item(input));
         if let Err(error) = result {
             report.add(error);
             skip_item(input)?;
@@ -188,10 +178,9 @@ fn data_type(name: &Ident, input: ParseStream) -> Result<Type> {
     equals_sign(name, input, write)?;
     if let Some(text) = input.parse::<Option<LitStr>>()? {
         let message = match text.parse::<Type>() {
-            Ok(_) => format!(
-                "`data` takes a type without quotation marks: write `data = {}`",
-                text.value().trim()
-            ),
+            Ok(_) => {
+                format!("`data` takes a type without quotation marks: write `data = {}`", text.value().trim())
+            }
             Err(_) => write.to_owned(),
         };
         return Err(Error::new(text.span(), message));
@@ -204,9 +193,7 @@ fn library(name: &Ident, input: ParseStream) -> Result<Path> {
     let write = "`crate` takes the path of the library: write `crate = my_framework::cloakroom`";
     equals_sign(name, input, write)?;
     if let Some(text) = input.parse::<Option<LitStr>>()? {
-        return text
-            .parse_with(Path::parse_mod_style)
-            .map_err(|_| Error::new(text.span(), write));
+        return text.parse_with(Path::parse_mod_style).map_err(|_| Error::new(text.span(), write));
     }
     let start = input.span();
     Path::parse_mod_style(input).map_err(|_| Error::new(start, write))
@@ -219,18 +206,13 @@ fn reference(name: &Ident, input: ParseStream) -> Result<Reference> {
     let write = match parts.as_slice() {
         [table, column] if !table.is_empty() && !column.is_empty() => {
             let (table, column) = ((*table).to_owned(), (*column).to_owned());
-            return Ok(Reference {
-                literal,
-                table,
-                column,
-            });
+            return Ok(Reference { literal, table, column });
         }
         [table] if !table.trim().is_empty() => format!("{table}.id"),
         [.., table, column] if parts.len() > 2 && !table.is_empty() && !column.is_empty() => {
             let write = format!("{table}.{column}");
-            let message = format!(
-                "`belongs_to` names a table and its column, without a schema: write `{write}`"
-            );
+            let message =
+                format!("`belongs_to` names a table and its column, without a schema: write `{write}`");
             return Err(Error::new(literal.span(), message));
         }
         _ => "users.id".to_owned(),

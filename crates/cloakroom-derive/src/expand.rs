@@ -106,11 +106,7 @@ impl Table<'_> {
     fn definition(&self) -> TokenStream {
         let library = self.library();
         let name = self.name();
-        let schema = self
-            .attrs
-            .schema
-            .iter()
-            .map(|schema| quote!(.schema(#schema)));
+        let schema = self.attrs.schema.iter().map(|schema| quote!(.schema(#schema)));
         let fields = self.fields.iter().map(|field| {
             let definition = field.definition(&self.library_at(field.type_span()));
             quote!(.field(#definition))
@@ -144,16 +140,8 @@ impl Field<'_> {
             let (table, column) = (&reference.table, &reference.column);
             quote!(.references(#table, #column))
         });
-        let cascade = self
-            .attrs
-            .cascade
-            .as_ref()
-            .map(|_| quote!(.on_delete_cascade()));
-        let sql_type = self
-            .attrs
-            .sql_type
-            .as_ref()
-            .map(|ty| quote!(.sql_type(#ty)));
+        let cascade = self.attrs.cascade.as_ref().map(|_| quote!(.on_delete_cascade()));
+        let sql_type = self.attrs.sql_type.as_ref().map(|ty| quote!(.sql_type(#ty)));
         let new = quote_spanned! {self.type_span()=>
             #library::FieldDefinition::new::<#value_type>(#column)
         };

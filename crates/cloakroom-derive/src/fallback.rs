@@ -50,9 +50,6 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
 fn fields_with_columns<'a>(table: &'a Table<'a>) -> impl Iterator<Item = &'a Field<'a>> {
     let mut constants = HashSet::new();
     table.fields.iter().filter(move |field| {
-        field.has_valid_type()
-            && field
-                .constant()
-                .is_some_and(|constant| constants.insert(constant))
+        field.has_valid_type() && field.constant().is_some_and(|constant| constants.insert(constant))
     })
 }

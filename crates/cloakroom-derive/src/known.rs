@@ -18,54 +18,22 @@ struct Known {
 }
 
 const ON_STRUCTS: [Known; 4] = [
-    Known {
-        name: "schema",
-        example: "schema = \"auth\"",
-        synonyms: &["prefix"],
-    },
-    Known {
-        name: "table",
-        example: "table = \"api_keys\"",
-        synonyms: &["table_name", "name", "rename"],
-    },
-    Known {
-        name: "data",
-        example: "data = DeviceInfo",
-        synonyms: &["json"],
-    },
-    Known {
-        name: "crate",
-        example: "crate = my_framework::cloakroom",
-        synonyms: &["path"],
-    },
+    Known { name: "schema", example: "schema = \"auth\"", synonyms: &["prefix"] },
+    Known { name: "table", example: "table = \"api_keys\"", synonyms: &["table_name", "name", "rename"] },
+    Known { name: "data", example: "data = DeviceInfo", synonyms: &["json"] },
+    Known { name: "crate", example: "crate = my_framework::cloakroom", synonyms: &["path"] },
 ];
 
 const ON_FIELDS: [Known; 5] = [
-    Known {
-        name: "column",
-        example: "column = \"owner_id\"",
-        synonyms: &["column_name", "name", "rename"],
-    },
-    Known {
-        name: "index",
-        example: "index",
-        synonyms: &["indexed"],
-    },
+    Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
+    Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
         name: "belongs_to",
         example: "belongs_to = \"users.id\"",
         synonyms: &["foreign_key", "references"],
     },
-    Known {
-        name: "on_delete",
-        example: "on_delete = \"cascade\"",
-        synonyms: &[],
-    },
-    Known {
-        name: "sql_type",
-        example: "sql_type = \"varchar(32)\"",
-        synonyms: &["type", "db_type"],
-    },
+    Known { name: "on_delete", example: "on_delete = \"cascade\"", synonyms: &[] },
+    Known { name: "sql_type", example: "sql_type = \"varchar(32)\"", synonyms: &["type", "db_type"] },
 ];
 
 impl Place {
@@ -78,11 +46,7 @@ impl Place {
 
     /// The names that may stand there, for a message.
     pub(crate) fn takes(self) -> String {
-        let names: Vec<_> = self
-            .known()
-            .iter()
-            .map(|known| format!("`{}`", known.name))
-            .collect();
+        let names: Vec<_> = self.known().iter().map(|known| format!("`{}`", known.name)).collect();
         let names = names.join(", ");
         match self {
             Self::Struct => format!("a struct takes {names}"),
@@ -117,23 +81,18 @@ fn elsewhere(word: &str, place: Place) -> Option<String> {
         Place::Field => "the field it is for",
     };
     let example = known.example;
-    Some(format!(
-        "`{word}` {wrong_place}: write `#[session({example})]` above {right_place}"
-    ))
+    Some(format!("`{word}` {wrong_place}: write `#[session({example})]` above {right_place}"))
 }
 
 fn nearest<'a>(word: &str, known: &'a [Known]) -> Option<&'a Known> {
-    known
-        .iter()
-        .find(|known| known.synonyms.contains(&word))
-        .or_else(|| {
-            known
-                .iter()
-                .map(|known| (edit_distance(word, known.name), known))
-                .filter(|(distance, _)| *distance <= 2)
-                .min_by_key(|(distance, _)| *distance)
-                .map(|(_, known)| known)
-        })
+    known.iter().find(|known| known.synonyms.contains(&word)).or_else(|| {
+        known
+            .iter()
+            .map(|known| (edit_distance(word, known.name), known))
+            .filter(|(distance, _)| *distance <= 2)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, known)| known)
+    })
 }
 
 /// How many characters must be put in, taken out or exchanged (Levenshtein).

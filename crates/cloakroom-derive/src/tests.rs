@@ -115,10 +115,7 @@ fn a_struct_without_fields_is_a_table_without_columns_of_its_own() {
     let expanded = expansion("struct Ticket {}");
     let definition = quote!({ ::cloakroom::TableDefinition::new("sessions") });
     assert!(expanded.contains(&definition.to_string()), "{expanded}");
-    assert!(
-        expanded.contains("type Data = :: cloakroom :: JsonObject"),
-        "{expanded}"
-    );
+    assert!(expanded.contains("type Data = :: cloakroom :: JsonObject"), "{expanded}");
 }
 
 #[test]
@@ -126,10 +123,7 @@ fn the_library_may_be_elsewhere() {
     for path in ["framework::sessions", "\"framework::sessions\""] {
         let input = format!("#[session(crate = {path})] struct S {{ user_id: Option<String> }}");
         let expanded = expansion(&input);
-        assert!(
-            expanded.contains("framework :: sessions :: Column"),
-            "{expanded}"
-        );
+        assert!(expanded.contains("framework :: sessions :: Column"), "{expanded}");
         assert!(!expanded.contains("cloakroom"), "{expanded}");
     }
 }
@@ -153,32 +147,20 @@ fn only_structs_with_named_fields_are_tables() {
     assert_error("enum S { A }", "write `struct S { user_id: String }`");
     assert_error("union S { a: i32 }", "write `struct S { user_id: String }`");
     for parameter in ["'a", "T", "T: Clone = String", "const N: usize"] {
-        assert_error(
-            &format!("struct S<{parameter}> {{}}"),
-            "one struct is one table",
-        );
+        assert_error(&format!("struct S<{parameter}> {{}}"), "one struct is one table");
     }
 }
 
 #[test]
 fn an_unknown_attribute_is_answered_with_the_nearest() {
     for (attribute, remedy) in [
-        (
-            "tabel = \"keys\"",
-            "there is no `tabel`: write `table = \"api_keys\"`",
-        ),
+        ("tabel = \"keys\"", "there is no `tabel`: write `table = \"api_keys\"`"),
         ("shema = \"auth\"", "write `schema = \"auth\"`"),
         ("Data = Info", "write `data = DeviceInfo`"),
         ("prefix = \"auth\"", "write `schema = \"auth\"`"),
         ("table_name = \"keys\"", "write `table = \"api_keys\"`"),
-        (
-            "without_rowid",
-            "a struct takes `schema`, `table`, `data`, `crate`",
-        ),
-        (
-            "\"keys\"",
-            "a struct takes `schema`, `table`, `data`, `crate`",
-        ),
+        ("without_rowid", "a struct takes `schema`, `table`, `data`, `crate`"),
+        ("\"keys\"", "a struct takes `schema`, `table`, `data`, `crate`"),
     ] {
         assert_error_on_struct(attribute, remedy);
     }
@@ -187,14 +169,8 @@ fn an_unknown_attribute_is_answered_with_the_nearest() {
         ("indexed", "write `index`"),
         ("type = \"text\"", "write `sql_type = \"varchar(32)\"`"),
         ("nullable", "its field is an `Option<…>`"),
-        (
-            "unique",
-            "a field takes `column`, `index`, `belongs_to`, `on_delete`, `sql_type`",
-        ),
-        (
-            "= 3",
-            "a field takes `column`, `index`, `belongs_to`, `on_delete`, `sql_type`",
-        ),
+        ("unique", "a field takes `column`, `index`, `belongs_to`, `on_delete`, `sql_type`"),
+        ("= 3", "a field takes `column`, `index`, `belongs_to`, `on_delete`, `sql_type`"),
     ] {
         assert_error_on_field(attribute, remedy);
     }
@@ -202,15 +178,9 @@ fn an_unknown_attribute_is_answered_with_the_nearest() {
 
 #[test]
 fn an_attribute_in_the_wrong_place_is_told_the_right_one() {
-    assert_error_on_struct(
-        "index",
-        "write `#[session(index)]` above the field it is for",
-    );
+    assert_error_on_struct("index", "write `#[session(index)]` above the field it is for");
     assert_error_on_struct("belongs_to = \"users.id\"", "above the field it is for");
-    assert_error_on_field(
-        "table = \"keys\"",
-        "write `#[session(table = \"api_keys\")]` above the struct",
-    );
+    assert_error_on_field("table = \"keys\"", "write `#[session(table = \"api_keys\")]` above the struct");
     assert_error_on_field("data = Map<K, Map<K, V>>, index", "above the struct");
 }
 
@@ -224,17 +194,11 @@ fn a_value_of_the_wrong_kind_is_answered_with_the_right_one() {
         ("table =", "write `table = \"api_keys\"`"),
         ("table", "write `table = \"api_keys\"`"),
         ("table = \"a\" + \"b\"", "write a `,`"),
-        (
-            "data = \"Vec<Info>\"",
-            "without quotation marks: write `data = Vec<Info>`",
-        ),
+        ("data = \"Vec<Info>\"", "without quotation marks: write `data = Vec<Info>`"),
         ("data = \"1 + 1\"", "write `data = DeviceInfo`"),
         ("data = 1", "write `data = DeviceInfo`"),
         ("crate = 1", "write `crate = my_framework::cloakroom`"),
-        (
-            "crate = \"not a path\"",
-            "write `crate = my_framework::cloakroom`",
-        ),
+        ("crate = \"not a path\"", "write `crate = my_framework::cloakroom`"),
     ] {
         assert_error_on_struct(attribute, remedy);
     }
@@ -252,10 +216,7 @@ fn a_value_of_the_wrong_kind_is_answered_with_the_right_one() {
 
 #[test]
 fn an_attribute_is_given_once() {
-    assert_error_on_struct(
-        "table = \"a\", schema = \"b\", table = \"c\"",
-        "`table` is given twice",
-    );
+    assert_error_on_struct("table = \"a\", schema = \"b\", table = \"c\"", "`table` is given twice");
     assert_error_on_field("index)] #[session(index", "`index` is given twice");
 }
 
@@ -266,10 +227,7 @@ fn belongs_to_names_a_table_and_a_column() {
         (".", "write `users.id`"),
         ("people", "write `people.id`"),
         ("people.", "write `users.id`"),
-        (
-            "app.people.number",
-            "without a schema: write `people.number`",
-        ),
+        ("app.people.number", "without a schema: write `people.number`"),
         ("my people.id", "cannot name a table"),
         ("people.1", "cannot name a column"),
     ] {
@@ -288,14 +246,7 @@ fn belongs_to_names_a_table_and_a_column() {
 
 #[test]
 fn built_in_columns_are_not_declared_again() {
-    for name in [
-        "id",
-        "auth_token_digest",
-        "data",
-        "expires_at",
-        "inserted_at",
-        "updated_at",
-    ] {
+    for name in ["id", "auth_token_digest", "data", "expires_at", "inserted_at", "updated_at"] {
         let remedy = format!("`{name}` is built in");
         assert_error(&format!("struct S {{ {name}: i32 }}"), &remedy);
         assert_error(&format!("struct S {{ r#{name}: i32 }}"), &remedy);
@@ -357,17 +308,13 @@ fn columns_and_constants_differ() {
         "a: i32, #[session(column = \"A\")] b: i32",
         "a: i32, A: i32",
     ] {
-        assert_error(
-            &format!("struct S {{ {fields} }}"),
-            "the field `a` has the column",
-        );
+        assert_error(&format!("struct S {{ {fields} }}"), "the field `a` has the column");
     }
     assert_error(
         "struct S { a: i32, #[session(column = \"b\")] A: i32 }",
         "the field `a` has the constant `A` already",
     );
-    let swapped =
-        "struct S { #[session(column = \"b\")] a: i32, #[session(column = \"a\")] b: i32 }";
+    let swapped = "struct S { #[session(column = \"b\")] a: i32, #[session(column = \"a\")] b: i32 }";
     assert_eq!(errors(swapped), [""; 0]);
 }
 
@@ -379,10 +326,7 @@ fn a_type_that_no_column_has_is_answered_with_one_that_it_may_have() {
         ("(&'static [u8])", "write `Vec<u8>`"),
         ("&'static std::vec::Vec<u8>", "write `std::vec::Vec<u8>`"),
         ("Option<Option<String>>", "write `Option<String>`"),
-        (
-            "std::option::Option<Option<Map<K, V>>>",
-            "write `Option<Map<K, V>>`",
-        ),
+        ("std::option::Option<Option<Map<K, V>>>", "write `Option<Map<K, V>>`"),
     ] {
         assert_error(&format!("struct S {{ field: {ty} }}"), remedy);
     }

@@ -15,14 +15,8 @@ const MAX_TABLE: usize = 40; // names of indexes and constraints are made from a
 /// The columns that every session table has, and how a program reads them.
 const BUILT_IN: [(&str, &str); 6] = [
     ("id", "read it as `session.id`"),
-    (
-        "auth_token_digest",
-        "the library keeps it and looks sessions up by it",
-    ),
-    (
-        "data",
-        "read it as `session.data`, whose type `#[session(data = …)]` on the struct names",
-    ),
+    ("auth_token_digest", "the library keeps it and looks sessions up by it"),
+    ("data", "read it as `session.data`, whose type `#[session(data = …)]` on the struct names"),
     ("expires_at", "read it as `session.expires_at`"),
     ("inserted_at", "read it as `session.inserted_at`"),
     ("updated_at", "read it as `session.updated_at`"),
@@ -72,9 +66,8 @@ impl Table<'_> {
                 continue;
             };
             if let Some(other) = constants.insert(constant.to_string(), name) {
-                let message = format!(
-                    "the field `{other}` has the constant `{constant}` already: rename one of them"
-                );
+                let message =
+                    format!("the field `{other}` has the constant `{constant}` already: rename one of them");
                 report.at(field.ident, message);
             }
         }
@@ -167,9 +160,7 @@ impl Field<'_> {
 }
 
 fn built_in(column: &str) -> Option<&'static str> {
-    let (_, reading) = BUILT_IN
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(column))?;
+    let (_, reading) = BUILT_IN.iter().find(|(name, _)| name.eq_ignore_ascii_case(column))?;
     Some(reading)
 }
 
@@ -210,9 +201,8 @@ fn check_name(kind: Kind, name: &str, tokens: impl ToTokens, report: &mut Report
             Kind::Field => "write a shorter one with `#[session(column = \"…\")]`",
             _ => "write a shorter one",
         };
-        let message = format!(
-            "the name of a {noun} has {most} characters at most, this one {length}: {remedy}"
-        );
+        let message =
+            format!("the name of a {noun} has {most} characters at most, this one {length}: {remedy}");
         report.at(tokens, message);
     }
 }

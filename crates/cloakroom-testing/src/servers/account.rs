@@ -19,11 +19,7 @@ impl Account {
             Kind::MariaDb => &["mysql", "nobody"],
         };
         let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        wanted
-            .iter()
-            .find_map(|name| find(&passwd, name))
-            .map(Some)
-            .ok_or(ServerError::NoAccount { wanted })
+        wanted.iter().find_map(|name| find(&passwd, name)).map(Some).ok_or(ServerError::NoAccount { wanted })
     }
 }
 

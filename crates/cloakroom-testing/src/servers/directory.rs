@@ -25,18 +25,12 @@ impl Directory {
     }
 
     /// Creates one, owned by the account that the server is to run as.
-    pub(super) fn create(
-        path: PathBuf,
-        kind: Kind,
-    ) -> Result<(Self, Option<Account>), ServerError> {
+    pub(super) fn create(path: PathBuf, kind: Kind) -> Result<(Self, Option<Account>), ServerError> {
         let io = |verb| {
             let path = &path;
             move |e| ServerError::io(verb, path, e)
         };
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(io("create"))?;
+        DirBuilder::new().mode(0o700).create(&path).map_err(io("create"))?;
         // What we create is ours: the only way std tells who we are.
         let own_uid = fs::metadata(&path).map_err(io("look at"))?.uid();
         if let Some(base) = path.parent() {
@@ -63,12 +57,8 @@ impl Directory {
     ) -> Result<PathBuf, ServerError> {
         let path = self.path.join(name);
         let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .write(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&path)?;
+            let mut file =
+                OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
             file.write_all(contents.as_bytes())?;
             match account {
                 Some(account) => chown(&path, Some(account.uid), Some(account.gid)),
@@ -92,14 +82,8 @@ fn base() -> PathBuf {
     let wanted = env::temp_dir();
     let is_short = wanted.as_os_str().len() <= 50;
     let is_open = wanted.is_absolute()
-        && wanted
-            .ancestors()
-            .all(|path| fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o001 != 0));
-    if is_short && is_open {
-        wanted
-    } else {
-        PathBuf::from("/tmp")
-    }
+        && wanted.ancestors().all(|path| fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o001 != 0));
+    if is_short && is_open { wanted } else { PathBuf::from("/tmp") }
 }
 
 /// Locked before it gets its name, so that whoever finds it by name finds it locked.

@@ -91,15 +91,9 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named_with_its_package() {
-        let error = ServerError::MissingProgram {
-            kind: Kind::MariaDb,
-            program: "mariadb-install-db",
-        };
+        let error = ServerError::MissingProgram { kind: Kind::MariaDb, program: "mariadb-install-db" };
         let message = error.to_string();
         assert!(message.contains("`mariadb-install-db`"), "{message}");
-        assert!(
-            message.contains("apt-get install mariadb-server"),
-            "{message}"
-        );
+        assert!(message.contains("apt-get install mariadb-server"), "{message}");
     }
 }

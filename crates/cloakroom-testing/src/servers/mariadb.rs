@@ -36,8 +36,8 @@ pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
 
 /// The server's log says that it is ready, and a client is greeted.
 pub(super) fn is_ready(site: &Site) -> bool {
-    let says_so = fs::read(site.log())
-        .is_ok_and(|log| String::from_utf8_lossy(&log).contains("ready for connections"));
+    let says_so =
+        fs::read(site.log()).is_ok_and(|log| String::from_utf8_lossy(&log).contains("ready for connections"));
     if says_so && greets(site.port) {
         site.directory.remove_file("accounts.sql");
         return true;
@@ -71,8 +71,7 @@ fn accounts(site: &Site) -> Result<PathBuf, ServerError> {
          GRANT ALL PRIVILEGES ON *.* TO 'root'@'localhost' WITH GRANT OPTION;\n\
          CREATE DATABASE IF NOT EXISTS cloakroom CHARACTER SET utf8mb4;\n"
     );
-    site.directory
-        .write_private("accounts.sql", &statements, site.account.as_ref())
+    site.directory.write_private("accounts.sql", &statements, site.account.as_ref())
 }
 
 /// A server that takes connections speaks first: three bytes of length, a zero, and the version of

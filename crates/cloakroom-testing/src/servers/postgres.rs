@@ -6,9 +6,7 @@ use super::{Kind, ServerError, programs};
 
 /// Creates the data directory.
 pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
-    let password =
-        site.directory
-            .write_private("password", &site.password, site.account.as_ref())?;
+    let password = site.directory.write_private("password", &site.password, site.account.as_ref())?;
     let mut command = Command::new(programs::find(Kind::Postgres, "initdb")?);
     command
         .arg("--pgdata")
@@ -52,8 +50,7 @@ pub(super) fn is_ready(site: &Site, process: u32) -> bool {
         return false;
     };
     let lines: Vec<&str> = status.lines().map(str::trim).collect();
-    lines.first().and_then(|pid| pid.parse().ok()) == Some(process)
-        && lines.get(7) == Some(&"ready")
+    lines.first().and_then(|pid| pid.parse().ok()) == Some(process) && lines.get(7) == Some(&"ready")
 }
 
 fn pid_file(site: &Site) -> Option<String> {

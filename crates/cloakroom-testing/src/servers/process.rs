@@ -51,9 +51,7 @@ pub(super) fn spawn(
         // As root this also drops the supplementary groups.
         waiting.uid(account.uid).gid(account.gid);
     }
-    let mut process = waiting
-        .spawn()
-        .map_err(|e| ServerError::io("run", program, e))?;
+    let mut process = waiting.spawn().map_err(|e| ServerError::io("run", program, e))?;
     watchdog.watch(process.id(), ending);
     if let Some(mut word) = process.stdin.take() {
         // Should the shell be gone, its end will tell.

@@ -21,9 +21,7 @@ pub(super) fn require(kind: Kind) -> Result<(), ServerError> {
 
 pub(super) fn missing(kind: Kind) -> Vec<&'static str> {
     let programs = kind.programs().iter().copied();
-    programs
-        .filter(|program| search(kind, program).is_none())
-        .collect()
+    programs.filter(|program| search(kind, program).is_none()).collect()
 }
 
 fn search(kind: Kind, program: &str) -> Option<PathBuf> {
@@ -43,12 +41,7 @@ fn usual_places(kind: Kind) -> Vec<PathBuf> {
         places.extend(versions("/usr/lib/postgresql", "bin")); // Debian, Ubuntu
         places.extend(versions("/usr", "bin")); // PGDG on Fedora: /usr/pgsql-17
     }
-    for prefix in [
-        "/usr",
-        "/usr/local",
-        "/opt/homebrew",
-        "/home/linuxbrew/.linuxbrew",
-    ] {
+    for prefix in ["/usr", "/usr/local", "/opt/homebrew", "/home/linuxbrew/.linuxbrew"] {
         let prefix = Path::new(prefix);
         places.extend(["bin", "sbin", "libexec"].map(|directory| prefix.join(directory)));
         if kind == Kind::Postgres {
@@ -68,12 +61,7 @@ fn versions(parent: impl AsRef<Path>, leaf: &str) -> Vec<PathBuf> {
     };
     let mut found: Vec<(u32, PathBuf)> = entries
         .flatten()
-        .filter_map(|entry| {
-            Some((
-                version(entry.file_name().to_str()?)?,
-                entry.path().join(leaf),
-            ))
-        })
+        .filter_map(|entry| Some((version(entry.file_name().to_str()?)?, entry.path().join(leaf))))
         .collect();
     found.sort_by(|a, b| b.cmp(a));
     found.into_iter().map(|(_, path)| path).collect()
@@ -81,17 +69,12 @@ fn versions(parent: impl AsRef<Path>, leaf: &str) -> Vec<PathBuf> {
 
 /// The major version in a directory's name: `17`, `9.6`, `pgsql-17`, `postgresql@17`.
 fn version(name: &str) -> Option<u32> {
-    let number = name
-        .strip_prefix("pgsql-")
-        .or_else(|| name.strip_prefix("postgresql@"))
-        .unwrap_or(name);
+    let number = name.strip_prefix("pgsql-").or_else(|| name.strip_prefix("postgresql@")).unwrap_or(name);
     number.split('.').next()?.parse().ok()
 }
 
 fn has_all(directory: &Path, programs: &[&str]) -> bool {
-    programs
-        .iter()
-        .all(|program| is_executable(&directory.join(program)))
+    programs.iter().all(|program| is_executable(&directory.join(program)))
 }
 
 fn is_executable(file: &Path) -> bool {

@@ -108,9 +108,7 @@ impl Server {
     /// Whether the server's process is there: false after [`stop`](Self::stop),
     /// [`kill`](Self::kill), or a crash.
     pub fn is_running(&mut self) -> bool {
-        self.process
-            .as_mut()
-            .is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+        self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
     }
 
     /// The last lines of the server's log.
@@ -199,13 +197,7 @@ impl Server {
             url: String::new(),
             process: None,
             watchdog,
-            site: Site {
-                kind,
-                directory,
-                account,
-                password: random::hex(16)?,
-                port: 0,
-            },
+            site: Site { kind, directory, account, password: random::hex(16)?, port: 0 },
         };
         let command = match kind {
             Kind::Postgres => postgres::initialise(&server.site)?,

@@ -1,0 +1,272 @@
+use std::env;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cloakroom::{Clock, Config, ConfigBuilder, Database, ManualClock, SessionTable, Sessions};
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Connection as _, MySqlPool, PgPool, SqlitePool};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+/// What every test's clock shows at first.
+pub const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
+
+/// No test takes this long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How many connections a test's pool may open; the servers allow a few hundred to all tests together.
+const CONNECTIONS: u32 = 10;
+
+/// The databases that every case runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file of its own.
+    Sqlite,
+    /// A schema of its own.
+    Postgres,
+    /// A database of its own.
+    MariaDb,
+}
+
+/// A database that belongs to one test: empty at first, with a clock that stands still at [`START`].
+#[derive(Debug)]
+pub struct TestDatabase {
+    kind: Kind,
+    url: String,
+    schema: Option<String>,
+    database: Database,
+    clock: Arc<ManualClock>,
+    /// Removed with the test.
+    _directory: Option<tempfile::TempDir>,
+}
+
+/// Runs one case on a database of its own.
+///
+/// # Panics
+///
+/// When the case does, when the database cannot be had, and when the case takes minutes.
+pub fn run<F: Future<Output = ()>>(kind: Kind, case: impl FnOnce(TestDatabase) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime can be built");
+    runtime.block_on(async {
+        let database = TestDatabase::new(kind).await;
+        let pool = database.database();
+        tokio::time::timeout(PATIENCE, case(database)).await.expect("the case hangs");
+        tokio::time::timeout(PATIENCE, pool.close()).await.expect("a connection was leaked");
+    });
+}
+
+impl TestDatabase {
+    /// An empty database on the server that the environment names.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such server: a test never runs on less than it is named for.
+    pub async fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Sqlite => Self::sqlite().await,
+            Kind::Postgres => Self::postgres(&server_url("CLOAKROOM_TEST_POSTGRES_URL")).await,
+            Kind::MariaDb => Self::mariadb(&server_url("CLOAKROOM_TEST_MARIADB_URL")).await,
+        }
+    }
+
+    async fn sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let file = directory.path().join("test.db");
+        let url = format!("sqlite:{}", file.display());
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Off)
+            .busy_timeout(Duration::from_secs(60));
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
+        let mut database = Self::with_pool(Kind::Sqlite, url, pool.expect("the file can be opened"));
+        database._directory = Some(directory);
+        database
+    }
+
+    async fn postgres(server: &str) -> Self {
+        let schema = unique_name();
+        let mut admin = sqlx::PgConnection::connect(server).await.expect("the server answers");
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
+            .execute(&mut admin)
+            .await
+            .expect("a schema can be made");
+        admin.close().await.expect("the connection closes");
+        let options: PgConnectOptions = server.parse().expect("the URL is one");
+        let options = options.options([("search_path", schema.as_str()), ("TimeZone", "Asia/Tokyo")]);
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let url = format!("{server}{separator}options=-c%20search_path%3D{schema}");
+        let mut database = Self::with_pool(Kind::Postgres, url, pool.expect("the server answers"));
+        database.schema = Some(schema);
+        database
+    }
+
+    async fn mariadb(server: &str) -> Self {
+        let schema = unique_name();
+        let mut admin = sqlx::MySqlConnection::connect(server).await.expect("the server answers");
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {schema}")))
+            .execute(&mut admin)
+            .await
+            .expect("a database can be made");
+        admin.close().await.expect("the connection closes");
+        let options: MySqlConnectOptions = server.parse().expect("the URL is one");
+        let pool = MySqlPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_with(options.database(&schema))
+            .await;
+        let (base, _) = server.rsplit_once('/').expect("the URL names a database");
+        let url = format!("{base}/{schema}");
+        let mut database = Self::with_pool(Kind::MariaDb, url, pool.expect("the server answers"));
+        database.schema = Some(schema);
+        database
+    }
+
+    fn with_pool(kind: Kind, url: String, pool: impl Into<Database>) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        Self { kind, url, schema: None, database: pool.into(), clock, _directory: None }
+    }
+
+    /// Which database it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The URL by which another process reaches the same database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The schema that is this test's own; none on SQLite.
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    /// A name that nothing else on the server has.
+    pub fn unique_name(&self) -> String {
+        unique_name()
+    }
+
+    /// The pool.
+    pub fn database(&self) -> Database {
+        self.database.clone()
+    }
+
+    /// The pool, on SQLite.
+    ///
+    /// # Panics
+    ///
+    /// On any other database.
+    pub fn sqlite_pool(&self) -> &SqlitePool {
+        match &self.database {
+            Database::Sqlite(pool) => pool,
+            other => panic!("not SQLite: {other:?}"),
+        }
+    }
+
+    /// The pool, on PostgreSQL.
+    ///
+    /// # Panics
+    ///
+    /// On any other database.
+    pub fn postgres_pool(&self) -> &PgPool {
+        match &self.database {
+            Database::Postgres(pool) => pool,
+            other => panic!("not PostgreSQL: {other:?}"),
+        }
+    }
+
+    /// The pool, on MariaDB.
+    ///
+    /// # Panics
+    ///
+    /// On any other database.
+    pub fn mariadb_pool(&self) -> &MySqlPool {
+        match &self.database {
+            Database::MySql(pool) => pool,
+            other => panic!("not MariaDB: {other:?}"),
+        }
+    }
+
+    /// The clock that every configuration of this test takes the time from.
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// A configuration builder with this test's clock.
+    pub fn config(&self) -> ConfigBuilder {
+        Config::builder().clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+
+    /// The sessions of a table, migrated, with the default configuration.
+    pub async fn sessions<T: SessionTable>(&self) -> Sessions<T> {
+        self.sessions_with(self.config()).await
+    }
+
+    /// The sessions of a table, migrated, with a configuration begun by [`config`](Self::config).
+    ///
+    /// # Panics
+    ///
+    /// When the configuration is none, or the migration fails.
+    pub async fn sessions_with<T: SessionTable>(&self, config: ConfigBuilder) -> Sessions<T> {
+        let config = config.build().expect("the configuration is sound");
+        let sessions = Sessions::new(self.database(), config).expect("the table is sound");
+        sessions.migrate().await.expect("the table can be made");
+        sessions
+    }
+
+    /// Runs SQL as it stands, any number of statements.
+    ///
+    /// # Panics
+    ///
+    /// When the database refuses it.
+    pub async fn execute(&self, sql: &str) {
+        self.try_execute(sql).await.expect("the database takes the statement");
+    }
+
+    /// Runs SQL as it stands.
+    pub async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+        match &self.database {
+            Database::Sqlite(pool) => sql.execute(pool).await.map(drop),
+            Database::Postgres(pool) => sql.execute(pool).await.map(drop),
+            Database::MySql(pool) => sql.execute(pool).await.map(drop),
+            other => panic!("no such database: {other:?}"),
+        }
+    }
+
+    /// The first column of every row, as text; cast it to text in the query.
+    ///
+    /// # Panics
+    ///
+    /// When the database refuses the query.
+    pub async fn texts(&self, sql: &str) -> Vec<Option<String>> {
+        let sql = AssertSqlSafe(sql);
+        let rows: Result<Vec<(Option<String>,)>, _> = match &self.database {
+            Database::Sqlite(pool) => sqlx::query_as(sql).fetch_all(pool).await,
+            Database::Postgres(pool) => sqlx::query_as(sql).fetch_all(pool).await,
+            Database::MySql(pool) => sqlx::query_as(sql).fetch_all(pool).await,
+            other => panic!("no such database: {other:?}"),
+        };
+        rows.expect("the database takes the query").into_iter().map(|(text,)| text).collect()
+    }
+}
+
+fn server_url(variable: &str) -> String {
+    env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run `cargo xtask test`, which starts the server"))
+}
+
+fn unique_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,3 @@
+//! What must hold on every database: one case a sentence, one test a case and database.
+
+mod create;

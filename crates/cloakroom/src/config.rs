@@ -1,0 +1,410 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::clock::{self, Clock, SystemClock};
+use crate::hashing::{DigestError, Hashing};
+use crate::token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, TokenError};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The length of the digest column, which holds the token itself where there is no hashing.
+const MAX_PLAINTEXT_LENGTH: usize = 255;
+
+/// The settings of one session table, checked once, in [`ConfigBuilder::build`].
+///
+/// | setting | default | meaning |
+/// |---|---|---|
+/// | [`token_length`](ConfigBuilder::token_length) | 64 | characters of a new token |
+/// | [`hashing`](ConfigBuilder::hashing) | SHA-256 | how a token becomes a digest |
+/// | [`secret_salt`](ConfigBuilder::secret_salt) | none | mixed into every digest |
+/// | [`ttl`](ConfigBuilder::ttl) | 7 days | how long a new session lives |
+/// | [`auto_extend`](ConfigBuilder::auto_extend) | yes | whether reading a session extends it |
+/// | [`extend_after`](ConfigBuilder::extend_after) | 1 day | what an extension must gain to be written |
+/// | [`max_lifetime`](ConfigBuilder::max_lifetime) | none | the end that no extension passes |
+/// | [`clock`](ConfigBuilder::clock) | the system's | where the time comes from |
+///
+/// Cheap to clone. The salt never shows in `Debug`.
+#[derive(Clone)]
+pub struct Config(Arc<Settings>);
+
+#[derive(Clone)]
+struct Settings {
+    token_length: usize,
+    hashing: Hashing,
+    secret_salt: Option<Zeroizing<Vec<u8>>>,
+    ttl: Option<Duration>,
+    extend_after: Option<Duration>,
+    auto_extend: bool,
+    max_lifetime: Option<Duration>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Config {
+    /// The defaults, to be changed one by one.
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::default()
+    }
+
+    /// The length of a new token, in characters.
+    pub fn token_length(&self) -> usize {
+        self.0.token_length
+    }
+
+    /// How a token becomes a digest.
+    pub fn hashing(&self) -> Hashing {
+        self.0.hashing
+    }
+
+    /// How long a new session lives; `None` for sessions that never expire.
+    pub fn ttl(&self) -> Option<Duration> {
+        self.0.ttl
+    }
+
+    /// What an extension must gain to be written; `None` where nothing is ever extended.
+    pub fn extend_after(&self) -> Option<Duration> {
+        self.0.extend_after
+    }
+
+    /// Whether reading a session extends it when that is due.
+    pub fn auto_extend(&self) -> bool {
+        self.0.auto_extend
+    }
+
+    /// How long after its creation a session ends, whatever extends it.
+    pub fn max_lifetime(&self) -> Option<Duration> {
+        self.0.max_lifetime
+    }
+
+    /// The clock's instant, at the precision that the databases store.
+    pub fn now(&self) -> OffsetDateTime {
+        clock::to_stored_precision(self.0.clock.now())
+    }
+
+    /// The digest under which a session with this token is stored.
+    ///
+    /// # Errors
+    ///
+    /// See [`Hashing::digest`]; a token that fails here belongs to no session.
+    pub fn digest(&self, token: impl AsRef<[u8]>) -> Result<TokenDigest, DigestError> {
+        let salt = self.0.secret_salt.as_ref().map_or(&[][..], |salt| salt);
+        self.0.hashing.digest(salt, token.as_ref())
+    }
+
+    /// A new token and its digest.
+    pub(crate) fn generate_token(&self) -> Result<(Token, TokenDigest), TokenError> {
+        loop {
+            let token = Token::generate(self.0.token_length)?;
+            // Only a plaintext token that looks like a digest has none, and one draw in 2¹⁰⁰ or fewer does.
+            if let Ok(digest) = self.digest(&token) {
+                return Ok((token, digest));
+            }
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self(Arc::new(Settings {
+            token_length: 64,
+            hashing: Hashing::default(),
+            secret_salt: None,
+            ttl: Some(7 * DAY),
+            extend_after: Some(DAY),
+            auto_extend: true,
+            max_lifetime: None,
+            clock: Arc::new(SystemClock),
+        }))
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let salt = if self.0.secret_salt.is_some() { "redacted" } else { "none" };
+        f.debug_struct("Config")
+            .field("token_length", &self.0.token_length)
+            .field("hashing", &self.0.hashing)
+            .field("secret_salt", &format_args!("{salt}"))
+            .field("ttl", &self.0.ttl)
+            .field("extend_after", &self.0.extend_after)
+            .field("auto_extend", &self.0.auto_extend)
+            .field("max_lifetime", &self.0.max_lifetime)
+            .field("clock", &self.0.clock)
+            .finish()
+    }
+}
+
+/// Builds a [`Config`]. Every setter may be left out.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ConfigBuilder {
+    config: Config,
+    extend_after_is_set: bool,
+}
+
+impl ConfigBuilder {
+    /// The length of a new token, in characters of 6 bits. Default 64, at least 16.
+    pub fn token_length(self, characters: usize) -> Self {
+        self.with(|settings| settings.token_length = characters)
+    }
+
+    /// How a token becomes the digest that is stored. Default [`Hashing::Sha256`].
+    ///
+    /// Changing it makes every token that was given out unknown.
+    pub fn hashing(self, hashing: Hashing) -> Self {
+        self.with(|settings| settings.hashing = hashing)
+    }
+
+    /// A secret mixed into every digest, kept outside the database, so that whoever can write to the
+    /// database alone cannot plant a session. Default none; an empty salt is none.
+    ///
+    /// Changing it makes every token that was given out unknown.
+    pub fn secret_salt(self, salt: impl Into<Vec<u8>>) -> Self {
+        let salt = Zeroizing::new(salt.into());
+        self.with(|settings| settings.secret_salt = Some(salt))
+    }
+
+    /// How long a new session lives. Default 7 days; `None` for sessions that never expire.
+    pub fn ttl(self, ttl: impl Into<Option<Duration>>) -> Self {
+        let ttl = ttl.into();
+        self.with(|settings| settings.ttl = ttl)
+    }
+
+    /// What an extension must gain to be written: a session is extended when `now + ttl` lies more than
+    /// this after its present expiry, so one in use is written about once in this span. `None` turns
+    /// extension off.
+    ///
+    /// Default 1 day, or a seventh of `ttl` where that is no longer than a day.
+    pub fn extend_after(mut self, gain: impl Into<Option<Duration>>) -> Self {
+        let gain = gain.into();
+        self.extend_after_is_set = true;
+        self.with(|settings| settings.extend_after = gain)
+    }
+
+    /// Whether `authenticate`, `fetch_one` and `fetch_optional` extend the session they read when that is
+    /// due. Default yes. [`Sessions::extend`](crate::Sessions::extend) extends in either case.
+    pub fn auto_extend(self, auto_extend: bool) -> Self {
+        self.with(|settings| settings.auto_extend = auto_extend)
+    }
+
+    /// How long after its creation a session ends, whatever extends it. Default none.
+    pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
+        let lifetime = lifetime.into();
+        self.with(|settings| settings.max_lifetime = lifetime)
+    }
+
+    /// Where the time comes from. Default [`SystemClock`].
+    ///
+    /// Takes a clock, or an `Arc` of one that a test goes on holding.
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        self.with(|settings| settings.clock = clock)
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] that says which setting cannot be, and what can.
+    pub fn build(mut self) -> Result<Config, ConfigError> {
+        let extend_after_is_set = self.extend_after_is_set;
+        let settings = Arc::make_mut(&mut self.config.0);
+        if !extend_after_is_set
+            && let Some(ttl) = settings.ttl
+            && ttl <= DAY
+        {
+            settings.extend_after = Some(ttl / 7);
+        }
+        settings.check()?;
+        settings.secret_salt.take_if(|salt| salt.is_empty());
+        Ok(self.config)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.config.0));
+        self
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), ConfigError> {
+        let longest = match self.hashing {
+            Hashing::DangerousPlaintext => MAX_PLAINTEXT_LENGTH,
+            _ => MAX_TOKEN_LENGTH,
+        };
+        if !(MIN_TOKEN_LENGTH..=longest).contains(&self.token_length) {
+            return Err(ConfigError::TokenLength { longest });
+        }
+        if self.hashing == Hashing::DangerousPlaintext && self.secret_salt.is_some() {
+            return Err(ConfigError::SaltWithoutHashing);
+        }
+        for (setting, span) in [("ttl", self.ttl), ("max_lifetime", self.max_lifetime)] {
+            if span.is_some_and(|span| span < Duration::from_micros(1)) {
+                return Err(ConfigError::ZeroSpan { setting });
+            }
+        }
+        if let (Some(extend_after), Some(ttl)) = (self.extend_after, self.ttl)
+            && extend_after >= ttl
+        {
+            return Err(ConfigError::ExtendAfter { extend_after, ttl });
+        }
+        Ok(())
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `token_length` is out of bounds.
+    TokenLength {
+        /// The greatest length that this table can hold.
+        longest: usize,
+    },
+    /// There is a salt, but no hashing to mix it into.
+    SaltWithoutHashing,
+    /// A span that must have some length has none.
+    ZeroSpan {
+        /// The setting's name.
+        setting: &'static str,
+    },
+    /// `extend_after` is not less than `ttl`, so nothing would ever be extended.
+    ExtendAfter {
+        /// What was set.
+        extend_after: Duration,
+        /// What it must be less than.
+        ttl: Duration,
+    },
+    /// A name of a schema, table or column is not an identifier.
+    Identifier {
+        /// What was to be named.
+        what: &'static str,
+        /// The name, shortened where it is long.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Two fields have one column, or a field has the name of a built-in column.
+    DuplicateColumn {
+        /// The column's name.
+        name: String,
+    },
+    /// The database cannot hold a field's type.
+    ColumnType {
+        /// The column's name.
+        column: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TokenLength { longest } => {
+                write!(f, "token_length must be at least {MIN_TOKEN_LENGTH} and at most {longest}")
+            }
+            Self::SaltWithoutHashing => f.write_str(
+                "a token that is not hashed cannot be salted: leave out secret_salt or choose a hashing",
+            ),
+            Self::ZeroSpan { setting } => {
+                write!(f, "{setting} must be at least a microsecond, or none at all")
+            }
+            Self::ExtendAfter { extend_after, ttl } => write!(
+                f,
+                "extend_after ({extend_after:?}) must be less than ttl ({ttl:?}), or nothing would ever be extended"
+            ),
+            Self::Identifier { what, name, problem } => {
+                write!(f, "{name:?} is no name for a {what}: {problem}")
+            }
+            Self::DuplicateColumn { name } => {
+                write!(
+                    f,
+                    "the column {name:?} is declared twice or built in; name the field's column differently"
+                )
+            }
+            Self::ColumnType { column, problem } => write!(f, "the column {column:?}: {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let config = Config::builder().build().unwrap();
+        assert_eq!(config.token_length(), 64);
+        assert_eq!(config.hashing(), Hashing::Sha256);
+        assert_eq!(config.ttl(), Some(7 * DAY));
+        assert_eq!(config.extend_after(), Some(DAY));
+        assert!(config.auto_extend());
+        assert_eq!(config.max_lifetime(), None);
+    }
+
+    #[test]
+    fn a_token_length_out_of_bounds_is_refused() {
+        let build = |length| Config::builder().token_length(length).build();
+        assert!(build(16).is_ok() && build(4096).is_ok());
+        assert!(matches!(build(15), Err(ConfigError::TokenLength { .. })));
+        assert!(matches!(build(4097), Err(ConfigError::TokenLength { .. })));
+    }
+
+    #[test]
+    fn a_plaintext_token_must_fit_its_column() {
+        let build =
+            |length| Config::builder().hashing(Hashing::DangerousPlaintext).token_length(length).build();
+        assert!(build(255).is_ok());
+        assert_eq!(build(256).unwrap_err(), ConfigError::TokenLength { longest: 255 });
+    }
+
+    #[test]
+    fn a_salt_without_hashing_is_refused_even_when_empty() {
+        for salt in ["pepper", ""] {
+            let config = Config::builder().hashing(Hashing::DangerousPlaintext).secret_salt(salt);
+            assert_eq!(config.build().unwrap_err(), ConfigError::SaltWithoutHashing);
+        }
+    }
+
+    #[test]
+    fn an_empty_salt_counts_as_none() {
+        let salted = Config::builder().secret_salt("").build().unwrap();
+        let digest = |config: &Config| config.digest("a token").unwrap().expose().to_owned();
+        assert_eq!(digest(&salted), digest(&Config::default()));
+    }
+
+    #[test]
+    fn an_extension_threshold_must_lie_under_the_time_to_live() {
+        let build = |extend_after| Config::builder().ttl(2 * DAY).extend_after(extend_after).build();
+        assert!(build(DAY).is_ok());
+        assert!(matches!(build(2 * DAY), Err(ConfigError::ExtendAfter { .. })));
+    }
+
+    #[test]
+    fn a_short_time_to_live_brings_its_own_threshold() {
+        let config = Config::builder().ttl(Duration::from_secs(70)).build().unwrap();
+        assert_eq!(config.extend_after(), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_span_of_nothing_is_refused() {
+        assert!(matches!(
+            Config::builder().ttl(Duration::ZERO).build(),
+            Err(ConfigError::ZeroSpan { setting: "ttl" })
+        ));
+        assert!(Config::builder().max_lifetime(Duration::ZERO).build().is_err());
+    }
+
+    #[test]
+    fn the_salt_does_not_show() {
+        let config = Config::builder().secret_salt("pepper-of-the-house").build().unwrap();
+        assert!(!format!("{config:?}").contains("pepper"));
+        let builder = Config::builder().secret_salt("pepper-of-the-house");
+        assert!(!format!("{builder:?}").contains("pepper"));
+    }
+}

@@ -1,0 +1,158 @@
+//! Everything that touches a database: which one it is, how values are bound and rows read, how a statement
+//! runs. The three modules below hold only what differs between databases.
+
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+mod connection;
+mod key_list;
+mod row;
+mod statement;
+mod stored_type;
+
+use std::fmt;
+
+use sqlx::error::DatabaseError;
+
+pub(crate) use connection::Exclusive;
+pub use connection::{Connection, Database};
+pub(crate) use key_list::MAX_PLACEHOLDERS;
+pub use row::Row;
+pub(crate) use row::RowError;
+pub(crate) use statement::{Bindings, Statement, identifier};
+pub(crate) use stored_type::Bind;
+pub use stored_type::{LoadedRow, StoredType};
+
+use crate::error::ErrorKind;
+use crate::field::ColumnType;
+
+/// Which kind of database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// SQLite, 3.38 or newer.
+    Sqlite,
+    /// PostgreSQL, 12 or newer.
+    Postgres,
+    /// MariaDB, 10.7 or newer, or MySQL, 8.0.17 or newer.
+    MySql,
+}
+
+impl Backend {
+    pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MySql];
+
+    /// The type of a column in SQL.
+    pub(crate) fn sql_type(self, column_type: &ColumnType) -> &str {
+        use ColumnType::{Bool, Bytes, Exact, Float, Integer, Json, Text, Timestamp, Uuid};
+        match (column_type, self) {
+            (Exact(sql), _) => sql,
+            (Text, Self::Sqlite) => "TEXT",
+            (Text, Self::Postgres) => "varchar(255)",
+            // Neither folds case nor ignores trailing spaces. Each server reads the comment meant for it.
+            (Text, Self::MySql) => {
+                "varchar(255) CHARACTER SET utf8mb4 COLLATE /*M! utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */"
+            }
+            (Integer, Self::Sqlite) | (Bool, Self::Sqlite) => "INTEGER",
+            (Integer, _) => "bigint",
+            (Bool, _) => "boolean",
+            (Float, Self::Sqlite) => "REAL",
+            (Float, Self::Postgres) => "double precision",
+            (Float, Self::MySql) => "double",
+            (Bytes, Self::Sqlite) => "BLOB",
+            (Bytes, Self::Postgres) => "bytea",
+            (Bytes, Self::MySql) => "blob",
+            (Uuid, Self::Sqlite) => "BLOB",
+            (Uuid, Self::Postgres) => "uuid",
+            (Uuid, Self::MySql) => "binary(16)",
+            (Timestamp, Self::Sqlite) => "TEXT",
+            (Timestamp, Self::Postgres) => "timestamptz",
+            (Timestamp, Self::MySql) => "datetime(6)",
+            (Json, Self::Sqlite) => "TEXT",
+            (Json, Self::Postgres) => "jsonb",
+            (Json, Self::MySql) => "json",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+            Self::MySql => "MariaDB/MySQL",
+        })
+    }
+}
+
+/// What a database's error comes to.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) kind: ErrorKind,
+    /// Whether the statement may succeed when it simply runs again.
+    pub(crate) is_transient: bool,
+}
+
+impl Fault {
+    fn of(kind: ErrorKind) -> Self {
+        Self { kind, is_transient: false }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    fn transient() -> Self {
+        Self { kind: ErrorKind::Database, is_transient: true }
+    }
+}
+
+pub(crate) fn classify(error: &dyn DatabaseError) -> Fault {
+    #[cfg(feature = "sqlite")]
+    if let Some(error) = error.try_downcast_ref() {
+        return sqlite::classify(error);
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref() {
+        return postgres::classify(error);
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref() {
+        return mysql::classify(error);
+    }
+    // A driver of another library: nothing is known of its codes.
+    let _ = error;
+    Fault::of(ErrorKind::Database)
+}
+
+fn unsupported_value(value: &sea_query::Value) -> sqlx::error::BoxDynError {
+    // The value itself stays out of the message.
+    let shown = format!("{value:?}");
+    let variant = shown.split(['(', ' ']).next().unwrap_or_default();
+    format!("a value of sea-query's kind {variant} cannot be bound").into()
+}
+
+/// The type of a column that the database describes by `declared`.
+fn column_type_named(backend: Backend, declared: &str) -> ColumnType {
+    let declared = declared.to_ascii_lowercase();
+    let word = declared.split(['(', ' ']).next().unwrap_or_default();
+    match (word, backend) {
+        ("integer" | "int" | "bigint" | "smallint" | "int8" | "int4" | "int2" | "mediumint", _) => {
+            ColumnType::Integer
+        }
+        ("tinyint", Backend::MySql) if declared.starts_with("tinyint(1)") => ColumnType::Bool,
+        ("tinyint", _) => ColumnType::Integer,
+        ("bool" | "boolean", _) => ColumnType::Bool,
+        ("real" | "double" | "float", _) => ColumnType::Float,
+        ("blob" | "bytea" | "varbinary" | "tinyblob" | "mediumblob" | "longblob", _) => ColumnType::Bytes,
+        ("binary", Backend::MySql) if declared.starts_with("binary(16)") => ColumnType::Uuid,
+        ("binary", _) => ColumnType::Bytes,
+        ("uuid", _) => ColumnType::Uuid,
+        ("timestamp" | "datetime", _) => ColumnType::Timestamp,
+        ("json" | "jsonb", _) => ColumnType::Json,
+        (
+            "text" | "varchar" | "character" | "char" | "citext" | "tinytext" | "mediumtext" | "longtext",
+            _,
+        ) => ColumnType::Text,
+        _ => ColumnType::Exact(declared.into()),
+    }
+}

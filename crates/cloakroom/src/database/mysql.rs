@@ -1,0 +1,185 @@
+use std::any::TypeId;
+
+use sea_query::Value;
+#[cfg(not(feature = "postgres"))]
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::mysql::{
+    MySqlArguments, MySqlConnection, MySqlDatabaseError, MySqlPool, MySqlPoolOptions, MySqlRow,
+};
+use sqlx::types::Json;
+use sqlx::{Arguments, MySql, Row as _, Type, TypeInfo};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
+use uuid::Uuid;
+
+use super::Fault;
+use super::row::RowError;
+use super::statement::Statement;
+use super::stored_type::MySqlType;
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::{ColumnType, FieldValue, Repr};
+
+pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
+    MySqlPoolOptions::new()
+        .max_connections(8)
+        .test_before_acquire(false)
+        .connect(url)
+        .await
+        .map_err(|error| Error::from_sqlx(error, ""))
+}
+
+/// A connection, taken out of the pool, that holds the lock of this name.
+pub(crate) async fn lock(pool: &MySqlPool, lock_name: &str) -> Result<MySqlConnection, sqlx::Error> {
+    const PATIENCE_SECONDS: i32 = 60;
+    let mut connection = pool.acquire().await?.detach();
+    // A lock's name may have no more than 64 characters.
+    let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(CONCAT('cloakroom:', SHA1(?)), ?)")
+        .bind(lock_name)
+        .bind(PATIENCE_SECONDS)
+        .fetch_one(&mut connection)
+        .await?;
+    if got == Some(1) { Ok(connection) } else { Err(sqlx::Error::PoolTimedOut) }
+}
+
+pub(crate) fn arguments(values: &[FieldValue]) -> Result<MySqlArguments, sqlx::Error> {
+    let mut arguments = MySqlArguments::default();
+    for value in values {
+        match &value.0 {
+            Repr::Plain(value) => bind(&mut arguments, value),
+            Repr::Json(raw) => arguments.add(raw.get()),
+            Repr::Native(value) => value.bind_mysql(&mut arguments),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+fn bind(to: &mut MySqlArguments, value: &Value) -> Result<(), BoxDynError> {
+    match value {
+        Value::Bool(value) => to.add(value),
+        Value::TinyInt(value) => to.add(value),
+        Value::SmallInt(value) => to.add(value),
+        Value::Int(value) => to.add(value),
+        Value::BigInt(value) => to.add(value),
+        Value::TinyUnsigned(value) => to.add(value),
+        Value::SmallUnsigned(value) => to.add(value),
+        Value::Unsigned(value) => to.add(value),
+        Value::BigUnsigned(value) => to.add(value),
+        Value::Float(value) => to.add(value),
+        Value::Double(value) => to.add(value),
+        Value::String(value) => to.add(value.as_deref()),
+        Value::Char(value) => to.add(value.map(String::from)),
+        Value::Bytes(value) => to.add(value.as_deref()),
+        Value::Json(value) => to.add(value.as_ref().map(Json)),
+        Value::TimeDate(value) => to.add(value),
+        Value::TimeTime(value) => to.add(value),
+        Value::TimeDateTime(value) => to.add(value),
+        Value::TimeDateTimeWithTimeZone(value) => to.add(value.map(utc)),
+        Value::Uuid(value) => to.add(value),
+        other => Err(super::unsupported_value(other)),
+    }
+}
+
+/// As a DATETIME, which no time zone of the server's changes.
+fn utc(instant: OffsetDateTime) -> PrimitiveDateTime {
+    let instant = crate::clock::to_stored_precision(instant).to_offset(UtcOffset::UTC);
+    PrimitiveDateTime::new(instant.date(), instant.time())
+}
+
+pub(crate) fn column_type<V: MySqlType + 'static>() -> ColumnType {
+    match V::type_info().name() {
+        "VARCHAR" | "CHAR" | "TEXT" | "ENUM" => ColumnType::Text,
+        "BIGINT" => ColumnType::Integer,
+        "BOOLEAN" => ColumnType::Bool,
+        "DOUBLE" => ColumnType::Float,
+        "BLOB" | "VARBINARY" => ColumnType::Bytes,
+        "TIMESTAMP" => ColumnType::Timestamp,
+        "DATETIME" => ColumnType::Exact("datetime(6)".into()),
+        "TIME" => ColumnType::Exact("time(6)".into()),
+        "JSON" => ColumnType::Json,
+        // The driver binds both a UUID and JSON as BINARY; only JSON can be read from text.
+        "BINARY"
+            if TypeId::of::<V>() != TypeId::of::<Uuid>()
+                && V::compatible(&<str as Type<MySql>>::type_info()) =>
+        {
+            ColumnType::Json
+        }
+        "BINARY" => ColumnType::Uuid,
+        other => ColumnType::Exact(other.to_owned().into()),
+    }
+}
+
+pub(crate) fn read<V: MySqlType>(row: &MySqlRow, index: usize) -> Result<V, RowError> {
+    row.try_get(index)
+}
+
+pub(crate) fn read_timestamp(row: &MySqlRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
+    row.try_get(index)
+}
+
+pub(crate) fn read_text(row: &MySqlRow, index: usize) -> Result<Option<String>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+pub(crate) fn read_json(row: &MySqlRow, index: usize) -> Result<Option<String>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+pub(crate) fn read_integer(row: &MySqlRow, index: usize) -> Result<Option<i64>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+pub(crate) fn read_float(row: &MySqlRow, index: usize) -> Result<Option<f64>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+/// Whether an application's own value is null or blank text.
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn is_blank<V: MySqlType>(value: &V) -> bool {
+    let mut buffer = Vec::new();
+    match value.encode_by_ref(&mut buffer) {
+        Ok(IsNull::Yes) => true,
+        Ok(IsNull::No) => {
+            let type_info = value.produces().unwrap_or_else(V::type_info);
+            let is_text = matches!(type_info.name(), "VARCHAR" | "CHAR" | "TEXT");
+            // The length goes before the text; blank text that is long enough to need more than one byte for
+            // it can only be told by its bytes, and no byte of a length in that form is a space.
+            let text = buffer.get(1..).unwrap_or_default();
+            is_text && std::str::from_utf8(text).is_ok_and(|text| text.trim().is_empty())
+        }
+        Err(_) => false,
+    }
+}
+
+/// What a value encodes to, for comparing values of one type; `None` for null.
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn fingerprint<V: MySqlType>(value: &V) -> Option<Vec<u8>> {
+    let mut buffer = Vec::new();
+    match value.encode_by_ref(&mut buffer) {
+        Ok(IsNull::No) => Some(buffer),
+        Ok(IsNull::Yes) | Err(_) => None,
+    }
+}
+
+/// The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which MySQL shares.
+pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
+    Fault::of(match error.number() {
+        1062 if error.message().contains("auth_token_digest") => ErrorKind::DuplicateToken,
+        1022 | 1062 | 1169 | 1216 | 1217 | 1451 | 1452 | 1761 | 1762 | 3819 | 4025 => ErrorKind::Constraint,
+        1048 | 1264 | 1292 | 1364 | 1366 | 1406 | 1265 => ErrorKind::InvalidField,
+        1146 | 1049 => ErrorKind::MissingTable,
+        1054 => ErrorKind::MissingColumn,
+        1290 | 1792 | 1836 => ErrorKind::ReadOnly,
+        1040 | 1053 | 1077 | 1079 | 1152 | 1159 | 1161 | 1203 | 1205 | 1927 => ErrorKind::Unavailable,
+        1020 | 1213 => return Fault::transient(),
+        _ => ErrorKind::Database,
+    })
+}
+
+pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
+    Statement::new(
+        "SELECT column_name, column_type, is_nullable = 'YES' FROM information_schema.columns \
+         WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE()) ORDER BY ordinal_position",
+        vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))],
+    )
+}

@@ -1,0 +1,226 @@
+use std::any::Any;
+
+use sea_query::Value;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgDatabaseError, PgPool, PgPoolOptions, PgRow, PgTypeInfo, PgValueFormat,
+};
+use sqlx::types::Json;
+use sqlx::{Arguments, Encode, Postgres, Row as _, Type, TypeInfo, ValueRef};
+use time::OffsetDateTime;
+
+use super::Fault;
+use super::row::RowError;
+use super::statement::Statement;
+use super::stored_type::PostgresType;
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::{ColumnType, FieldValue, Repr};
+
+pub(crate) async fn connect(url: &str) -> Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(8)
+        .test_before_acquire(false)
+        .connect(url)
+        .await
+        .map_err(|error| Error::from_sqlx(error, ""))
+}
+
+pub(crate) async fn begin_exclusive(
+    pool: &PgPool,
+    lock_name: &str,
+) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(lock_name)
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction)
+}
+
+pub(crate) fn arguments(values: &[FieldValue]) -> Result<PgArguments, sqlx::Error> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match &value.0 {
+            Repr::Plain(value) => bind(&mut arguments, value),
+            Repr::Json(raw) => Arguments::add(&mut arguments, Json(&**raw)),
+            Repr::Native(value) => value.bind_postgres(&mut arguments),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+fn bind(to: &mut PgArguments, value: &Value) -> Result<(), BoxDynError> {
+    match value {
+        Value::Bool(value) => to.add(value),
+        Value::TinyInt(value) => to.add(value.map(i16::from)),
+        Value::SmallInt(value) => to.add(value),
+        Value::Int(value) => to.add(value),
+        Value::BigInt(value) => to.add(value),
+        Value::TinyUnsigned(value) => to.add(value.map(i16::from)),
+        Value::SmallUnsigned(value) => to.add(value.map(i32::from)),
+        Value::Unsigned(value) => to.add(value.map(i64::from)),
+        Value::BigUnsigned(value) => to.add(value.map(i64::try_from).transpose()?),
+        Value::Float(value) => to.add(value),
+        Value::Double(value) => to.add(value),
+        Value::String(value) => to.add(value.as_deref()),
+        Value::Char(value) => to.add(value.map(String::from)),
+        Value::Bytes(value) => to.add(value.as_deref()),
+        Value::Json(value) => to.add(value.as_deref()),
+        Value::TimeDate(value) => to.add(value),
+        Value::TimeTime(value) => to.add(value),
+        Value::TimeDateTime(value) => to.add(value),
+        Value::TimeDateTimeWithTimeZone(value) => to.add(value.map(Instant)),
+        Value::Uuid(value) => to.add(value),
+        other => Err(super::unsupported_value(other)),
+    }
+}
+
+/// An instant for a column of either `timestamp` or `timestamptz`.
+///
+/// Both have the same binary form, the microseconds in UTC since 2000. Bound without a type, the parameter
+/// takes the column's; bound as `timestamptz`, it would be compared with a `timestamp` column in the
+/// server's time zone.
+struct Instant(OffsetDateTime);
+
+impl Type<Postgres> for Instant {
+    fn type_info() -> PgTypeInfo {
+        const UNSPECIFIED: Oid = Oid(0);
+        PgTypeInfo::with_oid(UNSPECIFIED)
+    }
+}
+
+impl Encode<'_, Postgres> for Instant {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Postgres>::encode_by_ref(&self.0, buffer)
+    }
+}
+
+pub(crate) fn column_type<V: PostgresType>() -> ColumnType {
+    let type_info = V::type_info();
+    match type_info.name() {
+        "TEXT" | "VARCHAR" | "text" | "varchar" => ColumnType::Text,
+        "INT8" => ColumnType::Integer,
+        "BOOL" => ColumnType::Bool,
+        "FLOAT8" => ColumnType::Float,
+        "BYTEA" => ColumnType::Bytes,
+        "UUID" => ColumnType::Uuid,
+        "TIMESTAMPTZ" => ColumnType::Timestamp,
+        "JSON" | "JSONB" => ColumnType::Json,
+        other => ColumnType::Exact(other.to_owned().into()),
+    }
+}
+
+pub(crate) fn read<V: PostgresType + Any>(row: &PgRow, index: usize) -> Result<V, RowError> {
+    // The driver reads an `OffsetDateTime` from `timestamptz` only; tables of ecto_sessions' have `timestamp`.
+    let mut instant = None::<V>;
+    if let Some(instant) = (&mut instant as &mut dyn Any).downcast_mut::<Option<OffsetDateTime>>() {
+        *instant = Some(row.try_get_unchecked(index)?);
+    }
+    let mut nullable = None::<V>;
+    if let Some(nullable) = (&mut nullable as &mut dyn Any).downcast_mut::<Option<Option<OffsetDateTime>>>() {
+        *nullable = Some(read_timestamp(row, index)?);
+    }
+    match instant.or(nullable) {
+        Some(instant) => Ok(instant),
+        None => row.try_get(index),
+    }
+}
+
+pub(crate) fn read_timestamp(row: &PgRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+pub(crate) fn read_text(row: &PgRow, index: usize) -> Result<Option<String>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+pub(crate) fn read_json(row: &PgRow, index: usize) -> Result<Option<String>, RowError> {
+    let value = row.try_get_raw(index)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    let mut bytes = value.as_bytes().map_err(sqlx::Error::Decode)?;
+    // In the binary form of jsonb a version number, which is 1, goes before the text.
+    if value.format() == PgValueFormat::Binary && value.type_info().name() == "JSONB" {
+        bytes = bytes.get(1..).unwrap_or_default();
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(Some(text.to_owned()))
+}
+
+pub(crate) fn read_integer(row: &PgRow, index: usize) -> Result<Option<i64>, RowError> {
+    match row.try_get_raw(index)?.type_info().name() {
+        "INT2" => Ok(row.try_get::<Option<i16>, _>(index)?.map(i64::from)),
+        "INT4" => Ok(row.try_get::<Option<i32>, _>(index)?.map(i64::from)),
+        _ => row.try_get(index),
+    }
+}
+
+pub(crate) fn read_float(row: &PgRow, index: usize) -> Result<Option<f64>, RowError> {
+    match row.try_get_raw(index)?.type_info().name() {
+        "FLOAT4" => Ok(row.try_get::<Option<f32>, _>(index)?.map(f64::from)),
+        _ => row.try_get(index),
+    }
+}
+
+/// Whether an application's own value is null or blank text.
+pub(crate) fn is_blank<V: PostgresType>(value: &V) -> bool {
+    let mut buffer = PgArgumentBuffer::default();
+    match value.encode_by_ref(&mut buffer) {
+        Ok(IsNull::Yes) => true,
+        Ok(IsNull::No) => {
+            let type_info = value.produces().unwrap_or_else(V::type_info);
+            let is_text = matches!(type_info.name(), "TEXT" | "VARCHAR" | "text" | "varchar");
+            is_text && std::str::from_utf8(&buffer).is_ok_and(|text| text.trim().is_empty())
+        }
+        // Binding will fail in the same way, and say why.
+        Err(_) => false,
+    }
+}
+
+/// What a value encodes to, for comparing values of one type; `None` for null.
+pub(crate) fn fingerprint<V: PostgresType>(value: &V) -> Option<Vec<u8>> {
+    let mut buffer = PgArgumentBuffer::default();
+    match value.encode_by_ref(&mut buffer) {
+        Ok(IsNull::No) => Some(buffer.to_vec()),
+        Ok(IsNull::Yes) | Err(_) => None,
+    }
+}
+
+/// The codes are [PostgreSQL's](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
+    let code = error.code();
+    let kind = match code {
+        "23505" if error.constraint().is_some_and(|name| name.contains("auth_token_digest")) => {
+            ErrorKind::DuplicateToken
+        }
+        "23502" | "22001" | "22003" | "22008" | "22021" | "22P02" | "22P03" => ErrorKind::InvalidField,
+        "22P05" => ErrorKind::InvalidData,
+        "42P01" | "3F000" => ErrorKind::MissingTable,
+        "42703" => ErrorKind::MissingColumn,
+        "25006" => ErrorKind::ReadOnly,
+        "40001" | "40P01" => return Fault::transient(),
+        _ => match code.get(..2) {
+            Some("23") => ErrorKind::Constraint,
+            Some("08" | "53" | "57" | "58") => ErrorKind::Unavailable,
+            _ => ErrorKind::Database,
+        },
+    };
+    Fault::of(kind)
+}
+
+pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
+    Statement::new(
+        "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, NULL), (NOT a.attnotnull)::int \
+         FROM pg_catalog.pg_attribute a \
+         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relname = $1 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'f') \
+         AND CASE WHEN $2::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END \
+         ORDER BY a.attnum",
+        vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))],
+    )
+}

@@ -1,0 +1,100 @@
+use std::fmt;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Backend, StoredType};
+
+pub(crate) type RowError = sqlx::Error;
+
+/// A row of any of the databases.
+pub enum Row {
+    #[cfg(feature = "sqlite")]
+    /// Of SQLite.
+    Sqlite(sqlx::sqlite::SqliteRow),
+    #[cfg(feature = "postgres")]
+    /// Of PostgreSQL.
+    Postgres(sqlx::postgres::PgRow),
+    #[cfg(feature = "mysql")]
+    /// Of MariaDB or MySQL.
+    MySql(sqlx::mysql::MySqlRow),
+}
+
+/// Reads with one function of each database's module.
+macro_rules! read {
+    ($row:expr, $index:expr, $read:ident) => {
+        match $row {
+            #[cfg(feature = "sqlite")]
+            Row::Sqlite(row) => super::sqlite::$read(row, $index),
+            #[cfg(feature = "postgres")]
+            Row::Postgres(row) => super::postgres::$read(row, $index),
+            #[cfg(feature = "mysql")]
+            Row::MySql(row) => super::mysql::$read(row, $index),
+        }
+    };
+}
+
+impl Row {
+    pub(crate) fn get<V: StoredType>(&self, index: usize) -> Result<V, RowError> {
+        V::read(self, index)
+    }
+
+    pub(crate) fn uuid(&self, index: usize) -> Result<Uuid, RowError> {
+        self.get(index)
+    }
+
+    pub(crate) fn timestamp(&self, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
+        read!(self, index, read_timestamp)
+    }
+
+    /// Text, whatever collation or type of text the column has.
+    pub(crate) fn text(&self, index: usize) -> Result<Option<String>, RowError> {
+        read!(self, index, read_text)
+    }
+
+    /// JSON as the text that the database gives.
+    pub(crate) fn json(&self, index: usize) -> Result<Option<String>, RowError> {
+        read!(self, index, read_json)
+    }
+
+    /// A float of either width.
+    pub(crate) fn float(&self, index: usize) -> Result<Option<f64>, RowError> {
+        read!(self, index, read_float)
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Backend::Sqlite,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Backend::Postgres,
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => Backend::MySql,
+        }
+    }
+
+    /// How many columns the row has.
+    pub(crate) fn width(&self) -> usize {
+        use sqlx::Row as _;
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(row) => row.len(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(row) => row.len(),
+            #[cfg(feature = "mysql")]
+            Self::MySql(row) => row.len(),
+        }
+    }
+
+    /// An integer of any width.
+    pub(crate) fn integer(&self, index: usize) -> Result<Option<i64>, RowError> {
+        read!(self, index, read_integer)
+    }
+}
+
+/// A row holds a digest; nothing of it is shown.
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Row")
+    }
+}

@@ -1,0 +1,214 @@
+use std::time::Duration;
+
+use sea_query::Value;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::types::Json;
+use sqlx::{Arguments, Row as _, Sqlite, SqlitePool, TypeInfo};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::Fault;
+use super::row::RowError;
+use super::statement::Statement;
+use super::stored_type::SqliteType;
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::{ColumnType, FieldValue, Repr};
+
+/// Fixed in width, so that text sorts as the instants do.
+const TIMESTAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
+    // The format fails for instants with an offset or beyond the year 9999 only, and neither gets here:
+    // every instant was brought to UTC, and the calendar's end is enforced where expiries are computed.
+    instant.format(TIMESTAMP).unwrap_or_default()
+}
+
+pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
+    let options: SqliteConnectOptions = url.parse().map_err(|error| Error::from_sqlx(error, ""))?;
+    // Every connection to `:memory:` is a database of its own: a pool of one is the only one that makes sense.
+    let connections = if url.contains(":memory:") || url.contains("mode=memory") { 1 } else { 8 };
+    let options = options
+        .create_if_missing(!url.contains("mode="))
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(Duration::from_secs(5));
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .connect_with(options)
+        .await
+        .map_err(|error| Error::from_sqlx(error, ""))
+}
+
+pub(crate) async fn begin_exclusive(
+    pool: &SqlitePool,
+) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
+    pool.begin_with("BEGIN IMMEDIATE").await
+}
+
+pub(crate) fn arguments(values: &[FieldValue]) -> Result<SqliteArguments, sqlx::Error> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match &value.0 {
+            Repr::Plain(value) => bind(&mut arguments, value),
+            Repr::Json(raw) => Arguments::add(&mut arguments, Json(&**raw)),
+            Repr::Native(value) => value.bind_sqlite(&mut arguments),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+fn bind(to: &mut SqliteArguments, value: &Value) -> Result<(), sqlx::error::BoxDynError> {
+    match value {
+        Value::Bool(value) => to.add(value),
+        Value::TinyInt(value) => to.add(value),
+        Value::SmallInt(value) => to.add(value),
+        Value::Int(value) => to.add(value),
+        Value::BigInt(value) => to.add(value),
+        Value::TinyUnsigned(value) => to.add(value),
+        Value::SmallUnsigned(value) => to.add(value),
+        Value::Unsigned(value) => to.add(value),
+        Value::BigUnsigned(value) => to.add(value.map(i64::try_from).transpose()?),
+        Value::Float(value) => to.add(value),
+        Value::Double(value) => to.add(value),
+        Value::String(value) => to.add(value.as_deref()),
+        Value::Char(value) => to.add(value.map(String::from)),
+        Value::Bytes(value) => to.add(value.as_deref()),
+        Value::Json(value) => to.add(value.as_deref()),
+        Value::TimeDate(value) => to.add(value),
+        Value::TimeTime(value) => to.add(value),
+        Value::TimeDateTime(value) => to.add(value),
+        Value::TimeDateTimeWithTimeZone(value) => {
+            to.add(value.map(|instant| timestamp_text(crate::clock::to_stored_precision(instant))))
+        }
+        Value::Uuid(value) => to.add(value),
+        other => Err(super::unsupported_value(other)),
+    }
+}
+
+pub(crate) fn column_type<V: SqliteType>() -> ColumnType {
+    match V::type_info().name() {
+        "TEXT" | "DATE" | "TIME" => ColumnType::Text,
+        "INTEGER" => ColumnType::Integer,
+        "BOOLEAN" => ColumnType::Bool,
+        "REAL" => ColumnType::Float,
+        "BLOB" => ColumnType::Bytes,
+        "DATETIME" => ColumnType::Timestamp,
+        // A type name that is a PostgreSQL enum's: its values are text.
+        _ => ColumnType::Text,
+    }
+}
+
+pub(crate) fn read<V: SqliteType>(row: &SqliteRow, index: usize) -> Result<V, RowError> {
+    row.try_get(index)
+}
+
+pub(crate) fn read_timestamp(row: &SqliteRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
+    row.try_get(index)
+}
+
+pub(crate) fn read_text(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+pub(crate) fn read_json(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+pub(crate) fn read_integer(row: &SqliteRow, index: usize) -> Result<Option<i64>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+pub(crate) fn read_float(row: &SqliteRow, index: usize) -> Result<Option<f64>, RowError> {
+    row.try_get_unchecked(index)
+}
+
+/// Whether an application's own value is null or blank text.
+///
+/// The driver lets nobody look into bound values but through `Debug`, which a test below holds it to.
+#[cfg(any(test, not(any(feature = "postgres", feature = "mysql"))))]
+pub(crate) fn is_blank<V: SqliteType>(value: &V) -> bool {
+    let mut arguments = SqliteArguments::default();
+    if Arguments::add(&mut arguments, value).is_err() {
+        return false;
+    }
+    let shown = format!("{arguments:?}");
+    if shown.contains("([Null])") {
+        return true;
+    }
+    let Some((_, text)) = shown.split_once("Text(\"") else {
+        return false;
+    };
+    let Some((text, _)) = text.rsplit_once("\")") else {
+        return false;
+    };
+    text.replace("\\t", " ").replace("\\n", " ").replace("\\r", " ").trim().is_empty()
+}
+
+/// What a value encodes to, for comparing values of one type; `None` for null.
+#[cfg(not(any(feature = "postgres", feature = "mysql")))]
+pub(crate) fn fingerprint<V: SqliteType>(value: &V) -> Option<Vec<u8>> {
+    let mut arguments = SqliteArguments::default();
+    Arguments::add(&mut arguments, value).ok()?;
+    let shown = format!("{arguments:?}");
+    (!shown.contains("([Null])")).then(|| shown.into_bytes())
+}
+
+/// The codes are [SQLite's extended result codes](https://www.sqlite.org/rescode.html).
+pub(crate) fn classify(error: &SqliteError) -> Fault {
+    use sqlx::error::DatabaseError;
+    let message = error.message();
+    let code: u32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(0);
+    // The low byte is the primary code.
+    Fault::of(match (code & 0xff, code) {
+        (19, _) if message.contains("UNIQUE") && message.contains(".auth_token_digest") => {
+            ErrorKind::DuplicateToken
+        }
+        (19, 1299 | 3091) => ErrorKind::InvalidField,
+        (19, _) => ErrorKind::Constraint,
+        (8, _) => ErrorKind::ReadOnly,
+        (5 | 6 | 10 | 11 | 13 | 14 | 26, _) => ErrorKind::Unavailable,
+        (18, _) => ErrorKind::InvalidField,
+        (1, _) if message.starts_with("no such table") || message.starts_with("unknown database") => {
+            ErrorKind::MissingTable
+        }
+        (1, _) if message.starts_with("no such column") || message.contains("has no column named") => {
+            ErrorKind::MissingColumn
+        }
+        _ => ErrorKind::Database,
+    })
+}
+
+pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
+    Statement::new(
+        r#"SELECT name, type, NOT "notnull" FROM pragma_table_info(?, ?) ORDER BY cid"#,
+        vec![FieldValue::plain(table), FieldValue::plain(schema.unwrap_or("main"))],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_text_of_an_own_type_is_seen() {
+        assert!(is_blank(&String::new()));
+        assert!(is_blank(&" \t\n".to_owned()));
+        assert!(is_blank(&None::<String>));
+        assert!(!is_blank(&" a ".to_owned()));
+        assert!(!is_blank(&"\")".to_owned()));
+        assert!(!is_blank(&0_i64));
+        assert!(!is_blank(&Vec::<u8>::new()));
+    }
+
+    #[test]
+    fn timestamps_are_of_fixed_width() {
+        let whole = time::macros::datetime!(2026-11-23 01:48:09 UTC);
+        assert_eq!(timestamp_text(whole), "2026-11-23T01:48:09.000000Z");
+    }
+}

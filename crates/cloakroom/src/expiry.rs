@@ -1,0 +1,125 @@
+//! The expiry policy: pure functions of the time, the row and the configuration.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::clock::LAST;
+use crate::config::Config;
+
+/// Whether a session that expires at `expires_at` is valid at `now`: it is until that very instant.
+pub(crate) fn is_valid(expires_at: Option<OffsetDateTime>, now: OffsetDateTime) -> bool {
+    expires_at.is_none_or(|expires_at| expires_at > now)
+}
+
+/// When a new session expires by default: after the time to live, or never where there is none.
+pub(crate) fn by_default(config: &Config, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    config.ttl().map(|ttl| later(now, ttl))
+}
+
+/// `expires_at`, or the end of the absolute lifetime where that comes first.
+pub(crate) fn capped(
+    config: &Config,
+    inserted_at: OffsetDateTime,
+    expires_at: Option<OffsetDateTime>,
+) -> Option<OffsetDateTime> {
+    let Some(lifetime) = config.max_lifetime() else {
+        return expires_at;
+    };
+    let end = later(inserted_at, lifetime);
+    Some(expires_at.map_or(end, |expires_at| expires_at.min(end)))
+}
+
+/// What the expiry moves to when an extension is due at `now`.
+///
+/// It is due when it would gain more than `extend_after`: this keeps a busy session from writing at every
+/// request. A session that has expired or never expires is never due, and an expiry never moves back.
+pub(crate) fn due_extension(
+    config: &Config,
+    now: OffsetDateTime,
+    inserted_at: OffsetDateTime,
+    expires_at: Option<OffsetDateTime>,
+) -> Option<OffsetDateTime> {
+    let expires_at = expires_at.filter(|expires_at| *expires_at > now)?;
+    let proposed = capped(config, inserted_at, by_default(config, now))?;
+    let threshold = later(expires_at, config.extend_after()?);
+    // Without a time to live the cap alone proposes an expiry, and a cap extends nothing.
+    (config.ttl().is_some() && proposed > threshold).then_some(proposed)
+}
+
+/// `instant` plus `span`, no later than the last instant that every database can store.
+pub(crate) fn later(instant: OffsetDateTime, span: Duration) -> OffsetDateTime {
+    let span = time::Duration::try_from(span).unwrap_or(time::Duration::MAX);
+    instant.checked_add(span).map_or(LAST, |sum| sum.min(LAST))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
+
+    fn due(config: &Config, age: Duration) -> Option<OffsetDateTime> {
+        due_extension(config, START + age, START, by_default(config, START))
+    }
+
+    #[test]
+    fn a_session_is_valid_until_the_instant_of_its_expiry() {
+        let tick = Duration::from_micros(1);
+        assert!(is_valid(Some(START + tick), START));
+        assert!(!is_valid(Some(START), START));
+        assert!(!is_valid(Some(START - tick), START));
+        assert!(is_valid(None, START));
+    }
+
+    #[test]
+    fn an_extension_is_due_only_when_it_gains_more_than_the_threshold() {
+        let config = Config::default();
+        assert_eq!(due(&config, DAY), None);
+        let age = DAY + Duration::from_micros(1);
+        assert_eq!(due(&config, age), Some(START + age + 7 * DAY));
+    }
+
+    #[test]
+    fn an_expired_session_is_never_due() {
+        assert_eq!(due(&Config::default(), 7 * DAY), None);
+        assert_eq!(due(&Config::default(), 8 * DAY), None);
+    }
+
+    #[test]
+    fn a_session_that_never_expires_stays_so() {
+        assert_eq!(due_extension(&Config::default(), START + 9 * DAY, START, None), None);
+    }
+
+    #[test]
+    fn without_a_threshold_or_a_time_to_live_nothing_is_extended() {
+        let no_threshold = Config::builder().extend_after(None).build().unwrap();
+        assert_eq!(due(&no_threshold, 3 * DAY), None);
+        let no_ttl = Config::builder().ttl(None).max_lifetime(90 * DAY).build().unwrap();
+        assert_eq!(due_extension(&no_ttl, START, START, Some(START + DAY)), None);
+    }
+
+    #[test]
+    fn the_absolute_lifetime_caps_an_extension_and_then_ends_it() {
+        let config = Config::builder().max_lifetime(10 * DAY).build().unwrap();
+        let end = Some(START + 10 * DAY);
+        assert_eq!(due(&config, 5 * DAY), end);
+        assert_eq!(due_extension(&config, START + 9 * DAY, START, end), None);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_never_shortens_an_expiry() {
+        let config = Config::default();
+        let extended = Some(START + 8 * DAY);
+        assert_eq!(due_extension(&config, START - 30 * DAY, START, extended), None);
+    }
+
+    #[test]
+    fn spans_beyond_the_calendar_stop_at_its_end() {
+        let config = Config::builder().ttl(Duration::from_secs(u64::from(u32::MAX) * 60)).build().unwrap();
+        assert_eq!(by_default(&config, START).unwrap().year(), 9999);
+    }
+}

@@ -1,0 +1,237 @@
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use sea_query::Value;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::database::{Backend, Bind, Row, RowError, StoredType};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::TableDefinition;
+
+/// A type that an extra field may have: everything that sqlx can store and read on the databases whose
+/// features are enabled.
+///
+/// Strings, integers, floats, `bool`, `Vec<u8>`, `Uuid`, `OffsetDateTime`, `serde_json::Value`, `Option` of
+/// these, and your own newtypes and enums that derive [`sqlx::Type`]. There is nothing to implement.
+pub trait FieldType: StoredType + Clone + Send + Sync + 'static {}
+
+impl<V: StoredType + Clone + Send + Sync + 'static> FieldType for V {}
+
+/// The value of one extra field, ready to be bound on any of the enabled databases.
+#[derive(Clone)]
+pub struct FieldValue(pub(crate) Repr);
+
+#[derive(Clone)]
+pub(crate) enum Repr {
+    /// What sea-query knows: the form that can be handed on in a statement.
+    Plain(Value),
+    /// JSON text, stored to the letter.
+    Json(Arc<RawValue>),
+    /// Any other type, bound as sqlx binds it.
+    Native(Arc<dyn Bind>),
+}
+
+impl FieldValue {
+    /// The value of a field.
+    pub fn new<V: FieldType>(value: &V) -> Self {
+        match plain(value) {
+            Some(plain) => Self(Repr::Plain(plain)),
+            None => Self(Repr::Native(Arc::new(value.clone()))),
+        }
+    }
+
+    pub(crate) fn plain(value: impl Into<Value>) -> Self {
+        Self(Repr::Plain(value.into()))
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.0, Repr::Plain(_))
+    }
+
+    /// Text that two values share if and only if they are equal; `None` for null. Only values that one Rust
+    /// type gave are comparable in this way.
+    pub(crate) fn fingerprint(&self) -> Option<Vec<u8>> {
+        match &self.0 {
+            Repr::Plain(value) => (*value != value.as_null()).then(|| format!("{value:?}").into_bytes()),
+            Repr::Json(raw) => Some(raw.get().into()),
+            Repr::Native(value) => value.fingerprint(),
+        }
+    }
+
+    /// Refuses what a required column must not hold: null, and text that is blank.
+    pub(crate) fn check_required(&self, column: &str) -> Result<()> {
+        let is_blank = match &self.0 {
+            Repr::Plain(Value::String(Some(text))) => text.trim().is_empty(),
+            Repr::Plain(value) => *value == value.as_null(),
+            Repr::Native(value) => value.is_blank(),
+            Repr::Json(_) => false,
+        };
+        if is_blank {
+            return Err(Error::new(ErrorKind::InvalidField, format!("{column} can't be blank")));
+        }
+        Ok(())
+    }
+}
+
+/// Values may be whatever the application calls private; only their presence is shown.
+impl fmt::Debug for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FieldValue")
+    }
+}
+
+/// The value as sea-query knows it, where its type is one that sea-query knows.
+fn plain<V: Any>(value: &V) -> Option<Value> {
+    let value: &dyn Any = value;
+    macro_rules! first_of {
+        ($($known:ty),* $(,)?) => {
+            $(
+                if let Some(value) = value.downcast_ref::<$known>() {
+                    return Some(value.clone().into());
+                }
+                if let Some(value) = value.downcast_ref::<Option<$known>>() {
+                    return Some(value.clone().into());
+                }
+            )*
+        };
+    }
+    first_of!(String, i64, i32, i16, i8, u64, u32, u16, u8, bool, f64, f32, Vec<u8>, Uuid, OffsetDateTime);
+    None
+}
+
+/// A row of a session table, as the fields see it: their own columns, in the definition's order.
+#[derive(Debug)]
+pub struct FieldReader<'r> {
+    row: &'r Row,
+    table: &'r TableDefinition,
+    first: usize,
+}
+
+impl<'r> FieldReader<'r> {
+    pub(crate) fn new(row: &'r Row, table: &'r TableDefinition, first: usize) -> Self {
+        Self { row, table, first }
+    }
+
+    /// The value of the field at `index` in the definition.
+    ///
+    /// # Errors
+    ///
+    /// Of kind [`Decode`](ErrorKind::Decode), naming the column, where the row holds something else.
+    pub fn get<V: FieldType>(&self, index: usize) -> Result<V> {
+        self.row.get(self.first + index).map_err(|error| self.undecodable(index, error))
+    }
+
+    pub(crate) fn dynamic(&self, index: usize, column_type: &ColumnType) -> Result<crate::DynamicValue> {
+        crate::dynamic::read(self.row, self.first + index, column_type)
+            .map_err(|error| self.undecodable(index, error))
+    }
+
+    pub(crate) fn table(&self) -> &'r TableDefinition {
+        self.table
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        self.row.backend()
+    }
+
+    fn undecodable(&self, index: usize, error: RowError) -> Error {
+        let column = self.table.fields.get(index).map_or("?", |field| field.name());
+        let message = format!("the column {column} of {} does not hold what is declared", self.table);
+        Error::new(ErrorKind::Decode, message).with_source(error)
+    }
+}
+
+/// The type of a column, in the words of the `cloakroom` command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ColumnType {
+    /// Text of up to 255 characters (SQLite: of any length).
+    Text,
+    /// A signed integer of 64 bits.
+    Integer,
+    /// True or false.
+    Bool,
+    /// A float of 64 bits.
+    Float,
+    /// Bytes.
+    Bytes,
+    /// A UUID.
+    Uuid,
+    /// An instant, in UTC, to the microsecond.
+    Timestamp,
+    /// JSON.
+    Json,
+    /// A type by its name in SQL.
+    Exact(Cow<'static, str>),
+}
+
+/// The names by which the `cloakroom` command knows the types; an exact type is written as it is in SQL.
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Bool => "bool",
+            Self::Float => "float",
+            Self::Bytes => "bytes",
+            Self::Uuid => "uuid",
+            Self::Timestamp => "timestamp",
+            Self::Json => "json",
+            Self::Exact(sql) => sql,
+        })
+    }
+}
+
+/// Reads the names that `Display` writes; an exact type has none.
+impl FromStr for ColumnType {
+    type Err = ParseColumnTypeError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Ok(match name {
+            "text" => Self::Text,
+            "integer" => Self::Integer,
+            "bool" => Self::Bool,
+            "float" => Self::Float,
+            "bytes" => Self::Bytes,
+            "uuid" => Self::Uuid,
+            "timestamp" => Self::Timestamp,
+            "json" => Self::Json,
+            _ => return Err(ParseColumnTypeError(())),
+        })
+    }
+}
+
+/// A name that is not one of a [`ColumnType`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseColumnTypeError(());
+
+impl fmt::Display for ParseColumnTypeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a type; the types are text, integer, bool, float, bytes, uuid, timestamp and json")
+    }
+}
+
+impl std::error::Error for ParseColumnTypeError {}
+
+/// A column's type on each database. Rust types map to SQL types differently on each.
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnTypes([ColumnType; 3]);
+
+impl ColumnTypes {
+    pub(crate) fn of<V: FieldType>() -> Self {
+        Self(Backend::ALL.map(|backend| V::column_type(backend)))
+    }
+
+    pub(crate) fn same(column_type: ColumnType) -> Self {
+        Self(Backend::ALL.map(|_| column_type.clone()))
+    }
+
+    pub(crate) fn on(&self, backend: Backend) -> &ColumnType {
+        &self.0[backend as usize]
+    }
+}

@@ -1,0 +1,247 @@
+use std::fmt;
+use std::str::FromStr;
+
+use blake2::{Blake2b512, Blake2s256};
+use ripemd::Ripemd160;
+use sha1::Sha1;
+use sha2::digest::{Digest, Output};
+use sha2::{Sha224, Sha256, Sha384, Sha512};
+use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
+
+use crate::token::{MAX_TOKEN_LENGTH, TokenDigest};
+
+/// How the digest that the database stores is made of a token: lower-case hex of `hash(salt ‖ token)`.
+///
+/// A token has at least 96 bits from the operating system's generator, so a fast hash is enough: there is
+/// no dictionary to try. [`Sha256`](Hashing::Sha256) is the default and what to choose when in doubt; the
+/// others are there for tables that already use them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hashing {
+    /// SHA-1. Broken for signatures, sound for this use; for existing tables only.
+    Sha1,
+    /// SHA-224.
+    Sha224,
+    /// SHA-256. The default.
+    #[default]
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+    /// SHA3-224.
+    Sha3_224,
+    /// SHA3-256.
+    Sha3_256,
+    /// SHA3-384.
+    Sha3_384,
+    /// SHA3-512.
+    Sha3_512,
+    /// BLAKE2b with a digest of 512 bits.
+    Blake2b512,
+    /// BLAKE2s with a digest of 256 bits.
+    Blake2s256,
+    /// RIPEMD-160; for existing tables only.
+    Ripemd160,
+    /// No hashing: the database stores the token itself.
+    ///
+    /// Whoever reads the table, a backup or a replica can then sign in as anybody. It is here for tables
+    /// that were made so, and for tests. A table that holds hashed rows from before has one danger more: a
+    /// digest stolen from such a row would be a token. Under this setting a token that looks like a digest
+    /// (lower-case hex of a digest's length) is therefore never accepted and never generated.
+    DangerousPlaintext,
+}
+
+/// Every variant with the name by which configuration files and the command line know it.
+const NAMES: [(Hashing, &str); 13] = [
+    (Hashing::Sha1, "sha1"),
+    (Hashing::Sha224, "sha224"),
+    (Hashing::Sha256, "sha256"),
+    (Hashing::Sha384, "sha384"),
+    (Hashing::Sha512, "sha512"),
+    (Hashing::Sha3_224, "sha3-224"),
+    (Hashing::Sha3_256, "sha3-256"),
+    (Hashing::Sha3_384, "sha3-384"),
+    (Hashing::Sha3_512, "sha3-512"),
+    (Hashing::Blake2b512, "blake2b-512"),
+    (Hashing::Blake2s256, "blake2s-256"),
+    (Hashing::Ripemd160, "ripemd160"),
+    (Hashing::DangerousPlaintext, "none"),
+];
+
+impl Hashing {
+    /// The digest of `token` under `salt`; an empty salt is no salt.
+    ///
+    /// # Errors
+    ///
+    /// When there is a salt but no hashing to mix it into, when the token is empty or longer than
+    /// [`MAX_TOKEN_LENGTH`], and, without hashing, when it is no text that a table of such tokens could hold.
+    pub fn digest(self, salt: &[u8], token: &[u8]) -> Result<TokenDigest, DigestError> {
+        if token.is_empty() {
+            return Err(DigestError::Empty);
+        }
+        if token.len() > MAX_TOKEN_LENGTH {
+            return Err(DigestError::TooLong);
+        }
+        let digest = match self {
+            Self::Sha1 => hex(&salted::<Sha1>(salt, token)),
+            Self::Sha224 => hex(&salted::<Sha224>(salt, token)),
+            Self::Sha256 => hex(&salted::<Sha256>(salt, token)),
+            Self::Sha384 => hex(&salted::<Sha384>(salt, token)),
+            Self::Sha512 => hex(&salted::<Sha512>(salt, token)),
+            Self::Sha3_224 => hex(&salted::<Sha3_224>(salt, token)),
+            Self::Sha3_256 => hex(&salted::<Sha3_256>(salt, token)),
+            Self::Sha3_384 => hex(&salted::<Sha3_384>(salt, token)),
+            Self::Sha3_512 => hex(&salted::<Sha3_512>(salt, token)),
+            Self::Blake2b512 => hex(&salted::<Blake2b512>(salt, token)),
+            Self::Blake2s256 => hex(&salted::<Blake2s256>(salt, token)),
+            Self::Ripemd160 => hex(&salted::<Ripemd160>(salt, token)),
+            Self::DangerousPlaintext if !salt.is_empty() => {
+                return Err(DigestError::SaltWithoutHashing);
+            }
+            Self::DangerousPlaintext => plaintext(token)?.to_owned(),
+        };
+        Ok(TokenDigest::new(digest))
+    }
+}
+
+fn salted<D: Digest>(salt: &[u8], token: &[u8]) -> Output<D> {
+    D::new().chain_update(salt).chain_update(token).finalize()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    hex
+}
+
+/// The token as the text that a table of plaintext tokens may hold.
+fn plaintext(token: &[u8]) -> Result<&str, DigestError> {
+    let text = std::str::from_utf8(token).map_err(|_| DigestError::NotText)?;
+    if text.contains('\0') {
+        return Err(DigestError::NotText);
+    }
+    if looks_like_a_digest(text) {
+        return Err(DigestError::LooksLikeADigest);
+    }
+    Ok(text)
+}
+
+fn looks_like_a_digest(text: &str) -> bool {
+    const HEX_LENGTHS: [usize; 5] = [40, 56, 64, 96, 128];
+    HEX_LENGTHS.contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl fmt::Display for Hashing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(hashing, _)| hashing == self).map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+/// Reads the names that [`Display`](fmt::Display) writes: `sha256`, `sha3-512`, `blake2b-512`, `none`…
+impl FromStr for Hashing {
+    type Err = ParseHashingError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        NAMES
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(hashing, _)| *hashing)
+            .ok_or(ParseHashingError(()))
+    }
+}
+
+/// A name that is not one of a hashing algorithm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseHashingError(());
+
+impl fmt::Display for ParseHashingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a hashing algorithm; the names are ")?;
+        for (place, (_, name)) in NAMES.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(f, "{comma}{name}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ParseHashingError {}
+
+/// Why a token has no digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DigestError {
+    /// The token is empty.
+    Empty,
+    /// The token is longer than [`MAX_TOKEN_LENGTH`] bytes.
+    TooLong,
+    /// A salt was given with [`Hashing::DangerousPlaintext`].
+    SaltWithoutHashing,
+    /// Without hashing, a token must be text: UTF-8 without U+0000.
+    NotText,
+    /// Without hashing, a token that has the form of a digest is not accepted.
+    LooksLikeADigest,
+}
+
+impl fmt::Display for DigestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the token is empty",
+            Self::TooLong => "the token is longer than any token can be",
+            Self::SaltWithoutHashing => "a token that is not hashed cannot be salted",
+            Self::NotText => "a token that is not hashed must be text",
+            Self::LooksLikeADigest => "a token that is not hashed must not look like a digest",
+        })
+    }
+}
+
+impl std::error::Error for DigestError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for (hashing, name) in NAMES {
+            assert_eq!(hashing.to_string(), name);
+            assert_eq!(name.parse(), Ok(hashing));
+        }
+        let error = "md5".parse::<Hashing>().unwrap_err().to_string();
+        assert!(error.contains("sha256") && error.contains("none"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_token_is_never_hashed() {
+        for (hashing, _) in NAMES {
+            assert_eq!(hashing.digest(b"", b"").unwrap_err(), DigestError::Empty);
+        }
+    }
+
+    #[test]
+    fn a_token_beyond_all_length_is_never_hashed() {
+        let endless = vec![b'a'; 10_000_000];
+        assert_eq!(Hashing::Sha256.digest(b"", &endless).unwrap_err(), DigestError::TooLong);
+    }
+
+    #[test]
+    fn without_hashing_the_digest_of_an_older_row_is_no_token() {
+        let stolen = Hashing::Sha256.digest(b"", b"a token of long ago").unwrap();
+        let error = Hashing::DangerousPlaintext.digest(b"", stolen.expose().as_bytes()).unwrap_err();
+        assert_eq!(error, DigestError::LooksLikeADigest);
+    }
+
+    #[test]
+    fn without_hashing_only_text_is_a_token() {
+        for garbage in [&b"\xff\xfe"[..], b"with\0nul"] {
+            let error = Hashing::DangerousPlaintext.digest(b"", garbage).unwrap_err();
+            assert_eq!(error, DigestError::NotText);
+        }
+    }
+}

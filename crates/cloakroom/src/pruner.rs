@@ -1,0 +1,215 @@
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::error::Result;
+use crate::operations::PRUNE_BATCH;
+use crate::sessions::Sessions;
+use crate::table::SessionFields;
+
+/// The wait after the first run that failed; it doubles with each that fails after it.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Deletes expired sessions from time to time, in the background.
+///
+/// A run deletes in batches, each its own transaction. Any number of pruners may work on one table, in one
+/// process or many: they take different rows or wait for each other briefly, and nothing is deleted that is
+/// not expired. A run that fails is reported to `tracing` and tried again, sooner than the next one would
+/// be and ever later while it keeps failing. What a run deleted is reported too.
+///
+/// The pruner stops when its handle is dropped; [`stop`](Pruner::stop) also waits until it has.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use cloakroom::{Pruner, SessionTable, Sessions};
+/// # #[derive(Clone, SessionTable)]
+/// # struct UserSession { user_id: String }
+/// # async fn example(sessions: Sessions<UserSession>) {
+/// let pruner = Pruner::spawn(sessions, Duration::from_secs(60 * 60));
+/// // … serve …
+/// pruner.stop().await;
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "the pruner stops when its handle is dropped"]
+pub struct Pruner {
+    /// Dropped to stop the task.
+    stop: oneshot::Sender<()>,
+    progress: watch::Receiver<Progress>,
+    task: JoinHandle<()>,
+}
+
+/// What a [`Pruner`] has done since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Runs that came to their end.
+    pub runs: u64,
+    /// Runs that failed.
+    pub failures: u64,
+    /// Sessions deleted, over all runs.
+    pub deleted: u64,
+}
+
+impl Pruner {
+    /// Starts a pruner that runs at once and then `every` so often, give or take a tenth, so that the
+    /// processes of an application spread out. Must be called within a tokio runtime.
+    pub fn spawn<T: SessionFields>(sessions: Sessions<T>, every: Duration) -> Self {
+        Self::builder(every).spawn(sessions)
+    }
+
+    /// A pruner with settings of its own.
+    pub fn builder(every: Duration) -> PrunerBuilder {
+        PrunerBuilder { every, batch: PRUNE_BATCH, jitter: 0.1 }
+    }
+
+    /// What has been done so far.
+    pub fn progress(&self) -> Progress {
+        *self.progress.borrow()
+    }
+
+    /// Waits until another run has ended, well or badly, since this was last called.
+    pub async fn run_ended(&mut self) -> Progress {
+        // Fails only when the task has ended, which leaves the last word standing.
+        let _ = self.progress.changed().await;
+        *self.progress.borrow_and_update()
+    }
+
+    /// Stops the pruner and waits until it has stopped. A batch in the middle is abandoned: the database has
+    /// then deleted it or not.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // The task neither panics nor is it cancelled.
+        let _ = self.task.await;
+    }
+}
+
+/// Settings of a [`Pruner`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PrunerBuilder {
+    every: Duration,
+    batch: u64,
+    jitter: f64,
+}
+
+impl PrunerBuilder {
+    /// How many sessions one statement deletes. Default 1,000; at least 1.
+    pub fn batch(self, batch: u64) -> Self {
+        Self { batch: batch.max(1), ..self }
+    }
+
+    /// By what part of it the time between two runs varies, 0 to 1. Default 0.1.
+    pub fn jitter(self, jitter: f64) -> Self {
+        Self { jitter: if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) }, ..self }
+    }
+
+    /// Starts the pruner. Must be called within a tokio runtime.
+    pub fn spawn<T: SessionFields>(self, sessions: Sessions<T>) -> Pruner {
+        let (stop, stopped) = oneshot::channel();
+        let (report, progress) = watch::channel(Progress::default());
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                // The sender is only ever dropped.
+                _ = stopped => {}
+                () = self.run(sessions, report) => {}
+            }
+        });
+        Pruner { stop, progress, task }
+    }
+
+    async fn run<T: SessionFields>(self, sessions: Sessions<T>, report: watch::Sender<Progress>) {
+        let table = sessions.definition().to_string();
+        let mut failures_in_a_row = 0;
+        loop {
+            match self.prune(&sessions, &report).await {
+                Ok(0) => {
+                    failures_in_a_row = 0;
+                    tracing::debug!(%table, "no expired sessions to delete");
+                }
+                Ok(deleted) => {
+                    failures_in_a_row = 0;
+                    tracing::info!(%table, deleted, "deleted expired sessions");
+                }
+                Err(error) => {
+                    failures_in_a_row += 1;
+                    tracing::warn!(
+                        %table,
+                        failures_in_a_row,
+                        error = &error as &dyn std::error::Error,
+                        "expired sessions could not be deleted",
+                    );
+                    report.send_modify(|progress| progress.failures += 1);
+                }
+            }
+            tokio::time::sleep(self.pause(failures_in_a_row, random_part())).await;
+        }
+    }
+
+    async fn prune<T: SessionFields>(
+        &self,
+        sessions: &Sessions<T>,
+        report: &watch::Sender<Progress>,
+    ) -> Result<u64> {
+        let mut total = 0;
+        loop {
+            let deleted = sessions.on_pool().delete_expired_batch(self.batch).await?;
+            total += deleted;
+            if deleted < self.batch {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        report.send_modify(|progress| {
+            progress.runs += 1;
+            progress.deleted += total;
+        });
+        Ok(total)
+    }
+
+    /// How long to wait before the next run; `random` is a number from 0 to 1.
+    fn pause(&self, failures_in_a_row: u32, random: f64) -> Duration {
+        let pause = match failures_in_a_row.checked_sub(1) {
+            None => self.every,
+            Some(doublings) => FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(doublings)).min(self.every),
+        };
+        // From `1 - jitter` to `1 + jitter`.
+        let factor = 1.0 + self.jitter * (2.0 * random - 1.0);
+        Duration::try_from_secs_f64(pause.as_secs_f64() * factor).unwrap_or(pause)
+    }
+}
+
+/// A number from 0 to 1; the middle where the operating system has no randomness to give.
+fn random_part() -> f64 {
+    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn runs_spread_out_around_their_interval() {
+        let pruner = Pruner::builder(HOUR);
+        assert_eq!(pruner.pause(0, 0.5), HOUR);
+        assert_eq!(pruner.pause(0, 0.0), HOUR.mul_f64(0.9));
+        assert_eq!(pruner.pause(0, 1.0), HOUR.mul_f64(1.1));
+    }
+
+    #[test]
+    fn after_failures_the_pause_doubles_up_to_the_interval() {
+        let pruner = Pruner::builder(HOUR).jitter(0.0);
+        let seconds: Vec<u64> = (1..=4).map(|failures| pruner.pause(failures, 0.5).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8]);
+        assert_eq!(pruner.pause(1_000, 0.5), HOUR);
+    }
+
+    #[test]
+    fn settings_out_of_bounds_do_no_harm() {
+        let pruner = Pruner::builder(Duration::MAX).batch(0).jitter(f64::NAN);
+        assert_eq!(pruner.batch, 1);
+        assert!(pruner.pause(0, 1.0) > HOUR);
+    }
+}

@@ -1,0 +1,562 @@
+use std::fmt;
+
+use futures_core::stream::BoxStream;
+use futures_util::stream;
+use sea_query::{Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::column::Filter;
+use crate::data::StoredData;
+use crate::database::{Backend, Bindings, Statement, identifier};
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::FieldValue;
+use crate::operations::Operations;
+use crate::preload::{Preload, ToMany, ToOne};
+use crate::session::{Session, Status};
+use crate::table::{SessionFields, column};
+
+/// How many sessions a stream reads at once.
+const STREAM_PAGE: u64 = 500;
+
+/// A query on a session table: what to look for, then what to do with it.
+///
+/// Made by [`Sessions::query`](crate::Sessions::query). By default it looks at valid sessions, newest
+/// first. Nothing is asked of the database before one of the last methods of the chain is awaited:
+/// `fetch_one`, `fetch_optional`, `fetch_all`, `stream`, `count`, `exists`, `expire_all`, `delete_all`.
+#[must_use]
+pub struct SessionQuery<'c, T: SessionFields> {
+    pub(crate) operations: Operations<'c, T>,
+    filters: Vec<Filter<T>>,
+    status: Status,
+    order: SortOrder,
+    after: Option<Cursor>,
+    limit: Option<u64>,
+    /// The token was one that no session can have.
+    matches_nothing: bool,
+}
+
+#[derive(Clone)]
+enum SortOrder {
+    NewestFirst,
+    OldestFirst,
+    By(Vec<(Expr, Order)>),
+}
+
+impl<'c, T: SessionFields> SessionQuery<'c, T> {
+    pub(crate) fn new(operations: Operations<'c, T>) -> Self {
+        Self {
+            operations,
+            filters: Vec::new(),
+            status: Status::default(),
+            order: SortOrder::NewestFirst,
+            after: None,
+            limit: None,
+            matches_nothing: false,
+        }
+    }
+
+    /// Adds a condition: a column's comparison, or any sea-query condition or expression. All that are
+    /// added must hold.
+    pub fn filter(mut self, filter: impl Into<Filter<T>>) -> Self {
+        self.filters.push(filter.into());
+        self
+    }
+
+    /// Only the session with this id.
+    pub fn id(self, id: Uuid) -> Self {
+        self.filter(T::ID.eq(id))
+    }
+
+    /// Only the session with this token. A token that no session can have, like an empty one, matches
+    /// nothing and costs no query.
+    pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
+        match self.operations.config().digest(token) {
+            Ok(digest) => {
+                let digest = FieldValue::plain(digest.expose());
+                self.filter(Filter::compare(column::DIGEST, sea_query::BinOper::Equal, digest))
+            }
+            Err(_) => {
+                self.matches_nothing = true;
+                self
+            }
+        }
+    }
+
+    /// Only sessions whose data as a whole equals this JSON, whatever the order of its keys.
+    pub fn data(self, data: impl Into<T::Data>) -> Self {
+        let data = StoredData::of(&data.into());
+        self.filter(Filter::new(move |bindings| match &data {
+            Ok(data) => Ok(data_equals(bindings, data).into_condition()),
+            Err(error) => Err(Error::new(error.kind(), error.to_string())),
+        }))
+    }
+
+    /// Which sessions to look at. Default [`Status::Valid`].
+    pub fn status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Oldest first, in place of newest first.
+    pub fn oldest_first(mut self) -> Self {
+        self.order = SortOrder::OldestFirst;
+        self
+    }
+
+    /// Orders by any sea-query expression; call it again for what decides between equals.
+    pub fn order_by(mut self, expr: impl Into<Expr>, order: Order) -> Self {
+        let key = (expr.into(), order);
+        match &mut self.order {
+            SortOrder::By(keys) => keys.push(key),
+            _ => self.order = SortOrder::By(vec![key]),
+        }
+        self
+    }
+
+    /// At most this many sessions.
+    pub fn limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Only sessions that come after `cursor` in the order of this query, newest or oldest first.
+    ///
+    /// The next page of a listing is the same query after the last session of this page:
+    /// `….limit(20).after(last.cursor())`. A page costs the same however far down it is.
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.after = Some(cursor);
+        self
+    }
+
+    /// Fetches with each session what it belongs to, has, or is joined with, in one query more. See
+    /// [`ToOne`] and [`ToMany`].
+    pub fn preload<R>(self, relation: impl Into<ToOne<T>>) -> Preload<'c, T, R, Option<R>> {
+        Preload::one(self, relation.into())
+    }
+
+    /// Like [`preload`](Self::preload), for relations to any number of rows.
+    pub fn preload_many<R>(self, relation: ToMany<T>) -> Preload<'c, T, R, Vec<R>> {
+        Preload::many(self, relation)
+    }
+
+    /// The one session that matches. Extends it when that is due.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) where none matches, [`MultipleSessions`](ErrorKind::MultipleSessions)
+    /// where more than one does.
+    pub async fn fetch_one(self) -> Result<Session<T>> {
+        let table = self.operations.table().to_string();
+        self.fetch_optional()
+            .await?
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no session of {table} matches")))
+    }
+
+    /// The session that matches, if one does. Extends it when that is due.
+    ///
+    /// # Errors
+    ///
+    /// [`MultipleSessions`](ErrorKind::MultipleSessions) where more than one matches.
+    pub async fn fetch_optional(mut self) -> Result<Option<Session<T>>> {
+        // A second row is enough to know that there is more than one.
+        self.limit = Some(self.limit.map_or(2, |limit| Ord::min(limit, 2)));
+        let status = self.status;
+        let now = self.operations.config().now();
+        let mut sessions = self.fetch_page(now).await?;
+        let found = sessions.pop();
+        if !sessions.is_empty() {
+            let message = format!("more than one session of {} matches", self.operations.table());
+            return Err(Error::new(ErrorKind::MultipleSessions, message));
+        }
+        match found {
+            Some(session) => self.operations.extend_on_read(session, status, now).await,
+            None => Ok(None),
+        }
+    }
+
+    /// All sessions that match, in order. Extends none.
+    pub async fn fetch_all(mut self) -> Result<Vec<Session<T>>> {
+        let now = self.operations.config().now();
+        self.fetch_page(now).await
+    }
+
+    /// All sessions that match, for results too large to hold at once. Extends none.
+    ///
+    /// Reads page by page, so no connection is held while the caller works. A session that is created or
+    /// deleted meanwhile may be missed or still be seen; none is seen twice.
+    ///
+    /// # Errors
+    ///
+    /// The stream's items are `Result`s; it ends after the first error. A query with an order of its own,
+    /// by [`order_by`](Self::order_by), cannot be read page by page: `Unsupported`.
+    pub fn stream(self) -> BoxStream<'c, Result<Session<T>>> {
+        let now = self.operations.config().now();
+        let state = StreamState { remaining: self.limit, query: Some(self), page: Vec::new().into_iter() };
+        Box::pin(stream::try_unfold(state, move |mut state| async move {
+            loop {
+                if let Some(session) = state.page.next() {
+                    return Ok(Some((session, state)));
+                }
+                if !state.read_page(now).await? {
+                    return Ok(None);
+                }
+            }
+        }))
+    }
+
+    /// How many sessions match.
+    pub async fn count(mut self) -> Result<u64> {
+        if self.matches_nothing {
+            return Ok(0);
+        }
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let mut count = Query::select();
+        count.expr(Expr::cust("COUNT(*)"));
+        if self.limit.is_some() {
+            let mut rows = self.selection(&mut bindings, now)?;
+            rows.expr(Expr::cust("1"));
+            count.from_subquery(rows, "counted");
+        } else {
+            count.from(self.operations.table_ref()).cond_where(self.condition(&mut bindings, now)?);
+        }
+        let statement = bindings.build(&count);
+        let row = self.operations.fetch_optional(&statement).await?;
+        let count = row.map(|row| row.integer(0)).transpose();
+        let count = count.map_err(|error| self.operations.failed(error))?.flatten().unwrap_or(0);
+        Ok(count.unsigned_abs())
+    }
+
+    /// Whether any session matches.
+    pub async fn exists(mut self) -> Result<bool> {
+        if self.matches_nothing || self.limit == Some(0) {
+            return Ok(false);
+        }
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let mut rows = self.selection(&mut bindings, now)?;
+        rows.expr(Expr::cust("1")).limit(1);
+        let statement = bindings.build(&rows);
+        Ok(self.operations.fetch_optional(&statement).await?.is_some())
+    }
+
+    /// Ends every session that matches and is still valid, now; their number.
+    ///
+    /// This is "sign out everywhere". The rows stay, for the record.
+    pub async fn expire_all(mut self) -> Result<u64> {
+        if self.matches_nothing || self.status == Status::Expired {
+            return Ok(0);
+        }
+        self.status = Status::Valid;
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let condition = self.targets(&mut bindings, now)?;
+        let mut update = Query::update();
+        update
+            .table(self.operations.table_ref())
+            .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(now)))
+            .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(now)))
+            .cond_where(condition);
+        let statement = bindings.build(&update);
+        self.operations.execute(&statement).await
+    }
+
+    /// Deletes every session that matches; their number. By default only valid sessions match: see
+    /// [`status`](Self::status).
+    pub async fn delete_all(mut self) -> Result<u64> {
+        if self.matches_nothing {
+            return Ok(0);
+        }
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let condition = self.targets(&mut bindings, now)?;
+        let mut delete = Query::delete();
+        delete.from_table(self.operations.table_ref()).cond_where(condition);
+        let statement = bindings.build(&delete);
+        self.operations.execute(&statement).await
+    }
+
+    /// The query as a sea-query statement that selects the built-in columns, less the digest, and the
+    /// fields: to go on composing.
+    ///
+    /// "Now" is the instant of this call.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](ErrorKind::Unsupported) where a filter holds a value of the application's own type or
+    /// JSON, which sea-query has no form for: write that condition with sea-query's values.
+    pub fn into_select(self) -> Result<SelectStatement> {
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let mut select = self.selection(&mut bindings, now)?;
+        self.operations.select_columns(&bindings, &mut select);
+        portable(&bindings)?;
+        Ok(select)
+    }
+
+    /// The query as a sea-query statement that deletes what matches: to go on composing.
+    ///
+    /// # Errors
+    ///
+    /// As [`into_select`](Self::into_select).
+    pub fn into_delete(self) -> Result<sea_query::DeleteStatement> {
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let condition = self.targets(&mut bindings, now)?;
+        portable(&bindings)?;
+        let mut delete = Query::delete();
+        delete.from_table(self.operations.table_ref()).cond_where(condition);
+        Ok(delete)
+    }
+
+    /// The same query on the same connection, for a shorter while.
+    pub(crate) fn reborrow(&mut self) -> SessionQuery<'_, T> {
+        SessionQuery {
+            operations: self.operations.reborrow(),
+            filters: self.filters.clone(),
+            status: self.status,
+            order: self.order.clone(),
+            after: self.after,
+            limit: self.limit,
+            matches_nothing: self.matches_nothing,
+        }
+    }
+
+    async fn fetch_page(&mut self, now: OffsetDateTime) -> Result<Vec<Session<T>>> {
+        if self.matches_nothing {
+            return Ok(Vec::new());
+        }
+        let statement = self.select_statement(now)?;
+        let rows = self.operations.fetch_all(&statement).await?;
+        rows.iter().map(|row| self.operations.decode(row)).collect()
+    }
+
+    fn select_statement(&self, now: OffsetDateTime) -> Result<Statement> {
+        let mut bindings = self.operations.bindings();
+        let mut select = self.selection(&mut bindings, now)?;
+        self.operations.select_columns(&bindings, &mut select);
+        Ok(bindings.build(&select))
+    }
+
+    /// Everything but the columns.
+    fn selection(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<SelectStatement> {
+        let mut select = Query::select();
+        select.from(self.operations.table_ref()).cond_where(self.condition(bindings, now)?);
+        match &self.order {
+            SortOrder::NewestFirst | SortOrder::OldestFirst => {
+                let order = if self.is_newest_first() { Order::Desc } else { Order::Asc };
+                select.order_by_expr(bindings.column(column::INSERTED_AT), order.clone());
+                select.order_by_expr(bindings.column(column::ID), order);
+            }
+            SortOrder::By(keys) => {
+                for (expr, order) in keys {
+                    select.order_by_expr(expr.clone(), order.clone());
+                }
+            }
+        }
+        if let Some(limit) = self.limit {
+            select.limit(limit);
+        }
+        Ok(select)
+    }
+
+    fn condition(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
+        let mut condition = Condition::all();
+        if self.matches_nothing {
+            condition = condition.add(Expr::cust("1 = 0"));
+        }
+        for filter in &self.filters {
+            condition = condition.add(filter.resolve(bindings)?);
+        }
+        if let Some(status) = self.operations.status_condition(bindings, self.status, now) {
+            condition = condition.add(status);
+        }
+        if let Some(cursor) = self.after {
+            condition = condition.add(self.after_condition(bindings, cursor)?);
+        }
+        Ok(condition)
+    }
+
+    /// `(inserted_at, id) < (…)`, written so that every database uses an index on `inserted_at`.
+    fn after_condition(&self, bindings: &mut Bindings<'_>, cursor: Cursor) -> Result<Condition> {
+        if matches!(self.order, SortOrder::By(_)) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "a query can be read page by page only newest first or oldest first",
+            ));
+        }
+        let mut instant = || bindings.expr(FieldValue::plain(cursor.inserted_at));
+        let (bound, tie) = (instant(), instant());
+        let id = bindings.expr(FieldValue::plain(cursor.id));
+        let (inserted_at, id_column) = (bindings.column(column::INSERTED_AT), bindings.column(column::ID));
+        let (bounded, differs, follows) = if self.is_newest_first() {
+            (inserted_at.clone().lte(bound), inserted_at.lt(tie), id_column.lt(id))
+        } else {
+            (inserted_at.clone().gte(bound), inserted_at.gt(tie), id_column.gt(id))
+        };
+        Ok(Condition::all().add(bounded).add(Condition::any().add(differs).add(follows)))
+    }
+
+    fn is_newest_first(&self) -> bool {
+        !matches!(self.order, SortOrder::OldestFirst)
+    }
+
+    /// The condition of an UPDATE or DELETE. Neither takes a limit everywhere, so a limited one names the
+    /// rows by id; MariaDB lets a statement read its own table only through a derived table.
+    fn targets(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
+        if self.limit.is_none() {
+            return self.condition(bindings, now);
+        }
+        let mut chosen = self.selection(bindings, now)?;
+        chosen.expr(bindings.column(column::ID));
+        let mut ids = Query::select();
+        ids.column((identifier("chosen"), identifier(column::ID))).from_subquery(chosen, "chosen");
+        Ok(Condition::all().add(bindings.column(column::ID).in_subquery(ids)))
+    }
+}
+
+fn data_equals(bindings: &mut Bindings<'_>, data: &StoredData) -> Expr {
+    let column = bindings.column(column::DATA);
+    let value = bindings.expr(data.to_field_value());
+    match bindings.backend() {
+        // What this library writes has sorted keys, so equal data is equal text.
+        Backend::Sqlite => Expr::cust_with_exprs("json(?) = json(?)", [column, value]),
+        Backend::Postgres => column.eq(value),
+        // MariaDB compares with a function, MySQL by its type; each server reads the comments meant for it.
+        Backend::MySql => Expr::cust_with_exprs(
+            "/*M! JSON_EQUALS */ (? /*M! , */ /*!80017 = CAST( */ ? /*!80017 AS JSON) */)",
+            [column, value],
+        ),
+    }
+}
+
+fn portable(bindings: &Bindings<'_>) -> Result<()> {
+    if bindings.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "a filter holds a value that sea-query has no form for; write that condition with sea-query's own values",
+    ))
+}
+
+impl<T: SessionFields> fmt::Debug for SessionQuery<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionQuery")
+            .field("table", &format_args!("{}", self.operations.table()))
+            .field("filters", &self.filters.len())
+            .field("status", &self.status)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+struct StreamState<'c, T: SessionFields> {
+    /// None once there is nothing more to ask for.
+    query: Option<SessionQuery<'c, T>>,
+    remaining: Option<u64>,
+    page: std::vec::IntoIter<Session<T>>,
+}
+
+impl<T: SessionFields> StreamState<'_, T> {
+    /// Whether there is another page; it may be empty.
+    async fn read_page(&mut self, now: OffsetDateTime) -> Result<bool> {
+        let Some(query) = &mut self.query else {
+            return Ok(false);
+        };
+        let size = self.remaining.map_or(STREAM_PAGE, |remaining| Ord::min(remaining, STREAM_PAGE));
+        query.limit = Some(size);
+        if matches!(query.order, SortOrder::By(_)) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "a query can be read page by page only newest first or oldest first",
+            ));
+        }
+        let page = if size == 0 { Vec::new() } else { query.fetch_page(now).await? };
+        let count = page.len() as u64;
+        self.remaining = self.remaining.map(|remaining| remaining - count);
+        match page.last() {
+            Some(last) if count == size => query.after = Some(last.cursor()),
+            _ => self.query = None,
+        }
+        self.page = page.into_iter();
+        Ok(true)
+    }
+}
+
+/// A place in a listing of sessions: after this one. From [`Session::cursor`], for
+/// [`SessionQuery::after`].
+///
+/// Its text form is fit for a URL, and holds no secret: the creation's microseconds since 1970, and the id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    inserted_at: OffsetDateTime,
+    id: Uuid,
+}
+
+impl Cursor {
+    pub(crate) fn new(inserted_at: OffsetDateTime, id: Uuid) -> Self {
+        Self { inserted_at, id }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.inserted_at.unix_timestamp_nanos() / 1_000;
+        write!(f, "{micros}_{}", self.id.simple())
+    }
+}
+
+/// Reads what `Display` writes; text from outside is safe to parse.
+impl std::str::FromStr for Cursor {
+    type Err = ParseCursorError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (micros, id) = text.split_once('_')?;
+            let micros: i64 = micros.parse().ok()?;
+            let inserted_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()?;
+            // The years that every database can compare with.
+            ((1..=9999).contains(&inserted_at.year())).then_some(())?;
+            Some(Self { inserted_at, id: Uuid::try_parse(id).ok()? })
+        };
+        parse().ok_or(ParseCursorError(()))
+    }
+}
+
+/// Text that is not a [`Cursor`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseCursorError(());
+
+impl fmt::Display for ParseCursorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a place in a listing of sessions")
+    }
+}
+
+impl std::error::Error for ParseCursorError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_is_written() {
+        let cursor = Cursor::new(time::macros::datetime!(2026-11-23 01:48:09.123456 UTC), Uuid::max());
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_an_error() {
+        for garbage in [
+            "",
+            "_",
+            "1_2",
+            "x_00000000000000000000000000000000",
+            "9223372036854775807_00000000000000000000000000000000",
+        ] {
+            assert!(garbage.parse::<Cursor>().is_err(), "{garbage}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::data::StoredData;
+use crate::error::Result;
+use crate::expiry;
+use crate::table::SessionFields;
+use crate::token::Token;
+
+/// One session: a row of the table, less its digest.
+///
+/// Change `fields`, `data` and `expires_at` as you like and hand the session to
+/// [`Sessions::update`](crate::Sessions::update). Changes to the other fields are not written.
+#[derive(Clone)]
+pub struct Session<T: SessionFields> {
+    /// The row's id: a UUID of version 7, in the order of creation. It is no secret.
+    pub id: Uuid,
+    /// The application's own columns.
+    pub fields: T,
+    /// The application's own JSON.
+    pub data: T::Data,
+    /// When the session ends; `None` if it never does.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When the session was created.
+    pub inserted_at: OffsetDateTime,
+    /// When the row was last written. Strictly grows with every write, whatever the clock does.
+    pub updated_at: OffsetDateTime,
+    /// The row as it was read, which a write is conditional on.
+    pub(crate) stored: Stored,
+}
+
+#[derive(Clone)]
+pub(crate) struct Stored {
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) updated_at: OffsetDateTime,
+    pub(crate) data: StoredData,
+}
+
+impl<T: SessionFields> Session<T> {
+    /// Valid or expired, at `now`.
+    pub fn status(&self, now: OffsetDateTime) -> Status {
+        if self.is_valid(now) { Status::Valid } else { Status::Expired }
+    }
+
+    /// Whether the session never expires, or not before some instant after `now`.
+    pub fn is_valid(&self, now: OffsetDateTime) -> bool {
+        expiry::is_valid(self.expires_at, now)
+    }
+
+    /// `data` as the JSON text that is stored, with every digit of numbers that no Rust type holds.
+    ///
+    /// This is what was read or last written; changes to `data` show after an update.
+    pub fn stored_data(&self) -> &str {
+        self.stored.data.as_str()
+    }
+
+    /// Where this session stands in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).
+    pub fn cursor(&self) -> crate::Cursor {
+        crate::Cursor::new(self.inserted_at, self.id)
+    }
+}
+
+impl<T: SessionFields + fmt::Debug> fmt::Debug for Session<T>
+where
+    T::Data: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("fields", &self.fields)
+            .field("data", &self.data)
+            .field("expires_at", &self.expires_at)
+            .field("inserted_at", &self.inserted_at)
+            .field("updated_at", &self.updated_at)
+            .finish()
+    }
+}
+
+/// Two sessions are equal when what the application sees of them is.
+impl<T: SessionFields + PartialEq> PartialEq for Session<T>
+where
+    T::Data: PartialEq,
+{
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.fields == other.fields
+            && self.data == other.data
+            && self.expires_at == other.expires_at
+            && self.inserted_at == other.inserted_at
+            && self.updated_at == other.updated_at
+    }
+}
+
+/// What [`Sessions::create`](crate::Sessions::create) makes a session of.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NewSession<T: SessionFields> {
+    pub(crate) fields: T,
+    pub(crate) data: Option<NewData>,
+    pub(crate) expiry: Expiry,
+    pub(crate) token: Option<Token>,
+}
+
+/// `data` of a new session: serialised when it is given, and its error kept for `create`.
+#[derive(Clone)]
+pub(crate) struct NewData(pub(crate) std::sync::Arc<Result<StoredData>>);
+
+impl fmt::Debug for NewData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Ok(data) => f.write_str(data.as_str()),
+            Err(error) => fmt::Debug::fmt(error, f),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expiry {
+    ByDefault,
+    At(OffsetDateTime),
+    In(Duration),
+    Never,
+}
+
+impl<T: SessionFields> NewSession<T> {
+    /// A session with these extra fields, the data `{}`, and the expiry that the configuration gives.
+    pub fn new(fields: T) -> Self {
+        Self { fields, data: None, expiry: Expiry::ByDefault, token: None }
+    }
+
+    /// The session's JSON data. Default `{}`.
+    pub fn data(self, data: impl Into<T::Data>) -> Self {
+        let data = StoredData::of(&data.into());
+        Self { data: Some(NewData(std::sync::Arc::new(data))), ..self }
+    }
+
+    /// The session's JSON data, as text whose numbers are stored digit by digit.
+    pub fn raw_data(self, data: &RawValue) -> Self {
+        let data = StoredData::of(data);
+        Self { data: Some(NewData(std::sync::Arc::new(data))), ..self }
+    }
+
+    /// When the session expires. May lie in the past: then the session is made expired.
+    pub fn expires_at(self, instant: OffsetDateTime) -> Self {
+        Self { expiry: Expiry::At(instant), ..self }
+    }
+
+    /// How long the session lives, in place of the configured time to live.
+    pub fn expires_in(self, span: Duration) -> Self {
+        Self { expiry: Expiry::In(span), ..self }
+    }
+
+    /// A session that does not expire, unless the configuration sets a `max_lifetime`.
+    pub fn never_expires(self) -> Self {
+        Self { expiry: Expiry::Never, ..self }
+    }
+
+    /// Stores this token's digest in place of a new token's: for tokens that another system of your own
+    /// issued and that clients already hold.
+    ///
+    /// Never pass what a client sent of its own making. Creating a session for a token chosen by somebody
+    /// else is session fixation.
+    pub fn import_token(self, token: Token) -> Self {
+        Self { token: Some(token), ..self }
+    }
+}
+
+/// A new session and its token. The token exists only here: hand it to the client now.
+#[derive(Clone)]
+pub struct CreatedSession<T: SessionFields> {
+    /// The session as it was stored.
+    pub session: Session<T>,
+    /// The secret that the client presents from now on.
+    pub token: Token,
+}
+
+impl<T: SessionFields + fmt::Debug> fmt::Debug for CreatedSession<T>
+where
+    T::Data: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedSession").field("session", &self.session).field("token", &self.token).finish()
+    }
+}
+
+/// Which sessions a query looks at, and what one of them is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Never expires, or expires after now. The default of every query.
+    #[default]
+    Valid,
+    /// Expired now or before.
+    Expired,
+    /// Both; no session is this, only a query asks for it.
+    All,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Valid => "valid",
+            Self::Expired => "expired",
+            Self::All => "all",
+        })
+    }
+}

@@ -1,0 +1,275 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::config::{Config, ConfigError};
+use crate::database::{Backend, Connection, Database};
+use crate::error::Result;
+use crate::migrations::{self, Migration};
+use crate::operations::{Operations, Statements};
+use crate::query::SessionQuery;
+use crate::session::{CreatedSession, NewSession, Session};
+use crate::table::{SessionFields, SessionTable, TableDefinition};
+use crate::token::Token;
+
+/// The sessions of one table: the handle through which every operation goes.
+///
+/// Cheap to clone, and to be kept for as long as the application runs: the statements are written and the
+/// settings checked when it is made. Every operation runs on a connection of the pool; to run one inside a
+/// transaction of your own, go through [`within`](Self::within).
+///
+/// # Errors
+///
+/// Absent, unknown, expired and malformed tokens are `None`. Trouble with the database is always an `Err`,
+/// so a database that is down never looks like "logged out".
+///
+/// # Cancellation
+///
+/// Any future may be dropped at any time. An operation that writes does so in one statement, which has then
+/// either happened or not.
+pub struct Sessions<T> {
+    inner: Arc<Inner>,
+    of: PhantomData<fn() -> T>,
+}
+
+struct Inner {
+    database: Database,
+    definition: TableDefinition,
+    config: Config,
+    statements: Statements,
+}
+
+impl<T: SessionTable> Sessions<T> {
+    /// The sessions of the table that `T` declares, in the application's own database.
+    ///
+    /// `database` is a sqlx pool, or a [`Database`]. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    ///
+    /// Where the declared names are no identifiers, or a field's type has no place in this database.
+    pub fn new(database: impl Into<Database>, config: Config) -> Result<Self, ConfigError> {
+        Self::with_definition(database, T::definition(), config)
+    }
+}
+
+impl<T: SessionFields> Sessions<T> {
+    /// The sessions of a table that is defined at run time; see [`DynamicFields`](crate::DynamicFields).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_definition(
+        database: impl Into<Database>,
+        definition: TableDefinition,
+        config: Config,
+    ) -> Result<Self, ConfigError> {
+        let database = database.into();
+        definition.validate(database.backend())?;
+        let statements = Statements::new(&definition, database.backend());
+        Ok(Self { inner: Arc::new(Inner { database, definition, config, statements }), of: PhantomData })
+    }
+
+    /// The same table in another schema: for applications with a schema for each tenant.
+    ///
+    /// # Errors
+    ///
+    /// Where `schema` is no identifier.
+    pub fn with_schema(&self, schema: impl Into<String>) -> Result<Self, ConfigError> {
+        let definition = self.definition().clone().schema(schema.into());
+        Self::with_definition(self.database().clone(), definition, self.config().clone())
+    }
+
+    /// The operations inside the caller's transaction, or on a connection of the caller's.
+    ///
+    /// # Panics
+    ///
+    /// Where the connection is of another kind of database than the pool.
+    pub fn within<'c>(&self, connection: impl Into<Connection<'c>>) -> Operations<'c, T> {
+        let connection = connection.into();
+        assert_eq!(
+            connection.backend(),
+            self.database().backend(),
+            "the transaction belongs to another kind of database than the sessions"
+        );
+        Operations::new(self.clone(), connection)
+    }
+
+    /// Makes a new session, and with it a new token.
+    ///
+    /// The token is in the answer and nowhere else; the database keeps its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidField`](crate::ErrorKind::InvalidField) where a required field is null or blank or does not
+    /// fit its column, [`InvalidData`](crate::ErrorKind::InvalidData) where `data` cannot be stored,
+    /// [`DuplicateToken`](crate::ErrorKind::DuplicateToken) where an imported token is taken.
+    pub async fn create(&self, new: NewSession<T>) -> Result<CreatedSession<T>> {
+        self.on_pool().create(new).await
+    }
+
+    /// The session that this token stands for, if there is one and it is valid. The hot path: one query by
+    /// the unique index on the digest.
+    ///
+    /// Where the configuration says so and it is due, the session is extended, in a second statement; the
+    /// answer and the row agree. An extension that cannot be written, in a database that takes no writes
+    /// for one, does not fail the read: it is reported to `tracing` as a warning.
+    ///
+    /// `token` is whatever the client presented: any bytes, of any length. What cannot be a token costs no
+    /// query.
+    pub async fn authenticate(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
+        self.on_pool().authenticate(token).await
+    }
+
+    /// A query: `sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_all().await?`.
+    pub fn query(&self) -> SessionQuery<'static, T> {
+        SessionQuery::new(self.on_pool())
+    }
+
+    /// Reads the session again, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) where it is gone.
+    pub async fn reload(&self, session: &mut Session<T>) -> Result<()> {
+        self.on_pool().reload(session).await
+    }
+
+    /// Writes the session's fields, data and expiry, if the row is still as it was read.
+    ///
+    /// Data that was not changed is not written, and in changed data the parts that were not changed keep
+    /// every digit. An expiry set by the caller ends no later than the absolute lifetime allows.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](crate::ErrorKind::Conflict) where the row was written since it was read,
+    /// [`NotFound`](crate::ErrorKind::NotFound) where it is gone (it is never inserted again),
+    /// [`Expired`](crate::ErrorKind::Expired) where the session has expired and the new expiry would bring
+    /// it back, and what [`create`](Self::create) says of fields and data.
+    pub async fn update(&self, session: &mut Session<T>) -> Result<()> {
+        self.on_pool().update(session).await
+    }
+
+    /// Changes the session with `change` and writes it; where it was written by somebody else meanwhile,
+    /// reads it again and starts anew. `change` may run more than once.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update); [`Conflict`](crate::ErrorKind::Conflict) only after a hundred attempts.
+    /// After an error `session` is as it was last read.
+    pub async fn update_with(
+        &self,
+        session: &mut Session<T>,
+        change: impl FnMut(&mut Session<T>),
+    ) -> Result<()> {
+        self.on_pool().update_with(session, change).await
+    }
+
+    /// Moves the expiry to `now + ttl`, when that is due; whether it did. Its older name is "refresh".
+    ///
+    /// It is due when a valid session would gain more than `extend_after`. The expiry never moves back,
+    /// nor past the absolute lifetime, and a session that has expired meanwhile stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) where the session is gone.
+    pub async fn extend(&self, session: &mut Session<T>) -> Result<bool> {
+        self.on_pool().extend(session).await
+    }
+
+    /// Ends the session now; whether it was still valid. The row stays, for the record.
+    ///
+    /// Afterwards `session` says that it has expired, whoever ended it.
+    pub async fn expire(&self, session: &mut Session<T>) -> Result<bool> {
+        self.on_pool().expire(session).await
+    }
+
+    /// Gives the session a new token; the old one is refused from now on. For a change of privileges, and
+    /// when a token may have been seen.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](crate::ErrorKind::Conflict) where the row was written since it was read,
+    /// [`NotFound`](crate::ErrorKind::NotFound) where it is gone,
+    /// [`Expired`](crate::ErrorKind::Expired) where it has expired.
+    pub async fn rotate(&self, session: &mut Session<T>) -> Result<Token> {
+        self.on_pool().rotate(session).await
+    }
+
+    /// Deletes the session's row; whether there was one.
+    pub async fn delete(&self, session: Session<T>) -> Result<bool> {
+        self.on_pool().delete(session).await
+    }
+
+    /// Deletes every expired session; their number. In batches of 1,000, first expired first, each its own
+    /// transaction. See [`Pruner`](crate::Pruner) for doing so from time to time.
+    pub async fn delete_expired(&self) -> Result<u64> {
+        self.on_pool().delete_expired().await
+    }
+
+    /// Creates the table and its indexes, or brings them up to date; what was done.
+    ///
+    /// Safe to call at every start and from any number of processes at once. A table that
+    /// `ecto_sessions` made is adopted: its columns stay as they are, and the indexes that it lacks are added.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingColumn`](crate::ErrorKind::MissingColumn) where a table of this name exists that lacks a
+    /// column; the message has the statement that adds it.
+    pub async fn migrate(&self) -> Result<Vec<Migration>> {
+        migrations::up(self.database(), self.definition(), self.config().now()).await
+    }
+
+    /// Undoes [`migrate`](Self::migrate): drops the table, with all sessions in it; what was done.
+    pub async fn migrate_down(&self) -> Result<Vec<Migration>> {
+        migrations::down(self.database(), self.definition()).await
+    }
+
+    /// Which migrations have been applied to the table, and which are pending.
+    pub async fn migration_status(&self) -> Result<Vec<(Migration, bool)>> {
+        migrations::status(self.database(), self.definition()).await
+    }
+
+    /// The database that holds the table.
+    pub fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    /// Which kind of database that is.
+    pub fn backend(&self) -> Backend {
+        self.inner.database.backend()
+    }
+
+    /// The table's name and columns.
+    pub fn definition(&self) -> &TableDefinition {
+        &self.inner.definition
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn statements(&self) -> &Statements {
+        &self.inner.statements
+    }
+
+    pub(crate) fn on_pool(&self) -> Operations<'static, T> {
+        Operations::new(self.clone(), Connection::Pool(self.database().clone()))
+    }
+}
+
+impl<T> Clone for Sessions<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), of: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Sessions<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("table", &format_args!("{}", self.inner.definition))
+            .field("database", &self.inner.database)
+            .field("config", &self.inner.config)
+            .finish()
+    }
+}

@@ -1,0 +1,279 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::column::Column;
+use crate::config::ConfigError;
+use crate::database::Backend;
+use crate::error::Result;
+use crate::field::{ColumnType, ColumnTypes, FieldReader, FieldType, FieldValue};
+
+/// The longest name of a table: what PostgreSQL allows, less the endings of its indexes' names.
+const MAX_TABLE_NAME: usize = 40;
+const MAX_NAME: usize = 63;
+
+/// The columns that every session table has, in the order in which they are read.
+pub(crate) const BUILT_IN_COLUMNS: [&str; 6] =
+    [column::ID, column::DIGEST, column::DATA, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT];
+
+/// The built-in columns' names, those of `ecto_sessions`.
+pub(crate) mod column {
+    pub(crate) const ID: &str = "id";
+    pub(crate) const DIGEST: &str = "auth_token_digest";
+    pub(crate) const DATA: &str = "data";
+    pub(crate) const EXPIRES_AT: &str = "expires_at";
+    pub(crate) const INSERTED_AT: &str = "inserted_at";
+    pub(crate) const UPDATED_AT: &str = "updated_at";
+}
+
+/// The application's own columns of a session table, as a Rust type: how they are written and read.
+///
+/// [`derive(SessionTable)`](derive@crate::SessionTable) implements it for a struct;
+/// [`DynamicFields`](crate::DynamicFields) is the form for tables known only at run time.
+pub trait SessionFields: Clone + Send + Sync + 'static {
+    /// What `data` holds. Default [`serde_json::Value`].
+    type Data: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+
+    /// The built-in column `id`.
+    const ID: Column<Self, uuid::Uuid> = Column::new(column::ID);
+    /// The built-in column `expires_at`; null where a session never expires.
+    const EXPIRES_AT: Column<Self, time::OffsetDateTime> = Column::new(column::EXPIRES_AT);
+    /// The built-in column `inserted_at`.
+    const INSERTED_AT: Column<Self, time::OffsetDateTime> = Column::new(column::INSERTED_AT);
+    /// The built-in column `updated_at`.
+    const UPDATED_AT: Column<Self, time::OffsetDateTime> = Column::new(column::UPDATED_AT);
+
+    /// The fields' values, in the order of the table's definition.
+    fn to_values(&self) -> Vec<FieldValue>;
+
+    /// The fields of a row.
+    fn from_row(row: &FieldReader<'_>) -> Result<Self>;
+}
+
+/// A session table known at compile time; implemented by [`derive(SessionTable)`](derive@crate::SessionTable).
+pub trait SessionTable: SessionFields {
+    /// The table's name and columns.
+    fn definition() -> TableDefinition;
+}
+
+/// A session table: its schema, its name, and the application's own columns.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TableDefinition {
+    pub(crate) schema: Option<Cow<'static, str>>,
+    pub(crate) table: Cow<'static, str>,
+    pub(crate) fields: Vec<FieldDefinition>,
+}
+
+impl TableDefinition {
+    /// A table of this name, in the connection's default schema, with no extra columns yet.
+    pub fn new(table: impl Into<Cow<'static, str>>) -> Self {
+        Self { schema: None, table: table.into(), fields: Vec::new() }
+    }
+
+    /// The schema that holds the table: a schema of PostgreSQL, a database of MariaDB/MySQL, an attached
+    /// database of SQLite.
+    pub fn schema(mut self, schema: impl Into<Cow<'static, str>>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// Adds a column.
+    pub fn field(mut self, field: FieldDefinition) -> Self {
+        self.fields.push(field);
+        self
+    }
+
+    /// The schema, where one is set.
+    pub fn schema_name(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    /// The table's name, without its schema.
+    pub fn table_name(&self) -> &str {
+        &self.table
+    }
+
+    /// The application's own columns.
+    pub fn fields(&self) -> &[FieldDefinition] {
+        &self.fields
+    }
+
+    pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        BUILT_IN_COLUMNS.contains(&name) || self.field_index(name).is_some()
+    }
+
+    /// Checks every name, since a name may come from a configuration: it is quoted as well, but a name that
+    /// needs its quotes is a mistake or an attack.
+    pub(crate) fn validate(&self, backend: Backend) -> Result<(), ConfigError> {
+        if let Some(schema) = &self.schema {
+            check_identifier("schema", schema, MAX_NAME)?;
+        }
+        check_identifier("table", &self.table, MAX_TABLE_NAME)?;
+        for (place, field) in self.fields.iter().enumerate() {
+            check_identifier("column", &field.name, MAX_NAME)?;
+            let is_built_in = BUILT_IN_COLUMNS.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
+            let is_repeated =
+                self.fields[..place].iter().any(|other| other.name.eq_ignore_ascii_case(&field.name));
+            if is_built_in || is_repeated {
+                return Err(ConfigError::DuplicateColumn { name: field.name.to_string() });
+            }
+            if let Some(reference) = &field.references {
+                check_identifier("table", &reference.table, MAX_NAME)?;
+                check_identifier("column", &reference.column, MAX_NAME)?;
+            }
+            field.validate_type(backend)?;
+        }
+        Ok(())
+    }
+}
+
+/// As people write it: `auth.sessions`, or `sessions`.
+impl fmt::Display for TableDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(f, "{schema}.")?;
+        }
+        f.write_str(&self.table)
+    }
+}
+
+/// One of the application's own columns.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct FieldDefinition {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) types: ColumnTypes,
+    pub(crate) nullable: bool,
+    pub(crate) indexed: bool,
+    pub(crate) references: Option<Reference>,
+}
+
+/// The column of another table that a field points at.
+#[derive(Clone, Debug)]
+pub(crate) struct Reference {
+    pub(crate) table: Cow<'static, str>,
+    pub(crate) column: Cow<'static, str>,
+    /// Whether the migration adds a foreign key with `ON DELETE CASCADE`.
+    pub(crate) cascade: bool,
+}
+
+impl FieldDefinition {
+    /// A required column for values of the Rust type `V`.
+    pub fn new<V: FieldType>(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::with_types(name, ColumnTypes::of::<V>())
+    }
+
+    /// A required column of a type that is the same on every database; for tables known only at run time.
+    pub fn dynamic(name: impl Into<Cow<'static, str>>, column_type: ColumnType) -> Self {
+        Self::with_types(name, ColumnTypes::same(column_type))
+    }
+
+    fn with_types(name: impl Into<Cow<'static, str>>, types: ColumnTypes) -> Self {
+        Self { name: name.into(), types, nullable: false, indexed: false, references: None }
+    }
+
+    /// Allows null.
+    pub fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+
+    /// Adds an index on `(this column, inserted_at)`, which serves listing by this column, newest first.
+    pub fn indexed(mut self) -> Self {
+        self.indexed = true;
+        self
+    }
+
+    /// Says that this column holds values of `table.column`, for [`preload`](crate::SessionQuery::preload).
+    pub fn references(
+        mut self,
+        table: impl Into<Cow<'static, str>>,
+        column: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.references = Some(Reference { table: table.into(), column: column.into(), cascade: false });
+        self
+    }
+
+    /// Has the migration add a foreign key to the referenced column, with `ON DELETE CASCADE`.
+    pub fn on_delete_cascade(mut self) -> Self {
+        if let Some(reference) = &mut self.references {
+            reference.cascade = true;
+        }
+        self
+    }
+
+    /// The column's type in SQL, in place of the one that follows from the Rust type. Put into the
+    /// migration as it stands: never let it come from outside the program.
+    pub fn sql_type(mut self, sql_type: impl Into<Cow<'static, str>>) -> Self {
+        self.types = ColumnTypes::same(ColumnType::Exact(sql_type.into()));
+        self
+    }
+
+    /// The column's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the column may hold null.
+    pub fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+
+    /// Whether the migration indexes the column.
+    pub fn is_indexed(&self) -> bool {
+        self.indexed
+    }
+
+    /// The column's type on `backend`.
+    pub fn column_type(&self, backend: Backend) -> &ColumnType {
+        self.types.on(backend)
+    }
+
+    fn validate_type(&self, backend: Backend) -> Result<(), ConfigError> {
+        let problem = |problem: &str| ConfigError::ColumnType {
+            column: self.name.to_string(),
+            problem: problem.to_owned(),
+        };
+        match self.column_type(backend) {
+            ColumnType::Exact(sql) if sql.trim().is_empty() => Err(problem("its SQL type is blank")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_identifier(what: &'static str, name: &str, longest: usize) -> Result<(), ConfigError> {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let problem = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > longest {
+        "it is too long"
+    } else if !name.starts_with(is_letter) {
+        "it must begin with a letter or an underscore"
+    } else if !name.chars().all(|c| is_letter(c) || c.is_ascii_digit()) {
+        "only the letters A–Z and a–z, digits and underscores are allowed"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::Identifier { what, name: name.chars().take(80).collect(), problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_identifier_is_an_error() {
+        for name in ["", "; drop table users; --", "a b", "1st", "séance", "a\0b", "a\"b", &"x".repeat(41)] {
+            let error = check_identifier("table", name, MAX_TABLE_NAME).unwrap_err();
+            assert!(matches!(error, ConfigError::Identifier { what: "table", .. }), "{name:?}");
+        }
+        assert!(check_identifier("table", "_user_sessions_2", MAX_TABLE_NAME).is_ok());
+    }
+}

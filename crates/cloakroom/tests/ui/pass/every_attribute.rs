@@ -1,0 +1,64 @@
+use cloakroom::{Column, SessionFields, SessionTable, sqlx};
+use serde::{Deserialize, Serialize};
+
+mod framework {
+    pub use cloakroom as sessions;
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct DeviceInfo {
+    name: String,
+}
+
+#[derive(Clone, sqlx::Type)]
+#[sqlx(transparent)]
+struct Rank(i32);
+
+#[derive(Clone, SessionTable)]
+#[session(schema = "auth", table = "api_keys", data = DeviceInfo)]
+#[session(crate = framework::sessions)]
+struct ApiKey {
+    #[session(column = "user_id", index, belongs_to = "users.id", on_delete = "cascade")]
+    owner: i64,
+    #[session(index)]
+    #[session(sql_type = "varchar(32)")]
+    label: Option<String>,
+    #[session(belongs_to = "tenants.id",)]
+    r#type: Vec<u8>,
+    rank: std::option::Option<Rank>,
+}
+
+#[derive(Clone, SessionTable)]
+#[session(crate = "framework::sessions")]
+struct Plain {}
+
+fn main() {
+    let table = ApiKey::definition();
+    assert_eq!(table.to_string(), "auth.api_keys");
+    let fields: Vec<_> = table
+        .fields()
+        .iter()
+        .map(|field| (field.name(), field.is_nullable(), field.is_indexed()))
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            ("user_id", false, true),
+            ("label", true, true),
+            ("type", false, false),
+            ("rank", true, false),
+        ]
+    );
+    let key = ApiKey { owner: 1, label: None, r#type: vec![], rank: Some(Rank(1)) };
+    assert_eq!(key.to_values().len(), 4);
+
+    let columns: (Column<ApiKey, i64>, Column<ApiKey, String>, Column<ApiKey, Vec<u8>>) =
+        (ApiKey::OWNER, ApiKey::LABEL, ApiKey::TYPE);
+    assert_eq!((columns.0.name(), columns.1.name(), columns.2.name()), ("user_id", "label", "type"));
+    let _: Column<ApiKey, Rank> = ApiKey::RANK;
+    let _: Option<<ApiKey as SessionFields>::Data> = None::<DeviceInfo>;
+
+    assert_eq!(Plain::definition().to_string(), "sessions");
+    assert!(Plain::definition().fields().is_empty());
+    let _: Option<<Plain as SessionFields>::Data> = None::<cloakroom::JsonObject>;
+}

@@ -1,0 +1,34 @@
+//! Names of the user's own do not get into the expansion's way.
+
+#![no_implicit_prelude]
+#![allow(dead_code, non_camel_case_types)]
+
+mod std {}
+mod cloakroom {}
+
+struct Vec;
+struct Result;
+struct Ok;
+type String = ::std::string::String;
+static row: i32 = 0;
+
+// The type's name and the fields' come from different places.
+macro_rules! table {
+    ($name:ident { $($field:ident: $ty:ty),* }) => {
+        #[derive(::std::clone::Clone, ::cloakroom::SessionTable)]
+        #[session(table = "from_a_macro")]
+        struct $name {
+            $($field: $ty,)*
+            r#type: String,
+            own: ::std::option::Option<i32>,
+        }
+    };
+}
+
+table!(FromMacro { __row: String, index: ::std::option::Option<(String)> });
+
+fn main() {
+    let _: ::cloakroom::Column<FromMacro, String> = FromMacro::INDEX;
+    let _: ::cloakroom::Column<FromMacro, String> = FromMacro::TYPE;
+    let _: ::cloakroom::Column<FromMacro, i32> = FromMacro::OWN;
+}
