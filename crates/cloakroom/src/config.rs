@@ -9,7 +9,7 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::hashing::{DigestError, Hashing};
 use crate::token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, TokenError};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The length of the digest column, which holds the token itself where there is no hashing.
 const MAX_PLAINTEXT_LENGTH: usize = 255;

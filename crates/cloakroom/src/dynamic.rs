@@ -228,7 +228,8 @@ fn typed_null(column_type: &ColumnType) -> Value {
 
 pub(crate) fn read(row: &Row, index: usize, column_type: &ColumnType) -> Result<DynamicValue, RowError> {
     let value = match column_type {
-        ColumnType::Text => row.text(index)?.map(DynamicValue::Text),
+        // An exact type is an enum of PostgreSQL's, whose values are text.
+        ColumnType::Text | ColumnType::Exact(_) => row.text(index)?.map(DynamicValue::Text),
         ColumnType::Integer => row.integer(index)?.map(DynamicValue::Integer),
         ColumnType::Bool => row.get::<Option<bool>>(index)?.map(DynamicValue::Bool),
         ColumnType::Float => row.float(index)?.map(DynamicValue::Float),
@@ -236,8 +237,6 @@ pub(crate) fn read(row: &Row, index: usize, column_type: &ColumnType) -> Result<
         ColumnType::Uuid => row.get::<Option<Uuid>>(index)?.map(DynamicValue::Uuid),
         ColumnType::Timestamp => row.timestamp(index)?.map(DynamicValue::Timestamp),
         ColumnType::Json => row.json(index)?.map(DynamicValue::Json),
-        // An enum of PostgreSQL's, whose values are text.
-        ColumnType::Exact(_) => row.text(index)?.map(DynamicValue::Text),
     };
     Ok(value.unwrap_or(DynamicValue::Null))
 }

@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const DAY: Duration = Duration::from_hours(24);
     const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
 
     fn due(config: &Config, age: Duration) -> Option<OffsetDateTime> {

@@ -49,8 +49,12 @@ impl FieldValue {
         Self(Repr::Plain(value.into()))
     }
 
-    pub(crate) fn is_plain(&self) -> bool {
-        matches!(self.0, Repr::Plain(_))
+    /// The value as sea-query knows it, where it does.
+    pub(crate) fn as_plain(&self) -> Option<&Value> {
+        match &self.0 {
+            Repr::Plain(value) => Some(value),
+            Repr::Json(_) | Repr::Native(_) => None,
+        }
     }
 
     /// Text that two values share if and only if they are equal; `None` for null. Only values that one Rust
@@ -228,7 +232,7 @@ impl ColumnTypes {
     }
 
     pub(crate) fn same(column_type: ColumnType) -> Self {
-        Self(Backend::ALL.map(|_| column_type.clone()))
+        Self([column_type.clone(), column_type.clone(), column_type])
     }
 
     pub(crate) fn on(&self, backend: Backend) -> &ColumnType {

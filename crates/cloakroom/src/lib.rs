@@ -7,6 +7,7 @@ compile_error!("cloakroom needs at least one of its features `sqlite`, `postgres
 mod clock;
 mod column;
 mod config;
+mod cursor;
 mod data;
 mod database;
 mod dynamic;
@@ -21,6 +22,7 @@ mod pruner;
 mod query;
 mod session;
 mod sessions;
+mod statements;
 mod table;
 mod token;
 
@@ -28,6 +30,7 @@ pub use cloakroom_derive::SessionTable;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use column::{Column, Filter};
 pub use config::{Config, ConfigBuilder, ConfigError};
+pub use cursor::{Cursor, ParseCursorError};
 #[doc(hidden)]
 pub use database::Row;
 pub use database::{Backend, Connection, Database, LoadedRow, StoredType};
@@ -39,7 +42,7 @@ pub use migrations::Migration;
 pub use operations::Operations;
 pub use preload::{Preload, ToMany, ToOne};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
-pub use query::{Cursor, ParseCursorError, SessionQuery};
+pub use query::SessionQuery;
 pub use session::{CreatedSession, NewSession, Session, Status};
 pub use sessions::Sessions;
 pub use table::{FieldDefinition, SessionFields, SessionTable, TableDefinition};

@@ -17,6 +17,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -331,7 +332,8 @@ fn index_name(table: &str, columns: &[&str]) -> String {
     let mut short: String = name.chars().take(MAX_INDEX_NAME - 9).collect();
     short.push('_');
     for byte in hash.iter().take(4) {
-        short.push_str(&format!("{byte:02x}"));
+        // Writing to a string cannot fail.
+        let _ = write!(short, "{byte:02x}");
     }
     short
 }

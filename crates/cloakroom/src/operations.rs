@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use sea_query::{Condition, Expr, ExprTrait, IntoTableRef, Query, SelectStatement, TableRef};
+use sea_query::{ExprTrait, Query, TableRef};
 use time::{Duration, OffsetDateTime};
 use uuid::{ContextV7, Timestamp, Uuid};
 
@@ -14,12 +14,9 @@ use crate::field::{FieldReader, FieldValue};
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, Status, Stored};
 use crate::sessions::Sessions;
+use crate::statements::{READ_COLUMNS, as_it_was_read, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::Token;
-
-/// The columns that are read of every session, before its fields.
-const READ_COLUMNS: [&str; 5] =
-    [column::ID, column::DATA, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT];
 
 /// How often [`Operations::update_with`] starts anew when others keep changing the row.
 const UPDATE_ATTEMPTS: usize = 100;
@@ -449,25 +446,6 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         READ_COLUMNS.len() + self.table().fields.len()
     }
 
-    pub(crate) fn select_columns(&self, bindings: &Bindings<'_>, select: &mut SelectStatement) {
-        select_columns(bindings, select);
-    }
-
-    pub(crate) fn status_condition(
-        &self,
-        bindings: &mut Bindings<'_>,
-        status: Status,
-        now: OffsetDateTime,
-    ) -> Option<Condition> {
-        let now = FieldValue::plain(now);
-        let expires_at = bindings.column(column::EXPIRES_AT);
-        match status {
-            Status::Valid => Some(is_valid(bindings, now)),
-            Status::Expired => Some(Condition::all().add(expires_at.lte(bindings.expr(now)))),
-            Status::All => None,
-        }
-    }
-
     pub(crate) async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>> {
         let rows = self.connection.fetch_all(statement).await;
         rows.map_err(|error| self.failed(error))
@@ -514,105 +492,6 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     pub(crate) fn bindings(&self) -> Bindings<'_> {
         Bindings::new(self.table(), self.connection.backend())
     }
-}
-
-/// The statements whose text never changes, written once for a handle.
-pub(crate) struct Statements {
-    authenticate: std::sync::Arc<str>,
-    by_id: std::sync::Arc<str>,
-    insert: std::sync::Arc<str>,
-    extend: std::sync::Arc<str>,
-    expire: std::sync::Arc<str>,
-}
-
-impl Statements {
-    pub(crate) fn new(table: &TableDefinition, backend: Backend) -> Self {
-        let bindings = &mut Bindings::new(table, backend);
-        // Only the place of a value matters here.
-        let value = || FieldValue::plain("");
-
-        let mut authenticate = Query::select();
-        select_columns(bindings, &mut authenticate);
-        let digest = bindings.expr(value());
-        authenticate
-            .expr(bindings.column(column::DIGEST))
-            .from(table_ref(table))
-            .and_where(bindings.column(column::DIGEST).eq(digest))
-            .cond_where(is_valid(bindings, value()));
-
-        let mut by_id = Query::select();
-        select_columns(bindings, &mut by_id);
-        let id = bindings.expr(value());
-        by_id.from(table_ref(table)).and_where(bindings.column(column::ID).eq(id));
-
-        let fields = table.fields.iter().map(|field| &*field.name);
-        let columns: Vec<_> =
-            crate::table::BUILT_IN_COLUMNS.into_iter().chain(fields).map(identifier).collect();
-        let values: Vec<Expr> = columns.iter().map(|_| bindings.expr(value())).collect();
-        let mut insert = Query::insert();
-        insert.into_table(table_ref(table)).columns(columns).values_panic(values);
-
-        let mut extend = Query::update();
-        extend
-            .table(table_ref(table))
-            .value(column::EXPIRES_AT, bindings.expr(value()))
-            .value(column::UPDATED_AT, bindings.expr(value()));
-        for name in [column::ID, column::UPDATED_AT, column::EXPIRES_AT] {
-            extend.and_where(bindings.column(name).eq(bindings.expr(value())));
-        }
-
-        let mut expire = Query::update();
-        let id = bindings.expr(value());
-        expire
-            .table(table_ref(table))
-            .value(column::EXPIRES_AT, bindings.expr(value()))
-            .value(column::UPDATED_AT, bindings.expr(value()))
-            .and_where(bindings.column(column::ID).eq(id))
-            .cond_where(is_valid(bindings, value()));
-
-        Self {
-            authenticate: bindings.build(&authenticate).sql,
-            by_id: bindings.build(&by_id).sql,
-            insert: bindings.build(&insert).sql,
-            extend: bindings.build(&extend).sql,
-            expire: bindings.build(&expire).sql,
-        }
-    }
-}
-
-pub(crate) fn table_ref(table: &TableDefinition) -> TableRef {
-    match &table.schema {
-        Some(schema) => (identifier(schema), identifier(&table.table)).into_table_ref(),
-        None => identifier(&table.table).into_table_ref(),
-    }
-}
-
-fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {
-    let fields = bindings.table().fields.iter().map(|field| &*field.name);
-    for name in READ_COLUMNS.into_iter().chain(fields) {
-        select.expr(bindings.column(name));
-    }
-}
-
-fn is_valid(bindings: &mut Bindings<'_>, now: FieldValue) -> Condition {
-    let expires_at = bindings.column(column::EXPIRES_AT);
-    let now = bindings.expr(now);
-    Condition::any().add(expires_at.clone().is_null()).add(expires_at.gt(now))
-}
-
-/// The row, if nobody has written it since it was read. Every write moves `updated_at` or `expires_at`.
-fn as_it_was_read<T: SessionFields>(bindings: &mut Bindings<'_>, session: &Session<T>) -> Condition {
-    let id = bindings.expr(FieldValue::plain(session.id));
-    let updated_at = bindings.expr(FieldValue::plain(session.stored.updated_at));
-    let expires_at = bindings.column(column::EXPIRES_AT);
-    let same_expiry = match session.stored.expires_at {
-        None => expires_at.is_null(),
-        Some(instant) => expires_at.eq(bindings.expr(FieldValue::plain(instant))),
-    };
-    Condition::all()
-        .add(bindings.column(column::ID).eq(id))
-        .add(bindings.column(column::UPDATED_AT).eq(updated_at))
-        .add(same_expiry)
 }
 
 /// `now`, or the instant after `previous` where the clock has not moved past it.

@@ -209,8 +209,11 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
         let target = self.relation.target(self.query.operations.table())?;
         let mut related: HashMap<Vec<u8>, Vec<R>> = HashMap::new();
         // Keys of kinds that go as one value are never split; see `is_among`.
-        let at_once =
-            if keys.iter().all(FieldValue::is_plain) { keys.len().max(1) } else { MAX_PLACEHOLDERS };
+        let at_once = if keys.iter().all(|key| key.as_plain().is_some()) {
+            keys.len().max(1)
+        } else {
+            MAX_PLACEHOLDERS
+        };
         for keys in keys.chunks(at_once) {
             let statement = self.statement(&target, keys.to_vec());
             let failed = |error| Error::from_sqlx(error, &target.table);
@@ -270,7 +273,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// The sessions of many owners at once, in one query: for each key its sessions, in this query's order.
     /// An owner without sessions has no entry.
     ///
-    /// This is has_many from the owner's side: `.has_many(UserSession::USER_ID, users.map(|user| user.id))`.
+    /// This is "has many" from the owner's side: `.has_many(UserSession::USER_ID, users.map(|user| user.id))`.
     pub async fn has_many<V>(
         mut self,
         column: Column<T, V>,

@@ -2,11 +2,12 @@ use std::fmt;
 
 use futures_core::stream::BoxStream;
 use futures_util::stream;
-use sea_query::{Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
+use sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::column::Filter;
+use crate::cursor::Cursor;
 use crate::data::StoredData;
 use crate::database::{Backend, Bindings, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +15,7 @@ use crate::field::FieldValue;
 use crate::operations::Operations;
 use crate::preload::{Preload, ToMany, ToOne};
 use crate::session::{Session, Status};
+use crate::statements::{has_status, select_columns};
 use crate::table::{SessionFields, column};
 
 /// How many sessions a stream reads at once.
@@ -71,16 +73,12 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// Only the session with this token. A token that no session can have, like an empty one, matches
     /// nothing and costs no query.
     pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
-        match self.operations.config().digest(token) {
-            Ok(digest) => {
-                let digest = FieldValue::plain(digest.expose());
-                self.filter(Filter::compare(column::DIGEST, sea_query::BinOper::Equal, digest))
-            }
-            Err(_) => {
-                self.matches_nothing = true;
-                self
-            }
-        }
+        let Ok(digest) = self.operations.config().digest(token) else {
+            self.matches_nothing = true;
+            return self;
+        };
+        let digest = FieldValue::plain(digest.expose());
+        self.filter(Filter::compare(column::DIGEST, BinOper::Equal, digest))
     }
 
     /// Only sessions whose data as a whole equals this JSON, whatever the order of its keys.
@@ -290,7 +288,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
         let mut select = self.selection(&mut bindings, now)?;
-        self.operations.select_columns(&bindings, &mut select);
+        select_columns(&bindings, &mut select);
         portable(&bindings)?;
         Ok(select)
     }
@@ -335,7 +333,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     fn select_statement(&self, now: OffsetDateTime) -> Result<Statement> {
         let mut bindings = self.operations.bindings();
         let mut select = self.selection(&mut bindings, now)?;
-        self.operations.select_columns(&bindings, &mut select);
+        select_columns(&bindings, &mut select);
         Ok(bindings.build(&select))
     }
 
@@ -369,7 +367,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         for filter in &self.filters {
             condition = condition.add(filter.resolve(bindings)?);
         }
-        if let Some(status) = self.operations.status_condition(bindings, self.status, now) {
+        if let Some(status) = has_status(bindings, self.status, now) {
             condition = condition.add(status);
         }
         if let Some(cursor) = self.after {
@@ -482,81 +480,5 @@ impl<T: SessionFields> StreamState<'_, T> {
         }
         self.page = page.into_iter();
         Ok(true)
-    }
-}
-
-/// A place in a listing of sessions: after this one. From [`Session::cursor`], for
-/// [`SessionQuery::after`].
-///
-/// Its text form is fit for a URL, and holds no secret: the creation's microseconds since 1970, and the id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Cursor {
-    inserted_at: OffsetDateTime,
-    id: Uuid,
-}
-
-impl Cursor {
-    pub(crate) fn new(inserted_at: OffsetDateTime, id: Uuid) -> Self {
-        Self { inserted_at, id }
-    }
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.inserted_at.unix_timestamp_nanos() / 1_000;
-        write!(f, "{micros}_{}", self.id.simple())
-    }
-}
-
-/// Reads what `Display` writes; text from outside is safe to parse.
-impl std::str::FromStr for Cursor {
-    type Err = ParseCursorError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parse = || {
-            let (micros, id) = text.split_once('_')?;
-            let micros: i64 = micros.parse().ok()?;
-            let inserted_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()?;
-            // The years that every database can compare with.
-            ((1..=9999).contains(&inserted_at.year())).then_some(())?;
-            Some(Self { inserted_at, id: Uuid::try_parse(id).ok()? })
-        };
-        parse().ok_or(ParseCursorError(()))
-    }
-}
-
-/// Text that is not a [`Cursor`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseCursorError(());
-
-impl fmt::Display for ParseCursorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a place in a listing of sessions")
-    }
-}
-
-impl std::error::Error for ParseCursorError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_read_as_it_is_written() {
-        let cursor = Cursor::new(time::macros::datetime!(2026-11-23 01:48:09.123456 UTC), Uuid::max());
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
-    }
-
-    #[test]
-    fn what_is_no_cursor_is_an_error() {
-        for garbage in [
-            "",
-            "_",
-            "1_2",
-            "x_00000000000000000000000000000000",
-            "9223372036854775807_00000000000000000000000000000000",
-        ] {
-            assert!(garbage.parse::<Cursor>().is_err(), "{garbage}");
-        }
     }
 }

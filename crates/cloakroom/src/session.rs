@@ -76,7 +76,7 @@ where
             .field("expires_at", &self.expires_at)
             .field("inserted_at", &self.inserted_at)
             .field("updated_at", &self.updated_at)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

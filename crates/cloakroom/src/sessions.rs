@@ -6,9 +6,10 @@ use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database};
 use crate::error::Result;
 use crate::migrations::{self, Migration};
-use crate::operations::{Operations, Statements};
+use crate::operations::Operations;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, NewSession, Session};
+use crate::statements::Statements;
 use crate::table::{SessionFields, SessionTable, TableDefinition};
 use crate::token::Token;
 

@@ -58,11 +58,7 @@ enum KeyList {
 
 impl KeyList {
     fn new(keys: &[FieldValue]) -> Option<Self> {
-        let plain = |key: &FieldValue| match &key.0 {
-            Repr::Plain(value) => Some(value.clone()),
-            _ => None,
-        };
-        let values: Vec<Value> = keys.iter().map(plain).collect::<Option<_>>()?;
+        let values: Vec<&Value> = keys.iter().map(FieldValue::as_plain).collect::<Option<_>>()?;
         match values.first()? {
             Value::String(_) => values.into_iter().map(text).collect::<Option<_>>().map(Self::Texts),
             Value::Uuid(_) => values.into_iter().map(uuid).collect::<Option<_>>().map(Self::Uuids),
@@ -81,22 +77,22 @@ impl KeyList {
     }
 }
 
-fn text(value: Value) -> Option<String> {
+fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => text,
+        Value::String(text) => text.clone(),
         _ => None,
     }
 }
 
-fn uuid(value: Value) -> Option<uuid::Uuid> {
+fn uuid(value: &Value) -> Option<uuid::Uuid> {
     match value {
-        Value::Uuid(uuid) => uuid,
+        Value::Uuid(uuid) => *uuid,
         _ => None,
     }
 }
 
-fn integer(value: Value) -> Option<i64> {
-    match value {
+fn integer(value: &Value) -> Option<i64> {
+    match *value {
         Value::TinyInt(integer) => integer.map(i64::from),
         Value::SmallInt(integer) => integer.map(i64::from),
         Value::Int(integer) => integer.map(i64::from),

@@ -45,6 +45,7 @@ impl Backend {
     pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MySql];
 
     /// The type of a column in SQL.
+    #[expect(clippy::match_same_arms, reason = "a table, in the order of the types")]
     pub(crate) fn sql_type(self, column_type: &ColumnType) -> &str {
         use ColumnType::{Bool, Bytes, Exact, Float, Integer, Json, Text, Timestamp, Uuid};
         match (column_type, self) {
@@ -55,7 +56,7 @@ impl Backend {
             (Text, Self::MySql) => {
                 "varchar(255) CHARACTER SET utf8mb4 COLLATE /*M! utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */"
             }
-            (Integer, Self::Sqlite) | (Bool, Self::Sqlite) => "INTEGER",
+            (Integer | Bool, Self::Sqlite) => "INTEGER",
             (Integer, _) => "bigint",
             (Bool, _) => "boolean",
             (Float, Self::Sqlite) => "REAL",
@@ -143,9 +144,10 @@ fn column_type_named(backend: Backend, declared: &str) -> ColumnType {
         ("tinyint", _) => ColumnType::Integer,
         ("bool" | "boolean", _) => ColumnType::Bool,
         ("real" | "double" | "float", _) => ColumnType::Float,
-        ("blob" | "bytea" | "varbinary" | "tinyblob" | "mediumblob" | "longblob", _) => ColumnType::Bytes,
         ("binary", Backend::MySql) if declared.starts_with("binary(16)") => ColumnType::Uuid,
-        ("binary", _) => ColumnType::Bytes,
+        ("blob" | "bytea" | "binary" | "varbinary" | "tinyblob" | "mediumblob" | "longblob", _) => {
+            ColumnType::Bytes
+        }
         ("uuid", _) => ColumnType::Uuid,
         ("timestamp" | "datetime", _) => ColumnType::Timestamp,
         ("json" | "jsonb", _) => ColumnType::Json,

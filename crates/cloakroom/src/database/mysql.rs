@@ -76,7 +76,7 @@ fn bind(to: &mut MySqlArguments, value: &Value) -> Result<(), BoxDynError> {
         Value::TimeDateTime(value) => to.add(value),
         Value::TimeDateTimeWithTimeZone(value) => to.add(value.map(utc)),
         Value::Uuid(value) => to.add(value),
-        other => Err(super::unsupported_value(other)),
+        Value::Enum(_) => Err(super::unsupported_value(value)),
     }
 }
 

@@ -74,7 +74,7 @@ fn bind(to: &mut PgArguments, value: &Value) -> Result<(), BoxDynError> {
         Value::TimeDateTime(value) => to.add(value),
         Value::TimeDateTimeWithTimeZone(value) => to.add(value.map(Instant)),
         Value::Uuid(value) => to.add(value),
-        other => Err(super::unsupported_value(other)),
+        Value::Enum(_) => Err(super::unsupported_value(value)),
     }
 }
 

@@ -87,19 +87,18 @@ fn bind(to: &mut SqliteArguments, value: &Value) -> Result<(), sqlx::error::BoxD
             to.add(value.map(|instant| timestamp_text(crate::clock::to_stored_precision(instant))))
         }
         Value::Uuid(value) => to.add(value),
-        other => Err(super::unsupported_value(other)),
+        Value::Enum(_) => Err(super::unsupported_value(value)),
     }
 }
 
 pub(crate) fn column_type<V: SqliteType>() -> ColumnType {
     match V::type_info().name() {
-        "TEXT" | "DATE" | "TIME" => ColumnType::Text,
         "INTEGER" => ColumnType::Integer,
         "BOOLEAN" => ColumnType::Bool,
         "REAL" => ColumnType::Float,
         "BLOB" => ColumnType::Bytes,
         "DATETIME" => ColumnType::Timestamp,
-        // A type name that is a PostgreSQL enum's: its values are text.
+        // Text, dates, times, and what is known by the name of an enum of PostgreSQL's.
         _ => ColumnType::Text,
     }
 }
@@ -169,11 +168,10 @@ pub(crate) fn classify(error: &SqliteError) -> Fault {
         (19, _) if message.contains("UNIQUE") && message.contains(".auth_token_digest") => {
             ErrorKind::DuplicateToken
         }
-        (19, 1299 | 3091) => ErrorKind::InvalidField,
+        (19, 1299 | 3091) | (18, _) => ErrorKind::InvalidField,
         (19, _) => ErrorKind::Constraint,
         (8, _) => ErrorKind::ReadOnly,
         (5 | 6 | 10 | 11 | 13 | 14 | 26, _) => ErrorKind::Unavailable,
-        (18, _) => ErrorKind::InvalidField,
         (1, _) if message.starts_with("no such table") || message.starts_with("unknown database") => {
             ErrorKind::MissingTable
         }

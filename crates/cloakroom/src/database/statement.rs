@@ -52,13 +52,11 @@ impl<'t> Bindings<'t> {
 
     /// An expression that stands for `value`.
     pub(crate) fn expr(&mut self, value: FieldValue) -> Expr {
-        match value.0 {
-            Repr::Plain(value) => Expr::Value(portable(self.backend, value)),
-            _ => {
-                self.carried.push(value);
-                Expr::cust(format!("{MARK}{}", self.carried.len() - 1))
-            }
+        if let Repr::Plain(value) = value.0 {
+            return Expr::Value(portable(self.backend, value));
         }
+        self.carried.push(value);
+        Expr::cust(format!("{MARK}{}", self.carried.len() - 1))
     }
 
     /// Whether the statement can stand alone, without the values that are carried here.

@@ -1,0 +1,133 @@
+//! The SQL that the operations share, and the statements whose text never changes.
+
+use std::sync::Arc;
+
+use sea_query::{Condition, Expr, ExprTrait, IntoTableRef, Query, SelectStatement, TableRef};
+use time::OffsetDateTime;
+
+use crate::database::{Backend, Bindings, identifier};
+use crate::field::FieldValue;
+use crate::session::{Session, Status};
+use crate::table::{BUILT_IN_COLUMNS, SessionFields, TableDefinition, column};
+
+/// The columns that are read of every session, before its fields.
+pub(crate) const READ_COLUMNS: [&str; 5] =
+    [column::ID, column::DATA, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT];
+
+/// The statements whose text never changes, written once for a handle.
+pub(crate) struct Statements {
+    pub(crate) authenticate: Arc<str>,
+    pub(crate) by_id: Arc<str>,
+    pub(crate) insert: Arc<str>,
+    pub(crate) extend: Arc<str>,
+    pub(crate) expire: Arc<str>,
+}
+
+impl Statements {
+    pub(crate) fn new(table: &TableDefinition, backend: Backend) -> Self {
+        let bindings = &mut Bindings::new(table, backend);
+        // Only the place of a value matters here.
+        let value = || FieldValue::plain("");
+
+        let mut authenticate = Query::select();
+        select_columns(bindings, &mut authenticate);
+        let digest = bindings.expr(value());
+        authenticate
+            .expr(bindings.column(column::DIGEST))
+            .from(table_ref(table))
+            .and_where(bindings.column(column::DIGEST).eq(digest))
+            .cond_where(is_valid(bindings, value()));
+
+        let mut by_id = Query::select();
+        select_columns(bindings, &mut by_id);
+        let id = bindings.expr(value());
+        by_id.from(table_ref(table)).and_where(bindings.column(column::ID).eq(id));
+
+        let fields = table.fields.iter().map(|field| &*field.name);
+        let columns: Vec<_> = BUILT_IN_COLUMNS.into_iter().chain(fields).map(identifier).collect();
+        let values: Vec<Expr> = columns.iter().map(|_| bindings.expr(value())).collect();
+        let mut insert = Query::insert();
+        insert.into_table(table_ref(table)).columns(columns).values_panic(values);
+
+        let mut extend = Query::update();
+        extend
+            .table(table_ref(table))
+            .value(column::EXPIRES_AT, bindings.expr(value()))
+            .value(column::UPDATED_AT, bindings.expr(value()));
+        for name in [column::ID, column::UPDATED_AT, column::EXPIRES_AT] {
+            extend.and_where(bindings.column(name).eq(bindings.expr(value())));
+        }
+
+        let mut expire = Query::update();
+        let id = bindings.expr(value());
+        expire
+            .table(table_ref(table))
+            .value(column::EXPIRES_AT, bindings.expr(value()))
+            .value(column::UPDATED_AT, bindings.expr(value()))
+            .and_where(bindings.column(column::ID).eq(id))
+            .cond_where(is_valid(bindings, value()));
+
+        Self {
+            authenticate: bindings.build(&authenticate).sql,
+            by_id: bindings.build(&by_id).sql,
+            insert: bindings.build(&insert).sql,
+            extend: bindings.build(&extend).sql,
+            expire: bindings.build(&expire).sql,
+        }
+    }
+}
+
+pub(crate) fn table_ref(table: &TableDefinition) -> TableRef {
+    match &table.schema {
+        Some(schema) => (identifier(schema), identifier(&table.table)).into_table_ref(),
+        None => identifier(&table.table).into_table_ref(),
+    }
+}
+
+pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {
+    let fields = bindings.table().fields.iter().map(|field| &*field.name);
+    for name in READ_COLUMNS.into_iter().chain(fields) {
+        select.expr(bindings.column(name));
+    }
+}
+
+/// The condition that a status comes to; `All` asks for nothing.
+pub(crate) fn has_status(
+    bindings: &mut Bindings<'_>,
+    status: Status,
+    now: OffsetDateTime,
+) -> Option<Condition> {
+    let now = FieldValue::plain(now);
+    match status {
+        Status::Valid => Some(is_valid(bindings, now)),
+        Status::Expired => {
+            let now = bindings.expr(now);
+            Some(Condition::all().add(bindings.column(column::EXPIRES_AT).lte(now)))
+        }
+        Status::All => None,
+    }
+}
+
+fn is_valid(bindings: &mut Bindings<'_>, now: FieldValue) -> Condition {
+    let expires_at = bindings.column(column::EXPIRES_AT);
+    let now = bindings.expr(now);
+    Condition::any().add(expires_at.clone().is_null()).add(expires_at.gt(now))
+}
+
+/// The row, if nobody has written it since it was read. Every write moves `updated_at` or `expires_at`.
+pub(crate) fn as_it_was_read<T: SessionFields>(
+    bindings: &mut Bindings<'_>,
+    session: &Session<T>,
+) -> Condition {
+    let id = bindings.expr(FieldValue::plain(session.id));
+    let updated_at = bindings.expr(FieldValue::plain(session.stored.updated_at));
+    let expires_at = bindings.column(column::EXPIRES_AT);
+    let same_expiry = match session.stored.expires_at {
+        None => expires_at.is_null(),
+        Some(instant) => expires_at.eq(bindings.expr(FieldValue::plain(instant))),
+    };
+    Condition::all()
+        .add(bindings.column(column::ID).eq(id))
+        .add(bindings.column(column::UPDATED_AT).eq(updated_at))
+        .add(same_expiry)
+}
