@@ -100,7 +100,7 @@ impl Table<'_> {
             return quote!(#data);
         }
         let library = self.library();
-        quote!(#library::JsonObject)
+        quote!(#library::JsonValue)
     }
 
     fn definition(&self) -> TokenStream {

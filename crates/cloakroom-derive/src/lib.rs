@@ -63,7 +63,7 @@ mod valid;
 /// |---|---|---|
 /// | `table = "api_keys"` | the table's name, at most 40 characters | `sessions` |
 /// | `schema = "auth"` | the schema that holds the table; on MariaDB this is a database | the connection's own |
-/// | `data = DeviceInfo` | the type of a session's `data`, stored as JSON | a JSON object of any content |
+/// | `data = DeviceInfo` | the type of a session's `data`, stored as JSON | `serde_json::Value`: any JSON |
 /// | `crate = my_framework::cloakroom` | where the library is, for a crate that knows it by another path; also as a string | `::cloakroom` |
 ///
 /// # Attributes of a field

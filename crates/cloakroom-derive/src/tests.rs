@@ -115,7 +115,7 @@ fn a_struct_without_fields_is_a_table_without_columns_of_its_own() {
     let expanded = expansion("struct Ticket {}");
     let definition = quote!({ ::cloakroom::TableDefinition::new("sessions") });
     assert!(expanded.contains(&definition.to_string()), "{expanded}");
-    assert!(expanded.contains("type Data = :: cloakroom :: JsonObject"), "{expanded}");
+    assert!(expanded.contains("type Data = :: cloakroom :: JsonValue"), "{expanded}");
 }
 
 #[test]

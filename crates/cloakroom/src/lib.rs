@@ -1,4 +1,123 @@
-#![doc = "TODO-front-page"]
+//! Database-backed sessions and API keys.
+//!
+//! You hand in your coat and get a ticket; the attendant keeps the stub. A client holds an opaque random
+//! **token**; your own SQL database holds its **digest**, next to columns of your own, JSON data and an
+//! expiry. A session can be revoked at once and listed by user, and whoever steals the database steals no
+//! session. It is the Rust counterpart of Elixir's `ecto_sessions`, and reads and writes its tables.
+//!
+//! # In a minute
+//!
+//! ```
+//! use cloakroom::{Config, Database, NewSession, SessionTable, Sessions};
+//! use serde_json::json;
+//!
+//! // One struct is one table; its fields are columns of your own.
+//! #[derive(Clone, Debug, SessionTable)]
+//! struct UserSession {
+//!     #[session(index)]
+//!     user_id: String,
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The pool your application already has, or a new one from a URL.
+//! let database = Database::connect("sqlite::memory:").await?;
+//! let sessions = Sessions::<UserSession>::new(database, Config::default())?;
+//! sessions.migrate().await?;
+//!
+//! // Log in. The token goes to the client now and is nowhere else.
+//! let new = NewSession::new(UserSession { user_id: "1234".into() });
+//! let created = sessions.create(new.data(json!({ "device": "a phone" }))).await?;
+//! let token = created.token.expose();
+//!
+//! // On every request.
+//! let session = sessions.authenticate(token).await?.expect("the session is valid");
+//! assert_eq!(session.fields.user_id, "1234");
+//!
+//! // Where is this user logged in? Newest first.
+//! let of_user = || sessions.query().filter(UserSession::USER_ID.eq("1234"));
+//! assert_eq!(of_user().fetch_all().await?.len(), 1);
+//!
+//! // Sign out everywhere: refused from the very next request.
+//! of_user().expire_all().await?;
+//! assert!(sessions.authenticate(token).await?.is_none());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! | you want to | look at |
+//! |---|---|
+//! | declare a table | [`derive(SessionTable)`](derive@SessionTable), [`TableDefinition`] |
+//! | create, authenticate, update, extend, expire, delete | [`Sessions`] |
+//! | set time to live, hashing, salt, lifetime | [`Config`] |
+//! | list, filter, page, count, expire or delete many | [`SessionQuery`], [`Column`], [`Filter`] |
+//! | fetch each session with its user | [`SessionQuery::preload`], [`ToOne`], [`ToMany`] |
+//! | do it in a transaction of your own | [`Sessions::within`] |
+//! | create the table | [`Sessions::migrate`], or [`migrations`] for the statements |
+//! | delete what has expired | [`Pruner`], [`Sessions::delete_expired`] |
+//! | serve a schema for each tenant | [`Sessions::with_schema`] |
+//! | work on a table known only at run time | [`DynamicFields`] |
+//! | test with a clock of your own | [`ManualClock`] |
+//! | know what can go wrong | [`Error`], [`ErrorKind`] |
+//!
+//! # What you can rely on
+//!
+//! 1. **A session that ended stays ended.** Every write is conditional on the row being as it was read.
+//!    No read, extension or update brings back a session that has expired or was deleted, whatever runs at
+//!    the same time; a token that a client made up never becomes a session.
+//! 2. **Trouble is not "logged out".** Absent, unknown, expired and malformed tokens are `None`. A
+//!    database that cannot be asked is an `Err`, always.
+//! 3. **An answer is never older than the question.** There is no cache: an expired, deleted or rotated
+//!    token is refused by the next call, in every process.
+//! 4. **Secrets do not leak.** No token, digest or salt is in any `Debug` output, error, log event or
+//!    span; a test searches all of them. [`Token`], [`TokenDigest`] and the salt are wiped from memory when
+//!    they are dropped; the copy of a digest that is bound into a statement is not.
+//! 5. **No lost updates.** Two writers of one session never undo each other silently: the later one gets
+//!    [`ErrorKind::Conflict`], or [`Sessions::update_with`] reads again and starts anew.
+//! 6. **What was not changed is not rewritten.** JSON is kept as text beside its value; numbers beyond 64
+//!    bits and keys that your type does not know survive an update of their neighbours.
+//! 7. **The time is yours.** Statements bind the instant of the configured [`Clock`]; none asks the
+//!    database for its own. What is stored has microseconds, and so has what is returned.
+//! 8. **Any future may be dropped.** What writes does so in one statement.
+//!
+//! # How a session lives
+//!
+//! A new session expires after [`ttl`](ConfigBuilder::ttl), 7 days by default, or when
+//! [`NewSession`] says. Reading it extends it, but writes only when that gains more than
+//! [`extend_after`](ConfigBuilder::extend_after), 1 day by default: a session in constant use is written
+//! about once a day. [`max_lifetime`](ConfigBuilder::max_lifetime) sets an end that no extension passes. A
+//! session may also never expire. [`expire`](Sessions::expire) ends one now and keeps its row for the record;
+//! [`delete`](Sessions::delete) removes the row; the [`Pruner`] removes rows that have expired.
+//!
+//! # Databases
+//!
+//! | feature | database | columns |
+//! |---|---|---|
+//! | `sqlite` (default) | SQLite 3.38 or newer, bundled | `BLOB` ids, text instants of fixed width, `STRICT` |
+//! | `postgres` | PostgreSQL 12 or newer | `uuid`, `varchar`, `jsonb`, `timestamptz`; `timestamp` in tables of ecto_sessions' |
+//! | `mysql` | MariaDB 10.7, MySQL 8.0.17 or newer | `binary(16)`, `varchar`, `json`, `datetime(6)` |
+//!
+//! Any of them may be enabled together. A type of a field must be storable on every enabled one.
+//!
+//! The pool is the application's, and so are its settings. Three of them matter here:
+//!
+//! - `test_before_acquire`, which is on in a pool of sqlx by default, asks each connection for a sign of
+//!   life before each statement: a second round trip. [`Database::connect`] turns it off.
+//! - Behind a transaction pooler such as pgbouncer, named prepared statements need its support for them
+//!   (`max_prepared_statements`), or `statement_cache_capacity(0)` in the options of the connections.
+//! - A file of SQLite's should be in WAL mode with a busy time-out, as [`Database::connect`] opens it.
+//!   `STRICT` tables and JSON functions come with the bundled library.
+//!
+//! MariaDB and MySQL compare text by a column's collation. The tables made here use one that tells
+//! `bob`, `Bob` and `bob ` apart; look at yours when you adopt a table of your own.
+//!
+//! # Not here
+//!
+//! Cookies and headers, log-in forms and passwords. A token is a bearer secret: send it over TLS only, put it
+//! into a cookie that is `Secure` and `HttpOnly`, or a header, never into a URL.
+
 #![deny(missing_docs)]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
@@ -26,8 +145,7 @@ mod statements;
 mod table;
 mod token;
 
-pub use cloakroom_derive::SessionTable;
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SignedSpan, SystemClock};
 pub use column::{Column, Filter};
 pub use config::{Config, ConfigBuilder, ConfigError};
 pub use cursor::{Cursor, ParseCursorError};
@@ -40,14 +158,24 @@ pub use field::{ColumnType, FieldReader, FieldType, FieldValue, ParseColumnTypeE
 pub use hashing::{DigestError, Hashing, ParseHashingError};
 pub use migrations::Migration;
 pub use operations::Operations;
-pub use preload::{Preload, ToMany, ToOne};
+pub use preload::{Loaded, Preload, ToMany, ToOne};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
 pub use query::SessionQuery;
 pub use session::{CreatedSession, NewSession, Session, Status};
 pub use sessions::Sessions;
 pub use table::{FieldDefinition, SessionFields, SessionTable, TableDefinition};
 pub use token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, TokenError};
+
+/// Declares a session table: see [the derive crate](cloakroom_derive::SessionTable) for every attribute.
+pub use cloakroom_derive::SessionTable;
+
+// Public dependencies on purpose: pools, transactions and conditions are the application's own.
 pub use {sea_query, sqlx};
 
 /// The type of a session's `data` where the derive names none: any JSON, `{}` by default.
-pub type JsonObject = serde_json::Value;
+pub type JsonValue = serde_json::Value;
+
+/// The README's examples, compiled as this crate's own.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

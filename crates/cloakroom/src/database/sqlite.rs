@@ -29,19 +29,22 @@ pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
 }
 
 pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
-    let options: SqliteConnectOptions = url.parse().map_err(|error| Error::from_sqlx(error, ""))?;
-    // Every connection to `:memory:` is a database of its own: a pool of one is the only one that makes sense.
-    let connections = if url.contains(":memory:") || url.contains("mode=memory") { 1 } else { 8 };
+    let failed = |error| Error::from_sqlx(error, "");
+    let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    let options: SqliteConnectOptions = url.parse().map_err(failed)?;
     let options = options
         .create_if_missing(!url.contains("mode="))
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::from_secs(5));
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .connect_with(options)
-        .await
-        .map_err(|error| Error::from_sqlx(error, ""))
+    let pool = SqlitePoolOptions::new();
+    let pool = if is_in_memory {
+        // Each connection is a database of its own, which ends with it: there is one, and it stays.
+        pool.max_connections(1).idle_timeout(None).max_lifetime(None)
+    } else {
+        pool.max_connections(8)
+    };
+    pool.connect_with(options).await.map_err(failed)
 }
 
 pub(crate) async fn begin_exclusive(

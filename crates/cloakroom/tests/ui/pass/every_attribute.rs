@@ -60,5 +60,5 @@ fn main() {
 
     assert_eq!(Plain::definition().to_string(), "sessions");
     assert!(Plain::definition().fields().is_empty());
-    let _: Option<<Plain as SessionFields>::Data> = None::<cloakroom::JsonObject>;
+    let _: Option<<Plain as SessionFields>::Data> = None::<cloakroom::JsonValue>;
 }

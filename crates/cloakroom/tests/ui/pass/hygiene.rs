@@ -1,7 +1,7 @@
 //! Names of the user's own do not get into the expansion's way.
 
 #![no_implicit_prelude]
-#![allow(dead_code, non_camel_case_types)]
+#![allow(dead_code, non_upper_case_globals)]
 
 mod std {}
 mod cloakroom {}
@@ -25,7 +25,7 @@ macro_rules! table {
     };
 }
 
-table!(FromMacro { __row: String, index: ::std::option::Option<(String)> });
+table!(FromMacro { __row: String, index: ::std::option::Option<String> });
 
 fn main() {
     let _: ::cloakroom::Column<FromMacro, String> = FromMacro::INDEX;
