@@ -207,6 +207,13 @@ impl<T: SessionFields> Sessions<T> {
         self.on_pool().delete_expired().await
     }
 
+    /// Deletes at most `limit` expired sessions, first expired first; their number, which is less than
+    /// `limit` when none are left. For loops of your own, that report their progress or do other things in
+    /// between.
+    pub async fn delete_expired_batch(&self, limit: u64) -> Result<u64> {
+        self.on_pool().delete_expired_batch(limit).await
+    }
+
     /// Creates the table and its indexes, or brings them up to date; what was done.
     ///
     /// Safe to call at every start and from any number of processes at once. A table that
