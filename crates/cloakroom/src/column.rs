@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition};
 
-use crate::database::Bindings;
+use crate::database::{Bindings, MAX_PLACEHOLDERS};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{FieldType, FieldValue};
 use crate::table::SessionFields;
@@ -154,6 +154,10 @@ impl<T> Filter<T> {
             // No database takes an empty list.
             if values.is_empty() {
                 return Ok(Expr::cust("1 = 0").into_condition());
+            }
+            if values.len() > MAX_PLACEHOLDERS {
+                let column = bindings.column(&column);
+                return Ok(bindings.is_among(column, values.clone()).into_condition());
             }
             let values: Vec<Expr> = values.iter().map(|value| bindings.expr(value.clone())).collect();
             Ok(bindings.column(&column).binary(BinOper::In, Expr::tuple(values)).into_condition())

@@ -96,7 +96,7 @@
 //! | feature | database | columns |
 //! |---|---|---|
 //! | `sqlite` (default) | SQLite 3.38 or newer, bundled | `BLOB` ids, text instants of fixed width, `STRICT` |
-//! | `postgres` | PostgreSQL 12 or newer | `uuid`, `varchar`, `jsonb`, `timestamptz`; `timestamp` in tables of ecto_sessions' |
+//! | `postgres` | PostgreSQL 12 or newer | `uuid`, `varchar`, `jsonb`, `timestamptz`; `timestamp` in tables that `ecto_sessions` made |
 //! | `mysql` | MariaDB 10.7, MySQL 8.0.17 or newer | `binary(16)`, `varchar`, `json`, `datetime(6)` |
 //!
 //! Any of them may be enabled together. A type of a field must be storable on every enabled one.

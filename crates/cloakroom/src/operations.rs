@@ -16,7 +16,7 @@ use crate::session::{CreatedSession, Expiry, NewSession, Session, Status, Stored
 use crate::sessions::Sessions;
 use crate::statements::{READ_COLUMNS, as_it_was_read, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};
-use crate::token::Token;
+use crate::token::{Token, TokenDigest};
 
 /// How often [`Operations::update_with`] starts anew when others keep changing the row.
 const UPDATE_ATTEMPTS: usize = 100;
@@ -115,8 +115,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// See [`Sessions::authenticate`].
     pub async fn authenticate(&mut self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
-        // A token that has no digest belongs to no session.
-        let Ok(digest) = self.config().digest(token) else {
+        let Some(digest) = self.digest(token) else {
             return Ok(None);
         };
         let now = self.config().now();
@@ -440,6 +439,13 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             updated_at,
             stored: Stored { expires_at, updated_at, data },
         })
+    }
+
+    /// The digest under which a session with this token is stored; `None` where no session can have it.
+    pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<TokenDigest> {
+        let digest = self.config().digest(token).ok()?;
+        // MariaDB's column is ASCII, and refuses even to be compared with anything else.
+        (self.connection.backend() != Backend::MySql || digest.expose().is_ascii()).then_some(digest)
     }
 
     fn digest_index(&self) -> usize {

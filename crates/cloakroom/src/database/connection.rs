@@ -104,9 +104,6 @@ pub enum Connection<'c> {
     #[cfg(feature = "mysql")]
     #[doc(hidden)]
     MySql(&'c mut sqlx::MySqlConnection),
-    /// Keeps the lifetime where no feature is on.
-    #[doc(hidden)]
-    Never(std::convert::Infallible, std::marker::PhantomData<&'c mut ()>),
 }
 
 impl fmt::Debug for Connection<'_> {
@@ -146,45 +143,53 @@ from_connection!("mysql", MySql, MySqlConnection, MySqlPool);
 
 /// Runs `$body` with the executor and the module of whatever database `$connection` leads to.
 macro_rules! run {
+    ($connection:expr, |$executor:ident| $body:expr) => {
+        run!($connection, |$executor, _driver, _row| $body)
+    };
     ($connection:expr, |$executor:ident, $driver:ident, $row:ident| $body:expr) => {
         match $connection {
             #[cfg(feature = "sqlite")]
             Connection::Pool(Database::Sqlite(pool)) => {
+                #[allow(unused_imports, reason = "not every body asks")]
                 use super::sqlite as $driver;
                 let ($executor, $row) = (&*pool, Row::Sqlite);
                 $body
             }
             #[cfg(feature = "sqlite")]
             Connection::Sqlite(connection) => {
+                #[allow(unused_imports, reason = "not every body asks")]
                 use super::sqlite as $driver;
                 let ($executor, $row) = (&mut **connection, Row::Sqlite);
                 $body
             }
             #[cfg(feature = "postgres")]
             Connection::Pool(Database::Postgres(pool)) => {
+                #[allow(unused_imports, reason = "not every body asks")]
                 use super::postgres as $driver;
                 let ($executor, $row) = (&*pool, Row::Postgres);
                 $body
             }
             #[cfg(feature = "postgres")]
             Connection::Postgres(connection) => {
+                #[allow(unused_imports, reason = "not every body asks")]
                 use super::postgres as $driver;
                 let ($executor, $row) = (&mut **connection, Row::Postgres);
                 $body
             }
             #[cfg(feature = "mysql")]
             Connection::Pool(Database::MySql(pool)) => {
+                #[allow(unused_imports, reason = "not every body asks")]
                 use super::mysql as $driver;
                 let ($executor, $row) = (&*pool, Row::MySql);
                 $body
             }
             #[cfg(feature = "mysql")]
             Connection::MySql(connection) => {
+                #[allow(unused_imports, reason = "not every body asks")]
                 use super::mysql as $driver;
                 let ($executor, $row) = (&mut **connection, Row::MySql);
                 $body
             }
-            Connection::Never(never, _) => match *never {},
         }
     };
 }
@@ -203,7 +208,6 @@ impl Connection<'_> {
             Self::Postgres(_) => Backend::Postgres,
             #[cfg(feature = "mysql")]
             Self::MySql(_) => Backend::MySql,
-            Self::Never(never, _) => match *never {},
         }
     }
 
@@ -217,7 +221,6 @@ impl Connection<'_> {
             Self::Postgres(connection) => Connection::Postgres(connection),
             #[cfg(feature = "mysql")]
             Self::MySql(connection) => Connection::MySql(connection),
-            Self::Never(never, _) => match *never {},
         }
     }
 
@@ -263,152 +266,6 @@ impl Connection<'_> {
 
     /// Runs one statement of a migration, without preparing it.
     pub(crate) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
-        run!(self, |executor, _driver, _row| {
-            #[allow(unused_imports)]
-            use _driver as _;
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(executor).await.map(drop)
-        })
-    }
-}
-
-/// A connection that holds the lock under which a table is migrated. Dropping it undoes what a transaction
-/// can undo, and releases the lock.
-pub(crate) enum Exclusive {
-    #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    #[cfg(feature = "postgres")]
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
-    /// Not of the pool any more: the lock belongs to the connection, and ends with it.
-    #[cfg(feature = "mysql")]
-    MySql(Box<sqlx::MySqlConnection>),
-}
-
-impl Exclusive {
-    /// Waits until no other process migrates the table that `lock_name` names.
-    pub(crate) async fn acquire(database: &Database, lock_name: &str) -> Result<Self, sqlx::Error> {
-        let _ = lock_name;
-        match database {
-            #[cfg(feature = "sqlite")]
-            Database::Sqlite(pool) => super::sqlite::begin_exclusive(pool).await.map(Self::Sqlite),
-            #[cfg(feature = "postgres")]
-            Database::Postgres(pool) => {
-                super::postgres::begin_exclusive(pool, lock_name).await.map(Self::Postgres)
-            }
-            #[cfg(feature = "mysql")]
-            Database::MySql(pool) => {
-                super::mysql::lock(pool, lock_name).await.map(|locked| Self::MySql(Box::new(locked)))
-            }
-        }
-    }
-
-    pub(crate) fn connection(&mut self) -> Connection<'_> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(transaction) => transaction.into(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(transaction) => transaction.into(),
-            #[cfg(feature = "mysql")]
-            Self::MySql(connection) => (&mut **connection).into(),
-        }
-    }
-
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(transaction) => transaction.commit().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(transaction) => transaction.commit().await,
-            #[cfg(feature = "mysql")]
-            Self::MySql(connection) => sqlx::Connection::close(*connection).await,
-        }
-    }
-}
-
-/// A column as the database describes it.
-#[derive(Debug)]
-pub(crate) struct ColumnInfo {
-    pub(crate) name: String,
-    pub(crate) column_type: crate::ColumnType,
-    pub(crate) nullable: bool,
-}
-
-impl Connection<'_> {
-    /// The columns of a table, in their order; none where there is no such table.
-    pub(crate) async fn columns(
-        &mut self,
-        schema: Option<&str>,
-        table: &str,
-    ) -> Result<Vec<ColumnInfo>, sqlx::Error> {
-        let statement = match self.backend() {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => super::sqlite::columns_query(schema, table),
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => super::postgres::columns_query(schema, table),
-            #[cfg(feature = "mysql")]
-            Backend::MySql => super::mysql::columns_query(schema, table),
-            #[allow(unreachable_patterns, reason = "reachable unless every feature is on")]
-            _ => return Ok(Vec::new()),
-        };
-        let backend = self.backend();
-        let rows = self.fetch_all(&statement).await?;
-        rows.iter()
-            .map(|row| {
-                let declared = row.text(1)?.unwrap_or_default();
-                Ok(ColumnInfo {
-                    name: row.text(0)?.unwrap_or_default(),
-                    column_type: super::column_type_named(backend, &declared),
-                    nullable: row.integer(2)? == Some(1),
-                })
-            })
-            .collect()
-    }
-
-    /// The names of a table's indexes.
-    pub(crate) async fn indexes(
-        &mut self,
-        schema: Option<&str>,
-        table: &str,
-    ) -> Result<Vec<String>, sqlx::Error> {
-        let statement = match self.backend() {
-            Backend::Sqlite => Statement::new(
-                "SELECT name FROM pragma_index_list(?, ?)",
-                vec![crate::FieldValue::plain(table), crate::FieldValue::plain(schema.unwrap_or("main"))],
-            ),
-            Backend::Postgres => Statement::new(
-                "SELECT i.relname::text FROM pg_catalog.pg_index x \
-                 JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
-                 JOIN pg_catalog.pg_class c ON c.oid = x.indrelid \
-                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE c.relname = $1 \
-                 AND CASE WHEN $2::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END",
-                vec![crate::FieldValue::plain(table), crate::FieldValue::plain(schema.map(str::to_owned))],
-            ),
-            Backend::MySql => Statement::new(
-                "SELECT DISTINCT index_name FROM information_schema.statistics \
-                 WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE())",
-                vec![crate::FieldValue::plain(table), crate::FieldValue::plain(schema.map(str::to_owned))],
-            ),
-        };
-        let rows = self.fetch_all(&statement).await?;
-        rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
-    }
-
-    /// Whether a schema of this name exists.
-    pub(crate) async fn has_schema(&mut self, schema: &str) -> Result<bool, sqlx::Error> {
-        let statement = match self.backend() {
-            Backend::Sqlite => Statement::new(
-                "SELECT 1 FROM pragma_database_list WHERE name = ?",
-                vec![crate::FieldValue::plain(schema)],
-            ),
-            Backend::Postgres => Statement::new(
-                "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1",
-                vec![crate::FieldValue::plain(schema)],
-            ),
-            Backend::MySql => Statement::new(
-                "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?",
-                vec![crate::FieldValue::plain(schema)],
-            ),
-        };
-        Ok(self.fetch_optional(&statement).await?.is_some())
+        run!(self, |executor| sqlx::raw_sql(AssertSqlSafe(sql)).execute(executor).await.map(drop))
     }
 }

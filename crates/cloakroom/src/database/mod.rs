@@ -8,7 +8,9 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+mod catalog;
 mod connection;
+mod exclusive;
 mod key_list;
 mod row;
 mod statement;
@@ -18,8 +20,8 @@ use std::fmt;
 
 use sqlx::error::DatabaseError;
 
-pub(crate) use connection::Exclusive;
 pub use connection::{Connection, Database};
+pub(crate) use exclusive::Exclusive;
 pub(crate) use key_list::MAX_PLACEHOLDERS;
 pub use row::Row;
 pub(crate) use row::RowError;
@@ -130,31 +132,4 @@ fn unsupported_value(value: &sea_query::Value) -> sqlx::error::BoxDynError {
     let shown = format!("{value:?}");
     let variant = shown.split(['(', ' ']).next().unwrap_or_default();
     format!("a value of sea-query's kind {variant} cannot be bound").into()
-}
-
-/// The type of a column that the database describes by `declared`.
-fn column_type_named(backend: Backend, declared: &str) -> ColumnType {
-    let declared = declared.to_ascii_lowercase();
-    let word = declared.split(['(', ' ']).next().unwrap_or_default();
-    match (word, backend) {
-        ("integer" | "int" | "bigint" | "smallint" | "int8" | "int4" | "int2" | "mediumint", _) => {
-            ColumnType::Integer
-        }
-        ("tinyint", Backend::MySql) if declared.starts_with("tinyint(1)") => ColumnType::Bool,
-        ("tinyint", _) => ColumnType::Integer,
-        ("bool" | "boolean", _) => ColumnType::Bool,
-        ("real" | "double" | "float", _) => ColumnType::Float,
-        ("binary", Backend::MySql) if declared.starts_with("binary(16)") => ColumnType::Uuid,
-        ("blob" | "bytea" | "binary" | "varbinary" | "tinyblob" | "mediumblob" | "longblob", _) => {
-            ColumnType::Bytes
-        }
-        ("uuid", _) => ColumnType::Uuid,
-        ("timestamp" | "datetime", _) => ColumnType::Timestamp,
-        ("json" | "jsonb", _) => ColumnType::Json,
-        (
-            "text" | "varchar" | "character" | "char" | "citext" | "tinytext" | "mediumtext" | "longtext",
-            _,
-        ) => ColumnType::Text,
-        _ => ColumnType::Exact(declared.into()),
-    }
 }

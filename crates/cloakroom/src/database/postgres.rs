@@ -123,10 +123,19 @@ pub(crate) fn read<V: PostgresType + Any>(row: &PgRow, index: usize) -> Result<V
     if let Some(nullable) = (&mut nullable as &mut dyn Any).downcast_mut::<Option<Option<OffsetDateTime>>>() {
         *nullable = Some(read_timestamp(row, index)?);
     }
-    match instant.or(nullable) {
-        Some(instant) => Ok(instant),
-        None => row.try_get(index),
+    if let Some(instant) = instant.or(nullable) {
+        return Ok(instant);
     }
+    // Nor does it read an enum of the application's that is declared as `text` from a column of `varchar`.
+    let column = row.try_get_raw(index)?.type_info().into_owned();
+    if is_text(&V::type_info()) && <str as Type<Postgres>>::compatible(&column) {
+        return row.try_get_unchecked(index);
+    }
+    row.try_get(index)
+}
+
+fn is_text(type_info: &PgTypeInfo) -> bool {
+    matches!(type_info.name(), "TEXT" | "VARCHAR" | "text" | "varchar")
 }
 
 pub(crate) fn read_timestamp(row: &PgRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
@@ -173,8 +182,7 @@ pub(crate) fn is_blank<V: PostgresType>(value: &V) -> bool {
         Ok(IsNull::Yes) => true,
         Ok(IsNull::No) => {
             let type_info = value.produces().unwrap_or_else(V::type_info);
-            let is_text = matches!(type_info.name(), "TEXT" | "VARCHAR" | "text" | "varchar");
-            is_text && std::str::from_utf8(&buffer).is_ok_and(|text| text.trim().is_empty())
+            is_text(&type_info) && std::str::from_utf8(&buffer).is_ok_and(|text| text.trim().is_empty())
         }
         // Binding will fail in the same way, and say why.
         Err(_) => false,

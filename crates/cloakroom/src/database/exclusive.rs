@@ -1,0 +1,54 @@
+use super::{Connection, Database};
+
+/// A connection that holds the lock under which a table is migrated. Dropping it undoes what a transaction
+/// can undo, and releases the lock.
+pub(crate) enum Exclusive {
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    /// Not of the pool any more: the lock belongs to the connection, and ends with it.
+    #[cfg(feature = "mysql")]
+    MySql(Box<sqlx::MySqlConnection>),
+}
+
+impl Exclusive {
+    /// Waits until no other process migrates the table that `lock_name` names.
+    pub(crate) async fn acquire(database: &Database, lock_name: &str) -> Result<Self, sqlx::Error> {
+        let _ = lock_name;
+        match database {
+            #[cfg(feature = "sqlite")]
+            Database::Sqlite(pool) => super::sqlite::begin_exclusive(pool).await.map(Self::Sqlite),
+            #[cfg(feature = "postgres")]
+            Database::Postgres(pool) => {
+                super::postgres::begin_exclusive(pool, lock_name).await.map(Self::Postgres)
+            }
+            #[cfg(feature = "mysql")]
+            Database::MySql(pool) => {
+                super::mysql::lock(pool, lock_name).await.map(|locked| Self::MySql(Box::new(locked)))
+            }
+        }
+    }
+
+    pub(crate) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => transaction.into(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => transaction.into(),
+            #[cfg(feature = "mysql")]
+            Self::MySql(connection) => (&mut **connection).into(),
+        }
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => transaction.commit().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => transaction.commit().await,
+            #[cfg(feature = "mysql")]
+            Self::MySql(connection) => sqlx::Connection::close(*connection).await,
+        }
+    }
+}
