@@ -18,8 +18,8 @@ use crate::statements::{READ_COLUMNS, as_it_was_read, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::{Token, TokenDigest};
 
-/// How often [`Operations::update_with`] starts anew when others keep changing the row.
-const UPDATE_ATTEMPTS: usize = 100;
+/// How often an operation starts anew when others keep changing the row.
+const ATTEMPTS: usize = 100;
 
 /// How many expired sessions one statement deletes.
 pub(crate) const PRUNE_BATCH: u64 = 1_000;
@@ -119,6 +119,16 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             return Ok(None);
         };
         let now = self.config().now();
+        let Some(session) = self.find_valid(&digest, now).await? else {
+            return Ok(None);
+        };
+        match self.extend_on_read(session, now).await? {
+            Some(session) => Ok(Some(session)),
+            None => self.find_valid(&digest, self.config().now()).await,
+        }
+    }
+
+    async fn find_valid(&mut self, digest: &TokenDigest, now: OffsetDateTime) -> Result<Option<Session<T>>> {
         let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
         let statement = Statement::new(self.sessions.statements().authenticate.clone(), values);
         let Some(row) = self.fetch_optional(&statement).await? else {
@@ -127,10 +137,8 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let session = self.decode(&row)?;
         // The database decides by its own rules of comparison, which may ignore case; here there is one rule.
         let stored = row.text(self.digest_index()).map_err(|error| self.failed(error))?;
-        if !stored.is_some_and(|stored| digest.matches(&stored)) || !session.is_valid(now) {
-            return Ok(None);
-        }
-        self.extend_on_read(session, Status::Valid, now).await
+        let is_found = stored.is_some_and(|stored| digest.matches(&stored)) && session.is_valid(now);
+        Ok(is_found.then_some(session))
     }
 
     /// See [`Sessions::query`].
@@ -147,14 +155,19 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     /// See [`Sessions::update`].
     pub async fn update(&mut self, session: &mut Session<T>) -> Result<()> {
         let now = self.config().now();
-        let expires_at = self.expiry_to_write(session, now)?;
+        let expires_at = self.expiry_to_write(session);
+        let values = self.checked_values(&session.fields)?;
         let data = session.stored.data.changed_to(&session.data)?;
+        let is_moved = expires_at != session.stored.expires_at;
+        if is_moved && is_over(session, now) && expiry::is_valid(expires_at, now) {
+            return Err(self.not_brought_back(session).await?);
+        }
         let updated_at = after(session.stored.updated_at, now);
 
         let mut bindings = self.bindings();
         let mut update = Query::update();
         update.table(self.table_ref());
-        for (field, value) in self.table().fields.iter().zip(self.checked_values(&session.fields)?) {
+        for (field, value) in self.table().fields.iter().zip(values) {
             update.value(identifier(&field.name), bindings.expr(value));
         }
         if let Some(data) = &data {
@@ -168,7 +181,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         if self.execute(&statement).await? == 0 {
             return Err(match self.read(session.id).await? {
                 None => self.gone(),
-                Some(_) => Error::new(ErrorKind::Conflict, "the session was changed since it was read"),
+                Some(_) => changed(),
             });
         }
         session.expires_at = expires_at;
@@ -192,7 +205,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             let mut changed = session.clone();
             change(&mut changed);
             match self.update(&mut changed).await {
-                Err(error) if error.kind() == ErrorKind::Conflict && attempts < UPDATE_ATTEMPTS => {
+                Err(error) if error.kind() == ErrorKind::Conflict && attempts < ATTEMPTS => {
                     attempts += 1;
                     self.reload(session).await?;
                 }
@@ -208,48 +221,74 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     /// See [`Sessions::extend`].
     pub async fn extend(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
-        let Some(expires_at) = self.due_extension(session, now) else {
-            return Ok(false);
-        };
-        if self.write_extension(session, expires_at, now).await? {
-            return Ok(true);
+        for _ in 0..ATTEMPTS {
+            match self.due_extension(session, now) {
+                Some(expires_at) if self.write_extension(session, expires_at, now).await? => return Ok(true),
+                None if !is_over(session, now) => return Ok(false),
+                // The row is not, or may not be, as this caller knows it.
+                _ => self.reload(session).await?,
+            }
+            if is_over(session, now) {
+                return Ok(false);
+            }
         }
-        self.reload(session).await?;
         Ok(false)
     }
 
     /// See [`Sessions::expire`].
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
-        let updated_at = after(session.stored.updated_at, now);
+        if expiry::is_valid(session.stored.expires_at, now) && self.write_end(session, now).await? {
+            return Ok(true);
+        }
+        // Whoever wrote the row meanwhile, it ends; and the caller holds what it is now, so that no later
+        // update undoes the other's write.
         let values = vec![
             FieldValue::plain(now),
-            FieldValue::plain(updated_at),
+            FieldValue::plain(now),
             FieldValue::plain(session.id),
             FieldValue::plain(now),
         ];
         let statement = Statement::new(self.sessions.statements().expire.clone(), values);
-        if self.execute(&statement).await? > 0 {
+        let was_valid = self.execute(&statement).await? > 0;
+        match self.read(session.id).await? {
+            Some(expired) => *session = expired,
+            // What is gone is no longer valid either, and must not say that it is.
+            None if session.is_valid(now) => {
+                session.expires_at = Some(now);
+                session.stored.expires_at = session.expires_at;
+            }
+            None => {}
+        }
+        Ok(was_valid)
+    }
+
+    /// Ends the session, if the row is still as it was read; whether it was.
+    async fn write_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<bool> {
+        let updated_at = after(session.stored.updated_at, now);
+        let mut bindings = self.bindings();
+        let mut update = Query::update();
+        update
+            .table(self.table_ref())
+            .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(now)))
+            .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
+            .cond_where(as_it_was_read(&mut bindings, session));
+        let statement = bindings.build(&update);
+        let is_written = self.execute(&statement).await? > 0;
+        if is_written {
             session.expires_at = Some(now);
             session.updated_at = updated_at;
             session.stored.expires_at = session.expires_at;
             session.stored.updated_at = updated_at;
-            return Ok(true);
         }
-        match self.read(session.id).await? {
-            Some(expired) => *session = expired,
-            // What is gone is no longer valid either, and must not say that it is.
-            None if session.is_valid(now) => session.expires_at = Some(now),
-            None => {}
-        }
-        Ok(false)
+        Ok(is_written)
     }
 
     /// See [`Sessions::rotate`].
     pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
         let now = self.config().now();
-        if !expiry::is_valid(session.stored.expires_at, now) {
-            return Err(expired());
+        if is_over(session, now) {
+            return Err(self.not_brought_back(session).await?);
         }
         let (token, digest) = self.config().generate_token().map_err(no_randomness)?;
         let updated_at = after(session.stored.updated_at, now);
@@ -264,7 +303,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         if self.execute(&statement).await? == 0 {
             return Err(match self.read(session.id).await? {
                 None => self.gone(),
-                Some(_) => Error::new(ErrorKind::Conflict, "the session was changed since it was read"),
+                Some(_) => changed(),
             });
         }
         session.updated_at = updated_at;
@@ -324,12 +363,11 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         self.execute(&statement).await
     }
 
-    /// The session as it is to be returned by a read, extended where that is due; `None` where it turned
-    /// out to be gone, or no longer of the status that was asked for.
+    /// The session as it is to be returned by a read, extended where that is due; `None` where somebody
+    /// else wrote it meanwhile: then what was read is to be read again, by the same condition.
     pub(crate) async fn extend_on_read(
         &mut self,
         mut session: Session<T>,
-        status: Status,
         now: OffsetDateTime,
     ) -> Result<Option<Session<T>>> {
         if !self.config().auto_extend() {
@@ -339,12 +377,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             return Ok(Some(session));
         };
         match self.write_extension(&mut session, expires_at, now).await {
-            Ok(true) => Ok(Some(session)),
-            // Somebody else extended it, ended it or changed it: what the row says now is the truth.
-            Ok(false) => {
-                let session = self.read(session.id).await?;
-                Ok(session.filter(|session| status == Status::All || session.status(now) == status))
-            }
+            Ok(is_written) => Ok(is_written.then_some(session)),
             Err(error) if self.connection.is_pool() => {
                 tracing::warn!(
                     table = %self.table(),
@@ -359,6 +392,9 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     fn due_extension(&self, session: &Session<T>, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        if is_over(session, now) {
+            return None;
+        }
         expiry::due_extension(self.config(), now, session.inserted_at, session.stored.expires_at)
     }
 
@@ -389,15 +425,21 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     /// What an update writes as the expiry: what the caller set, within the absolute lifetime.
-    fn expiry_to_write(&self, session: &Session<T>, now: OffsetDateTime) -> Result<Option<OffsetDateTime>> {
+    fn expiry_to_write(&self, session: &Session<T>) -> Option<OffsetDateTime> {
         let expires_at = session.expires_at.map(crate::clock::to_stored_precision);
         if expires_at == session.stored.expires_at {
-            return Ok(expires_at);
+            return expires_at;
         }
-        let expires_at = expiry::capped(self.config(), session.inserted_at, expires_at);
-        let would_revive =
-            !expiry::is_valid(session.stored.expires_at, now) && expiry::is_valid(expires_at, now);
-        if would_revive { Err(expired()) } else { Ok(expires_at) }
+        expiry::capped(self.config(), session.inserted_at, expires_at)
+    }
+
+    /// Why a session that is over, as far as the caller knows, is not written as if it were not.
+    async fn not_brought_back(&mut self, session: &Session<T>) -> Result<Error> {
+        Ok(match self.read(session.id).await? {
+            None => self.gone(),
+            Some(row) if row.updated_at != session.stored.updated_at => changed(),
+            Some(_) => expired(),
+        })
     }
 
     async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {
@@ -512,6 +554,16 @@ fn new_id(now: OffsetDateTime) -> Uuid {
     // Instants before 1970 have no place in a UUID.
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
     Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.nanosecond()))
+}
+
+/// Whether the session has expired, or had when it was last written: a clock that lags behind the one which
+/// ended it, that of another machine perhaps, brings nothing back.
+fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
+    !expiry::is_valid(session.stored.expires_at, Ord::max(now, session.stored.updated_at))
+}
+
+fn changed() -> Error {
+    Error::new(ErrorKind::Conflict, "the session was changed since it was read")
 }
 
 fn expired() -> Error {

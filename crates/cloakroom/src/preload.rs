@@ -3,7 +3,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
-use sea_query::{Expr, ExprTrait, Query};
+use sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 
 use crate::column::{Column, Filter};
 use crate::database::{LoadedRow, MAX_PLACEHOLDERS, Row, Statement, identifier};
@@ -14,6 +14,8 @@ use crate::session::Session;
 use crate::table::{SessionFields, TableDefinition, column};
 
 /// A relation from a session to at most one row of another table.
+///
+/// A table is named as in SQL, `users` or `auth.users`; without a schema, the connection's own is meant.
 ///
 /// A column with `belongs_to = "users.id"` is one by itself: `.preload::<User>(UserSession::USER_ID)`.
 pub struct ToOne<T>(Relation, PhantomData<fn() -> T>);
@@ -229,18 +231,19 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
 
     fn statement(&self, target: &Target, keys: Vec<FieldValue>) -> Statement {
         let mut bindings = self.query.operations.bindings();
-        let column = |table: &str, column: &str| Expr::col((identifier(table), identifier(column)));
+        let column =
+            |table: &str, column: &str| Expr::col((identifier(unqualified(table)), identifier(column)));
         let mut select = Query::select();
-        select.column((identifier(&target.table), sea_query::Asterisk));
+        select.column((identifier(unqualified(&target.table)), sea_query::Asterisk));
         let key = match &target.through {
             None => {
-                select.from(identifier(&target.table));
+                select.from(named(&target.table));
                 column(&target.table, &target.key)
             }
             Some(through) => {
                 let joined =
                     column(&target.table, &target.key).eq(column(&through.table, &through.target_key));
-                select.from(identifier(&through.table)).inner_join(identifier(&target.table), joined);
+                select.from(named(&through.table)).inner_join(named(&target.table), joined);
                 column(&through.table, &through.session_key)
             }
         };
@@ -317,6 +320,17 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         let sessions = self.has_many(column, owners).await?;
         Ok(sessions.into_iter().filter_map(|(key, list)| Some((key, list.into_iter().next()?))).collect())
     }
+}
+
+fn named(table: &str) -> TableRef {
+    match table.split_once('.') {
+        Some((schema, table)) => (identifier(schema), identifier(table)).into_table_ref(),
+        None => identifier(table).into_table_ref(),
+    }
+}
+
+fn unqualified(table: &str) -> &str {
+    table.split_once('.').map_or(table, |(_, table)| table)
 }
 
 /// What `session` holds in a column, as bound.

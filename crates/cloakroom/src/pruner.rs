@@ -26,7 +26,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// # #[derive(Clone, SessionTable)]
 /// # struct UserSession { user_id: String }
 /// # async fn example(sessions: Sessions<UserSession>) {
-/// let pruner = Pruner::spawn(sessions, Duration::from_secs(60 * 60));
+/// let pruner = Pruner::spawn(sessions, Duration::from_hours(1));
 /// // … serve …
 /// pruner.stop().await;
 /// # }
@@ -188,7 +188,7 @@ fn random_part() -> f64 {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn runs_spread_out_around_their_interval() {

@@ -15,7 +15,7 @@ use crate::field::FieldValue;
 use crate::operations::Operations;
 use crate::preload::{Preload, ToMany, ToOne};
 use crate::session::{Session, Status};
-use crate::statements::{has_status, select_columns};
+use crate::statements::{has_status, select_columns, written_at};
 use crate::table::{SessionFields, column};
 
 /// How many sessions a stream reads at once.
@@ -159,18 +159,27 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub async fn fetch_optional(mut self) -> Result<Option<Session<T>>> {
         // A second row is enough to know that there is more than one.
         self.limit = Some(self.limit.map_or(2, |limit| Ord::min(limit, 2)));
-        let status = self.status;
         let now = self.operations.config().now();
+        let Some(session) = self.fetch_sole(now).await? else {
+            return Ok(None);
+        };
+        match self.operations.extend_on_read(session, now).await? {
+            Some(session) => Ok(Some(session)),
+            None => {
+                let now = self.operations.config().now();
+                self.fetch_sole(now).await
+            }
+        }
+    }
+
+    async fn fetch_sole(&mut self, now: OffsetDateTime) -> Result<Option<Session<T>>> {
         let mut sessions = self.fetch_page(now).await?;
         let found = sessions.pop();
         if !sessions.is_empty() {
             let message = format!("more than one session of {} matches", self.operations.table());
             return Err(Error::new(ErrorKind::MultipleSessions, message));
         }
-        match found {
-            Some(session) => self.operations.extend_on_read(session, status, now).await,
-            None => Ok(None),
-        }
+        Ok(found)
     }
 
     /// All sessions that match, in order. Extends none.
@@ -254,7 +263,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         update
             .table(self.operations.table_ref())
             .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(now)))
-            .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(now)))
+            .value(column::UPDATED_AT, written_at(&mut bindings, FieldValue::plain(now)))
             .cond_where(condition);
         let statement = bindings.build(&update);
         self.operations.execute(&statement).await
@@ -410,7 +419,10 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         chosen.expr(bindings.column(column::ID));
         let mut ids = Query::select();
         ids.column((identifier("chosen"), identifier(column::ID))).from_subquery(chosen, "chosen");
-        Ok(Condition::all().add(bindings.column(column::ID).in_subquery(ids)))
+        // Once more, for PostgreSQL: it waits for whoever is writing a chosen row, and then looks at the
+        // row's new state with the outer condition alone.
+        let condition = self.condition(bindings, now)?;
+        Ok(Condition::all().add(bindings.column(column::ID).in_subquery(ids)).add(condition))
     }
 }
 

@@ -63,7 +63,7 @@ impl Statements {
         expire
             .table(table_ref(table))
             .value(column::EXPIRES_AT, bindings.expr(value()))
-            .value(column::UPDATED_AT, bindings.expr(value()))
+            .value(column::UPDATED_AT, written_at(bindings, value()))
             .and_where(bindings.column(column::ID).eq(id))
             .cond_where(is_valid(bindings, value()));
 
@@ -130,4 +130,24 @@ pub(crate) fn as_it_was_read<T: SessionFields>(
         .add(bindings.column(column::ID).eq(id))
         .add(bindings.column(column::UPDATED_AT).eq(updated_at))
         .add(same_expiry)
+}
+
+/// When a row is written whose last write is not known: `now`, or the instant after that write where the
+/// clock has not moved past it.
+pub(crate) fn written_at(bindings: &mut Bindings<'_>, now: FieldValue) -> Expr {
+    let now = bindings.expr(now);
+    let last = bindings.column(column::UPDATED_AT);
+    match bindings.backend() {
+        // The text's first 19 characters are whole seconds, and six digits begin at the 21st.
+        Backend::Sqlite => Expr::cust_with_exprs(
+            "MAX(?, CASE WHEN SUBSTR(?, 21, 6) = '999999' \
+             THEN STRFTIME('%Y-%m-%dT%H:%M:%S', SUBSTR(?, 1, 19), '+1 second') || '.000000Z' \
+             ELSE PRINTF('%s%06dZ', SUBSTR(?, 1, 20), SUBSTR(?, 21, 6) + 1) END)",
+            [now, last.clone(), last.clone(), last.clone(), last],
+        ),
+        Backend::Postgres => {
+            Expr::cust_with_exprs("GREATEST($1, $2 + INTERVAL '1 microsecond')", [now, last])
+        }
+        Backend::MySql => Expr::cust_with_exprs("GREATEST(?, ? + INTERVAL 1 MICROSECOND)", [now, last]),
+    }
 }

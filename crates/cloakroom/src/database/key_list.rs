@@ -32,7 +32,8 @@ impl Bindings<'_> {
         let list = self.expr(FieldValue(Repr::Native(std::sync::Arc::new(list))));
         let keys = match self.backend() {
             Backend::Postgres => {
-                return column.binary(BinOper::Equal, Expr::cust_with_expr("ANY($1)", list));
+                // In parentheses, which an operator would bring, it would no longer be an operand.
+                return Expr::cust_with_exprs("$1 = ANY($2)", [column, list]);
             }
             Backend::Sqlite if is_uuid => "(SELECT unhex(value) FROM json_each(?))",
             Backend::Sqlite => "(SELECT value FROM json_each(?))",
