@@ -8,7 +8,7 @@ use cloakroom::{Clock, Config, ConfigBuilder, Database, ManualClock, SessionTabl
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Connection as _, MySqlPool, PgPool, SqlitePool};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlPool, PgPool, SqlitePool};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -102,8 +102,12 @@ impl TestDatabase {
             .expect("a schema can be made");
         admin.close().await.expect("the connection closes");
         let options: PgConnectOptions = server.parse().expect("the URL is one");
-        let options = options.options([("search_path", schema.as_str()), ("TimeZone", "Asia/Tokyo")]);
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
+        let options = options.options([("search_path", schema.as_str())]);
+        // The driver asks for UTC when it connects, which would hide a mistake about time zones.
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).after_connect(|connection, _| {
+            Box::pin(async move { connection.execute("SET TIME ZONE 'Asia/Tokyo'").await.map(drop) })
+        });
+        let pool = pool.connect_with(options).await;
         let separator = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{separator}options=-c%20search_path%3D{schema}");
         let mut database = Self::with_pool(Kind::Postgres, url, pool.expect("the server answers"));
