@@ -73,7 +73,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// Only the session with this token. A token that no session can have, like an empty one, matches
     /// nothing and costs no query.
     pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
-        let Ok(digest) = self.operations.config().digest(token) else {
+        let Some(digest) = self.operations.digest(token) else {
             self.matches_nothing = true;
             return self;
         };
