@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::{FieldReader, FieldValue};
 use crate::query::SessionQuery;
-use crate::session::{CreatedSession, Expiry, NewSession, Session, Status, Stored};
+use crate::session::{CreatedSession, Expiry, NewSession, Session, Stored};
 use crate::sessions::Sessions;
 use crate::statements::{READ_COLUMNS, as_it_was_read, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};

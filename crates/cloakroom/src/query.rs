@@ -163,13 +163,12 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let Some(session) = self.fetch_sole(now).await? else {
             return Ok(None);
         };
-        match self.operations.extend_on_read(session, now).await? {
-            Some(session) => Ok(Some(session)),
-            None => {
-                let now = self.operations.config().now();
-                self.fetch_sole(now).await
-            }
+        let read = self.operations.extend_on_read(session, now).await?;
+        if read.is_some() {
+            return Ok(read);
         }
+        let now = self.operations.config().now();
+        self.fetch_sole(now).await
     }
 
     async fn fetch_sole(&mut self, now: OffsetDateTime) -> Result<Option<Session<T>>> {

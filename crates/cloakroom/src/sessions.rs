@@ -170,6 +170,9 @@ impl<T: SessionFields> Sessions<T> {
     /// It is due when a valid session would gain more than `extend_after`. The expiry never moves back,
     /// nor past the absolute lifetime, and a session that has expired meanwhile stays so.
     ///
+    /// As long as `session`, as it was last read, is valid and not due, nothing is asked of the database.
+    /// Otherwise the row decides, and `session` is as the row is.
+    ///
     /// # Errors
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) where the session is gone.
@@ -179,7 +182,8 @@ impl<T: SessionFields> Sessions<T> {
 
     /// Ends the session now; whether it was still valid. The row stays, for the record.
     ///
-    /// Afterwards `session` says that it has expired, whoever ended it.
+    /// Afterwards `session` says that it has expired, whoever ended it. Where somebody else wrote the row
+    /// since it was read, `session` is read again.
     pub async fn expire(&self, session: &mut Session<T>) -> Result<bool> {
         self.on_pool().expire(session).await
     }

@@ -1,0 +1,367 @@
+//! Runs one sequence on the database and on the model.
+
+use std::env;
+use std::hash::{BuildHasher, RandomState};
+
+use cloakroom::{
+    ConfigBuilder, Cursor, Error, ErrorKind, NewSession, Session, SessionQuery, Sessions, Status, Token,
+};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession};
+use futures_util::TryStreamExt;
+
+use crate::naive::{Change, Expiry, Naive, Row, Seen, Settings, Wanted};
+use crate::operation::{Operation, Selection, TokenChoice};
+use crate::random::Random;
+
+const OPERATIONS: usize = 60;
+
+/// How many handles a sequence keeps: few, so that most are used again after they went out of date.
+const HANDLES: usize = 8;
+
+/// How often the whole table is compared.
+const EVERY: usize = 4;
+
+pub(crate) async fn sequences(
+    db: &TestDatabase,
+    settings: Settings,
+    configure: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+) {
+    let config = db
+        .config()
+        .ttl(settings.ttl)
+        .extend_after(settings.extend_after)
+        .auto_extend(settings.auto_extend)
+        .max_lifetime(settings.max_lifetime);
+    let sessions = db.sessions_with::<UserSession>(configure(config)).await;
+    let seeds = match env::var("CLOAKROOM_MODEL_SEED") {
+        Ok(seed) => vec![seed.parse().expect("CLOAKROOM_MODEL_SEED is a number")],
+        Err(_) => {
+            let first = RandomState::new().hash_one(0);
+            let count = if db.kind() == Kind::Sqlite { 40 } else { 5 };
+            (0..count).map(|n| first.wrapping_add(n)).collect()
+        }
+    };
+    for seed in seeds {
+        sequence(db, &sessions, settings, seed).await;
+    }
+}
+
+async fn sequence(db: &TestDatabase, sessions: &Sessions<UserSession>, settings: Settings, seed: u64) {
+    db.execute("DELETE FROM sessions").await;
+    let mut random = Random::new(seed);
+    let start = START + time::Duration::nanoseconds(i64::try_from(random.below(1_000)).unwrap());
+    db.clock().set(start);
+    let mut trace = Trace { seed, operations: Vec::new() };
+    let mut player = Player {
+        db,
+        sessions,
+        model: Naive::new(settings, start),
+        handles: Vec::new(),
+        tokens: Vec::new(),
+        newest_id: uuid::Uuid::nil(),
+    };
+    for step in 0..OPERATIONS {
+        let model = &player.model;
+        let operation = Operation::draw(&mut random, model, player.handles.len(), player.tokens.len());
+        trace.operations.push(format!("{} {operation:?}", model.now));
+        player.play(operation).await;
+        player.model.check();
+        if step % EVERY == 0 {
+            player.compare_tables().await;
+        }
+    }
+    player.compare_tables().await;
+    player.compare_tokens().await;
+}
+
+/// Says, when a test fails, what led there.
+struct Trace {
+    seed: u64,
+    operations: Vec<String>,
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("CLOAKROOM_MODEL_SEED={} repeats this sequence:", self.seed);
+            for (number, operation) in self.operations.iter().enumerate() {
+                eprintln!("{number:3} {operation}");
+            }
+        }
+    }
+}
+
+struct Player<'a> {
+    db: &'a TestDatabase,
+    sessions: &'a Sessions<UserSession>,
+    model: Naive,
+    /// Sessions as some caller read them, and what the model says that it saw.
+    handles: Vec<(Session<UserSession>, Seen)>,
+    /// Every token that was ever given out.
+    tokens: Vec<Token>,
+    newest_id: uuid::Uuid,
+}
+
+impl Player<'_> {
+    async fn play(&mut self, operation: Operation) {
+        let sessions = self.sessions;
+        match operation {
+            Operation::Step(span) => {
+                self.model.now += span;
+                self.db.clock().advance(span);
+            }
+            Operation::Create { user_id, data, expiry } => self.create(user_id, data, expiry).await,
+            Operation::Authenticate(choice) => {
+                let (bytes, token) = self.token(&choice);
+                let found = sessions.authenticate(&bytes).await.expect("a read");
+                let expected = self.model.authenticate(token);
+                assert_eq!(found.as_ref().map(seen), expected);
+                self.keep(found);
+            }
+            Operation::FetchOptional(selection) => {
+                let found = self.query(&selection).fetch_optional().await;
+                let expected = self.model.fetch_optional(&self.wanted(&selection));
+                assert_eq!(kind(found.as_ref()).map(|found| found.as_ref().map(seen)), expected);
+                self.keep(found.unwrap_or_default());
+            }
+            Operation::FetchOne(selection) => {
+                let found = self.query(&selection).fetch_one().await;
+                let expected = self.model.fetch_one(&self.wanted(&selection));
+                assert_eq!(kind(found.as_ref()).map(seen), expected);
+                self.keep(found.ok());
+            }
+            Operation::FetchAll(selection) => {
+                let found = self.query(&selection).fetch_all().await.expect("a list");
+                assert_eq!(all_seen(&found), self.model.list(&self.wanted(&selection)));
+                self.keep(found.into_iter().next());
+            }
+            Operation::Stream(selection) => {
+                let found: Vec<_> = self.query(&selection).stream().try_collect().await.expect("a list");
+                assert_eq!(all_seen(&found), self.model.list(&self.wanted(&selection)));
+            }
+            Operation::Count(selection) => {
+                let count = self.query(&selection).count().await.expect("a count");
+                assert_eq!(as_usize(count), self.model.list(&self.wanted(&selection)).len());
+            }
+            Operation::Exists(selection) => {
+                let exists = self.query(&selection).exists().await.expect("an answer");
+                assert_eq!(exists, !self.model.list(&self.wanted(&selection)).is_empty());
+            }
+            Operation::ExpireAll(selection) => {
+                let count = self.query(&selection).expire_all().await.expect("a count");
+                let wanted = self.wanted(&selection);
+                assert_eq!(as_usize(count), self.model.expire_all(&wanted));
+            }
+            Operation::DeleteAll(selection) => {
+                let count = self.query(&selection).delete_all().await.expect("a count");
+                let wanted = self.wanted(&selection);
+                assert_eq!(as_usize(count), self.model.delete_all(&wanted));
+            }
+            Operation::DeleteExpired => {
+                let count = sessions.delete_expired().await.expect("a count");
+                assert_eq!(as_usize(count), self.model.delete_expired());
+            }
+            Operation::Copy { handle } => {
+                let copy = self.handles[handle].0.clone();
+                self.keep(Some(copy));
+            }
+            Operation::Delete { handle } => {
+                let (session, seen) = self.handles.swap_remove(handle);
+                let deleted = sessions.delete(session).await.expect("an answer");
+                assert_eq!(deleted, self.model.delete(seen.id));
+            }
+            Operation::Update { handle, change } => {
+                // What a refused update leaves in the caller's hands is the caller's own changes.
+                let (session, seen) = &mut self.handles[handle];
+                let mut changed = session.clone();
+                apply(&change, &mut changed);
+                let result = kind(sessions.update(&mut changed).await);
+                if result.is_ok() {
+                    *session = changed;
+                }
+                assert_eq!(result, self.model.update(seen, &change));
+                self.compare(handle);
+            }
+            Operation::Reload { handle }
+            | Operation::UpdateWith { handle, .. }
+            | Operation::Extend { handle }
+            | Operation::Expire { handle }
+            | Operation::Rotate { handle } => {
+                self.play_on(handle, operation).await;
+                self.compare(handle);
+            }
+        }
+    }
+
+    /// The operations that write what they did into the handle.
+    async fn play_on(&mut self, handle: usize, operation: Operation) {
+        let (sessions, model) = (self.sessions, &mut self.model);
+        let (session, seen) = &mut self.handles[handle];
+        match operation {
+            Operation::Reload { .. } => {
+                assert_eq!(kind(sessions.reload(session).await), model.reload(seen));
+            }
+            Operation::UpdateWith { change, .. } => {
+                let result = sessions.update_with(session, |session| apply(&change, session)).await;
+                assert_eq!(kind(result), model.update_with(seen, &change));
+            }
+            Operation::Extend { .. } => {
+                assert_eq!(kind(sessions.extend(session).await), model.extend(seen));
+            }
+            Operation::Expire { .. } => {
+                assert_eq!(sessions.expire(session).await.expect("an answer"), model.expire(seen));
+                assert!(!session.is_valid(model.now()), "an ended session says that it is valid");
+            }
+            Operation::Rotate { .. } => {
+                let token = sessions.rotate(session).await;
+                let expected = model.rotate(seen, self.tokens.len());
+                assert_eq!(kind(token.as_ref()).map(drop), expected);
+                self.tokens.extend(token);
+            }
+            other => unreachable!("{other:?} is not on a handle"),
+        }
+    }
+
+    async fn create(&mut self, user_id: String, data: Option<serde_json::Value>, expiry: Expiry) {
+        let expected = self.model.create(&user_id, data.as_ref(), expiry);
+        let mut new = NewSession::new(UserSession { user_id });
+        if let Some(data) = data {
+            new = new.data(data);
+        }
+        new = match expiry {
+            Expiry::Default => new,
+            Expiry::At(instant) => new.expires_at(instant),
+            Expiry::In(span) => new.expires_in(span),
+            Expiry::Never => new.never_expires(),
+        };
+        let created = self.sessions.create(new).await;
+        let session =
+            kind(created.as_ref()).map(|created| Seen { id: uuid::Uuid::nil(), ..seen(&created.session) });
+        assert_eq!(session, expected);
+        if let Ok(created) = created {
+            assert!(created.session.id > self.newest_id, "ids are not in the order of creation");
+            self.newest_id = created.session.id;
+            self.model.rows.push(Row { seen: seen(&created.session), token: self.tokens.len() });
+            self.tokens.push(created.token);
+            self.keep(Some(created.session));
+        }
+    }
+
+    fn keep(&mut self, session: Option<Session<UserSession>>) {
+        let Some(session) = session else { return };
+        let seen = seen(&session);
+        if self.handles.len() == HANDLES {
+            self.handles.remove(0);
+        }
+        self.handles.push((session, seen));
+    }
+
+    fn compare(&self, handle: usize) {
+        let (session, expected) = &self.handles[handle];
+        assert_eq!(seen(session), *expected, "what the caller holds");
+    }
+
+    async fn compare_tables(&self) {
+        let rows =
+            self.sessions.query().status(Status::All).oldest_first().fetch_all().await.expect("a list");
+        let mut expected: Vec<_> = self.model.rows.iter().map(|row| row.seen.clone()).collect();
+        expected.sort_by_key(|seen| (seen.inserted_at, seen.id));
+        assert_eq!(all_seen(&rows), expected, "the whole table");
+    }
+
+    /// Each token stands for the session that has it now, and for no other.
+    async fn compare_tokens(&self) {
+        for (number, token) in self.tokens.iter().enumerate() {
+            let found =
+                self.sessions.query().status(Status::All).token(token).fetch_all().await.expect("a list");
+            let expected: Vec<_> = self
+                .model
+                .rows
+                .iter()
+                .filter(|row| row.token == number)
+                .map(|row| row.seen.clone())
+                .collect();
+            assert_eq!(all_seen(&found), expected, "the sessions of token {number}");
+        }
+    }
+
+    fn query(&self, selection: &Selection) -> SessionQuery<'static, UserSession> {
+        let mut query = self.sessions.query().status(selection.status);
+        if let Some(handle) = selection.id_of {
+            query = query.id(self.handles[handle].0.id);
+        }
+        if let Some(choice) = &selection.token {
+            query = query.token(self.token(choice).0);
+        }
+        if let Some(user_id) = &selection.user_id {
+            query = query.filter(UserSession::USER_ID.eq(&**user_id));
+        }
+        if let Some(data) = &selection.data {
+            query = query.data(data.clone());
+        }
+        if selection.oldest_first {
+            query = query.oldest_first();
+        }
+        if let Some(handle) = selection.after {
+            let written = self.handles[handle].0.cursor().to_string();
+            query = query.after(written.parse::<Cursor>().expect("a cursor is read as it is written"));
+        }
+        if let Some(limit) = selection.limit {
+            query = query.limit(limit);
+        }
+        query
+    }
+
+    fn wanted(&self, selection: &Selection) -> Wanted {
+        let of = |handle: usize| &self.handles[handle].1;
+        Wanted {
+            id: selection.id_of.map(|handle| of(handle).id),
+            token: selection.token.as_ref().map(|choice| self.token(choice).1),
+            user_id: selection.user_id.clone(),
+            data: selection.data.clone(),
+            status: selection.status,
+            oldest_first: selection.oldest_first,
+            after: selection.after.map(|handle| (of(handle).inserted_at, of(handle).id)),
+            limit: selection.limit,
+        }
+    }
+
+    /// What the client presents, and which of the given tokens it is.
+    fn token(&self, choice: &TokenChoice) -> (Vec<u8>, Option<usize>) {
+        match *choice {
+            TokenChoice::Given(number) => (self.tokens[number].expose().into(), Some(number)),
+            TokenChoice::Unknown(bytes) => (bytes.into(), None),
+        }
+    }
+}
+
+fn apply(change: &Change, session: &mut Session<UserSession>) {
+    let mut changed = seen(session);
+    change.apply(&mut changed);
+    session.fields.user_id = changed.user_id;
+    session.data = changed.data;
+    session.expires_at = changed.expires_at;
+}
+
+fn seen(session: &Session<UserSession>) -> Seen {
+    Seen {
+        id: session.id,
+        user_id: session.fields.user_id.clone(),
+        data: session.data.clone(),
+        expires_at: session.expires_at,
+        inserted_at: session.inserted_at,
+        updated_at: session.updated_at,
+    }
+}
+
+fn all_seen(sessions: &[Session<UserSession>]) -> Vec<Seen> {
+    sessions.iter().map(seen).collect()
+}
+
+fn kind<T>(result: Result<T, impl std::borrow::Borrow<Error>>) -> Result<T, ErrorKind> {
+    result.map_err(|error| error.borrow().kind())
+}
+
+fn as_usize(count: u64) -> usize {
+    usize::try_from(count).expect("a small number")
+}
