@@ -62,7 +62,7 @@ mod valid;
 /// | `#[session(…)]` | meaning | default |
 /// |---|---|---|
 /// | `table = "api_keys"` | the table's name, at most 40 characters | `sessions` |
-/// | `schema = "auth"` | the schema that holds the table; on MariaDB this is a database | the connection's own |
+/// | `schema = "auth"` | the schema that holds the table; on MariaDB and MySQL this is a database | the connection's own |
 /// | `data = DeviceInfo` | the type of a session's `data`, stored as JSON | `serde_json::Value`: any JSON |
 /// | `crate = my_framework::cloakroom` | where the library is, for a crate that knows it by another path; also as a string | `::cloakroom` |
 ///
@@ -84,7 +84,7 @@ mod valid;
 /// `_`, and do not begin with a digit; 63 characters is the most, 40 for the session table. Every
 /// session has the columns `id`, `auth_token_digest`, `data`, `expires_at`, `inserted_at` and
 /// `updated_at` already, so no field and no column can have one of these names. No two columns
-/// can differ in capital letters alone, since not every database tells them apart.
+/// can differ in capital letters alone, since SQLite, MariaDB and MySQL do not tell them apart.
 ///
 /// All of this is checked while the program compiles.
 #[proc_macro_derive(SessionTable, attributes(session))]
