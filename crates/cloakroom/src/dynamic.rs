@@ -62,12 +62,14 @@ impl DynamicFields {
                 format!("{definition} is no session table: it has no column {missing}"),
             ));
         }
+        let indexes = connection.indexes(schema, table).await.map_err(failed)?;
         // A database that has fewer types than there are kinds of fields does not know what was declared.
         let declared = crate::migrations::recorded_fields(&mut connection, &definition).await?;
         for info in columns.into_iter().filter(|info| !BUILT_IN_COLUMNS.contains(&info.name.as_str())) {
             let column_type = declared.get(&info.name).cloned().unwrap_or(info.column_type);
             let mut field = FieldDefinition::dynamic(info.name, column_type);
             field.nullable = info.nullable;
+            field.indexed = crate::migrations::has_index(table, field.name(), &indexes);
             definition = definition.field(field);
         }
         Ok(Some(definition))

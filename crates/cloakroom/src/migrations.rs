@@ -338,6 +338,13 @@ fn index_name(table: &str, columns: &[&str]) -> String {
     short
 }
 
+/// Whether one of `indexes`, by its name, is a field's own: ours, or the one that `ecto_sessions` makes.
+pub(crate) fn has_index(table: &str, field: &str, indexes: &[String]) -> bool {
+    let ours = index_name(table, &[field, column::INSERTED_AT]);
+    let ectos = index_name(table, &[field]);
+    indexes.iter().any(|name| *name == ours || *name == ectos)
+}
+
 fn create_index(table: &TableDefinition, index: &Index, backend: Backend) -> String {
     let unique = if index.is_unique { "UNIQUE " } else { "" };
     // MySQL does not know the words, and MariaDB needs none: `migrate` asks first which indexes there are.
