@@ -1,0 +1,93 @@
+use cloakroom::{
+    Backend, ColumnType, DynamicFields, FieldDefinition, NewSession, TableDefinition, migrations,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::args::{Create, Expiry};
+use crate::context::{Context, Table};
+use crate::failure::Failure;
+use crate::output::{self, SessionJson};
+use crate::value::{Assignment, Span};
+
+#[derive(Serialize)]
+struct Created<'s> {
+    token: &'s str,
+    session: SessionJson<'s>,
+}
+
+pub(crate) async fn run(context: &Context, create: Create) -> Result<(), Failure> {
+    let data = create.data.as_deref().map(parse_data).transpose()?;
+    let sessions = open(context, &create.set).await?;
+
+    let mut fields = DynamicFields::new(sessions.definition(), sessions.backend());
+    for assignment in &create.set {
+        let value = assignment.parse(sessions.definition(), sessions.backend())?;
+        fields.set(&assignment.name, value)?;
+    }
+    let mut new = with_expiry(NewSession::new(fields), &create.expiry);
+    if let Some(data) = &data {
+        new = new.raw_data(data);
+    }
+    let created = sessions.create(new).await?;
+
+    let now = sessions.config().now();
+    let token = created.token.expose();
+    if !context.output.is_json() {
+        output::describe(&created.session, now);
+    }
+    let json = Created { token, session: SessionJson::new(&created.session, now) };
+    context.output.answer(&json, token)
+}
+
+/// The table; an embedded database that has none gets one.
+async fn open(context: &Context, set: &[Assignment]) -> Result<Table, Failure> {
+    if context.backend() != Backend::Sqlite {
+        return context.sessions().await;
+    }
+    // Checked before a file is made for it.
+    let wanted = table_for(context, set);
+    let database = match &wanted {
+        Ok(_) => context.connect_or_make().await?,
+        Err(_) => context.connect().await?,
+    };
+    if let Some(existing) = context.existing(&database).await? {
+        return context.sessions_of(database, existing);
+    }
+    let sessions = context.sessions_of(database, wanted?)?;
+    sessions.migrate().await?;
+    eprintln!("made the table {}", sessions.definition());
+    Ok(sessions)
+}
+
+/// A table for the fields that are set: text, to look up by each.
+fn table_for(context: &Context, set: &[Assignment]) -> Result<TableDefinition, Failure> {
+    if set.is_empty() {
+        return Err(Failure::usage("a new table needs a field: say --set user_id=1234, or run migrate up"));
+    }
+    if let Some(blank) = set.iter().find(|assignment| assignment.value.trim().is_empty()) {
+        return Err(Failure::usage(format!("{} can't be blank", blank.name)));
+    }
+    let mut definition = context.definition();
+    for assignment in set {
+        definition =
+            definition.field(FieldDefinition::dynamic(assignment.name.clone(), ColumnType::Text).indexed());
+    }
+    migrations::up_sql(&definition, context.backend())?;
+    Ok(definition)
+}
+
+fn parse_data(text: &str) -> Result<Box<RawValue>, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::usage("--data takes JSON, such as {\"device\":\"a phone\"}").caused_by(&error)
+    })
+}
+
+fn with_expiry(new: NewSession<DynamicFields>, expiry: &Expiry) -> NewSession<DynamicFields> {
+    match (expiry.ttl, expiry.expires_at, expiry.never) {
+        (Some(Span::Of(ttl)), ..) => new.expires_in(ttl),
+        (_, Some(instant), _) => new.expires_at(instant),
+        (Some(Span::Never), ..) | (.., true) => new.never_expires(),
+        (None, None, false) => new,
+    }
+}

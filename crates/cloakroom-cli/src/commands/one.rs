@@ -1,0 +1,33 @@
+use cloakroom::{DynamicFields, Session, Status};
+
+use crate::context::{Context, Table};
+use crate::failure::Failure;
+use crate::value;
+
+pub(crate) async fn show(context: &Context, id: &str) -> Result<(), Failure> {
+    let id = value::id(id)?;
+    let sessions = context.sessions().await?;
+    let session = find(&sessions, id).await?;
+    context.output.session(&session, sessions.config().now())
+}
+
+pub(crate) async fn extend(context: &Context, id: &str) -> Result<(), Failure> {
+    let id = value::id(id)?;
+    let sessions = context.sessions().await?;
+    let mut session = find(&sessions, id).await?;
+    let is_extended = sessions.extend(&mut session).await?;
+    let now = sessions.config().now();
+    if !session.is_valid(now) {
+        return Err(Failure::not_found("the session has expired, and an expired session is not extended"));
+    }
+    if !is_extended {
+        eprintln!("no extension is due");
+    }
+    context.output.session(&session, now)
+}
+
+/// The session with this id, whatever its status, and as it is: looking at it does not extend it.
+pub(crate) async fn find(sessions: &Table, id: uuid::Uuid) -> Result<Session<DynamicFields>, Failure> {
+    let mut found = sessions.query().id(id).status(Status::All).fetch_all().await?;
+    found.pop().ok_or_else(|| Failure::not_found(format!("there is no session {id}")))
+}

@@ -1,0 +1,67 @@
+use std::time::Duration;
+
+use cloakroom::{Pruner, Status};
+use serde_json::json;
+
+use crate::args::Prune;
+use crate::commands::progress::Progress;
+use crate::context::{Context, Table};
+use crate::failure::Failure;
+use crate::output::counted;
+
+/// How many sessions one statement deletes.
+const BATCH: u64 = 1_000;
+
+pub(crate) async fn run(context: &Context, prune: Prune) -> Result<(), Failure> {
+    let sessions = context.sessions().await?;
+    let affected = match prune.every {
+        None => once(&sessions).await?,
+        Some(every) => until_interrupted(sessions, every).await?,
+    };
+    context.output.answer(&json!({"affected": affected}), format_args!("{} deleted", counted(affected)))
+}
+
+async fn once(sessions: &Table) -> Result<u64, Failure> {
+    let total = sessions.query().status(Status::Expired).count().await?;
+    let progress = Progress::start(total, "deleted");
+    let mut affected = 0;
+    loop {
+        let deleted = sessions.delete_expired_batch(BATCH).await?;
+        affected += deleted;
+        progress.reached(affected);
+        if deleted < BATCH {
+            return Ok(affected);
+        }
+    }
+}
+
+/// The pruner reports each of its runs to the log.
+async fn until_interrupted(sessions: Table, every: Duration) -> Result<u64, Failure> {
+    let mut stopped = Box::pin(interrupted());
+    let mut pruner = Pruner::spawn(sessions, every);
+    loop {
+        tokio::select! {
+            result = &mut stopped => {
+                let deleted = pruner.progress().deleted;
+                pruner.stop().await;
+                return result.map(|()| deleted);
+            }
+            _ = pruner.run_ended() => {}
+        }
+    }
+}
+
+/// Waits until the user or the system asks the command to end.
+async fn interrupted() -> Result<(), Failure> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => Ok(result?),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    Ok(tokio::signal::ctrl_c().await?)
+}

@@ -1,0 +1,215 @@
+//! The settings: the configuration file, the salt from the environment, and the library's defaults.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use cloakroom::{Config, Hashing};
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+use crate::value::Span;
+
+/// The variable that the salt may come from, before the file.
+const SALT_VARIABLE: &str = "CLOAKROOM_SECRET_SALT";
+
+/// What the configuration file may hold. What it leaves out is as the library has it by default.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    token_length: Option<usize>,
+    hashing: Option<HashingName>,
+    secret_salt: Option<Salt>,
+    ttl: Option<Span>,
+    extend_after: Option<Span>,
+    auto_extend: Option<bool>,
+    max_lifetime: Option<Span>,
+}
+
+/// The settings that `file`, if one is named, and the environment ask for; `no_extend` has the last word on
+/// whether reading extends.
+pub(crate) fn load(file: Option<&Path>, no_extend: bool) -> Result<Config, Failure> {
+    let salt = env::var_os(SALT_VARIABLE).map(|salt| Zeroizing::new(salt.into_encoded_bytes()));
+    match file {
+        None => build(File::default(), salt, no_extend),
+        Some(path) => {
+            let in_file = |failure: Failure| failure.context(format!("the configuration {}", path.display()));
+            let text = fs::read_to_string(path)
+                .map(Zeroizing::new)
+                .map_err(|error| in_file(Failure::usage(error.to_string())))?;
+            parse(&text).and_then(|file| build(file, salt, no_extend)).map_err(in_file)
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<File, Failure> {
+    toml::from_str(text).map_err(|error| {
+        // Not its Display, which shows the line, and that may be the salt's.
+        let line = error.span().map(|span| text[..span.start].lines().count().max(1));
+        match line {
+            Some(line) => Failure::usage(format!("line {line}: {}", error.message())),
+            None => Failure::usage(error.message()),
+        }
+    })
+}
+
+fn build(file: File, salt: Option<Zeroizing<Vec<u8>>>, no_extend: bool) -> Result<Config, Failure> {
+    let mut config = Config::builder();
+    if let Some(length) = file.token_length {
+        config = config.token_length(length);
+    }
+    if let Some(HashingName(hashing)) = file.hashing {
+        config = config.hashing(hashing);
+    }
+    // A variable that is set to nothing is how many a shell says that there is none.
+    let salt = salt.filter(|salt| !salt.is_empty()).or(file.secret_salt.map(|Salt(salt)| salt));
+    if let Some(salt) = salt {
+        config = config.secret_salt(salt.to_vec());
+    }
+    if let Some(ttl) = file.ttl {
+        config = config.ttl(ttl.duration());
+    }
+    if let Some(gain) = file.extend_after {
+        config = config.extend_after(gain.duration());
+    }
+    config = config.auto_extend(!no_extend && file.auto_extend.unwrap_or(true));
+    if let Some(lifetime) = file.max_lifetime {
+        config = config.max_lifetime(lifetime.duration());
+    }
+    Ok(config.build()?)
+}
+
+struct HashingName(Hashing);
+
+impl<'de> Deserialize<'de> for HashingName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map(Self).map_err(|error| de::Error::custom(format!("{name:?} is {error}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SpanVisitor;
+
+        impl Visitor<'_> for SpanVisitor {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a span such as \"7d\" or \"12h\", or \"never\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+                text.parse().map_err(|error| E::custom(format!("{text:?}: {error}")))
+            }
+        }
+
+        deserializer.deserialize_str(SpanVisitor)
+    }
+}
+
+struct Salt(Zeroizing<Vec<u8>>);
+
+impl<'de> Deserialize<'de> for Salt {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Read as anything first: serde's own complaint about another type would show the value.
+        match toml::Value::deserialize(deserializer) {
+            Ok(toml::Value::String(salt)) => Ok(Self(Zeroizing::new(salt.into_bytes()))),
+            _ => Err(de::Error::custom("secret_salt must be text, in quotation marks")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn load(text: &str) -> Result<Config, String> {
+        parse(text).and_then(|file| build(file, None, false)).map_err(|failure| format!("{failure:?}"))
+    }
+
+    #[test]
+    fn an_empty_file_asks_for_the_defaults() {
+        let config = load("").unwrap();
+        assert_eq!(config.ttl(), Some(7 * DAY));
+        assert_eq!(config.hashing(), Hashing::Sha256);
+    }
+
+    #[test]
+    fn every_setting_arrives() {
+        let config = load(
+            "token_length = 32\nhashing = \"sha512\"\nsecret_salt = \"pepper\"\nttl = \"12h\"\n\
+             extend_after = \"1h\"\nauto_extend = false\nmax_lifetime = \"30d\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.token_length(), 32);
+        assert_eq!(config.hashing(), Hashing::Sha512);
+        assert_eq!(config.ttl(), Some(DAY / 2));
+        assert_eq!(config.extend_after(), Some(DAY / 24));
+        assert!(!config.auto_extend());
+        assert_eq!(config.max_lifetime(), Some(30 * DAY));
+        let salted = Hashing::Sha512.digest(b"pepper", b"a token").unwrap();
+        assert_eq!(config.digest("a token").unwrap().expose(), salted.expose());
+    }
+
+    #[test]
+    fn never_is_none() {
+        let config = load("ttl = \"never\"\nextend_after = \"never\"\nmax_lifetime = \"never\"").unwrap();
+        assert_eq!((config.ttl(), config.extend_after(), config.max_lifetime()), (None, None, None));
+    }
+
+    #[test]
+    fn the_salt_of_the_environment_comes_before_the_one_of_the_file() {
+        let digest = |file: &str, variable: &[u8]| {
+            let salt = Some(Zeroizing::new(variable.to_vec()));
+            let config = build(parse(file).unwrap(), salt, false).unwrap();
+            config.digest("a token").unwrap().expose().to_owned()
+        };
+        let peppered = Hashing::Sha256.digest(b"pepper", b"a token").unwrap().expose().to_owned();
+        assert_eq!(digest("secret_salt = \"other\"", b"pepper"), peppered);
+        assert_eq!(digest("secret_salt = \"pepper\"", b""), peppered);
+    }
+
+    #[test]
+    fn a_mistake_is_an_error_that_says_where_and_what() {
+        for (text, expected) in [
+            ("ttl = \"7d\"\ntlt = 1", "line 2: unknown field `tlt`"),
+            ("hashing = \"md5\"", "line 1: \\\"md5\\\" is"),
+            ("ttl = 7", "a span such as"),
+            ("ttl = \"soon\"", "soon"),
+            ("token_length = \"long\"", "line 1"),
+            ("token_length = 15", "at least 16"),
+            ("ttl = \"1d\"\nextend_after = \"2d\"", "must be less than ttl"),
+            ("ttl = ", "line 1"),
+            ("hashing = \"none\"\nsecret_salt = \"x\"", "cannot be salted"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_mistake_shows_the_salt() {
+        for text in [
+            "secret_slat = \"hush123\"",
+            "secret_salt = \"hush123",
+            "secret_salt = hush123",
+            "secret_salt = [\"hush123\"]",
+            "secret_salt = \"hush123\" x",
+            "secret_salt = \"hush123\"\nsecret_salt = \"hush123\"",
+            "hashing = \"none\"\nsecret_salt = \"hush123\"",
+            "secret_salt = \"\\hush123\"",
+            "\"hush123\"",
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(!error.contains("ush123"), "{text:?}: {error}");
+        }
+        assert!(!load("secret_salt = 20260123").unwrap_err().contains("20260123"));
+    }
+}

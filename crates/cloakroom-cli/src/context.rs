@@ -1,0 +1,196 @@
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cloakroom::sqlx::mysql::MySqlConnectOptions;
+use cloakroom::sqlx::postgres::PgConnectOptions;
+use cloakroom::sqlx::sqlite::SqliteConnectOptions;
+use cloakroom::sqlx::{ConnectOptions, Connection};
+use cloakroom::{
+    Backend, Config, Database, DynamicFields, SessionQuery, Sessions, Status, TableDefinition, sqlx,
+};
+
+use crate::args::Options;
+use crate::config;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::value::Assignment;
+
+/// How long a server may take to answer at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The sessions of a table whose fields are known only now.
+pub(crate) type Table = Sessions<DynamicFields>;
+
+/// What every command starts from: which table of which database, the settings, and where the answer goes.
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) config: Config,
+    url: String,
+    server: Server,
+    opened: OnceCell<Database>,
+    schema: Option<String>,
+    table: String,
+}
+
+impl Context {
+    /// Reads the options; asks nothing of the database yet.
+    pub(crate) fn new(options: Options, no_extend: bool) -> Result<Self, Failure> {
+        let Options { database: url, schema, table, config, format } = options;
+        let server = Server::of(&url)?;
+        let config = config::load(config.as_deref(), no_extend)?;
+        let output = Output::new(format);
+        let context = Self { output, config, url, server, opened: OnceCell::new(), schema, table };
+        // A bad name is a matter of the command line, before anything is opened or made.
+        cloakroom::migrations::down_sql(&context.definition(), context.backend())?;
+        Ok(context)
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        self.server.backend()
+    }
+
+    /// The table by its name, without any field.
+    pub(crate) fn definition(&self) -> TableDefinition {
+        let definition = TableDefinition::new(self.table.clone());
+        match &self.schema {
+            Some(schema) => definition.schema(schema.clone()),
+            None => definition,
+        }
+    }
+
+    /// The table as it is in the database; `None` where there is none.
+    pub(crate) async fn existing(&self, database: &Database) -> Result<Option<TableDefinition>, Failure> {
+        Ok(DynamicFields::definition_from(database, self.schema.as_deref(), &self.table).await?)
+    }
+
+    /// The sessions of the table, which must exist.
+    pub(crate) async fn sessions(&self) -> Result<Table, Failure> {
+        let database = self.connect().await?;
+        match self.existing(&database).await? {
+            Some(definition) => self.sessions_of(database, definition),
+            None => Err(self.missing_table()),
+        }
+    }
+
+    pub(crate) fn sessions_of(
+        &self,
+        database: Database,
+        definition: TableDefinition,
+    ) -> Result<Table, Failure> {
+        Ok(Sessions::with_definition(database, definition, self.config.clone())?)
+    }
+
+    /// Opens the database, which must exist.
+    pub(crate) async fn connect(&self) -> Result<Database, Failure> {
+        match self.missing_file() {
+            Some(file) => Err(Failure::trouble(format!("there is no database file {file}"))),
+            None => self.connect_or_make().await,
+        }
+    }
+
+    /// Opens the database; an embedded one is made where there is none.
+    pub(crate) async fn connect_or_make(&self) -> Result<Database, Failure> {
+        let what = match self.server.file() {
+            Some(file) => format!("the database file {}", file.display()),
+            None => format!("the {} database", self.backend()),
+        };
+        let opened = async {
+            self.server.knock().await?;
+            Database::connect(&self.url).await.map_err(Failure::unreachable)
+        };
+        let database = opened.await.map_err(|failure| failure.context(format!("cannot open {what}")))?;
+        Ok(self.opened.get_or_init(|| database).clone())
+    }
+
+    /// Closes what was opened, so that an embedded database puts its files in order.
+    pub(crate) async fn close(self) {
+        if let Some(database) = self.opened.get() {
+            database.close().await;
+        }
+    }
+
+    fn missing_file(&self) -> Option<String> {
+        self.server.file().filter(|file| !file.exists()).map(|file| file.display().to_string())
+    }
+
+    pub(crate) fn missing_table(&self) -> Failure {
+        Failure::trouble(format!(
+            "there is no table {}; make it with: cloakroom migrate up --field user_id:text:index",
+            self.definition()
+        ))
+    }
+}
+
+/// The sessions of this status for which all the conditions hold.
+pub(crate) fn select(
+    sessions: &Table,
+    conditions: &[Assignment],
+    status: impl Into<Status>,
+) -> Result<SessionQuery<'static, DynamicFields>, Failure> {
+    let mut query = sessions.query().status(status.into());
+    for condition in conditions {
+        let value = condition.parse(sessions.definition(), sessions.backend())?;
+        query = query.filter(DynamicFields::equals(sessions.definition(), &condition.name, &value));
+    }
+    Ok(query)
+}
+
+/// What the URL leads to.
+enum Server {
+    /// A file, unless the database is held in memory.
+    Sqlite(Option<PathBuf>),
+    Postgres(PgConnectOptions),
+    MySql(MySqlConnectOptions),
+}
+
+impl Server {
+    /// Nothing of the URL goes into the errors: it may hold a password.
+    fn of(url: &str) -> Result<Self, Failure> {
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+        let unreadable =
+            |error: sqlx::Error| Failure::usage("--database is no URL of a database").caused_by(&error);
+        match scheme {
+            "sqlite" => {
+                let options: SqliteConnectOptions = url.parse().map_err(unreadable)?;
+                let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
+                Ok(Self::Sqlite((!is_in_memory).then(|| options.get_filename().to_owned())))
+            }
+            "postgres" | "postgresql" => url.parse().map(Self::Postgres).map_err(unreadable),
+            "mysql" | "mariadb" => url.parse().map(Self::MySql).map_err(unreadable),
+            _ => Err(Failure::usage("--database takes a URL that begins with sqlite:, postgres: or mysql:")),
+        }
+    }
+
+    fn backend(&self) -> Backend {
+        match self {
+            Self::Sqlite(_) => Backend::Sqlite,
+            Self::Postgres(_) => Backend::Postgres,
+            Self::MySql(_) => Backend::MySql,
+        }
+    }
+
+    /// The file of an embedded database.
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(file) => file.as_deref(),
+            Self::Postgres(_) | Self::MySql(_) => None,
+        }
+    }
+
+    /// Opens a connection and closes it again. A pool tries for half a minute before it gives up, and does
+    /// not say why; somebody at a shell wants to know at once.
+    async fn knock(&self) -> Result<(), Failure> {
+        let knock = async {
+            match self {
+                Self::Sqlite(_) => Ok(()),
+                Self::Postgres(options) => options.connect().await?.close().await,
+                Self::MySql(options) => options.connect().await?.close().await,
+            }
+        };
+        match tokio::time::timeout(PATIENCE, knock).await {
+            Ok(answer) => answer.map_err(|error| Failure::trouble("it refuses").caused_by(&error)),
+            Err(_) => Err(Failure::trouble(format!("it did not answer within {PATIENCE:?}"))),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use std::error::Error as StdError;
+use std::io;
+use std::process::ExitCode;
+
+use cloakroom::{ConfigError, Error, ErrorKind};
+use console::style;
+
+/// Why a command did not do what it was asked: what goes to standard error, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What exit codes mean. They are part of the command's interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Whoever read our output has stopped reading, as `head` does: nothing to complain about.
+    Done = 0,
+    /// No such session, or none that is valid.
+    NotFound = 1,
+    /// What was asked for makes no sense, or was not agreed to.
+    Usage = 2,
+    /// The database, or the machine around it.
+    Trouble = 3,
+}
+
+impl Failure {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self { exit: Exit::NotFound, message: message.into(), cause: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into(), cause: None }
+    }
+
+    pub(crate) fn trouble(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Trouble, message: message.into(), cause: None }
+    }
+
+    /// Whatever kept the database from being opened.
+    pub(crate) fn unreachable(error: Error) -> Self {
+        Self { exit: Exit::Trouble, ..error.into() }
+    }
+
+    pub(crate) fn caused_by(self, cause: &dyn StdError) -> Self {
+        Self { cause: Some(Cause::of(cause).into()), ..self }
+    }
+
+    /// The same failure, with `context` as its first line.
+    pub(crate) fn context(self, context: impl Into<String>) -> Self {
+        let Self { exit, message, cause } = self;
+        let cause = Cause { message, cause };
+        Self { exit, message: context.into(), cause: Some(Box::new(cause)) }
+    }
+
+    /// Tells the user, and says how to exit.
+    pub(crate) fn report(&self) -> ExitCode {
+        if self.exit != Exit::Done {
+            eprintln!("{} {}", style("error:").for_stderr().red().bold(), self.message);
+            let mut cause = self.cause.as_ref().map(|cause| &**cause as &dyn StdError);
+            let mut last = self.message.clone();
+            while let Some(error) = cause {
+                let message = error.to_string();
+                // Many libraries repeat in an error what its cause says.
+                if !last.contains(&message) {
+                    eprintln!("  caused by: {message}");
+                }
+                last = message;
+                cause = error.source();
+            }
+        }
+        ExitCode::from(self.exit as u8)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Expired => Exit::NotFound,
+            ErrorKind::InvalidField
+            | ErrorKind::UnknownField
+            | ErrorKind::InvalidData
+            | ErrorKind::Unsupported => Exit::Usage,
+            _ => Exit::Trouble,
+        };
+        let message = match error.kind() {
+            // The library tells a programmer what to do; this is a shell.
+            ErrorKind::MissingTable => "the session table does not exist".to_owned(),
+            _ => error.to_string(),
+        };
+        Self { exit, message, cause: error.source().map(|cause| Cause::of(cause).into()) }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let exit = match error.kind() {
+            io::ErrorKind::BrokenPipe => Exit::Done,
+            _ => Exit::Trouble,
+        };
+        Self { exit, message: "reading or writing failed".to_owned(), cause: Some(error.into()) }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+/// One line of the chain of causes, copied from an error that is borrowed.
+#[derive(Debug)]
+struct Cause {
+    message: String,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Cause {
+    fn of(error: &dyn StdError) -> Self {
+        let cause = error.source().map(|cause| Self::of(cause).into());
+        Self { message: error.to_string(), cause }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}

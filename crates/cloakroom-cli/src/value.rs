@@ -1,0 +1,163 @@
+//! What is written on the command line and in the configuration file: spans, instants, `name=value`, ids.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use cloakroom::{Backend, ColumnType, DynamicFields, DynamicValue, FieldDefinition, TableDefinition};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::failure::Failure;
+
+/// A span of time, or that there is none: `7d`, `12h`, `1h 30m`, `never`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    Of(Duration),
+    Never,
+}
+
+impl Span {
+    pub(crate) fn duration(self) -> Option<Duration> {
+        match self {
+            Self::Of(duration) => Some(duration),
+            Self::Never => None,
+        }
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        duration(text).map(Self::Of)
+    }
+}
+
+/// A span that has some length.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("a span must have some length".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write a span as 7d, 12h or 90s")),
+    }
+}
+
+pub(crate) fn instant(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .ok()
+        .and_then(|instant| instant.checked_to_offset(time::UtcOffset::UTC))
+        .ok_or_else(|| "write a time as in 2026-11-23T01:48:09Z".to_owned())
+}
+
+/// `name=value`; what the value is depends on the table.
+#[derive(Clone, Debug)]
+pub(crate) struct Assignment {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("write it as name=value"),
+        }
+    }
+}
+
+impl Assignment {
+    /// The value, as the type of the column that it is for asks.
+    pub(crate) fn parse(&self, table: &TableDefinition, backend: Backend) -> Result<DynamicValue, Failure> {
+        let column_type = match self.name.as_str() {
+            "id" => &ColumnType::Uuid,
+            "expires_at" | "inserted_at" | "updated_at" => &ColumnType::Timestamp,
+            name => {
+                // Has the library refuse a name that the table does not have, and say which it has.
+                DynamicFields::new(table, backend).set(name, DynamicValue::Null)?;
+                let field = table.fields().iter().find(|field| field.name() == name);
+                field.map_or(&ColumnType::Text, |field| field.column_type(backend))
+            }
+        };
+        DynamicValue::parse(column_type, &self.value)
+            .map_err(|error| Failure::from(error).context(format!("{} is not right", self.name)))
+    }
+}
+
+/// `name:type[?][:index]`, a column to make.
+#[derive(Clone, Debug)]
+pub(crate) struct Field(pub(crate) FieldDefinition);
+
+impl FromStr for Field {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split(':');
+        let (Some(name), Some(column_type)) = (parts.next(), parts.next()) else {
+            return Err("write it as name:type or name:type:index".to_owned());
+        };
+        let (column_type, is_nullable) = match column_type.strip_suffix('?') {
+            Some(column_type) => (column_type, true),
+            None => (column_type, false),
+        };
+        let column_type: ColumnType =
+            column_type.parse().map_err(|error| format!("{column_type:?} is {error}"))?;
+        let mut field = FieldDefinition::dynamic(name.to_owned(), column_type);
+        if is_nullable {
+            field = field.nullable();
+        }
+        match (parts.next(), parts.next()) {
+            (None, _) => Ok(Self(field)),
+            (Some("index"), None) => Ok(Self(field.indexed())),
+            _ => Err("after the type only `:index` may follow".to_owned()),
+        }
+    }
+}
+
+/// The id of a session. Not read by clap, whose error would repeat what somebody took for an id.
+pub(crate) fn id(text: &str) -> Result<Uuid, Failure> {
+    text.parse().map_err(|_| {
+        Failure::usage("--id takes the id of a session, a UUID; a token is given to `cloakroom authenticate`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_a_duration_or_never() {
+        assert_eq!("7d".parse(), Ok(Span::Of(Duration::from_secs(7 * 86_400))));
+        assert_eq!("never".parse(), Ok(Span::Never));
+        for text in ["", "7", "0s", "7 fortnights", "-1d", "99999999999999999999d"] {
+            assert!(text.parse::<Span>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_has_a_name_a_type_and_perhaps_an_index() {
+        let Field(field) = "user_id:text:index".parse().unwrap();
+        assert!(field.name() == "user_id" && field.is_indexed() && !field.is_nullable());
+        let Field(field) = "quota:integer?".parse().unwrap();
+        assert!(field.is_nullable() && !field.is_indexed());
+        assert_eq!(field.column_type(Backend::Sqlite), &ColumnType::Integer);
+        let Field(field) = "quota:integer?:index".parse().unwrap();
+        assert!(field.is_nullable() && field.is_indexed());
+        for text in ["user_id", "user_id:string", "user_id:text:unique", "user_id:text:index:index", ":"] {
+            assert!(text.parse::<Field>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_instant_at_the_end_of_the_calendar_is_an_error_and_no_panic() {
+        assert!(instant("9999-12-31T23:59:59-10:00").is_err());
+        assert!(instant("2026-11-23T01:48:09.123456+01:00").is_ok());
+    }
+}
