@@ -18,8 +18,15 @@ use crate::table::TableDefinition;
 ///
 /// Strings, integers, floats, `bool`, `Vec<u8>`, `Uuid`, `OffsetDateTime`, `serde_json::Value`, `Option` of
 /// these, and your own newtypes and enums that derive [`sqlx::Type`]. There is nothing to implement.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in a column",
+    label = "not a type that sqlx can store and read on the enabled databases",
+    note = "use a string, an integer, a float, `bool`, `Vec<u8>`, `Uuid`, `OffsetDateTime`, `serde_json::Value`, an `Option` of these, or a newtype or enum of your own with `#[derive(sqlx::Type)]`"
+)]
 pub trait FieldType: StoredType + Clone + Send + Sync + 'static {}
 
+// Without it the errors are sqlx's, a dozen for each field.
+#[diagnostic::do_not_recommend]
 impl<V: StoredType + Clone + Send + Sync + 'static> FieldType for V {}
 
 /// The value of one extra field, ready to be bound on any of the enabled databases.

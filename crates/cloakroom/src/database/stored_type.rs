@@ -3,13 +3,8 @@ use super::row::{Row, RowError};
 use crate::field::ColumnType;
 
 macro_rules! stored_type_of {
-    ($feature:literal, $trait:ident, $database:ident, $message:literal) => {
+    ($feature:literal, $trait:ident, $database:ident) => {
         #[cfg(feature = $feature)]
-        #[diagnostic::on_unimplemented(
-            message = $message,
-            label = "not a type that sqlx can both store and read there",
-            note = "use a string, an integer, a float, `bool`, `Vec<u8>`, `Uuid`, `OffsetDateTime`, `serde_json::Value`, an `Option` of these, or a newtype or enum of your own with `#[derive(sqlx::Type)]`"
-        )]
         pub trait $trait:
             for<'q> sqlx::Encode<'q, sqlx::$database>
             + for<'r> sqlx::Decode<'r, sqlx::$database>
@@ -33,9 +28,9 @@ macro_rules! stored_type_of {
     };
 }
 
-stored_type_of!("sqlite", SqliteType, Sqlite, "`{Self}` cannot be stored in a column of SQLite");
-stored_type_of!("postgres", PostgresType, Postgres, "`{Self}` cannot be stored in a column of PostgreSQL");
-stored_type_of!("mysql", MySqlType, MySql, "`{Self}` cannot be stored in a column of MariaDB/MySQL");
+stored_type_of!("sqlite", SqliteType, Sqlite);
+stored_type_of!("postgres", PostgresType, Postgres);
+stored_type_of!("mysql", MySqlType, MySql);
 
 /// A type that every enabled database can store and read.
 pub trait StoredType: SqliteType + PostgresType + MySqlType + Sized {
