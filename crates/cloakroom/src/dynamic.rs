@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use sea_query::{BinOper, Value};
 use serde_json::value::RawValue;
@@ -6,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::column::Filter;
-use crate::database::{Backend, Connection, Database, Row, RowError};
+use crate::database::{Backend, Bind, Connection, Database, Row, RowError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldReader, FieldValue, Repr};
 use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, SessionFields, TableDefinition, column};
@@ -114,7 +115,10 @@ impl DynamicFields {
             let message = format!("{name} cannot be compared with null");
             return Filter::refuse(ErrorKind::Unsupported, message);
         }
-        Filter::compare(name.to_owned(), BinOper::Equal, value.to_field_value(&ColumnType::Text))
+        // A type that is named in SQL alone is the same everywhere.
+        let field = table.fields.iter().find(|field| field.name == name);
+        let column_type = field.map_or(&ColumnType::Text, |field| field.column_type(Backend::Postgres));
+        Filter::compare(name.to_owned(), BinOper::Equal, value.to_field_value(column_type))
     }
 }
 
@@ -198,6 +202,11 @@ impl DynamicValue {
     /// The value to bind; a null has the type of the column it is for.
     fn to_field_value(&self, column_type: &ColumnType) -> FieldValue {
         match self {
+            // Such as an enum of PostgreSQL's, which is not compared with text, only with a literal.
+            Self::Null if matches!(column_type, ColumnType::Exact(_)) => Untyped(None).into_field_value(),
+            Self::Text(text) if matches!(column_type, ColumnType::Exact(_)) => {
+                Untyped(Some(text.clone())).into_field_value()
+            }
             Self::Null => FieldValue::plain(typed_null(column_type)),
             Self::Text(text) => FieldValue::plain(text.clone()),
             Self::Integer(integer) => FieldValue::plain(*integer),
@@ -212,6 +221,40 @@ impl DynamicValue {
                 Err(_) => FieldValue::plain(text.clone()),
             },
         }
+    }
+}
+
+/// Text for a column of whatever type.
+struct Untyped(Option<String>);
+
+impl Untyped {
+    fn into_field_value(self) -> FieldValue {
+        FieldValue(Repr::Native(Arc::new(self)))
+    }
+}
+
+impl Bind for Untyped {
+    fn is_blank(&self) -> bool {
+        self.0.as_ref().is_none_or(|text| text.trim().is_empty())
+    }
+
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        self.0.as_ref().map(|text| text.clone().into_bytes())
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn bind_sqlite(&self, to: &mut sqlx::sqlite::SqliteArguments) -> Result<(), sqlx::error::BoxDynError> {
+        sqlx::Arguments::add(to, self.0.as_deref())
+    }
+
+    #[cfg(feature = "postgres")]
+    fn bind_postgres(&self, to: &mut sqlx::postgres::PgArguments) -> Result<(), sqlx::error::BoxDynError> {
+        crate::database::bind_untyped(to, self.0.as_deref())
+    }
+
+    #[cfg(feature = "mysql")]
+    fn bind_mysql(&self, to: &mut sqlx::mysql::MySqlArguments) -> Result<(), sqlx::error::BoxDynError> {
+        sqlx::Arguments::add(to, self.0.as_deref())
     }
 }
 

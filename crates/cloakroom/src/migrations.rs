@@ -255,7 +255,7 @@ fn create_schema(table: &TableDefinition, backend: Backend) -> Option<String> {
 fn create_table(table: &TableDefinition, backend: Backend) -> String {
     let timestamp = backend.sql_type(&ColumnType::Timestamp);
     let (digest, default_data, options) = match backend {
-        Backend::Sqlite => ("TEXT", "'{}'", " STRICT"),
+        Backend::Sqlite => ("TEXT", "'{}'", strict(table)),
         Backend::Postgres => ("varchar(255)", "'{}'::jsonb", ""),
         Backend::MySql => ("varchar(255) CHARACTER SET ascii COLLATE ascii_bin", "('{}')", ""),
     };
@@ -280,6 +280,16 @@ fn create_table(table: &TableDefinition, backend: Backend) -> String {
     }
     let name = qualified(table, &table.table, backend);
     format!("CREATE TABLE IF NOT EXISTS {name} (\n    {}\n){options}", lines.join(",\n    "))
+}
+
+/// SQLite checks the types of what is stored, unless a type is named that it knows by affinity alone.
+fn strict(table: &TableDefinition) -> &'static str {
+    const STRICT_TYPES: [&str; 6] = ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"];
+    let is_strict = |field: &FieldDefinition| match field.column_type(Backend::Sqlite) {
+        ColumnType::Exact(sql) => STRICT_TYPES.iter().any(|strict| sql.eq_ignore_ascii_case(strict)),
+        _ => true,
+    };
+    if table.fields.iter().all(is_strict) { " STRICT" } else { "" }
 }
 
 fn column_definition(field: &FieldDefinition, backend: Backend) -> String {

@@ -23,6 +23,8 @@ use sqlx::error::DatabaseError;
 pub use connection::{Connection, Database};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use key_list::MAX_PLACEHOLDERS;
+#[cfg(feature = "postgres")]
+pub(crate) use postgres::bind_untyped;
 pub use row::Row;
 pub(crate) use row::RowError;
 pub(crate) use statement::{Bindings, Statement, identifier};

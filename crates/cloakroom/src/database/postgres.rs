@@ -87,8 +87,7 @@ struct Instant(OffsetDateTime);
 
 impl Type<Postgres> for Instant {
     fn type_info() -> PgTypeInfo {
-        const UNSPECIFIED: Oid = Oid(0);
-        PgTypeInfo::with_oid(UNSPECIFIED)
+        unspecified()
     }
 }
 
@@ -96,6 +95,29 @@ impl Encode<'_, Postgres> for Instant {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         Encode::<Postgres>::encode_by_ref(&self.0, buffer)
     }
+}
+
+/// Text whose parameter takes the column's type, such as an enum.
+struct Untyped<'t>(&'t str);
+
+impl Type<Postgres> for Untyped<'_> {
+    fn type_info() -> PgTypeInfo {
+        unspecified()
+    }
+}
+
+impl Encode<'_, Postgres> for Untyped<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Postgres>::encode_by_ref(&self.0, buffer)
+    }
+}
+
+pub(crate) fn bind_untyped(to: &mut PgArguments, text: Option<&str>) -> Result<(), BoxDynError> {
+    to.add(text.map(Untyped))
+}
+
+fn unspecified() -> PgTypeInfo {
+    PgTypeInfo::with_oid(Oid(0))
 }
 
 pub(crate) fn column_type<V: PostgresType>() -> ColumnType {
