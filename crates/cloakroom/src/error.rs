@@ -121,8 +121,11 @@ impl Error {
             ErrorKind::InvalidField => {
                 format!("a value cannot be stored in {table}: {}", cause.message)
             }
-            ErrorKind::InvalidData => {
+            ErrorKind::InvalidData if cause.code.as_deref() == Some("22P05") => {
                 "data holds the character U+0000, which PostgreSQL's jsonb cannot store".into()
+            }
+            ErrorKind::InvalidData => {
+                "data is nested deeper than the server's JSON allows; MariaDB's limit is 32 levels".into()
             }
             ErrorKind::ReadOnly => "the database takes no writes".into(),
             ErrorKind::Unavailable => "the database is shutting down or starting up".into(),
@@ -164,7 +167,8 @@ struct DatabaseError {
 
 impl DatabaseError {
     fn new(error: &dyn sqlx::error::DatabaseError) -> Self {
-        Self { code: error.code().map(Cow::into_owned), message: without_quoted_values(error.message()) }
+        let (said, quotes_a_value) = (error.message(), crate::database::quotes_a_value(error));
+        Self { code: error.code().map(Cow::into_owned), message: without_values(said, quotes_a_value) }
     }
 }
 
@@ -180,25 +184,47 @@ impl fmt::Display for DatabaseError {
 
 impl StdError for DatabaseError {}
 
-/// Blanks what stands after words by which a server introduces a value.
+/// What a server said, with every value in it blanked.
+///
+/// Names of tables, columns and keys stay, since they tell the reader what to mend. A message that is known
+/// to quote a value, and does so in words that are not known here, in another language, is left out.
+fn without_values(said: &str, quotes_a_value: bool) -> String {
+    match without_quoted_values(said) {
+        Some(blanked) => without_digests(&blanked),
+        None if quotes_a_value => "a value was refused, in words that are left out for quoting it".to_owned(),
+        None => without_digests(said),
+    }
+}
+
+/// Blanks what stands after words by which a server introduces a value; `None` where there are none.
 ///
 /// `Duplicate entry '…' for key`, `Incorrect string value: '…' for column`, `invalid input syntax for type
-/// uuid: "…"`: names of tables, columns and keys stay, since they tell the reader what to mend.
-fn without_quoted_values(message: &str) -> String {
+/// uuid: "…"`.
+fn without_quoted_values(said: &str) -> Option<String> {
     const INTRODUCTIONS: [&str; 3] = ["entry '", "value: '", ": \""];
-    let mut message = message.to_owned();
-    for introduction in INTRODUCTIONS {
-        let Some(start) = message.find(introduction).map(|at| at + introduction.len()) else {
-            continue;
-        };
-        let quote = &introduction[introduction.len() - 1..];
-        // The value itself may hold the quote: the last one on the line ends it, short of the name that
-        // follows in MariaDB's messages.
-        let tail = message[start..].find("' for ").or_else(|| message[start..].rfind(quote));
-        let end = tail.map_or(message.len(), |at| start + at);
-        message.replace_range(start..end, "…");
+    let found = INTRODUCTIONS.iter().filter_map(|words| Some((said.find(words)?, words)));
+    let (at, introduction) = found.min()?;
+    let start = at + introduction.len();
+    let quote = &introduction[introduction.len() - 1..];
+    // The value itself may hold anything: what ends it is the last that could.
+    let tail = said[start..].rfind("' for ").or_else(|| said[start..].rfind(quote));
+    let end = tail.map_or(said.len(), |at| start + at);
+    Some(format!("{}…{}", &said[..start], &said[end..]))
+}
+
+/// Blanks what may be a digest, wherever it stands: a trigger of the application's may say anything.
+fn without_digests(said: &str) -> String {
+    const SHORTEST: usize = 40;
+    let mut kept = String::with_capacity(said.len());
+    let mut rest = said;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let digits = rest[start..].find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len() - start);
+        let (before, run) = rest[..start + digits].split_at(start);
+        kept.push_str(before);
+        kept.push_str(if digits < SHORTEST { run } else { "…" });
+        rest = &rest[start + digits..];
     }
-    message
+    kept + rest
 }
 
 #[cfg(test)]
@@ -215,8 +241,35 @@ mod tests {
             ),
             ("invalid input syntax for type uuid: \"c0ffee\"", "invalid input syntax for type uuid: \"…\""),
             ("column \"role\" does not exist", "column \"role\" does not exist"),
+            // A value that tries to end its own quotation.
+            ("Duplicate entry 'a' for key 'b', c0ffee' for key 'd'", "Duplicate entry '…' for key 'd'"),
+            (
+                "invalid input syntax for type json: \"a\" c0ffee\"",
+                "invalid input syntax for type json: \"…\"",
+            ),
         ] {
-            assert_eq!(without_quoted_values(said), kept);
+            assert_eq!(without_values(said, false), kept);
+        }
+    }
+
+    #[test]
+    fn a_value_quoted_in_another_language_is_left_out_with_its_words() {
+        for said in [
+            "Doppelter Eintrag 'a-token' für Schlüssel 'digest'",
+            "ungültige Eingabesyntax für Typ uuid: »a-token«",
+        ] {
+            assert!(!without_values(said, true).contains("a-token"), "{said}");
+        }
+        let harmless = "Feld 'role' unbekannt";
+        assert_eq!(without_values(harmless, false), harmless);
+    }
+
+    #[test]
+    fn what_may_be_a_digest_is_blanked_wherever_it_stands() {
+        let digest = "c0ffee00".repeat(8);
+        for digest in [digest.to_uppercase(), digest[..40].to_owned(), digest] {
+            let said = format!("the trigger says é{digest}, of the row 0a1b2c");
+            assert_eq!(without_values(&said, false), "the trigger says é…, of the row 0a1b2c");
         }
     }
 }

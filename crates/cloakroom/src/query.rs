@@ -2,7 +2,7 @@ use std::fmt;
 
 use futures_core::stream::BoxStream;
 use futures_util::stream;
-use sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
+use sea_query::{Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use crate::data::StoredData;
 use crate::database::{Backend, Bindings, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
+use crate::hashing::Hashing;
 use crate::operations::Operations;
 use crate::preload::{Preload, ToMany, ToOne};
 use crate::session::{Session, Status};
@@ -77,8 +78,19 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
             self.matches_nothing = true;
             return self;
         };
+        let is_plaintext = self.operations.config().hashing() == Hashing::DangerousPlaintext;
         let digest = FieldValue::plain(digest.expose());
-        self.filter(Filter::compare(column::DIGEST, BinOper::Equal, digest))
+        self.filter(Filter::new(move |bindings| {
+            let is_it = bindings.column(column::DIGEST).eq(bindings.expr(digest.clone()));
+            let mut condition = Condition::all().add(is_it);
+            if is_plaintext && bindings.backend() == Backend::MySql {
+                // Its comparison ignores spaces at the end and may ignore case, which no digest differs in.
+                let bytes = [bindings.column(column::DIGEST), bindings.expr(digest.clone())];
+                condition =
+                    condition.add(Expr::cust_with_exprs("CAST(? AS BINARY) = CAST(? AS BINARY)", bytes));
+            }
+            Ok(condition)
+        }))
     }
 
     /// Only sessions whose data as a whole equals this JSON, whatever the order of its keys.

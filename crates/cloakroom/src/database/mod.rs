@@ -129,6 +129,20 @@ pub(crate) fn classify(error: &dyn DatabaseError) -> Fault {
     Fault::of(ErrorKind::Database)
 }
 
+/// Whether the message of `error` holds a value that was to be stored or compared.
+pub(crate) fn quotes_a_value(error: &dyn DatabaseError) -> bool {
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref() {
+        return postgres::quotes_a_value(error);
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref() {
+        return mysql::quotes_a_value(error);
+    }
+    let _ = error;
+    false
+}
+
 fn unsupported_value(value: &sea_query::Value) -> sqlx::error::BoxDynError {
     // The value itself stays out of the message.
     let shown = format!("{value:?}");

@@ -168,7 +168,10 @@ pub(crate) fn fingerprint<V: MySqlType>(value: &V) -> Option<Vec<u8>> {
 /// The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which MySQL shares.
 pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
     Fault::of(match error.number() {
-        1062 if error.message().contains("auth_token_digest") => ErrorKind::DuplicateToken,
+        1062 if names_the_digests_index(error.message()) => ErrorKind::DuplicateToken,
+        // Of valid JSON the check, which the server itself named so, refuses only what is nested too deeply.
+        4025 if error.message().contains(".data`") => ErrorKind::InvalidData,
+        3157 => ErrorKind::InvalidData,
         1022 | 1062 | 1169 | 1216 | 1217 | 1451 | 1452 | 1761 | 1762 | 3819 | 4025 => ErrorKind::Constraint,
         1048 | 1264 | 1292 | 1364 | 1366 | 1406 | 1265 => ErrorKind::InvalidField,
         1146 | 1049 => ErrorKind::MissingTable,
@@ -178,6 +181,20 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
         1020 | 1213 => return Fault::transient(),
         _ => ErrorKind::Database,
     })
+}
+
+/// The index comes last, after the value, which may say anything.
+fn names_the_digests_index(message: &str) -> bool {
+    message
+        .trim_end_matches('\'')
+        .rsplit('\'')
+        .next()
+        .is_some_and(|index| index.contains("auth_token_digest"))
+}
+
+/// Whether the message holds a value that was to be stored or compared.
+pub(crate) fn quotes_a_value(error: &MySqlDatabaseError) -> bool {
+    matches!(error.number(), 1062 | 1292 | 1366 | 1367 | 1411 | 1525 | 1690)
 }
 
 pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {

@@ -242,6 +242,11 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
     Fault::of(kind)
 }
 
+/// Whether the message holds a value that was to be stored or compared.
+pub(crate) fn quotes_a_value(error: &PgDatabaseError) -> bool {
+    matches!(error.code(), "22P02" | "22007" | "22008" | "22018")
+}
+
 pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
     Statement::new(
         "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, NULL), (NOT a.attnotnull)::int \

@@ -1,0 +1,15 @@
+//! Bad input, and trouble: what the library does when the world around it is not as it should be.
+
+mod bad_input;
+mod cancellation;
+mod clock;
+mod data;
+mod everything;
+mod exhaustion;
+mod outage;
+mod read_only;
+mod same_token;
+mod table;
+
+#[path = "../secrets/capture.rs"]
+mod capture;

@@ -1,0 +1,109 @@
+use cloakroom::{Database, ErrorKind, Sessions};
+use cloakroom_testing::{START, TestDatabase, UserSession, each_database, user};
+use sqlx::mysql::MySqlPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use time::Duration;
+
+use crate::capture;
+use crate::everything::every_operation;
+
+/// The test's database through a pool that may not write.
+async fn read_only(db: &TestDatabase) -> Database {
+    match db.database() {
+        Database::Sqlite(_) => {
+            let options: SqliteConnectOptions = db.url().parse().unwrap();
+            SqlitePoolOptions::new().connect_with(options.read_only(true)).await.unwrap().into()
+        }
+        Database::Postgres(_) => {
+            let options: PgConnectOptions = db.url().parse().unwrap();
+            let options = options.options([("default_transaction_read_only", "on")]);
+            PgPoolOptions::new().connect_with(options).await.unwrap().into()
+        }
+        Database::MySql(_) => {
+            let options = MySqlPoolOptions::new().after_connect(|connection, _| {
+                Box::pin(async move {
+                    let statement = "SET SESSION TRANSACTION READ ONLY";
+                    sqlx::Executor::execute(connection, statement).await.map(drop)
+                })
+            });
+            options.connect(db.url()).await.unwrap().into()
+        }
+        other => panic!("no such database: {other:?}"),
+    }
+}
+
+async fn read_only_sessions(db: &TestDatabase) -> Sessions<UserSession> {
+    Sessions::new(read_only(db).await, db.config().build().unwrap()).unwrap()
+}
+
+async fn where_nothing_can_be_written_a_due_extension_is_a_warning_and_the_session_is_valid(
+    db: TestDatabase,
+) {
+    capture::start("cloakroom");
+    let created = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap();
+    let sessions = read_only_sessions(&db).await;
+    db.clock().set(START + Duration::days(3));
+
+    let read = [
+        sessions.authenticate(&created.token).await.unwrap().unwrap(),
+        sessions.query().token(&created.token).fetch_one().await.unwrap(),
+        sessions.query().fetch_optional().await.unwrap().unwrap(),
+    ];
+    for session in read {
+        assert_eq!(session, created.session);
+        assert!(session.is_valid(db.clock_now()));
+    }
+    let reported = capture::text();
+    let id = created.session.id.to_string();
+    let warnings: Vec<&str> = reported.lines().filter(|line| line.contains(&id)).collect();
+    assert_eq!(warnings.len(), 3, "{reported}");
+    for warning in warnings {
+        assert!(warning.starts_with("WARN cloakroom"), "{warning}");
+        assert!(warning.contains("the database takes no writes"), "{warning}");
+    }
+    sessions.database().close().await;
+}
+
+async fn where_nothing_can_be_written_reads_work_and_writes_say_so(db: TestDatabase) {
+    let created = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap();
+    let sessions = read_only_sessions(&db).await;
+    db.clock().set(START + Duration::days(3));
+    let writes = [
+        "create",
+        "update",
+        "update_with",
+        "extend",
+        "expire",
+        "rotate",
+        "delete",
+        "delete_expired",
+        "expire_all",
+        "delete_all",
+    ];
+    for outcome in every_operation(&sessions, &created.session, &created.token).await {
+        let kind = outcome.error.as_ref().map(cloakroom::Error::kind);
+        let expected = writes.contains(&outcome.operation).then_some(ErrorKind::ReadOnly);
+        assert_eq!(kind, expected, "{outcome:?}");
+    }
+    assert_eq!(sessions.migrate().await.unwrap(), [], "a table that is in place needs no writing");
+    let error = sessions.migrate_down().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error:?}");
+    assert_eq!(sessions.query().fetch_all().await.unwrap(), [created.session]);
+    sessions.database().close().await;
+}
+
+trait Now {
+    fn clock_now(&self) -> time::OffsetDateTime;
+}
+
+impl Now for TestDatabase {
+    fn clock_now(&self) -> time::OffsetDateTime {
+        cloakroom::Clock::now(self.clock())
+    }
+}
+
+each_database! {
+    where_nothing_can_be_written_a_due_extension_is_a_warning_and_the_session_is_valid,
+    where_nothing_can_be_written_reads_work_and_writes_say_so,
+}
