@@ -16,7 +16,7 @@ use time::macros::datetime;
 pub const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
 
 /// No test takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// How many connections a test's pool may open; the servers allow a few hundred to all tests together.
 const CONNECTIONS: u32 = 10;
@@ -41,7 +41,7 @@ pub struct TestDatabase {
     database: Database,
     clock: Arc<ManualClock>,
     /// Removed with the test.
-    _directory: Option<tempfile::TempDir>,
+    directory: Option<tempfile::TempDir>,
 }
 
 /// Runs one case on a database of its own.
@@ -86,10 +86,10 @@ impl TestDatabase {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Off)
-            .busy_timeout(Duration::from_secs(60));
+            .busy_timeout(Duration::from_mins(1));
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
         let mut database = Self::with_pool(Kind::Sqlite, url, pool.expect("the file can be opened"));
-        database._directory = Some(directory);
+        database.directory = Some(directory);
         database
     }
 
@@ -137,7 +137,7 @@ impl TestDatabase {
 
     fn with_pool(kind: Kind, url: String, pool: impl Into<Database>) -> Self {
         let clock = Arc::new(ManualClock::new(START));
-        Self { kind, url, schema: None, database: pool.into(), clock, _directory: None }
+        Self { kind, url, schema: None, database: pool.into(), clock, directory: None }
     }
 
     /// Which database it is.
@@ -238,6 +238,10 @@ impl TestDatabase {
     }
 
     /// Runs SQL as it stands.
+    ///
+    /// # Panics
+    ///
+    /// On a database that is none of the three.
     pub async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql));
         match &self.database {
