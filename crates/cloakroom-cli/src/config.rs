@@ -47,7 +47,7 @@ pub(crate) fn load(file: Option<&Path>, no_extend: bool) -> Result<Config, Failu
 fn parse(text: &str) -> Result<File, Failure> {
     toml::from_str(text).map_err(|error| {
         // Not its Display, which shows the line, and that may be the salt's.
-        let line = error.span().map(|span| text[..span.start].lines().count().max(1));
+        let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
         match line {
             Some(line) => Failure::usage(format!("line {line}: {}", error.message())),
             None => Failure::usage(error.message()),
@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn load(text: &str) -> Result<Config, String> {
         parse(text).and_then(|file| build(file, None, false)).map_err(|failure| format!("{failure:?}"))

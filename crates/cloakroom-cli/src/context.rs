@@ -110,7 +110,8 @@ impl Context {
         }
     }
 
-    fn missing_file(&self) -> Option<String> {
+    /// The file of an embedded database that there is none of yet.
+    pub(crate) fn missing_file(&self) -> Option<String> {
         self.server.file().filter(|file| !file.exists()).map(|file| file.display().to_string())
     }
 

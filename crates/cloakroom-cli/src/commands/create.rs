@@ -45,12 +45,12 @@ async fn open(context: &Context, set: &[Assignment]) -> Result<Table, Failure> {
     if context.backend() != Backend::Sqlite {
         return context.sessions().await;
     }
-    // Checked before a file is made for it.
-    let wanted = table_for(context, set);
-    let database = match &wanted {
-        Ok(_) => context.connect_or_make().await?,
-        Err(_) => context.connect().await?,
+    let wanted = match table_for(context, set) {
+        // No file is made for a table that cannot be.
+        Err(failure) if context.missing_file().is_some() => return Err(failure),
+        wanted => wanted,
     };
+    let database = context.connect_or_make().await?;
     if let Some(existing) = context.existing(&database).await? {
         return context.sessions_of(database, existing);
     }

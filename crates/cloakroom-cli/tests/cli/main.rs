@@ -1,0 +1,13 @@
+//! The `cloakroom` command as a user meets it: the built program, its two outputs and its exit code.
+
+mod bad_input;
+mod exit_codes;
+mod golden;
+mod harness;
+mod json;
+mod prompts;
+mod prune;
+mod secrets;
+mod sequence;
+mod settings;
+mod shell;
