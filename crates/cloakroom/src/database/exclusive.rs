@@ -5,8 +5,9 @@ use super::{Connection, Database};
 pub(crate) enum Exclusive {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// Not of the pool any more: the transaction ends with the connection.
     #[cfg(feature = "postgres")]
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Postgres(Box<sqlx::PgConnection>),
     /// Not of the pool any more: the lock belongs to the connection, and ends with it.
     #[cfg(feature = "mysql")]
     MySql(Box<sqlx::MySqlConnection>),
@@ -20,9 +21,9 @@ impl Exclusive {
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => super::sqlite::begin_exclusive(pool).await.map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            Database::Postgres(pool) => {
-                super::postgres::begin_exclusive(pool, lock_name).await.map(Self::Postgres)
-            }
+            Database::Postgres(pool) => super::postgres::begin_exclusive(pool, lock_name)
+                .await
+                .map(|begun| Self::Postgres(Box::new(begun))),
             #[cfg(feature = "mysql")]
             Database::MySql(pool) => {
                 super::mysql::lock(pool, lock_name).await.map(|locked| Self::MySql(Box::new(locked)))
@@ -35,7 +36,7 @@ impl Exclusive {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(transaction) => transaction.into(),
             #[cfg(feature = "postgres")]
-            Self::Postgres(transaction) => transaction.into(),
+            Self::Postgres(connection) => (&mut **connection).into(),
             #[cfg(feature = "mysql")]
             Self::MySql(connection) => (&mut **connection).into(),
         }
@@ -46,7 +47,7 @@ impl Exclusive {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(transaction) => transaction.commit().await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(transaction) => transaction.commit().await,
+            Self::Postgres(connection) => super::postgres::commit(*connection).await,
             #[cfg(feature = "mysql")]
             Self::MySql(connection) => sqlx::Connection::close(*connection).await,
         }

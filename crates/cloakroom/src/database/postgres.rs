@@ -5,10 +5,11 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
-    PgArgumentBuffer, PgArguments, PgDatabaseError, PgPool, PgPoolOptions, PgRow, PgTypeInfo, PgValueFormat,
+    PgArgumentBuffer, PgArguments, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
+    PgValueFormat,
 };
 use sqlx::types::Json;
-use sqlx::{Arguments, Encode, Postgres, Row as _, Type, TypeInfo, ValueRef};
+use sqlx::{Arguments, Encode, Executor, Postgres, Row as _, Type, TypeInfo, ValueRef};
 use time::OffsetDateTime;
 
 use super::Fault;
@@ -27,16 +28,23 @@ pub(crate) async fn connect(url: &str) -> Result<PgPool> {
         .map_err(|error| Error::from_sqlx(error, ""))
 }
 
-pub(crate) async fn begin_exclusive(
-    pool: &PgPool,
-    lock_name: &str,
-) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+/// A connection, taken out of the pool, in a transaction that holds the lock of this name.
+///
+/// Out of the pool, since the driver forgets a BEGIN whose future is dropped while it is on its way: the
+/// pool would get back a connection in a transaction that nobody ends.
+pub(crate) async fn begin_exclusive(pool: &PgPool, lock_name: &str) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = pool.acquire().await?.detach();
+    connection.execute("BEGIN").await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(lock_name)
-        .execute(&mut *transaction)
+        .execute(&mut connection)
         .await?;
-    Ok(transaction)
+    Ok(connection)
+}
+
+pub(crate) async fn commit(mut connection: PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute("COMMIT").await?;
+    sqlx::Connection::close(connection).await
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<PgArguments, sqlx::Error> {
