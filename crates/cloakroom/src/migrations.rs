@@ -257,7 +257,12 @@ fn create_table(table: &TableDefinition, backend: Backend) -> String {
     let (digest, default_data, options) = match backend {
         Backend::Sqlite => ("TEXT", "'{}'", strict(table)),
         Backend::Postgres => ("varchar(255)", "'{}'::jsonb", ""),
-        Backend::MySql => ("varchar(255) CHARACTER SET ascii COLLATE ascii_bin", "('{}')", ""),
+        // Neither folds case nor, on MariaDB, ignores trailing spaces. Each server reads its own comment.
+        Backend::MySql => (
+            "varchar(255) CHARACTER SET ascii COLLATE /*M! ascii_nopad_bin */ /*!80017 ascii_bin */",
+            "('{}')",
+            "",
+        ),
     };
     let mut lines = vec![
         format!("{} {} NOT NULL PRIMARY KEY", column::ID, backend.sql_type(&ColumnType::Uuid)),

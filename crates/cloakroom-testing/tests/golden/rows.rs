@@ -9,8 +9,8 @@ use time::format_description::well_known::Rfc3339;
 use crate::files::{self, Golden, StoredRow};
 use crate::tables::{CAPTURED, GoldenSession, Original, each_kind_of_instant};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
+const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Newest first, as every list is.
 const LABELS: [&str; 11] = [
@@ -286,7 +286,7 @@ async fn expired_rows_are_pruned_and_no_others(original: Arc<Original>) {
 
     let alice = instant(&files::row("alice-default").read_back.expires_at.unwrap());
     original.db.clock().set(alice);
-    let mut pruner = cloakroom::Pruner::spawn(sessions.clone(), Duration::from_secs(3_600));
+    let mut pruner = cloakroom::Pruner::spawn(sessions.clone(), Duration::from_hours(1));
     assert_eq!(pruner.run_ended().await.deleted, 1);
     pruner.stop().await;
     assert_eq!(sessions.query().status(Status::All).count().await.unwrap(), 7);

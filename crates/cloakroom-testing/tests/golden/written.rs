@@ -126,7 +126,7 @@ async fn a_row_of_the_second_table_is_written_read_and_found(original: Arc<Origi
     found.fields.quota = -1;
     keys.update(&mut found).await.unwrap();
     assert_eq!(original.texts("SELECT quota::text FROM auth.api_keys").await, ["-1"]);
-    original.db.clock().advance(Duration::from_secs(8 * 86_400));
+    original.db.clock().advance(Duration::from_hours(8 * 24));
     assert_eq!(keys.query().status(Status::Expired).count().await.unwrap(), 1);
     assert_eq!(keys.delete_expired().await.unwrap(), 1);
     // The first table's expired rows are another's affair.
