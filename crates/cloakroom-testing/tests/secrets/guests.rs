@@ -1,0 +1,97 @@
+//! A session table with constraints of the application's own, whose errors quote whole rows.
+
+use std::sync::{Mutex, PoisonError};
+
+use cloakroom::{ConfigBuilder, Hashing, NewSession, SessionFields, SessionTable, Sessions};
+use cloakroom_testing::{Kind, TestDatabase};
+
+pub(crate) const SALT: &[u8] = b"the salt of this house: \xff\xfe 0123456789";
+
+#[derive(Clone, Debug, PartialEq, SessionTable)]
+#[session(table = "guests")]
+pub(crate) struct Guest {
+    #[session(index, belongs_to = "users.id")]
+    pub(crate) user_id: String,
+    /// The database has it required.
+    pub(crate) note: Option<String>,
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+#[expect(dead_code, reason = "only to be shown")]
+pub(crate) struct User {
+    id: String,
+}
+
+pub(crate) fn guest(user_id: &str) -> NewSession<Guest> {
+    NewSession::new(Guest { user_id: user_id.to_owned(), note: Some(String::new()) })
+}
+
+pub(crate) fn configurations(db: &TestDatabase) -> [ConfigBuilder; 3] {
+    [
+        db.config().secret_salt(SALT),
+        db.config().hashing(Hashing::Blake2b512),
+        db.config().hashing(Hashing::DangerousPlaintext),
+    ]
+}
+
+/// The table: `user_id` is a user's and not "refused", `note` is required.
+pub(crate) async fn guests(db: &TestDatabase, config: ConfigBuilder) -> Sessions<Guest> {
+    db.execute("DROP TABLE IF EXISTS guests").await;
+    db.execute("DROP TABLE IF EXISTS guests_cloakroom_migrations").await;
+    db.execute("DROP TABLE IF EXISTS users").await;
+    let collation = "CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+    match db.kind() {
+        Kind::Sqlite => {
+            db.execute("CREATE TABLE users (id text PRIMARY KEY)").await;
+            db.execute(
+                "CREATE TABLE guests (id blob PRIMARY KEY, auth_token_digest text NOT NULL, \
+                 data text NOT NULL DEFAULT '{}', expires_at text, inserted_at text NOT NULL, \
+                 updated_at text NOT NULL, note text NOT NULL, \
+                 user_id text NOT NULL REFERENCES users (id) CHECK (user_id <> 'refused'))",
+            )
+            .await;
+        }
+        Kind::Postgres => db.execute("CREATE TABLE users (id varchar(255) PRIMARY KEY)").await,
+        Kind::MariaDb => {
+            db.execute(&format!("CREATE TABLE users (id varchar(255) {collation} PRIMARY KEY)")).await;
+        }
+    }
+    db.execute("INSERT INTO users VALUES ('1234'), ('5678'), ('refused')").await;
+    let sessions = db.sessions_with::<Guest>(config).await;
+    match db.kind() {
+        Kind::Sqlite => {}
+        Kind::Postgres => db.execute("ALTER TABLE guests ALTER COLUMN note SET NOT NULL").await,
+        Kind::MariaDb => db.execute("ALTER TABLE guests MODIFY note varchar(255) NOT NULL").await,
+    }
+    if db.kind() != Kind::Sqlite {
+        db.execute("ALTER TABLE guests ADD CONSTRAINT known FOREIGN KEY (user_id) REFERENCES users (id)")
+            .await;
+        db.execute("ALTER TABLE guests ADD CONSTRAINT not_refused CHECK (user_id <> 'refused')").await;
+    }
+    sessions
+}
+
+/// A row as the fields see it, shown.
+static READERS: Mutex<String> = Mutex::new(String::new());
+
+/// Fields that show what they are read from.
+#[derive(Clone, Debug)]
+pub(crate) struct Peeking;
+
+impl SessionFields for Peeking {
+    type Data = serde_json::Value;
+
+    fn to_values(&self) -> Vec<cloakroom::FieldValue> {
+        Vec::new()
+    }
+
+    fn from_row(row: &cloakroom::FieldReader<'_>) -> cloakroom::Result<Self> {
+        let mut readers = READERS.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.push_str(&format!("{row:?} {row:#?}\n"));
+        Ok(Self)
+    }
+}
+
+pub(crate) fn readers() -> String {
+    READERS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}

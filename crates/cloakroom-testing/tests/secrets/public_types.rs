@@ -1,0 +1,114 @@
+use std::collections::BTreeSet;
+
+use cloakroom::{
+    Backend, Column, ColumnType, Config, ConfigError, Connection, Cursor, Hashing, ManualClock, SignedSpan,
+    Status, SystemClock, Token,
+};
+use cloakroom_testing::{Kind, START, TestDatabase, run};
+
+use crate::capture;
+use crate::full_run::succeed;
+use crate::guests::{Guest, SALT, configurations, guests};
+use crate::seen::Seen;
+
+/// What the library exports that has no value to be shown.
+const NOT_SHOWN: [&str; 11] = [
+    "Clock",
+    "FieldType",
+    "Loaded",
+    "LoadedRow",
+    "MAX_TOKEN_LENGTH",
+    "MIN_TOKEN_LENGTH",
+    "Result",
+    "SessionFields",
+    "SessionTable",
+    "StoredType",
+    // The two crates are in braces of their own, and their types are not the library's.
+    "sqlx",
+];
+
+/// The names in the library's `pub use` statements.
+fn exported() -> BTreeSet<String> {
+    let source = include_str!("../../../cloakroom/src/lib.rs");
+    source
+        .split("\npub use ")
+        .skip(1)
+        .filter_map(|rest| rest.split(';').next())
+        .filter(|path| !path.contains("sea_query"))
+        .flat_map(|path| {
+            let names = path.rsplit("::").next().unwrap_or_default().trim_matches(['{', '}']);
+            names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()
+        })
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// The types that need no database.
+fn show_the_rest(seen: &mut Seen) {
+    for backend in [Backend::Sqlite, Backend::Postgres, Backend::MySql] {
+        seen.show("Backend", &backend);
+        seen.print(&backend);
+    }
+    seen.show("Status", &Status::All);
+    seen.print(&Status::Expired);
+    seen.show("ColumnType", &ColumnType::Json);
+    seen.print(&ColumnType::Uuid);
+    seen.show("Column", &Column::<Guest, String>::new("user_id"));
+    seen.show("ManualClock", &ManualClock::new(START));
+    seen.show("SystemClock", &SystemClock);
+    seen.show("SignedSpan", &SignedSpan::from(std::time::Duration::from_secs(1)));
+    seen.show("Hashing", &Hashing::Sha256);
+    seen.print(&Hashing::DangerousPlaintext);
+
+    // Errors that were given a secret to complain of.
+    let token = Token::generate(64).unwrap();
+    let text = token.expose();
+    seen.secret("a token", text.as_bytes());
+    for (name, error) in [
+        ("ParseCursorError", text.parse::<Cursor>().err().map(boxed)),
+        ("ParseHashingError", text.parse::<Hashing>().err().map(boxed)),
+        ("ParseColumnTypeError", text.parse::<ColumnType>().err().map(boxed)),
+        ("TokenError", Token::import(&text[..15]).err().map(boxed)),
+        ("TokenError", Token::import(text.repeat(100)).err().map(boxed)),
+        ("DigestError", Hashing::DangerousPlaintext.digest(SALT, text.as_bytes()).err().map(boxed)),
+        ("DigestError", Hashing::Sha256.digest(SALT, text.repeat(100).as_bytes()).err().map(boxed)),
+        ("ConfigError", salt_without_hashing().err().map(boxed)),
+    ] {
+        let error = error.expect(name);
+        seen.show(name, &error);
+        seen.error(&*error);
+    }
+}
+
+fn boxed(error: impl std::error::Error + 'static) -> Box<dyn std::error::Error> {
+    Box::new(error)
+}
+
+fn salt_without_hashing() -> Result<Config, ConfigError> {
+    Config::builder().hashing(Hashing::DangerousPlaintext).secret_salt(SALT).build()
+}
+
+async fn case(db: TestDatabase) {
+    capture::start("");
+    let mut seen = Seen::default();
+    let [salted, _, _] = configurations(&db);
+    seen.show("ConfigBuilder", &salted);
+    let sessions = guests(&db, salted).await;
+    succeed(&db, &sessions, &mut seen).await;
+    show_the_rest(&mut seen);
+    seen.show("Connection", &Connection::Pool(db.database()));
+
+    let exported = exported();
+    assert!(exported.contains("Sessions") && exported.contains("Token"), "{exported:?}");
+    let missed: Vec<&String> = exported
+        .iter()
+        .filter(|name| !seen.types().contains(*name) && !NOT_SHOWN.contains(&&***name))
+        .collect();
+    assert!(missed.is_empty(), "nobody has looked at the Debug of {missed:?}");
+    seen.assert_no_leaks();
+}
+
+#[test]
+fn every_public_type_was_looked_at_and_shows_no_secret() {
+    run(Kind::Sqlite, case);
+}

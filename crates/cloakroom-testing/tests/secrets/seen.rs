@@ -1,0 +1,152 @@
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::{Debug, Display, Write};
+
+use cloakroom::{Session, SessionFields, Token};
+
+use crate::capture;
+
+/// How much of a secret is enough to give it away: servers shorten what they quote.
+const PIECE: usize = 16;
+
+/// Everything that was shown, and the secrets that must not be in it.
+#[derive(Default)]
+pub(crate) struct Seen {
+    text: String,
+    types: BTreeSet<String>,
+    secrets: Vec<Secret>,
+}
+
+struct Secret {
+    what: &'static str,
+    forms: Vec<String>,
+}
+
+impl Seen {
+    /// From now on this is a secret, in whatever form it may be written.
+    pub(crate) fn secret(&mut self, what: &'static str, bytes: &[u8]) {
+        let hex: String = bytes.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("a string takes everything");
+            hex
+        });
+        let mut forms = vec![hex, listed(bytes)];
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            forms.push(text.to_owned());
+            let escaped = format!("{text:?}");
+            forms.push(escaped[1..escaped.len() - 1].to_owned());
+            if let Some(bytes) = bytes_of_hex(text) {
+                forms.push(listed(&bytes));
+            }
+        }
+        let forms = forms.iter().flat_map(|form| pieces(&plain(form))).collect();
+        self.secrets.push(Secret { what, forms });
+    }
+
+    /// A token and its digest.
+    pub(crate) fn token(&mut self, token: &Token, config: &cloakroom::Config) {
+        self.secret("a token", token.expose().as_bytes());
+        let digest = config.digest(token).expect("the token can be stored");
+        self.secret("a digest", digest.expose().as_bytes());
+        self.show("Token", token);
+        self.show("TokenDigest", &digest);
+    }
+
+    /// Shows a value of a public type in every way in which `Debug` can.
+    pub(crate) fn show(&mut self, name: &str, value: &dyn Debug) {
+        self.types.insert(name.to_owned());
+        writeln!(self.text, "{name} {value:?} {value:#?}").expect("a string takes everything");
+    }
+
+    /// Shows a value by its `Display`.
+    pub(crate) fn print(&mut self, value: &dyn Display) {
+        writeln!(self.text, "{value} {value:#}").expect("a string takes everything");
+    }
+
+    /// Shows an error and everything that caused it.
+    pub(crate) fn error(&mut self, error: &(dyn Error + 'static)) {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            self.show("Error", &error);
+            self.print(&error);
+            cause = error.source();
+        }
+    }
+
+    /// Shows the error of an operation that must fail.
+    pub(crate) fn failed<R: Debug>(&mut self, result: Result<R, cloakroom::Error>) -> cloakroom::ErrorKind {
+        let error = result.expect_err("it fails");
+        self.show("ErrorKind", &error.kind());
+        self.error(&error);
+        error.kind()
+    }
+
+    /// Shows a session, and what there is to be had from it.
+    pub(crate) fn session<T: SessionFields<Data: Debug> + Debug>(&mut self, session: &Session<T>) {
+        self.show("Session", session);
+        self.show("Cursor", &session.cursor());
+        self.print(&session.cursor());
+        self.text.push_str(session.stored_data());
+    }
+
+    /// The types of which a value was shown.
+    pub(crate) fn types(&self) -> &BTreeSet<String> {
+        &self.types
+    }
+
+    /// What became public of the secrets, with what stands around it.
+    pub(crate) fn leaks(&self) -> Vec<String> {
+        let haystack = plain(&format!("{}\n{}", self.text, capture::text()));
+        let mut leaks = Vec::new();
+        for secret in &self.secrets {
+            for form in &secret.forms {
+                if let Some(at) = haystack.find(form) {
+                    let start = haystack[..at].char_indices().rev().nth(200).map_or(0, |(at, _)| at);
+                    leaks.push(format!("{}: {}", secret.what, &haystack[start..at + form.len()]));
+                }
+            }
+        }
+        leaks
+    }
+
+    pub(crate) fn assert_no_leaks(&self) {
+        assert!(self.secrets.len() > 4 && !self.text.is_empty(), "nothing was looked at");
+        assert!(capture::text().contains("sqlx::query"), "nothing was captured");
+        let leaks = self.leaks();
+        assert!(leaks.is_empty(), "{} leaks, the first of them:\n{}", leaks.len(), leaks[0]);
+    }
+}
+
+/// As `Debug` shows bytes, without the brackets.
+fn listed(bytes: &[u8]) -> String {
+    let shown = format!("{bytes:?}");
+    shown[1..shown.len() - 1].to_owned()
+}
+
+/// In one case, with white space of one kind: `{:#?}` puts every byte on a line of its own.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut was_space = false;
+    for c in text.chars() {
+        let is_space = c.is_whitespace();
+        match (is_space, was_space) {
+            (true, true) => {}
+            (true, false) => plain.push(' '),
+            (false, _) => plain.push(c.to_ascii_lowercase()),
+        }
+        was_space = is_space;
+    }
+    plain
+}
+
+/// The beginning, the middle and the end.
+fn pieces(form: &str) -> Vec<String> {
+    let chars: Vec<char> = form.chars().collect();
+    let piece = |start: usize| chars[start..].iter().take(PIECE).collect::<String>();
+    let last = chars.len().saturating_sub(PIECE);
+    vec![piece(0), piece(last / 2), piece(last)]
+}
+
+fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    digits?.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair.get(1)?).ok()).collect()
+}
