@@ -21,6 +21,9 @@ use crate::token::{Token, TokenDigest};
 /// How often an operation starts anew when others keep changing the row.
 const ATTEMPTS: usize = 100;
 
+/// How often an extension that lost to another write is tried again.
+const LOST_RACES: usize = 5;
+
 /// How many expired sessions one statement deletes.
 pub(crate) const PRUNE_BATCH: u64 = 1_000;
 
@@ -221,7 +224,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     /// See [`Sessions::extend`].
     pub async fn extend(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..LOST_RACES {
             match self.due_extension(session, now) {
                 Some(expires_at) if self.write_extension(session, expires_at, now).await? => return Ok(true),
                 None if !is_over(session, now) => return Ok(false),
@@ -238,7 +241,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     /// See [`Sessions::expire`].
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
-        if expiry::is_valid(session.stored.expires_at, now) && self.write_end(session, now).await? {
+        if !is_over(session, now) && self.write_end(session, now).await? {
             return Ok(true);
         }
         // Whoever wrote the row meanwhile, it ends; and the caller holds what it is now, so that no later
@@ -251,16 +254,26 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         ];
         let statement = Statement::new(self.sessions.statements().expire.clone(), values);
         let was_valid = self.execute(&statement).await? > 0;
-        match self.read(session.id).await? {
-            Some(expired) => *session = expired,
-            // What is gone is no longer valid either, and must not say that it is.
-            None if session.is_valid(now) => {
-                session.expires_at = Some(now);
-                session.stored.expires_at = session.expires_at;
-            }
-            None => {}
+        if self.read_end(session, now).await? && session.is_valid(now) {
+            // It was ended by a clock that is ahead of this one, and need not wait for it.
+            self.query().id(session.id).expire_all().await?;
+            self.read_end(session, now).await?;
         }
         Ok(was_valid)
+    }
+
+    /// Reads the session again; whether it is still there. What is gone is no longer valid either, and must
+    /// not say that it is.
+    async fn read_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<bool> {
+        let read = self.read(session.id).await?;
+        let is_there = read.is_some();
+        if let Some(read) = read {
+            *session = read;
+        } else if session.is_valid(now) {
+            session.expires_at = Some(now);
+            session.stored.expires_at = session.expires_at;
+        }
+        Ok(is_there)
     }
 
     /// Ends the session, if the row is still as it was read; whether it was.

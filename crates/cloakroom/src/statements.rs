@@ -58,6 +58,11 @@ impl Statements {
             extend.and_where(bindings.column(name).eq(bindings.expr(value())));
         }
 
+        // Two callers may read the clock in one order and write in the other: an end that lies after the
+        // second's `now` is an end all the same.
+        let expires_at = bindings.column(column::EXPIRES_AT);
+        let is_not_ended =
+            expires_at.clone().is_null().or(expires_at.gt(bindings.column(column::UPDATED_AT)));
         let mut expire = Query::update();
         let id = bindings.expr(value());
         expire
@@ -65,7 +70,8 @@ impl Statements {
             .value(column::EXPIRES_AT, bindings.expr(value()))
             .value(column::UPDATED_AT, written_at(bindings, value()))
             .and_where(bindings.column(column::ID).eq(id))
-            .cond_where(is_valid(bindings, value()));
+            .cond_where(is_valid(bindings, value()))
+            .and_where(is_not_ended);
 
         Self {
             authenticate: bindings.build(&authenticate).sql,

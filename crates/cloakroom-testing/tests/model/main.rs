@@ -15,11 +15,11 @@ use cloakroom_testing::{TestDatabase, each_database};
 
 use naive::Settings;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 const DEFAULTS: Settings = Settings {
-    ttl: Some(Duration::from_secs(7 * 86_400)),
+    ttl: Some(Duration::from_hours(7 * 24)),
     extend_after: Some(DAY),
     auto_extend: true,
     max_lifetime: None,

@@ -56,16 +56,24 @@ pub(crate) enum Expiry {
 pub(crate) struct Change {
     pub user_id: Option<String>,
     pub data: Option<Value>,
-    /// `Some(None)` is an expiry taken away.
-    pub expires_at: Option<Option<OffsetDateTime>>,
+    /// An instant, or never.
+    pub expiry: Option<Expiry>,
 }
 
-/// What a query looks for; `token` and `cursor` are resolved.
+/// What a client presents.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum TokenChoice {
+    /// One that was given out at some time: still in use, rotated away, or of a session that is deleted.
+    Given(usize),
+    /// One that was never given out.
+    Unknown(&'static [u8]),
+}
+
+/// What a query looks for; its handles are resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub id: Option<Uuid>,
-    /// `Some(None)` is a token that no session can have.
-    pub token: Option<Option<usize>>,
+    pub token: Option<TokenChoice>,
     pub user_id: Option<String>,
     pub data: Option<Value>,
     pub status: Status,
@@ -112,8 +120,10 @@ impl Change {
         if let Some(data) = &self.data {
             seen.data = data.clone();
         }
-        if let Some(expires_at) = self.expires_at {
-            seen.expires_at = expires_at;
+        match self.expiry {
+            Some(Expiry::At(instant)) => seen.expires_at = Some(instant),
+            Some(Expiry::Never) => seen.expires_at = None,
+            _ => {}
         }
     }
 }
@@ -185,12 +195,11 @@ impl Naive {
         self.rows[at].seen.clone()
     }
 
-    pub(crate) fn authenticate(&mut self, token: Option<usize>) -> Option<Seen> {
+    pub(crate) fn authenticate(&mut self, token: TokenChoice) -> Option<Seen> {
         let now = self.now();
-        let found = self
-            .rows
-            .iter()
-            .position(|row| Some(row.token) == token && is_valid_at(row.seen.expires_at, now))?;
+        let found = self.rows.iter().position(|row| {
+            TokenChoice::Given(row.token) == token && is_valid_at(row.seen.expires_at, now)
+        })?;
         Some(self.read(found))
     }
 
@@ -202,7 +211,7 @@ impl Naive {
         for Row { seen, token } in &self.rows {
             let is_valid = is_valid_at(seen.expires_at, now);
             let is_wanted = wanted.id.is_none_or(|id| seen.id == id)
-                && wanted.token.is_none_or(|wanted| wanted == Some(*token))
+                && wanted.token.is_none_or(|wanted| wanted == TokenChoice::Given(*token))
                 && wanted.user_id.as_ref().is_none_or(|user_id| seen.user_id == *user_id)
                 && wanted.data.as_ref().is_none_or(|data| seen.data == *data)
                 && match wanted.status {
@@ -210,9 +219,8 @@ impl Naive {
                     Status::Expired => !is_valid,
                     Status::All => true,
                 }
-                && wanted.after.is_none_or(|cursor| match wanted.oldest_first {
-                    true => place(seen) > cursor,
-                    false => place(seen) < cursor,
+                && wanted.after.is_none_or(|cursor| {
+                    if wanted.oldest_first { place(seen) > cursor } else { place(seen) < cursor }
                 });
             if is_wanted {
                 found.push(seen.clone());
@@ -307,13 +315,13 @@ impl Naive {
             }
             return false;
         };
-        let was_valid = is_valid_at(row.seen.expires_at, now);
-        if was_valid {
+        let was_over = row.seen.is_over(now);
+        if is_valid_at(row.seen.expires_at, now) {
             row.seen.expires_at = Some(now);
             row.seen.written_at(now);
         }
         *handle = row.seen.clone();
-        was_valid
+        !was_over
     }
 
     pub(crate) fn rotate(&mut self, handle: &mut Seen, token: usize) -> Outcome<()> {

@@ -6,7 +6,7 @@ use cloakroom::Status;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use crate::naive::{Change, Expiry, Naive, Settings};
+use crate::naive::{Change, Expiry, Naive, Settings, TokenChoice};
 use crate::random::Random;
 
 /// Handles and tokens are named by their place among those that the sequence has.
@@ -58,14 +58,6 @@ pub(crate) enum Operation {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum TokenChoice {
-    /// One that was given out at some time: still in use, rotated away, or of a session that is deleted.
-    Given(usize),
-    /// One that was never given out.
-    Unknown(&'static [u8]),
-}
-
-#[derive(Clone, Debug)]
 pub(crate) struct Selection {
     pub id_of: Option<usize>,
     pub token: Option<TokenChoice>,
@@ -112,7 +104,7 @@ impl Operation {
 
 /// Nothing, parts of a microsecond, and what lies about the settings' own spans: forwards, and sometimes back.
 fn step(random: &mut Random, settings: &Settings) -> Duration {
-    let ttl = settings.ttl.unwrap_or(Span::from_secs(86_400));
+    let ttl = settings.ttl.unwrap_or(Span::from_hours(24));
     let gain = settings.extend_after.unwrap_or(ttl / 7);
     let lifetime = settings.max_lifetime.unwrap_or(3 * ttl);
     let nanos = 1 + random.next() % 999;
@@ -164,15 +156,19 @@ fn expiry(random: &mut Random, model: &Naive) -> Expiry {
     }
 }
 
+fn new_expiry(random: &mut Random, model: &Naive) -> Expiry {
+    if random.once_in(4) { Expiry::Never } else { Expiry::At(instant(random, model)) }
+}
+
 fn change(random: &mut Random, model: &Naive) -> Change {
     let mut change = Change::default();
     match random.below(6) {
         0 => change.user_id = Some(user_id(random)),
         1 => change.data = Some(data(random)),
-        2..=3 => change.expires_at = Some((!random.once_in(4)).then(|| instant(random, model))),
+        2..=3 => change.expiry = Some(new_expiry(random, model)),
         4 => {
             change.data = Some(data(random));
-            change.expires_at = Some(Some(instant(random, model)));
+            change.expiry = Some(Expiry::At(instant(random, model)));
         }
         _ => {}
     }

@@ -9,8 +9,8 @@ use cloakroom::{
 use cloakroom_testing::{Kind, START, TestDatabase, UserSession};
 use futures_util::TryStreamExt;
 
-use crate::naive::{Change, Expiry, Naive, Row, Seen, Settings, Wanted};
-use crate::operation::{Operation, Selection, TokenChoice};
+use crate::naive::{Change, Expiry, Naive, Row, Seen, Settings, TokenChoice, Wanted};
+use crate::operation::{Operation, Selection};
 use crate::random::Random;
 
 const OPERATIONS: usize = 60;
@@ -33,13 +33,12 @@ pub(crate) async fn sequences(
         .auto_extend(settings.auto_extend)
         .max_lifetime(settings.max_lifetime);
     let sessions = db.sessions_with::<UserSession>(configure(config)).await;
-    let seeds = match env::var("CLOAKROOM_MODEL_SEED") {
-        Ok(seed) => vec![seed.parse().expect("CLOAKROOM_MODEL_SEED is a number")],
-        Err(_) => {
-            let first = RandomState::new().hash_one(0);
-            let count = if db.kind() == Kind::Sqlite { 40 } else { 5 };
-            (0..count).map(|n| first.wrapping_add(n)).collect()
-        }
+    let seeds: Vec<u64> = if let Ok(seed) = env::var("CLOAKROOM_MODEL_SEED") {
+        vec![seed.parse().expect("CLOAKROOM_MODEL_SEED is a number")]
+    } else {
+        let first = RandomState::new().hash_one(0);
+        let count = if db.kind() == Kind::Sqlite { 40 } else { 5 };
+        (0..count).map(|number| first.wrapping_add(number)).collect()
     };
     for seed in seeds {
         sequence(db, &sessions, settings, seed).await;
@@ -112,9 +111,8 @@ impl Player<'_> {
             }
             Operation::Create { user_id, data, expiry } => self.create(user_id, data, expiry).await,
             Operation::Authenticate(choice) => {
-                let (bytes, token) = self.token(&choice);
-                let found = sessions.authenticate(&bytes).await.expect("a read");
-                let expected = self.model.authenticate(token);
+                let found = sessions.authenticate(self.token(choice)).await.expect("a read");
+                let expected = self.model.authenticate(choice);
                 assert_eq!(found.as_ref().map(seen), expected);
                 self.keep(found);
             }
@@ -290,8 +288,8 @@ impl Player<'_> {
         if let Some(handle) = selection.id_of {
             query = query.id(self.handles[handle].0.id);
         }
-        if let Some(choice) = &selection.token {
-            query = query.token(self.token(choice).0);
+        if let Some(choice) = selection.token {
+            query = query.token(self.token(choice));
         }
         if let Some(user_id) = &selection.user_id {
             query = query.filter(UserSession::USER_ID.eq(&**user_id));
@@ -316,7 +314,7 @@ impl Player<'_> {
         let of = |handle: usize| &self.handles[handle].1;
         Wanted {
             id: selection.id_of.map(|handle| of(handle).id),
-            token: selection.token.as_ref().map(|choice| self.token(choice).1),
+            token: selection.token,
             user_id: selection.user_id.clone(),
             data: selection.data.clone(),
             status: selection.status,
@@ -326,11 +324,10 @@ impl Player<'_> {
         }
     }
 
-    /// What the client presents, and which of the given tokens it is.
-    fn token(&self, choice: &TokenChoice) -> (Vec<u8>, Option<usize>) {
-        match *choice {
-            TokenChoice::Given(number) => (self.tokens[number].expose().into(), Some(number)),
-            TokenChoice::Unknown(bytes) => (bytes.into(), None),
+    fn token(&self, choice: TokenChoice) -> Vec<u8> {
+        match choice {
+            TokenChoice::Given(number) => self.tokens[number].expose().into(),
+            TokenChoice::Unknown(bytes) => bytes.into(),
         }
     }
 }
