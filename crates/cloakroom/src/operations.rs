@@ -125,7 +125,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let Some(session) = self.find_valid(&digest, now).await? else {
             return Ok(None);
         };
-        match self.extend_on_read(session, now).await? {
+        match self.extend_on_read(session).await? {
             Some(session) => Ok(Some(session)),
             None => self.find_valid(&digest, self.config().now()).await,
         }
@@ -140,6 +140,8 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let session = self.decode(&row)?;
         // The database decides by its own rules of comparison, which may ignore case; here there is one rule.
         let stored = row.text(self.digest_index()).map_err(|error| self.failed(error))?;
+        // And the query may have waited long for a connection.
+        let now = Ord::max(now, self.config().now());
         let is_found = stored.is_some_and(|stored| digest.matches(&stored)) && session.is_valid(now);
         Ok(is_found.then_some(session))
     }
@@ -378,14 +380,12 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// The session as it is to be returned by a read, extended where that is due; `None` where somebody
     /// else wrote it meanwhile: then what was read is to be read again, by the same condition.
-    pub(crate) async fn extend_on_read(
-        &mut self,
-        mut session: Session<T>,
-        now: OffsetDateTime,
-    ) -> Result<Option<Session<T>>> {
+    pub(crate) async fn extend_on_read(&mut self, mut session: Session<T>) -> Result<Option<Session<T>>> {
         if !self.config().auto_extend() {
             return Ok(Some(session));
         }
+        // Not that of the read, which may have waited long for a connection.
+        let now = self.config().now();
         let Some(expires_at) = self.due_extension(&session, now) else {
             return Ok(Some(session));
         };

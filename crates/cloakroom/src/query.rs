@@ -175,7 +175,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let Some(session) = self.fetch_sole(now).await? else {
             return Ok(None);
         };
-        let read = self.operations.extend_on_read(session, now).await?;
+        let read = self.operations.extend_on_read(session).await?;
         if read.is_some() {
             return Ok(read);
         }

@@ -1,10 +1,12 @@
 //! Two machines whose clocks differ, on one table.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cloakroom::{Config, ErrorKind, ManualClock, Session, Sessions};
+use cloakroom::{Clock, Config, ErrorKind, ManualClock, Session, Sessions, Status};
 use cloakroom_testing::{START, TestDatabase, UserSession, each_database, user};
+use time::OffsetDateTime;
 
 const DAY: Duration = Duration::from_hours(24);
 const LAG: Duration = Duration::from_millis(50);
@@ -87,7 +89,32 @@ async fn a_clock_behind_still_moves_updated_at_forward(db: TestDatabase) {
     }
 }
 
+/// Shows `START` once, then an hour later: as if the first who asked had to wait for a connection.
+#[derive(Debug, Default)]
+struct Waiting(AtomicBool);
+
+impl Clock for Waiting {
+    fn now(&self) -> OffsetDateTime {
+        if self.0.swap(true, Ordering::Relaxed) { START + Duration::from_hours(1) } else { START }
+    }
+}
+
+async fn a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_extended(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let created = sessions.create(user("1234").expires_in(Duration::from_mins(30))).await.unwrap();
+    let waiting = || {
+        let config = Config::builder().clock(Arc::new(Waiting::default())).build().unwrap();
+        Sessions::<UserSession>::new(db.database(), config).unwrap()
+    };
+    assert_eq!(waiting().authenticate(&created.token).await.unwrap(), None);
+    let query = waiting().query().id(created.session.id).status(Status::All);
+    assert_eq!(query.fetch_one().await.unwrap(), created.session);
+    let query = waiting().query().id(created.session.id);
+    assert_eq!(query.fetch_one().await.unwrap(), created.session);
+}
+
 each_database! {
+    a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_extended,
     a_session_ended_by_a_clock_ahead_is_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_not_extended_by_one_behind,
     ending_a_session_from_an_old_reading_loses_no_update,
