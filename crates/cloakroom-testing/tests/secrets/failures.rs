@@ -22,14 +22,14 @@ async fn refused(sessions: &Sessions<Guest>, seen: &mut Seen) {
         token
     };
     // The second ends the quotation in which a server puts it.
-    let taken =
+    let doubles =
         ["a-token-that-is-taken-already-1".to_owned(), "a' for key 'b-taken-token-number-2".to_owned()];
-    let taken = taken.map(&mut token);
+    let doubles = doubles.map(&mut token);
     let others = ["to-be-refused-by-a-check", "to-be-refused-by-a-key", "to-be-refused-for-null"];
     let others = others.map(|text| token(format!("a-token-{text}")));
     let beyond = [token("é-token-beyond-ascii-and-all".into()), token("too-long-a-token-".repeat(20))];
 
-    for token in taken {
+    for token in doubles {
         sessions.create(guest("1234").import_token(token.clone())).await.unwrap();
         let new = guest("1234").import_token(token);
         seen.show("NewSession", &new);

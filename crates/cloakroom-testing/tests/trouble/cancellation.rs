@@ -98,8 +98,8 @@ fn now() -> OffsetDateTime {
     START + Duration::from_hours(48)
 }
 
-fn a_week_on() -> Option<OffsetDateTime> {
-    Some(now() + Duration::from_hours(7 * 24))
+fn a_week_on() -> OffsetDateTime {
+    now() + Duration::from_hours(7 * 24)
 }
 
 /// Every connection of the pool can be had at once.
@@ -165,7 +165,7 @@ async fn create(db: TestDatabase) {
         let new = scene.sessions.query().filter(UserSession::USER_ID.eq("new")).fetch_all().await.unwrap();
         for session in &new {
             assert_eq!(session.data, json!({"n": 2}));
-            assert_eq!(session.expires_at, a_week_on());
+            assert_eq!(session.expires_at, Some(a_week_on()));
         }
         assert!(new.len() <= 1);
         assert_eq!(scene.all().await.len(), 4 + new.len());
@@ -181,7 +181,7 @@ async fn is_extended(scene: &Scene) -> bool {
         return false;
     }
     let mut extended = scene.first().clone();
-    extended.expires_at = a_week_on();
+    extended.expires_at = Some(a_week_on());
     extended.updated_at = now();
     assert_eq!(row, extended);
     true

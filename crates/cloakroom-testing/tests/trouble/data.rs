@@ -32,7 +32,7 @@ async fn a_nul_in_data_is_stored_or_refused_in_words(db: TestDatabase) {
             let read = sessions.authenticate(&created.token).await.unwrap().unwrap();
             assert_eq!(read.data, data);
             let found = sessions.query().data(data).fetch_all().await.unwrap();
-            assert_eq!(found, [read.clone()]);
+            assert_eq!(found, std::slice::from_ref(&read));
             assert!(sessions.delete(read).await.unwrap());
         }
     }

@@ -14,9 +14,7 @@ async fn of_creates_with_one_token_exactly_one_wins(db: TestDatabase) {
             let mut winner = None;
             for result in join_all(creates).await {
                 match result.unwrap() {
-                    Ok(created) => {
-                        assert!(winner.replace(created.session).is_none(), "two won round {round}")
-                    }
+                    Ok(won) => assert!(winner.replace(won.session).is_none(), "two won round {round}"),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::DuplicateToken, "{error:?}"),
                 }
             }
