@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use sea_query::{ExprTrait, Query, TableRef};
+use sea_query::{Expr, ExprTrait, Query, TableRef};
 use time::{Duration, OffsetDateTime};
 use uuid::{ContextV7, Timestamp, Uuid};
 
@@ -368,11 +368,17 @@ impl<'c, T: SessionFields> Operations<'c, T> {
                 .and_where(is_expired)
                 .order_by_expr(bindings.column(column::EXPIRES_AT), sea_query::Order::Asc)
                 .limit(limit);
+            let id = bindings.column(column::ID);
             if self.connection.backend() == Backend::Postgres {
                 // Another pruner's rows are its own affair.
                 first.lock_with_behavior(sea_query::LockType::Update, sea_query::LockBehavior::SkipLocked);
+                // As an array the ids are looked up one by one; of a list the planner may make a join that
+                // reads the whole table.
+                let first = Expr::from(sea_query::SubQueryStatement::from(first));
+                delete.and_where(Expr::cust_with_exprs("$1 = ANY (ARRAY $2)", [id, first]));
+            } else {
+                delete.and_where(id.in_subquery(first));
             }
-            delete.and_where(bindings.column(column::ID).in_subquery(first));
         }
         let statement = bindings.build(&delete);
         self.execute(&statement).await
