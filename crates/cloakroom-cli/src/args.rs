@@ -95,7 +95,8 @@ pub(crate) enum Command {
     Authenticate(Authenticate),
     /// Show sessions, newest first
     ///
-    /// Tab-separated lines are: id, the table's fields in order, status, `expires_at`, `inserted_at`, data.
+    /// Tab-separated lines are: id, the table's fields in order, status, `expires_at`, `inserted_at`, data. A narrow
+    /// terminal is shown less than that; `show` tells all of one session.
     List(List),
     /// Count sessions
     Count(Count),

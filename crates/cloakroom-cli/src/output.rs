@@ -3,7 +3,8 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use cloakroom::{DynamicFields, DynamicValue, Session, Status};
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use console::Term;
 use futures_util::{Stream, TryStreamExt};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
@@ -18,6 +19,12 @@ use crate::failure::Failure;
 /// Always six digits: instants are stored to the microsecond.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// From how many columns on a terminal has room for all that a list can show.
+const WIDE: u16 = 110;
+
+/// How much of a timestamp leads up to the second.
+const SECONDS: usize = "2026-11-23T01:48:09".len();
 
 /// How much of a session's data a list on a terminal shows.
 const DATA_IN_LIST: usize = 60;
@@ -120,20 +127,10 @@ impl Output {
                 stdout.write_all(if separator == "[" { b"[]\n" } else { b"]\n" })?;
             }
             Style::Table => {
-                let mut table = table();
-                let names =
-                    ["id"].iter().chain(field_names).chain(&["status", "expires_at", "inserted_at", "data"]);
-                table.set_header(names.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+                let is_wide = Term::stdout().size().1 >= WIDE;
+                let mut table = list_table(field_names, is_wide);
                 while let Some(session) = sessions.try_next().await? {
-                    let cells = columns(&session, now).into_iter().map(|text| shortened(&printable(&text)));
-                    let status_at = 1 + field_names.len();
-                    table.add_row(cells.enumerate().map(|(place, text)| {
-                        match (place, session.is_valid(now)) {
-                            (place, true) if place == status_at => Cell::new(text).fg(Color::Green),
-                            (place, false) if place == status_at => Cell::new(text).fg(Color::Red),
-                            _ => Cell::new(text),
-                        }
-                    }));
+                    table.add_row(cells(&session, now, is_wide));
                 }
                 writeln!(stdout, "{table}")?;
             }
@@ -268,6 +265,37 @@ fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table
+}
+
+fn list_table(field_names: &[&str], is_wide: bool) -> Table {
+    let mut table = table();
+    let wide_only = if is_wide { &["inserted_at", "data"][..] } else { &[] };
+    let names = ["id"].iter().chain(field_names).chain(&["status", "expires_at"]).chain(wide_only);
+    table.set_header(names.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+    if let Some(id) = table.column_mut(0) {
+        // It is there to be copied.
+        id.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table
+}
+
+/// The cells of a session in a list on a terminal: what tells it from others, in little room.
+fn cells(session: &Session<DynamicFields>, now: OffsetDateTime, is_wide: bool) -> Vec<Cell> {
+    let text = |text: &str| Cell::new(shortened(&printable(text)));
+    let second = |instant| {
+        let timestamp = timestamp(instant);
+        Cell::new(timestamp.get(..SECONDS).unwrap_or_default().replace('T', " "))
+    };
+    let color = if session.is_valid(now) { Color::Green } else { Color::Red };
+    let mut cells = vec![text(&session.id.to_string())];
+    cells.extend(session.fields.iter().map(|(_, value)| text(&text_of(value))));
+    cells.push(text(status(session, now)).fg(color));
+    cells.push(session.expires_at.map_or_else(|| text("never"), second));
+    if is_wide {
+        cells.push(second(session.inserted_at));
+        cells.push(text(session.stored_data()));
+    }
+    cells
 }
 
 fn write_line(to: &mut impl Write, columns: &[String]) -> io::Result<()> {

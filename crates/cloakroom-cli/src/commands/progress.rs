@@ -2,12 +2,16 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// What takes no longer than a glance needs no bar.
+const MANY: u64 = 1_000;
+
 /// A bar on standard error, while many sessions are ended. Nothing where that is no terminal.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     pub(crate) fn start(total: u64, done: &'static str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_message(done);
+        let target = if total > MANY { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(total), target).with_message(done);
         if let Ok(style) =
             ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} {msg}, {eta} left")
         {
