@@ -128,7 +128,7 @@ impl Error {
                 "data is nested deeper than the server's JSON allows; MariaDB's limit is 32 levels".into()
             }
             ErrorKind::ReadOnly => "the database takes no writes".into(),
-            ErrorKind::Unavailable => "the database is shutting down or starting up".into(),
+            ErrorKind::Unavailable => format!("the database cannot serve now: {}", cause.message),
             _ => "the database refused the statement".into(),
         };
         Self::new(kind, message).with_source(cause)

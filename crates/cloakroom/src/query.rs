@@ -298,7 +298,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// The query as a sea-query statement that selects the built-in columns, less the digest, and the
     /// fields: to go on composing.
     ///
-    /// "Now" is the instant of this call.
+    /// "Now" is the instant of this call. A [`token`](Self::token) stands in the statement as its digest,
+    /// which sea-query's `Debug` and `to_string` show: keep such a statement out of logs.
     ///
     /// # Errors
     ///

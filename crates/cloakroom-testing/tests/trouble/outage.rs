@@ -196,6 +196,8 @@ mod sqlite {
             }
             assert!(outcome.took < TIMEOUT + MARGIN, "{outcome:?}");
         }
+        let error = sessions.authenticate(&created.token).await.unwrap_err();
+        assert!(error.to_string().contains("database is locked"), "{error}");
         other.execute("ROLLBACK").await.unwrap();
         assert_eq!(sessions.authenticate(&created.token).await.unwrap(), Some(created.session));
         sessions.database().close().await;
