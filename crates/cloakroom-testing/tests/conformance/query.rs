@@ -1,4 +1,6 @@
 use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
 
 use cloakroom::sea_query::{
     Condition, Expr, ExprTrait, MysqlQueryBuilder, Order, PostgresQueryBuilder, Query, SqliteQueryBuilder,
@@ -15,8 +17,9 @@ use sqlx::AssertSqlSafe;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::pools;
 use crate::rows::{self, Row};
-use crate::{pools, statements};
+use crate::statements::Watched;
 
 const DAY: Duration = Duration::DAY;
 
@@ -644,41 +647,26 @@ async fn a_dynamic_field_is_compared_by_its_name(db: TestDatabase) {
 }
 
 async fn one_call_is_one_statement(db: TestDatabase) {
-    statements::watch();
-    let name = format!("counted_{}", db.unique_name());
-    let table = UserSession::definition();
-    let table = table
-        .fields()
-        .iter()
-        .cloned()
-        .fold(cloakroom::TableDefinition::new(name.clone()), |table, field| table.field(field));
-    let sessions =
-        Sessions::<UserSession>::with_definition(db.database(), table, db.config().build().unwrap()).unwrap();
-    sessions.migrate().await.unwrap();
+    let watched = Watched::<UserSession>::new(&db).await;
+    let sessions = &watched.sessions;
     let created = sessions.create(user("1")).await.unwrap();
-    let mut before = statements::naming(&name).len();
-    let mut since = || {
-        let now = statements::naming(&name).len();
-        now - std::mem::replace(&mut before, now)
-    };
-    sessions.authenticate(&created.token).await.unwrap().unwrap();
-    assert_eq!(since(), 1);
-    sessions.query().fetch_optional().await.unwrap().unwrap();
-    assert_eq!(since(), 1);
-    let mut session = sessions.query().fetch_one().await.unwrap();
-    assert_eq!(since(), 1);
-    sessions.update(&mut session).await.unwrap();
-    assert_eq!(since(), 1);
-    sessions.query().exists().await.unwrap();
-    assert_eq!(since(), 1);
+    let mut session = created.session.clone();
+    let count =
+        async |operation: Pin<Box<dyn Future<Output = ()> + '_>>| watched.statements(operation).await.len();
+    let authenticate = || async { drop(sessions.authenticate(&created.token).await.unwrap().unwrap()) };
+    assert_eq!(count(Box::pin(authenticate())).await, 1);
+    assert_eq!(count(Box::pin(async { drop(sessions.query().fetch_one().await.unwrap()) })).await, 1);
+    assert_eq!(count(Box::pin(async { assert!(sessions.query().exists().await.unwrap()) })).await, 1);
+    assert_eq!(count(Box::pin(async { sessions.update(&mut session).await.unwrap() })).await, 1);
     db.clock().advance(DAY * 2);
-    // Extended, in a second one.
-    sessions.authenticate(&created.token).await.unwrap().unwrap();
-    assert_eq!(since(), 2);
-    sessions.query().expire_all().await.unwrap();
-    assert_eq!(since(), 1);
-    sessions.delete_expired().await.unwrap();
-    assert_eq!(since(), 1);
+    // Extended, in a second one; after which nothing is due.
+    assert_eq!(count(Box::pin(authenticate())).await, 2);
+    assert_eq!(count(Box::pin(authenticate())).await, 1);
+    assert_eq!(
+        count(Box::pin(async { assert_eq!(sessions.query().expire_all().await.unwrap(), 1) })).await,
+        1
+    );
+    assert_eq!(count(Box::pin(async { assert_eq!(sessions.delete_expired().await.unwrap(), 1) })).await, 1);
 }
 
 each_database! {

@@ -1,24 +1,61 @@
 //! The statements that the driver ran, in the order in which they ended, as it reports them to `tracing`.
 
 use std::fmt::Debug;
+use std::future::Future;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+use cloakroom::{Database, SessionTable, Sessions, TableDefinition};
+use cloakroom_testing::TestDatabase;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::pools;
+
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// From now on every statement of this process is kept.
-pub(crate) fn watch() {
-    static ONCE: Once = Once::new();
-    // One for the whole process: SQLite's statements run on threads of the driver's own.
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Watcher).expect("nobody else watches"));
+/// Sessions whose statements are watched: in a table of a name that no other test has, on one connection.
+pub(crate) struct Watched<T> {
+    pub(crate) sessions: Sessions<T>,
+    /// The table's name.
+    pub(crate) table: String,
+    one: Database,
 }
 
-/// Those that name this table, which no other test should.
-pub(crate) fn naming(table: &str) -> Vec<String> {
-    seen().iter().filter(|sql| sql.contains(table)).cloned().collect()
+impl<T: SessionTable> Watched<T> {
+    /// Makes the table.
+    pub(crate) async fn new(db: &TestDatabase) -> Self {
+        static ONCE: Once = Once::new();
+        // One for the whole process: SQLite's statements run on threads of the driver's own.
+        ONCE.call_once(|| tracing::subscriber::set_global_default(Watcher).expect("nobody else watches"));
+        let table = format!("watched_{}", db.unique_name());
+        let fields = T::definition().fields().to_vec();
+        let definition = fields.into_iter().fold(TableDefinition::new(table.clone()), TableDefinition::field);
+        let one = pools::of(db, 1).await;
+        let config = db.config().build().unwrap();
+        let sessions = Sessions::with_definition(one.clone(), definition, config).unwrap();
+        sessions.migrate().await.unwrap();
+        Self { sessions, table, one }
+    }
+
+    /// The statements on the table that an operation runs.
+    pub(crate) async fn statements(&self, operation: impl Future) -> Vec<String> {
+        let before = self.settled().await.len();
+        operation.await;
+        self.settled().await.split_off(before)
+    }
+
+    async fn settled(&self) -> Vec<String> {
+        // A statement is reported when the connection is done with it, so at the latest with the next one.
+        let next = sqlx::raw_sql("SELECT 1");
+        match &self.one {
+            Database::Sqlite(pool) => drop(next.execute(pool).await.unwrap()),
+            Database::Postgres(pool) => drop(next.execute(pool).await.unwrap()),
+            Database::MySql(pool) => drop(next.execute(pool).await.unwrap()),
+            other => panic!("no such database: {other:?}"),
+        }
+        seen().iter().filter(|sql| sql.contains(&self.table)).cloned().collect()
+    }
 }
 
 fn seen() -> MutexGuard<'static, Vec<String>> {
@@ -45,7 +82,10 @@ impl Subscriber for Watcher {
         event.record(&mut statement);
         // A statement of few words is all summary.
         let sql = if statement.sql.is_empty() { statement.summary } else { statement.sql };
-        seen().push(sql.trim().to_owned());
+        // None of the library's is as long as those that fill a table.
+        if sql.len() < 10_000 {
+            seen().push(sql.trim().to_owned());
+        }
     }
 
     fn enter(&self, _: &Id) {}

@@ -1,0 +1,166 @@
+use std::time::Duration;
+
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, user};
+use sqlx::Row as _;
+
+use crate::rows::{self, Row};
+use crate::statements::Watched;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const ROWS: usize = 20_000;
+
+/// A table of many rows, a tenth of which have expired, and ten of each user.
+async fn large(db: &TestDatabase) -> Watched<UserSession> {
+    let watched = Watched::new(db).await;
+    rows::insert(db, &watched.table, ROWS, |number| {
+        let age = Duration::from_secs(number as u64);
+        Row {
+            user_id: format!("'user-{}'", number % (ROWS / 10)),
+            inserted_at: START - age,
+            expires_at: Some(if number % 10 == 0 { START - age } else { START + 10 * DAY + age }),
+        }
+    })
+    .await;
+    let table = &watched.table;
+    db.execute(&match db.kind() {
+        Kind::Sqlite => "ANALYZE".to_owned(),
+        Kind::Postgres => format!("VACUUM ANALYZE {table}"),
+        Kind::MariaDb => format!("ANALYZE TABLE {table}"),
+    })
+    .await;
+    watched
+}
+
+/// The statement with a value in place of each placeholder, one that goes with the column before it.
+fn with_values(kind: Kind, sql: &str) -> String {
+    let quote = if kind == Kind::MariaDb { '`' } else { '"' };
+    let (mut filled, mut rest) = (String::new(), sql);
+    while let Some(at) = rest.find(['?', '$']) {
+        filled.push_str(&rest[..at]);
+        rest = rest[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit());
+        if filled.trim_end().ends_with("LIMIT") {
+            filled.push_str("1000");
+            continue;
+        }
+        let value = match filled.rsplit(quote).nth(1).unwrap_or_default() {
+            "id" => rows::uuid(kind, rows::id(77)),
+            "auth_token_digest" => format!("'{}'", rows::digest(77)),
+            "user_id" => "'user-77'".to_owned(),
+            "expires_at" | "inserted_at" | "updated_at" => rows::instant(kind, START),
+            other => panic!("a value for {other:?} in {sql}"),
+        };
+        filled.push_str(&value);
+    }
+    filled + rest
+}
+
+async fn plan(db: &TestDatabase, sql: &str) -> String {
+    let sql = with_values(db.kind(), sql);
+    match db.kind() {
+        Kind::Sqlite => {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let rows = sqlx::query(explain).fetch_all(db.sqlite_pool()).await.unwrap();
+            rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("\n")
+        }
+        Kind::Postgres => {
+            let lines = db.texts(&format!("EXPLAIN {sql}")).await;
+            lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
+        }
+        Kind::MariaDb => db.texts(&format!("EXPLAIN FORMAT=JSON {sql}")).await.remove(0).unwrap(),
+    }
+}
+
+/// Asserts that the operation's statements read the table by one of the indexes, and never from end to end.
+async fn uses(db: &TestDatabase, watched: &Watched<UserSession>, indexes: &[&str], operation: impl Future) {
+    let statements = watched.statements(operation).await;
+    assert!(!statements.is_empty(), "nothing was asked");
+    for sql in statements {
+        let plan = plan(db, &sql).await;
+        let table = &watched.table;
+        let used = indexes.iter().any(|index| match (db.kind(), *index) {
+            (Kind::Sqlite, "id") => plan.contains(&format!("sqlite_autoindex_{table}_1")),
+            (Kind::Postgres, "id") => plan.contains(&format!("{table}_pkey")),
+            (Kind::MariaDb, "id") => plan.contains("\"key\": \"PRIMARY\""),
+            (Kind::MariaDb, index) => plan.contains(&format!("\"key\": \"{table}_{index}_index\"")),
+            (_, index) => plan.contains(&format!("{table}_{index}_index")),
+        });
+        assert!(used, "{sql}\n{plan}");
+        let scans = match db.kind() {
+            Kind::Sqlite => plan.lines().any(|line| line.starts_with("SCAN")),
+            Kind::Postgres => plan.contains("Seq Scan"),
+            Kind::MariaDb => {
+                plan.contains("\"access_type\": \"ALL\"") || plan.contains("\"access_type\": \"index\"")
+            }
+        };
+        assert!(!scans, "{sql}\n{plan}");
+    }
+}
+
+async fn authenticating_uses_the_index_on_the_digest(db: &TestDatabase, watched: &Watched<UserSession>) {
+    let token = watched.sessions.create(user("1")).await.unwrap().token;
+    let index = &["auth_token_digest"];
+    uses(db, watched, index, async { watched.sessions.authenticate(&token).await.unwrap().unwrap() }).await;
+    let query = || watched.sessions.query().token(&token);
+    uses(db, watched, index, async { query().fetch_one().await.unwrap() }).await;
+}
+
+async fn one_session_is_read_and_written_by_the_primary_key(
+    db: &TestDatabase,
+    watched: &Watched<UserSession>,
+) {
+    let sessions = &watched.sessions;
+    let mut session = sessions.create(user("1")).await.unwrap().session;
+    let id = session.id;
+    uses(db, watched, &["id"], async { sessions.query().id(id).fetch_one().await.unwrap() }).await;
+    uses(db, watched, &["id"], async { sessions.reload(&mut session).await.unwrap() }).await;
+    // These name the expiry as well, of which an instant stands for a row or two.
+    let either = &["id", "expires_at"];
+    uses(db, watched, either, async { sessions.update(&mut session).await.unwrap() }).await;
+    db.clock().advance(2 * DAY);
+    uses(db, watched, either, async { assert!(sessions.extend(&mut session).await.unwrap()) }).await;
+    uses(db, watched, either, async { sessions.rotate(&mut session).await.unwrap() }).await;
+    let mut other = session.clone();
+    uses(db, watched, either, async { assert!(sessions.expire(&mut session).await.unwrap()) }).await;
+    uses(db, watched, either, async { assert!(!sessions.expire(&mut other).await.unwrap()) }).await;
+    uses(db, watched, &["id"], async { assert!(sessions.delete(session).await.unwrap()) }).await;
+}
+
+async fn listing_and_counting_by_an_indexed_field_use_its_index(
+    db: &TestDatabase,
+    watched: &Watched<UserSession>,
+) {
+    let query = || watched.sessions.query().filter(UserSession::USER_ID.eq("user-77"));
+    let index = &["user_id_inserted_at"];
+    let listed = query().fetch_all().await.unwrap();
+    assert_eq!(listed.len(), 10);
+    let cursor = listed[4].cursor();
+    uses(db, watched, index, async { query().fetch_all().await.unwrap() }).await;
+    uses(db, watched, index, async { query().limit(5).fetch_all().await.unwrap() }).await;
+    uses(db, watched, index, async { query().oldest_first().limit(5).fetch_all().await.unwrap() }).await;
+    uses(db, watched, index, async { query().limit(5).after(cursor).fetch_all().await.unwrap() }).await;
+    uses(db, watched, index, async { query().count().await.unwrap() }).await;
+    uses(db, watched, index, async { query().exists().await.unwrap() }).await;
+    uses(db, watched, index, async { query().expire_all().await.unwrap() }).await;
+    uses(db, watched, index, async { query().delete_all().await.unwrap() }).await;
+    uses(db, watched, &["user_id_inserted_at", "id"], async { query().limit(1).expire_all().await.unwrap() })
+        .await;
+}
+
+async fn pruning_uses_the_index_on_the_expiry(db: &TestDatabase, watched: &Watched<UserSession>) {
+    let sessions = &watched.sessions;
+    let index = &["expires_at"];
+    // Many have expired by then, and no batch reads the others.
+    db.clock().advance(20 * DAY);
+    uses(db, watched, index, async { assert!(sessions.delete_expired().await.unwrap() > 15_000) }).await;
+}
+
+// One case, since it takes a while to make the table.
+async fn every_hot_statement_uses_its_index(db: TestDatabase) {
+    let watched = large(&db).await;
+    authenticating_uses_the_index_on_the_digest(&db, &watched).await;
+    one_session_is_read_and_written_by_the_primary_key(&db, &watched).await;
+    listing_and_counting_by_an_indexed_field_use_its_index(&db, &watched).await;
+    pruning_uses_the_index_on_the_expiry(&db, &watched).await;
+}
+
+each_database! { every_hot_statement_uses_its_index }
