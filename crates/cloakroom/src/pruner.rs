@@ -155,15 +155,17 @@ impl PrunerBuilder {
         loop {
             let deleted = sessions.on_pool().delete_expired_batch(self.batch).await?;
             total += deleted;
+            // Counts though a later batch fails, but is no end of a run.
+            report.send_if_modified(|progress| {
+                progress.deleted += deleted;
+                false
+            });
             if deleted < self.batch {
                 break;
             }
             tokio::task::yield_now().await;
         }
-        report.send_modify(|progress| {
-            progress.runs += 1;
-            progress.deleted += total;
-        });
+        report.send_modify(|progress| progress.runs += 1);
         Ok(total)
     }
 

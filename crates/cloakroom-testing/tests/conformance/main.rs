@@ -11,3 +11,7 @@ mod statements;
 mod types;
 mod update;
 mod transactions;
+mod migrations;
+mod explain;
+mod preload;
+mod pruner;
