@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use crate::rows::{self, Row};
 use crate::statements::Watched;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 const ROWS: usize = 20_000;
 
 /// A table of many rows, a tenth of which have expired, and ten of each user.

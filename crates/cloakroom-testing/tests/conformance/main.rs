@@ -2,16 +2,16 @@
 
 mod between;
 mod create;
+mod explain;
 mod kept;
 mod mended;
+mod migrations;
 mod pools;
+mod preload;
+mod pruner;
 mod query;
 mod rows;
 mod statements;
+mod transactions;
 mod types;
 mod update;
-mod transactions;
-mod migrations;
-mod explain;
-mod preload;
-mod pruner;

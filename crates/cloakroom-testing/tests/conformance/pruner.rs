@@ -9,7 +9,7 @@ use crate::rows::{self, Row};
 use crate::statements::Watched;
 
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 /// Between two runs of a pruner that a test waits for.
 const SOON: Duration = Duration::from_millis(5);
 /// Long enough for anything that does not wait for the next run.

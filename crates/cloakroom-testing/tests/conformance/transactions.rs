@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 use sqlx::{MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The application's own transaction.
 enum Own {
@@ -182,9 +182,9 @@ async fn sessions_are_written_together_with_what_the_application_writes(db: Test
         }
         own.within(&sessions).create(user("a user")).await.unwrap();
         if is_committed {
-            own.commit().await
+            own.commit().await;
         } else {
-            own.rollback().await
+            own.rollback().await;
         }
         let expected = u64::from(is_committed);
         assert_eq!(sessions.query().count().await.unwrap(), expected);

@@ -6,7 +6,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 async fn an_update_writes_fields_data_and_expiry(db: TestDatabase) {
     let sessions = db.sessions_with::<UserSession>(db.config().auto_extend(false)).await;
