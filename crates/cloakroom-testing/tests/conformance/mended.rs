@@ -675,19 +675,19 @@ async fn a_pruner_survives_a_database_that_does_not_answer_until_it_does(db: Tes
     sessions.create(user("1").expires_at(START)).await.unwrap();
     let (pool, held): (Database, Box<dyn Any>) = match db.database() {
         Database::Sqlite(of) => {
-            let options = SqlitePoolOptions::new().max_connections(1).acquire_timeout(SOON * 20);
+            let options = SqlitePoolOptions::new().max_connections(1).acquire_timeout(SOON * 300);
             let pool = options.connect_with((*of.connect_options()).clone()).await.unwrap();
             let held = pool.acquire().await.unwrap();
             (pool.into(), Box::new(held))
         }
         Database::Postgres(of) => {
-            let options = PgPoolOptions::new().max_connections(1).acquire_timeout(SOON * 20);
+            let options = PgPoolOptions::new().max_connections(1).acquire_timeout(SOON * 300);
             let pool = options.connect_with((*of.connect_options()).clone()).await.unwrap();
             let held = pool.acquire().await.unwrap();
             (pool.into(), Box::new(held))
         }
         Database::MySql(of) => {
-            let options = MySqlPoolOptions::new().max_connections(1).acquire_timeout(SOON * 20);
+            let options = MySqlPoolOptions::new().max_connections(1).acquire_timeout(SOON * 300);
             let pool = options.connect_with((*of.connect_options()).clone()).await.unwrap();
             let held = pool.acquire().await.unwrap();
             (pool.into(), Box::new(held))
