@@ -276,5 +276,7 @@ fn server_url(variable: &str) -> String {
 
 fn unique_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    // A server outlives the processes that test on it, and sees their numbers again.
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    format!("t{now:x}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -169,7 +169,7 @@ async fn every_table_has_its_indexes(db: TestDatabase) {
 }
 
 async fn eight_pools_migrate_at_once(db: TestDatabase) {
-    for _ in 0..3 {
+    for _ in 0..2 {
         let mut tasks = Vec::new();
         for _ in 0..8 {
             let (pool, config) = (pools::of(&db, 1).await, db.config().build().unwrap());
@@ -424,7 +424,7 @@ impl<F: Future> Future for Cancelled<F> {
 async fn a_migration_that_was_cancelled_is_done_by_the_next(db: TestDatabase) {
     let sessions = unmigrated::<UserSession>(&db);
     let (mut cancelled, mut done) = (0, 0);
-    for polls in 1..=60 {
+    for polls in [1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 17, 20, 24, 30, 60] {
         let attempt = Cancelled { future: Box::pin(sessions.migrate()), polls };
         match pin!(attempt).await {
             None => cancelled += 1,
@@ -438,7 +438,7 @@ async fn a_migration_that_was_cancelled_is_done_by_the_next(db: TestDatabase) {
         sessions.create(user("1")).await.unwrap();
         assert_eq!(versions(&sessions.migrate_down().await.unwrap()), [2, 1]);
         // How far it comes with so many polls differs from time to time.
-        if done == 5 {
+        if done == 2 {
             break;
         }
     }
