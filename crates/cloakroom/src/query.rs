@@ -19,8 +19,9 @@ use crate::session::{Session, Status};
 use crate::statements::{has_status, select_columns, written_at};
 use crate::table::{SessionFields, column};
 
-/// How many sessions a stream reads at once.
-const STREAM_PAGE: u64 = 500;
+/// How many sessions a stream reads at first, and how many at most at once. Where no index serves the order,
+/// each page is a scan of the whole table: a long stream takes larger pages, so that there are fewer.
+const STREAM_PAGES: std::ops::RangeInclusive<u64> = 500..=8_000;
 
 /// A query on a session table: what to look for, then what to do with it.
 ///
@@ -210,7 +211,12 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// by [`order_by`](Self::order_by), cannot be read page by page: `Unsupported`.
     pub fn stream(self) -> BoxStream<'c, Result<Session<T>>> {
         let now = self.operations.config().now();
-        let state = StreamState { remaining: self.limit, query: Some(self), page: Vec::new().into_iter() };
+        let state = StreamState {
+            remaining: self.limit,
+            page_size: *STREAM_PAGES.start(),
+            query: Some(self),
+            page: Vec::new().into_iter(),
+        };
         Box::pin(stream::try_unfold(state, move |mut state| async move {
             loop {
                 if let Some(session) = state.page.next() {
@@ -478,6 +484,7 @@ struct StreamState<'c, T: SessionFields> {
     /// None once there is nothing more to ask for.
     query: Option<SessionQuery<'c, T>>,
     remaining: Option<u64>,
+    page_size: u64,
     page: std::vec::IntoIter<Session<T>>,
 }
 
@@ -487,7 +494,8 @@ impl<T: SessionFields> StreamState<'_, T> {
         let Some(query) = &mut self.query else {
             return Ok(false);
         };
-        let size = self.remaining.map_or(STREAM_PAGE, |remaining| Ord::min(remaining, STREAM_PAGE));
+        let size = self.remaining.map_or(self.page_size, |remaining| Ord::min(remaining, self.page_size));
+        self.page_size = Ord::min(self.page_size * 2, *STREAM_PAGES.end());
         query.limit = Some(size);
         if matches!(query.order, SortOrder::By(_)) {
             return Err(Error::new(
