@@ -142,7 +142,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let stored = row.text(self.digest_index()).map_err(|error| self.failed(error))?;
         // And the query may have waited long for a connection.
         let now = Ord::max(now, self.config().now());
-        let is_found = stored.is_some_and(|stored| digest.matches(&stored)) && session.is_valid(now);
+        let is_found = stored.is_some_and(|stored| digest.matches(&stored)) && !is_over(&session, now);
         Ok(is_found.then_some(session))
     }
 
@@ -576,7 +576,7 @@ fn new_id(now: OffsetDateTime) -> Uuid {
 }
 
 /// Whether the session has expired, or had when it was last written: a clock that lags behind the one which
-/// ended it, that of another machine perhaps, brings nothing back.
+/// ended it, that of another machine perhaps, neither accepts it nor brings it back.
 fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
     !expiry::is_valid(session.stored.expires_at, Ord::max(now, session.stored.updated_at))
 }

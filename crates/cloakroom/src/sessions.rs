@@ -115,6 +115,8 @@ impl<T: SessionFields> Sessions<T> {
     /// answer and the row agree. An extension that cannot be written, in a database that takes no writes
     /// for one, does not fail the read: it is reported to `tracing` as a warning.
     ///
+    /// A session that was ended by a machine whose clock is ahead of this one's is refused at once too.
+    ///
     /// `token` is whatever the client presented: any bytes, of any length. What cannot be a token costs no
     /// query.
     pub async fn authenticate(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {

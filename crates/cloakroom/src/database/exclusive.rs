@@ -1,4 +1,5 @@
 use super::{Connection, Database};
+use crate::table::TableDefinition;
 
 /// A connection that holds the lock under which a table is migrated. Dropping it undoes what a transaction
 /// can undo, and releases the lock.
@@ -14,19 +15,19 @@ pub(crate) enum Exclusive {
 }
 
 impl Exclusive {
-    /// Waits until no other process migrates the table that `lock_name` names.
-    pub(crate) async fn acquire(database: &Database, lock_name: &str) -> Result<Self, sqlx::Error> {
-        let _ = lock_name;
+    /// Waits until no other process migrates this table.
+    pub(crate) async fn acquire(database: &Database, table: &TableDefinition) -> Result<Self, sqlx::Error> {
+        let _ = table;
         match database {
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => super::sqlite::begin_exclusive(pool).await.map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            Database::Postgres(pool) => super::postgres::begin_exclusive(pool, lock_name)
+            Database::Postgres(pool) => super::postgres::begin_exclusive(pool, table)
                 .await
                 .map(|begun| Self::Postgres(Box::new(begun))),
             #[cfg(feature = "mysql")]
             Database::MySql(pool) => {
-                super::mysql::lock(pool, lock_name).await.map(|locked| Self::MySql(Box::new(locked)))
+                super::mysql::lock(pool, table).await.map(|locked| Self::MySql(Box::new(locked)))
             }
         }
     }

@@ -18,6 +18,7 @@ use super::statement::Statement;
 use super::stored_type::MySqlType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldValue, Repr};
+use crate::table::TableDefinition;
 
 pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
     MySqlPoolOptions::new()
@@ -28,17 +29,25 @@ pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
         .map_err(|error| Error::from_sqlx(error, ""))
 }
 
-/// A connection, taken out of the pool, that holds the lock of this name.
-pub(crate) async fn lock(pool: &MySqlPool, lock_name: &str) -> Result<MySqlConnection, sqlx::Error> {
+/// A connection, taken out of the pool, that holds the lock of this table.
+pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<MySqlConnection, sqlx::Error> {
     const PATIENCE_SECONDS: i32 = 60;
+    // Hashed, since a lock's name may have no more than 64 characters.
+    const LOCK: &str =
+        "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), ?)";
     let mut connection = pool.acquire().await?.detach();
-    // A lock's name may have no more than 64 characters.
-    let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(CONCAT('cloakroom:', SHA1(?)), ?)")
-        .bind(lock_name)
+    let got: Option<i64> = sqlx::query_scalar(LOCK)
+        .bind(table.schema_name())
+        .bind(table.table_name())
         .bind(PATIENCE_SECONDS)
         .fetch_one(&mut connection)
         .await?;
-    if got == Some(1) { Ok(connection) } else { Err(sqlx::Error::PoolTimedOut) }
+    if got == Some(1) {
+        return Ok(connection);
+    }
+    Err(sqlx::Error::Protocol(format!(
+        "another process has been migrating {table} for {PATIENCE_SECONDS} seconds"
+    )))
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<MySqlArguments, sqlx::Error> {

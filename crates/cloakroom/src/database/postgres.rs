@@ -18,6 +18,7 @@ use super::statement::Statement;
 use super::stored_type::PostgresType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldValue, Repr};
+use crate::table::TableDefinition;
 
 pub(crate) async fn connect(url: &str) -> Result<PgPool> {
     PgPoolOptions::new()
@@ -28,15 +29,20 @@ pub(crate) async fn connect(url: &str) -> Result<PgPool> {
         .map_err(|error| Error::from_sqlx(error, ""))
 }
 
-/// A connection, taken out of the pool, in a transaction that holds the lock of this name.
+/// A connection, taken out of the pool, in a transaction that holds the lock of this table.
 ///
 /// Out of the pool, since the driver forgets a BEGIN whose future is dropped while it is on its way: the
 /// pool would get back a connection in a transaction that nobody ends.
-pub(crate) async fn begin_exclusive(pool: &PgPool, lock_name: &str) -> Result<PgConnection, sqlx::Error> {
+pub(crate) async fn begin_exclusive(
+    pool: &PgPool,
+    table: &TableDefinition,
+) -> Result<PgConnection, sqlx::Error> {
     let mut connection = pool.acquire().await?.detach();
     connection.execute("BEGIN").await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(lock_name)
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || coalesce($2, current_schema(), '') || '.' || $3, 0))")
+        .bind("cloakroom ")
+        .bind(table.schema_name())
+        .bind(table.table_name())
         .execute(&mut connection)
         .await?;
     Ok(connection)
