@@ -1,8 +1,8 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use sea_query::{Expr, ExprTrait, Query, TableRef};
-use time::{Duration, OffsetDateTime};
+use sea_query::{ExprTrait, Query, TableRef, UpdateStatement};
+use time::OffsetDateTime;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::config::Config;
@@ -10,11 +10,13 @@ use crate::data::StoredData;
 use crate::database::{Backend, Bindings, Connection, Row, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
-use crate::field::{FieldReader, FieldValue};
+use crate::field::FieldValue;
+use crate::guarded::is_over;
+use crate::prune::PRUNE_BATCH;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, Stored};
 use crate::sessions::Sessions;
-use crate::statements::{READ_COLUMNS, as_it_was_read, table_ref};
+use crate::statements::{read_session, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::{Token, TokenDigest};
 
@@ -23,9 +25,6 @@ const ATTEMPTS: usize = 100;
 
 /// How often an extension that lost to another write is tried again.
 const LOST_RACES: usize = 5;
-
-/// How many expired sessions one statement deletes.
-pub(crate) const PRUNE_BATCH: u64 = 1_000;
 
 /// The operations of [`Sessions`], on one connection: the caller's own transaction.
 ///
@@ -139,7 +138,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         };
         let session = self.decode(&row)?;
         // The database decides by its own rules of comparison, which may ignore case; here there is one rule.
-        let stored = row.text(self.digest_index()).map_err(|error| self.failed(error))?;
+        let stored = row.text(row.width() - 1).map_err(|error| self.failed(error))?;
         // And the query may have waited long for a connection.
         let now = Ord::max(now, self.config().now());
         let is_found = stored.is_some_and(|stored| digest.matches(&stored)) && !is_over(&session, now);
@@ -167,32 +166,19 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         if is_moved && is_over(session, now) && expiry::is_valid(expires_at, now) {
             return Err(self.not_brought_back(session).await?);
         }
-        let updated_at = after(session.stored.updated_at, now);
-
-        let mut bindings = self.bindings();
-        let mut update = Query::update();
-        update.table(self.table_ref());
-        for (field, value) in self.table().fields.iter().zip(values) {
-            update.value(identifier(&field.name), bindings.expr(value));
-        }
-        if let Some(data) = &data {
-            update.value(column::DATA, bindings.expr(data.to_field_value()));
-        }
-        update.value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(expires_at)));
-        update.value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)));
-        update.cond_where(as_it_was_read(&mut bindings, session));
-        let statement = bindings.build(&update);
-
-        if self.execute(&statement).await? == 0 {
-            return Err(match self.read(session.id).await? {
-                None => self.gone(),
-                Some(_) => changed(),
-            });
+        let columns: Vec<_> = self.table().fields.iter().map(|field| identifier(&field.name)).collect();
+        let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
+            for (column, value) in columns.into_iter().zip(values) {
+                update.value(column, bindings.expr(value));
+            }
+            if let Some(data) = &data {
+                update.value(column::DATA, bindings.expr(data.to_field_value()));
+            }
+        };
+        if !self.write(session, now, expires_at, set).await? {
+            return Err(self.lost(session).await?);
         }
         session.expires_at = expires_at;
-        session.updated_at = updated_at;
-        session.stored.expires_at = expires_at;
-        session.stored.updated_at = updated_at;
         if let Some(data) = data {
             session.stored.data = data;
         }
@@ -228,7 +214,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let now = self.config().now();
         for _ in 0..LOST_RACES {
             match self.due_extension(session, now) {
-                Some(expires_at) if self.write_extension(session, expires_at, now).await? => return Ok(true),
+                Some(expires_at) if self.write_expiry(session, now, expires_at).await? => return Ok(true),
                 None if !is_over(session, now) => return Ok(false),
                 // The row is not, or may not be, as this caller knows it.
                 _ => self.reload(session).await?,
@@ -243,7 +229,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     /// See [`Sessions::expire`].
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
-        if !is_over(session, now) && self.write_end(session, now).await? {
+        if !is_over(session, now) && self.write_expiry(session, now, now).await? {
             return Ok(true);
         }
         // Whoever wrote the row meanwhile, it ends; and the caller holds what it is now, so that no later
@@ -278,27 +264,6 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         Ok(is_there)
     }
 
-    /// Ends the session, if the row is still as it was read; whether it was.
-    async fn write_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<bool> {
-        let updated_at = after(session.stored.updated_at, now);
-        let mut bindings = self.bindings();
-        let mut update = Query::update();
-        update
-            .table(self.table_ref())
-            .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(now)))
-            .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
-            .cond_where(as_it_was_read(&mut bindings, session));
-        let statement = bindings.build(&update);
-        let is_written = self.execute(&statement).await? > 0;
-        if is_written {
-            session.expires_at = Some(now);
-            session.updated_at = updated_at;
-            session.stored.expires_at = session.expires_at;
-            session.stored.updated_at = updated_at;
-        }
-        Ok(is_written)
-    }
-
     /// See [`Sessions::rotate`].
     pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
         let now = self.config().now();
@@ -306,23 +271,12 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             return Err(self.not_brought_back(session).await?);
         }
         let (token, digest) = self.config().generate_token().map_err(no_randomness)?;
-        let updated_at = after(session.stored.updated_at, now);
-        let mut bindings = self.bindings();
-        let mut update = Query::update();
-        update
-            .table(self.table_ref())
-            .value(column::DIGEST, bindings.expr(FieldValue::plain(digest.expose())))
-            .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
-            .cond_where(as_it_was_read(&mut bindings, session));
-        let statement = bindings.build(&update);
-        if self.execute(&statement).await? == 0 {
-            return Err(match self.read(session.id).await? {
-                None => self.gone(),
-                Some(_) => changed(),
-            });
+        let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
+            update.value(column::DIGEST, bindings.expr(FieldValue::plain(digest.expose())));
+        };
+        if !self.write(session, now, session.stored.expires_at, set).await? {
+            return Err(self.lost(session).await?);
         }
-        session.updated_at = updated_at;
-        session.stored.updated_at = updated_at;
         Ok(token)
     }
 
@@ -350,118 +304,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         }
     }
 
-    /// Deletes the `limit` sessions that expired first; how many there were.
-    pub(crate) async fn delete_expired_batch(&mut self, limit: u64) -> Result<u64> {
-        let now = self.config().now();
-        let mut bindings = self.bindings();
-        let is_expired = bindings.column(column::EXPIRES_AT).lte(bindings.expr(FieldValue::plain(now)));
-        let mut delete = Query::delete();
-        delete.from_table(self.table_ref());
-        if self.connection.backend() == Backend::MySql {
-            delete.and_where(is_expired);
-            delete.order_by_expr(bindings.column(column::EXPIRES_AT), sea_query::Order::Asc).limit(limit);
-        } else {
-            let mut first = Query::select();
-            first
-                .expr(bindings.column(column::ID))
-                .from(self.table_ref())
-                .and_where(is_expired)
-                .order_by_expr(bindings.column(column::EXPIRES_AT), sea_query::Order::Asc)
-                .limit(limit);
-            let id = bindings.column(column::ID);
-            if self.connection.backend() == Backend::Postgres {
-                // Another pruner's rows are its own affair.
-                first.lock_with_behavior(sea_query::LockType::Update, sea_query::LockBehavior::SkipLocked);
-                // As an array the ids are looked up one by one; of a list the planner may make a join that
-                // reads the whole table.
-                let first = Expr::from(sea_query::SubQueryStatement::from(first));
-                delete.and_where(Expr::cust_with_exprs("$1 = ANY (ARRAY $2)", [id, first]));
-            } else {
-                delete.and_where(id.in_subquery(first));
-            }
-        }
-        let statement = bindings.build(&delete);
-        self.execute(&statement).await
-    }
-
-    /// The session as it is to be returned by a read, extended where that is due; `None` where somebody
-    /// else wrote it meanwhile: then what was read is to be read again, by the same condition.
-    pub(crate) async fn extend_on_read(&mut self, mut session: Session<T>) -> Result<Option<Session<T>>> {
-        if !self.config().auto_extend() {
-            return Ok(Some(session));
-        }
-        // Not that of the read, which may have waited long for a connection.
-        let now = self.config().now();
-        let Some(expires_at) = self.due_extension(&session, now) else {
-            return Ok(Some(session));
-        };
-        match self.write_extension(&mut session, expires_at, now).await {
-            Ok(is_written) => Ok(is_written.then_some(session)),
-            Err(error) if self.connection.is_pool() => {
-                tracing::warn!(
-                    table = %self.table(),
-                    session = %session.id,
-                    error = &error as &dyn std::error::Error,
-                    "a session was read but its extension could not be written",
-                );
-                Ok(Some(session))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn due_extension(&self, session: &Session<T>, now: OffsetDateTime) -> Option<OffsetDateTime> {
-        if is_over(session, now) {
-            return None;
-        }
-        expiry::due_extension(self.config(), now, session.inserted_at, session.stored.expires_at)
-    }
-
-    /// Moves the expiry, if the row is still as it was read; whether it was.
-    async fn write_extension(
-        &mut self,
-        session: &mut Session<T>,
-        expires_at: OffsetDateTime,
-        now: OffsetDateTime,
-    ) -> Result<bool> {
-        let updated_at = after(session.stored.updated_at, now);
-        let values = vec![
-            FieldValue::plain(expires_at),
-            FieldValue::plain(updated_at),
-            FieldValue::plain(session.id),
-            FieldValue::plain(session.stored.updated_at),
-            FieldValue::plain(session.stored.expires_at),
-        ];
-        let statement = Statement::new(self.sessions.statements().extend.clone(), values);
-        let is_written = self.execute(&statement).await? > 0;
-        if is_written {
-            session.expires_at = Some(expires_at);
-            session.updated_at = updated_at;
-            session.stored.expires_at = session.expires_at;
-            session.stored.updated_at = updated_at;
-        }
-        Ok(is_written)
-    }
-
-    /// What an update writes as the expiry: what the caller set, within the absolute lifetime.
-    fn expiry_to_write(&self, session: &Session<T>) -> Option<OffsetDateTime> {
-        let expires_at = session.expires_at.map(crate::clock::to_stored_precision);
-        if expires_at == session.stored.expires_at {
-            return expires_at;
-        }
-        expiry::capped(self.config(), session.inserted_at, expires_at)
-    }
-
-    /// Why a session that is over, as far as the caller knows, is not written as if it were not.
-    async fn not_brought_back(&mut self, session: &Session<T>) -> Result<Error> {
-        Ok(match self.read(session.id).await? {
-            None => self.gone(),
-            Some(row) if row.updated_at != session.stored.updated_at => changed(),
-            Some(_) => expired(),
-        })
-    }
-
-    async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {
+    pub(crate) async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {
         let statement = Statement::new(self.sessions.statements().by_id.clone(), vec![FieldValue::plain(id)]);
         let row = self.fetch_optional(&statement).await?;
         row.map(|row| self.decode(&row)).transpose()
@@ -478,39 +321,11 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         Ok(values)
     }
 
-    pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {
-        let table = self.table();
-        let read = |index: usize, error: sqlx::Error| {
-            let message =
-                format!("the column {} of {table} does not hold what it should", READ_COLUMNS[index]);
-            Error::new(ErrorKind::Decode, message).with_source(error)
-        };
-        let absent = |index: usize| read(index, sqlx::Error::Decode("unexpected null".into()));
-        let instant = |index: usize| row.timestamp(index).map_err(|error| read(index, error));
-        let data = row.json(1).map_err(|error| read(1, error))?.ok_or_else(|| absent(1))?;
-        let data = StoredData::from_database(data);
-        let expires_at = instant(2)?;
-        let updated_at = instant(4)?.ok_or_else(|| absent(4))?;
-        Ok(Session {
-            id: row.uuid(0).map_err(|error| read(0, error))?,
-            fields: T::from_row(&FieldReader::new(row, table, READ_COLUMNS.len()))?,
-            data: data.parse()?,
-            expires_at,
-            inserted_at: instant(3)?.ok_or_else(|| absent(3))?,
-            updated_at,
-            stored: Stored { expires_at, updated_at, data },
-        })
-    }
-
     /// The digest under which a session with this token is stored; `None` where no session can have it.
     pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<TokenDigest> {
         let digest = self.config().digest(token).ok()?;
         // MariaDB's column is ASCII, and refuses even to be compared with anything else.
         (self.connection.backend() != Backend::MySql || digest.expose().is_ascii()).then_some(digest)
-    }
-
-    fn digest_index(&self) -> usize {
-        READ_COLUMNS.len() + self.table().fields.len()
     }
 
     pub(crate) async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>> {
@@ -528,12 +343,12 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         affected.map_err(|error| self.failed(error))
     }
 
-    pub(crate) fn failed(&self, error: sqlx::Error) -> Error {
-        Error::from_sqlx(error, &self.table().to_string())
+    pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {
+        read_session(self.table(), row)
     }
 
-    fn gone(&self) -> Error {
-        Error::new(ErrorKind::NotFound, format!("the session is no longer in {}", self.table()))
+    pub(crate) fn failed(&self, error: sqlx::Error) -> Error {
+        Error::from_sqlx(error, &self.table().to_string())
     }
 
     pub(crate) fn reborrow(&mut self) -> Operations<'_, T> {
@@ -561,11 +376,6 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 }
 
-/// `now`, or the instant after `previous` where the clock has not moved past it.
-fn after(previous: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
-    Ord::max(now, previous.saturating_add(Duration::MICROSECOND))
-}
-
 /// A UUID of version 7 for a row created at `now`; those of one instant are in order too.
 fn new_id(now: OffsetDateTime) -> Uuid {
     static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
@@ -573,20 +383,6 @@ fn new_id(now: OffsetDateTime) -> Uuid {
     // Instants before 1970 have no place in a UUID.
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
     Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.nanosecond()))
-}
-
-/// Whether the session has expired, or had when it was last written: a clock that lags behind the one which
-/// ended it, that of another machine perhaps, neither accepts it nor brings it back.
-fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
-    !expiry::is_valid(session.stored.expires_at, Ord::max(now, session.stored.updated_at))
-}
-
-fn changed() -> Error {
-    Error::new(ErrorKind::Conflict, "the session was changed since it was read")
-}
-
-fn expired() -> Error {
-    Error::new(ErrorKind::Expired, "the session has expired, and an expired session is not brought back")
 }
 
 fn no_randomness(error: crate::TokenError) -> Error {

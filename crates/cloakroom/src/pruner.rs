@@ -4,7 +4,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::Result;
-use crate::operations::PRUNE_BATCH;
+use crate::prune::PRUNE_BATCH;
 use crate::sessions::Sessions;
 use crate::table::SessionFields;
 

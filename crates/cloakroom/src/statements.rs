@@ -5,9 +5,11 @@ use std::sync::Arc;
 use sea_query::{Condition, Expr, ExprTrait, IntoTableRef, Query, SelectStatement, TableRef};
 use time::OffsetDateTime;
 
-use crate::database::{Backend, Bindings, identifier};
-use crate::field::FieldValue;
-use crate::session::{Session, Status};
+use crate::data::StoredData;
+use crate::database::{Backend, Bindings, Row, identifier};
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::{FieldReader, FieldValue};
+use crate::session::{Session, Status, Stored};
 use crate::table::{BUILT_IN_COLUMNS, SessionFields, TableDefinition, column};
 
 /// The columns that are read of every session, before its fields.
@@ -19,7 +21,6 @@ pub(crate) struct Statements {
     pub(crate) authenticate: Arc<str>,
     pub(crate) by_id: Arc<str>,
     pub(crate) insert: Arc<str>,
-    pub(crate) extend: Arc<str>,
     pub(crate) expire: Arc<str>,
 }
 
@@ -49,15 +50,6 @@ impl Statements {
         let mut insert = Query::insert();
         insert.into_table(table_ref(table)).columns(columns).values_panic(values);
 
-        let mut extend = Query::update();
-        extend
-            .table(table_ref(table))
-            .value(column::EXPIRES_AT, bindings.expr(value()))
-            .value(column::UPDATED_AT, bindings.expr(value()));
-        for name in [column::ID, column::UPDATED_AT, column::EXPIRES_AT] {
-            extend.and_where(bindings.column(name).eq(bindings.expr(value())));
-        }
-
         // Two callers may read the clock in one order and write in the other: an end that lies after the
         // second's `now` is an end all the same.
         let expires_at = bindings.column(column::EXPIRES_AT);
@@ -77,7 +69,6 @@ impl Statements {
             authenticate: bindings.build(&authenticate).sql,
             by_id: bindings.build(&by_id).sql,
             insert: bindings.build(&insert).sql,
-            extend: bindings.build(&extend).sql,
             expire: bindings.build(&expire).sql,
         }
     }
@@ -95,6 +86,29 @@ pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStateme
     for name in READ_COLUMNS.into_iter().chain(fields) {
         select.expr(bindings.column(name));
     }
+}
+
+/// The session of a row that [`select_columns`] selected.
+pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row) -> Result<Session<T>> {
+    let read = |index: usize, error: sqlx::Error| {
+        let message = format!("the column {} of {table} does not hold what it should", READ_COLUMNS[index]);
+        Error::new(ErrorKind::Decode, message).with_source(error)
+    };
+    let absent = |index: usize| read(index, sqlx::Error::Decode("unexpected null".into()));
+    let instant = |index: usize| row.timestamp(index).map_err(|error| read(index, error));
+    let data = row.json(1).map_err(|error| read(1, error))?.ok_or_else(|| absent(1))?;
+    let data = StoredData::from_database(data);
+    let expires_at = instant(2)?;
+    let updated_at = instant(4)?.ok_or_else(|| absent(4))?;
+    Ok(Session {
+        id: row.uuid(0).map_err(|error| read(0, error))?,
+        fields: T::from_row(&FieldReader::new(row, table, READ_COLUMNS.len()))?,
+        data: data.parse()?,
+        expires_at,
+        inserted_at: instant(3)?.ok_or_else(|| absent(3))?,
+        updated_at,
+        stored: Stored { expires_at, updated_at, data },
+    })
 }
 
 /// The condition that a status comes to; `All` asks for nothing.

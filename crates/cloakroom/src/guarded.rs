@@ -1,0 +1,136 @@
+//! Writes that are conditional on the row being as it was read, and what follows where it is not.
+
+use sea_query::{Query, UpdateStatement};
+use time::{Duration, OffsetDateTime};
+
+use crate::clock;
+use crate::database::Bindings;
+use crate::error::{Error, ErrorKind, Result};
+use crate::expiry;
+use crate::field::FieldValue;
+use crate::operations::Operations;
+use crate::session::Session;
+use crate::statements::as_it_was_read;
+use crate::table::{SessionFields, column};
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// Writes what `set` sets, and the expiry, if the row is still as it was read; whether it was.
+    pub(crate) async fn write(
+        &mut self,
+        session: &mut Session<T>,
+        now: OffsetDateTime,
+        expires_at: Option<OffsetDateTime>,
+        set: impl FnOnce(&mut UpdateStatement, &mut Bindings<'_>),
+    ) -> Result<bool> {
+        let updated_at = after(session.stored.updated_at, now);
+        let mut bindings = self.bindings();
+        let mut update = Query::update();
+        update.table(self.table_ref());
+        set(&mut update, &mut bindings);
+        update
+            .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(expires_at)))
+            .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
+            .cond_where(as_it_was_read(&mut bindings, session));
+        let statement = bindings.build(&update);
+        let is_written = self.execute(&statement).await? > 0;
+        if is_written {
+            session.updated_at = updated_at;
+            session.stored.expires_at = expires_at;
+            session.stored.updated_at = updated_at;
+        }
+        Ok(is_written)
+    }
+
+    /// Moves the expiry, if the row is still as it was read; whether it was.
+    pub(crate) async fn write_expiry(
+        &mut self,
+        session: &mut Session<T>,
+        now: OffsetDateTime,
+        expires_at: OffsetDateTime,
+    ) -> Result<bool> {
+        let is_written = self.write(session, now, Some(expires_at), |_, _| {}).await?;
+        if is_written {
+            session.expires_at = Some(expires_at);
+        }
+        Ok(is_written)
+    }
+
+    /// Why a guarded write found no row.
+    pub(crate) async fn lost(&mut self, session: &Session<T>) -> Result<Error> {
+        Ok(if self.read(session.id).await?.is_some() { changed() } else { self.gone() })
+    }
+
+    /// Why a session that is over, as far as the caller knows, is not written as if it were not.
+    pub(crate) async fn not_brought_back(&mut self, session: &Session<T>) -> Result<Error> {
+        Ok(match self.read(session.id).await? {
+            None => self.gone(),
+            Some(row) if row.updated_at != session.stored.updated_at => changed(),
+            Some(_) => expired(),
+        })
+    }
+
+    /// The session as it is to be returned by a read, extended where that is due; `None` where somebody
+    /// else wrote it meanwhile: then what was read is to be read again, by the same condition.
+    pub(crate) async fn extend_on_read(&mut self, mut session: Session<T>) -> Result<Option<Session<T>>> {
+        if !self.config().auto_extend() {
+            return Ok(Some(session));
+        }
+        // Not that of the read, which may have waited long for a connection.
+        let now = self.config().now();
+        let Some(expires_at) = self.due_extension(&session, now) else {
+            return Ok(Some(session));
+        };
+        match self.write_expiry(&mut session, now, expires_at).await {
+            Ok(is_written) => Ok(is_written.then_some(session)),
+            Err(error) if self.connection().is_pool() => {
+                tracing::warn!(
+                    table = %self.table(),
+                    session = %session.id,
+                    error = &error as &dyn std::error::Error,
+                    "a session was read but its extension could not be written",
+                );
+                Ok(Some(session))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn due_extension(&self, session: &Session<T>, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        if is_over(session, now) {
+            return None;
+        }
+        expiry::due_extension(self.config(), now, session.inserted_at, session.stored.expires_at)
+    }
+
+    /// What an update writes as the expiry: what the caller set, within the absolute lifetime.
+    pub(crate) fn expiry_to_write(&self, session: &Session<T>) -> Option<OffsetDateTime> {
+        let expires_at = session.expires_at.map(clock::to_stored_precision);
+        if expires_at == session.stored.expires_at {
+            return expires_at;
+        }
+        expiry::capped(self.config(), session.inserted_at, expires_at)
+    }
+
+    pub(crate) fn gone(&self) -> Error {
+        Error::new(ErrorKind::NotFound, format!("the session is no longer in {}", self.table()))
+    }
+}
+
+/// `now`, or the instant after `previous` where the clock has not moved past it.
+fn after(previous: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+    Ord::max(now, previous.saturating_add(Duration::MICROSECOND))
+}
+
+/// Whether the session has expired, or had when it was last written: a clock that lags behind the one which
+/// ended it, that of another machine perhaps, neither accepts it nor brings it back.
+pub(crate) fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
+    !expiry::is_valid(session.stored.expires_at, Ord::max(now, session.stored.updated_at))
+}
+
+fn changed() -> Error {
+    Error::new(ErrorKind::Conflict, "the session was changed since it was read")
+}
+
+fn expired() -> Error {
+    Error::new(ErrorKind::Expired, "the session has expired, and an expired session is not brought back")
+}

@@ -1,0 +1,46 @@
+use sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SubQueryStatement};
+
+use crate::database::Backend;
+use crate::error::Result;
+use crate::field::FieldValue;
+use crate::operations::Operations;
+use crate::table::{SessionFields, column};
+
+/// How many expired sessions one statement deletes.
+pub(crate) const PRUNE_BATCH: u64 = 1_000;
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// Deletes the `limit` sessions that expired first; how many there were.
+    pub(crate) async fn delete_expired_batch(&mut self, limit: u64) -> Result<u64> {
+        let (now, backend) = (self.config().now(), self.connection().backend());
+        let mut bindings = self.bindings();
+        let is_expired = bindings.column(column::EXPIRES_AT).lte(bindings.expr(FieldValue::plain(now)));
+        let mut delete = Query::delete();
+        delete.from_table(self.table_ref());
+        if backend == Backend::MySql {
+            delete.and_where(is_expired);
+            delete.order_by_expr(bindings.column(column::EXPIRES_AT), Order::Asc).limit(limit);
+        } else {
+            let mut first = Query::select();
+            first
+                .expr(bindings.column(column::ID))
+                .from(self.table_ref())
+                .and_where(is_expired)
+                .order_by_expr(bindings.column(column::EXPIRES_AT), Order::Asc)
+                .limit(limit);
+            let id = bindings.column(column::ID);
+            if backend == Backend::Postgres {
+                // Another pruner's rows are its own affair.
+                first.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+                // As an array the ids are looked up one by one; of a list the planner may make a join that
+                // reads the whole table.
+                let first = Expr::from(SubQueryStatement::from(first));
+                delete.and_where(Expr::cust_with_exprs("$1 = ANY (ARRAY $2)", [id, first]));
+            } else {
+                delete.and_where(id.in_subquery(first));
+            }
+        }
+        let statement = bindings.build(&delete);
+        self.execute(&statement).await
+    }
+}
