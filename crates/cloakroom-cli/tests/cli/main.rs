@@ -5,6 +5,7 @@ mod exit_codes;
 mod golden;
 mod harness;
 mod json;
+mod own_types;
 mod prompts;
 mod prune;
 mod secrets;

@@ -6,7 +6,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
-    PgValueFormat,
+    PgTypeKind, PgValueFormat,
 };
 use sqlx::types::Json;
 use sqlx::{Arguments, Encode, Executor, Postgres, Row as _, Type, TypeInfo, ValueRef};
@@ -179,7 +179,21 @@ pub(crate) fn read_timestamp(row: &PgRow, index: usize) -> Result<Option<OffsetD
 }
 
 pub(crate) fn read_text(row: &PgRow, index: usize) -> Result<Option<String>, RowError> {
+    let value = row.try_get_raw(index)?;
+    // The values of other types are not sent as text: an address would be read as garbage.
+    if !is_sent_as_text(&value.type_info()) && !value.is_null() {
+        let problem = format!("values of the type {} are not read as text", value.type_info().name());
+        return Err(sqlx::Error::Decode(problem.into()));
+    }
     row.try_get_unchecked(index)
+}
+
+fn is_sent_as_text(type_info: &PgTypeInfo) -> bool {
+    match type_info.kind() {
+        PgTypeKind::Enum(_) => true,
+        PgTypeKind::Domain(base) => is_sent_as_text(base),
+        _ => <String as Type<Postgres>>::compatible(type_info),
+    }
 }
 
 pub(crate) fn read_json(row: &PgRow, index: usize) -> Result<Option<String>, RowError> {
