@@ -41,6 +41,11 @@ impl Table<'_> {
             let library = self.library_at(field.type_span());
             quote_spanned!(field.type_span()=> #library::FieldValue::new(&self.#ident))
         });
+        let truncations = self.fields.iter().map(|field| {
+            let ident = field.ident_at_type();
+            let library = self.library_at(field.type_span());
+            quote_spanned!(field.type_span()=> #library::FieldValue::truncate_instants(&mut self.#ident);)
+        });
         let readings = self.fields.iter().enumerate().map(|(index, field)| {
             let ident = field.ident_at_type();
             let index = Literal::usize_unsuffixed(index);
@@ -55,6 +60,10 @@ impl Table<'_> {
             #[automatically_derived]
             impl #library::SessionFields for #ident {
                 type Data = #data;
+
+                fn truncate_instants(&mut self) {
+                    #(#truncations)*
+                }
 
                 fn to_values(&self) -> ::std::vec::Vec<#library::FieldValue> {
                     ::std::vec![#(#values),*]

@@ -69,7 +69,8 @@ impl<T: SessionFields, V: FieldType> Column<T, V> {
         Filter::among(self.name, values.into_iter().map(|value| FieldValue::new(&value.into())).collect())
     }
 
-    /// None of `values`.
+    /// None of `values`; a null is not among them, nor is it none of them. Of no values at all, everything is
+    /// none, nulls included.
     pub fn is_not_in<I: Into<V>>(self, values: impl IntoIterator<Item = I>) -> Filter<T> {
         self.is_in(values).not()
     }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::clock::to_stored_precision;
 use crate::column::Filter;
 use crate::database::{Backend, Bind, Connection, Database, Row, RowError};
 use crate::error::{Error, ErrorKind, Result};
@@ -130,6 +131,14 @@ fn unknown_field<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Error 
 
 impl SessionFields for DynamicFields {
     type Data = serde_json::Value;
+
+    fn truncate_instants(&mut self) {
+        for field in &mut self.0 {
+            if let DynamicValue::Timestamp(instant) = &mut field.value {
+                *instant = to_stored_precision(*instant);
+            }
+        }
+    }
 
     fn to_values(&self) -> Vec<FieldValue> {
         self.0.iter().map(|field| field.value.to_field_value(&field.column_type)).collect()

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::clock::to_stored_precision;
 use crate::database::{Backend, Bind, Row, RowError, StoredType};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::TableDefinition;
@@ -18,6 +19,9 @@ use crate::table::TableDefinition;
 ///
 /// Strings, integers, floats, `bool`, `Vec<u8>`, `Uuid`, `OffsetDateTime`, `serde_json::Value`, `Option` of
 /// these, and your own newtypes and enums that derive [`sqlx::Type`]. There is nothing to implement.
+///
+/// Instants are stored in UTC with microseconds. A newtype over `OffsetDateTime` is stored as sqlx stores it,
+/// which on SQLite is text of varying width that does not sort; use `OffsetDateTime` itself there.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in a column",
     label = "not a type that sqlx can store and read on the enabled databases",
@@ -49,6 +53,18 @@ impl FieldValue {
         match plain(value) {
             Some(plain) => Self(Repr::Plain(plain)),
             None => Self(Repr::Native(Arc::new(value.clone()))),
+        }
+    }
+
+    /// See [`SessionFields::truncate_instants`](crate::SessionFields::truncate_instants), which the derive
+    /// writes with it.
+    #[doc(hidden)]
+    pub fn truncate_instants<V: 'static>(value: &mut V) {
+        let value: &mut dyn Any = value;
+        if let Some(instant) = value.downcast_mut::<OffsetDateTime>() {
+            *instant = to_stored_precision(*instant);
+        } else if let Some(Some(instant)) = value.downcast_mut::<Option<OffsetDateTime>>() {
+            *instant = to_stored_precision(*instant);
         }
     }
 

@@ -113,6 +113,30 @@
 //! MariaDB and MySQL compare text by a column's collation. The tables made here use one that tells
 //! `bob`, `Bob` and `bob ` apart; look at yours when you adopt a table of your own.
 //!
+//! # Limits
+//!
+//! - **Clocks.** Each machine judges by its own, so keep them in step. A session that a machine whose clock
+//!   is ahead has ended is refused by [`Sessions::authenticate`] everywhere at once, and is neither extended
+//!   nor brought back; listings on a machine that lags show it until its clock comes there. A write binds the time
+//!   at which it was called: while it waits for a connection or a lock, a session may run out by time alone
+//!   and be extended all the same.
+//! - **Time-outs.** The pool's own bounds the wait for a connection. A server that keeps a connection open
+//!   and never answers is bounded by nothing; where that matters, wrap calls in `tokio::time::timeout`,
+//!   which is safe, or set a statement time-out in the connections' options.
+//! - **A server that restarts** leaves dead connections in the pool. Without `test_before_acquire` each costs one
+//!   call, which is answered with [`ErrorKind::Unavailable`].
+//! - **Sizes.** Text fields hold 255 characters on PostgreSQL and MariaDB, bytes 64 KiB on MariaDB; `sql_type`
+//!   gives a field another type. `data` may be nested 127 levels deep, on MariaDB 31. PostgreSQL stores no
+//!   U+0000, neither in text nor in JSON.
+//! - **Numbers in `data`** that no 64-bit type holds reach `serde_json::Value` rounded, and one beyond `1e308`
+//!   not at all; [`Session::stored_data`] has the text.
+//! - **Listing** uses an index where a filter names an indexed field. Over the whole table it sorts.
+//! - **Transactions of MariaDB's** read a snapshot by default, so an operation inside one that lost to
+//!   somebody else's write cannot see it: [`Sessions::update_with`] ends in [`ErrorKind::Conflict`] there.
+//! - **Plaintext tokens** on MariaDB and MySQL must be ASCII.
+//! - **Attached databases of SQLite's** are searched too for a table that is declared without a schema and is not in
+//!   the main one.
+//!
 //! # Not here
 //!
 //! Cookies and headers, log-in forms and passwords. A token is a bearer secret: send it over TLS only, put it

@@ -233,8 +233,10 @@ fn check_columns(table: &TableDefinition, present: &[&str], backend: Backend) ->
     if let Some(missing) = table.fields.iter().find(|field| is_missing(&field.name)) {
         let target = qualified(table, &table.table, backend);
         let column = column_definition(missing, backend);
+        // A required column needs a value in the rows that are there already.
+        let default = if missing.nullable { "" } else { ", which needs a DEFAULT where the table has rows" };
         let message = format!(
-            "the table {table} lacks the column {}; add it with: ALTER TABLE {target} ADD COLUMN {column}",
+            "the table {table} lacks the column {}{default}; add it with: ALTER TABLE {target} ADD COLUMN {column}",
             missing.name
         );
         return Err(Error::new(ErrorKind::MissingColumn, message));

@@ -92,9 +92,11 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             Expiry::Never => None,
         };
         let expires_at = expiry::capped(config, now, expires_at);
+        let mut fields = new.fields;
+        fields.truncate_instants();
         let session = Session {
             id: new_id(now),
-            fields: new.fields,
+            fields,
             data: data.parse()?,
             expires_at,
             inserted_at: now,
@@ -160,6 +162,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     pub async fn update(&mut self, session: &mut Session<T>) -> Result<()> {
         let now = self.config().now();
         let expires_at = self.expiry_to_write(session);
+        session.fields.truncate_instants();
         let values = self.checked_values(&session.fields)?;
         let data = session.stored.data.changed_to(&session.data)?;
         let is_moved = expires_at != session.stored.expires_at;

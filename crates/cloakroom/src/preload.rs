@@ -134,7 +134,8 @@ impl Relation {
 }
 
 /// A query that fetches sessions together with what they are related to: one query for the sessions, and
-/// one more for all their relations, however many sessions there are.
+/// one more for all their relations, however many sessions there are. (Where the column that leads there is
+/// of a type of the application's own, one more for each 30,000 different values.)
 ///
 /// Made by [`SessionQuery::preload`] and [`SessionQuery::preload_many`]. `R` is read by
 /// [`sqlx::FromRow`], `L` is `Option<R>` or `Vec<R>`.

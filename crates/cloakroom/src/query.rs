@@ -134,7 +134,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// Only sessions that come after `cursor` in the order of this query, newest or oldest first.
     ///
     /// The next page of a listing is the same query after the last session of this page:
-    /// `….limit(20).after(last.cursor())`. A page costs the same however far down it is.
+    /// `….limit(20).after(last.cursor())`. With a filter on an indexed field, a page costs the same however far
+    /// down it is.
     pub fn after(mut self, cursor: Cursor) -> Self {
         self.after = Some(cursor);
         self
@@ -320,7 +321,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(select)
     }
 
-    /// The query as a sea-query statement that deletes what matches: to go on composing.
+    /// The query as a sea-query statement that deletes what matches: to go on composing. Keep one with a
+    /// [`token`](Self::token) out of logs, as with [`into_select`](Self::into_select).
     ///
     /// # Errors
     ///

@@ -112,8 +112,8 @@ impl<T: SessionFields> Sessions<T> {
     /// the unique index on the digest.
     ///
     /// Where the configuration says so and it is due, the session is extended, in a second statement; the
-    /// answer and the row agree. An extension that cannot be written, in a database that takes no writes
-    /// for one, does not fail the read: it is reported to `tracing` as a warning.
+    /// answer and the row agree. An extension that cannot be written, as in a database that takes no writes,
+    /// does not fail the read: it is reported to `tracing` as a warning, whatever the reason.
     ///
     /// A session that was ended by a machine whose clock is ahead of this one's is refused at once too.
     ///

@@ -45,6 +45,10 @@ pub trait SessionFields: Clone + Send + Sync + 'static {
     /// The built-in column `updated_at`.
     const UPDATED_AT: Column<Self, time::OffsetDateTime> = Column::new(column::UPDATED_AT);
 
+    /// Drops what is finer than a microsecond from the fields that are instants, since no database stores
+    /// it. So what is returned when a session is written is what will be read back.
+    fn truncate_instants(&mut self) {}
+
     /// The fields' values, in the order of the table's definition.
     fn to_values(&self) -> Vec<FieldValue>;
 

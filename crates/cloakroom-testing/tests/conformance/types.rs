@@ -309,8 +309,12 @@ async fn an_instant_is_stored_in_utc_to_the_microsecond(db: TestDatabase) {
     let given = datetime!(2026-11-23 10:48:09.123456789 +9);
     let stored = datetime!(2026-11-23 01:48:09.123456 UTC);
     let fields = Everything { timestamp: given, maybe_timestamp: Some(given), ..required() };
-    let created = sessions.create(NewSession::new(fields)).await.unwrap();
+    let mut created = sessions.create(NewSession::new(fields)).await.unwrap();
     let read = sessions.authenticate(&created.token).await.unwrap().unwrap();
+    assert_eq!(read, created.session);
+    created.session.fields.maybe_timestamp = Some(given);
+    sessions.update(&mut created.session).await.unwrap();
+    assert_eq!(created.session.fields, read.fields);
     assert_eq!(read.fields.timestamp, stored);
     assert_eq!(read.fields.timestamp.offset(), offset!(UTC));
     assert_eq!(read.fields.maybe_timestamp, Some(stored));
