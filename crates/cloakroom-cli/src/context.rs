@@ -1,11 +1,9 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use cloakroom::sqlx::mysql::MySqlConnectOptions;
 use cloakroom::sqlx::postgres::PgConnectOptions;
 use cloakroom::sqlx::sqlite::SqliteConnectOptions;
-use cloakroom::sqlx::{ConnectOptions, Connection};
 use cloakroom::{
     Backend, Config, Database, DynamicFields, SessionQuery, Sessions, Status, TableDefinition, sqlx,
 };
@@ -15,9 +13,6 @@ use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::value::Assignment;
-
-/// How long a server may take to answer at all.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sessions of a table whose fields are known only now.
 pub(crate) type Table = Sessions<DynamicFields>;
@@ -95,11 +90,8 @@ impl Context {
             Some(file) => format!("the database file {}", file.display()),
             None => format!("the {} database", self.backend()),
         };
-        let opened = async {
-            self.server.knock().await?;
-            Database::connect(&self.url).await.map_err(Failure::unreachable)
-        };
-        let database = opened.await.map_err(|failure| failure.context(format!("cannot open {what}")))?;
+        let opened = Database::connect(&self.url).await.map_err(Failure::unreachable);
+        let database = opened.map_err(|failure| failure.context(format!("cannot open {what}")))?;
         Ok(self.opened.get_or_init(|| database).clone())
     }
 
@@ -141,8 +133,8 @@ pub(crate) fn select(
 enum Server {
     /// A file, unless the database is held in memory.
     Sqlite(Option<PathBuf>),
-    Postgres(PgConnectOptions),
-    MySql(MySqlConnectOptions),
+    Postgres,
+    MySql,
 }
 
 impl Server {
@@ -157,8 +149,12 @@ impl Server {
                 let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
                 Ok(Self::Sqlite((!is_in_memory).then(|| options.get_filename().to_owned())))
             }
-            "postgres" | "postgresql" => url.parse().map(Self::Postgres).map_err(unreadable),
-            "mysql" | "mariadb" => url.parse().map(Self::MySql).map_err(unreadable),
+            "postgres" | "postgresql" => {
+                url.parse::<PgConnectOptions>().map(|_| Self::Postgres).map_err(unreadable)
+            }
+            "mysql" | "mariadb" => {
+                url.parse::<MySqlConnectOptions>().map(|_| Self::MySql).map_err(unreadable)
+            }
             _ => Err(Failure::usage("--database takes a URL that begins with sqlite:, postgres: or mysql:")),
         }
     }
@@ -166,8 +162,8 @@ impl Server {
     fn backend(&self) -> Backend {
         match self {
             Self::Sqlite(_) => Backend::Sqlite,
-            Self::Postgres(_) => Backend::Postgres,
-            Self::MySql(_) => Backend::MySql,
+            Self::Postgres => Backend::Postgres,
+            Self::MySql => Backend::MySql,
         }
     }
 
@@ -175,23 +171,7 @@ impl Server {
     fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(file) => file.as_deref(),
-            Self::Postgres(_) | Self::MySql(_) => None,
-        }
-    }
-
-    /// Opens a connection and closes it again. A pool tries for half a minute before it gives up, and does
-    /// not say why; somebody at a shell wants to know at once.
-    async fn knock(&self) -> Result<(), Failure> {
-        let knock = async {
-            match self {
-                Self::Sqlite(_) => Ok(()),
-                Self::Postgres(options) => options.connect().await?.close().await,
-                Self::MySql(options) => options.connect().await?.close().await,
-            }
-        };
-        match tokio::time::timeout(PATIENCE, knock).await {
-            Ok(answer) => answer.map_err(|error| Failure::trouble("it refuses").caused_by(&error)),
-            Err(_) => Err(Failure::trouble(format!("it did not answer within {PATIENCE:?}"))),
+            Self::Postgres | Self::MySql => None,
         }
     }
 }

@@ -165,6 +165,7 @@ mod preload;
 mod prune;
 mod pruner;
 mod query;
+mod redaction;
 mod session;
 mod sessions;
 mod statements;

@@ -6,6 +6,7 @@ mod clock;
 mod data;
 mod everything;
 mod exhaustion;
+mod opening;
 mod outage;
 mod read_only;
 mod same_token;

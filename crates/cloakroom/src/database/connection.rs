@@ -39,7 +39,8 @@ impl Database {
     /// # Errors
     ///
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a URL of another kind or of a database whose
-    /// feature is off; [`Unavailable`](crate::ErrorKind::Unavailable) where nothing answers.
+    /// feature is off; [`Unavailable`](crate::ErrorKind::Unavailable) where nothing answers within ten seconds,
+    /// or what answers refuses.
     pub async fn connect(url: &str) -> Result<Self> {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         match scheme {

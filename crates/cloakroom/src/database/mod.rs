@@ -143,6 +143,25 @@ pub(crate) fn quotes_a_value(error: &dyn DatabaseError) -> bool {
     false
 }
 
+/// Opens a connection and closes it again, to say at once what is wrong with a URL or its server: a pool goes
+/// on trying until its own time-out, and then tells of that alone.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+async fn knock<O>(options: &O) -> crate::Result<()>
+where
+    O: sqlx::ConnectOptions,
+    O::Connection: Sized,
+{
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+    let knock = async { sqlx::Connection::close(options.connect().await?).await };
+    match tokio::time::timeout(PATIENCE, knock).await {
+        Ok(answer) => answer.map_err(crate::Error::from_opening),
+        Err(_) => Err(crate::Error::new(
+            ErrorKind::Unavailable,
+            format!("the database did not answer within {} seconds", PATIENCE.as_secs()),
+        )),
+    }
+}
+
 fn unsupported_value(value: &sea_query::Value) -> sqlx::error::BoxDynError {
     // The value itself stays out of the message.
     let shown = format!("{value:?}");

@@ -5,7 +5,8 @@ use sea_query::Value;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::mysql::{
-    MySqlArguments, MySqlConnection, MySqlDatabaseError, MySqlPool, MySqlPoolOptions, MySqlRow,
+    MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlPool, MySqlPoolOptions,
+    MySqlRow,
 };
 use sqlx::types::Json;
 use sqlx::{Arguments, MySql, Row as _, Type, TypeInfo};
@@ -21,12 +22,9 @@ use crate::field::{ColumnType, FieldValue, Repr};
 use crate::table::TableDefinition;
 
 pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
-    MySqlPoolOptions::new()
-        .max_connections(8)
-        .test_before_acquire(false)
-        .connect(url)
-        .await
-        .map_err(|error| Error::from_sqlx(error, ""))
+    let options: MySqlConnectOptions = url.parse().map_err(Error::from_opening)?;
+    super::knock(&options).await?;
+    Ok(MySqlPoolOptions::new().max_connections(8).test_before_acquire(false).connect_lazy_with(options))
 }
 
 /// A connection, taken out of the pool, that holds the lock of this table.

@@ -5,8 +5,8 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
-    PgArgumentBuffer, PgArguments, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgRow, PgTypeInfo,
-    PgTypeKind, PgValueFormat,
+    PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions,
+    PgRow, PgTypeInfo, PgTypeKind, PgValueFormat,
 };
 use sqlx::types::Json;
 use sqlx::{Arguments, Encode, Executor, Postgres, Row as _, Type, TypeInfo, ValueRef};
@@ -21,12 +21,9 @@ use crate::field::{ColumnType, FieldValue, Repr};
 use crate::table::TableDefinition;
 
 pub(crate) async fn connect(url: &str) -> Result<PgPool> {
-    PgPoolOptions::new()
-        .max_connections(8)
-        .test_before_acquire(false)
-        .connect(url)
-        .await
-        .map_err(|error| Error::from_sqlx(error, ""))
+    let options: PgConnectOptions = url.parse().map_err(Error::from_opening)?;
+    super::knock(&options).await?;
+    Ok(PgPoolOptions::new().max_connections(8).test_before_acquire(false).connect_lazy_with(options))
 }
 
 /// A connection, taken out of the pool, in a transaction that holds the lock of this table.

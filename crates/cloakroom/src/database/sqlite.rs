@@ -29,9 +29,8 @@ pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
 }
 
 pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
-    let failed = |error| Error::from_sqlx(error, "");
     let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    let options: SqliteConnectOptions = url.parse().map_err(failed)?;
+    let options: SqliteConnectOptions = url.parse().map_err(Error::from_opening)?;
     let options = options
         .create_if_missing(!url.contains("mode="))
         .journal_mode(SqliteJournalMode::Wal)
@@ -44,7 +43,7 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
     } else {
         pool.max_connections(8)
     };
-    pool.connect_with(options).await.map_err(failed)
+    pool.connect_with(options).await.map_err(Error::from_opening)
 }
 
 pub(crate) async fn begin_exclusive(

@@ -1,0 +1,54 @@
+use cloakroom::{Database, ErrorKind};
+use cloakroom_testing::{Kind, TestDatabase, each_database};
+
+/// What `Database::connect` says of this URL, and that it says so without the password.
+async fn refusal(url: &str) -> (ErrorKind, String) {
+    let error = Database::connect(url).await.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    (error.kind(), shown)
+}
+
+/// A pool would go on trying for half a minute, and then tell of its time-out alone.
+async fn a_server_that_refuses_is_an_error_that_says_why(db: TestDatabase) {
+    let (url, reason) = match db.kind() {
+        Kind::Sqlite => ("sqlite:/no/such/directory/at/all.db", "unable to open"),
+        Kind::Postgres => ("postgres://postgres:hunter2@127.0.0.1:1/postgres", "refused"),
+        Kind::MariaDb => ("mysql://root:hunter2@127.0.0.1:1/cloakroom", "refused"),
+    };
+    let (kind, shown) = refusal(url).await;
+    assert_eq!(kind, ErrorKind::Unavailable, "{shown}");
+    assert!(shown.contains(reason), "{shown}");
+}
+
+async fn a_database_that_does_not_exist_is_an_error_that_names_it(db: TestDatabase) {
+    let url = match db.kind() {
+        Kind::Sqlite => "sqlite:/no/such/directory/nowhere.db?mode=ro".to_owned(),
+        Kind::Postgres | Kind::MariaDb => {
+            let (server, _) = db.url().split_once('?').unwrap_or((db.url(), ""));
+            let (server, _) = server.rsplit_once('/').unwrap();
+            format!("{server}/nowhere")
+        }
+    };
+    let (kind, shown) = refusal(&url).await;
+    assert_eq!(kind, ErrorKind::Unavailable, "{shown}");
+    assert!(db.kind() == Kind::Sqlite || shown.contains("nowhere"), "{shown}");
+}
+
+async fn a_url_that_is_none_is_an_error_and_no_attempt(db: TestDatabase) {
+    let url = match db.kind() {
+        Kind::Sqlite => "sqlite:a.db?mode=none",
+        Kind::Postgres => "postgres://postgres:hunter2@127.0.0.1:port/postgres",
+        Kind::MariaDb => "mysql://root:hunter2@127.0.0.1:port/cloakroom",
+    };
+    for url in [url, "oracle://root:hunter2@127.0.0.1/x", "hunter2", ""] {
+        let (kind, shown) = refusal(url).await;
+        assert_eq!(kind, ErrorKind::Unsupported, "{shown}");
+    }
+}
+
+each_database! {
+    a_server_that_refuses_is_an_error_that_says_why,
+    a_database_that_does_not_exist_is_an_error_that_names_it,
+    a_url_that_is_none_is_an_error_and_no_attempt,
+}
