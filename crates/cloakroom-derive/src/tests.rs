@@ -71,6 +71,11 @@ fn a_struct_expands_to_its_columns_and_two_traits() {
         impl ::cloakroom::SessionFields for UserSession {
             type Data = DeviceInfo;
 
+            fn truncate_instants(&mut self) {
+                ::cloakroom::FieldValue::truncate_instants(&mut self.user_id);
+                ::cloakroom::FieldValue::truncate_instants(&mut self.r#type);
+            }
+
             fn to_values(&self) -> ::std::vec::Vec<::cloakroom::FieldValue> {
                 ::std::vec![
                     ::cloakroom::FieldValue::new(&self.user_id),
