@@ -197,9 +197,10 @@ impl Naive {
 
     pub(crate) fn authenticate(&mut self, token: TokenChoice) -> Option<Seen> {
         let now = self.now();
-        let found = self.rows.iter().position(|row| {
-            TokenChoice::Given(row.token) == token && !row.seen.is_over(now)
-        })?;
+        let found = self
+            .rows
+            .iter()
+            .position(|row| TokenChoice::Given(row.token) == token && !row.seen.is_over(now))?;
         Some(self.read(found))
     }
 
