@@ -39,7 +39,8 @@ mod keys {
 #[derive(Clone, Debug, SessionTable)]
 pub struct Ticket {}
 
-fn main() {
+#[test]
+fn the_expansion_passes_the_strictest_lints() {
     let _ = (keys::make(), Ticket {});
     #[expect(deprecated)]
     let session = UserSession { user_id: String::new(), role: None, seen: 0 };

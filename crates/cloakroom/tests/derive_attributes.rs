@@ -1,8 +1,12 @@
+//! Every attribute does what the derive's manual says.
+
+#![allow(unused_qualifications, reason = "an `Option` is one by its path, too")]
+
 use cloakroom::{Column, SessionFields, SessionTable, sqlx};
 use serde::{Deserialize, Serialize};
 
 mod framework {
-    pub use cloakroom as sessions;
+    pub(crate) use cloakroom as sessions;
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -23,7 +27,7 @@ struct ApiKey {
     #[session(index)]
     #[session(sql_type = "varchar(32)")]
     label: Option<String>,
-    #[session(belongs_to = "tenants.id",)]
+    #[session(belongs_to = "tenants.id")]
     r#type: Vec<u8>,
     rank: std::option::Option<Rank>,
 }
@@ -32,22 +36,15 @@ struct ApiKey {
 #[session(crate = "framework::sessions")]
 struct Plain {}
 
-fn main() {
+#[test]
+fn every_attribute_does_what_it_says() {
     let table = ApiKey::definition();
     assert_eq!(table.to_string(), "auth.api_keys");
-    let fields: Vec<_> = table
-        .fields()
-        .iter()
-        .map(|field| (field.name(), field.is_nullable(), field.is_indexed()))
-        .collect();
+    let fields: Vec<_> =
+        table.fields().iter().map(|field| (field.name(), field.is_nullable(), field.is_indexed())).collect();
     assert_eq!(
         fields,
-        [
-            ("user_id", false, true),
-            ("label", true, true),
-            ("type", false, false),
-            ("rank", true, false),
-        ]
+        [("user_id", false, true), ("label", true, true), ("type", false, false), ("rank", true, false),]
     );
     let key = ApiKey { owner: 1, label: None, r#type: vec![], rank: Some(Rank(1)) };
     assert_eq!(key.to_values().len(), 4);

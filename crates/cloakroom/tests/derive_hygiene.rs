@@ -27,7 +27,8 @@ macro_rules! table {
 
 table!(FromMacro { __row: String, index: ::std::option::Option<String> });
 
-fn main() {
+#[::core::prelude::v1::test]
+fn names_of_the_users_own_do_not_get_in_the_way() {
     let _: ::cloakroom::Column<FromMacro, String> = FromMacro::INDEX;
     let _: ::cloakroom::Column<FromMacro, String> = FromMacro::TYPE;
     let _: ::cloakroom::Column<FromMacro, i32> = FromMacro::OWN;
