@@ -49,9 +49,10 @@ fn every_attribute_does_what_it_says() {
     let key = ApiKey { owner: 1, label: None, r#type: vec![], rank: Some(Rank(1)) };
     assert_eq!(key.to_values().len(), 4);
 
-    let columns: (Column<ApiKey, i64>, Column<ApiKey, String>, Column<ApiKey, Vec<u8>>) =
-        (ApiKey::OWNER, ApiKey::LABEL, ApiKey::TYPE);
-    assert_eq!((columns.0.name(), columns.1.name(), columns.2.name()), ("user_id", "label", "type"));
+    let owner: Column<ApiKey, i64> = ApiKey::OWNER;
+    let label: Column<ApiKey, String> = ApiKey::LABEL;
+    let kind: Column<ApiKey, Vec<u8>> = ApiKey::TYPE;
+    assert_eq!([owner.name(), label.name(), kind.name()], ["user_id", "label", "type"]);
     let _: Column<ApiKey, Rank> = ApiKey::RANK;
     let _: Option<<ApiKey as SessionFields>::Data> = None::<DeviceInfo>;
 
