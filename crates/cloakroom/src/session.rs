@@ -132,6 +132,11 @@ impl<T: SessionFields> NewSession<T> {
         Self { fields, data: None, expiry: Expiry::ByDefault, token: None }
     }
 
+    /// The extra fields, for code that fills in what the caller could not know.
+    pub fn fields_mut(&mut self) -> &mut T {
+        &mut self.fields
+    }
+
     /// The session's JSON data. Default `{}`.
     pub fn data(self, data: impl Into<T::Data>) -> Self {
         let data = StoredData::of(&data.into());
