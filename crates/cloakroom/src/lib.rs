@@ -139,8 +139,9 @@
 //!
 //! # Not here
 //!
-//! Cookies and headers, log-in forms and passwords. A token is a bearer secret: send it over TLS only, put it
-//! into a cookie that is `Secure` and `HttpOnly`, or a header, never into a URL.
+//! Cookies and headers, which the crate `cloakroom-axum` handles for axum; log-in forms and passwords. A token
+//! is a bearer secret: send it over TLS only, put it into a cookie that is `Secure` and `HttpOnly`, or a
+//! header, never into a URL.
 
 #![deny(missing_docs)]
 

@@ -1,0 +1,229 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use cloakroom::{NewSession, SessionFields, Sessions};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::cookie::CookieConfig;
+use crate::future::ResponseFuture;
+use crate::source::TokenSource;
+use crate::state::{Handle, State};
+
+/// Gives every request below it the sessions of one table.
+///
+/// Add it with [`Router::layer`](axum::Router::layer) or to any tower stack. On the way in it reads the
+/// request's headers and nothing else: the database is asked when the first extractor asks, and once,
+/// however many do. On the way out it sets or clears the cookie. It never touches a body, so that streams
+/// and upgrades of the connection pass.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`sources`](Self::sources) | [`TokenSource::Cookie`] |
+/// | [`cookie`](Self::cookie) | [`CookieConfig::default`]: `__Host-session` |
+/// | [`redirect_to`](Self::redirect_to), [`redirect_with`](Self::redirect_with) | none: 401 |
+/// | [`on_log_in`](Self::on_log_in) | nothing is recorded |
+///
+/// # Several tables
+///
+/// Layers for different tables are independent of each other. A request may have a session of each, and two
+/// tokens are ambiguous only within one layer. Give each layer sources, and cookies names, of its own:
+///
+/// ```
+/// # use axum::Router;
+/// # use cloakroom::{SessionTable, Sessions};
+/// # use cloakroom_axum::{SessionLayer, TokenSource};
+/// # #[derive(Clone, SessionTable)] struct UserSession { user_id: String }
+/// # #[derive(Clone, SessionTable)] #[session(table = "api_keys")] struct ApiKey { user_id: String }
+/// # fn example(app: Router, sessions: Sessions<UserSession>, keys: Sessions<ApiKey>) -> Router {
+/// app.layer(SessionLayer::new(sessions).redirect_to("/login"))
+///     .layer(SessionLayer::new(keys).sources([TokenSource::Bearer, TokenSource::header("x-api-key")]))
+/// # }
+/// ```
+///
+/// Two layers of one table are not meant to be on one route. Where they are, the inner one counts.
+pub struct SessionLayer<T: SessionFields> {
+    settings: Arc<Settings<T>>,
+}
+
+pub(crate) struct Settings<T: SessionFields> {
+    pub(crate) sessions: Sessions<T>,
+    pub(crate) sources: Vec<TokenSource>,
+    pub(crate) cookie: CookieConfig,
+    pub(crate) redirect: Option<Arc<Redirect>>,
+    pub(crate) on_log_in: Option<Arc<OnLogIn<T>>>,
+}
+
+pub(crate) type Redirect = dyn Fn(&Parts) -> String + Send + Sync;
+pub(crate) type OnLogIn<T> = dyn Fn(&Parts, NewSession<T>) -> NewSession<T> + Send + Sync;
+
+impl<T: SessionFields> SessionLayer<T> {
+    /// A layer for this table, with the token in a cookie.
+    pub fn new(sessions: Sessions<T>) -> Self {
+        let settings = Settings {
+            sessions,
+            sources: vec![TokenSource::Cookie],
+            cookie: CookieConfig::default(),
+            redirect: None,
+            on_log_in: None,
+        };
+        Self { settings: Arc::new(settings) }
+    }
+
+    /// Where the token comes from, in this order. Default the cookie alone. Cookies are set and cleared only
+    /// where they are a source.
+    ///
+    /// The same token in two places is one token. Two that differ are answered with 400, whatever the order:
+    /// which of them was meant is not to be guessed.
+    #[must_use]
+    pub fn sources(self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
+        let sources = sources.into_iter().collect();
+        self.with(|settings| settings.sources = sources)
+    }
+
+    /// The cookie's name and attributes.
+    #[must_use]
+    pub fn cookie(self, cookie: CookieConfig) -> Self {
+        self.with(|settings| settings.cookie = cookie)
+    }
+
+    /// Where to send a browser that needs a session and has none, with 303.
+    ///
+    /// A browser is who accepts `text/html` and presents no bearer token or header. Everybody else gets 401.
+    #[must_use]
+    pub fn redirect_to(self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        self.redirect_with(move |_| path.clone())
+    }
+
+    /// Like [`redirect_to`](Self::redirect_to), to a place that depends on the request: to bring the browser
+    /// back to where it was going. Escape what you put into a query, and check it when it comes back.
+    #[must_use]
+    pub fn redirect_with(self, location: impl Fn(&Parts) -> String + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.redirect = Some(Arc::new(location)))
+    }
+
+    /// What to record about the device when somebody logs in: the user agent, the address. Default nothing.
+    ///
+    /// The hook gets the request and the session that is about to be created by
+    /// [`SessionManager::log_in`](crate::SessionManager::log_in).
+    ///
+    /// ```
+    /// # use cloakroom::{SessionTable, Sessions};
+    /// # use cloakroom_axum::SessionLayer;
+    /// # #[derive(Clone, SessionTable)]
+    /// # struct UserSession { user_id: String, user_agent: Option<String> }
+    /// # fn example(sessions: Sessions<UserSession>) -> SessionLayer<UserSession> {
+    /// SessionLayer::new(sessions).on_log_in(|request, mut new| {
+    ///     let agent = request.headers.get("user-agent").and_then(|agent| agent.to_str().ok());
+    ///     new.fields_mut().user_agent = agent.map(|agent| agent.chars().take(255).collect());
+    ///     new
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// A connection's own address is in the extension `axum::extract::ConnectInfo`. Behind a proxy that is
+    /// the proxy's, and the client's stands in a header, which anybody may write where there is no proxy.
+    /// With the feature `client-ip` this crate re-exports `client_ip`, which reads the header of the one proxy
+    /// that you name, for instance `client_ip::rightmost_x_forwarded_for(&request.headers)`.
+    #[must_use]
+    pub fn on_log_in(
+        self,
+        record: impl Fn(&Parts, NewSession<T>) -> NewSession<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.on_log_in = Some(Arc::new(record)))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<T: SessionFields> Settings<T> {
+    /// Where this request's browser is sent to log in.
+    pub(crate) fn location(&self, parts: &Parts) -> Option<HeaderValue> {
+        let location = self.redirect.as_ref()?(parts);
+        let header = HeaderValue::try_from(location);
+        if header.is_err() {
+            tracing::error!("the page for logging in has a location that no header can hold");
+        }
+        header.ok()
+    }
+}
+
+impl<T: SessionFields> Clone for Settings<T> {
+    fn clone(&self) -> Self {
+        Self {
+            sessions: self.sessions.clone(),
+            sources: self.sources.clone(),
+            cookie: self.cookie.clone(),
+            redirect: self.redirect.clone(),
+            on_log_in: self.on_log_in.clone(),
+        }
+    }
+}
+
+impl<T: SessionFields> Clone for SessionLayer<T> {
+    fn clone(&self) -> Self {
+        Self { settings: Arc::clone(&self.settings) }
+    }
+}
+
+impl<T: SessionFields> fmt::Debug for SessionLayer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer")
+            .field("sessions", &self.settings.sessions)
+            .field("sources", &self.settings.sources)
+            .field("cookie", &self.settings.cookie)
+            .field("redirects", &self.settings.redirect.is_some())
+            .field("records", &self.settings.on_log_in.is_some())
+            .finish()
+    }
+}
+
+impl<S, T: SessionFields> Layer<S> for SessionLayer<T> {
+    type Service = SessionService<S, T>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService { inner, layer: self.clone() }
+    }
+}
+
+/// What [`SessionLayer`] makes of the service below it.
+#[derive(Debug)]
+pub struct SessionService<S, T: SessionFields> {
+    inner: S,
+    layer: SessionLayer<T>,
+}
+
+impl<S: Clone, T: SessionFields> Clone for SessionService<S, T> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), layer: self.layer.clone() }
+    }
+}
+
+impl<S, T, B, R> Service<Request<B>> for SessionService<S, T>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    T: SessionFields,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, T>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let settings = Arc::clone(&self.layer.settings);
+        let state = Arc::new(State::new(settings, &parts.uri, &parts.headers, &mut parts.extensions));
+        parts.extensions.insert(Handle(Arc::clone(&state)));
+        ResponseFuture::new(self.inner.call(Request::from_parts(parts, body)), state)
+    }
+}

@@ -1,0 +1,201 @@
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use cloakroom::{CreatedSession, ErrorKind, Filter, NewSession, Session, SessionFields, Sessions, Token};
+use http::HeaderValue;
+use http::request::Parts;
+
+use crate::rejection::SessionRejection;
+use crate::state::State;
+
+/// How often a rotation starts anew when others keep writing the session.
+const ATTEMPTS: usize = 10;
+
+/// Logs in and out: an extractor, for handlers that change what the client holds.
+///
+/// Nothing need be returned for the cookie: the layer sets or clears it when the response goes out. What is
+/// done after that, in a body that is still streaming, no longer reaches the client.
+///
+/// What is done here shows at once to every later extractor of the same request. Where the database is in
+/// trouble every method fails with 503 and leaves the cookie as it is; where the request's credentials are
+/// malformed or ambiguous, with 400.
+pub struct SessionManager<T: SessionFields> {
+    state: Arc<State<T>>,
+    /// For the application's hook, where there is one.
+    parts: Option<Box<Parts>>,
+    location: Option<HeaderValue>,
+}
+
+impl<T: SessionFields> SessionManager<T> {
+    /// The request's session, if it has one.
+    pub async fn current(&self) -> Result<Option<Session<T>>, SessionRejection> {
+        Ok(self.state.lock().await?.held().map(|held| held.session.clone()))
+    }
+
+    /// Begins a new session, with a new token that goes out in the cookie, and ends the one that the request
+    /// came with, whosever it is: a token that was known before somebody logged in is worth nothing after.
+    ///
+    /// The token is in the answer too, for API clients. Where a cookie is none of the layer's sources, that
+    /// is the only place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sessions::create`], and [`UnfitToken`](SessionRejection::UnfitToken). Nobody is logged in
+    /// then, and who was still is.
+    pub async fn log_in(&self, new: NewSession<T>) -> Result<CreatedSession<T>, SessionRejection> {
+        let new = match (&self.state.settings().on_log_in, &self.parts) {
+            (Some(record), Some(parts)) => record(parts, new),
+            _ => new,
+        };
+        let mut current = self.state.lock().await?;
+        let created = self.sessions().create(new).await?;
+        let is_begun = if self.state.fits(created.token.expose()) {
+            match current.held() {
+                Some(held) => self.sessions().expire(&mut held.session).await.map(drop).map_err(Into::into),
+                None => Ok(()),
+            }
+        } else {
+            Err(SessionRejection::UnfitToken)
+        };
+        if let Err(error) = is_begun {
+            // Nobody will ever have its token. If it stays, then as a row that expires in its time.
+            let _ = self.sessions().delete(created.session).await;
+            return Err(error);
+        }
+        current.replace(created.session.clone(), created.token.expose());
+        Ok(created)
+    }
+
+    /// Ends the request's session and clears the cookie; whether there was a session. Twice is no error.
+    pub async fn log_out(&self) -> Result<bool, SessionRejection> {
+        let mut current = self.state.lock().await?;
+        let was_valid = match current.held() {
+            Some(held) => self.sessions().expire(&mut held.session).await?,
+            None => false,
+        };
+        current.clear();
+        Ok(was_valid)
+    }
+
+    /// Ends every session that matches; their number. `log_out_everywhere(UserSession::USER_ID.eq("1234"))`.
+    ///
+    /// Where the request's own session is among them, the cookie is cleared. So this also ends one session of
+    /// a list: `UserSession::USER_ID.eq(user).and(UserSession::ID.eq(id))`.
+    pub async fn log_out_everywhere(&self, whose: impl Into<Filter<T>>) -> Result<u64, SessionRejection> {
+        let mut current = self.state.lock().await?;
+        let ended = self.sessions().query().filter(whose).expire_all().await?;
+        if let Some(held) = current.held() {
+            let is_there = match self.sessions().reload(&mut held.session).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => false,
+                result => result.map(|()| true)?,
+            };
+            if !is_there || !held.session.is_valid(self.sessions().config().now()) {
+                current.clear();
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Ends every session that matches but the request's own; their number.
+    ///
+    /// # Errors
+    ///
+    /// [`LoggedOut`](SessionRejection::LoggedOut) where the request has no session.
+    pub async fn log_out_others(&self, whose: impl Into<Filter<T>>) -> Result<u64, SessionRejection> {
+        let mut current = self.state.lock().await?;
+        let held = current.held().ok_or_else(|| self.logged_out())?;
+        let others = whose.into().and(T::ID.ne(held.session.id));
+        Ok(self.sessions().query().filter(others).expire_all().await?)
+    }
+
+    /// Gives the request's session a new token, which goes out in the cookie; the old one is refused from
+    /// now on. For a change of privileges.
+    ///
+    /// # Errors
+    ///
+    /// [`LoggedOut`](SessionRejection::LoggedOut) where the request has no session, or no longer: where it
+    /// ended meanwhile, or another request gave it a new token first.
+    pub async fn rotate(&self) -> Result<Token, SessionRejection> {
+        let mut current = self.state.lock().await?;
+        let mut attempts = 0;
+        loop {
+            let held = current.held().ok_or_else(|| self.logged_out())?;
+            match self.sessions().rotate(&mut held.session).await {
+                Ok(token) => {
+                    let session = held.session.clone();
+                    current.replace(session, token.expose());
+                    return Ok(token);
+                }
+                Err(error) if is_overtaken(error.kind()) && attempts < ATTEMPTS => {
+                    attempts += 1;
+                    // By the token and not by the id: who no longer has the one gets no new one.
+                    match self.sessions().authenticate(held.token.expose()).await? {
+                        Some(session) => held.session = session,
+                        None => current.clear(),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Extends the request's session where that is due; whether it was. Then the cookie is sent again.
+    ///
+    /// Reading the session does so too, unless the configuration turns
+    /// [`auto_extend`](cloakroom::ConfigBuilder::auto_extend) off.
+    ///
+    /// # Errors
+    ///
+    /// [`LoggedOut`](SessionRejection::LoggedOut) where the request has no session, or no longer.
+    pub async fn extend(&self) -> Result<bool, SessionRejection> {
+        let mut current = self.state.lock().await?;
+        let held = current.held().ok_or_else(|| self.logged_out())?;
+        let is_extended = match self.sessions().extend(&mut held.session).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            result => Some(result?),
+        };
+        let is_valid = held.session.is_valid(self.sessions().config().now());
+        let Some(is_extended) = is_extended.filter(|_| is_valid) else {
+            current.clear();
+            return Err(self.logged_out());
+        };
+        if is_extended {
+            let (session, token) = (held.session.clone(), held.token.clone());
+            current.replace(session, token.expose());
+        }
+        Ok(is_extended)
+    }
+
+    /// The sessions of the table, for everything else.
+    pub fn sessions(&self) -> &Sessions<T> {
+        &self.state.settings().sessions
+    }
+
+    fn logged_out(&self) -> SessionRejection {
+        self.state.logged_out(self.location.clone())
+    }
+}
+
+/// Somebody else wrote or ended the session meanwhile.
+fn is_overtaken(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Expired)
+}
+
+impl<T: SessionFields, S: Send + Sync> FromRequestParts<S> for SessionManager<T> {
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
+        let state = State::<T>::of(&parts.extensions)?;
+        let location = state.location(parts);
+        let parts = state.settings().on_log_in.is_some().then(|| Box::new(parts.clone()));
+        Ok(Self { state, parts, location })
+    }
+}
+
+/// The request's own headers hold secrets.
+impl<T: SessionFields> fmt::Debug for SessionManager<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager").field("sessions", self.sessions()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use cloakroom::{Error, ErrorKind};
+use http::{HeaderValue, StatusCode, header};
+
+/// Why a request got no session, or why something about its session could not be done.
+///
+/// What every extractor of this crate rejects with and every method of
+/// [`SessionManager`](crate::SessionManager) fails with. It is a response, so a handler may return it; and it
+/// is made of a [`cloakroom::Error`] by `?`, so one error type serves a whole handler.
+///
+/// | variant | status | with |
+/// |---|---|---|
+/// | [`LoggedOut`](Self::LoggedOut) | 401, or 303 to the page for logging in | `WWW-Authenticate: Bearer`, or `Location` |
+/// | [`Malformed`](Self::Malformed) | 400 | `WWW-Authenticate: Bearer error="invalid_request"` |
+/// | [`Ambiguous`](Self::Ambiguous) | 400 | the same |
+/// | [`Database`](Self::Database) | 503 where the database is in trouble; see there | |
+/// | [`UnfitToken`](Self::UnfitToken), [`MissingLayer`](Self::MissingLayer) | 500 | |
+///
+/// The body is one line of plain text that tells nothing about the cause. The cause of a 5xx goes to
+/// `tracing` as an error when the response is made. There is no `Retry-After`: nobody knows how long a
+/// database stays away, and clients that are all told the same time all come back at that time.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SessionRejection {
+    /// There is no session: no token, or one that is unknown or expired.
+    LoggedOut(LoggedOut),
+    /// A bearer token or a header that is to hold a token is malformed.
+    Malformed,
+    /// The request has two tokens that differ.
+    Ambiguous,
+    /// The session table could not be asked, or would not have what was to be written.
+    ///
+    /// The status is 503, with one exception for errors that are not the database's trouble but the
+    /// handler's: [`NotFound`](ErrorKind::NotFound) is 404, [`Conflict`](ErrorKind::Conflict) and
+    /// [`Expired`](ErrorKind::Expired) are 409, and what cannot be stored or asked for is 500. An extractor
+    /// only reads, and so it is 503: whatever kept the question from being answered, nobody is logged out.
+    Database(Arc<Error>),
+    /// The token of the session that was to be begun was [imported](cloakroom::NewSession::import_token),
+    /// and has characters that no cookie can hold.
+    UnfitToken,
+    /// The route has no [`SessionLayer`](crate::SessionLayer) for this table.
+    MissingLayer {
+        /// The type that stands for the table.
+        table: &'static str,
+    },
+}
+
+/// The details of [`SessionRejection::LoggedOut`].
+#[derive(Clone, Debug, Default)]
+pub struct LoggedOut {
+    /// An API client presented a token, which is not valid.
+    pub(crate) is_token_refused: bool,
+    /// Where the browser is sent.
+    pub(crate) location: Option<HeaderValue>,
+}
+
+impl SessionRejection {
+    /// The status of the response.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::LoggedOut(LoggedOut { location: Some(_), .. }) => StatusCode::SEE_OTHER,
+            Self::LoggedOut(_) => StatusCode::UNAUTHORIZED,
+            Self::Malformed | Self::Ambiguous => StatusCode::BAD_REQUEST,
+            Self::Database(error) => match error.kind() {
+                ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                ErrorKind::Conflict | ErrorKind::Expired => StatusCode::CONFLICT,
+                ErrorKind::MultipleSessions
+                | ErrorKind::InvalidField
+                | ErrorKind::UnknownField
+                | ErrorKind::InvalidData
+                | ErrorKind::DuplicateToken
+                | ErrorKind::Constraint
+                | ErrorKind::Unsupported => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            Self::UnfitToken | Self::MissingLayer { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// All that the client is told.
+    fn body(&self) -> &'static str {
+        match self {
+            Self::Malformed => "The credential in this request is malformed.\n",
+            Self::Ambiguous => "This request has two different credentials.\n",
+            _ => match self.status() {
+                StatusCode::SEE_OTHER | StatusCode::UNAUTHORIZED => "You are not logged in.\n",
+                StatusCode::NOT_FOUND => "There is no such session.\n",
+                StatusCode::CONFLICT => "The session has changed meanwhile.\n",
+                StatusCode::SERVICE_UNAVAILABLE => "This is not available for the moment.\n",
+                _ => "Something went wrong here.\n",
+            },
+        }
+    }
+
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::LoggedOut(LoggedOut { location: Some(_), .. }) => None,
+            Self::LoggedOut(LoggedOut { is_token_refused: true, .. }) => {
+                Some("Bearer error=\"invalid_token\"")
+            }
+            // Whoever presented nothing is told no reason: RFC 6750, section 3.1.
+            Self::LoggedOut(_) => Some("Bearer"),
+            Self::Malformed | Self::Ambiguous => Some("Bearer error=\"invalid_request\""),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for SessionRejection {
+    fn into_response(self) -> Response {
+        if self.status().is_server_error() {
+            let cause = self.source().and_then(StdError::source).map(tracing::field::display);
+            tracing::error!(error = %self, cause, "a request for a session failed");
+        }
+        let mut response = (self.status(), self.body()).into_response();
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge() {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Self::LoggedOut(LoggedOut { location: Some(location), .. }) = self {
+            headers.insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+impl fmt::Display for SessionRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoggedOut(_) => f.write_str("nobody is logged in"),
+            Self::Malformed => f.write_str("a credential is malformed"),
+            Self::Ambiguous => f.write_str("the request has two different credentials"),
+            Self::Database(error) => fmt::Display::fmt(error, f),
+            Self::UnfitToken => f.write_str("the imported token has characters that no cookie can hold"),
+            Self::MissingLayer { table } => {
+                write!(f, "the route has no SessionLayer<{table}>; add one with Router::layer")
+            }
+        }
+    }
+}
+
+impl StdError for SessionRejection {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Database(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for SessionRejection {
+    fn from(error: Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}

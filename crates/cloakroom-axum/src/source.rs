@@ -1,0 +1,297 @@
+use std::fmt;
+
+use cloakroom::MAX_TOKEN_LENGTH;
+use cookie::Cookie;
+use http::{HeaderMap, HeaderName, header};
+use zeroize::Zeroizing;
+
+/// Where in a request a token may stand. Never in the URL, which ends up in logs and histories.
+///
+/// A layer has a list of them; see [`SessionLayer::sources`](crate::SessionLayer::sources). In each, a token
+/// is absent, malformed or presented:
+///
+/// | source | absent | malformed | presented |
+/// |---|---|---|---|
+/// | `Cookie` | no cookie of the name | empty, too long, or with characters that no cookie may hold | anything else |
+/// | `Bearer` | no `Authorization`, or of another scheme | not exactly one token of RFC 6750 | `Bearer <token>` |
+/// | `Header` | no such header | empty, too long, or with anything but visible ASCII | anything else |
+///
+/// An API client that sends a malformed token is told so, with 400. A browser cannot mend its cookie, so a
+/// malformed one is taken for an unknown one: logged out, and cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenSource {
+    /// The cookie that [`CookieConfig`](crate::CookieConfig) describes.
+    Cookie,
+    /// `Authorization: Bearer <token>`, by [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1).
+    Bearer,
+    /// A header that holds the token alone, such as `x-api-key`.
+    Header(HeaderName),
+}
+
+impl TokenSource {
+    /// The header of this name: `TokenSource::header("x-api-key")`.
+    ///
+    /// # Panics
+    ///
+    /// Where `name` is no name of a header in lower case.
+    pub const fn header(name: &'static str) -> Self {
+        Self::Header(HeaderName::from_static(name))
+    }
+}
+
+/// A token as a client presented it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub(crate) fn new(token: &str) -> Self {
+        Self(Zeroizing::new(token.to_owned()))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+/// What one request presents.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    pub(crate) token: Option<Secret>,
+    /// Why no token may be used, whatever there is.
+    pub(crate) problem: Option<Problem>,
+    /// There is a cookie of the name, whatever is in it.
+    pub(crate) has_cookie: bool,
+    /// There is a bearer token or a header, whatever is in it.
+    pub(crate) is_from_api: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// A bearer token or a header is malformed.
+    Malformed,
+    /// Two tokens differ.
+    Ambiguous,
+}
+
+impl Credentials {
+    pub(crate) fn read(sources: &[TokenSource], cookie_name: &str, headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for source in sources {
+            match source {
+                TokenSource::Cookie => found.read_cookies(cookie_name, headers),
+                TokenSource::Bearer => {
+                    for value in headers.get_all(header::AUTHORIZATION) {
+                        if let Some(token) = after_bearer(value.as_bytes()) {
+                            found.add_from_api(token, is_token68);
+                        }
+                    }
+                }
+                TokenSource::Header(name) => {
+                    for value in headers.get_all(name) {
+                        found.add_from_api(value.as_bytes(), |token| token.iter().all(u8::is_ascii_graphic));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn read_cookies(&mut self, name: &str, headers: &HeaderMap) {
+        for header in headers.get_all(header::COOKIE) {
+            // Other cookies may hold any bytes; in this one, what replaces them is malformed too.
+            let header = String::from_utf8_lossy(header.as_bytes());
+            for cookie in Cookie::split_parse(&*header).flatten().filter(|cookie| cookie.name() == name) {
+                self.has_cookie = true;
+                let value = cookie.value_trimmed();
+                if is_of_token_length(value.as_bytes()) && is_cookie_value(value.as_bytes()) {
+                    self.add(value);
+                }
+            }
+        }
+    }
+
+    fn add_from_api(&mut self, token: &[u8], is_well_formed: fn(&[u8]) -> bool) {
+        self.is_from_api = true;
+        match str::from_utf8(token) {
+            Ok(text) if is_of_token_length(token) && is_well_formed(token) => self.add(text),
+            _ => self.problem = Some(Problem::Malformed),
+        }
+    }
+
+    fn add(&mut self, token: &str) {
+        match &self.token {
+            None => self.token = Some(Secret::new(token)),
+            Some(first) if first.expose() == token => {}
+            Some(_) => self.problem = Some(Problem::Ambiguous),
+        }
+    }
+}
+
+fn is_of_token_length(token: &[u8]) -> bool {
+    (1..=MAX_TOKEN_LENGTH).contains(&token.len())
+}
+
+/// What follows the scheme `Bearer`, in whatever case; `None` where the scheme is another.
+fn after_bearer(value: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer";
+    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
+    let is_bearer = scheme.eq_ignore_ascii_case(SCHEME) && rest.first().is_none_or(|byte| *byte == b' ');
+    let start = rest.iter().position(|byte| *byte != b' ').unwrap_or(rest.len());
+    is_bearer.then(|| &rest[start..])
+}
+
+/// `b64token` of RFC 6750: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_token68(token: &[u8]) -> bool {
+    let end = token.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    end > 0
+        && token[..end].iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        })
+}
+
+/// `cookie-octet` of [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1), all of them.
+pub(crate) fn is_cookie_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(headers: &[(&'static str, &[u8])]) -> Credentials {
+        let sources = [TokenSource::Cookie, TokenSource::Bearer, TokenSource::header("x-api-key")];
+        let headers = headers.iter().map(|(name, value)| {
+            (HeaderName::from_static(name), http::HeaderValue::from_bytes(value).unwrap())
+        });
+        Credentials::read(&sources, "session", &headers.collect())
+    }
+
+    fn token(found: &Credentials) -> Option<&str> {
+        found.token.as_ref().map(Secret::expose)
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_as_rfc_6750_has_it() {
+        for value in ["Bearer aB1-._~+/==", "bearer aB1-._~+/==", "BEARER   aB1-._~+/=="] {
+            let found = read(&[("authorization", value.as_bytes())]);
+            assert_eq!(token(&found), Some("aB1-._~+/=="), "{value}");
+            assert_eq!(found.problem, None);
+        }
+    }
+
+    #[test]
+    fn another_scheme_is_no_token_at_all() {
+        for value in ["Basic dTpw", "Bearerless abc", "Digest a", "Bea", ""] {
+            let found = read(&[("authorization", value.as_bytes())]);
+            assert!(found.token.is_none() && found.problem.is_none() && !found.is_from_api, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_follows_bearer_and_is_not_one_token_is_malformed() {
+        let long = format!("Bearer {}", "a".repeat(MAX_TOKEN_LENGTH + 1));
+        for value in
+            ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer =", "Bearer a=b", "Bearer \"a\"", &long]
+        {
+            let found = read(&[("authorization", value.as_bytes())]);
+            assert!(found.problem == Some(Problem::Malformed) && found.token.is_none(), "{value}");
+        }
+        assert_eq!(read(&[("authorization", b"Bearer \xff")]).problem, Some(Problem::Malformed));
+    }
+
+    #[test]
+    fn a_header_holds_one_visible_word() {
+        assert_eq!(token(&read(&[("x-api-key", b"k;e\"y,")])), Some("k;e\"y,"));
+        let long = "a".repeat(MAX_TOKEN_LENGTH + 1);
+        for value in [&b""[..], b"a b", b"a, a", b"a\tb", b"\xff", "é".as_bytes(), long.as_bytes()] {
+            assert_eq!(read(&[("x-api-key", value)]).problem, Some(Problem::Malformed), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others_whatever_they_hold() {
+        for value in [
+            &b"session=abc"[..],
+            b"a=b; session=abc; c",
+            b"x=\xff; session=abc",
+            b" ;;session = abc ;=",
+            b"session=\"abc\"",
+        ] {
+            assert_eq!(token(&read(&[("cookie", value)])), Some("abc"), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_of_another_name_is_absent() {
+        for value in [&b"sessions=abc"[..], b"Session=abc", b"a=session=abc", b"session", b""] {
+            let found = read(&[("cookie", value)]);
+            assert!(found.token.is_none() && !found.has_cookie, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_cookie_is_there_and_holds_no_token() {
+        let long = format!("session={}", "a".repeat(MAX_TOKEN_LENGTH + 1));
+        for value in [
+            &b"session="[..],
+            b"session=\"\"",
+            b"session=a b",
+            b"session=\xff",
+            b"session=a,b",
+            long.as_bytes(),
+        ] {
+            let found = read(&[("cookie", value)]);
+            assert!(found.token.is_none() && found.has_cookie && found.problem.is_none(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_token_twice_is_one_and_two_that_differ_are_ambiguous() {
+        let same: [&[(&str, &[u8])]; 4] = [
+            &[("cookie", b"session=abc"), ("authorization", b"Bearer abc")],
+            &[("cookie", b"session=abc"), ("cookie", b"session=abc")],
+            &[("authorization", b"Basic x"), ("authorization", b"Bearer abc"), ("x-api-key", b"abc")],
+            &[("cookie", b"session=abc; session=abc; session=")],
+        ];
+        for headers in same {
+            let found = read(headers);
+            assert_eq!(token(&found), Some("abc"));
+            assert_eq!(found.problem, None);
+        }
+        let different: [&[(&str, &[u8])]; 5] = [
+            &[("cookie", b"session=abc"), ("authorization", b"Bearer abd")],
+            &[("cookie", b"session=abc; session=ABC")],
+            &[("cookie", b"session=abc"), ("cookie", b"session=abd")],
+            &[("authorization", b"Bearer abc"), ("authorization", b"Bearer abd")],
+            &[("authorization", b"Bearer abc"), ("x-api-key", b"abd")],
+        ];
+        for headers in different {
+            assert_eq!(read(headers).problem, Some(Problem::Ambiguous), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_listed_sources_are_read() {
+        let headers = HeaderMap::from_iter([
+            (header::COOKIE, http::HeaderValue::from_static("session=abc")),
+            (header::AUTHORIZATION, http::HeaderValue::from_static("Bearer")),
+        ]);
+        let found = Credentials::read(&[TokenSource::Cookie], "session", &headers);
+        assert!(token(&found) == Some("abc") && found.problem.is_none());
+        let found = Credentials::read(&[TokenSource::Bearer], "session", &headers);
+        assert!(found.token.is_none() && found.problem == Some(Problem::Malformed) && !found.has_cookie);
+    }
+
+    #[test]
+    fn a_presented_token_does_not_show() {
+        let found = read(&[("x-api-key", b"a-token-of-the-client")]);
+        assert!(!format!("{found:?}").contains("a-token"));
+    }
+}

@@ -1,0 +1,170 @@
+//! The cookie: its attributes, its end, when it is sent again and when it is not.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use cloakroom::NewSession;
+use cloakroom_axum::{CookieConfig, SameSite, SessionLayer, SessionRejection, TokenSource};
+use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
+
+use crate::harness::{Current, Manager, Site, WEEK, bearer, cookie, logged_in, routes, set};
+
+const DAY: Duration = Duration::from_hours(24);
+
+async fn logging_in_sets_the_strict_cookie_until_the_session_ends(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let site = Site::start(routes().layer(SessionLayer::new(sessions))).await;
+    let answer = site.post("/login/1234", &[]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.cookies(), [set(&answer.body, WEEK)]);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let cookie = format!("__Host-session={}", answer.body);
+    assert_eq!(site.get("/me", &[("cookie", &cookie)]).await.body, "1234");
+}
+
+async fn max_age_is_the_session_s_and_no_more_than_browsers_allow(db: TestDatabase) {
+    let sessions = db.sessions_with::<UserSession>(db.config().extend_after(None)).await;
+    let app = routes()
+        .route("/hour", post(async |manager: Manager| log_in(manager, |new| new.expires_in(DAY / 24)).await))
+        .route(
+            "/half",
+            post(async |manager: Manager| {
+                log_in(manager, |new| new.expires_in(Duration::from_millis(1500))).await
+            }),
+        )
+        .route(
+            "/years",
+            post(async |manager: Manager| log_in(manager, |new| new.expires_in(DAY * 1000)).await),
+        )
+        .route("/forever", post(async |manager: Manager| log_in(manager, NewSession::never_expires).await))
+        .route(
+            "/past",
+            post(async |manager: Manager| {
+                log_in(manager, |new| new.expires_at(cloakroom_testing::START)).await
+            }),
+        )
+        .layer(SessionLayer::new(sessions));
+    db.clock().advance(DAY);
+    let site = Site::start(app).await;
+    for (path, max_age) in
+        [("/hour", "3600"), ("/half", "1"), ("/years", "34560000"), ("/forever", "34560000"), ("/past", "0")]
+    {
+        let answer = site.post(path, &[]).await;
+        assert_eq!(answer.cookies(), [set(&answer.body, max_age)], "{path}");
+    }
+}
+
+async fn log_in(
+    manager: Manager,
+    change: impl FnOnce(NewSession<UserSession>) -> NewSession<UserSession>,
+) -> Result<String, SessionRejection> {
+    Ok(manager.log_in(change(user("1234"))).await?.token.expose().to_owned())
+}
+
+async fn an_extended_session_has_its_cookie_sent_again(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(routes().layer(SessionLayer::new(sessions))).await;
+    let cookie = cookie(&created);
+    site.get("/me", &[("cookie", &cookie)]).await.assert_is(200, "1234");
+    db.clock().advance(2 * DAY);
+    // Whoever asks for nothing extends nothing.
+    site.get("/free", &[("cookie", &cookie)]).await.assert_is(200, "free");
+    let answer = site.get("/maybe", &[("cookie", &cookie)]).await;
+    assert_eq!(answer.body, "1234");
+    assert_eq!(answer.cookies(), [set(created.token.expose(), WEEK)]);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    db.clock().advance(Duration::from_secs(1));
+    site.get("/me", &[("cookie", &cookie)]).await.assert_is(200, "1234");
+}
+
+async fn a_bearer_token_that_was_extended_makes_no_cookie(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let sources = [TokenSource::Cookie, TokenSource::Bearer];
+    let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()).sources(sources))).await;
+    db.clock().advance(2 * DAY);
+    site.get("/me", &[("authorization", &bearer(&created))]).await.assert_is(200, "1234");
+    let session = sessions.query().id(created.session.id).fetch_one().await.unwrap();
+    assert!(session.expires_at > created.session.expires_at, "it was extended");
+}
+
+async fn a_layer_without_cookies_never_sets_one(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(routes().layer(SessionLayer::new(sessions).sources([TokenSource::Bearer]))).await;
+    let answer = site.post("/login/5678", &[("authorization", &bearer(&created))]).await;
+    assert!(answer.status == 200 && answer.cookies().is_empty());
+    let new = format!("Bearer {}", answer.body);
+    site.get("/me", &[("authorization", &new)]).await.assert_is(200, "5678");
+    db.clock().advance(2 * DAY);
+    site.get("/me", &[("authorization", &new)]).await.assert_is(200, "5678");
+    site.post("/logout", &[("authorization", &new)]).await.assert_is(200, "true");
+    assert_eq!(site.get("/me", &[("authorization", &new)]).await.status, 401);
+}
+
+async fn every_attribute_is_as_configured(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let config = || CookieConfig::builder().name("__Secure-app");
+    for (config, attributes) in [
+        (config(), "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=604800"),
+        (config().same_site(SameSite::Strict), "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=604800"),
+        (config().same_site(SameSite::None), "HttpOnly; SameSite=None; Secure; Path=/; Max-Age=604800"),
+        (
+            config().domain("example.com").path("/app"),
+            "HttpOnly; SameSite=Lax; Secure; Path=/app; Domain=example.com; Max-Age=604800",
+        ),
+    ] {
+        let layer = SessionLayer::new(sessions.clone()).cookie(config.build().unwrap());
+        let site = Site::start(routes().layer(layer)).await;
+        let answer = site.post("/login/1234", &[]).await;
+        assert_eq!(answer.cookies(), [format!("__Secure-app={}; {attributes}", answer.body)]);
+        let cookie = format!("__Secure-app={}", answer.body);
+        assert_eq!(site.get("/me", &[("cookie", &cookie)]).await.body, "1234");
+        // It is cleared with the same attributes, or browsers would keep it.
+        let answer = site.post("/logout", &[("cookie", &cookie)]).await;
+        let attributes = attributes.replace("604800", "0");
+        assert_eq!(answer.cookies(), [format!("__Secure-app=; {attributes}")]);
+    }
+}
+
+async fn what_the_application_puts_into_the_response_stays(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let app = routes()
+        .route("/cached", get(async |_: Current| ([(header::CACHE_CONTROL, "public, max-age=60")], "")))
+        .route("/strict", get(async |_: Current| ([(header::CACHE_CONTROL, "no-store, private")], "")))
+        .route(
+            "/themed",
+            get(async |_: Current| {
+                let mut response = "".into_response();
+                for cookie in ["theme=dark", "lang=de"] {
+                    response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+                }
+                response
+            }),
+        )
+        .layer(SessionLayer::new(sessions));
+    let site = Site::start(app).await;
+    let cookie = cookie(&created);
+    let headers = [("cookie", cookie.as_str())];
+    // Nothing is changed in a response that has no session cookie.
+    assert_eq!(site.get("/cached", &headers).await.header("cache-control"), Some("public, max-age=60"));
+    assert_eq!(site.get("/themed", &headers).await.cookies(), ["theme=dark", "lang=de"]);
+    for (path, said) in [("/cached", "no-store"), ("/strict", "no-store, private")] {
+        db.clock().advance(2 * DAY);
+        let answer = site.get(path, &headers).await;
+        assert_eq!((answer.header("cache-control"), answer.cookies().len()), (Some(said), 1), "{path}");
+    }
+    db.clock().advance(2 * DAY);
+    let again = set(created.token.expose(), WEEK);
+    assert_eq!(site.get("/themed", &headers).await.cookies(), ["theme=dark", "lang=de", &again]);
+}
+
+each_database! {
+    logging_in_sets_the_strict_cookie_until_the_session_ends,
+    max_age_is_the_session_s_and_no_more_than_browsers_allow,
+    an_extended_session_has_its_cookie_sent_again,
+    a_bearer_token_that_was_extended_makes_no_cookie,
+    a_layer_without_cookies_never_sets_one,
+    every_attribute_is_as_configured,
+    what_the_application_puts_into_the_response_stays,
+}

@@ -1,0 +1,194 @@
+//! Where the token comes from: every source, absent, malformed and presented, alone and together.
+
+use axum::Router;
+use cloakroom::Sessions;
+use cloakroom_axum::{SessionLayer, TokenSource};
+use cloakroom_testing::{TestDatabase, UserSession, each_database};
+
+use crate::harness::{Site, bearer, cookie, logged_in, routes};
+
+fn everywhere(sessions: &Sessions<UserSession>) -> Router {
+    let sources = [TokenSource::Cookie, TokenSource::Bearer, TokenSource::header("x-auth-token")];
+    routes().layer(SessionLayer::new(sessions.clone()).sources(sources))
+}
+
+async fn a_token_is_taken_from_the_cookie_the_bearer_and_the_header(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    let (cookie, bearer, token) = (cookie(&created), bearer(&created), created.token.expose());
+    let lower = bearer.replace("Bearer", "bEARER");
+    for (name, value) in [
+        ("cookie", cookie.as_str()),
+        ("cookie", &format!("theme=dark; {cookie}; lang=de")),
+        ("authorization", &bearer),
+        ("authorization", &lower),
+        ("x-auth-token", token),
+        ("X-Auth-Token", token),
+    ] {
+        site.get("/me", &[(name, value)]).await.assert_is(200, "1234");
+        site.get("/maybe", &[(name, value)]).await.assert_is(200, "1234");
+    }
+}
+
+async fn without_a_token_nobody_is_logged_in(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    let token = created.token.expose();
+    let (other_name, basic) = (format!("session={token}"), "Basic MTIzNDpzZWNyZXQ=");
+    for headers in
+        [&[][..], &[("cookie", &*other_name)], &[("authorization", basic)], &[("x-api-key", token)]]
+    {
+        let answer = site.get("/me", headers).await;
+        answer.assert_is(401, "You are not logged in.\n");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        site.get("/maybe", headers).await.assert_is(200, "nobody");
+    }
+}
+
+async fn a_token_in_the_url_is_no_token(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    let token = created.token.expose();
+    for query in ["access_token", "token", "__Host-session", "x-auth-token", "authorization"] {
+        site.get(&format!("/maybe?{query}={token}"), &[]).await.assert_is(200, "nobody");
+    }
+}
+
+async fn a_source_that_is_not_listed_is_not_read(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let (cookie, bearer) = (cookie(&created), bearer(&created));
+    let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
+    site.get("/maybe", &[("authorization", &bearer)]).await.assert_is(200, "nobody");
+    site.get("/maybe", &[("authorization", "Bearer ?"), ("cookie", &cookie)]).await.assert_is(200, "1234");
+    let api = SessionLayer::new(sessions).sources([TokenSource::Bearer]);
+    let site = Site::start(routes().layer(api)).await;
+    site.get("/maybe", &[("cookie", &cookie)]).await.assert_is(200, "nobody");
+    site.get("/maybe", &[("cookie", "__Host-session="), ("authorization", &bearer)])
+        .await
+        .assert_is(200, "1234");
+}
+
+async fn an_unknown_cookie_is_logged_out_and_cleared(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    let unknown = cookie(&created).replace(created.token.expose(), &"x".repeat(64));
+    site.get("/me", &[("cookie", &unknown)]).await.assert_cleared(401);
+    let answer = site.get("/maybe", &[("cookie", &unknown)]).await;
+    answer.assert_cleared(200);
+    assert_eq!(answer.body, "nobody");
+    // Who does not ask does not know.
+    site.get("/free", &[("cookie", &unknown)]).await.assert_is(200, "free");
+}
+
+async fn an_expired_cookie_is_logged_out_and_cleared(db: TestDatabase) {
+    let (sessions, mut created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    sessions.expire(&mut created.session).await.unwrap();
+    let answer = site.get("/me", &[("cookie", &cookie(&created))]).await;
+    answer.assert_cleared(401);
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "a cookie is no bearer token");
+    site.get("/maybe", &[("cookie", &cookie(&created))]).await.assert_cleared(200);
+}
+
+async fn a_malformed_cookie_is_logged_out_and_cleared(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    let long = "x".repeat(4097);
+    for value in ["", "\"\"", "a b", "a,b", "a\\b", &long] {
+        let malformed = format!("__Host-session={value}");
+        site.get("/me", &[("cookie", &malformed)]).await.assert_cleared(401);
+        site.get("/maybe", &[("cookie", &malformed)]).await.assert_cleared(200);
+        // It is no second credential either.
+        let (bearer, cookie) = (bearer(&created), cookie(&created));
+        site.get("/me", &[("cookie", &malformed), ("authorization", &bearer)]).await.assert_is(200, "1234");
+        site.get("/me", &[("cookie", &malformed), ("cookie", &cookie)]).await.assert_is(200, "1234");
+    }
+}
+
+async fn an_unknown_bearer_or_header_is_refused_by_its_reason(db: TestDatabase) {
+    let (sessions, mut created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    sessions.expire(&mut created.session).await.unwrap();
+    let bearer = bearer(&created);
+    let headers =
+        [("authorization", &*bearer), ("authorization", "Bearer x"), ("x-auth-token", "unknown;\"")];
+    for header in headers {
+        let answer = site.get("/me", &[header]).await;
+        answer.assert_is(401, "You are not logged in.\n");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+        site.get("/maybe", &[header]).await.assert_is(200, "nobody");
+    }
+}
+
+async fn a_malformed_bearer_or_header_is_a_bad_request(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    let (cookie, twice) = (cookie(&created), format!("{} {}", bearer(&created), created.token.expose()));
+    let long = "x".repeat(4097);
+    for header in [
+        ("authorization", "Bearer"),
+        ("authorization", "Bearer a,b"),
+        ("authorization", &twice),
+        ("x-auth-token", ""),
+        ("x-auth-token", "a b"),
+        ("x-auth-token", &long),
+    ] {
+        for path in ["/me", "/maybe"] {
+            // Also where there is a good cookie beside it.
+            for headers in [&[header][..], &[header, ("cookie", &cookie)]] {
+                let answer = site.get(path, headers).await;
+                answer.assert_is(400, "The credential in this request is malformed.\n");
+                assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_request\""));
+            }
+        }
+        site.get("/free", &[header]).await.assert_is(200, "free");
+    }
+}
+
+async fn two_different_credentials_are_a_bad_request_and_the_same_twice_is_fine(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let other = sessions.create(cloakroom_testing::user("5678")).await.unwrap();
+    let site = Site::start(everywhere(&sessions)).await;
+    let all = |created| {
+        let cookie: String = cookie(created);
+        [
+            ("cookie", cookie),
+            ("authorization", bearer(created)),
+            ("x-auth-token", created.token.expose().into()),
+        ]
+    };
+    let (ours, theirs) = (all(&created), all(&other));
+    for (name, value) in &ours {
+        for (same_name, same) in &ours {
+            let headers = [(*name, value.as_str()), (*same_name, same.as_str())];
+            site.get("/me", &headers).await.assert_is(200, "1234");
+        }
+        for (other_name, other) in &theirs {
+            let headers = [(*name, value.as_str()), (*other_name, other.as_str())];
+            for path in ["/me", "/maybe"] {
+                let answer = site.get(path, &headers).await;
+                answer.assert_is(400, "This request has two different credentials.\n");
+                assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_request\""));
+            }
+            site.get("/free", &headers).await.assert_is(200, "free");
+            let answer = site.post("/login/1234", &headers).await;
+            answer.assert_is(400, "This request has two different credentials.\n");
+        }
+    }
+    let both = format!("{}; {}", ours[0].1, theirs[0].1);
+    assert_eq!(site.get("/me", &[("cookie", &both)]).await.status, 400);
+    assert_eq!(sessions.query().count().await.unwrap(), 2, "nobody was logged in or out");
+}
+
+each_database! {
+    a_token_is_taken_from_the_cookie_the_bearer_and_the_header,
+    without_a_token_nobody_is_logged_in,
+    a_token_in_the_url_is_no_token,
+    a_source_that_is_not_listed_is_not_read,
+    an_unknown_cookie_is_logged_out_and_cleared,
+    an_expired_cookie_is_logged_out_and_cleared,
+    a_malformed_cookie_is_logged_out_and_cleared,
+    an_unknown_bearer_or_header_is_refused_by_its_reason,
+    a_malformed_bearer_or_header_is_a_bad_request,
+    two_different_credentials_are_a_bad_request_and_the_same_twice_is_fine,
+}

@@ -1,0 +1,84 @@
+//! The example does what it says. `cargo test` builds it beside the tests.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use http::Request;
+use http::request::Builder;
+use http_body_util::{BodyExt, Full};
+
+use crate::harness::{Answer, Site};
+
+/// Ended with the test, whatever comes of it.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start() -> (Running, Site) {
+    let test = std::env::current_exe().expect("a test knows its own file");
+    let target = test.parent().and_then(|deps| deps.parent()).expect("a test lies in target/…/deps");
+    let mut command = Command::new(target.join("examples/login"));
+    let child = command.arg("0").stdout(Stdio::piped()).spawn().expect("the example was built");
+    let mut running = Running(child);
+    let mut line = String::new();
+    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("http://").expect("it prints its address").parse().unwrap();
+    (running, Site { address })
+}
+
+async fn log_in(site: &Site) -> String {
+    let request = Request::post("/login").header("host", "localhost:3000");
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = site.send_raw(request.body(Full::from("user_id=1234")).unwrap()).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["location"]), (303, &"/".parse().unwrap()));
+    let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
+    response.into_body().collect().await.unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+async fn send(site: &Site, request: Builder, cookie: &str) -> Answer {
+    let request = request.header("host", "localhost:3000").header("accept", "text/html");
+    site.send(request.header("cookie", cookie)).await
+}
+
+#[tokio::test]
+async fn the_login_example_logs_in_lists_devices_and_logs_out() {
+    let (_running, site) = start();
+    // The page is protected.
+    let answer = send(&site, Request::get("/"), "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, Some("/login")));
+    assert!(send(&site, Request::get("/login"), "").await.body.contains("<form"));
+    let (phone, laptop) = (log_in(&site).await, log_in(&site).await);
+    assert_ne!(phone, laptop);
+    let page = send(&site, Request::get("/"), &phone).await.body;
+    assert_eq!((page.matches("<li>").count(), page.matches("(here)").count()), (2, 1), "{page}");
+    // One device goes; the other sees it gone.
+    let answer = send(&site, Request::post("/logout"), &phone).await;
+    assert_eq!(answer.header("location"), Some("/login"));
+    assert_eq!(send(&site, Request::get("/"), &phone).await.status, 303);
+    let page = send(&site, Request::get("/"), &laptop).await.body;
+    assert_eq!(page.matches("<li>").count(), 1, "{page}");
+}
+
+#[test]
+fn the_login_example_is_under_sixty_lines() {
+    assert!(include_str!("../../examples/login.rs").lines().count() < 60);
+}
+
+#[test]
+fn what_the_readme_shows_is_the_example_s() {
+    let example = include_str!("../../examples/login.rs");
+    let readme = include_str!("../../../../README.md");
+    let (_, section) = readme.split_once("## On the web, with axum").unwrap();
+    let excerpt = section.split("```").nth(1).unwrap().strip_prefix("rs").unwrap();
+    let lines: Vec<_> = excerpt.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert!(lines.len() > 15);
+    for line in lines {
+        assert!(example.lines().any(|known| known.trim() == line), "{line}");
+    }
+}

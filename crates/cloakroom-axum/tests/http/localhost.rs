@@ -1,0 +1,69 @@
+//! The cookie for development without TLS, and that it is for localhost alone.
+
+use cloakroom_axum::{CookieConfig, SameSite, SessionLayer};
+use cloakroom_testing::{TestDatabase, UserSession, each_database};
+
+use crate::harness::{CLEARED, Site, WEEK, routes, set};
+
+async fn site(db: &TestDatabase, config: cloakroom_axum::CookieConfigBuilder) -> Site {
+    let sessions = db.sessions::<UserSession>().await;
+    Site::start(routes().layer(SessionLayer::new(sessions).cookie(config.build().unwrap()))).await
+}
+
+async fn on_localhost_the_cookie_works_without_tls(db: TestDatabase) {
+    let site = site(&db, CookieConfig::builder().insecure_on_localhost(true)).await;
+    for host in ["localhost", "localhost:3000", "127.0.0.1:3000", "[::1]:3000"] {
+        let answer = site.post("/login/1234", &[("host", host)]).await;
+        let attributes = format!("HttpOnly; SameSite=Lax; Path=/; Max-Age={WEEK}");
+        assert_eq!(answer.cookies(), [format!("session={}; {attributes}", answer.body)], "{host}");
+        let cookie = format!("session={}", answer.body);
+        assert_eq!(site.get("/me", &[("host", host), ("cookie", &cookie)]).await.body, "1234");
+        let answer = site.post("/logout", &[("host", host), ("cookie", &cookie)]).await;
+        assert_eq!(answer.cookies(), ["session=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"]);
+    }
+}
+
+async fn left_on_by_accident_it_changes_nothing_for_another_host(db: TestDatabase) {
+    let site = site(&db, CookieConfig::builder().insecure_on_localhost(true)).await;
+    for headers in [
+        &[("host", "example.com")][..],
+        &[("host", "localhost.example.com")],
+        &[("host", "10.0.0.1:3000")],
+        // A proxy that puts its own idea of the host in place of the browser's.
+        &[("host", "localhost:3000"), ("x-forwarded-for", "192.0.2.1")],
+        &[("host", "localhost:3000"), ("forwarded", "for=192.0.2.1")],
+        &[("host", "localhost:3000"), ("origin", "https://example.com")],
+    ] {
+        let answer = site.post("/login/1234", headers).await;
+        assert_eq!(answer.cookies(), [set(&answer.body, WEEK)], "{headers:?}");
+        // The other cookie is not so much as read.
+        let (insecure, strict) =
+            (format!("session={}", answer.body), format!("__Host-session={}", answer.body));
+        let with = |cookie| [headers, &[("cookie", cookie)]].concat();
+        site.get("/maybe", &with(&insecure)).await.assert_is(200, "nobody");
+        site.get("/maybe", &with("session=")).await.assert_is(200, "nobody");
+        assert_eq!(site.get("/maybe", &with(&strict)).await.body, "1234");
+        assert_eq!(site.post("/logout", &with(&strict)).await.cookies(), [CLEARED]);
+    }
+}
+
+async fn without_the_setting_localhost_is_a_host_like_any_other(db: TestDatabase) {
+    let site = site(&db, CookieConfig::builder()).await;
+    let answer = site.post("/login/1234", &[("host", "localhost:3000")]).await;
+    assert_eq!(answer.cookies(), [set(&answer.body, WEEK)]);
+}
+
+async fn what_needs_tls_or_a_real_domain_is_left_out_on_localhost(db: TestDatabase) {
+    let config = CookieConfig::builder().name("__Secure-app").domain("example.com").same_site(SameSite::None);
+    let site = site(&db, config.insecure_on_localhost(true)).await;
+    let answer = site.post("/login/1234", &[("host", "localhost")]).await;
+    let attributes = format!("HttpOnly; SameSite=Lax; Path=/; Max-Age={WEEK}");
+    assert_eq!(answer.cookies(), [format!("app={}; {attributes}", answer.body)]);
+}
+
+each_database! {
+    on_localhost_the_cookie_works_without_tls,
+    left_on_by_accident_it_changes_nothing_for_another_host,
+    without_the_setting_localhost_is_a_host_like_any_other,
+    what_needs_tls_or_a_real_domain_is_left_out_on_localhost,
+}

@@ -1,0 +1,66 @@
+//! The server dies under the application, and comes back.
+
+use std::time::Duration;
+
+use cloakroom::sqlx::mysql::MySqlPoolOptions;
+use cloakroom::sqlx::postgres::PgPoolOptions;
+use cloakroom::{Config, Database, Sessions};
+use cloakroom_axum::SessionLayer;
+use cloakroom_testing::servers::Server;
+use cloakroom_testing::{UserSession, user};
+
+use crate::harness::{Site, cookie, routes};
+
+/// What the pool waits for a connection.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+async fn goes_and_comes_back(mut server: Server, database: Database) {
+    let sessions = Sessions::<UserSession>::new(database, Config::default()).unwrap();
+    sessions.migrate().await.unwrap();
+    let cookie = cookie(&sessions.create(user("1234")).await.unwrap());
+    let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()).redirect_to("/login"))).await;
+    let headers = [("cookie", cookie.as_str()), ("accept", "text/html")];
+    site.get("/me", &headers).await.assert_is(200, "1234");
+    server.kill();
+    for path in ["/me", "/maybe"] {
+        let answer = site.get(path, &headers).await;
+        answer.assert_is(503, "This is not available for the moment.\n");
+    }
+    site.get("/free", &headers).await.assert_is(200, "free");
+    server.start().unwrap();
+    site.get("/me", &headers).await.assert_is(200, "1234");
+    sessions.database().close().await;
+}
+
+#[tokio::main]
+async fn block_on(case: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_mins(2), case).await.expect("the case hangs");
+}
+
+mod postgres {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+    fn pages_that_need_a_session_are_503_until_the_server_is_back_and_then_the_cookie_works() {
+        let server = cloakroom_testing::servers::postgres().unwrap();
+        block_on(async {
+            let pool = PgPoolOptions::new().acquire_timeout(TIMEOUT).connect(server.url()).await.unwrap();
+            goes_and_comes_back(server, pool.into()).await;
+        });
+    }
+}
+
+mod mariadb {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
+    fn pages_that_need_a_session_are_503_until_the_server_is_back_and_then_the_cookie_works() {
+        let server = cloakroom_testing::servers::mariadb().unwrap();
+        block_on(async {
+            let pool = MySqlPoolOptions::new().acquire_timeout(TIMEOUT).connect(server.url()).await.unwrap();
+            goes_and_comes_back(server, pool.into()).await;
+        });
+    }
+}
