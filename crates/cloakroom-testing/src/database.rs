@@ -243,13 +243,19 @@ impl TestDatabase {
     ///
     /// On a database that is none of the three.
     pub async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-        match &self.database {
-            Database::Sqlite(pool) => sql.execute(pool).await.map(drop),
-            Database::Postgres(pool) => sql.execute(pool).await.map(drop),
-            Database::MySql(pool) => sql.execute(pool).await.map(drop),
-            other => panic!("no such database: {other:?}"),
-        }
+        run_raw(&self.database, sql).await
+    }
+
+    /// Runs SQL on a new connection, as another process would. Those of the pool may remember tables as they
+    /// were: SQLite looks for a change only once a statement has passed its first checks.
+    ///
+    /// # Panics
+    ///
+    /// When the database refuses it.
+    pub async fn execute_anew(&self, sql: &str) {
+        let anew = Database::connect(&self.url).await.expect("the database can be opened once more");
+        run_raw(&anew, sql).await.expect("the database takes the statement");
+        anew.close().await;
     }
 
     /// The first column of every row, as text; cast it to text in the query.
@@ -266,6 +272,16 @@ impl TestDatabase {
             other => panic!("no such database: {other:?}"),
         };
         rows.expect("the database takes the query").into_iter().map(|(text,)| text).collect()
+    }
+}
+
+async fn run_raw(database: &Database, sql: &str) -> Result<(), sqlx::Error> {
+    let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+    match database {
+        Database::Sqlite(pool) => sql.execute(pool).await.map(drop),
+        Database::Postgres(pool) => sql.execute(pool).await.map(drop),
+        Database::MySql(pool) => sql.execute(pool).await.map(drop),
+        other => panic!("no such database: {other:?}"),
     }
 }
 

@@ -66,7 +66,7 @@ async fn the_error_of_a_lacking_column_says_how_to_add_it(db: TestDatabase) {
     db.execute("ALTER TABLE api_keys DROP COLUMN quota").await;
     let error = sessions.migrate().await.unwrap_err().to_string();
     let (_, statement) = error.split_once("add it with: ").unwrap();
-    db.execute(statement).await;
+    db.execute_anew(statement).await;
     sessions.migrate().await.unwrap();
     let session = sessions.authenticate(&created.token).await.unwrap().unwrap();
     assert_eq!(session.fields.quota, None);
