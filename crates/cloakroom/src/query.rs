@@ -1,7 +1,7 @@
+mod stream;
+
 use std::fmt;
 
-use futures_core::stream::BoxStream;
-use futures_util::stream;
 use sea_query::{Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -18,10 +18,6 @@ use crate::preload::{Preload, ToMany, ToOne};
 use crate::session::{Session, Status};
 use crate::statements::{has_status, select_columns, written_at};
 use crate::table::{SessionFields, column};
-
-/// How many sessions a stream reads at first, and how many at most at once. Where no index serves the order,
-/// each page is a scan of the whole table: a long stream takes larger pages, so that there are fewer.
-const STREAM_PAGES: std::ops::RangeInclusive<u64> = 500..=8_000;
 
 /// A query on a session table: what to look for, then what to do with it.
 ///
@@ -199,35 +195,6 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub async fn fetch_all(mut self) -> Result<Vec<Session<T>>> {
         let now = self.operations.config().now();
         self.fetch_page(now).await
-    }
-
-    /// All sessions that match, for results too large to hold at once. Extends none.
-    ///
-    /// Reads page by page, so no connection is held while the caller works. A session that is created or
-    /// deleted meanwhile may be missed or still be seen; none is seen twice.
-    ///
-    /// # Errors
-    ///
-    /// The stream's items are `Result`s; it ends after the first error. A query with an order of its own,
-    /// by [`order_by`](Self::order_by), cannot be read page by page: `Unsupported`.
-    pub fn stream(self) -> BoxStream<'c, Result<Session<T>>> {
-        let now = self.operations.config().now();
-        let state = StreamState {
-            remaining: self.limit,
-            page_size: *STREAM_PAGES.start(),
-            query: Some(self),
-            page: Vec::new().into_iter(),
-        };
-        Box::pin(stream::try_unfold(state, move |mut state| async move {
-            loop {
-                if let Some(session) = state.page.next() {
-                    return Ok(Some((session, state)));
-                }
-                if !state.read_page(now).await? {
-                    return Ok(None);
-                }
-            }
-        }))
     }
 
     /// How many sessions match.
@@ -408,10 +375,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// `(inserted_at, id) < (…)`, written so that every database uses an index on `inserted_at`.
     fn after_condition(&self, bindings: &mut Bindings<'_>, cursor: Cursor) -> Result<Condition> {
         if matches!(self.order, SortOrder::By(_)) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "a query can be read page by page only newest first or oldest first",
-            ));
+            return Err(not_pageable());
         }
         let mut instant = || bindings.expr(FieldValue::plain(cursor.inserted_at));
         let (bound, tie) = (instant(), instant());
@@ -461,6 +425,10 @@ fn data_equals(bindings: &mut Bindings<'_>, data: &StoredData) -> Expr {
     }
 }
 
+fn not_pageable() -> Error {
+    Error::new(ErrorKind::Unsupported, "a query can be read page by page only newest first or oldest first")
+}
+
 fn portable(bindings: &Bindings<'_>) -> Result<()> {
     if bindings.is_empty() {
         return Ok(());
@@ -479,40 +447,5 @@ impl<T: SessionFields> fmt::Debug for SessionQuery<'_, T> {
             .field("status", &self.status)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
-    }
-}
-
-struct StreamState<'c, T: SessionFields> {
-    /// None once there is nothing more to ask for.
-    query: Option<SessionQuery<'c, T>>,
-    remaining: Option<u64>,
-    page_size: u64,
-    page: std::vec::IntoIter<Session<T>>,
-}
-
-impl<T: SessionFields> StreamState<'_, T> {
-    /// Whether there is another page; it may be empty.
-    async fn read_page(&mut self, now: OffsetDateTime) -> Result<bool> {
-        let Some(query) = &mut self.query else {
-            return Ok(false);
-        };
-        let size = self.remaining.map_or(self.page_size, |remaining| Ord::min(remaining, self.page_size));
-        self.page_size = Ord::min(self.page_size * 2, *STREAM_PAGES.end());
-        query.limit = Some(size);
-        if matches!(query.order, SortOrder::By(_)) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "a query can be read page by page only newest first or oldest first",
-            ));
-        }
-        let page = if size == 0 { Vec::new() } else { query.fetch_page(now).await? };
-        let count = page.len() as u64;
-        self.remaining = self.remaining.map(|remaining| remaining - count);
-        match page.last() {
-            Some(last) if count == size => query.after = Some(last.cursor()),
-            _ => self.query = None,
-        }
-        self.page = page.into_iter();
-        Ok(true)
     }
 }

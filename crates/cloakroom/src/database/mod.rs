@@ -8,6 +8,7 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+mod bind;
 mod catalog;
 mod connection;
 mod exclusive;

@@ -14,6 +14,7 @@ use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
 use super::Fault;
+use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::MySqlType;
@@ -62,29 +63,15 @@ pub(crate) fn arguments(values: &[FieldValue]) -> Result<MySqlArguments, sqlx::E
 }
 
 fn bind(to: &mut MySqlArguments, value: &Value) -> Result<(), BoxDynError> {
-    match value {
-        Value::Bool(value) => to.add(value),
+    bind_value!(to, value, {
         Value::TinyInt(value) => to.add(value),
-        Value::SmallInt(value) => to.add(value),
-        Value::Int(value) => to.add(value),
-        Value::BigInt(value) => to.add(value),
         Value::TinyUnsigned(value) => to.add(value),
         Value::SmallUnsigned(value) => to.add(value),
         Value::Unsigned(value) => to.add(value),
         Value::BigUnsigned(value) => to.add(value),
-        Value::Float(value) => to.add(value),
-        Value::Double(value) => to.add(value),
-        Value::String(value) => to.add(value.as_deref()),
-        Value::Char(value) => to.add(value.map(String::from)),
-        Value::Bytes(value) => to.add(value.as_deref()),
         Value::Json(value) => to.add(value.as_ref().map(Json)),
-        Value::TimeDate(value) => to.add(value),
-        Value::TimeTime(value) => to.add(value),
-        Value::TimeDateTime(value) => to.add(value),
         Value::TimeDateTimeWithTimeZone(value) => to.add(value.map(utc)),
-        Value::Uuid(value) => to.add(value),
-        Value::Enum(_) => Err(super::unsupported_value(value)),
-    }
+    })
 }
 
 /// As a DATETIME, which no time zone of the server's changes.

@@ -13,6 +13,7 @@ use sqlx::{Arguments, Encode, Executor, Postgres, Row as _, Type, TypeInfo, Valu
 use time::OffsetDateTime;
 
 use super::Fault;
+use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::PostgresType;
@@ -64,29 +65,15 @@ pub(crate) fn arguments(values: &[FieldValue]) -> Result<PgArguments, sqlx::Erro
 }
 
 fn bind(to: &mut PgArguments, value: &Value) -> Result<(), BoxDynError> {
-    match value {
-        Value::Bool(value) => to.add(value),
+    bind_value!(to, value, {
         Value::TinyInt(value) => to.add(value.map(i16::from)),
-        Value::SmallInt(value) => to.add(value),
-        Value::Int(value) => to.add(value),
-        Value::BigInt(value) => to.add(value),
         Value::TinyUnsigned(value) => to.add(value.map(i16::from)),
         Value::SmallUnsigned(value) => to.add(value.map(i32::from)),
         Value::Unsigned(value) => to.add(value.map(i64::from)),
         Value::BigUnsigned(value) => to.add(value.map(i64::try_from).transpose()?),
-        Value::Float(value) => to.add(value),
-        Value::Double(value) => to.add(value),
-        Value::String(value) => to.add(value.as_deref()),
-        Value::Char(value) => to.add(value.map(String::from)),
-        Value::Bytes(value) => to.add(value.as_deref()),
         Value::Json(value) => to.add(value.as_deref()),
-        Value::TimeDate(value) => to.add(value),
-        Value::TimeTime(value) => to.add(value),
-        Value::TimeDateTime(value) => to.add(value),
         Value::TimeDateTimeWithTimeZone(value) => to.add(value.map(Instant)),
-        Value::Uuid(value) => to.add(value),
-        Value::Enum(_) => Err(super::unsupported_value(value)),
-    }
+    })
 }
 
 /// An instant for a column of either `timestamp` or `timestamptz`.

@@ -12,6 +12,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::Fault;
+use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::SqliteType;
@@ -66,31 +67,17 @@ pub(crate) fn arguments(values: &[FieldValue]) -> Result<SqliteArguments, sqlx::
 }
 
 fn bind(to: &mut SqliteArguments, value: &Value) -> Result<(), sqlx::error::BoxDynError> {
-    match value {
-        Value::Bool(value) => to.add(value),
+    bind_value!(to, value, {
         Value::TinyInt(value) => to.add(value),
-        Value::SmallInt(value) => to.add(value),
-        Value::Int(value) => to.add(value),
-        Value::BigInt(value) => to.add(value),
         Value::TinyUnsigned(value) => to.add(value),
         Value::SmallUnsigned(value) => to.add(value),
         Value::Unsigned(value) => to.add(value),
         Value::BigUnsigned(value) => to.add(value.map(i64::try_from).transpose()?),
-        Value::Float(value) => to.add(value),
-        Value::Double(value) => to.add(value),
-        Value::String(value) => to.add(value.as_deref()),
-        Value::Char(value) => to.add(value.map(String::from)),
-        Value::Bytes(value) => to.add(value.as_deref()),
         Value::Json(value) => to.add(value.as_deref()),
-        Value::TimeDate(value) => to.add(value),
-        Value::TimeTime(value) => to.add(value),
-        Value::TimeDateTime(value) => to.add(value),
         Value::TimeDateTimeWithTimeZone(value) => {
             to.add(value.map(|instant| timestamp_text(crate::clock::to_stored_precision(instant))))
         }
-        Value::Uuid(value) => to.add(value),
-        Value::Enum(_) => Err(super::unsupported_value(value)),
-    }
+    })
 }
 
 pub(crate) fn column_type<V: SqliteType>() -> ColumnType {
