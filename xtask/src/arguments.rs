@@ -10,9 +10,9 @@ Usage: cargo xtask COMMAND
   test [FILTER] [--only DATABASE]...
         Run the tests on real servers, started for the purpose and removed afterwards.
         FILTER picks the tests with that text in their names; --only picks databases:
-        sqlite, postgres, mariadb (default: all three). A server's programs that are
-        missing are installed where the system's package manager lets us; a database
-        that cannot be had is a failure.
+        sqlite, postgres, mariadb (default: all three), and leaves the browser out.
+        Programs of the servers and the browser that are missing are installed where
+        the system's package manager lets us; what cannot be had is a failure.
   ci    test, then formatting, clippy, documentation and each single feature, with
         warnings denied.
   serve postgres|mariadb
@@ -72,6 +72,13 @@ impl Database {
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.server().map_or("SQLite", Kind::name))
+    }
+}
+
+impl TestOptions {
+    /// The browser's tests belong to no database, so that whoever picks some does not ask for them.
+    pub(crate) fn has_browser(&self) -> bool {
+        self.databases.len() == Database::ALL.len()
     }
 }
 

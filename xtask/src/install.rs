@@ -1,4 +1,4 @@
-//! Getting the servers' programs onto this machine.
+//! Getting the programs that the tests need onto this machine.
 
 use std::env;
 use std::path::PathBuf;
@@ -6,16 +6,40 @@ use std::process::{Command, Stdio};
 
 use cloakroom_testing::servers::Kind;
 
-/// Sees to it that the programs of these servers are there, by the package manager if need be.
-pub(crate) fn ensure(kinds: &[Kind]) -> Result<(), String> {
-    let lacking = lacking(kinds);
+use crate::browser;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Server(Kind),
+    Browser,
+}
+
+impl Need {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Server(kind) => kind.name(),
+            Self::Browser => "Chromium",
+        }
+    }
+
+    fn missing_programs(self) -> Vec<&'static str> {
+        match self {
+            Self::Server(kind) => kind.missing_programs(),
+            Self::Browser => browser::missing_programs(),
+        }
+    }
+}
+
+/// Sees to it that these programs are there, by the package manager if need be.
+pub(crate) fn ensure(needs: &[Need]) -> Result<(), String> {
+    let lacking = lacking(needs);
     if lacking.is_empty() {
         return Ok(());
     }
     eprintln!("missing: {}", describe(&lacking));
     let Some(manager) = Manager::of_this_machine() else {
-        let kinds: Vec<&str> = lacking.iter().map(|kind| kind.name()).collect();
-        return Err(format!("no package manager known to us; install {} by hand", kinds.join(" and ")));
+        let names: Vec<&str> = lacking.iter().map(|need| need.name()).collect();
+        return Err(format!("no package manager known to us; install {} by hand", names.join(" and ")));
     };
     let Some(mut command) = manager.may_install().and_then(|how| how.apt(&lacking)) else {
         return Err(format!("install them with:\n    {}", manager.command_line(&lacking)));
@@ -25,7 +49,7 @@ pub(crate) fn ensure(kinds: &[Kind]) -> Result<(), String> {
     if !status.success() {
         return Err(format!("the installation failed; by hand:\n    {}", manager.command_line(&lacking)));
     }
-    let lacking = self::lacking(kinds);
+    let lacking = self::lacking(needs);
     if lacking.is_empty() {
         Ok(())
     } else {
@@ -33,14 +57,16 @@ pub(crate) fn ensure(kinds: &[Kind]) -> Result<(), String> {
     }
 }
 
-fn lacking(kinds: &[Kind]) -> Vec<Kind> {
-    let kinds = kinds.iter().copied();
-    kinds.filter(|kind| !kind.missing_programs().is_empty()).collect()
+fn lacking(needs: &[Need]) -> Vec<Need> {
+    let needs = needs.iter().copied();
+    needs.filter(|need| !need.missing_programs().is_empty()).collect()
 }
 
-fn describe(lacking: &[Kind]) -> String {
-    let lines: Vec<String> =
-        lacking.iter().map(|kind| format!("{} of {kind}", kind.missing_programs().join(", "))).collect();
+fn describe(lacking: &[Need]) -> String {
+    let lines: Vec<String> = lacking
+        .iter()
+        .map(|need| format!("{} of {}", need.missing_programs().join(", "), need.name()))
+        .collect();
     lines.join("; ")
 }
 
@@ -80,20 +106,28 @@ impl Manager {
         }
     }
 
-    fn package(self, kind: Kind) -> &'static str {
-        match (self, kind) {
-            (Self::Apt, kind) => kind.package(),
-            (Self::Dnf | Self::Zypper, Kind::Postgres) => "postgresql-server",
-            (Self::Dnf, Kind::MariaDb) => "mariadb-server",
-            (_, Kind::Postgres) => "postgresql",
-            (_, Kind::MariaDb) => "mariadb",
+    fn packages(self, need: Need) -> &'static [&'static str] {
+        match (self, need) {
+            (Self::Apt | Self::Dnf, Need::Server(Kind::MariaDb)) => &["mariadb-server"],
+            (Self::Dnf | Self::Zypper, Need::Server(Kind::Postgres)) => &["postgresql-server"],
+            (_, Need::Server(Kind::Postgres)) => &["postgresql"],
+            (_, Need::Server(Kind::MariaDb)) => &["mariadb"],
+            // Without a font there would be nothing to read on the screenshots.
+            (Self::Apt, Need::Browser) => &["chromium", "chromium-driver", "fonts-dejavu-core"],
+            (Self::Dnf | Self::Zypper, Need::Browser) => &["chromium", "chromedriver"],
+            (Self::Pacman, Need::Browser) => &["chromium"],
+            (Self::Apk, Need::Browser) => &["chromium", "chromium-chromedriver", "font-dejavu"],
+            (Self::Brew, Need::Browser) => &["google-chrome", "chromedriver"],
         }
     }
 
+    fn all_packages(self, needs: &[Need]) -> Vec<&'static str> {
+        needs.iter().flat_map(|need| self.packages(*need)).copied().collect()
+    }
+
     /// What a person would type.
-    fn command_line(self, kinds: &[Kind]) -> String {
-        let packages: Vec<&str> = kinds.iter().map(|kind| self.package(*kind)).collect();
-        let packages = packages.join(" ");
+    fn command_line(self, needs: &[Need]) -> String {
+        let packages = self.all_packages(needs).join(" ");
         match self {
             Self::Apt => {
                 format!("sudo apt-get update && sudo apt-get install -y --no-install-recommends {packages}")
@@ -135,13 +169,13 @@ apt-get update
 apt-get install -y --no-install-recommends "$@"
 if [ -d /run/systemd/system ]; then
     for package in "$@"; do
-        systemctl disable --quiet "${package%-server}" || true
+        systemctl disable --quiet "${package%-server}" 2>/dev/null || true
     done
 fi
 "#;
 
 impl Permission {
-    fn apt(self, kinds: &[Kind]) -> Option<Command> {
+    fn apt(self, needs: &[Need]) -> Option<Command> {
         let mut command = match self {
             Self::Root => Command::new("/bin/sh"),
             Self::Sudo => {
@@ -150,15 +184,12 @@ impl Permission {
                 sudo
             }
         };
-        command
-            .args(["-c", APT, "install"])
-            .args(kinds.iter().map(|kind| Manager::Apt.package(*kind)))
-            .stdin(Stdio::null());
+        command.args(["-c", APT, "install"]).args(Manager::Apt.all_packages(needs)).stdin(Stdio::null());
         Some(command)
     }
 }
 
-fn in_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
@@ -174,19 +205,28 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
 mod tests {
     use super::*;
 
+    const ALL: [Need; 3] = [Need::Server(Kind::Postgres), Need::Server(Kind::MariaDb), Need::Browser];
+
     #[test]
     fn the_command_names_every_package_that_is_missing() {
-        let both = [Kind::Postgres, Kind::MariaDb];
         assert_eq!(
-            Manager::Apt.command_line(&both),
+            Manager::Apt.command_line(&ALL),
             "sudo apt-get update && sudo apt-get install -y --no-install-recommends \
-             postgresql mariadb-server"
+             postgresql mariadb-server chromium chromium-driver fonts-dejavu-core"
         );
         for manager in Manager::ALL {
-            for kind in both {
-                let line = manager.command_line(&[kind]);
-                assert!(line.contains(manager.package(kind)), "{line}");
+            for need in ALL {
+                let line = manager.command_line(&[need]);
+                let packages = manager.packages(need);
+                assert!(!packages.is_empty() && packages.iter().all(|p| line.contains(p)), "{line}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_installed_is_what_the_servers_say_they_need() {
+        for kind in [Kind::Postgres, Kind::MariaDb] {
+            assert_eq!(Manager::Apt.packages(Need::Server(kind)), [kind.package()]);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The workspace's own commands; `cargo xtask help` lists them.
 
 mod arguments;
+mod browser;
 mod cargo;
 mod ci;
 mod install;

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use cloakroom_testing::servers::{Kind, Server};
 
-use crate::install;
+use crate::install::{self, Need};
 
 /// Keeps a server until we are interrupted; its watchdog then removes it.
 pub(crate) fn run(kind: Kind) -> Result<(), String> {
-    install::ensure(&[kind])?;
+    install::ensure(&[Need::Server(kind)])?;
     let mut server = Server::launch(kind).map_err(|e| e.to_string())?;
     println!("{}", server.url());
     eprintln!("{kind} is ready; Ctrl-C ends it and removes its data");

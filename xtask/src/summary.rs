@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use crate::arguments::Database;
+use crate::arguments::{Database, TestOptions};
 
-/// How many tests passed and failed, by database.
+/// How many tests passed and failed, by database or in the browser.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     databases: [Count; Database::ALL.len()],
+    browser: Count,
     others: Count,
     failures: Vec<String>,
     /// Past its list of results, libtest quotes what failed tests printed: that may look like
@@ -41,9 +42,10 @@ impl Summary {
     }
 
     fn add(&mut self, test: &str, passed: bool) {
-        let count = match database_of(test) {
-            Some(database) => &mut self.databases[database as usize],
-            None => &mut self.others,
+        let count = match group_of(test) {
+            Group::Database(database) => &mut self.databases[database as usize],
+            Group::Browser => &mut self.browser,
+            Group::Other => &mut self.others,
         };
         if passed {
             count.passed += 1;
@@ -57,8 +59,12 @@ impl Summary {
         self.databases[database as usize]
     }
 
+    pub(crate) fn browser(&self) -> Count {
+        self.browser
+    }
+
     pub(crate) fn total(&self) -> Count {
-        let counts = self.databases.iter().chain([&self.others]);
+        let counts = self.databases.iter().chain([&self.browser, &self.others]);
         counts.fold(Count::default(), |sum, count| Count {
             passed: sum.passed + count.passed,
             failed: sum.failed + count.failed,
@@ -66,18 +72,23 @@ impl Summary {
     }
 
     /// For people: the failed tests, a line a database, and the total as one plain line.
-    pub(crate) fn print(&self, databases: &[Database]) {
+    pub(crate) fn print(&self, options: &TestOptions) {
         println!();
         for test in &self.failures {
             println!("failed: {test}");
         }
         for database in Database::ALL {
             let count = self.of(database);
-            if databases.contains(&database) || count != Count::default() {
+            if options.databases.contains(&database) || count != Count::default() {
                 println!("{database:<12}{count}");
             } else {
                 println!("{database:<12}not asked for");
             }
+        }
+        if options.has_browser() {
+            println!("{:<12}{}", "browser", self.browser);
+        } else {
+            println!("{:<12}left out by --only", "browser");
         }
         println!("{:<12}{} (unit tests, documentation)", "others", self.others);
         println!("{}", self.total());
@@ -118,13 +129,24 @@ fn parse(line: &str) -> Line<'_> {
         .unwrap_or(Line::Other)
 }
 
-/// The database in a test's path, such as `suite::postgres::an_expired_session_…`.
-fn database_of(test: &str) -> Option<Database> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    Database(Database),
+    Browser,
+    Other,
+}
+
+/// By the first telling part of a test's path, such as `suite::postgres::an_expired_session_…`.
+fn group_of(test: &str) -> Group {
     // A documentation test's name begins with its file's, which is no path of modules.
     if test.contains(".rs - ") {
-        return None;
+        return Group::Other;
     }
-    test.split("::").find_map(Database::from_word)
+    let group = |segment| match segment {
+        "browser" => Some(Group::Browser),
+        _ => Database::from_word(segment).map(Group::Database),
+    };
+    test.split("::").find_map(group).unwrap_or(Group::Other)
 }
 
 #[cfg(test)]
@@ -147,7 +169,9 @@ mod tests {
     fn tests_are_counted_by_the_database_in_their_paths() {
         let summary = summary_of(
             "
-running 8 tests
+running 10 tests
+test browser::two_devices ... ok
+test browsers::are_found ... ok
 test sqlite::a_token_authenticates ... ok
 test races::sqlite::two_writers ... ok
 test postgres::a_token_authenticates ... FAILED
@@ -157,14 +181,15 @@ test postgres::slow ... ignored, takes an hour
 test token::tests::it_is_redacted ... ok
 test postgres_urls::are_parsed ... ok
 
-test result: FAILED. 6 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out
+test result: FAILED. 8 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out
 ",
         );
         assert_eq!(summary.of(Database::Sqlite), count(2, 0));
         assert_eq!(summary.of(Database::Postgres), count(0, 1));
         assert_eq!(summary.of(Database::MariaDb), count(2, 0));
-        assert_eq!(summary.others, count(2, 0));
-        assert_eq!(summary.total().to_string(), "6 passed, 1 failed");
+        assert_eq!(summary.browser(), count(1, 0));
+        assert_eq!(summary.others, count(3, 0));
+        assert_eq!(summary.total().to_string(), "8 passed, 1 failed");
         assert_eq!(summary.failures, ["postgres::a_token_authenticates"]);
     }
 

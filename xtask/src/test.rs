@@ -5,12 +5,15 @@ use std::thread;
 use cloakroom_testing::servers::{Kind, Server};
 
 use crate::arguments::{Database, TestOptions};
+use crate::install::Need;
 use crate::summary::Summary;
-use crate::{cargo, install};
+use crate::{browser, cargo, install};
 
 pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
     let kinds: Vec<Kind> = options.databases.iter().filter_map(|database| database.server()).collect();
-    install::ensure(&kinds)?;
+    let browser = options.has_browser().then_some(Need::Browser);
+    let needs: Vec<Need> = kinds.iter().copied().map(Need::Server).chain(browser).collect();
+    install::ensure(&needs)?;
     let mut servers = start(&kinds)?;
 
     let mut summary = Summary::default();
@@ -22,9 +25,9 @@ pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
             problems.push(format!("`cargo test {}` failed", packages.join(" ")));
         }
     }
-    summary.print(&options.databases);
+    summary.print(options);
 
-    problems.extend(silent_databases(&summary, options));
+    problems.extend(silent_groups(&summary, options));
     for server in &mut servers {
         if !server.is_running() {
             problems.push(format!(
@@ -64,6 +67,10 @@ fn cargo_test(packages: &[&str], options: &TestOptions, servers: &[Server]) -> C
         }
     }
     command.env("CLOAKROOM_TEST_DATABASES", wanted.join(","));
+    if !options.has_browser() {
+        command.args(["--skip", "browser::"]);
+    }
+    browser::configure(&mut command, options.has_browser());
     for (name, kind) in
         [("CLOAKROOM_TEST_POSTGRES_URL", Kind::Postgres), ("CLOAKROOM_TEST_MARIADB_URL", Kind::MariaDb)]
     {
@@ -95,17 +102,21 @@ fn stream(command: &mut Command, summary: &mut Summary) -> Result<bool, String> 
 }
 
 /// No test at all is no success: nothing has been shown.
-fn silent_databases(summary: &Summary, options: &TestOptions) -> Vec<String> {
+fn silent_groups(summary: &Summary, options: &TestOptions) -> Vec<String> {
     if let Some(filter) = &options.filter {
         let is_silent = summary.total().all() == 0;
         return is_silent.then(|| format!("no test has `{filter}` in its name")).into_iter().collect();
     }
-    options
+    let mut problems: Vec<String> = options
         .databases
         .iter()
         .filter(|database| summary.of(**database).all() == 0)
         .map(|database| format!("not one test ran on {database}"))
-        .collect()
+        .collect();
+    if options.has_browser() && summary.browser().all() == 0 {
+        problems.push("not one test ran in a browser".to_owned());
+    }
+    problems
 }
 
 #[cfg(test)]
@@ -117,28 +128,35 @@ mod tests {
     }
 
     #[test]
-    fn a_database_without_tests_is_a_problem_unless_a_filter_explains_it() {
+    fn a_database_or_browser_without_tests_is_a_problem_unless_a_filter_explains_it() {
         let mut summary = Summary::default();
         summary.read("test sqlite::x ... ok");
         summary.read("test mariadb::x ... FAILED");
-        assert_eq!(silent_databases(&summary, &options(None)), ["not one test ran on PostgreSQL"]);
-        assert!(silent_databases(&summary, &options(Some("x"))).is_empty());
+        let problems = silent_groups(&summary, &options(None));
+        assert_eq!(problems, ["not one test ran on PostgreSQL", "not one test ran in a browser"]);
+        assert!(silent_groups(&summary, &options(Some("x"))).is_empty());
     }
 
     #[test]
     fn a_filter_that_matches_nothing_is_a_problem() {
-        let problems = silent_databases(&Summary::default(), &options(Some("typo")));
+        let problems = silent_groups(&Summary::default(), &options(Some("typo")));
         assert_eq!(problems, ["no test has `typo` in its name"]);
     }
 
     #[test]
-    fn databases_not_asked_for_are_left_out() {
+    fn nobody_who_picks_databases_is_owed_a_browser() {
+        let options = TestOptions { filter: None, databases: vec![Database::Sqlite] };
+        assert_eq!(silent_groups(&Summary::default(), &options), ["not one test ran on SQLite"]);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_left_out() {
         let options = TestOptions { filter: Some("prune".to_owned()), databases: vec![Database::Sqlite] };
         let command = cargo_test(&["--workspace"], &options, &[]);
         let arguments: Vec<_> = command.get_args().filter_map(|a| a.to_str()).collect();
         assert_eq!(
             arguments.join(" "),
-            "test --no-fail-fast --workspace prune -- --skip postgres:: --skip mariadb::"
+            "test --no-fail-fast --workspace prune -- --skip postgres:: --skip mariadb:: --skip browser::"
         );
     }
 }

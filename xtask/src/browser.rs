@@ -1,0 +1,37 @@
+//! Finding the browser and its driver.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::install::in_path;
+
+const BROWSERS: &[&str] = &["chromium", "google-chrome", "chromium-browser"];
+const DRIVER: &str = "chromedriver";
+/// Where macOS has it, outside of `PATH`.
+const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+
+/// Tells the tests which browser to use, or that there is to be none.
+pub(crate) fn configure(command: &mut Command, wanted: bool) {
+    let variables = [
+        ("CLOAKROOM_TEST_BROWSER", Some("1".into())),
+        ("CLOAKROOM_TEST_CHROMIUM", browser()),
+        ("CLOAKROOM_TEST_CHROMEDRIVER", in_path(DRIVER)),
+    ];
+    for (name, value) in variables {
+        match value {
+            Some(value) if wanted => command.env(name, value),
+            _ => command.env_remove(name),
+        };
+    }
+}
+
+pub(crate) fn missing_programs() -> Vec<&'static str> {
+    let browser = browser().is_none().then_some("chromium");
+    let driver = in_path(DRIVER).is_none().then_some(DRIVER);
+    browser.into_iter().chain(driver).collect()
+}
+
+fn browser() -> Option<PathBuf> {
+    let macos = || Some(PathBuf::from(MACOS)).filter(|path| path.is_file());
+    BROWSERS.iter().find_map(|name| in_path(name)).or_else(macos)
+}
