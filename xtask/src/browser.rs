@@ -13,7 +13,6 @@ const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrom
 /// Tells the tests which browser to use, or that there is to be none.
 pub(crate) fn configure(command: &mut Command, wanted: bool) {
     let variables = [
-        ("CLOAKROOM_TEST_BROWSER", Some("1".into())),
         ("CLOAKROOM_TEST_CHROMIUM", browser()),
         ("CLOAKROOM_TEST_CHROMEDRIVER", in_path(DRIVER)),
     ];

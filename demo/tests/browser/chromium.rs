@@ -1,0 +1,219 @@
+//! Chromium and its driver.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use std::time::Duration;
+
+use fantoccini::elements::Element;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::{ParseError, Url};
+
+use crate::process::Process;
+use crate::site::Site;
+
+/// The driver, which starts and ends the browsers.
+pub(crate) struct Driver {
+    _process: Process,
+    url: String,
+    directory: TempDir,
+}
+
+/// What is told to a browser when it starts.
+#[derive(Clone, Copy)]
+pub(crate) struct Profile {
+    /// What it says that it is; by default what it really is.
+    pub(crate) user_agent: Option<&'static str>,
+    pub(crate) has_scripts: bool,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self { user_agent: None, has_scripts: true }
+    }
+}
+
+/// A browser with an empty profile: a device that nobody has used before.
+pub(crate) struct Browser<'a> {
+    client: Client,
+    site: &'a Site,
+}
+
+impl Driver {
+    pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(program("CLOAKROOM_TEST_CHROMEDRIVER"));
+        // Profiles and other litter go where we remove them.
+        command.arg("--port=0").env("TMPDIR", directory.path()).env("HOME", directory.path());
+        let (process, port) = Process::start(&command, "started successfully on port ");
+        Self { _process: process, url: format!("http://127.0.0.1:{port}"), directory }
+    }
+
+    pub(crate) async fn open<'a>(&self, site: &'a Site, profile: Profile) -> Browser<'a> {
+        let data = tempfile::tempdir_in(&self.directory).expect("a temporary directory").keep();
+        let mut arguments = vec![
+            "--headless=new".to_owned(),
+            format!("--user-data-dir={}", data.display()),
+            "--window-size=1100,800".to_owned(),
+        ];
+        let quiet = [
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-breakpad",
+            "--hide-scrollbars",
+            "--lang=en",
+        ];
+        arguments.extend(quiet.map(str::to_owned));
+        if fs::metadata(&data).expect("just created").uid() == 0 {
+            // Chromium's sandbox does not work for root. It sees no page but ours.
+            arguments.push("--no-sandbox".to_owned());
+        }
+        arguments.extend(profile.user_agent.map(|agent| format!("--user-agent={agent}")));
+        let scripts = if profile.has_scripts { 1 } else { 2 };
+        let wanted = json!({
+            "browserName": "chrome",
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": {
+                "binary": program("CLOAKROOM_TEST_CHROMIUM"),
+                "args": arguments,
+                "prefs": { "profile.managed_default_content_settings.javascript": scripts },
+            },
+        });
+        let wanted: Capabilities = serde_json::from_value(wanted).expect("an object");
+        let connector = HttpConnector::new();
+        let client = ClientBuilder::new(connector).capabilities(wanted).connect(&self.url).await;
+        let browser = Browser { client: client.expect("a browser starts"), site };
+        assert_eq!(browser.runs_scripts().await, profile.has_scripts);
+        browser
+    }
+}
+
+fn program(variable: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run `cargo xtask test`"))
+}
+
+impl Browser<'_> {
+    /// A page that says so, since a setting could be ignored.
+    async fn runs_scripts(&self) -> bool {
+        let page = "data:text/html,<title>off</title><script>document.title='on'</script>";
+        self.client.goto(page).await.expect("a page");
+        let runs = self.client.title().await.expect("a title") == "on";
+        // A line about the script that was blocked.
+        self.take_console().await;
+        runs
+    }
+
+    pub(crate) async fn go(&self, path: &str) {
+        self.client.goto(&self.site.url(path)).await.expect("a page");
+        self.expect_silence().await;
+    }
+
+    /// Clicks, and waits for the page that follows.
+    pub(crate) async fn click(&self, css: &str) {
+        self.find(css).await.click().await.unwrap_or_else(|e| panic!("{css}: {e}"));
+        self.expect_silence().await;
+    }
+
+    pub(crate) async fn fill(&self, field: &str, value: &str) {
+        let field = self.find(&format!("[name={field}]")).await;
+        field.clear().await.expect("a field");
+        field.send_keys(value).await.expect("a field");
+    }
+
+    /// Fills in the form with these fields, and sends it.
+    pub(crate) async fn submit(&self, fields: &[(&str, &str)]) {
+        for (field, value) in fields {
+            self.fill(field, value).await;
+        }
+        let last = fields.last().expect("some fields").0;
+        self.click(&format!("form:has([name={last}]) [type=submit], form:has([name={last}]) button")).await;
+    }
+
+    pub(crate) async fn find(&self, css: &str) -> Element {
+        let wait = self.client.wait().at_most(Duration::from_secs(10));
+        match wait.for_element(Locator::Css(css)).await {
+            Ok(element) => element,
+            Err(e) => panic!("no `{css}` at {}: {e}\n{}", self.path().await, self.text("body").await),
+        }
+    }
+
+    pub(crate) async fn count(&self, css: &str) -> usize {
+        self.client.find_all(Locator::Css(css)).await.expect("an answer").len()
+    }
+
+    pub(crate) async fn text(&self, css: &str) -> String {
+        let element = self.client.find(Locator::Css(css)).await;
+        element.unwrap_or_else(|e| panic!("{css}: {e}")).text().await.expect("a text")
+    }
+
+    pub(crate) async fn attribute(&self, css: &str, name: &str) -> String {
+        let value = self.find(css).await.attr(name).await.expect("an answer");
+        value.unwrap_or_else(|| panic!("{css} has no {name}"))
+    }
+
+    pub(crate) async fn path(&self) -> String {
+        self.client.current_url().await.expect("an address").path().to_owned()
+    }
+
+    pub(crate) async fn forget_cookies(&self) {
+        self.client.delete_all_cookies().await.expect("cookies are deleted");
+    }
+
+    async fn expect_silence(&self) {
+        let console = self.take_console().await;
+        assert!(console.is_empty(), "the console at {}: {console:#?}", self.path().await);
+    }
+
+    /// What has come to the console since the last look, which is then no surprise.
+    pub(crate) async fn take_console(&self) -> Vec<String> {
+        let entries = self.command("se/log", json!({ "type": "browser" })).await;
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect()
+    }
+
+    /// A command of the `DevTools` protocol.
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.command("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
+    }
+
+    async fn command(&self, path: &'static str, parameters: Value) -> Value {
+        let command = ChromiumCommand { path, parameters };
+        self.client.issue_cmd(command).await.unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    pub(crate) async fn screenshot(&self) -> Vec<u8> {
+        self.client.screenshot().await.expect("a picture")
+    }
+
+    pub(crate) async fn close(self) {
+        self.client.close().await.expect("the browser closes");
+    }
+}
+
+/// A command that only Chromium has.
+#[derive(Debug)]
+struct ChromiumCommand {
+    path: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for ChromiumCommand {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.parameters.to_string()))
+    }
+}

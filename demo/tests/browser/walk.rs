@@ -1,0 +1,127 @@
+//! The path that a person would walk by hand, on two devices.
+
+use crate::api::get_with_key;
+use crate::chromium::{Browser, Driver, Profile};
+use crate::site::Site;
+
+crate::in_a_browser!(
+    two_devices_see_and_end_each_other_and_keys_are_minted_and_revoked,
+    the_whole_walk_needs_no_scripts,
+);
+
+const NAME: &str = "ada";
+const PASSWORD: &str = "a-coat-and-a-ticket";
+const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+async fn two_devices_see_and_end_each_other_and_keys_are_minted_and_revoked() {
+    walk(true).await;
+}
+
+async fn the_whole_walk_needs_no_scripts() {
+    walk(false).await;
+}
+
+async fn walk(has_scripts: bool) {
+    let site = Site::start();
+    let driver = Driver::start();
+    let here = driver.open(&site, Profile { has_scripts, ..Profile::default() }).await;
+    let there = driver.open(&site, Profile { has_scripts, user_agent: Some(FIREFOX) }).await;
+
+    here.go("/").await;
+    sign_up(&here).await;
+    assert_eq!(here.count("#sessions tr[data-id]").await, 1);
+    a_wrong_password_is_refused(&there).await;
+    log_in(&there).await;
+    one_signs_the_other_out(&here, &there).await;
+    a_key_works_until_it_is_revoked(&here, &site).await;
+    everyone_is_signed_out(&here, &there).await;
+
+    here.close().await;
+    there.close().await;
+}
+
+pub(crate) async fn sign_up(browser: &Browser<'_>) {
+    browser.go("/signup").await;
+    browser.submit(&[("name", NAME), ("password", PASSWORD)]).await;
+    assert_eq!(browser.path().await, "/account");
+}
+
+pub(crate) async fn log_in(browser: &Browser<'_>) {
+    browser.go("/login").await;
+    browser.submit(&[("name", NAME), ("password", PASSWORD)]).await;
+    assert_eq!(browser.path().await, "/account");
+}
+
+async fn a_wrong_password_is_refused(browser: &Browser<'_>) {
+    browser.go("/account").await;
+    assert_eq!(browser.path().await, "/login");
+    browser.fill("name", NAME).await;
+    browser.fill("password", "not-her-password").await;
+    // Not by `click`: the console has a line about the answer's status.
+    browser.find("form:has([name=password]) button").await.click().await.expect("a click");
+    assert!(!browser.text(".error").await.is_empty());
+    assert!(browser.take_console().await.iter().all(|line| line.contains("/login")));
+    browser.go("/account").await;
+    assert_eq!(browser.path().await, "/login");
+}
+
+async fn one_signs_the_other_out(here: &Browser<'_>, there: &Browser<'_>) {
+    here.go("/account").await;
+    for browser in [here, there] {
+        assert_eq!(browser.count("#sessions tr[data-id]").await, 2);
+        assert_eq!(browser.count("#sessions tr.current").await, 1);
+    }
+    let other = there.attribute("#sessions tr.current", "data-id").await;
+    let row = format!("#sessions tr[data-id='{other}']");
+    assert_ne!(here.attribute("#sessions tr.current", "data-id").await, other);
+    assert!(here.text(&row).await.contains("Firefox"), "{}", here.text(&row).await);
+
+    here.click(&format!("{row} .expire")).await;
+    assert_eq!(here.path().await, "/account");
+    assert_eq!(here.count(&format!("{row}.expired")).await, 1);
+    assert_eq!(here.count("#sessions tr.expired").await, 1);
+
+    there.click("a[href='/keys']").await;
+    assert_eq!(there.path().await, "/login");
+    here.click("a[href='/keys']").await;
+    assert_eq!(here.path().await, "/keys");
+}
+
+async fn a_key_works_until_it_is_revoked(browser: &Browser<'_>, site: &Site) {
+    let key = mint(browser).await;
+    assert!(!key.contains(char::is_whitespace), "{} characters", key.len());
+    let call = |key: &str| get_with_key(site.address, "/api/me", key);
+    let answer = call(&key);
+    assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"));
+    assert!(answer.body.to_string().contains(NAME), "{}", answer.body);
+
+    // It is shown once.
+    browser.go("/keys").await;
+    assert_eq!(browser.count("#new-key").await, 0);
+    assert_eq!(browser.count("#keys tr[data-id]").await, 1);
+    assert_eq!(call(&key).status, 200);
+
+    browser.click("#keys tr[data-id] .revoke").await;
+    for refused in [key.as_str(), "none-that-was-ever-minted"] {
+        let answer = call(refused);
+        assert_eq!((answer.status, answer.content_type.as_str()), (401, "application/problem+json"));
+        assert_eq!(answer.body["status"], 401);
+    }
+}
+
+pub(crate) async fn mint(browser: &Browser<'_>) -> String {
+    browser.go("/keys").await;
+    browser.submit(&[("name", "deployment")]).await;
+    browser.find("#new-key").await;
+    browser.text("#new-key").await.trim().to_owned()
+}
+
+async fn everyone_is_signed_out(here: &Browser<'_>, there: &Browser<'_>) {
+    log_in(there).await;
+    here.go("/account").await;
+    here.click("#logout-everywhere").await;
+    there.click("a[href='/keys']").await;
+    assert_eq!(there.path().await, "/login");
+    here.go("/account").await;
+    assert_eq!(here.path().await, "/login");
+}
