@@ -1,0 +1,114 @@
+//! A picture of sessions coming and going, as SVG.
+
+use time::Date;
+use time::macros::format_description;
+
+/// One day of the picture.
+#[derive(Clone, Debug)]
+pub struct Day {
+    /// Which.
+    pub date: Date,
+    /// How many sessions began.
+    pub created: u64,
+    /// How many ended, by themselves or by somebody.
+    pub ended: u64,
+}
+
+/// The picture's sizes, in the units of its own coordinates.
+const WIDTH: f64 = 720.0;
+const LEFT: f64 = 44.0;
+const MIDDLE: f64 = 130.0;
+const HALF: f64 = 110.0;
+
+/// Bars, one up for what began and one down for what ended, for each day. The template draws them.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    pub(crate) bars: Vec<Bar>,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) highest: u64,
+    pub(crate) created: u64,
+    pub(crate) ended: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Bar {
+    pub(crate) title: String,
+    pub(crate) x: String,
+    pub(crate) width: String,
+    pub(crate) up_y: String,
+    pub(crate) up_height: String,
+    pub(crate) down_height: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Label {
+    pub(crate) text: String,
+    pub(crate) x: String,
+}
+
+impl Chart {
+    /// The picture of these days, oldest first.
+    pub fn new(days: Vec<Day>) -> Self {
+        let highest = days.iter().map(|day| day.created.max(day.ended)).max().unwrap_or(0).max(1);
+        let step = (WIDTH - LEFT) / size(days.len().max(1) as u64);
+        let at = |index: usize| LEFT + step * size(index as u64);
+        let bar = |(index, day): (usize, &Day)| {
+            let [up, down] = [day.created, day.ended].map(|count| HALF * size(count) / size(highest));
+            Bar {
+                title: format!("{}: {} created, {} ended", shown(day.date), day.created, day.ended),
+                x: number(at(index) + step * 0.15),
+                width: number(step * 0.7),
+                up_y: number(MIDDLE - up),
+                up_height: number(up),
+                down_height: number(down),
+            }
+        };
+        let bars = days.iter().enumerate().map(bar).collect();
+        // One a week, and none that would run over the edge.
+        let labels = days
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % 7 == 1)
+            .map(|(index, day)| Label { text: shown(day.date), x: number(at(index) + step / 2.0) });
+        let labels = labels.collect();
+        let (created, ended) =
+            (days.iter().map(|day| day.created).sum(), days.iter().map(|day| day.ended).sum());
+        Self { bars, labels, highest, created, ended }
+    }
+}
+
+/// No count here is beyond what a float holds.
+#[expect(clippy::cast_precision_loss, reason = "a bar is drawn to a tenth of a unit")]
+fn size(count: u64) -> f64 {
+    count as f64
+}
+
+fn number(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+fn shown(date: Date) -> String {
+    date.format(format_description!("[day padding:none] [month repr:short]")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::date;
+
+    use super::*;
+
+    #[test]
+    fn the_highest_bar_is_as_high_as_there_is_room() {
+        let day = |created, ended| Day { date: date!(2026 - 11 - 23), created, ended };
+        let chart = Chart::new(vec![day(10, 0), day(5, 20)]);
+        assert_eq!((chart.highest, chart.created, chart.ended), (20, 15, 20));
+        let heights: Vec<_> =
+            chart.bars.iter().map(|bar| (bar.up_height.as_str(), bar.down_height.as_str())).collect();
+        assert_eq!(heights, [("55.0", "0.0"), ("27.5", "110.0")]);
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_picture_too() {
+        assert_eq!(Chart::new(Vec::new()).highest, 1);
+    }
+}

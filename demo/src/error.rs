@@ -1,0 +1,127 @@
+//! What a browser is shown when something is not as it should be.
+
+use askama::Template;
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use cloakroom_axum::SessionRejection;
+
+/// Why a page cannot be shown. Every one is a page too.
+#[derive(Debug)]
+pub(crate) enum PageError {
+    /// Nobody is logged in, or the session table could not be asked.
+    Session(SessionRejection),
+    /// The demo's own tables could not be asked.
+    Database(sqlx::Error),
+    /// There is nothing here, or nothing of this user's.
+    NotFound,
+    /// The request is none that a page of this site sends.
+    BadRequest,
+    /// Another site sent the request.
+    CrossSite,
+    /// It took too long.
+    TimedOut,
+    /// A mistake of the demo's own.
+    Internal(String),
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    user: Option<String>,
+    title: &'static str,
+    text: &'static str,
+}
+
+impl PageError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Session(rejection) => rejection.status(),
+            Self::Database(_) | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        match &self {
+            Self::Database(error) => tracing::error!(%error, "the database could not be asked"),
+            Self::Internal(error) => tracing::error!(error, "a page could not be made"),
+            Self::TimedOut => tracing::error!("a page took too long"),
+            _ => {}
+        }
+        let (title, text) = match status {
+            StatusCode::NOT_FOUND => ("Not found", "There is nothing here, or nothing of yours."),
+            StatusCode::BAD_REQUEST => ("Not understood", "This request makes no sense here."),
+            StatusCode::FORBIDDEN => ("Refused", "This request came from another site."),
+            StatusCode::CONFLICT => ("Too late", "This has changed meanwhile. Go back, and look again."),
+            StatusCode::SERVICE_UNAVAILABLE => (
+                "Not available for the moment",
+                "The database cannot be asked. You are still logged in: try again in a moment.",
+            ),
+            _ => ("Something went wrong", "That is our mistake, and has been noted."),
+        };
+        let page = ErrorPage { user: None, title, text };
+        let page = page.render().map_or_else(|_| text.into_response(), |page| Html(page).into_response());
+        match self {
+            // Has the headers that go with it: where to log in. Reports its own causes.
+            Self::Session(rejection) => {
+                let (mut parts, body) = rejection.into_response().into_parts();
+                if parts.status == StatusCode::SEE_OTHER {
+                    return Response::from_parts(parts, body);
+                }
+                let (page, body) = page.into_parts();
+                parts.headers.extend(page.headers);
+                Response::from_parts(parts, body)
+            }
+            _ => (status, page).into_response(),
+        }
+    }
+}
+
+impl From<SessionRejection> for PageError {
+    fn from(rejection: SessionRejection) -> Self {
+        Self::Session(rejection)
+    }
+}
+
+impl From<cloakroom::Error> for PageError {
+    fn from(error: cloakroom::Error) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+impl From<sqlx::Error> for PageError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<askama::Error> for PageError {
+    fn from(error: askama::Error) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<argon2::password_hash::Error> for PageError {
+    fn from(error: argon2::password_hash::Error) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<FormRejection> for PageError {
+    fn from(_: FormRejection) -> Self {
+        Self::BadRequest
+    }
+}
+
+impl From<QueryRejection> for PageError {
+    fn from(_: QueryRejection) -> Self {
+        Self::BadRequest
+    }
+}

@@ -1,0 +1,213 @@
+//! A thousand users to look at: the last month of their devices and keys, lived through on a clock of its own.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use cloakroom::{
+    Clock, Config, ConfigError, Connection, Database, ManualClock, NewSession, Session, SessionTable,
+    Sessions,
+};
+use time::{Duration, OffsetDateTime};
+
+use crate::app::App;
+use crate::tables::{ApiKey, Role, UserSession};
+
+/// Everybody's password.
+pub const PASSWORD: &str = "cloakroom";
+
+/// Each with each: a thousand.
+const FIRST_NAMES: [&str; 40] = [
+    "ada", "aiko", "amir", "anna", "ben", "bruno", "chen", "clara", "dana", "elias", "emma", "farah",
+    "felix", "grace", "hana", "hugo", "ines", "ivan", "jonas", "julia", "kofi", "lea", "leo", "lina",
+    "marco", "maya", "mei", "mila", "nils", "nora", "omar", "oscar", "priya", "rosa", "samir", "sofia",
+    "tariq", "tom", "vera", "yuki",
+];
+const LAST_NAMES: [&str; 25] = [
+    "abel", "bauer", "costa", "diaz", "evans", "fischer", "garcia", "haas", "ito", "jensen", "khan", "lopez",
+    "meyer", "nowak", "okafor", "patel", "quinn", "rossi", "silva", "tanaka", "ueda", "vogel", "weber",
+    "yang", "ziegler",
+];
+
+const USER_AGENTS: [&str; 8] = [
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (Linux; Android 15; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36 Edg/138.0.0.0",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+];
+
+const KEY_NAMES: [&str; 6] = ["backup", "ci", "dashboard", "home server", "phone widget", "spreadsheet"];
+
+/// How far back it all goes.
+const PAST: Duration = Duration::days(30);
+
+const KEY_LIFE: std::time::Duration = std::time::Duration::from_hours(14 * 24);
+
+/// What happens, and to which user or device.
+#[derive(Clone, Copy)]
+enum Event {
+    LogIn { user: usize, device: usize },
+    Return { device: usize },
+    LogOut { device: usize },
+    MakeKey { user: usize },
+}
+
+/// Fills the database, unless that was done before. All in one transaction.
+pub async fn fill(app: &App) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // One hash for all: a thousand would take a minute.
+    let hash = app.passwords.hash(PASSWORD.to_owned()).await?;
+    let mut users = Vec::new();
+    for first in FIRST_NAMES {
+        for last in LAST_NAMES {
+            let Some(user) = app.users.create(&format!("{first}.{last}"), &hash).await? else {
+                tracing::info!("the thousand users are there already");
+                return Ok(());
+            };
+            users.push(user.id);
+        }
+    }
+    // Always the same picture.
+    let mut random = fastrand::Rng::with_seed(1000);
+    let now = app.sessions.config().now();
+    let (events, devices) = invent(&mut random, users.len(), now);
+    live(app, &mut random, &users, events, devices).await?;
+    tracing::info!(users = users.len(), devices, "filled: log in as ada.abel with the password `{PASSWORD}`");
+    Ok(())
+}
+
+/// Who does what, and when; and on how many devices.
+fn invent(
+    random: &mut fastrand::Rng,
+    users: usize,
+    now: OffsetDateTime,
+) -> (Vec<(OffsetDateTime, Event)>, usize) {
+    let minutes = PAST.whole_minutes();
+    let mut events = Vec::new();
+    let mut device = 0;
+    for user in 0..users {
+        // The first is who one logs in as: with more than a page of devices.
+        let devices = if user == 0 { 30 } else { random.usize(1..=5) };
+        for _ in 0..devices {
+            let mut at = random.i64(1..minutes);
+            events.push((now - Duration::minutes(at), Event::LogIn { user, device }));
+            // Comes back every few days, until it logs out or is forgotten.
+            for _ in 0..random.usize(0..=6) {
+                at -= random.i64(60..6 * 24 * 60);
+                if at > 0 {
+                    events.push((now - Duration::minutes(at), Event::Return { device }));
+                }
+            }
+            if random.u8(..100) < 30 && at > 1 {
+                events.push((now - Duration::minutes(random.i64(1..at)), Event::LogOut { device }));
+            }
+            device += 1;
+        }
+        if user == 0 || random.u8(..100) < 20 {
+            for _ in 0..random.usize(1..=3) {
+                events.push((now - Duration::minutes(random.i64(1..minutes)), Event::MakeKey { user }));
+            }
+        }
+    }
+    events.sort_by_key(|(at, _)| *at);
+    (events, device)
+}
+
+/// Lives through it, in one transaction.
+async fn live(
+    app: &App,
+    random: &mut fastrand::Rng,
+    users: &[String],
+    events: Vec<(OffsetDateTime, Event)>,
+    devices: usize,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let clock = Arc::new(ManualClock::new(app.sessions.config().now()));
+    let (sessions, keys) = (at(&app.sessions, &clock)?, at(&app.keys, &clock)?);
+    let mut devices: Vec<Option<Session<UserSession>>> = vec![None; devices];
+    let mut transaction = Transaction::begin(&app.database).await?;
+    for (instant, event) in events {
+        clock.set(instant);
+        match event {
+            Event::LogIn { user, device } => {
+                let mut fields = UserSession::of(&users[user]);
+                fields.user_agent = Some(USER_AGENTS[random.usize(..USER_AGENTS.len())].to_owned());
+                // The networks that are set aside for documentation.
+                fields.address = Some(match random.u8(..3) {
+                    0 => format!("198.51.100.{}", random.u8(1..255)),
+                    1 => format!("203.0.113.{}", random.u8(1..255)),
+                    _ => format!("2001:db8:{:x}::{:x}", random.u16(1..), random.u16(1..)),
+                });
+                let created =
+                    sessions.within(transaction.connection()).create(NewSession::new(fields)).await?;
+                devices[device] = Some(created.session);
+            }
+            Event::Return { device } => {
+                if let Some(session) = devices[device].as_mut() {
+                    sessions.within(transaction.connection()).extend(session).await?;
+                }
+            }
+            Event::LogOut { device } => {
+                if let Some(session) = devices[device].as_mut() {
+                    sessions.within(transaction.connection()).expire(session).await?;
+                }
+            }
+            Event::MakeKey { user } => {
+                let name = KEY_NAMES[random.usize(..KEY_NAMES.len())].to_owned();
+                let role = if random.bool() { Role::Reader } else { Role::Admin };
+                let key = NewSession::new(ApiKey { user_id: users[user].clone(), name, role });
+                let key = if random.bool() { key.never_expires() } else { key.expires_in(KEY_LIFE) };
+                keys.within(transaction.connection()).create(key).await?;
+            }
+        }
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// The same table, at another time.
+fn at<T: SessionTable>(sessions: &Sessions<T>, clock: &Arc<ManualClock>) -> Result<Sessions<T>, ConfigError> {
+    let config = sessions.config();
+    let config = Config::builder()
+        .ttl(config.ttl())
+        .extend_after(config.extend_after())
+        .max_lifetime(config.max_lifetime())
+        .clock(Arc::clone(clock) as Arc<dyn Clock>)
+        .build()?;
+    Sessions::new(sessions.database().clone(), config)
+}
+
+/// A transaction of whichever database it is.
+enum Transaction {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    MySql(sqlx::Transaction<'static, sqlx::MySql>),
+}
+
+impl Transaction {
+    async fn begin(database: &Database) -> Result<Self, sqlx::Error> {
+        match database {
+            Database::Sqlite(pool) => pool.begin().await.map(Self::Sqlite),
+            Database::Postgres(pool) => pool.begin().await.map(Self::Postgres),
+            Database::MySql(pool) => pool.begin().await.map(Self::MySql),
+            // No other is built in; see Cargo.toml.
+            _ => Err(sqlx::Error::Configuration("no such database".into())),
+        }
+    }
+
+    fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(transaction) => transaction.into(),
+            Self::Postgres(transaction) => transaction.into(),
+            Self::MySql(transaction) => transaction.into(),
+        }
+    }
+
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+            Self::MySql(transaction) => transaction.commit().await,
+        }
+    }
+}

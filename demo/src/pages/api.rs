@@ -1,0 +1,111 @@
+//! For programs: JSON, and problem details by RFC 9457.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::{HeaderValue, StatusCode, header, request};
+use axum::response::{IntoResponse, Response};
+use cloakroom_axum::{CurrentSession, SessionRejection, TokenSource};
+use serde_json::json;
+
+use crate::app::App;
+use crate::tables::{ApiKey, Role, UserSession};
+
+/// Where an API key may stand, besides `Authorization: Bearer`.
+pub(crate) const KEY_HEADER: TokenSource = TokenSource::header("x-api-key");
+
+/// Where a session's token may stand.
+pub(crate) const SESSION_HEADER: TokenSource = TokenSource::header("x-auth-token");
+
+pub(crate) async fn me(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    let (user_id, via, role) = match &caller {
+        Caller::Key { user_id, role } => (user_id, "key", Some(*role)),
+        Caller::Session { user_id } => (user_id, "session", None),
+    };
+    let user = app.users.by_id(user_id).await?.ok_or_else(Problem::not_found)?;
+    let user = json!({ "id": user.id, "name": user.name });
+    Ok(Json(json!({ "user": user, "via": via, "role": role })).into_response())
+}
+
+/// Who is calling, by which of the two tables.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    Key { user_id: String, role: Role },
+    Session { user_id: String },
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Problem> {
+        // Within one layer two tokens are ambiguous by themselves; across two it is for the application to say.
+        let has = |name: &str| parts.headers.contains_key(name);
+        if has("x-auth-token") && (has("x-api-key") || has("authorization")) {
+            return Err(SessionRejection::Ambiguous.into());
+        }
+        if has("x-auth-token") {
+            let CurrentSession(session) =
+                <CurrentSession<UserSession> as FromRequestParts<S>>::from_request_parts(parts, state)
+                    .await?;
+            return Ok(Self::Session { user_id: session.fields.user_id });
+        }
+        let CurrentSession(key) =
+            <CurrentSession<ApiKey> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        Ok(Self::Key { user_id: key.fields.user_id, role: key.fields.role })
+    }
+}
+
+/// An error as `application/problem+json`.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: &'static str,
+    challenge: Option<HeaderValue>,
+}
+
+impl Problem {
+    fn not_found() -> Self {
+        Self { status: StatusCode::NOT_FOUND, detail: "This credential's user is gone.", challenge: None }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let body = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<SessionRejection> for Problem {
+    fn from(rejection: SessionRejection) -> Self {
+        let detail = match rejection {
+            SessionRejection::LoggedOut(_) => "This needs an API key, or a session's token, that is valid.",
+            SessionRejection::Malformed => "The credential is malformed.",
+            SessionRejection::Ambiguous => "There are two different credentials: send one.",
+            _ => "This is not available for the moment.",
+        };
+        // Reports its own causes, and says what a client may present.
+        let response = rejection.into_response();
+        let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
+        Self { status: response.status(), detail, challenge }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        tracing::error!(%error, "the database could not be asked");
+        let detail = "This is not available for the moment.";
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail, challenge: None }
+    }
+}

@@ -1,0 +1,129 @@
+//! Passwords: how they are hashed, and how often one may try.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use argon2::Argon2;
+use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
+
+/// Ten attempts at once for a name, then one every six seconds.
+const PER_NAME: Quota = Quota::per_minute(NonZeroU32::new(10).unwrap());
+
+/// Sixty attempts at once for an address, which many may share, then one a second.
+const PER_ADDRESS: Quota = Quota::per_minute(NonZeroU32::new(60).unwrap());
+
+/// Attempts are counted by a few bits of a hash, so that the memory is bounded whatever is sent. Two keys that
+/// share a count by chance share the limit; nobody can choose which, since the hash has a key of its own.
+type Slot = u16;
+
+/// Limits how often passwords may be tried, by name and by address. In this process: an application of several
+/// would count in its database or in its proxy.
+#[derive(Debug)]
+pub(crate) struct AttemptLimit {
+    hasher: RandomState,
+    names: DefaultKeyedRateLimiter<Slot>,
+    addresses: DefaultKeyedRateLimiter<Slot>,
+}
+
+impl AttemptLimit {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            names: RateLimiter::keyed(PER_NAME),
+            addresses: RateLimiter::keyed(PER_ADDRESS),
+        }
+    }
+
+    /// Counts an attempt; whether it may be made.
+    pub(crate) fn allows(&self, name: &str, address: IpAddr) -> bool {
+        self.addresses.check_key(&self.slot(network(address))).is_ok()
+            && self.names.check_key(&self.slot(name)).is_ok()
+    }
+
+    fn slot(&self, key: impl Hash) -> Slot {
+        // The lowest bits.
+        self.hasher.hash_one(key) as Slot
+    }
+}
+
+/// Who has an address of IPv6 has 64 bits of them.
+fn network(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
+    }
+}
+
+/// Hashes and verifies passwords, a few at a time: each takes 19 MiB and tens of milliseconds of a processor.
+#[derive(Clone, Debug)]
+pub(crate) struct Passwords {
+    permits: Arc<Semaphore>,
+    /// Of no password. Verified where there is no user, so that the time does not tell.
+    decoy: Arc<str>,
+}
+
+impl Passwords {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let decoy = hash(&RandomState::new().hash_one(0).to_string())?;
+        Ok(Self { permits: Arc::new(Semaphore::new(processors)), decoy: decoy.into() })
+    }
+
+    pub(crate) async fn hash(&self, password: String) -> Result<String, Error> {
+        self.run(move || hash(&password)).await?
+    }
+
+    /// Whether it is the password; of nobody where there is no hash.
+    pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Error> {
+        let is_there = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.decoy.to_string());
+        let verified =
+            self.run(move || Argon2::default().verify_password(password.as_bytes(), hash.as_str()));
+        match verified.await? {
+            Ok(()) => Ok(is_there),
+            Err(Error::PasswordInvalid) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// On a thread where blocking is no harm.
+    async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Result<R, Error> {
+        let _permit = self.permits.acquire().await.map_err(|_| Error::Internal)?;
+        tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal)
+    }
+}
+
+fn hash(password: &str) -> Result<String, Error> {
+    Ok(Argon2::default().hash_password(password.as_bytes())?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_limited_from_whatever_address() {
+        let limit = AttemptLimit::new();
+        let tried = (0..100_u8).filter(|n| limit.allows("bob", IpAddr::from([192, 0, 2, *n]))).count();
+        assert_eq!(tried, 10);
+    }
+
+    #[test]
+    fn an_address_is_limited_for_whatever_name() {
+        let limit = AttemptLimit::new();
+        let tried = (0..100).filter(|n| limit.allows(&n.to_string(), IpAddr::from([192, 0, 2, 1]))).count();
+        assert_eq!(tried, 60);
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_address() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+}

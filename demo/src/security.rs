@@ -1,0 +1,51 @@
+//! What every response carries, and which requests are refused.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+
+use crate::error::PageError;
+
+/// How long a page may take. The driver goes on knocking for longer at a server that is gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// No script at all, and nothing from anywhere else. `Strict-Transport-Security` is not among them: it belongs
+/// to whoever ends TLS, and means nothing over plain http.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; \
+         base-uri 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    // Not `no-referrer`, with which browsers hide the origin of our own forms too.
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Puts the headers on a response. What says nothing of caches is a page of somebody's, and stays out of them.
+pub(crate) async fn add_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Refuses what changes something and was sent by another site's page.
+pub(crate) fn same_site() -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone> {
+    CsrfLayer::new().with_rejection_response(|_| PageError::CrossSite.into_response())
+}
+
+/// Answers with 503 what takes too long.
+pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
+    let response = tokio::time::timeout(PATIENCE, next.run(request)).await;
+    response.unwrap_or_else(|_| PageError::TimedOut.into_response())
+}
