@@ -137,7 +137,7 @@ impl Browser<'_> {
             self.fill(field, value).await;
         }
         let last = fields.last().expect("some fields").0;
-        self.click(&format!("form:has([name={last}]) [type=submit], form:has([name={last}]) button")).await;
+        self.click(&format!("form:has([name={last}]) button")).await;
     }
 
     pub(crate) async fn find(&self, css: &str) -> Element {
@@ -164,10 +164,6 @@ impl Browser<'_> {
 
     pub(crate) async fn path(&self) -> String {
         self.client.current_url().await.expect("an address").path().to_owned()
-    }
-
-    pub(crate) async fn forget_cookies(&self) {
-        self.client.delete_all_cookies().await.expect("cookies are deleted");
     }
 
     async fn expect_silence(&self) {

@@ -8,18 +8,9 @@ use serde_json::{Value, json};
 
 use crate::chromium::{Browser, Driver, Profile};
 use crate::site::Site;
-use crate::walk::{log_in, mint, sign_up};
+use crate::walk::{log_in, mint};
 
 crate::in_a_browser!(no_page_is_wider_than_a_phone_and_pictures_are_taken_of_all);
-
-const DEVICES: &[&str] = &[
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
-     Version/18.5 Mobile/15E148 Safari/604.1",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
-     Version/18.5 Safari/605.1.15",
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
-];
 
 #[derive(Clone, Copy)]
 enum Look {
@@ -65,15 +56,7 @@ async fn no_page_is_wider_than_a_phone_and_pictures_are_taken_of_all() {
         browser.go(path).await;
         photograph(&browser, path.trim_start_matches('/')).await;
     }
-    sign_up(&browser).await;
-    for agent in DEVICES {
-        // The cookie is lost, the session is not.
-        browser.forget_cookies().await;
-        browser.devtools("Emulation.setUserAgentOverride", json!({ "userAgent": agent })).await;
-        log_in(&browser).await;
-    }
-    browser.click("#sessions tr:not(.current) .expire").await;
-    browser.go("/account").await;
+    log_in(&browser, "ada.abel", "cloakroom").await;
     photograph(&browser, "account").await;
 
     mint(&browser).await;

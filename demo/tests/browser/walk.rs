@@ -31,7 +31,7 @@ async fn walk(has_scripts: bool) {
     sign_up(&here).await;
     assert_eq!(here.count("#sessions tr[data-id]").await, 1);
     a_wrong_password_is_refused(&there).await;
-    log_in(&there).await;
+    log_in(&there, NAME, PASSWORD).await;
     one_signs_the_other_out(&here, &there).await;
     a_key_works_until_it_is_revoked(&here, &site).await;
     everyone_is_signed_out(&here, &there).await;
@@ -40,15 +40,15 @@ async fn walk(has_scripts: bool) {
     there.close().await;
 }
 
-pub(crate) async fn sign_up(browser: &Browser<'_>) {
+async fn sign_up(browser: &Browser<'_>) {
     browser.go("/signup").await;
     browser.submit(&[("name", NAME), ("password", PASSWORD)]).await;
     assert_eq!(browser.path().await, "/account");
 }
 
-pub(crate) async fn log_in(browser: &Browser<'_>) {
+pub(crate) async fn log_in(browser: &Browser<'_>, name: &str, password: &str) {
     browser.go("/login").await;
-    browser.submit(&[("name", NAME), ("password", PASSWORD)]).await;
+    browser.submit(&[("name", name), ("password", password)]).await;
     assert_eq!(browser.path().await, "/account");
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn mint(browser: &Browser<'_>) -> String {
 }
 
 async fn everyone_is_signed_out(here: &Browser<'_>, there: &Browser<'_>) {
-    log_in(there).await;
+    log_in(there, NAME, PASSWORD).await;
     here.go("/account").await;
     here.click("#logout-everywhere").await;
     there.click("a[href='/keys']").await;

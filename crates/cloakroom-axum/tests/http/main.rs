@@ -6,6 +6,7 @@ mod credentials;
 mod curl;
 mod example;
 mod harness;
+mod load;
 mod localhost;
 mod manager;
 mod once;
