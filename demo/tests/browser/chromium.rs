@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
@@ -17,6 +17,9 @@ use url::{ParseError, Url};
 
 use crate::process::Process;
 use crate::site::Site;
+
+/// How long a page may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The driver, which starts and ends the browsers.
 pub(crate) struct Driver {
@@ -121,8 +124,21 @@ impl Browser<'_> {
 
     /// Clicks, and waits for the page that follows.
     pub(crate) async fn click(&self, css: &str) {
-        self.find(css).await.click().await.unwrap_or_else(|e| panic!("{css}: {e}"));
+        self.follow(css).await;
         self.expect_silence().await;
+    }
+
+    /// Does so whatever the console says of it.
+    pub(crate) async fn follow(&self, css: &str) {
+        let element = self.find(css).await;
+        element.click().await.unwrap_or_else(|e| panic!("{css}: {e}"));
+        // The driver may be back before the browser has asked for the next page. What was clicked
+        // goes with its page.
+        let deadline = Instant::now() + PATIENCE;
+        while element.is_enabled().await.is_ok() {
+            assert!(Instant::now() < deadline, "{css} led nowhere");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) async fn fill(&self, field: &str, value: &str) {
@@ -141,7 +157,7 @@ impl Browser<'_> {
     }
 
     pub(crate) async fn find(&self, css: &str) -> Element {
-        let wait = self.client.wait().at_most(Duration::from_secs(10));
+        let wait = self.client.wait().at_most(PATIENCE);
         match wait.for_element(Locator::Css(css)).await {
             Ok(element) => element,
             Err(e) => panic!("no `{css}` at {}: {e}\n{}", self.path().await, self.text("body").await),

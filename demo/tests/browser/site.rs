@@ -26,7 +26,7 @@ impl Site {
             .args(arguments)
             .current_dir(directory.path())
             .env_remove("DATABASE_URL")
-            .env_remove("RUST_LOG");
+            .envs([("RUST_LOG", "info"), ("NO_COLOR", "1")]);
         let (process, address) = Process::start(&command, "Listening on http://");
         let address = address.trim_end_matches('/').parse().expect("an address");
         Self { _process: process, _directory: directory, address }
