@@ -1,7 +1,7 @@
 //! Starts the demo: `cargo run`.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ struct Arguments {
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let is_terminal = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(is_terminal).init();
 
     let database = Database::connect(&arguments.database).await?;
     let app = App::new(database.clone(), Config::builder()).await?;
