@@ -1,4 +1,4 @@
-//! A thousand users to look at: the last month of their devices and keys, lived through on a clock of its own.
+//! A thousand users to look at: the last weeks of their devices and keys, lived through on a clock of its own.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ const USER_AGENTS: [&str; 8] = [
 const KEY_NAMES: [&str; 6] = ["backup", "ci", "dashboard", "home server", "phone widget", "spreadsheet"];
 
 /// How far back it all goes.
-const PAST: Duration = Duration::days(30);
+const PAST: Duration = Duration::days(45);
 
 const KEY_LIFE: std::time::Duration = std::time::Duration::from_hours(14 * 24);
 

@@ -45,8 +45,8 @@ impl AttemptLimit {
     }
 
     fn slot(&self, key: impl Hash) -> Slot {
-        // The lowest bits.
-        self.hasher.hash_one(key) as Slot
+        let [low, high, ..] = self.hasher.hash_one(key).to_le_bytes();
+        Slot::from_le_bytes([low, high])
     }
 }
 

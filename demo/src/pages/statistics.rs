@@ -55,7 +55,7 @@ pub(crate) async fn show(State(app): State<App>, logged_in: Option<LoggedIn>) ->
             |counts: &HashMap<String, i64>| counts.get(&text(date)).copied().unwrap_or(0).unsigned_abs();
         Day { date, created: count(&created), ended: count(&ended) }
     });
-    let chart = Chart::new(days.collect());
+    let chart = Chart::new(&days.collect::<Vec<_>>());
     page(&StatisticsPage { user: logged_in.map(|it| it.user.name), sessions, keys, chart })
 }
 
