@@ -36,9 +36,9 @@ pub(crate) fn device(user_agent: Option<&str>) -> String {
     };
     match Parser::new().parse(agent) {
         Some(known) if known.os != "UNKNOWN" => format!("{} on {}", known.name, known.os),
-        Some(known) => known.name.to_owned(),
+        Some(known) if known.name != "HTTP Library" => known.name.to_owned(),
         // `curl/8.5.0` and the like say who they are first.
-        None => agent.split(['/', ' ']).next().unwrap_or(agent).to_owned(),
+        _ => agent.split(['/', ' ']).next().unwrap_or(agent).to_owned(),
     }
 }
 

@@ -52,7 +52,6 @@ impl IntoResponse for PageError {
         match &self {
             Self::Database(error) => tracing::error!(%error, "the database could not be asked"),
             Self::Internal(error) => tracing::error!(error, "a page could not be made"),
-            Self::TimedOut => tracing::error!("a page took too long"),
             _ => {}
         }
         let (title, text) = match status {

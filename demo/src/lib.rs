@@ -11,9 +11,7 @@ mod error;
 pub mod fill;
 mod pages;
 mod rate_limit;
-mod retention;
+pub mod retention;
 mod security;
 mod tables;
 mod users;
-
-pub use retention::Retention;

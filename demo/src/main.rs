@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::Parser;
 use cloakroom::{Config, Database};
 use cloakroom_demo::app::App;
-use cloakroom_demo::{Retention, fill};
+use cloakroom_demo::fill;
+use cloakroom_demo::retention::Retention;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -19,7 +20,7 @@ const PORTS: std::ops::RangeInclusive<u16> = 3000..=3099;
 
 /// A web site that shows what cloakroom does: every device that you are logged in on, API keys, statistics.
 ///
-/// What it logs goes to standard error; RUST_LOG says how much.
+/// What it logs goes to standard error; `RUST_LOG` says how much.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

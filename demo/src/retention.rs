@@ -22,13 +22,15 @@ pub struct Retention(JoinHandle<()>);
 impl Retention {
     /// Starts it. Must be called within a tokio runtime.
     pub fn spawn(app: &App) -> Self {
-        let (sessions, keys) = (app.sessions.clone(), app.keys.clone());
+        let app = app.clone();
         Self(tokio::spawn(async move {
             let mut interval = tokio::time::interval(EVERY);
             loop {
                 interval.tick().await;
-                report(delete_old(&sessions).await);
-                report(delete_old(&keys).await);
+                match run(&app).await {
+                    Ok(deleted) => tracing::info!(deleted, "deleted what ended long ago"),
+                    Err(error) => tracing::warn!(%error, "what ended long ago could not be deleted"),
+                }
             }
         }))
     }
@@ -41,16 +43,13 @@ impl Drop for Retention {
     }
 }
 
-fn report(result: cloakroom::Result<u64>) {
-    match result {
-        Ok(0) => {}
-        Ok(deleted) => tracing::info!(deleted, "deleted what ended long ago"),
-        Err(error) => tracing::warn!(%error, "what ended long ago could not be deleted"),
-    }
+/// Deletes, from both tables, what ended more than thirty days ago; how much that was.
+pub async fn run(app: &App) -> cloakroom::Result<u64> {
+    Ok(delete_old(&app.sessions).await? + delete_old(&app.keys).await?)
 }
 
 /// In batches, so that no lock is held for long.
-pub(crate) async fn delete_old<T: SessionFields>(sessions: &Sessions<T>) -> cloakroom::Result<u64> {
+async fn delete_old<T: SessionFields>(sessions: &Sessions<T>) -> cloakroom::Result<u64> {
     let mut total = 0;
     loop {
         let limit = sessions.config().now() - KEPT;

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use crate::error::PageError;
+use crate::pages::api::Problem;
 
 /// How long a page may take. The driver goes on knocking for longer at a server that is gone.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +47,14 @@ pub(crate) fn same_site() -> CsrfLayer<impl Fn(ProtectionError) -> Response + Cl
 
 /// Answers with 503 what takes too long.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
+    let is_for_programs = request.uri().path().starts_with("/api/");
     let response = tokio::time::timeout(PATIENCE, next.run(request)).await;
-    response.unwrap_or_else(|_| PageError::TimedOut.into_response())
+    response.unwrap_or_else(|_| {
+        tracing::error!("a request took too long");
+        if is_for_programs {
+            Problem::unavailable().into_response()
+        } else {
+            PageError::TimedOut.into_response()
+        }
+    })
 }

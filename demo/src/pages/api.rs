@@ -16,6 +16,8 @@ pub(crate) const KEY_HEADER: TokenSource = TokenSource::header("x-api-key");
 /// Where a session's token may stand.
 pub(crate) const SESSION_HEADER: TokenSource = TokenSource::header("x-auth-token");
 
+const UNAVAILABLE: &str = "This is not available for the moment.";
+
 pub(crate) async fn me(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
     let (user_id, via, role) = match &caller {
         Caller::Key { user_id, role } => (user_id, "key", Some(*role)),
@@ -63,6 +65,10 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    pub(crate) fn unavailable() -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: UNAVAILABLE, challenge: None }
+    }
+
     fn not_found() -> Self {
         Self { status: StatusCode::NOT_FOUND, detail: "This credential's user is gone.", challenge: None }
     }
@@ -93,7 +99,7 @@ impl From<SessionRejection> for Problem {
             SessionRejection::LoggedOut(_) => "This needs an API key, or a session's token, that is valid.",
             SessionRejection::Malformed => "The credential is malformed.",
             SessionRejection::Ambiguous => "There are two different credentials: send one.",
-            _ => "This is not available for the moment.",
+            _ => UNAVAILABLE,
         };
         // Reports its own causes, and says what a client may present.
         let response = rejection.into_response();
@@ -105,7 +111,6 @@ impl From<SessionRejection> for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         tracing::error!(%error, "the database could not be asked");
-        let detail = "This is not available for the moment.";
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail, challenge: None }
+        Self::unavailable()
     }
 }

@@ -7,7 +7,7 @@ use crate::harness::Site;
 async fn every_device_is_listed_and_this_one_is_marked(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut laptop = site.signed_up("bob").await;
-    db.clock().advance(Duration::from_secs(60));
+    db.clock().advance(Duration::from_mins(1));
     let mut phone = site.logged_in("bob").await;
 
     let page = phone.get("/account").await;
@@ -26,7 +26,7 @@ async fn every_device_is_listed_and_this_one_is_marked(db: TestDatabase) {
 async fn a_device_that_was_ended_is_refused_at_its_next_click(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut laptop = site.signed_up("bob").await;
-    db.clock().advance(Duration::from_secs(60));
+    db.clock().advance(Duration::from_mins(1));
     let mut phone = site.logged_in("bob").await;
     let rows = laptop.rows("/account").await;
 

@@ -44,6 +44,19 @@ async fn a_filled_database_has_its_thousand_users_once(db: TestDatabase) {
     assert_eq!(names.len(), 1000);
 }
 
+async fn what_ended_is_kept_for_a_month(db: TestDatabase) {
+    let site = Site::start(&db).await;
+    let mut browser = site.signed_up("bob").await;
+    let key = [("name", "ci"), ("role", "admin"), ("expires", "never")];
+    browser.post("/keys", &key).await.assert_status(200);
+    browser.post("/logout", &[]).await.assert_moved("/");
+    db.clock().advance(Duration::from_hours(30 * 24));
+    assert_eq!(cloakroom_demo::retention::run(&site.app).await.unwrap(), 0);
+    db.clock().advance(Duration::from_mins(1));
+    assert_eq!(cloakroom_demo::retention::run(&site.app).await.unwrap(), 1);
+    assert_eq!(totals(&mut browser).await, [0, 0, 0, 1, 0, 1]);
+}
+
 async fn names_are_shown_and_never_run(db: TestDatabase) {
     let site = Site::start(&db).await;
     let name = "<script>alert(\"1\")</script>'&";
@@ -82,6 +95,7 @@ async fn what_is_not_there_is_a_page_too(db: TestDatabase) {
 each_database!(
     statistics_count_by_status_and_draw_by_day,
     a_filled_database_has_its_thousand_users_once,
+    what_ended_is_kept_for_a_month,
     names_are_shown_and_never_run,
     what_is_not_there_is_a_page_too,
 );
