@@ -12,10 +12,8 @@ const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrom
 
 /// Tells the tests which browser to use, or that there is to be none.
 pub(crate) fn configure(command: &mut Command, wanted: bool) {
-    let variables = [
-        ("CLOAKROOM_TEST_CHROMIUM", browser()),
-        ("CLOAKROOM_TEST_CHROMEDRIVER", in_path(DRIVER)),
-    ];
+    let variables =
+        [("CLOAKROOM_TEST_CHROMIUM", browser()), ("CLOAKROOM_TEST_CHROMEDRIVER", in_path(DRIVER))];
     for (name, value) in variables {
         match value {
             Some(value) if wanted => command.env(name, value),
