@@ -55,9 +55,9 @@ impl Process {
             }
         });
         let process = Self { shell, output };
-        match finding.recv_timeout(Duration::from_secs(60)) {
+        match finding.recv_timeout(Duration::from_mins(1)) {
             Ok(word) => (process, word),
-            Err(_) => panic!("{command:?} never said `{mark}`, but:\n{}", process.output()),
+            Err(error) => panic!("{command:?} never said `{mark}` ({error}), but:\n{}", process.output()),
         }
     }
 
