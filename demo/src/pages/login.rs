@@ -59,10 +59,7 @@ pub(crate) async fn sign_up(
 ) -> Result<Response, PageError> {
     let Form(Credentials { name, password }) = form?;
     let name = name.trim();
-    let refuse = |status, error| {
-        let page = page(&LoginPage { user: None, is_new: true, name, error: Some(error) })?;
-        Ok((status, page).into_response())
-    };
+    let refuse = |status, error| refused(true, name, status, error);
     if let Err(error) = check(name, &password) {
         return refuse(StatusCode::UNPROCESSABLE_ENTITY, error);
     }
@@ -84,10 +81,7 @@ pub(crate) async fn log_in(
 ) -> Result<Response, PageError> {
     let Form(Credentials { name, password }) = form?;
     let name = name.trim();
-    let refuse = |status, error| {
-        let page = page(&LoginPage { user: None, is_new: false, name, error: Some(error) })?;
-        Ok((status, page).into_response())
-    };
+    let refuse = |status, error| refused(false, name, status, error);
     if !app.attempts.allows(name, client::address(&parts)) {
         return refuse(StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN);
     }
@@ -101,6 +95,12 @@ pub(crate) async fn log_in(
         // Which of the two is wrong is not told.
         _ => refuse(StatusCode::UNAUTHORIZED, "The name or the password is wrong."),
     }
+}
+
+/// The form again, with what is wrong.
+fn refused(is_new: bool, name: &str, status: StatusCode, error: &'static str) -> Result<Response, PageError> {
+    let page = page(&LoginPage { user: None, is_new, name, error: Some(error) })?;
+    Ok((status, page).into_response())
 }
 
 /// The layer sets the session's cookie; this adds the one that remembers the name.
