@@ -11,6 +11,9 @@ use crate::token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, Token
 
 const DAY: Duration = Duration::from_hours(24);
 
+/// The greatest number of callers that may share a statement.
+pub(crate) const MAX_BATCH: usize = 4096;
+
 /// The length of the digest column, which holds the token itself where there is no hashing.
 const MAX_PLAINTEXT_LENGTH: usize = 255;
 
@@ -25,6 +28,8 @@ const MAX_PLAINTEXT_LENGTH: usize = 255;
 /// | [`auto_extend`](ConfigBuilder::auto_extend) | yes | whether reading a session extends it |
 /// | [`extend_after`](ConfigBuilder::extend_after) | 1 day | what an extension must gain to be written |
 /// | [`max_lifetime`](ConfigBuilder::max_lifetime) | none | the end that no extension passes |
+/// | [`max_batch`](ConfigBuilder::max_batch) | 256 | how many callers share a statement; 1 for none |
+/// | [`max_in_flight`](ConfigBuilder::max_in_flight) | 1 or 2 | how many shared statements are out at once |
 /// | [`clock`](ConfigBuilder::clock) | the system's | where the time comes from |
 ///
 /// Cheap to clone. The salt never shows in `Debug`.
@@ -40,6 +45,8 @@ struct Settings {
     extend_after: Option<Duration>,
     auto_extend: bool,
     max_lifetime: Option<Duration>,
+    max_batch: usize,
+    max_in_flight: Option<usize>,
     clock: Arc<dyn Clock>,
 }
 
@@ -79,6 +86,16 @@ impl Config {
         self.0.max_lifetime
     }
 
+    /// How many callers may share a statement; 1 where every caller has one of its own.
+    pub fn max_batch(&self) -> usize {
+        self.0.max_batch
+    }
+
+    /// How many shared statements of one kind may be out at once; `None` for what suits the database.
+    pub fn max_in_flight(&self) -> Option<usize> {
+        self.0.max_in_flight
+    }
+
     /// The clock's instant, at the precision that the databases store.
     pub fn now(&self) -> OffsetDateTime {
         clock::to_stored_precision(self.0.clock.now())
@@ -116,6 +133,8 @@ impl Default for Config {
             extend_after: Some(DAY),
             auto_extend: true,
             max_lifetime: None,
+            max_batch: 256,
+            max_in_flight: None,
             clock: Arc::new(SystemClock),
         }))
     }
@@ -132,6 +151,8 @@ impl fmt::Debug for Config {
             .field("extend_after", &self.0.extend_after)
             .field("auto_extend", &self.0.auto_extend)
             .field("max_lifetime", &self.0.max_lifetime)
+            .field("max_batch", &self.0.max_batch)
+            .field("max_in_flight", &self.0.max_in_flight)
             .field("clock", &self.0.clock)
             .finish()
     }
@@ -196,6 +217,21 @@ impl ConfigBuilder {
         self.with(|settings| settings.max_lifetime = lifetime)
     }
 
+    /// How many concurrent callers of `authenticate` may share a statement, and likewise of `create` and of
+    /// the extensions that reads make. Default 256, at most 4,096; 1 gives every caller a statement of its
+    /// own.
+    pub fn max_batch(self, callers: usize) -> Self {
+        self.with(|settings| settings.max_batch = callers)
+    }
+
+    /// How many shared statements of one kind may be out at once, each on a connection of the pool. Whoever
+    /// asks when as many are out waits for the first to return, and goes with all who wait.
+    ///
+    /// Default 2, or 1 on SQLite. More helps where the database is far away, and makes batches smaller.
+    pub fn max_in_flight(self, statements: usize) -> Self {
+        self.with(|settings| settings.max_in_flight = Some(statements))
+    }
+
     /// Where the time comes from. Default [`SystemClock`].
     ///
     /// Takes a clock, or an `Arc` of one that a test goes on holding.
@@ -245,6 +281,12 @@ impl Settings {
                 return Err(ConfigError::ZeroSpan { setting });
             }
         }
+        if !(1..=MAX_BATCH).contains(&self.max_batch) {
+            return Err(ConfigError::MaxBatch);
+        }
+        if self.max_in_flight == Some(0) {
+            return Err(ConfigError::MaxInFlight);
+        }
         if let (Some(extend_after), Some(ttl)) = (self.extend_after, self.ttl)
             && extend_after >= ttl
         {
@@ -277,6 +319,10 @@ pub enum ConfigError {
         /// What it must be less than.
         ttl: Duration,
     },
+    /// `max_batch` is out of bounds.
+    MaxBatch,
+    /// `max_in_flight` is zero, so nothing would ever be asked.
+    MaxInFlight,
     /// A name of a schema, table or column is not an identifier.
     Identifier {
         /// What was to be named.
@@ -316,6 +362,8 @@ impl fmt::Display for ConfigError {
                 f,
                 "extend_after ({extend_after:?}) must be less than ttl ({ttl:?}), or nothing would ever be extended"
             ),
+            Self::MaxBatch => write!(f, "max_batch must be at least 1 and at most {MAX_BATCH}"),
+            Self::MaxInFlight => f.write_str("max_in_flight must be at least 1"),
             Self::Identifier { what, name, problem } => {
                 write!(f, "{name:?} is no name for a {what}: {problem}")
             }

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::redaction::DatabaseError;
 
@@ -9,7 +10,10 @@ use crate::redaction::DatabaseError;
 /// An `Error` says what went wrong in words, sorts it by [`kind`](Error::kind), and keeps the cause as
 /// [`source`](std::error::Error::source). It never holds a token, a digest or a salt: database errors are
 /// kept without the details in which servers quote the offending row.
-pub struct Error(Box<Inner>);
+///
+/// Cheap to clone: callers whose lookups shared a statement share its failure.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
 struct Inner {
     kind: ErrorKind,
@@ -70,11 +74,14 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), source: None }))
+        Self(Arc::new(Inner { kind, message: message.into(), source: None }))
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        // Nobody else has it yet.
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.source = Some(source.into());
+        }
         self
     }
 

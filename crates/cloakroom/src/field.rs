@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::clock::to_stored_precision;
-use crate::database::{Backend, Bind, Row, RowError, StoredType};
+use crate::database::{Backend, Bind, KeyList, Row, RowError, StoredType};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::TableDefinition;
 
@@ -88,6 +88,24 @@ impl FieldValue {
             Repr::Json(raw) => Some(raw.get().into()),
             Repr::Native(value) => value.fingerprint(),
         }
+    }
+
+    /// About how many bytes it comes to in a statement.
+    pub(crate) fn size(&self) -> usize {
+        match &self.0 {
+            Repr::Plain(Value::String(Some(text))) => text.len(),
+            Repr::Plain(Value::Bytes(Some(bytes))) => bytes.len(),
+            Repr::Plain(_) => size_of::<Uuid>(),
+            Repr::Json(raw) => raw.get().len(),
+            Repr::Native(value) => value.fingerprint().map_or(0, |bytes| bytes.len()),
+        }
+    }
+
+    /// Many texts, for a statement that asks for any of them; see [`Bindings::is_among`].
+    ///
+    /// [`Bindings::is_among`]: crate::database::Bindings::is_among
+    pub(crate) fn texts(texts: Vec<String>) -> Self {
+        Self(Repr::Native(Arc::new(KeyList::Texts(texts))))
     }
 
     /// Refuses what a required column must not hold: null, and text that is blank.

@@ -8,6 +8,7 @@ use crate::database::Bindings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
+use crate::lookup::{Extension, Written};
 use crate::operations::Operations;
 use crate::session::Session;
 use crate::statements::as_it_was_read;
@@ -34,9 +35,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let statement = bindings.build(&update);
         let is_written = self.execute(&statement).await? > 0;
         if is_written {
-            session.updated_at = updated_at;
-            session.stored.expires_at = expires_at;
-            session.stored.updated_at = updated_at;
+            session.note_write(expires_at, updated_at);
         }
         Ok(is_written)
     }
@@ -80,7 +79,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let Some(expires_at) = self.due_extension(&session, now) else {
             return Ok(Some(session));
         };
-        match self.write_expiry(&mut session, now, expires_at).await {
+        match self.write_extension(&mut session, now, expires_at).await {
             Ok(is_written) => Ok(is_written.then_some(session)),
             Err(error) if self.connection().is_pool() => {
                 tracing::warn!(
@@ -93,6 +92,30 @@ impl<T: SessionFields> Operations<'_, T> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Moves the expiry as [`write_expiry`](Self::write_expiry) does; on the pool in one statement with others.
+    async fn write_extension(
+        &mut self,
+        session: &mut Session<T>,
+        now: OffsetDateTime,
+        expires_at: OffsetDateTime,
+    ) -> Result<bool> {
+        let Some(read) = session.stored.expires_at.filter(|_| self.connection().is_pool()) else {
+            return self.write_expiry(session, now, expires_at).await;
+        };
+        let updated_at = after(session.stored.updated_at, now);
+        let extension = Extension {
+            id: session.id,
+            read: Written { expires_at: read, updated_at: session.stored.updated_at },
+            new: Written { expires_at, updated_at },
+        };
+        let is_written = self.sessions().lookup().extend(extension).await?;
+        if is_written {
+            session.expires_at = Some(expires_at);
+            session.note_write(session.expires_at, updated_at);
+        }
+        Ok(is_written)
     }
 
     pub(crate) fn due_extension(&self, session: &Session<T>, now: OffsetDateTime) -> Option<OffsetDateTime> {

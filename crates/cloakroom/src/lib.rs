@@ -160,6 +160,7 @@ mod expiry;
 mod field;
 mod guarded;
 mod hashing;
+mod lookup;
 pub mod migrations;
 mod operations;
 mod preload;
@@ -170,6 +171,7 @@ mod redaction;
 mod session;
 mod sessions;
 mod statements;
+mod store;
 mod table;
 mod token;
 

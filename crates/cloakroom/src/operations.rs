@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_query::{ExprTrait, Query, TableRef, UpdateStatement};
 use time::OffsetDateTime;
@@ -112,8 +112,12 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             FieldValue::plain(now),
         ];
         values.extend(self.checked_values(&session.fields)?);
-        let statement = Statement::new(self.sessions.statements().insert.clone(), values);
-        self.execute(&statement).await?;
+        if self.connection.is_pool() && !is_large(&values) {
+            self.sessions.lookup().insert(values).await?;
+        } else {
+            let statement = Statement::new(self.sessions.store().insert_sql(1), values);
+            self.execute(&statement).await?;
+        }
         Ok(CreatedSession { session, token })
     }
 
@@ -122,20 +126,25 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let Some(digest) = self.digest(token) else {
             return Ok(None);
         };
-        let now = self.config().now();
-        let Some(session) = self.find_valid(&digest, now).await? else {
+        let Some(session) = self.find_valid(&digest).await? else {
             return Ok(None);
         };
         match self.extend_on_read(session).await? {
             Some(session) => Ok(Some(session)),
-            None => self.find_valid(&digest, self.config().now()).await,
+            None => self.find_valid(&digest).await,
         }
     }
 
-    async fn find_valid(&mut self, digest: &TokenDigest, now: OffsetDateTime) -> Result<Option<Session<T>>> {
-        let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
-        let statement = Statement::new(self.sessions.statements().authenticate.clone(), values);
-        let Some(row) = self.fetch_optional(&statement).await? else {
+    async fn find_valid(&mut self, digest: &TokenDigest) -> Result<Option<Session<T>>> {
+        let now = self.config().now();
+        let found = if self.connection.is_pool() {
+            self.sessions.lookup().find(digest).await?
+        } else {
+            let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
+            let statement = Statement::new(self.sessions.store().find_sql(1), values);
+            self.fetch_optional(&statement).await?.map(Arc::new)
+        };
+        let Some(row) = found else {
             return Ok(None);
         };
         let session = self.decode(&row)?;
@@ -243,7 +252,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             FieldValue::plain(session.id),
             FieldValue::plain(now),
         ];
-        let statement = Statement::new(self.sessions.statements().expire.clone(), values);
+        let statement = Statement::new(self.sessions.store().statements.expire.clone(), values);
         let was_valid = self.execute(&statement).await? > 0;
         if self.read_end(session, now).await? && session.is_valid(now) {
             // It was ended by a clock that is ahead of this one, and need not wait for it.
@@ -308,7 +317,8 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     pub(crate) async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {
-        let statement = Statement::new(self.sessions.statements().by_id.clone(), vec![FieldValue::plain(id)]);
+        let statement =
+            Statement::new(self.sessions.store().statements.by_id.clone(), vec![FieldValue::plain(id)]);
         let row = self.fetch_optional(&statement).await?;
         row.map(|row| self.decode(&row)).transpose()
     }
@@ -362,6 +372,10 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         &mut self.connection
     }
 
+    pub(crate) fn sessions(&self) -> &Sessions<T> {
+        &self.sessions
+    }
+
     pub(crate) fn config(&self) -> &Config {
         self.sessions.config()
     }
@@ -386,6 +400,13 @@ fn new_id(now: OffsetDateTime) -> Uuid {
     // Instants before 1970 have no place in a UUID.
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
     Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.nanosecond()))
+}
+
+/// The most that a row may hold to share a statement, so that no packet becomes larger than a server takes.
+const MAX_SHARED_ROW: usize = 16 * 1024;
+
+fn is_large(values: &[FieldValue]) -> bool {
+    values.iter().map(FieldValue::size).sum::<usize>() > MAX_SHARED_ROW
 }
 
 fn no_randomness(error: crate::TokenError) -> Error {

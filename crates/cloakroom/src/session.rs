@@ -58,6 +58,13 @@ impl<T: SessionFields> Session<T> {
         self.stored.data.as_str()
     }
 
+    /// Notes that the row was written, its fields and data aside.
+    pub(crate) fn note_write(&mut self, expires_at: Option<OffsetDateTime>, updated_at: OffsetDateTime) {
+        self.updated_at = updated_at;
+        self.stored.expires_at = expires_at;
+        self.stored.updated_at = updated_at;
+    }
+
     /// Where this session stands in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).
     pub fn cursor(&self) -> crate::Cursor {
         crate::Cursor::new(self.inserted_at, self.id)

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database};
 use crate::error::Result;
+use crate::lookup::Lookup;
 use crate::migrations::{self, Migration};
 use crate::operations::Operations;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, NewSession, Session};
 use crate::statements::Statements;
+use crate::store::Store;
 use crate::table::{SessionFields, SessionTable, TableDefinition};
 use crate::token::Token;
 
@@ -34,10 +36,8 @@ pub struct Sessions<T> {
 }
 
 struct Inner {
-    database: Database,
-    definition: TableDefinition,
-    config: Config,
-    statements: Statements,
+    store: Arc<Store>,
+    lookup: Lookup,
 }
 
 impl<T: SessionTable> Sessions<T> {
@@ -67,7 +67,9 @@ impl<T: SessionFields> Sessions<T> {
         let database = database.into();
         definition.validate(database.backend())?;
         let statements = Statements::new(&definition, database.backend());
-        Ok(Self { inner: Arc::new(Inner { database, definition, config, statements }), of: PhantomData })
+        let store = Arc::new(Store { database, table: definition, config, statements });
+        let lookup = Lookup::new(&store);
+        Ok(Self { inner: Arc::new(Inner { store, lookup }), of: PhantomData })
     }
 
     /// The same table in another schema: for applications with a schema for each tenant.
@@ -245,30 +247,34 @@ impl<T: SessionFields> Sessions<T> {
 
     /// The database that holds the table.
     pub fn database(&self) -> &Database {
-        &self.inner.database
+        &self.store().database
     }
 
     /// Which kind of database that is.
     pub fn backend(&self) -> Backend {
-        self.inner.database.backend()
+        self.store().backend()
     }
 
     /// The table's name and columns.
     pub fn definition(&self) -> &TableDefinition {
-        &self.inner.definition
+        &self.store().table
     }
 
     /// The settings.
     pub fn config(&self) -> &Config {
-        &self.inner.config
+        &self.store().config
     }
 
-    pub(crate) fn statements(&self) -> &Statements {
-        &self.inner.statements
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn lookup(&self) -> &Lookup {
+        &self.inner.lookup
     }
 
     pub(crate) fn on_pool(&self) -> Operations<'static, T> {
-        Operations::new(self.clone(), Connection::Pool(self.database().clone()))
+        Operations::new(self.clone(), self.store().pool())
     }
 }
 
@@ -281,9 +287,9 @@ impl<T> Clone for Sessions<T> {
 impl<T> fmt::Debug for Sessions<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
-            .field("table", &format_args!("{}", self.inner.definition))
-            .field("database", &self.inner.database)
-            .field("config", &self.inner.config)
+            .field("table", &format_args!("{}", self.inner.store.table))
+            .field("database", &self.inner.store.database)
+            .field("config", &self.inner.store.config)
             .finish()
     }
 }

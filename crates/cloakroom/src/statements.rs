@@ -1,10 +1,14 @@
 //! The SQL that the operations share, and the statements whose text never changes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use sea_query::{Condition, Expr, ExprTrait, IntoTableRef, Query, SelectStatement, TableRef};
+use sea_query::{
+    CaseStatement, Condition, Expr, ExprTrait, IntoTableRef, LockBehavior, LockType, Query, SelectStatement,
+    TableRef,
+};
 use time::OffsetDateTime;
 
+use crate::config::MAX_BATCH;
 use crate::data::StoredData;
 use crate::database::{Backend, Bindings, Row, identifier};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,37 +22,35 @@ pub(crate) const READ_COLUMNS: [&str; 5] =
 
 /// The statements whose text never changes, written once for a handle.
 pub(crate) struct Statements {
-    pub(crate) authenticate: Arc<str>,
     pub(crate) by_id: Arc<str>,
-    pub(crate) insert: Arc<str>,
     pub(crate) expire: Arc<str>,
+    find: BySize,
+    insert: BySize,
+    extend: BySize,
+}
+
+/// Statements that differ in the number of their rows alone, each written when it is first needed. The
+/// numbers are powers of two, so that there are few, and the connections remember them all.
+#[derive(Default)]
+struct BySize([OnceLock<Arc<str>>; MAX_BATCH.ilog2() as usize + 1]);
+
+impl BySize {
+    fn get(&self, size: usize, write: impl FnOnce() -> Arc<str>) -> Arc<str> {
+        debug_assert!(size.is_power_of_two());
+        match self.0.get(size.ilog2() as usize) {
+            Some(text) => text.get_or_init(write).clone(),
+            None => write(),
+        }
+    }
 }
 
 impl Statements {
     pub(crate) fn new(table: &TableDefinition, backend: Backend) -> Self {
         let bindings = &mut Bindings::new(table, backend);
-        // Only the place of a value matters here.
-        let value = || FieldValue::plain("");
-
-        let mut authenticate = Query::select();
-        select_columns(bindings, &mut authenticate);
-        let digest = bindings.expr(value());
-        authenticate
-            .expr(bindings.column(column::DIGEST))
-            .from(table_ref(table))
-            .and_where(bindings.column(column::DIGEST).eq(digest))
-            .cond_where(is_valid(bindings, value()));
-
         let mut by_id = Query::select();
         select_columns(bindings, &mut by_id);
         let id = bindings.expr(value());
         by_id.from(table_ref(table)).and_where(bindings.column(column::ID).eq(id));
-
-        let fields = table.fields.iter().map(|field| &*field.name);
-        let columns: Vec<_> = BUILT_IN_COLUMNS.into_iter().chain(fields).map(identifier).collect();
-        let values: Vec<Expr> = columns.iter().map(|_| bindings.expr(value())).collect();
-        let mut insert = Query::insert();
-        insert.into_table(table_ref(table)).columns(columns).values_panic(values);
 
         // Two callers may read the clock in one order and write in the other: an end that lies after the
         // second's `now` is an end all the same.
@@ -66,12 +68,101 @@ impl Statements {
             .and_where(is_not_ended);
 
         Self {
-            authenticate: bindings.build(&authenticate).sql,
             by_id: bindings.build(&by_id).sql,
-            insert: bindings.build(&insert).sql,
             expire: bindings.build(&expire).sql,
+            find: BySize::default(),
+            insert: BySize::default(),
+            extend: BySize::default(),
         }
     }
+
+    /// Reads the valid sessions with any of `size` digests, each row with its digest behind its columns. The
+    /// values are the digests, as [`Bindings::is_among`] takes them, and `now`.
+    pub(crate) fn find(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+        self.find.get(size, || {
+            let bindings = &mut Bindings::new(table, backend);
+            let digest = bindings.column(column::DIGEST);
+            let is_it = match size {
+                1 => digest.clone().eq(bindings.expr(value())),
+                _ => bindings.is_among(digest.clone(), vec![value(); size]),
+            };
+            let mut find = Query::select();
+            select_columns(bindings, &mut find);
+            find.expr(digest).from(table_ref(table)).and_where(is_it).cond_where(is_valid(bindings, value()));
+            bindings.build(&find).sql
+        })
+    }
+
+    /// Makes `size` rows. The values are those of all columns, row by row.
+    pub(crate) fn insert(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+        self.insert.get(size, || {
+            let bindings = &mut Bindings::new(table, backend);
+            let fields = table.fields.iter().map(|field| &*field.name);
+            let columns: Vec<_> = BUILT_IN_COLUMNS.into_iter().chain(fields).map(identifier).collect();
+            let width = columns.len();
+            let mut insert = Query::insert();
+            insert.into_table(table_ref(table)).columns(columns);
+            for _ in 0..size {
+                insert.values_panic((0..width).map(|_| bindings.expr(value())).collect::<Vec<_>>());
+            }
+            bindings.build(&insert).sql
+        })
+    }
+}
+
+impl Statements {
+    /// Moves the expiries of `size` sessions, of those whose row is as it was read. The values are id and new
+    /// expiry of each, id and new `updated_at` of each, the id of each, and of each the id and what was read
+    /// of `updated_at` and `expires_at`.
+    pub(crate) fn extend(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+        self.extend.get(size, || {
+            let bindings = &mut Bindings::new(table, backend);
+            let new_expiry = by_id(bindings, size, column::EXPIRES_AT);
+            let new_update = by_id(bindings, size, column::UPDATED_AT);
+            let ids: Vec<_> = (0..size).map(|_| bindings.expr(value())).collect();
+            let are_named = bindings.column(column::ID).is_in(ids);
+            let mut as_read = CaseStatement::new();
+            for _ in 0..size {
+                let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
+                let updated_at = bindings.column(column::UPDATED_AT).eq(bindings.expr(value()));
+                let expires_at = bindings.column(column::EXPIRES_AT).eq(bindings.expr(value()));
+                as_read = as_read.case(is_it, updated_at.and(expires_at));
+            }
+            let mut update = Query::update();
+            update
+                .table(table_ref(table))
+                .value(column::EXPIRES_AT, new_expiry)
+                .value(column::UPDATED_AT, new_update);
+            if backend == Backend::Postgres {
+                // A row that somebody is writing is left to them: no other lookup of this statement waits.
+                let mut free = Query::select();
+                free.expr(bindings.column(column::ID))
+                    .from(table_ref(table))
+                    .and_where(are_named)
+                    .and_where(as_read.into())
+                    .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+                update.and_where(bindings.column(column::ID).in_subquery(free));
+            } else {
+                update.and_where(are_named).and_where(as_read.into());
+            }
+            bindings.build(&update).sql
+        })
+    }
+}
+
+/// For each of `size` ids the value that is bound after it; for any other row what `column` holds.
+fn by_id(bindings: &mut Bindings<'_>, size: usize, column: &str) -> Expr {
+    let mut new = CaseStatement::new();
+    for _ in 0..size {
+        let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
+        new = new.case(is_it, bindings.expr(value()));
+    }
+    new.finally(bindings.column(column)).into()
+}
+
+/// Only the place of a value matters in a text that is written beforehand.
+fn value() -> FieldValue {
+    FieldValue::plain("")
 }
 
 pub(crate) fn table_ref(table: &TableDefinition) -> TableRef {

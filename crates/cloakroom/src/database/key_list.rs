@@ -51,7 +51,7 @@ impl Bindings<'_> {
 }
 
 /// Keys of one kind, bound as one value.
-enum KeyList {
+pub(crate) enum KeyList {
     Texts(Vec<String>),
     Integers(Vec<i64>),
     Uuids(Vec<uuid::Uuid>),
@@ -69,12 +69,15 @@ impl KeyList {
 
     #[cfg(any(feature = "sqlite", feature = "mysql"))]
     fn to_json(&self) -> String {
-        let json: serde_json::Value = match self {
-            Self::Texts(texts) => texts.clone().into(),
-            Self::Integers(integers) => integers.clone().into(),
-            Self::Uuids(uuids) => uuids.iter().map(|uuid| uuid.simple().to_string()).collect(),
+        let json = match self {
+            Self::Texts(texts) => serde_json::to_string(texts),
+            Self::Integers(integers) => serde_json::to_string(integers),
+            Self::Uuids(uuids) => {
+                serde_json::to_string(&uuids.iter().map(|uuid| uuid.simple().to_string()).collect::<Vec<_>>())
+            }
         };
-        json.to_string()
+        // Neither text nor numbers can fail to be JSON.
+        json.unwrap_or_default()
     }
 }
 

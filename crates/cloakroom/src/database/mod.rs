@@ -23,7 +23,7 @@ use sqlx::error::DatabaseError;
 
 pub use connection::{Connection, Database};
 pub(crate) use exclusive::Exclusive;
-pub(crate) use key_list::MAX_PLACEHOLDERS;
+pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
 #[cfg(feature = "postgres")]
 pub(crate) use postgres::bind_untyped;
 pub use row::Row;

@@ -1,0 +1,81 @@
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::combiner::Work;
+use crate::database::Statement;
+use crate::error::Result;
+use crate::field::FieldValue;
+use crate::store::Store;
+
+/// The most sessions that one statement extends: each adds a branch to it.
+const MAX_EXTENSIONS: usize = 64;
+
+/// Moves expiries, as reads do on their way. The answer is whether the row was written for certain; whoever
+/// hears "no" reads it again.
+pub(super) struct Extend(pub(super) Arc<Store>);
+
+/// A move of one session's expiry, if its row is still as it was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extension {
+    pub(crate) id: Uuid,
+    pub(crate) read: Written,
+    pub(crate) new: Written,
+}
+
+/// What tells one write of a row from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) expires_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+impl Work for Extend {
+    type Question = Extension;
+    type Answer = bool;
+
+    fn max_in_flight(&self) -> usize {
+        super::max_in_flight(&self.0)
+    }
+
+    fn fit(&self, waiting: usize) -> usize {
+        waiting.min(MAX_EXTENSIONS).min(self.0.config.max_batch())
+    }
+
+    async fn answer(&self, extension: Extension) -> Result<bool> {
+        Ok(self.0.execute(&self.statement(&[extension])).await? > 0)
+    }
+
+    async fn answer_all(&self, extensions: Vec<Extension>) -> Vec<Result<bool>> {
+        // In one order, so that two machines' statements do not wait for each other. Of those who read the
+        // same row one extends it.
+        let mut distinct = extensions.clone();
+        distinct.sort_unstable_by_key(|extension| extension.id);
+        distinct.dedup_by_key(|extension| extension.id);
+        match self.0.execute(&self.statement(&distinct)).await {
+            Ok(written) => {
+                let are_all_written = usize::try_from(written) == Ok(distinct.len());
+                extensions.iter().map(|one| Ok(are_all_written && distinct.contains(one))).collect()
+            }
+            Err(error) => extensions.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+}
+
+impl Extend {
+    fn statement(&self, extensions: &[Extension]) -> Statement {
+        let size = extensions.len().next_power_of_two();
+        // A branch that is there twice is the same branch.
+        let all = || extensions.iter().chain(extensions.last().into_iter().cycle()).take(size);
+        let id = |extension: &Extension| FieldValue::plain(extension.id);
+        let mut values = Vec::with_capacity(size * 8);
+        values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.expires_at)]));
+        values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.updated_at)]));
+        values.extend(all().map(id));
+        values.extend(all().flat_map(|one| {
+            [id(one), FieldValue::plain(one.read.updated_at), FieldValue::plain(one.read.expires_at)]
+        }));
+        Statement::new(self.0.extend_sql(size), values)
+    }
+}

@@ -1,0 +1,72 @@
+//! The hot path: what many callers ask at once goes to the database in few statements.
+//!
+//! [`Queue`](queue::Queue) decides who waits and who goes, [`Combiner`] runs statements by its word, and the
+//! modules [`find`], [`insert`] and [`extend`] know what a statement for one or for many looks like. Rules:
+//!
+//! 1. Whoever finds a free slot goes at once, alone, in their own future: without concurrency nothing is added.
+//! 2. Whoever does not joins those who wait, and goes with all of them when a slot becomes free. Nobody joins
+//!    a statement that has been sent, so no answer is older than the question.
+//! 3. A row that cannot be read or written fails its own caller; a statement that fails, fails all of its.
+//! 4. A caller that goes away is forgotten: before the statement its question is left out, during it nothing
+//!    else changes, and a statement that nobody waits for any more is given up.
+
+mod combiner;
+mod extend;
+mod find;
+mod insert;
+mod queue;
+mod sync;
+
+use std::sync::Arc;
+
+use combiner::Combiner;
+pub(crate) use extend::{Extension, Written};
+
+use crate::database::Backend;
+use crate::error::Result;
+use crate::field::FieldValue;
+use crate::store::Store;
+use crate::token::TokenDigest;
+
+/// What many callers ask of one table at once.
+pub(crate) struct Lookup {
+    find: Combiner<find::Find>,
+    insert: Combiner<insert::Insert>,
+    extend: Combiner<extend::Extend>,
+}
+
+impl Lookup {
+    pub(crate) fn new(store: &Arc<Store>) -> Self {
+        Self {
+            find: Combiner::new(find::Find(Arc::clone(store))),
+            insert: Combiner::new(insert::Insert(Arc::clone(store))),
+            extend: Combiner::new(extend::Extend(Arc::clone(store))),
+        }
+    }
+
+    /// The row of the valid session with this digest, as [`Statements::find`] selects it.
+    ///
+    /// [`Statements::find`]: crate::statements::Statements::find
+    pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<find::Found>> {
+        self.find.ask(digest.clone()).await
+    }
+
+    /// Makes a row of these values.
+    pub(crate) async fn insert(&self, values: Vec<FieldValue>) -> Result<()> {
+        self.insert.ask(values).await
+    }
+
+    /// Moves an expiry, if the row is still as it was read; whether it was.
+    pub(crate) async fn extend(&self, extension: Extension) -> Result<bool> {
+        self.extend.ask(extension).await
+    }
+}
+
+/// How many statements of one kind are out at once. SQLite has one writer, and its readers share the machine
+/// with the callers; a server has others to serve while one statement is on its way.
+fn max_in_flight(store: &Store) -> usize {
+    store.config.max_in_flight().unwrap_or(match store.backend() {
+        Backend::Sqlite => 1,
+        Backend::Postgres | Backend::MySql => 2,
+    })
+}

@@ -1,0 +1,57 @@
+use std::collections::VecDeque;
+
+use super::sync::Mutex;
+
+/// Those who wait, and the slots that are taken. Only this lock decides who goes when.
+///
+/// Whenever a slot is free nobody waits: a slot is freed only by whoever finds the queue empty, under the same
+/// lock under which others join it.
+pub(crate) struct Queue<T> {
+    slots: usize,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    taken: usize,
+    waiting: VecDeque<T>,
+}
+
+/// What becomes of a question.
+pub(crate) enum Turn<Q, R> {
+    /// It goes now; a slot is taken for it.
+    Now(Q),
+    /// It waits.
+    Later(R),
+}
+
+impl<T> Queue<T> {
+    /// A queue for `slots` statements at once.
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { slots, state: Mutex::new(State { taken: 0, waiting: VecDeque::new() }) }
+    }
+
+    /// Takes a free slot, or else joins those who wait with what `join` makes of `question`.
+    pub(crate) fn enter<Q, R>(&self, question: Q, join: impl FnOnce(Q) -> (T, R)) -> Turn<Q, R> {
+        let mut state = self.state.lock();
+        if state.taken < self.slots {
+            state.taken += 1;
+            return Turn::Now(question);
+        }
+        let (waiting, ticket) = join(question);
+        state.waiting.push_back(waiting);
+        Turn::Later(ticket)
+    }
+
+    /// For the holder of a slot whose statement is done: those who go next in it, longest waiting first, or
+    /// `None`, and the slot is free. `fit` says how many of so many one statement can take.
+    pub(crate) fn next(&self, wants: impl Fn(&T) -> bool, fit: impl Fn(usize) -> usize) -> Option<Vec<T>> {
+        let mut state = self.state.lock();
+        state.waiting.retain(wants);
+        if state.waiting.is_empty() {
+            state.taken -= 1;
+            return None;
+        }
+        let size = fit(state.waiting.len()).max(1);
+        Some(state.waiting.drain(..size).collect())
+    }
+}

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::database::{Backend, Connection, Database, Row, Statement};
+use crate::error::{Error, Result};
+use crate::statements::Statements;
+use crate::table::TableDefinition;
+
+/// What every operation works with, whatever the type of the table's fields: where the table is, what it is
+/// called, the settings, and the statements that were written beforehand.
+pub(crate) struct Store {
+    pub(crate) database: Database,
+    pub(crate) table: TableDefinition,
+    pub(crate) config: Config,
+    pub(crate) statements: Statements,
+}
+
+impl Store {
+    pub(crate) fn backend(&self) -> Backend {
+        self.database.backend()
+    }
+
+    /// The statement that finds any of `size` digests; see [`Statements::find`].
+    pub(crate) fn find_sql(&self, size: usize) -> Arc<str> {
+        self.statements.find(&self.table, self.backend(), size)
+    }
+
+    /// The statement that makes `size` rows; see [`Statements::insert`].
+    pub(crate) fn insert_sql(&self, size: usize) -> Arc<str> {
+        self.statements.insert(&self.table, self.backend(), size)
+    }
+
+    /// The statement that extends `size` sessions; see [`Statements::extend`].
+    pub(crate) fn extend_sql(&self, size: usize) -> Arc<str> {
+        self.statements.extend(&self.table, self.backend(), size)
+    }
+
+    /// Any connection of the pool.
+    pub(crate) fn pool(&self) -> Connection<'static> {
+        Connection::Pool(self.database.clone())
+    }
+
+    pub(crate) async fn fetch_all(&self, statement: &Statement) -> Result<Vec<Row>> {
+        self.pool().fetch_all(statement).await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) async fn fetch_optional(&self, statement: &Statement) -> Result<Option<Row>> {
+        self.pool().fetch_optional(statement).await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) async fn execute(&self, statement: &Statement) -> Result<u64> {
+        self.pool().execute(statement).await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn failed(&self, error: sqlx::Error) -> Error {
+        Error::from_sqlx(error, &self.table.to_string())
+    }
+}
