@@ -1,5 +1,6 @@
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
+use std::time::Instant;
 
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -11,6 +12,13 @@ use time::{Duration, OffsetDateTime};
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The current instant. The library drops what is finer than a microsecond.
     fn now(&self) -> OffsetDateTime;
+
+    /// How long some fixed instant is ago. Never goes back, whatever is done to the clock: it measures the age
+    /// of what a [`Cache`](crate::Cache) holds. By default the operating system's monotonic clock.
+    fn monotonic(&self) -> std::time::Duration {
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        ORIGIN.elapsed()
+    }
 }
 
 /// The operating system's clock.
@@ -25,33 +33,54 @@ impl Clock for SystemClock {
 
 /// A clock that stands still until it is moved; for tests.
 #[derive(Debug)]
-pub struct ManualClock(Mutex<OffsetDateTime>);
+pub struct ManualClock(Mutex<Reading>);
+
+#[derive(Debug)]
+struct Reading {
+    now: OffsetDateTime,
+    /// The sum of all moves ahead.
+    monotonic: std::time::Duration,
+}
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn new(now: OffsetDateTime) -> Self {
-        Self(Mutex::new(now))
+        Self(Mutex::new(Reading { now, monotonic: std::time::Duration::ZERO }))
     }
 
     /// Moves the clock to `now`, which may be in its past.
     pub fn set(&self, now: OffsetDateTime) {
-        *self.lock() = now;
+        self.lock().move_to(now);
     }
 
     /// Moves the clock by `span`; a negative span moves it back.
     pub fn advance(&self, span: impl Into<SignedSpan>) {
-        *self.lock() += span.into().0;
+        let mut reading = self.lock();
+        let now = reading.now + span.into().0;
+        reading.move_to(now);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, OffsetDateTime> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {
         // A panic while the lock was held cannot have left half an instant behind.
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
+impl Reading {
+    fn move_to(&mut self, now: OffsetDateTime) {
+        // A move back has no place on a clock that never goes back.
+        self.monotonic += std::time::Duration::try_from(now - self.now).unwrap_or_default();
+        self.now = now;
+    }
+}
+
 impl Clock for ManualClock {
     fn now(&self) -> OffsetDateTime {
-        *self.lock()
+        self.lock().now
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        self.lock().monotonic
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use crate::cache::Cache;
 use crate::clock::{self, Clock, SystemClock};
-use crate::hashing::{DigestError, Hashing};
+use crate::hashing::{DigestError, Hashed, Hashing};
 use crate::token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, TokenError};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -30,6 +31,8 @@ const MAX_PLAINTEXT_LENGTH: usize = 255;
 /// | [`max_lifetime`](ConfigBuilder::max_lifetime) | none | the end that no extension passes |
 /// | [`max_batch`](ConfigBuilder::max_batch) | 256 | how many callers share a statement; 1 for none |
 /// | [`max_in_flight`](ConfigBuilder::max_in_flight) | 1 or 2 | how many shared statements are out at once |
+/// | [`cache`](ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
+/// | [`announce`](ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
 /// | [`clock`](ConfigBuilder::clock) | the system's | where the time comes from |
 ///
 /// Cheap to clone. The salt never shows in `Debug`.
@@ -47,6 +50,8 @@ struct Settings {
     max_lifetime: Option<Duration>,
     max_batch: usize,
     max_in_flight: Option<usize>,
+    cache: Option<Cache>,
+    announces: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -96,9 +101,24 @@ impl Config {
         self.0.max_in_flight
     }
 
+    /// The cache of sessions in this process; `None` where every call asks the database.
+    pub fn cache(&self) -> Option<Cache> {
+        self.0.cache
+    }
+
+    /// Whether revocations are announced to other processes, where the database is PostgreSQL.
+    pub fn announces(&self) -> bool {
+        self.0.announces
+    }
+
     /// The clock's instant, at the precision that the databases store.
     pub fn now(&self) -> OffsetDateTime {
         clock::to_stored_precision(self.0.clock.now())
+    }
+
+    /// How long some fixed instant is ago, by the clock that never goes back.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.0.clock.monotonic()
     }
 
     /// The digest under which a session with this token is stored.
@@ -107,8 +127,12 @@ impl Config {
     ///
     /// See [`Hashing::digest`]; a token that fails here belongs to no session.
     pub fn digest(&self, token: impl AsRef<[u8]>) -> Result<TokenDigest, DigestError> {
+        self.hash(token.as_ref()).map(|hashed| hashed.digest())
+    }
+
+    pub(crate) fn hash<'t>(&self, token: &'t [u8]) -> Result<Hashed<'t>, DigestError> {
         let salt = self.0.secret_salt.as_ref().map_or(&[][..], |salt| salt);
-        self.0.hashing.digest(salt, token.as_ref())
+        self.0.hashing.hash(salt, token)
     }
 
     /// A new token and its digest.
@@ -135,6 +159,8 @@ impl Default for Config {
             max_lifetime: None,
             max_batch: 256,
             max_in_flight: None,
+            cache: None,
+            announces: true,
             clock: Arc::new(SystemClock),
         }))
     }
@@ -153,6 +179,8 @@ impl fmt::Debug for Config {
             .field("max_lifetime", &self.0.max_lifetime)
             .field("max_batch", &self.0.max_batch)
             .field("max_in_flight", &self.0.max_in_flight)
+            .field("cache", &self.0.cache)
+            .field("announce", &self.0.announces)
             .field("clock", &self.0.clock)
             .finish()
     }
@@ -232,6 +260,24 @@ impl ConfigBuilder {
         self.with(|settings| settings.max_in_flight = Some(statements))
     }
 
+    /// Keeps sessions in this process's memory, so that most calls of `authenticate` cost a hash and no
+    /// query. Default none. [`Cache`] says what is promised and what is given up.
+    pub fn cache(self, cache: impl Into<Option<Cache>>) -> Self {
+        let cache = cache.into();
+        self.with(|settings| settings.cache = cache)
+    }
+
+    /// Whether a revocation on PostgreSQL is announced, with `NOTIFY` in the statement that makes it, to
+    /// processes that keep sessions in a [`Cache`]. Default yes, in processes without a cache too: theirs are
+    /// the revocations that the others must hear of.
+    ///
+    /// PostgreSQL commits transactions that announce one after another. Turn it off where no process has a
+    /// cache and sessions are revoked by the thousand every second, and where transactions are prepared for a
+    /// two-phase commit, which may not announce anything.
+    pub fn announce(self, announces: bool) -> Self {
+        self.with(|settings| settings.announces = announces)
+    }
+
     /// Where the time comes from. Default [`SystemClock`].
     ///
     /// Takes a clock, or an `Arc` of one that a test goes on holding.
@@ -287,6 +333,7 @@ impl Settings {
         if self.max_in_flight == Some(0) {
             return Err(ConfigError::MaxInFlight);
         }
+        self.cache.map_or(Ok(()), Cache::check)?;
         if let (Some(extend_after), Some(ttl)) = (self.extend_after, self.ttl)
             && extend_after >= ttl
         {
@@ -323,6 +370,8 @@ pub enum ConfigError {
     MaxBatch,
     /// `max_in_flight` is zero, so nothing would ever be asked.
     MaxInFlight,
+    /// A cache for no sessions.
+    CacheCapacity,
     /// A name of a schema, table or column is not an identifier.
     Identifier {
         /// What was to be named.
@@ -364,6 +413,7 @@ impl fmt::Display for ConfigError {
             ),
             Self::MaxBatch => write!(f, "max_batch must be at least 1 and at most {MAX_BATCH}"),
             Self::MaxInFlight => f.write_str("max_in_flight must be at least 1"),
+            Self::CacheCapacity => f.write_str("a cache must have room for at least one session"),
             Self::Identifier { what, name, problem } => {
                 write!(f, "{name:?} is no name for a {what}: {problem}")
             }

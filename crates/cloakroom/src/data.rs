@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,9 +19,9 @@ use crate::field::{FieldValue, Repr};
 /// As deep as `serde_json` itself reads.
 const MAX_DEPTH: usize = 128;
 
-/// JSON text with sorted keys and no white space, so that equal data is equal text.
+/// JSON text with sorted keys and no white space, so that equal data is equal text. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredData(Box<str>);
+pub(crate) struct StoredData(Arc<str>);
 
 impl StoredData {
     /// What a session without data holds.
@@ -30,14 +31,14 @@ impl StoredData {
 
     /// What the database returned, taken as it is.
     pub(crate) fn from_database(text: String) -> Self {
-        Self(text.into_boxed_str())
+        Self(text.into())
     }
 
     pub(crate) fn of<D: Serialize + ?Sized>(data: &D) -> Result<Self> {
         let raw = serde_json::value::to_raw_value(data).map_err(invalid)?;
         let mut text = String::with_capacity(raw.get().len());
         write_canonical(&raw, MAX_DEPTH, &mut text)?;
-        Ok(Self(text.into_boxed_str()))
+        Ok(Self(text.into()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -72,7 +73,7 @@ impl StoredData {
         let stored: &RawValue = serde_json::from_str(&self.0).map_err(invalid)?;
         let mut text = String::with_capacity(self.0.len());
         write_merged(stored, &before, &after, MAX_DEPTH, &mut text)?;
-        Ok(Some(Self(text.into_boxed_str())))
+        Ok(Some(Self(text.into())))
     }
 }
 

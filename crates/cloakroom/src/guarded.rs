@@ -8,11 +8,20 @@ use crate::database::Bindings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
-use crate::lookup::{Extension, Written};
+use crate::lookup::{Extension, Revoked, Written};
 use crate::operations::Operations;
 use crate::session::Session;
 use crate::statements::as_it_was_read;
 use crate::table::{SessionFields, column};
+
+/// What a write means to those who read the session before.
+#[derive(Clone, Copy)]
+pub(crate) enum Effect {
+    /// What they read no longer holds.
+    Revokes,
+    /// What they read holds, and for longer.
+    Extends,
+}
 
 impl<T: SessionFields> Operations<'_, T> {
     /// Writes what `set` sets, and the expiry, if the row is still as it was read; whether it was.
@@ -21,6 +30,7 @@ impl<T: SessionFields> Operations<'_, T> {
         session: &mut Session<T>,
         now: OffsetDateTime,
         expires_at: Option<OffsetDateTime>,
+        effect: Effect,
         set: impl FnOnce(&mut UpdateStatement, &mut Bindings<'_>),
     ) -> Result<bool> {
         let updated_at = after(session.stored.updated_at, now);
@@ -33,7 +43,11 @@ impl<T: SessionFields> Operations<'_, T> {
             .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
             .cond_where(as_it_was_read(&mut bindings, session));
         let statement = bindings.build(&update);
-        let is_written = self.execute(&statement).await? > 0;
+        let written = match effect {
+            Effect::Revokes => self.execute_revoking(statement, Revoked::Session(session.id)).await?,
+            Effect::Extends => self.execute_extending(&statement, session.id).await?,
+        };
+        let is_written = written > 0;
         if is_written {
             session.note_write(expires_at, updated_at);
         }
@@ -46,8 +60,9 @@ impl<T: SessionFields> Operations<'_, T> {
         session: &mut Session<T>,
         now: OffsetDateTime,
         expires_at: OffsetDateTime,
+        effect: Effect,
     ) -> Result<bool> {
-        let is_written = self.write(session, now, Some(expires_at), |_, _| {}).await?;
+        let is_written = self.write(session, now, Some(expires_at), effect, |_, _| {}).await?;
         if is_written {
             session.expires_at = Some(expires_at);
         }
@@ -102,7 +117,7 @@ impl<T: SessionFields> Operations<'_, T> {
         expires_at: OffsetDateTime,
     ) -> Result<bool> {
         let Some(read) = session.stored.expires_at.filter(|_| self.connection().is_pool()) else {
-            return self.write_expiry(session, now, expires_at).await;
+            return self.write_expiry(session, now, expires_at, Effect::Extends).await;
         };
         let updated_at = after(session.stored.updated_at, now);
         let extension = Extension {
@@ -111,6 +126,7 @@ impl<T: SessionFields> Operations<'_, T> {
             new: Written { expires_at, updated_at },
         };
         let is_written = self.sessions().lookup().extend(extension).await?;
+        self.forget(session.id);
         if is_written {
             session.expires_at = Some(expires_at);
             session.note_write(session.expires_at, updated_at);

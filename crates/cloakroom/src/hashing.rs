@@ -77,31 +77,73 @@ impl Hashing {
     /// When there is a salt but no hashing to mix it into, when the token is empty or longer than
     /// [`MAX_TOKEN_LENGTH`], and, without hashing, when it is no text that a table of such tokens could hold.
     pub fn digest(self, salt: &[u8], token: &[u8]) -> Result<TokenDigest, DigestError> {
+        self.hash(salt, token).map(|hashed| hashed.digest())
+    }
+
+    pub(crate) fn hash<'t>(self, salt: &[u8], token: &'t [u8]) -> Result<Hashed<'t>, DigestError> {
         if token.is_empty() {
             return Err(DigestError::Empty);
         }
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(DigestError::TooLong);
         }
-        let digest = match self {
-            Self::Sha1 => hex(&salted::<Sha1>(salt, token)),
-            Self::Sha224 => hex(&salted::<Sha224>(salt, token)),
-            Self::Sha256 => hex(&salted::<Sha256>(salt, token)),
-            Self::Sha384 => hex(&salted::<Sha384>(salt, token)),
-            Self::Sha512 => hex(&salted::<Sha512>(salt, token)),
-            Self::Sha3_224 => hex(&salted::<Sha3_224>(salt, token)),
-            Self::Sha3_256 => hex(&salted::<Sha3_256>(salt, token)),
-            Self::Sha3_384 => hex(&salted::<Sha3_384>(salt, token)),
-            Self::Sha3_512 => hex(&salted::<Sha3_512>(salt, token)),
-            Self::Blake2b512 => hex(&salted::<Blake2b512>(salt, token)),
-            Self::Blake2s256 => hex(&salted::<Blake2s256>(salt, token)),
-            Self::Ripemd160 => hex(&salted::<Ripemd160>(salt, token)),
+        Ok(match self {
+            Self::Sha1 => Hashed::new(&salted::<Sha1>(salt, token)),
+            Self::Sha224 => Hashed::new(&salted::<Sha224>(salt, token)),
+            Self::Sha256 => Hashed::new(&salted::<Sha256>(salt, token)),
+            Self::Sha384 => Hashed::new(&salted::<Sha384>(salt, token)),
+            Self::Sha512 => Hashed::new(&salted::<Sha512>(salt, token)),
+            Self::Sha3_224 => Hashed::new(&salted::<Sha3_224>(salt, token)),
+            Self::Sha3_256 => Hashed::new(&salted::<Sha3_256>(salt, token)),
+            Self::Sha3_384 => Hashed::new(&salted::<Sha3_384>(salt, token)),
+            Self::Sha3_512 => Hashed::new(&salted::<Sha3_512>(salt, token)),
+            Self::Blake2b512 => Hashed::new(&salted::<Blake2b512>(salt, token)),
+            Self::Blake2s256 => Hashed::new(&salted::<Blake2s256>(salt, token)),
+            Self::Ripemd160 => Hashed::new(&salted::<Ripemd160>(salt, token)),
             Self::DangerousPlaintext if !salt.is_empty() => {
                 return Err(DigestError::SaltWithoutHashing);
             }
-            Self::DangerousPlaintext => plaintext(token)?.to_owned(),
-        };
-        Ok(TokenDigest::new(digest))
+            Self::DangerousPlaintext => Hashed::Text(plaintext(token)?),
+        })
+    }
+}
+
+/// A token's hash, before it is written out as the digest that the database stores.
+pub(crate) enum Hashed<'t> {
+    Bytes {
+        buffer: [u8; MAX_HASH_LENGTH],
+        length: usize,
+    },
+    /// The token itself, where there is no hashing.
+    Text(&'t str),
+}
+
+const MAX_HASH_LENGTH: usize = 64;
+
+impl Hashed<'_> {
+    fn new(hash: &[u8]) -> Self {
+        let mut buffer = [0; MAX_HASH_LENGTH];
+        buffer[..hash.len()].copy_from_slice(hash);
+        Self::Bytes { buffer, length: hash.len() }
+    }
+
+    pub(crate) fn digest(&self) -> TokenDigest {
+        TokenDigest::new(match self {
+            Self::Bytes { buffer, length } => hex(&buffer[..*length]),
+            Self::Text(text) => (*text).to_owned(),
+        })
+    }
+
+    /// 256 bits that stand for the token in memory; of a shorter hash, all there are.
+    pub(crate) fn key(&self) -> [u8; 32] {
+        match self {
+            Self::Bytes { buffer, .. } => {
+                let mut key = [0; 32];
+                key.copy_from_slice(&buffer[..32]);
+                key
+            }
+            Self::Text(text) => Sha256::digest(text).into(),
+        }
     }
 }
 

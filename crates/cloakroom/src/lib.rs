@@ -148,6 +148,7 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("cloakroom needs at least one of its features `sqlite`, `postgres` and `mysql`");
 
+mod cache;
 mod clock;
 mod column;
 mod config;
@@ -168,6 +169,7 @@ mod prune;
 mod pruner;
 mod query;
 mod redaction;
+mod revoking;
 mod session;
 mod sessions;
 mod statements;
@@ -175,6 +177,7 @@ mod store;
 mod table;
 mod token;
 
+pub use cache::Cache;
 pub use clock::{Clock, ManualClock, SignedSpan, SystemClock};
 pub use column::{Column, Filter};
 pub use config::{Config, ConfigBuilder, ConfigError};

@@ -7,11 +7,12 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::config::Config;
 use crate::data::StoredData;
-use crate::database::{Backend, Bindings, Connection, Row, Statement, identifier};
+use crate::database::{Bindings, Connection, Row, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
-use crate::guarded::is_over;
+use crate::guarded::{Effect, is_over};
+use crate::lookup::Revoked;
 use crate::prune::PRUNE_BATCH;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, Stored};
@@ -121,11 +122,15 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         Ok(CreatedSession { session, token })
     }
 
-    /// See [`Sessions::authenticate`].
+    /// See [`Sessions::authenticate`]. Inside a transaction the database is always asked.
     pub async fn authenticate(&mut self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
-        let Some(digest) = self.digest(token) else {
-            return Ok(None);
-        };
+        match self.digest(token) {
+            Some(digest) => self.authenticate_digest(digest).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) async fn authenticate_digest(&mut self, digest: TokenDigest) -> Result<Option<Session<T>>> {
         let Some(session) = self.find_valid(&digest).await? else {
             return Ok(None);
         };
@@ -187,7 +192,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
                 update.value(column::DATA, bindings.expr(data.to_field_value()));
             }
         };
-        if !self.write(session, now, expires_at, set).await? {
+        if !self.write(session, now, expires_at, Effect::Revokes, set).await? {
             return Err(self.lost(session).await?);
         }
         session.expires_at = expires_at;
@@ -226,7 +231,9 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let now = self.config().now();
         for _ in 0..LOST_RACES {
             match self.due_extension(session, now) {
-                Some(expires_at) if self.write_expiry(session, now, expires_at).await? => return Ok(true),
+                Some(expires_at) if self.write_expiry(session, now, expires_at, Effect::Extends).await? => {
+                    return Ok(true);
+                }
                 None if !is_over(session, now) => return Ok(false),
                 // The row is not, or may not be, as this caller knows it.
                 _ => self.reload(session).await?,
@@ -241,7 +248,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     /// See [`Sessions::expire`].
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
-        if !is_over(session, now) && self.write_expiry(session, now, now).await? {
+        if !is_over(session, now) && self.write_expiry(session, now, now, Effect::Revokes).await? {
             return Ok(true);
         }
         // Whoever wrote the row meanwhile, it ends; and the caller holds what it is now, so that no later
@@ -253,7 +260,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             FieldValue::plain(now),
         ];
         let statement = Statement::new(self.sessions.store().statements.expire.clone(), values);
-        let was_valid = self.execute(&statement).await? > 0;
+        let was_valid = self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0;
         if self.read_end(session, now).await? && session.is_valid(now) {
             // It was ended by a clock that is ahead of this one, and need not wait for it.
             self.query().id(session.id).expire_all().await?;
@@ -286,7 +293,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
             update.value(column::DIGEST, bindings.expr(FieldValue::plain(digest.expose())));
         };
-        if !self.write(session, now, session.stored.expires_at, set).await? {
+        if !self.write(session, now, session.stored.expires_at, Effect::Revokes, set).await? {
             return Err(self.lost(session).await?);
         }
         Ok(token)
@@ -299,7 +306,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let id = bindings.expr(FieldValue::plain(session.id));
         delete.from_table(self.table_ref()).and_where(bindings.column(column::ID).eq(id));
         let statement = bindings.build(&delete);
-        Ok(self.execute(&statement).await? > 0)
+        Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
     }
 
     /// See [`Sessions::delete_expired`].
@@ -336,9 +343,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// The digest under which a session with this token is stored; `None` where no session can have it.
     pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<TokenDigest> {
-        let digest = self.config().digest(token).ok()?;
-        // MariaDB's column is ASCII, and refuses even to be compared with anything else.
-        (self.connection.backend() != Backend::MySql || digest.expose().is_ascii()).then_some(digest)
+        self.sessions.store().hash(token.as_ref()).map(|hashed| hashed.digest())
     }
 
     pub(crate) async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>> {

@@ -13,6 +13,7 @@ use crate::database::{Backend, Bindings, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
 use crate::hashing::Hashing;
+use crate::lookup::Revoked;
 use crate::operations::Operations;
 use crate::preload::{Preload, ToMany, ToOne};
 use crate::session::{Session, Status};
@@ -251,7 +252,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
             .value(column::UPDATED_AT, written_at(&mut bindings, FieldValue::plain(now)))
             .cond_where(condition);
         let statement = bindings.build(&update);
-        self.operations.execute(&statement).await
+        self.operations.execute_revoking(statement, Revoked::Any).await
     }
 
     /// Deletes every session that matches; their number. By default only valid sessions match: see
@@ -266,7 +267,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let mut delete = Query::delete();
         delete.from_table(self.operations.table_ref()).cond_where(condition);
         let statement = bindings.build(&delete);
-        self.operations.execute(&statement).await
+        self.operations.execute_revoking(statement, Revoked::Any).await
     }
 
     /// The query as a sea-query statement that selects the built-in columns, less the digest, and the

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database};
 use crate::error::Result;
-use crate::lookup::Lookup;
+use crate::hashing::Hashed;
+use crate::lookup::{self, Lookup, SessionCache};
 use crate::migrations::{self, Migration};
 use crate::operations::Operations;
 use crate::query::SessionQuery;
@@ -38,6 +39,7 @@ pub struct Sessions<T> {
 struct Inner {
     store: Arc<Store>,
     lookup: Lookup,
+    cache: Option<Arc<SessionCache>>,
 }
 
 impl<T: SessionTable> Sessions<T> {
@@ -67,9 +69,10 @@ impl<T: SessionFields> Sessions<T> {
         let database = database.into();
         definition.validate(database.backend())?;
         let statements = Statements::new(&definition, database.backend());
+        let cache = config.cache().map(|cache| SessionCache::new(cache, config.clone(), database.backend()));
         let store = Arc::new(Store { database, table: definition, config, statements });
         let lookup = Lookup::new(&store);
-        Ok(Self { inner: Arc::new(Inner { store, lookup }), of: PhantomData })
+        Ok(Self { inner: Arc::new(Inner { store, lookup, cache: cache.map(Arc::new) }), of: PhantomData })
     }
 
     /// The same table in another schema: for applications with a schema for each tenant.
@@ -111,7 +114,7 @@ impl<T: SessionFields> Sessions<T> {
     }
 
     /// The session that this token stands for, if there is one and it is valid. The hot path: one query by
-    /// the unique index on the digest.
+    /// the unique index on the digest, which concurrent calls share; with a [`Cache`](crate::Cache), mostly none.
     ///
     /// Where the configuration says so and it is due, the session is extended, in a second statement; the
     /// answer and the row agree. An extension that cannot be written, as in a database that takes no writes,
@@ -122,7 +125,39 @@ impl<T: SessionFields> Sessions<T> {
     /// `token` is whatever the client presented: any bytes, of any length. What cannot be a token costs no
     /// query.
     pub async fn authenticate(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
-        self.on_pool().authenticate(token).await
+        let Some(hashed) = self.store().hash(token.as_ref()) else {
+            return Ok(None);
+        };
+        if let Some(session) = self.cache().and_then(|cache| cache.get(&hashed.key())) {
+            return Ok(Some(session));
+        }
+        // On the heap, so that the future of a call that the cache answers is small.
+        Box::pin(self.ask(hashed)).await
+    }
+
+    /// As [`authenticate`](Self::authenticate), asking the database even where a [`Cache`](crate::Cache) would
+    /// answer: for operations whose harm outweighs a query, such as a payment or a change of password.
+    pub async fn authenticate_fresh(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
+        match self.store().hash(token.as_ref()) {
+            Some(hashed) => self.ask(hashed).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn ask(&self, hashed: Hashed<'_>) -> Result<Option<Session<T>>> {
+        let Some(cache) = self.cache() else {
+            return self.on_pool().authenticate_digest(hashed.digest()).await;
+        };
+        #[cfg(feature = "postgres")]
+        if let Database::Postgres(pool) = self.database() {
+            lookup::listen(cache, pool, self.definition().table_name());
+        }
+        let asked = cache.asked();
+        let session = self.on_pool().authenticate_digest(hashed.digest()).await?;
+        if let Some(session) = &session {
+            cache.put(&hashed.key(), asked, session);
+        }
+        Ok(session)
     }
 
     /// A query: `sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_all().await?`.
@@ -267,6 +302,10 @@ impl<T: SessionFields> Sessions<T> {
 
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Arc<SessionCache>> {
+        self.inner.cache.as_ref()
     }
 
     pub(crate) fn lookup(&self) -> &Lookup {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::database::{Backend, Connection, Database, Row, Statement};
 use crate::error::{Error, Result};
+use crate::hashing::Hashed;
 use crate::statements::Statements;
 use crate::table::TableDefinition;
 
@@ -18,6 +19,14 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn backend(&self) -> Backend {
         self.database.backend()
+    }
+
+    /// The hash of a token that a session can have.
+    pub(crate) fn hash<'t>(&self, token: &'t [u8]) -> Option<Hashed<'t>> {
+        let hashed = self.config.hash(token).ok()?;
+        // MariaDB's column is ASCII, and refuses even to be compared with anything else.
+        let is_text = matches!(hashed, Hashed::Text(text) if !text.is_ascii());
+        (!is_text || self.backend() != Backend::MySql).then_some(hashed)
     }
 
     /// The statement that finds any of `size` digests; see [`Statements::find`].

@@ -10,17 +10,27 @@
 //! 4. A caller that goes away is forgotten: before the statement its question is left out, during it nothing
 //!    else changes, and a statement that nobody waits for any more is given up.
 
+pub(crate) mod announcement;
 mod combiner;
+mod entries;
 mod extend;
 mod find;
 mod insert;
+mod lease;
+#[cfg(feature = "postgres")]
+mod listener;
 mod queue;
+mod revocations;
+mod session_cache;
 mod sync;
 
 use std::sync::Arc;
 
 use combiner::Combiner;
 pub(crate) use extend::{Extension, Written};
+#[cfg(feature = "postgres")]
+pub(crate) use listener::start as listen;
+pub(crate) use session_cache::{Revoked, SessionCache};
 
 use crate::database::Backend;
 use crate::error::Result;

@@ -1,5 +1,7 @@
 //! The locks and atomics of the modules that are also compiled with a model checker's in place of these.
 
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+
 /// A lock that outlives panics: everything that is done under it leaves the state whole.
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 

@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use crate::config::ConfigError;
+
+/// A cache of sessions in this process: with it most calls of `authenticate` cost a hash, and what that
+/// gives up is bounded. Off by default; see [`ConfigBuilder::cache`](crate::ConfigBuilder::cache).
+///
+/// # What it promises
+///
+/// 1. No answer is older than [`max_staleness`](Self::max_staleness), whatever fails: a session that was
+///    revoked anywhere is refused everywhere after that.
+/// 2. What this process revokes through this handle or a clone of it (`expire`, `delete`, `update`, `rotate`,
+///    `expire_all`, `delete_all`) is refused by the very next call. A lookup that was on its way meanwhile does
+///    not bring it back. For a revocation inside a transaction of the caller's, or one whose answer was lost,
+///    this holds if it is committed within `max_staleness`.
+/// 3. On PostgreSQL, revocations are announced to all processes in the transaction that makes them, and a
+///    listener drops what they concern, usually within milliseconds. A process that has not heard from
+///    the server within the [`lease`](Self::lease) answers nothing from its cache until it has caught up.
+/// 4. Every hit is checked against the expiry, with the configured clock. A session whose extension is due
+///    is read and extended.
+/// 5. Errors and absences are not kept: a database that is back, and a session that was just made, are seen
+///    at once, and made-up tokens take no room.
+///
+/// [`authenticate_fresh`](crate::Sessions::authenticate_fresh) always asks the database.
+///
+/// # What it does not
+///
+/// Changes that go by other ways than this library are seen after `max_staleness` at the latest: SQL of your
+/// own, the statements of `into_delete`, a cascade. So are those of a second handle for the same table
+/// in this process, where the database is not PostgreSQL: clone one handle instead. A session out of the cache
+/// may be older than its row, so that writing it is a [`Conflict`](crate::ErrorKind::Conflict):
+/// [`update_with`](crate::Sessions::update_with) reads it again, or begin with `authenticate_fresh`.
+///
+/// ```
+/// use std::time::Duration;
+/// use cloakroom::{Cache, Config};
+///
+/// let cache = Cache::new(100_000).max_staleness(Duration::from_secs(10));
+/// let config = Config::builder().cache(cache).build()?;
+/// # Ok::<(), cloakroom::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Cache {
+    pub(crate) capacity: usize,
+    pub(crate) max_staleness: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) listens: bool,
+}
+
+impl Cache {
+    /// A cache of at most `capacity` sessions, rounded up to a multiple of eight.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, max_staleness: Duration::from_secs(5), lease: Duration::from_secs(1), listens: true }
+    }
+
+    /// The age at which an answer is no longer given. Default 5 seconds.
+    ///
+    /// Counted from before the database was asked, on a clock that never goes back.
+    pub fn max_staleness(mut self, age: Duration) -> Self {
+        self.max_staleness = age;
+        self
+    }
+
+    /// On PostgreSQL: for how long the cache answers without having heard from the server. Default 1 second.
+    ///
+    /// It is the bound on the delay of a revocation while the listener's connection is cut. The listener asks
+    /// for a sign of life four times in this span.
+    pub fn lease(mut self, span: Duration) -> Self {
+        self.lease = span;
+        self
+    }
+
+    /// On PostgreSQL: whether to listen for what other processes revoke, on a connection beside the pool.
+    /// Default yes. Without it [`max_staleness`](Self::max_staleness) alone is the bound, as on the other
+    /// databases; so it must be behind a pooler of transactions, such as pgbouncer's, that passes no
+    /// announcements on.
+    pub fn listen(mut self, listens: bool) -> Self {
+        self.listens = listens;
+        self
+    }
+
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        if self.capacity == 0 {
+            return Err(ConfigError::CacheCapacity);
+        }
+        for (setting, span) in [("max_staleness", self.max_staleness), ("lease", self.lease)] {
+            if span.is_zero() {
+                return Err(ConfigError::ZeroSpan { setting });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+use super::sync::Mutex;
+
+/// How many places a key can have.
+const WAYS: usize = 8;
+
+/// What a value is found by: a digest's bytes, which are as good as random.
+pub(crate) type Key = [u8; 32];
+
+/// A bounded map, built like a processor's cache: a key has a place in one small set, and where that is full
+/// the value goes that was not asked for the longest. So it never grows, and two keys rarely share a lock.
+pub(crate) struct Entries<V> {
+    sets: Box<[Mutex<Set<V>>]>,
+}
+
+struct Set<V> {
+    entries: Vec<Entry<V>>,
+    uses: u64,
+}
+
+struct Entry<V> {
+    key: Key,
+    last_use: u64,
+    value: V,
+}
+
+impl<V: Clone> Entries<V> {
+    /// Room for `capacity` values, rounded up to whole sets.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let sets = capacity.div_ceil(WAYS).max(1);
+        let empty = || Mutex::new(Set { entries: Vec::new(), uses: 0 });
+        Self { sets: (0..sets).map(|_| empty()).collect() }
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<V> {
+        let mut set = self.set(key).lock();
+        set.uses += 1;
+        let uses = set.uses;
+        let entry = set.entries.iter_mut().find(|entry| entry.key == *key)?;
+        entry.last_use = uses;
+        Some(entry.value.clone())
+    }
+
+    pub(crate) fn put(&self, key: &Key, value: V) {
+        let mut set = self.set(key).lock();
+        set.uses += 1;
+        let entry = Entry { key: *key, last_use: set.uses, value };
+        let place = match set.entries.iter().position(|entry| entry.key == *key) {
+            None if set.entries.len() < WAYS => {
+                set.entries.push(entry);
+                return;
+            }
+            None => (0..WAYS).min_by_key(|&place| set.entries[place].last_use).unwrap_or(0),
+            Some(place) => place,
+        };
+        set.entries[place] = entry;
+    }
+
+    /// Forgets the value, so that its memory is free before its place is needed.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.set(key).lock().entries.retain(|entry| entry.key != *key);
+    }
+
+    fn set(&self, key: &Key) -> &Mutex<Set<V>> {
+        let mut number = [0; 8];
+        number.copy_from_slice(&key[..8]);
+        let place = u64::from_le_bytes(number) % self.sets.len() as u64;
+        // The remainder is less than the number of sets.
+        #[expect(clippy::cast_possible_truncation, reason = "a remainder is a place in the list")]
+        &self.sets[place as usize]
+    }
+}
