@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cloakroom::{Clock, Config, ConfigBuilder, Database, ManualClock, SessionTable, Sessions};
+use cloakroom::{Cache, Clock, Config, ConfigBuilder, Database, ManualClock, SessionTable, Sessions};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -17,6 +17,9 @@ pub const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
 
 /// No test takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_mins(3);
+
+/// How long sessions are kept where they are: also when the clock is moved by years.
+const LONGER_THAN_ANY_TEST: Duration = Duration::from_hours(24 * 365 * 1000);
 
 /// How many connections a test's pool may open; the servers allow a few hundred to all tests together.
 const CONNECTIONS: u32 = 10;
@@ -32,10 +35,22 @@ pub enum Kind {
     MariaDb,
 }
 
+/// How the calls of a test go to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each in a statement of its own.
+    OneByOne,
+    /// Those that come at once share statements: the default.
+    Coalesced,
+    /// Sessions are kept in memory, for longer than any test takes.
+    Cached,
+}
+
 /// A database that belongs to one test: empty at first, with a clock that stands still at [`START`].
 #[derive(Debug)]
 pub struct TestDatabase {
     kind: Kind,
+    mode: Mode,
     url: String,
     schema: Option<String>,
     database: Database,
@@ -50,13 +65,22 @@ pub struct TestDatabase {
 ///
 /// When the case does, when the database cannot be had, and when the case takes minutes.
 pub fn run<F: Future<Output = ()>>(kind: Kind, case: impl FnOnce(TestDatabase) -> F) {
+    run_in(Mode::Coalesced, kind, case);
+}
+
+/// Runs one case in a mode, on a database of its own.
+///
+/// # Panics
+///
+/// As [`run`].
+pub fn run_in<F: Future<Output = ()>>(mode: Mode, kind: Kind, case: impl FnOnce(TestDatabase) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime can be built");
     runtime.block_on(async {
-        let database = TestDatabase::new(kind).await;
+        let database = TestDatabase { mode, ..TestDatabase::new(kind).await };
         let pool = database.database();
         tokio::time::timeout(PATIENCE, case(database)).await.expect("the case hangs");
         tokio::time::timeout(PATIENCE, pool.close()).await.expect("a connection was leaked");
@@ -137,7 +161,7 @@ impl TestDatabase {
 
     fn with_pool(kind: Kind, url: String, pool: impl Into<Database>) -> Self {
         let clock = Arc::new(ManualClock::new(START));
-        Self { kind, url, schema: None, database: pool.into(), clock, directory: None }
+        Self { kind, mode: Mode::Coalesced, url, schema: None, database: pool.into(), clock, directory: None }
     }
 
     /// Which database it is.
@@ -206,9 +230,14 @@ impl TestDatabase {
         &self.clock
     }
 
-    /// A configuration builder with this test's clock.
+    /// A configuration builder with this test's clock, in this test's mode.
     pub fn config(&self) -> ConfigBuilder {
-        Config::builder().clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
+        let config = Config::builder().clock(Arc::clone(&self.clock) as Arc<dyn Clock>);
+        match self.mode {
+            Mode::OneByOne => config.max_batch(1),
+            Mode::Coalesced => config,
+            Mode::Cached => config.cache(Cache::new(1000).max_staleness(LONGER_THAN_ANY_TEST)),
+        }
     }
 
     /// The sessions of a table, migrated, with the default configuration.

@@ -14,7 +14,7 @@ mod database;
 mod tables;
 
 #[cfg(feature = "suite")]
-pub use database::{Kind, START, TestDatabase, run};
+pub use database::{Kind, Mode, START, TestDatabase, run, run_in};
 #[cfg(feature = "suite")]
 pub use tables::{ApiKey, Role, UserSession, user};
 
@@ -25,32 +25,71 @@ pub use tables::{ApiKey, Role, UserSession, user};
 macro_rules! each_database {
     ($($case:ident),* $(,)?) => {
         mod sqlite {
-            $(
-                #[test]
-                fn $case() {
-                    $crate::run($crate::Kind::Sqlite, super::$case);
-                }
-            )*
+            $crate::each_case!(Sqlite, Coalesced, super, $($case),*);
         }
 
         mod postgres {
-            $(
-                #[test]
-                #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-                fn $case() {
-                    $crate::run($crate::Kind::Postgres, super::$case);
-                }
-            )*
+            $crate::each_case!(Postgres, Coalesced, super, $($case),*);
         }
 
         mod mariadb {
-            $(
-                #[test]
-                #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
-                fn $case() {
-                    $crate::run($crate::Kind::MariaDb, super::$case);
-                }
-            )*
+            $crate::each_case!(MariaDb, Coalesced, super, $($case),*);
         }
+    };
+}
+
+/// Makes a test of each case for each database in each [`Mode`]: `expiry::postgres::cached::…`.
+#[macro_export]
+macro_rules! each_mode {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $crate::each_mode!(Sqlite: $($case),*);
+        }
+
+        mod postgres {
+            $crate::each_mode!(Postgres: $($case),*);
+        }
+
+        mod mariadb {
+            $crate::each_mode!(MariaDb: $($case),*);
+        }
+    };
+    ($kind:ident: $($case:ident),*) => {
+        mod one_by_one {
+            $crate::each_case!($kind, OneByOne, super::super, $($case),*);
+        }
+
+        mod coalesced {
+            $crate::each_case!($kind, Coalesced, super::super, $($case),*);
+        }
+
+        mod cached {
+            $crate::each_case!($kind, Cached, super::super, $($case),*);
+        }
+    };
+}
+
+/// Makes the tests of one module.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! each_case {
+    (Sqlite, $mode:ident, $cases:path, $($case:ident),*) => {
+        use $cases as cases;
+        $(
+            #[test]
+            fn $case() {
+                $crate::run_in($crate::Mode::$mode, $crate::Kind::Sqlite, cases::$case);
+            }
+        )*
+    };
+    ($kind:ident, $mode:ident, $cases:path, $($case:ident),*) => {
+        use $cases as cases;
+        $(
+            #[test]
+            #[cfg_attr(not(feature = "servers"), ignore = "a server's: run `cargo xtask test`")]
+            fn $case() {
+                $crate::run_in($crate::Mode::$mode, $crate::Kind::$kind, cases::$case);
+            }
+        )*
     };
 }

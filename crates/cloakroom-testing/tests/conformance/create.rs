@@ -1,5 +1,5 @@
 use cloakroom::{SessionFields, Status};
-use cloakroom_testing::{START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, user};
 use serde_json::json;
 
 async fn a_created_session_equals_what_is_read_back(db: TestDatabase) {
@@ -14,4 +14,4 @@ async fn a_created_session_equals_what_is_read_back(db: TestDatabase) {
     assert!(sessions.query().filter(UserSession::EXPIRES_AT.gt(START)).exists().await.unwrap());
 }
 
-each_database! { a_created_session_equals_what_is_read_back }
+each_mode! { a_created_session_equals_what_is_read_back }

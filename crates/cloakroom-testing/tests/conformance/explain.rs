@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_mode, user};
 use sqlx::Row as _;
 
 use crate::rows::{self, Row};
@@ -163,4 +163,4 @@ async fn every_hot_statement_uses_its_index(db: TestDatabase) {
     pruning_uses_the_index_on_the_expiry(&db, &watched).await;
 }
 
-each_database! { every_hot_statement_uses_its_index }
+each_mode! { every_hot_statement_uses_its_index }

@@ -7,7 +7,7 @@ use cloakroom::{
     ConfigError, DynamicFields, DynamicValue, ErrorKind, Hashing, MIN_TOKEN_LENGTH, NewSession,
     SessionFields, SessionTable, Sessions, Status, Token, TokenError,
 };
-use cloakroom_testing::{ApiKey, Kind, Role, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{ApiKey, Kind, Role, START, TestDatabase, UserSession, each_mode, user};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -409,7 +409,7 @@ async fn the_built_in_columns_have_the_originals_names(db: TestDatabase) {
     assert_eq!(names, ["id", "expires_at", "inserted_at"]);
 }
 
-each_database! {
+each_mode! {
     the_digest_is_the_lower_case_hex_of_the_salted_hash,
     an_empty_salt_is_no_salt_but_is_refused_without_hashing,
     a_token_may_be_any_bytes,

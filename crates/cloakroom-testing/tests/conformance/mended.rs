@@ -10,7 +10,7 @@ use cloakroom::{
     ConfigError, Database, DynamicFields, DynamicValue, Error, ErrorKind, Hashing, Pruner, SessionFields,
     SessionTable, Sessions, Status, TableDefinition, Token, migrations,
 };
-use cloakroom_testing::{ApiKey, Kind, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{ApiKey, Kind, START, TestDatabase, UserSession, each_mode, user};
 use futures_util::future::join_all;
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
@@ -780,7 +780,7 @@ async fn a_field_that_does_not_exist_is_an_error_that_names_it(db: TestDatabase)
     assert_eq!(ApiKey::ID.name(), "id");
 }
 
-each_database! {
+each_mode! {
     reading_an_expired_session_never_extends_it,
     a_session_that_expired_since_it_was_read_is_not_extended,
     a_session_whose_expiry_alone_was_written_since_it_was_read_is_not_extended,

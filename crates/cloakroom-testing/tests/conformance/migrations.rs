@@ -7,7 +7,7 @@ use cloakroom::{
     Backend, ColumnType, ConfigError, Database, DynamicFields, ErrorKind, FieldDefinition, Migration,
     NewSession, SessionTable, Sessions, TableDefinition, migrations,
 };
-use cloakroom_testing::{ApiKey, Kind, Role, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{ApiKey, Kind, Role, START, TestDatabase, UserSession, each_mode, user};
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -445,7 +445,7 @@ async fn a_migration_that_was_cancelled_is_done_by_the_next(db: TestDatabase) {
     assert!(cancelled > 0);
 }
 
-each_database! {
+each_mode! {
     migrations_go_up_down_and_up_again,
     migrations_are_recorded_in_a_table_of_their_own,
     the_printed_statements_make_the_same_table,

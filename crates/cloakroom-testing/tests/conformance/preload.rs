@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use cloakroom::{ErrorKind, NewSession, Session, SessionFields, SessionTable, Sessions, ToMany, ToOne};
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_mode};
 use time::Duration;
 use uuid::Uuid;
 
@@ -294,7 +294,7 @@ async fn owners_may_be_more_than_a_statement_takes_placeholders(db: TestDatabase
     assert_eq!(by_badge, HashMap::from([(Uuid::from_u128(3), found)]));
 }
 
-each_database! {
+each_mode! {
     what_a_session_belongs_to_comes_with_it,
     keys_are_integers_texts_uuids_and_types_of_the_applications_own,
     what_a_session_has_comes_with_it,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::{Clock, ManualClock, Pruner, Sessions, Status};
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_mode, user};
 
 use crate::rows::{self, Row};
 use crate::statements::Watched;
@@ -158,7 +158,7 @@ async fn a_pruner_stops_when_its_handle_is_dropped(db: TestDatabase) {
     .await;
 }
 
-each_database! {
+each_mode! {
     a_run_deletes_in_batches_what_has_expired_and_nothing_else,
     deleting_what_has_expired_goes_in_batches_of_a_thousand,
     what_expired_first_is_deleted_first_and_counts_though_a_later_batch_fails,

@@ -9,7 +9,7 @@ use cloakroom::{
     Cursor, Database, DynamicFields, DynamicValue, ErrorKind, Filter, NewSession, SessionFields,
     SessionTable, Sessions, Status,
 };
-use cloakroom_testing::{Kind, Role, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, Role, START, TestDatabase, UserSession, each_mode, user};
 use futures_util::{StreamExt, TryStreamExt};
 use sea_query_sqlx::SqlxBinder;
 use serde_json::json;
@@ -669,7 +669,7 @@ async fn one_call_is_one_statement(db: TestDatabase) {
     assert_eq!(count(Box::pin(async { assert_eq!(sessions.delete_expired().await.unwrap(), 1) })).await, 1);
 }
 
-each_database! {
+each_mode! {
     every_comparison_of_a_column_means_what_it_says,
     text_compares_case_sensitively_and_to_the_last_space,
     a_column_is_compared_with_lists_also_empty_ones,

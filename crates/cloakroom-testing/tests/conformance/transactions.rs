@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use cloakroom::{Database, ErrorKind, Operations, Session, SessionFields, Sessions, Status};
-use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{TestDatabase, UserSession, each_mode, user};
 use futures_util::TryStreamExt;
 use serde_json::json;
 use sqlx::{MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
@@ -223,7 +223,7 @@ async fn a_connection_of_another_kind_of_database_is_refused(db: TestDatabase) {
     own.rollback().await;
 }
 
-each_database! {
+each_mode! {
     every_operation_is_undone_when_the_transaction_is_rolled_back,
     every_operation_stands_when_the_transaction_is_committed,
     a_transaction_that_is_dropped_is_rolled_back,

@@ -2,7 +2,7 @@ use cloakroom::{
     Column, ConfigError, Database, DynamicFields, DynamicValue, ErrorKind, FieldType, Hashing, NewSession,
     SessionTable, Sessions, Status,
 };
-use cloakroom_testing::{ApiKey, Kind, Role, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{ApiKey, Kind, Role, START, TestDatabase, UserSession, each_mode, user};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::types::Json;
@@ -673,7 +673,7 @@ async fn a_table_may_have_no_fields_at_all(db: TestDatabase) {
     assert_eq!(sessions.query().status(Status::All).fetch_one().await.unwrap(), read);
 }
 
-each_database! {
+each_mode! {
     a_field_of_every_type_is_read_back_as_it_was_written,
     a_field_of_every_type_is_updated_to_null_and_back,
     a_field_of_every_type_is_filtered_by,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cloakroom::{ErrorKind, NewSession, SessionTable, Sessions, Status};
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_mode, user};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -322,7 +322,7 @@ async fn an_update_that_changes_nothing_is_a_write_all_the_same(db: TestDatabase
     assert_eq!(sessions.update(&mut stale).await.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
-each_database! {
+each_mode! {
     an_update_writes_fields_data_and_expiry,
     of_two_writers_the_second_is_told_of_a_conflict,
     every_kind_of_write_in_between_is_a_conflict,

@@ -11,7 +11,7 @@ mod run;
 use std::time::Duration;
 
 use cloakroom::{ConfigBuilder, Hashing};
-use cloakroom_testing::{TestDatabase, each_database};
+use cloakroom_testing::{TestDatabase, each_mode};
 
 use naive::Settings;
 
@@ -76,7 +76,7 @@ async fn every_answer_is_the_models_in_spans_of_microseconds(db: TestDatabase) {
     run::sequences(&db, settings, |config| config.hashing(Hashing::Sha3_512).secret_salt("a salt")).await;
 }
 
-each_database! {
+each_mode! {
     every_answer_is_the_models,
     every_answer_is_the_models_without_a_time_to_live,
     every_answer_is_the_models_with_an_absolute_lifetime,

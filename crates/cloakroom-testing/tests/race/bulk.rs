@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::{ErrorKind, Session, Sessions, Status};
-use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{TestDatabase, UserSession, each_mode, user};
 use serde_json::json;
 
 use crate::at_once;
@@ -193,7 +193,7 @@ async fn no_operation_fails_for_a_deadlock(db: TestDatabase) {
     }
 }
 
-each_database! {
+each_mode! {
     many_prunings_delete_each_row_once,
     signing_out_everywhere_ends_what_was_there_and_counts_it_once,
     limited_statements_end_and_delete_each_session_once,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cloakroom::{Clock, Config, ErrorKind, ManualClock, Session, Sessions, Status};
-use cloakroom_testing::{START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, user};
 use time::OffsetDateTime;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -113,7 +113,7 @@ async fn a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_e
     assert_eq!(query.fetch_one().await.unwrap(), created.session);
 }
 
-each_database! {
+each_mode! {
     a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_extended,
     a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,

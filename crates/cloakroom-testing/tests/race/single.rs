@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::{CreatedSession, ErrorKind, Session, Sessions, Status};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, each_mode, user};
 use serde_json::json;
 
 use crate::at_once;
@@ -282,7 +282,7 @@ async fn a_due_extension_is_written_once_whoever_asks_for_it(db: TestDatabase) {
     }
 }
 
-each_database! {
+each_mode! {
     exactly_one_of_many_expiries_says_that_it_ended_the_session,
     exactly_one_of_many_deletes_says_that_it_deleted_the_session,
     no_increment_is_lost,
