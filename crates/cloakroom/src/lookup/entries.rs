@@ -55,11 +55,6 @@ impl<V: Clone> Entries<V> {
         set.entries[place] = entry;
     }
 
-    /// Forgets the value, so that its memory is free before its place is needed.
-    pub(crate) fn remove(&self, key: &Key) {
-        self.set(key).lock().entries.retain(|entry| entry.key != *key);
-    }
-
     fn set(&self, key: &Key) -> &Mutex<Set<V>> {
         let mut number = [0; 8];
         number.copy_from_slice(&key[..8]);

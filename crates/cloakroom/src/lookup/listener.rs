@@ -3,7 +3,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How long it waits after a failure before it tries again, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How long a connection may take to be opened.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many signs of life there are in a lease.
 const SIGNS_IN_A_LEASE: u32 = 4;
@@ -63,6 +66,38 @@ impl Listener {
 
     /// Listens for as long as the connection lives; `Ok` when nobody needs it any more.
     async fn follow(&self, pause: &mut Duration) -> Result<()> {
+        let signs = format!("{CHANNEL}_{}", Uuid::now_v7().simple());
+        let opened = timeout(PATIENCE, self.open(&signs)).await.map_err(|_| silent())?;
+        let mut listener = opened.map_err(Error::from_opening)?;
+        if let Some(cache) = self.cache.upgrade() {
+            // What was revoked before was not heard of.
+            cache.shelf.revoke(Scope::All);
+        }
+        loop {
+            let (lease, sent) = match self.cache.upgrade() {
+                Some(cache) if !self.pool.is_closed() => (cache.settings().lease, cache.now().0),
+                _ => return Ok(()),
+            };
+            let next = Instant::now() + lease / SIGNS_IN_A_LEASE;
+            let sign = sqlx::query("SELECT pg_notify($1, '')").bind(&signs).execute(&mut listener);
+            timeout(lease, sign).await.map_err(|_| silent())?.map_err(lost)?;
+            // One sign is on its way at a time, so this one is that which was sent now.
+            let came_back = async {
+                while !self.hear(&mut listener, &signs).await? {}
+                Ok(())
+            };
+            timeout(lease, came_back).await.map_err(|_| silent())??;
+            if let Some(cache) = self.cache.upgrade() {
+                cache.shelf.lease().inspect(|lease| lease.renew(sent));
+            }
+            *pause = PAUSES.0;
+            while let Ok(heard) = timeout_at(next, self.hear(&mut listener, &signs)).await {
+                heard?;
+            }
+        }
+    }
+
+    async fn open(&self, signs: &str) -> Result<PgListener, sqlx::Error> {
         // Of its own, so that it takes none of the application's connections.
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -70,53 +105,31 @@ impl Listener {
             .max_lifetime(None)
             .test_before_acquire(false)
             .connect_lazy_with((*self.pool.connect_options()).clone());
-        let signs = format!("{CHANNEL}_{}", Uuid::now_v7().simple());
-        let mut listener = PgListener::connect_with(&pool).await.map_err(Error::from_opening)?;
+        let mut listener = PgListener::connect_with(&pool).await?;
+        // A connection that was made anew would hide that announcements were missed.
         listener.eager_reconnect(false);
-        listener.listen_all([CHANNEL, &signs]).await.map_err(Error::from_opening)?;
-        let mut last_heard = Instant::now();
-        if let Some(cache) = self.cache.upgrade() {
-            // What was revoked before was not heard of.
-            cache.revocations.revoke(Scope::All);
-        }
-        loop {
-            let (sent, lease) = match self.cache.upgrade() {
-                Some(cache) if !self.pool.is_closed() => (cache.monotonic(), cache.settings().lease),
-                _ => return Ok(()),
-            };
-            let sign = sqlx::query("SELECT pg_notify($1, $2)").bind(&signs).bind(sent.to_string());
-            timeout(lease, sign.execute(&mut listener)).await.map_err(|_| silent())?.map_err(lost)?;
-            let next_sign = Instant::now() + lease / SIGNS_IN_A_LEASE;
-            while let Ok(received) = timeout_at(next_sign, listener.try_recv()).await {
-                let notification = received.map_err(lost)?.ok_or_else(silent)?;
-                if notification.channel() == signs {
-                    last_heard = Instant::now();
-                    *pause = PAUSES.0;
-                }
-                self.hear(&notification);
-            }
-            if last_heard.elapsed() > lease {
-                return Err(silent());
-            }
-        }
+        listener.listen_all([CHANNEL, signs]).await?;
+        Ok(listener)
     }
 
-    fn hear(&self, notification: &PgNotification) {
-        let Some(cache) = self.cache.upgrade() else {
-            return;
-        };
-        if notification.channel() != CHANNEL {
-            if let (Some(lease), Ok(sent)) = (&cache.lease, notification.payload().parse()) {
-                lease.renew(sent);
-            }
-        } else if let Some(revoked) = announcement::read(notification.payload(), &self.table) {
-            cache.revocations.revoke(revoked.into());
+    /// Waits for the next notification; whether it is a sign of the listener's own.
+    async fn hear(&self, listener: &mut PgListener, signs: &str) -> Result<bool> {
+        // Without one the connection was lost, and with it whatever it would have told.
+        let notification = listener.try_recv().await.map_err(lost)?.ok_or_else(silent)?;
+        if notification.channel() == signs {
+            return Ok(true);
         }
+        if let Some(revoked) = announcement::read(notification.payload(), &self.table)
+            && let Some(cache) = self.cache.upgrade()
+        {
+            cache.shelf.revoke(revoked.into());
+        }
+        Ok(false)
     }
 }
 
 fn lapse(cache: &SessionCache) {
-    cache.lease.as_ref().inspect(|lease| lease.lapse());
+    cache.shelf.lease().inspect(|lease| lease.lapse());
 }
 
 fn lost(error: sqlx::Error) -> Error {

@@ -19,9 +19,11 @@ mod insert;
 mod lease;
 #[cfg(feature = "postgres")]
 mod listener;
+mod moment;
 mod queue;
 mod revocations;
 mod session_cache;
+mod shelf;
 mod sync;
 
 use std::sync::Arc;

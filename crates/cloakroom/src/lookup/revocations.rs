@@ -1,3 +1,4 @@
+use super::moment::Moment;
 use super::sync::{AtomicU64, Ordering};
 
 /// How many counters there are. Sessions that share one void each other's answers, which costs a lookup.
@@ -22,14 +23,14 @@ pub(crate) struct Revocations {
 struct Stripe {
     number: AtomicU64,
     /// On the monotonic clock. Answers that were asked for before are void.
-    closed_until: AtomicU64,
+    open_from: AtomicU64,
 }
 
-/// When a lookup asked: what was revoked by then, and the monotonic clock.
+/// When a lookup asked, and what had been revoked by then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    pub(crate) number: u64,
-    pub(crate) at: u64,
+    number: u64,
+    pub(crate) at: Moment,
 }
 
 /// What a revocation is about: all sessions, or the one whose id has this hash.
@@ -53,7 +54,7 @@ impl Revocations {
     }
 
     /// To be called before the database is asked.
-    pub(crate) fn asked(&self, at: u64) -> Asked {
+    pub(crate) fn asked(&self, at: Moment) -> Asked {
         Asked { number: self.last.load(Ordering::SeqCst), at }
     }
 
@@ -63,9 +64,10 @@ impl Revocations {
         self.stripe(scope).number.fetch_max(number, Ordering::SeqCst);
     }
 
-    /// For a revocation that is committed later than now, if at all: no answer is kept until then.
+    /// For a revocation that is committed later than now, if at all, but no later than `until` on the monotonic
+    /// clock: no answer that is asked for till then is kept.
     pub(crate) fn close(&self, scope: Scope, until: u64) {
-        self.stripe(scope).closed_until.fetch_max(until, Ordering::SeqCst);
+        self.stripe(scope).open_from.fetch_max(until.saturating_add(1), Ordering::SeqCst);
         self.revoke(scope);
     }
 
@@ -73,7 +75,7 @@ impl Revocations {
     pub(crate) fn hold(&self, asked: Asked, session: u64) -> bool {
         [&self.of_all, self.stripe(Scope::One(session))].into_iter().all(|stripe| {
             stripe.number.load(Ordering::SeqCst) <= asked.number
-                && stripe.closed_until.load(Ordering::SeqCst) <= asked.at
+                && stripe.open_from.load(Ordering::SeqCst) <= asked.at.monotonic
         })
     }
 

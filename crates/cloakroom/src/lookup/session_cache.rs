@@ -6,9 +6,11 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::entries::{Entries, Key};
+use super::entries::Key;
 use super::lease::Lease;
-use super::revocations::{Asked, Revocations, Scope};
+use super::moment::Moment;
+use super::revocations::{Asked, Scope};
+use super::shelf::Shelf;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::database::Backend;
@@ -21,24 +23,9 @@ use crate::table::SessionFields;
 pub(crate) struct SessionCache {
     settings: Cache,
     config: Config,
-    /// Each a [`Kept`] of the handle's type.
-    entries: Entries<Arc<dyn Any + Send + Sync>>,
-    pub(super) revocations: Revocations,
-    /// Where others' revocations are heard of.
-    pub(super) lease: Option<Lease>,
+    /// Each a session of the handle's type.
+    pub(super) shelf: Shelf<Arc<dyn Any + Send + Sync>>,
     pub(super) is_listening: AtomicBool,
-}
-
-struct Kept<T: SessionFields> {
-    asked: AskedAt,
-    session: Session<T>,
-}
-
-/// When a lookup asked the database, on every clock that there is.
-#[derive(Clone, Copy)]
-pub(crate) struct AskedAt {
-    asked: Asked,
-    now: OffsetDateTime,
 }
 
 /// What a write revokes.
@@ -51,8 +38,7 @@ pub(crate) enum Revoked {
 impl From<Revoked> for Scope {
     fn from(revoked: Revoked) -> Self {
         match revoked {
-            // The low half of a UUID, of version 4 or 7, is random.
-            Revoked::Session(id) => Self::One(id.as_u64_pair().1),
+            Revoked::Session(id) => Self::One(hash(id)),
             Revoked::Any => Self::All,
         }
     }
@@ -61,55 +47,32 @@ impl From<Revoked> for Scope {
 impl SessionCache {
     pub(crate) fn new(settings: Cache, config: Config, backend: Backend) -> Self {
         let listens = settings.listens && backend == Backend::Postgres;
-        Self {
-            settings,
-            config,
-            entries: Entries::new(settings.capacity),
-            revocations: Revocations::new(),
-            lease: listens.then(|| Lease::new(nanoseconds(settings.lease))),
-            is_listening: AtomicBool::new(false),
-        }
+        let lease = listens.then(|| Lease::new(nanoseconds(settings.lease)));
+        let shelf = Shelf::new(settings.capacity, nanoseconds(settings.max_staleness), lease);
+        Self { settings, config, shelf, is_listening: AtomicBool::new(false) }
     }
 
     /// To be called before the database is asked for what will be kept.
-    pub(crate) fn asked(&self) -> AskedAt {
-        AskedAt { asked: self.revocations.asked(self.monotonic()), now: self.config.now() }
+    pub(crate) fn asked(&self) -> Asked {
+        self.shelf.asked(self.now().0)
     }
 
     /// Keeps what the database answered.
-    pub(crate) fn put<T: SessionFields>(&self, key: &Key, asked: AskedAt, session: &Session<T>) {
-        if self.revocations.hold(asked.asked, hash(session.id)) {
-            self.entries.put(key, Arc::new(Kept { asked, session: session.clone() }));
-        }
+    pub(crate) fn put<T: SessionFields>(&self, key: &Key, asked: Asked, session: &Session<T>) {
+        self.shelf.put(key, hash(session.id), asked, Arc::new(session.clone()));
     }
 
     /// The session with this digest, if it can be answered without the database.
     pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
-        // The clocks first: whatever is found out afterwards is no older.
-        let at = self.monotonic();
-        let now = self.config.now();
-        if self.lease.as_ref().is_some_and(|lease| !lease.holds(at)) {
-            return None;
-        }
-        let kept = self.entries.get(key)?.downcast::<Kept<T>>().ok()?;
-        if !self.is_fresh(kept.asked, at, now) || is_over(&kept.session, now) {
-            self.entries.remove(key);
-            return None;
-        }
-        let session = &kept.session;
-        let is_extension_due = self.config.auto_extend()
-            && expiry::due_extension(&self.config, now, session.inserted_at, session.stored.expires_at)
-                .is_some();
-        let holds = self.revocations.hold(kept.asked.asked, hash(session.id));
-        (holds && !is_extension_due).then(|| session.clone())
+        let (moment, now) = self.now();
+        let session = self.shelf.get(key, moment)?.downcast::<Session<T>>().ok()?;
+        let is_good = !is_over(&session, now) && !self.is_extension_due(&session, now);
+        is_good.then(|| (*session).clone())
     }
 
-    /// Neither clock may say that the answer is too old. The monotonic one cannot be set back, but may stand
-    /// still while the machine sleeps; the other goes on.
-    fn is_fresh(&self, asked: AskedAt, at: u64, now: OffsetDateTime) -> bool {
-        let age = Duration::try_from(now - asked.now);
-        at.saturating_sub(asked.asked.at) <= nanoseconds(self.settings.max_staleness)
-            && age.is_ok_and(|age| age <= self.settings.max_staleness)
+    fn is_extension_due<T: SessionFields>(&self, session: &Session<T>, now: OffsetDateTime) -> bool {
+        let due = || expiry::due_extension(&self.config, now, session.inserted_at, session.stored.expires_at);
+        self.config.auto_extend() && due().is_some()
     }
 
     /// Says that a write is about to be sent. What comes of it is told to what this returns.
@@ -117,8 +80,12 @@ impl SessionCache {
         Revoking { cache: Arc::clone(self), scope: revoked.into(), is_committed: false }
     }
 
-    pub(crate) fn monotonic(&self) -> u64 {
-        nanoseconds(self.config.monotonic())
+    /// What the clocks show.
+    pub(super) fn now(&self) -> (Moment, OffsetDateTime) {
+        let monotonic = nanoseconds(self.config.monotonic());
+        let now = self.config.now();
+        let wall = i64::try_from(now.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
+        (Moment { monotonic, wall }, now)
     }
 
     pub(super) fn settings(&self) -> Cache {
@@ -127,7 +94,7 @@ impl SessionCache {
 
     /// Whether the caller is the one to start the listener.
     pub(super) fn begin_listening(&self) -> bool {
-        self.lease.is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
+        self.shelf.lease().is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
     }
 }
 
@@ -149,14 +116,14 @@ impl Drop for Revoking {
     fn drop(&mut self) {
         let cache = &self.cache;
         if self.is_committed {
-            cache.revocations.revoke(self.scope);
+            cache.shelf.revoke(self.scope);
         } else {
-            let bound = nanoseconds(cache.settings.max_staleness);
-            cache.revocations.close(self.scope, cache.monotonic().saturating_add(bound));
+            cache.shelf.close(self.scope, cache.now().0);
         }
     }
 }
 
+/// The low half of a UUID, of version 4 or 7, is random.
 fn hash(id: Uuid) -> u64 {
     id.as_u64_pair().1
 }
