@@ -1,0 +1,172 @@
+use crate::listener::{Message, Phase};
+use crate::node::{Node, Promise, Revocation};
+use crate::{Abilities, Age, Session, Setup, State};
+
+/// What may happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Time goes on. Nothing else need happen, so this is a paused node and a delayed message as well.
+    Tick,
+    /// Time goes on, and not by this node's monotonic clock.
+    Suspend(usize),
+    SetWallClockBack(usize),
+    /// The session is revoked by a node that is not followed.
+    RevokeElsewhere,
+    /// The announcement that is a statement of its own commits.
+    AnnounceLate,
+    Node(usize, Step),
+}
+
+/// … on one node, or between it and the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A call misses: the counter and the clock are read for its lookup.
+    Ask,
+    /// The database answers this lookup.
+    Read(usize),
+    /// Its answer arrives, and is cached.
+    Receive(usize),
+    /// A call begins to look whether it may be answered from the cache.
+    BeginCheck,
+    SendRevocation,
+    ExecuteRevocation,
+    /// The revocation has returned: what is cached is voided.
+    Void,
+    Reply,
+    /// The caller is dropped, or told of an error, while the statement is under way.
+    GiveUp,
+    /// The session is revoked within a transaction of the application's.
+    RevokeInTransaction,
+    /// What was left open commits.
+    CommitOpen,
+    Listen,
+    /// LISTEN has returned: everything from before is voided.
+    RaiseFloor,
+    SendHeartbeat,
+    CommitHeartbeat,
+    /// The next notification arrives.
+    Deliver,
+    /// The connection breaks.
+    Break,
+    /// The node learns of it.
+    NoticeBreak,
+}
+
+impl Step {
+    /// What this node can do now, or can happen to it.
+    pub(crate) fn offer_possible(
+        node: &Node,
+        abilities: Abilities,
+        session: &Session,
+        setup: &Setup,
+        offer: &mut impl FnMut(bool, Self),
+    ) {
+        offer(node.lookups.len() < abilities.lookups, Self::Ask);
+        for (index, lookup) in node.lookups.iter().enumerate() {
+            offer(!lookup.is_read, Self::Read(index));
+            offer(lookup.is_read, Self::Receive(index));
+        }
+        let is_check_of_interest = node.check.is_none() && node.breach(session, setup).any();
+        offer(is_check_of_interest && node.entry.is_some(), Self::BeginCheck);
+
+        let revocation = node.revocation;
+        let is_executed = matches!(revocation, Revocation::Executed { .. });
+        offer(abilities.revokes && revocation == Revocation::Idle, Self::SendRevocation);
+        offer(revocation == Revocation::Sent, Self::ExecuteRevocation);
+        offer(is_executed || revocation == Revocation::RepliedEarly, Self::Void);
+        let is_early = is_executed && !setup.rules.void_before_reply;
+        offer(revocation == Revocation::Voided || is_early, Self::Reply);
+        offer(abilities.leaves_open && (is_executed || revocation == Revocation::Sent), Self::GiveUp);
+        offer(abilities.leaves_open && node.open.promise != Promise::Due, Self::RevokeInTransaction);
+        offer(node.open.may_commit, Self::CommitOpen);
+
+        // A node that caches nothing needs no listener.
+        if setup.lease.is_some() && abilities.lookups > 0 {
+            Self::offer_of_listener(node, setup, offer);
+        }
+    }
+
+    fn offer_of_listener(node: &Node, setup: &Setup, offer: &mut impl FnMut(bool, Self)) {
+        let (listener, rules) = (&node.listener, &setup.rules);
+        let before_listen = if rules.floor_after_listen { Phase::Away } else { Phase::Raised };
+        let before_floor = if rules.floor_after_listen { Phase::Subscribed } else { Phase::Away };
+        offer(listener.phase == before_listen, Self::Listen);
+        let is_there = listener.connected || listener.phase == Phase::Away;
+        offer(listener.phase == before_floor && is_there, Self::RaiseFloor);
+        let is_up = listener.connected && listener.phase == Phase::Listening;
+        // Without the rule, another may be sent before the last came back.
+        offer(is_up && (listener.sent.is_none() || !rules.heartbeats_told_apart), Self::SendHeartbeat);
+        let is_out = is_up && listener.sent.is_some() && !listener.inbox.contains(&Message::Heartbeat);
+        offer(is_out, Self::CommitHeartbeat);
+        offer(is_up && !listener.inbox.is_empty(), Self::Deliver);
+        offer(listener.connected, Self::Break);
+        offer(!listener.connected && listener.phase >= Phase::Subscribed, Self::NoticeBreak);
+    }
+
+    pub(crate) fn take(self, state: &mut State, index: usize, setup: &Setup) {
+        let is_revoked = state.session.revoked.is_some();
+        let node = &mut state.nodes[index];
+        match self {
+            Self::Ask => node.ask(),
+            Self::Read(lookup) if state.session.is_valid() => node.lookups[lookup].is_read = true,
+            Self::Read(lookup) => drop(node.lookups.remove(lookup)),
+            Self::Receive(lookup) => node.receive(lookup, setup),
+            Self::BeginCheck => node.begin_check(&state.session, setup),
+            Self::SendRevocation => node.revocation = Revocation::Sent,
+            Self::ExecuteRevocation => {
+                let changed = state.commit(setup);
+                state.nodes[index].revocation = Revocation::Executed { changed };
+            }
+            Self::Void => {
+                let changed = node.revocation != Revocation::Executed { changed: false };
+                if changed || setup.rules.void_even_if_unchanged {
+                    node.void();
+                }
+                let is_early = node.revocation == Revocation::RepliedEarly;
+                node.revocation = if is_early { Revocation::Replied } else { Revocation::Voided };
+            }
+            Self::Reply => {
+                let is_early = node.revocation != Revocation::Voided;
+                node.revocation = if is_early { Revocation::RepliedEarly } else { Revocation::Replied };
+            }
+            Self::GiveUp => {
+                node.leave_open(is_revoked, setup);
+                node.revocation = Revocation::Idle;
+            }
+            Self::RevokeInTransaction => node.leave_open(is_revoked, setup),
+            Self::CommitOpen => drop(state.commit(setup)),
+            _ => self.take_by_listener(node, setup),
+        }
+    }
+
+    fn take_by_listener(self, node: &mut Node, setup: &Setup) {
+        let (listener, rules) = (&mut node.listener, &setup.rules);
+        match self {
+            Self::Listen => {
+                listener.connected = true;
+                listener.phase = if rules.floor_after_listen { Phase::Subscribed } else { Phase::Listening };
+                listener.sent = (!rules.heartbeat_after_listen).then_some(Age::NOW);
+                if !rules.floor_after_listen {
+                    listener.heard = listener.sent.take().or(listener.heard);
+                }
+            }
+            Self::RaiseFloor => {
+                listener.phase = if rules.floor_after_listen { Phase::Listening } else { Phase::Raised };
+                listener.heard = listener.sent.take().or(listener.heard);
+                if rules.floor {
+                    node.void();
+                }
+            }
+            Self::SendHeartbeat => listener.sent = Some(Age::NOW),
+            Self::CommitHeartbeat if rules.heartbeat_through_queue => listener.notify(Message::Heartbeat),
+            Self::CommitHeartbeat => listener.hear_heartbeat(rules),
+            Self::Deliver => match listener.inbox.remove(0) {
+                Message::Revoked => node.void(),
+                Message::Heartbeat => listener.hear_heartbeat(rules),
+            },
+            Self::Break => listener.break_off(),
+            Self::NoticeBreak => listener.leave(setup),
+            _ => unreachable!("the other steps are the cache's"),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+use crate::listener::{Listener, Phase};
+use crate::{Age, Rules, Session, Setup};
+
+/// One process: its cache, what it has under way, its listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Node {
+    pub lookups: Vec<Lookup>,
+    pub entry: Option<Answer>,
+    pub check: Option<Check>,
+    /// How much longer what is asked is held back.
+    pub quarantine: Option<u8>,
+    pub revocation: Revocation,
+    pub open: Open,
+    pub listener: Listener,
+}
+
+/// What the cache knows of the answer to a lookup, once it has come or before.
+///
+/// An implementation numbers its revocations, and notes with a lookup the last number before it was sent. All
+/// that matters of the two numbers is which is greater, so that is what stands here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Answer {
+    /// Since before the lookup was sent.
+    pub age: Age,
+    /// A later revocation is known.
+    pub is_void: bool,
+    /// It was asked during a quarantine, or before.
+    pub is_held_back: bool,
+}
+
+/// A lookup in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lookup {
+    pub answer: Answer,
+    /// The database has found the session valid, and says so. An answer that it is not is not cached, so a
+    /// lookup that finds it revoked is forgotten at once.
+    pub is_read: bool,
+}
+
+/// A revocation through this node, whose caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Revocation {
+    Idle,
+    Sent,
+    Executed {
+        /// Not if it had been revoked before.
+        changed: bool,
+    },
+    Voided,
+    /// The caller knows that the session is revoked.
+    Replied,
+    /// … and this node's cache does not. Only without the rule.
+    RepliedEarly,
+}
+
+/// An operation of this node's that may commit later than the node knows: its outcome is in doubt, or it is
+/// part of a transaction of the application's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Open {
+    pub may_commit: bool,
+    pub promise: Promise,
+}
+
+/// What the last such operation owes its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Promise {
+    None,
+    /// So many ticks ago; if the session's revocation commits in time, it will not be accepted here.
+    Made(u8),
+    /// It has.
+    Due,
+}
+
+/// Why a session must not be accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them may be so, each for itself")]
+pub struct Breach {
+    pub too_late: bool,
+    pub after_reply: bool,
+    pub after_promise: bool,
+    pub expired: bool,
+}
+
+impl Breach {
+    pub fn any(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// A call that has done the first half of its check. Only those are followed that began when the session must
+/// not have been accepted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Check {
+    pub answer: Answer,
+    pub breach: Breach,
+}
+
+impl Node {
+    pub(crate) const NEW: Self = Self {
+        lookups: Vec::new(),
+        entry: None,
+        check: None,
+        quarantine: None,
+        revocation: Revocation::Idle,
+        open: Open { may_commit: false, promise: Promise::None },
+        listener: Listener::NEW,
+    };
+
+    /// The counter and the clock are read. Sending comes later: the database may answer at any time from now.
+    pub(crate) fn ask(&mut self) {
+        let is_held_back = self.quarantine.is_some();
+        let answer = Answer { age: Age::NOW, is_void: false, is_held_back };
+        self.lookups.push(Lookup { answer, is_read: false });
+    }
+
+    pub(crate) fn receive(&mut self, index: usize, setup: &Setup) {
+        let mut answer = self.lookups.remove(index).answer;
+        if !setup.rules.age_from_asking {
+            answer.age = Age::NOW;
+        }
+        if !setup.rules.versions_from_asking {
+            answer.is_void = false;
+        }
+        self.entry = Some(answer);
+    }
+
+    /// Whatever was asked so far counts no longer.
+    pub(crate) fn void(&mut self) {
+        self.answers().for_each(|answer| answer.is_void = true);
+    }
+
+    /// Of what was asked so far, and will be for `max_staleness`, nothing is used. Measured by the monotonic
+    /// clock: one that stands still only makes it longer.
+    pub(crate) fn hold_back(&mut self, setup: &Setup) {
+        if setup.rules.quarantine {
+            self.quarantine = Some(setup.max_staleness);
+            self.answers().for_each(|answer| answer.is_held_back = true);
+        }
+    }
+
+    /// A revocation of this node's may commit later than it knows.
+    pub(crate) fn leave_open(&mut self, is_revoked: bool, setup: &Setup) {
+        self.void();
+        self.hold_back(setup);
+        self.open = if is_revoked {
+            Open { may_commit: false, promise: Promise::Due }
+        } else {
+            Open { may_commit: true, promise: Promise::Made(0) }
+        };
+    }
+
+    /// Drops what can't lead to a hit any more, so that states which differ in nothing else are one.
+    pub(crate) fn forget(&mut self, setup: &Setup) {
+        let (rules, limit) = (&setup.rules, setup.max_staleness);
+        self.entry = self.entry.filter(|entry| entry.is_current() && entry.age.within(limit, rules));
+        self.check = self.check.filter(|Check { answer, .. }| {
+            if rules.lease_before_versions { answer.is_current() } else { answer.age.within(limit, rules) }
+        });
+        self.lookups.retain(|Lookup { answer, is_read }| {
+            let is_voided = answer.is_void && rules.versions_from_asking && !is_read;
+            !is_voided && (answer.age.within(limit, rules) || !rules.age_from_asking)
+        });
+        self.lookups.sort_unstable();
+    }
+
+    pub(crate) fn set_wall_clock_back(&mut self) {
+        self.answers().for_each(|answer| answer.age.set_back());
+        self.listener.ages().for_each(Age::set_back);
+    }
+
+    pub(crate) fn answers(&mut self) -> impl Iterator<Item = &mut Answer> {
+        let lookups = self.lookups.iter_mut().map(|lookup| &mut lookup.answer);
+        lookups.chain(&mut self.entry).chain(self.check.iter_mut().map(|check| &mut check.answer))
+    }
+
+    /// The half of a hit's check that looks at clocks.
+    pub fn is_recent(&self, answer: Answer, session: &Session, setup: &Setup) -> bool {
+        answer.age.within(setup.max_staleness, &setup.rules)
+            && !(setup.rules.expiry && session.has_expired())
+            && self.holds_lease(setup)
+    }
+
+    pub fn holds_lease(&self, setup: &Setup) -> bool {
+        let (Some(lease), rules) = (setup.lease, &setup.rules) else { return true };
+        let listens = self.listener.phase == Phase::Listening && self.listener.heard.is_some();
+        let by_clocks = Rules { wall_clock: rules.lease_by_wall_clock, ..*rules };
+        let heard = self.listener.heard.is_some_and(|heard| heard.within(lease, &by_clocks));
+        (!rules.silent_when_away || listens) && (!rules.lease || heard)
+    }
+
+    /// Whether a call whose check takes no time is answered from the cache.
+    pub fn hits(&self, session: &Session, setup: &Setup) -> bool {
+        self.entry.is_some_and(|entry| entry.is_current() && self.is_recent(entry, session, setup))
+    }
+
+    /// What would be wrong with accepting the session now.
+    pub fn breach(&self, session: &Session, setup: &Setup) -> Breach {
+        Breach {
+            too_late: session.revoked.is_some_and(|ago| ago > setup.bound()),
+            after_reply: matches!(self.revocation, Revocation::Replied | Revocation::RepliedEarly),
+            after_promise: self.open.promise == Promise::Due,
+            expired: session.has_expired(),
+        }
+    }
+
+    /// Begins a check that takes its time.
+    pub(crate) fn begin_check(&mut self, session: &Session, setup: &Setup) {
+        let (Some(answer), breach) = (self.entry, self.breach(session, setup)) else { return };
+        let passes = if setup.rules.lease_before_versions {
+            self.is_recent(answer, session, setup)
+        } else {
+            answer.is_current()
+        };
+        if passes && breach.any() {
+            self.check = Some(Check { answer, breach });
+        }
+    }
+
+    /// Whether it ends in a hit now.
+    pub fn completes(&self, check: Check, session: &Session, setup: &Setup) -> bool {
+        if setup.rules.lease_before_versions {
+            check.answer.is_current()
+        } else {
+            self.is_recent(check.answer, session, setup)
+        }
+    }
+}
+
+impl Answer {
+    /// The half of a hit's check that looks at versions.
+    pub fn is_current(self) -> bool {
+        !self.is_void && !self.is_held_back
+    }
+}

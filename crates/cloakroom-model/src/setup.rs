@@ -1,0 +1,97 @@
+use crate::Rules;
+
+/// What is checked: the rules, the durations (in ticks) and what may happen.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub rules: Rules,
+    pub max_staleness: u8,
+    /// With a listener on this lease; without one if `None`.
+    pub lease: Option<u8>,
+    pub clocks: Clocks,
+    /// When the session expires by itself.
+    pub expires_in: Option<u8>,
+    pub nodes: Vec<Abilities>,
+    /// Somebody beyond these nodes, through the library all the same, may revoke the session.
+    pub revoked_elsewhere: bool,
+}
+
+/// What one node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// How many lookups it may have in flight.
+    pub lookups: usize,
+    /// It revokes, and waits for the answer.
+    pub revokes: bool,
+    /// It gives up waiting for the answer, or revokes within a transaction of the application's.
+    pub leaves_open: bool,
+}
+
+impl Abilities {
+    pub const READER: Self = Self { lookups: 1, revokes: false, leaves_open: false };
+    pub const REVOKER: Self = Self { lookups: 1, revokes: true, leaves_open: false };
+    pub const EVERYTHING: Self = Self { lookups: 1, revokes: true, leaves_open: true };
+}
+
+/// What the nodes' clocks may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocks {
+    Right,
+    /// A node is suspended, and its monotonic clock with it.
+    Suspended,
+    /// A node's wall clock is set back, by however much.
+    SetBack,
+}
+
+impl Setup {
+    /// A database without a listener.
+    pub fn without_listener(max_staleness: u8) -> Self {
+        Self {
+            rules: Rules::ALL,
+            max_staleness,
+            lease: None,
+            clocks: Clocks::Right,
+            expires_in: None,
+            nodes: vec![Abilities::EVERYTHING],
+            revoked_elsewhere: true,
+        }
+    }
+
+    /// PostgreSQL, with a listener.
+    pub fn with_listener(max_staleness: u8, lease: u8) -> Self {
+        Self { lease: Some(lease), ..Self::without_listener(max_staleness) }
+    }
+
+    #[must_use]
+    pub fn rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    #[must_use]
+    pub fn clocks(self, clocks: Clocks) -> Self {
+        Self { clocks, ..self }
+    }
+
+    #[must_use]
+    pub fn nodes(self, nodes: &[Abilities]) -> Self {
+        Self { nodes: nodes.to_vec(), ..self }
+    }
+
+    #[must_use]
+    pub fn expires_in(self, ticks: u8) -> Self {
+        Self { expires_in: Some(ticks), ..self }
+    }
+
+    #[must_use]
+    pub fn revoked_elsewhere(self, revoked_elsewhere: bool) -> Self {
+        Self { revoked_elsewhere, ..self }
+    }
+
+    pub(crate) fn is_single_node(&self) -> bool {
+        self.nodes.len() == 1
+    }
+
+    /// How long after its revocation a session may still be accepted.
+    pub fn bound(&self) -> u8 {
+        self.lease.map_or(self.max_staleness, |lease| lease.min(self.max_staleness))
+    }
+}
