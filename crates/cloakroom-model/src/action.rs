@@ -57,7 +57,7 @@ impl Step {
     pub(crate) fn offer_possible(
         node: &Node,
         abilities: Abilities,
-        session: &Session,
+        session: Session,
         setup: &Setup,
         offer: &mut impl FnMut(bool, Self),
     ) {
@@ -111,7 +111,7 @@ impl Step {
             Self::Read(lookup) if state.session.is_valid() => node.lookups[lookup].is_read = true,
             Self::Read(lookup) => drop(node.lookups.remove(lookup)),
             Self::Receive(lookup) => node.receive(lookup, setup),
-            Self::BeginCheck => node.begin_check(&state.session, setup),
+            Self::BeginCheck => node.begin_check(state.session, setup),
             Self::SendRevocation => node.revocation = Revocation::Sent,
             Self::ExecuteRevocation => {
                 let changed = state.commit(setup);

@@ -32,7 +32,7 @@ impl Model for Protocol {
                 Clocks::Suspended => actions.push(Action::Suspend(index)),
                 Clocks::SetBack => actions.push(Action::SetWallClockBack(index)),
             }
-            Step::offer_possible(node, *abilities, &state.session, setup, &mut |is_possible, step| {
+            Step::offer_possible(node, *abilities, state.session, setup, &mut |is_possible, step| {
                 if is_possible {
                     actions.push(Action::Node(index, step));
                 }

@@ -174,7 +174,7 @@ impl Node {
     }
 
     /// The half of a hit's check that looks at clocks.
-    pub fn is_recent(&self, answer: Answer, session: &Session, setup: &Setup) -> bool {
+    pub fn is_recent(&self, answer: Answer, session: Session, setup: &Setup) -> bool {
         answer.age.within(setup.max_staleness, &setup.rules)
             && !(setup.rules.expiry && session.has_expired())
             && self.holds_lease(setup)
@@ -189,12 +189,12 @@ impl Node {
     }
 
     /// Whether a call whose check takes no time is answered from the cache.
-    pub fn hits(&self, session: &Session, setup: &Setup) -> bool {
+    pub fn hits(&self, session: Session, setup: &Setup) -> bool {
         self.entry.is_some_and(|entry| entry.is_current() && self.is_recent(entry, session, setup))
     }
 
     /// What would be wrong with accepting the session now.
-    pub fn breach(&self, session: &Session, setup: &Setup) -> Breach {
+    pub fn breach(&self, session: Session, setup: &Setup) -> Breach {
         Breach {
             too_late: session.revoked.is_some_and(|ago| ago > setup.bound()),
             after_reply: matches!(self.revocation, Revocation::Replied | Revocation::RepliedEarly),
@@ -204,7 +204,7 @@ impl Node {
     }
 
     /// Begins a check that takes its time.
-    pub(crate) fn begin_check(&mut self, session: &Session, setup: &Setup) {
+    pub(crate) fn begin_check(&mut self, session: Session, setup: &Setup) {
         let (Some(answer), breach) = (self.entry, self.breach(session, setup)) else { return };
         let passes = if setup.rules.lease_before_versions {
             self.is_recent(answer, session, setup)
@@ -217,7 +217,7 @@ impl Node {
     }
 
     /// Whether it ends in a hit now.
-    pub fn completes(&self, check: Check, session: &Session, setup: &Setup) -> bool {
+    pub fn completes(&self, check: Check, session: Session, setup: &Setup) -> bool {
         if setup.rules.lease_before_versions {
             check.answer.is_current()
         } else {

@@ -63,8 +63,8 @@ pub(crate) fn of(setup: &Setup) -> Vec<Property<Protocol>> {
     properties
 }
 
-fn any(model: &Protocol, state: &State, holds: impl Fn(&Node, &Session, &Setup) -> bool) -> bool {
-    state.nodes.iter().any(|node| holds(node, &state.session, &model.setup))
+fn any(model: &Protocol, state: &State, holds: impl Fn(&Node, Session, &Setup) -> bool) -> bool {
+    state.nodes.iter().any(|node| holds(node, state.session, &model.setup))
 }
 
 /// A hit changes nothing, so it is no step: it is enough to ask in every state whether there would be one. A

@@ -8,12 +8,12 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn has_expired(&self) -> bool {
+    pub fn has_expired(self) -> bool {
         self.expires_in == Some(0)
     }
 
     /// What the database would answer now.
-    pub fn is_valid(&self) -> bool {
+    pub fn is_valid(self) -> bool {
         self.revoked.is_none() && !self.has_expired()
     }
 }
