@@ -31,7 +31,8 @@ pub struct Rules {
     pub heartbeats_told_apart: bool,
     /// A heartbeat is a notification. Out: a round trip, which may overtake notifications.
     pub heartbeat_through_queue: bool,
-    /// Listening again voids everything before. Out: what was cached is still used.
+    /// Listening again voids everything before. Out: what was cached is still used, as when a driver reconnects
+    /// by itself and does not say so.
     pub floor: bool,
     /// … once LISTEN has returned. Out: before it is sent.
     pub floor_after_listen: bool,
