@@ -1,8 +1,5 @@
 use super::moment::Moment;
-use super::sync::{AtomicU64, Ordering};
-
-/// How many counters there are. Sessions that share one void each other's answers, which costs a lookup.
-const STRIPES: usize = 4096;
+use super::sync::{AtomicU64, Ordering, STRIPES};
 
 /// Which answers of the database still hold, as far as this process has revoked anything.
 ///
@@ -42,14 +39,10 @@ pub(crate) enum Scope {
 
 impl Revocations {
     pub(crate) fn new() -> Self {
-        Self::with_stripes(STRIPES)
-    }
-
-    pub(crate) fn with_stripes(stripes: usize) -> Self {
         Self {
             last: AtomicU64::new(0),
             of_all: Stripe::default(),
-            stripes: (0..stripes).map(|_| Stripe::default()).collect(),
+            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
         }
     }
 

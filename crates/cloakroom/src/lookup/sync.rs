@@ -1,6 +1,9 @@
-//! The locks and atomics of the modules that are also compiled with a model checker's in place of these.
+//! What a model checker has others of in its place, in the modules that are also compiled for it.
 
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many stripes sessions fall into. Those that share one void each other's answers, which costs a lookup.
+pub(crate) const STRIPES: usize = 4096;
 
 /// A lock that outlives panics: everything that is done under it leaves the state whole.
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
