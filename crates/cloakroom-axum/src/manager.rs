@@ -129,8 +129,9 @@ impl<T: SessionFields> SessionManager<T> {
                 }
                 Err(error) if is_overtaken(error.kind()) && attempts < ATTEMPTS => {
                     attempts += 1;
-                    // By the token and not by the id: who no longer has the one gets no new one.
-                    match self.sessions().authenticate(held.token.expose()).await? {
+                    // By the token and not by the id: who no longer has the one gets no new one. And from the
+                    // database: a cache may have what was overtaken.
+                    match self.sessions().authenticate_fresh(held.token.expose()).await? {
                         Some(session) => held.session = session,
                         None => current.clear(),
                     }

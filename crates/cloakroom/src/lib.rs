@@ -52,6 +52,7 @@
 //! | declare a table | [`derive(SessionTable)`](derive@SessionTable), [`TableDefinition`] |
 //! | create, authenticate, update, extend, expire, delete | [`Sessions`] |
 //! | set time to live, hashing, salt, lifetime | [`Config`] |
+//! | answer most requests without the database | [`Cache`], [`Sessions::authenticate_fresh`] |
 //! | list, filter, page, count, expire or delete many | [`SessionQuery`], [`Column`], [`Filter`] |
 //! | fetch each session with its user | [`SessionQuery::preload`], [`ToOne`], [`ToMany`] |
 //! | do it in a transaction of your own | [`Sessions::within`] |
@@ -69,8 +70,10 @@
 //!    the same time; a token that a client made up never becomes a session.
 //! 2. **Trouble is not "logged out".** Absent, unknown, expired and malformed tokens are `None`. A
 //!    database that cannot be asked is an `Err`, always.
-//! 3. **An answer is never older than the question.** There is no cache: an expired, deleted or rotated
-//!    token is refused by the next call, in every process.
+//! 3. **An answer is never older than the question.** An expired, deleted or rotated token is refused by the
+//!    next call, in every process. Concurrent calls share statements, but nobody joins one that has been sent.
+//!    A [`Cache`], which is off by default, gives this up for a time that you choose, and says exactly for how
+//!    long.
 //! 4. **Secrets do not leak.** No token, digest or salt is in any `Debug` output, error, log event or
 //!    span; a test searches all of them. [`Token`], [`TokenDigest`] and the salt are wiped from memory when
 //!    they are dropped; the copy of a digest that is bound into a statement is not.
@@ -90,6 +93,17 @@
 //! about once a day. [`max_lifetime`](ConfigBuilder::max_lifetime) sets an end that no extension passes. A
 //! session may also never expire. [`expire`](Sessions::expire) ends one now and keeps its row for the record;
 //! [`delete`](Sessions::delete) removes the row; the [`Pruner`] removes rows that have expired.
+//!
+//! # What a call costs
+//!
+//! A call that comes alone is one statement, by the unique index on the digest. Calls that come while others are on
+//! their way gather, and go together when one returns: [`max_in_flight`](ConfigBuilder::max_in_flight) says how
+//! many statements are out at once, [`max_batch`](ConfigBuilder::max_batch) how many calls share one. A row
+//! that cannot be read or written fails its own caller; a statement that fails, fails all who share it. The same
+//! goes for [`create`](Sessions::create), each of whose callers waits for the commit of its own row, and for
+//! extensions. Transactions of your own share nothing.
+//!
+//! With a [`Cache`] most calls cost a hash.
 //!
 //! # Databases
 //!
@@ -123,6 +137,8 @@
 //! - **Time-outs.** The pool's own bounds the wait for a connection. A server that keeps a connection open
 //!   and never answers is bounded by nothing; where that matters, wrap calls in `tokio::time::timeout`,
 //!   which is safe, or set a statement time-out in the connections' options.
+//! - **A statement that hangs** holds its slot until nobody waits for it any more: then it is given up, and its
+//!   connection with it.
 //! - **A server that restarts** leaves dead connections in the pool. Without `test_before_acquire` each costs one
 //!   call, which is answered with [`ErrorKind::Unavailable`].
 //! - **Sizes.** Text fields hold 255 characters on PostgreSQL and MariaDB, bytes 64 KiB on MariaDB; `sql_type`

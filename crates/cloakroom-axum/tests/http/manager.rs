@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::Path;
 use axum::routing::post;
-use cloakroom::{Status, Token};
+use cloakroom::{Cache, Status, Token};
 use cloakroom_axum::{SessionLayer, SessionRejection, TokenSource};
 use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
 use serde_json::json;
@@ -172,6 +172,22 @@ async fn rotating_takes_others_writes_in_its_stride_but_not_another_s_rotation(d
     site.post("/rotated", &[("cookie", &cookie)]).await.assert_cleared(401);
 }
 
+async fn rotating_goes_by_the_row_where_the_cache_has_an_older_one(db: TestDatabase) {
+    // As another process would write it, and where nobody announces anything.
+    let elsewhere = db.sessions_with::<UserSession>(db.config().announce(false)).await;
+    let cache = Cache::new(8).max_staleness(Duration::from_hours(1)).listen(false);
+    let sessions = db.sessions_with::<UserSession>(db.config().cache(cache)).await;
+    let mut created = sessions.create(user("1234")).await.unwrap();
+    let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
+    site.get("/me", &[("cookie", &cookie(&created))]).await.assert_is(200, "1234");
+    "5678".clone_into(&mut created.session.fields.user_id);
+    elsewhere.update(&mut created.session).await.unwrap();
+    site.get("/me", &[("cookie", &cookie(&created))]).await.assert_is(200, "1234");
+    let answer = site.post("/rotate", &[("cookie", &cookie(&created))]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(sessions.authenticate(&answer.body).await.unwrap().unwrap().fields.user_id, "5678");
+}
+
 async fn a_session_that_ends_meanwhile_is_neither_rotated_nor_extended(db: TestDatabase) {
     let sessions = db.sessions_with::<UserSession>(db.config().auto_extend(false)).await;
     let app = routes()
@@ -287,6 +303,7 @@ each_database! {
     logging_out_the_others_leaves_this_one,
     rotating_changes_the_token_and_keeps_the_session,
     rotating_takes_others_writes_in_its_stride_but_not_another_s_rotation,
+    rotating_goes_by_the_row_where_the_cache_has_an_older_one,
     a_session_that_ends_meanwhile_is_neither_rotated_nor_extended,
     extending_sends_the_cookie_again_where_it_was_due,
     the_hook_records_the_device_when_somebody_logs_in_and_only_then,
