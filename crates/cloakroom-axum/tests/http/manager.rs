@@ -178,6 +178,7 @@ async fn rotating_goes_by_the_row_where_the_cache_has_an_older_one(db: TestDatab
     let cache = Cache::new(8).max_staleness(Duration::from_hours(1)).listen(false);
     let sessions = db.sessions_with::<UserSession>(db.config().cache(cache)).await;
     let mut created = sessions.create(user("1234")).await.unwrap();
+    db.clock().advance(Duration::from_secs(1));
     let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
     site.get("/me", &[("cookie", &cookie(&created))]).await.assert_is(200, "1234");
     "5678".clone_into(&mut created.session.fields.user_id);
