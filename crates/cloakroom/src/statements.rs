@@ -140,7 +140,7 @@ impl Statements {
                     .from(table_ref(table))
                     .and_where(are_named)
                     .and_where(as_read.into())
-                    .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+                    .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
                 update.and_where(bindings.column(column::ID).in_subquery(free));
             } else {
                 update.and_where(are_named).and_where(as_read.into());

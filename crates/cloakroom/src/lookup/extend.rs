@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::combiner::Work;
+use super::{Write, write_all};
 use crate::database::Statement;
 use crate::error::Result;
 use crate::field::FieldValue;
@@ -44,7 +45,7 @@ impl Work for Extend {
     }
 
     async fn answer(&self, extension: Extension) -> Result<bool> {
-        Ok(self.0.execute(&self.statement(&[extension])).await? > 0)
+        self.write(&[extension]).await
     }
 
     async fn answer_all(&self, extensions: Vec<Extension>) -> Vec<Result<bool>> {
@@ -53,13 +54,23 @@ impl Work for Extend {
         let mut distinct = extensions.clone();
         distinct.sort_unstable_by_key(|extension| extension.id);
         distinct.dedup_by_key(|extension| extension.id);
-        match self.0.execute(&self.statement(&distinct)).await {
-            Ok(written) => {
-                let are_all_written = usize::try_from(written) == Ok(distinct.len());
-                extensions.iter().map(|one| Ok(are_all_written && distinct.contains(one))).collect()
-            }
-            Err(error) => extensions.iter().map(|_| Err(error.clone())).collect(),
-        }
+        let outcomes = write_all(self, &distinct).await;
+        let outcome = |one: &Extension| match distinct.binary_search_by_key(&one.id, |other| other.id) {
+            Ok(at) if distinct[at] == *one => outcomes[at].clone(),
+            _ => Ok(false),
+        };
+        extensions.iter().map(outcome).collect()
+    }
+}
+
+impl Write for Extend {
+    type Row = Extension;
+    /// Whether all were written.
+    type Written = bool;
+
+    async fn write(&self, extensions: &[Extension]) -> Result<bool> {
+        let written = self.0.execute(&self.statement(extensions)).await?;
+        Ok(usize::try_from(written) == Ok(extensions.len()))
     }
 }
 

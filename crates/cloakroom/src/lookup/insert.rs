@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use super::combiner::Work;
+use super::{Write, write_all};
 use crate::database::{MAX_PLACEHOLDERS, Statement};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::field::FieldValue;
 use crate::store::Store;
 use crate::table::BUILT_IN_COLUMNS;
@@ -27,34 +28,20 @@ impl Work for Insert {
     }
 
     async fn answer(&self, row: Vec<FieldValue>) -> Result<()> {
-        self.execute(std::slice::from_ref(&row)).await
+        self.write(std::slice::from_ref(&row)).await
     }
 
-    /// One bad row fails the whole statement; then its halves are tried, until it is alone.
     async fn answer_all(&self, rows: Vec<Vec<FieldValue>>) -> Vec<Result<()>> {
-        let mut answers = Vec::with_capacity(rows.len());
-        let mut pending = vec![&*rows];
-        while let Some(part) = pending.pop() {
-            match self.execute(part).await {
-                Err(error) if part.len() > 1 && may_be_of_one_row(&error) => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    pending.extend([second, first]);
-                }
-                result => answers.extend(part.iter().map(|_| result.clone())),
-            }
-        }
-        answers
+        write_all(self, &rows).await
     }
 }
 
-impl Insert {
-    async fn execute(&self, rows: &[Vec<FieldValue>]) -> Result<()> {
+impl Write for Insert {
+    type Row = Vec<FieldValue>;
+    type Written = ();
+
+    async fn write(&self, rows: &[Vec<FieldValue>]) -> Result<()> {
         let statement = Statement::new(self.0.insert_sql(rows.len()), rows.concat());
         self.0.execute(&statement).await.map(drop)
     }
-}
-
-fn may_be_of_one_row(error: &Error) -> bool {
-    use ErrorKind::{MissingColumn, MissingTable, ReadOnly, Unavailable};
-    !matches!(error.kind(), MissingTable | MissingColumn | ReadOnly | Unavailable)
 }

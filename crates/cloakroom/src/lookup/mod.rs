@@ -9,6 +9,8 @@
 //! 3. A row that cannot be read or written fails its own caller; a statement that fails, fails all of its.
 //! 4. A caller that goes away is forgotten: before the statement its question is left out, during it nothing
 //!    else changes, and a statement that nobody waits for any more is given up.
+//! 5. A caller that stays and is not polled, or whose runtime is not driven, keeps nobody waiting: those who
+//!    gathered go on a runtime of their own, and where no slot moves for a while they open one more.
 
 pub(crate) mod announcement;
 mod combiner;
@@ -35,7 +37,7 @@ pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
 
 use crate::database::Backend;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
 use crate::store::Store;
 use crate::token::TokenDigest;
@@ -81,4 +83,34 @@ fn max_in_flight(store: &Store) -> usize {
         Backend::Sqlite => 1,
         Backend::Postgres | Backend::MySql => 2,
     })
+}
+
+/// Writes several rows with one statement.
+trait Write: Sync {
+    type Row: Sync;
+    type Written: Clone + Send;
+
+    fn write(&self, rows: &[Self::Row]) -> impl Future<Output = Result<Self::Written>> + Send;
+}
+
+/// Writes all rows with one statement. One bad row fails it for all; then its halves are tried, until it is
+/// alone.
+async fn write_all<W: Write>(to: &W, rows: &[W::Row]) -> Vec<Result<W::Written>> {
+    let mut results = Vec::with_capacity(rows.len());
+    let mut pending = vec![rows];
+    while let Some(part) = pending.pop() {
+        match to.write(part).await {
+            Err(error) if part.len() > 1 && may_be_of_one_row(&error) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                pending.extend([second, first]);
+            }
+            result => results.extend(part.iter().map(|_| result.clone())),
+        }
+    }
+    results
+}
+
+fn may_be_of_one_row(error: &Error) -> bool {
+    use ErrorKind::{MissingColumn, MissingTable, ReadOnly, Unavailable};
+    !matches!(error.kind(), MissingTable | MissingColumn | ReadOnly | Unavailable)
 }
