@@ -46,6 +46,8 @@ struct Shared<W: Work> {
 struct Waiting<W: Work> {
     question: W::Question,
     answer: oneshot::Sender<Result<W::Answer>>,
+    /// Where it waits, and so what is driven as long as it does.
+    runtime: Option<Handle>,
 }
 
 impl<W: Work> Combiner<W> {
@@ -61,41 +63,69 @@ impl<W: Work> Combiner<W> {
         }
         let turn = shared.queue.enter(question, |question| {
             let (answer, answered) = oneshot::channel();
-            (Waiting { question, answer }, answered)
+            (Waiting { question, answer, runtime: Handle::try_current().ok() }, answered)
         });
         match turn {
             Turn::Now(question) => {
-                let _slot = Slot(Arc::clone(shared));
+                let _slot = Slot(Some(Arc::clone(shared)));
                 shared.work.answer(question).await
             }
-            Turn::Later(answered) => answered.await.unwrap_or_else(|_| Err(stopped())),
+            Turn::Later(answered) => self.wait(answered).await,
+        }
+    }
+
+    async fn wait(&self, mut answered: oneshot::Receiver<Result<W::Answer>>) -> Result<W::Answer> {
+        loop {
+            let turns = self.shared.queue.turns();
+            match tokio::time::timeout(LOOK_AROUND, &mut answered).await {
+                Ok(answer) => return answer.unwrap_or_else(|_| Err(stopped())),
+                // Whoever has a slot may be a future that nobody polls any more.
+                Err(_) if self.shared.queue.open_if_stuck(turns) => {
+                    drop(Slot(Some(Arc::clone(&self.shared))));
+                }
+                Err(_) => {}
+            }
         }
     }
 }
 
 /// A taken slot. Dropped, whatever the reason, it goes to those who gathered meanwhile, in a task of their own:
-/// none of them depends on another's future.
-struct Slot<W: Work>(Arc<Shared<W>>);
+/// none of them depends on another's future, or on a runtime on which nobody waits.
+struct Slot<W: Work>(Option<Arc<Shared<W>>>);
 
 impl<W: Work> Drop for Slot<W> {
     fn drop(&mut self) {
-        let wants = |waiting: &Waiting<W>| !waiting.answer.is_closed();
-        let Some(waiting) = self.0.queue.next(wants, |waiting| self.0.work.fit(waiting)) else {
+        let Some(shared) = self.0.take() else {
             return;
         };
-        let task = serve(Self(Arc::clone(&self.0)), waiting);
-        // Without a runtime, or on one that shuts down, the task is dropped here: its callers hear of it, and
-        // its slot goes on to the next.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(task);
+        let wants = |waiting: &Waiting<W>| !waiting.answer.is_closed();
+        while let Some(waiting) = shared.queue.next(wants, |waiting| shared.work.fit(waiting)) {
+            let Some(runtime) = waiting.iter().find_map(|waiting| waiting.runtime.clone()) else {
+                continue;
+            };
+            let (give, taken) = oneshot::channel();
+            runtime.spawn(async move {
+                if let Ok(slot) = taken.await {
+                    serve(slot, waiting).await;
+                }
+            });
+            // A runtime that shuts down drops the task here: its callers hear of it, and the slot is for the
+            // next, in a loop, since there may be many.
+            match give.send(Self(Some(Arc::clone(&shared)))) {
+                Ok(()) => return,
+                Err(mut refused) => drop(refused.0.take()),
+            }
         }
     }
 }
 
 async fn serve<W: Work>(slot: Slot<W>, waiting: Vec<Waiting<W>>) {
+    let Some(shared) = &slot.0 else {
+        return;
+    };
     let (questions, callers): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|waiting| (waiting.question, waiting.answer)).unzip();
-    let mut answers = pin!(slot.0.answer_all(questions));
+    let mut answers = pin!(shared.answer_all(questions));
     loop {
         match tokio::time::timeout(LOOK_AROUND, &mut answers).await {
             Ok(answers) => {
@@ -122,4 +152,108 @@ impl<W: Work> Shared<W> {
 
 fn stopped() -> Error {
     Error::new(ErrorKind::Unavailable, "the task that asked the database was stopped before it had an answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// Answers with twice the number, once it may.
+    #[derive(Default)]
+    struct Twice {
+        is_held: Mutex<bool>,
+        statements: Mutex<Vec<Vec<u32>>>,
+    }
+
+    impl Work for Twice {
+        type Question = u32;
+        type Answer = u32;
+
+        fn max_in_flight(&self) -> usize {
+            1
+        }
+
+        fn fit(&self, waiting: usize) -> usize {
+            waiting.min(4)
+        }
+
+        async fn answer(&self, number: u32) -> Result<u32> {
+            self.statements.lock().unwrap().push(vec![number]);
+            std::future::poll_fn(|_| match *self.is_held.lock().unwrap() {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            })
+            .await;
+            assert_ne!(number, 13, "of all numbers");
+            Ok(number * 2)
+        }
+
+        async fn answer_all(&self, numbers: Vec<u32>) -> Vec<Result<u32>> {
+            self.statements.lock().unwrap().push(numbers.clone());
+            assert!(!numbers.contains(&13), "of all numbers");
+            numbers.into_iter().map(|number| Ok(number * 2)).collect()
+        }
+    }
+
+    fn poll<F: Future>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Output> {
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// There is no runtime here, and so neither a task nor a timer.
+    #[test]
+    fn a_lone_caller_needs_nothing_but_its_own_future() {
+        let combiner = Combiner::new(Twice::default());
+        for number in 0..3 {
+            assert!(
+                matches!(poll(&mut Box::pin(combiner.ask(number))), Poll::Ready(Ok(twice)) if twice == 2 * number)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_that_gather_go_together_and_each_hears_its_own() {
+        let combiner = Combiner::new(Twice::default());
+        *combiner.shared.work.is_held.lock().unwrap() = true;
+        let mut first = Box::pin(combiner.ask(0));
+        assert!(poll(&mut first).is_pending());
+        let mut others: Vec<_> = (1..=6).map(|number| Box::pin(combiner.ask(number))).collect();
+        others.iter_mut().for_each(|other| assert!(poll(other).is_pending()));
+        // The last asks and goes away.
+        drop(others.pop());
+        *combiner.shared.work.is_held.lock().unwrap() = false;
+        assert_eq!(first.await.unwrap(), 0);
+        for (number, other) in (1..).zip(others) {
+            assert_eq!(other.await.unwrap(), 2 * number);
+        }
+        let statements = combiner.shared.work.statements.lock().unwrap().clone();
+        assert_eq!(statements, [vec![0], vec![1, 2, 3, 4], vec![5]]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
+        let combiner = Arc::new(Combiner::new(Twice::default()));
+        *combiner.shared.work.is_held.lock().unwrap() = true;
+        let mut first = Box::pin(combiner.ask(0));
+        assert!(poll(&mut first).is_pending());
+        let mut others: Vec<_> = (11..=17).map(|number| Box::pin(combiner.ask(number))).collect();
+        others.iter_mut().for_each(|other| assert!(poll(other).is_pending()));
+        *combiner.shared.work.is_held.lock().unwrap() = false;
+        assert_eq!(first.await.unwrap(), 0);
+        for (number, other) in (11..).zip(others) {
+            match other.await {
+                Ok(twice) => assert!(number > 14 && twice == 2 * number),
+                Err(error) => assert!(number <= 14 && error.kind() == ErrorKind::Unavailable),
+            }
+        }
+        // And alone it is the caller's own.
+        let alone = tokio::spawn({
+            let combiner = Arc::clone(&combiner);
+            async move { combiner.ask(13).await }
+        });
+        assert!(alone.await.unwrap_err().is_panic());
+        assert_eq!(combiner.ask(1).await.unwrap(), 2);
+    }
 }
