@@ -113,7 +113,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             FieldValue::plain(now),
         ];
         values.extend(self.checked_values(&session.fields)?);
-        if self.connection.is_pool() && !is_large(&values) {
+        if self.connection.is_pool() && !is_large(&values, config.max_batch()) {
             self.sessions.lookup().insert(values).await?;
         } else {
             let statement = Statement::new(self.sessions.store().insert_sql(1), values);
@@ -407,13 +407,32 @@ fn new_id(now: OffsetDateTime) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.nanosecond()))
 }
 
-/// The most that a row may hold to share a statement, so that no packet becomes larger than a server takes.
-const MAX_SHARED_ROW: usize = 16 * 1024;
+/// The most that the rows of one statement may hold. MariaDB takes no packet above 16 MiB by default.
+const MAX_STATEMENT: usize = 4 * 1024 * 1024;
 
-fn is_large(values: &[FieldValue]) -> bool {
-    values.iter().map(FieldValue::size).sum::<usize>() > MAX_SHARED_ROW
+/// Whether a row holds too much to share a statement with as many like it as there may be.
+fn is_large(values: &[FieldValue], max_batch: usize) -> bool {
+    const MAX_SHARED_ROW: usize = 16 * 1024;
+    values.iter().map(FieldValue::size).sum::<usize>() > (MAX_STATEMENT / max_batch).min(MAX_SHARED_ROW)
 }
 
 fn no_randomness(error: crate::TokenError) -> Error {
     Error::new(ErrorKind::Unavailable, "a token could not be generated").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_share_a_statement_fit_into_one_packet() {
+        for max_batch in [1, 2, 256, 1024, 4096] {
+            let row = |length: usize| vec![FieldValue::plain("x".repeat(length))];
+            let longest =
+                (0..=1 << 20).step_by(512).take_while(|length| !is_large(&row(*length), max_batch)).last();
+            let longest = longest.unwrap();
+            assert!(longest >= 1024, "{longest} for {max_batch}");
+            assert!(longest * max_batch <= MAX_STATEMENT, "{longest} for {max_batch}");
+        }
+    }
 }
