@@ -499,6 +499,29 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_has_one_caller_at_least_and_no_more_than_a_statement_can_take() {
+        let build = |callers| Config::builder().max_batch(callers).build();
+        assert_eq!(Config::default().max_batch(), 256);
+        assert_eq!(build(1).unwrap().max_batch(), 1);
+        assert_eq!(build(4096).unwrap().max_batch(), 4096);
+        for callers in [0, 4097, 5000, usize::MAX] {
+            let error = build(callers).unwrap_err();
+            assert_eq!(error, ConfigError::MaxBatch);
+            assert_eq!(error.to_string(), "max_batch must be at least 1 and at most 4096");
+        }
+    }
+
+    #[test]
+    fn one_statement_at_least_may_be_out() {
+        let build = |statements| Config::builder().max_in_flight(statements).build();
+        assert_eq!(Config::default().max_in_flight(), None);
+        assert_eq!(build(1).unwrap().max_in_flight(), Some(1));
+        let error = build(0).unwrap_err();
+        assert_eq!(error, ConfigError::MaxInFlight);
+        assert_eq!(error.to_string(), "max_in_flight must be at least 1");
+    }
+
+    #[test]
     fn the_salt_does_not_show() {
         let config = Config::builder().secret_salt("pepper-of-the-house").build().unwrap();
         assert!(!format!("{config:?}").contains("pepper"));

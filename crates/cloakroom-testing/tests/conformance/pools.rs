@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use cloakroom::Database;
+use cloakroom::{Database, SessionTable};
 use cloakroom_testing::TestDatabase;
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqlitePoolOptions;
+
+use crate::statements::Watched;
 
 /// A pool of its own of so many connections. A connection that does not become free soon is an error.
 pub(crate) async fn of(db: &TestDatabase, connections: u32) -> Database {
@@ -27,4 +29,11 @@ pub(crate) async fn of(db: &TestDatabase, connections: u32) -> Database {
         other => panic!("no such database: {other:?}"),
     };
     pool.expect("the database answers")
+}
+
+impl<T: SessionTable> Watched<T> {
+    /// On one connection, so that the statements are seen in the order in which they ran.
+    pub(crate) async fn new(db: &TestDatabase) -> Self {
+        Self::on(db, of(db, 1).await, db.config()).await
+    }
 }

@@ -4,38 +4,36 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use cloakroom::{Database, SessionTable, Sessions, TableDefinition};
+use cloakroom::{ConfigBuilder, Database, SessionTable, Sessions, TableDefinition};
 use cloakroom_testing::TestDatabase;
+use futures_util::future::try_join_all;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::pools;
-
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Sessions whose statements are watched: in a table of a name that no other test has, on one connection.
+/// Sessions whose statements are watched: in a table of a name that no other test has, on a pool of their own.
 pub(crate) struct Watched<T> {
     pub(crate) sessions: Sessions<T>,
     /// The table's name.
     pub(crate) table: String,
-    one: Database,
+    pool: Database,
 }
 
 impl<T: SessionTable> Watched<T> {
     /// Makes the table.
-    pub(crate) async fn new(db: &TestDatabase) -> Self {
+    pub(crate) async fn on(db: &TestDatabase, pool: Database, config: ConfigBuilder) -> Self {
         static ONCE: Once = Once::new();
         // One for the whole process: SQLite's statements run on threads of the driver's own.
         ONCE.call_once(|| tracing::subscriber::set_global_default(Watcher).expect("nobody else watches"));
         let table = format!("watched_{}", db.unique_name());
         let fields = T::definition().fields().to_vec();
         let definition = fields.into_iter().fold(TableDefinition::new(table.clone()), TableDefinition::field);
-        let one = pools::of(db, 1).await;
-        let config = db.config().build().unwrap();
-        let sessions = Sessions::with_definition(one.clone(), definition, config).unwrap();
+        let config = config.build().unwrap();
+        let sessions = Sessions::with_definition(pool.clone(), definition, config).unwrap();
         sessions.migrate().await.unwrap();
-        Self { sessions, table, one }
+        Self { sessions, table, pool }
     }
 
     /// The statements on the table that an operation runs.
@@ -47,11 +45,18 @@ impl<T: SessionTable> Watched<T> {
 
     async fn settled(&self) -> Vec<String> {
         // A statement is reported when the connection is done with it, so at the latest with the next one.
-        let next = sqlx::raw_sql("SELECT 1");
-        match &self.one {
-            Database::Sqlite(pool) => drop(next.execute(pool).await.unwrap()),
-            Database::Postgres(pool) => drop(next.execute(pool).await.unwrap()),
-            Database::MySql(pool) => drop(next.execute(pool).await.unwrap()),
+        macro_rules! next_on_each {
+            ($pool:expr) => {{
+                let all = (0..$pool.options().get_max_connections()).map(|_| $pool.acquire());
+                for mut connection in try_join_all(all).await.unwrap() {
+                    sqlx::raw_sql("SELECT 1").execute(&mut *connection).await.unwrap();
+                }
+            }};
+        }
+        match &self.pool {
+            Database::Sqlite(pool) => next_on_each!(pool),
+            Database::Postgres(pool) => next_on_each!(pool),
+            Database::MySql(pool) => next_on_each!(pool),
             other => panic!("no such database: {other:?}"),
         }
         seen().iter().filter(|sql| sql.contains(&self.table)).cloned().collect()
@@ -83,7 +88,7 @@ impl Subscriber for Watcher {
         // A statement of few words is all summary.
         let sql = if statement.sql.is_empty() { statement.summary } else { statement.sql };
         // None of the library's is as long as those that fill a table.
-        if sql.len() < 10_000 {
+        if sql.len() < 100_000 {
             seen().push(sql.trim().to_owned());
         }
     }

@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use cloakroom::{Session, Token};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, user};
+
+use crate::statements::Watched;
+use crate::{all, begin, pool};
+
+const CONNECTIONS: u32 = 3;
+
+/// How many statements of a kind are out at once, where nothing else is set.
+pub(crate) fn slots(db: &TestDatabase) -> usize {
+    if db.kind() == Kind::Sqlite { 1 } else { 2 }
+}
+
+async fn watched(db: &TestDatabase, max_batch: usize) -> (Watched<UserSession>, Vec<Token>) {
+    let pool = pool::of(db, CONNECTIONS).await;
+    let watched = Watched::on(db, pool, db.config().max_batch(max_batch)).await;
+    let mut tokens = Vec::new();
+    for n in 0..10 {
+        tokens.push(watched.sessions.create(user(&n.to_string())).await.unwrap().token);
+    }
+    (watched, tokens)
+}
+
+/// How many statements it takes to answer so many callers who all ask before the first is answered.
+async fn statements_for(callers: usize, watched: &Watched<UserSession>, tokens: &[Token]) -> usize {
+    let statements = watched.statements(async {
+        let held = pool::hold(watched.sessions.database()).await;
+        let asked = (0..callers).map(|n| {
+            let (sessions, token) = (watched.sessions.clone(), tokens[n % tokens.len()].clone());
+            begin(async move { sessions.authenticate(&token).await.unwrap().unwrap().fields.user_id })
+        });
+        let asked: Vec<_> = asked.collect();
+        drop(held);
+        for (n, user_id) in all(asked).await.into_iter().enumerate() {
+            assert_eq!(user_id, (n % tokens.len()).to_string());
+        }
+    });
+    statements.await.len()
+}
+
+async fn a_lone_caller_makes_one_statement(db: TestDatabase) {
+    let (watched, tokens) = watched(&db, 256).await;
+    let statements = watched.statements(watched.sessions.authenticate(&tokens[0])).await;
+    assert_eq!(statements.len(), 1, "{statements:?}");
+    assert!(!statements[0].contains(" IN ") && !statements[0].contains("ANY"), "{statements:?}");
+}
+
+async fn those_who_wait_go_in_one_statement(db: TestDatabase) {
+    let (watched, tokens) = watched(&db, 256).await;
+    assert_eq!(statements_for(200, &watched, &tokens).await, slots(&db) + 1);
+    assert_eq!(statements_for(256 + slots(&db), &watched, &tokens).await, slots(&db) + 1);
+    assert_eq!(statements_for(257 + slots(&db), &watched, &tokens).await, slots(&db) + 2);
+}
+
+async fn no_statement_takes_more_than_the_configured_number(db: TestDatabase) {
+    let (watched, tokens) = watched(&db, 3).await;
+    assert_eq!(statements_for(30 + slots(&db), &watched, &tokens).await, slots(&db) + 10);
+}
+
+async fn a_batch_of_one_is_a_statement_for_each(db: TestDatabase) {
+    let (watched, tokens) = watched(&db, 1).await;
+    assert_eq!(statements_for(40, &watched, &tokens).await, 40);
+}
+
+/// What a caller presents, and who it is to that.
+#[derive(Clone)]
+struct Presented {
+    bytes: Vec<u8>,
+    truth: Option<Session<UserSession>>,
+}
+
+/// Tokens of all kinds, with what each stands for.
+async fn presented(db: &TestDatabase, sessions: &cloakroom::Sessions<UserSession>) -> Vec<Presented> {
+    let mut all = Vec::new();
+    for n in 0..40 {
+        let new = user(&format!("user-{n}"));
+        let new = if n % 4 == 0 { new.expires_in(Duration::from_secs(1)) } else { new };
+        let created = sessions.create(new).await.unwrap();
+        let bytes = created.token.expose().as_bytes().to_vec();
+        // What is almost a token is none.
+        let mut other = bytes.clone();
+        other[n] ^= 1;
+        let longer = [&bytes[..], b" "].concat();
+        let truth = (n % 4 != 0 && n % 5 != 0).then_some(created.session.clone());
+        if n % 5 == 0 {
+            sessions.expire(&mut created.session.clone()).await.unwrap();
+        }
+        all.push(Presented { bytes, truth });
+        all.push(Presented { bytes: other, truth: None });
+        all.push(Presented { bytes: longer, truth: None });
+    }
+    for malformed in [&b""[..], b"\0", b"\xff\xfe", b"' OR 1=1 --", b"{\"a\":[", &[b'x'; 5_000]] {
+        all.push(Presented { bytes: malformed.to_vec(), truth: None });
+    }
+    db.clock().advance(Duration::from_secs(1));
+    all
+}
+
+async fn each_caller_gets_its_own_answer(db: TestDatabase) {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for max_batch in [2, 7, 64, 256] {
+        let config = db.config().max_batch(max_batch).max_in_flight(1 + max_batch % 3);
+        let sessions = db.sessions_with::<UserSession>(config).await;
+        let presented = presented(&db, &sessions).await;
+        let asked = (0..400).map(|_| {
+            // A few of them are asked for by many.
+            let range = if random(2) == 0 { 5 } else { presented.len() };
+            let Presented { bytes, truth } = presented[random(range)].clone();
+            let sessions = sessions.clone();
+            tokio::spawn(async move { (sessions.authenticate(&bytes).await.unwrap(), truth) })
+        });
+        for (answer, truth) in all(asked.collect()).await {
+            assert_eq!(answer, truth);
+        }
+    }
+}
+
+async fn a_pool_of_one_connection_is_enough(db: TestDatabase) {
+    db.sessions::<UserSession>().await;
+    let config = db.config().build().unwrap();
+    let sessions = cloakroom::Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
+    let asked = (0..100).map(|n| {
+        let sessions = sessions.clone();
+        tokio::spawn(async move {
+            let created = sessions.create(user(&n.to_string())).await.unwrap();
+            assert_eq!(sessions.authenticate(&created.token).await.unwrap(), Some(created.session.clone()));
+            created
+        })
+    });
+    let created = all(asked.collect()).await;
+    // Now each is due to be extended.
+    db.clock().advance(Duration::from_hours(48));
+    let asked = created.into_iter().map(|created| {
+        let sessions = sessions.clone();
+        tokio::spawn(async move { sessions.authenticate(&created.token).await.unwrap() })
+    });
+    assert!(all(asked.collect()).await.iter().all(Option::is_some));
+    sessions.database().close().await;
+}
+
+each_database! {
+    a_lone_caller_makes_one_statement,
+    those_who_wait_go_in_one_statement,
+    no_statement_takes_more_than_the_configured_number,
+    a_batch_of_one_is_a_statement_for_each,
+    each_caller_gets_its_own_answer,
+    a_pool_of_one_connection_is_enough,
+}
