@@ -182,10 +182,9 @@ mod tests {
 
         async fn answer(&self, number: u32) -> Result<u32> {
             self.statements.lock().unwrap().push(vec![number]);
-            std::future::poll_fn(|_| match *self.is_held.lock().unwrap() {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
-            })
+            std::future::poll_fn(
+                |_| if *self.is_held.lock().unwrap() { Poll::Pending } else { Poll::Ready(()) },
+            )
             .await;
             assert_ne!(number, 13, "of all numbers");
             Ok(number * 2)
@@ -220,7 +219,9 @@ mod tests {
         let mut first = Box::pin(combiner.ask(0));
         assert!(poll(&mut first).is_pending());
         let mut others: Vec<_> = (1..=6).map(|number| Box::pin(combiner.ask(number))).collect();
-        others.iter_mut().for_each(|other| assert!(poll(other).is_pending()));
+        for other in &mut others {
+            assert!(poll(other).is_pending());
+        }
         // The last asks and goes away.
         drop(others.pop());
         *combiner.shared.work.is_held.lock().unwrap() = false;
@@ -239,7 +240,9 @@ mod tests {
         let mut first = Box::pin(combiner.ask(0));
         assert!(poll(&mut first).is_pending());
         let mut others: Vec<_> = (11..=17).map(|number| Box::pin(combiner.ask(number))).collect();
-        others.iter_mut().for_each(|other| assert!(poll(other).is_pending()));
+        for other in &mut others {
+            assert!(poll(other).is_pending());
+        }
         *combiner.shared.work.is_held.lock().unwrap() = false;
         assert_eq!(first.await.unwrap(), 0);
         for (number, other) in (11..).zip(others) {

@@ -23,6 +23,8 @@ mod lease;
 mod listener;
 mod moment;
 mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod revocations;
 mod session_cache;
 mod shelf;
