@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -53,6 +53,7 @@ struct Settings {
     cache: Option<Cache>,
     announces: bool,
     clock: Arc<dyn Clock>,
+    has_own_clock: bool,
 }
 
 impl Config {
@@ -116,6 +117,16 @@ impl Config {
         clock::to_stored_precision(self.0.clock.now())
     }
 
+    /// The clock's instant in microseconds since 1970. It is asked for with every answer of a cache, so the
+    /// system's clock is read without the detour over a calendar.
+    pub(crate) fn unix_microseconds(&self) -> i64 {
+        if self.0.has_own_clock {
+            return i64::try_from(self.now().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
+        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+
     /// How long some fixed instant is ago, by the clock that never goes back.
     pub(crate) fn monotonic(&self) -> Duration {
         self.0.clock.monotonic()
@@ -162,6 +173,7 @@ impl Default for Config {
             cache: None,
             announces: true,
             clock: Arc::new(SystemClock),
+            has_own_clock: false,
         }))
     }
 }
@@ -282,7 +294,10 @@ impl ConfigBuilder {
     ///
     /// Takes a clock, or an `Arc` of one that a test goes on holding.
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        self.with(|settings| settings.clock = clock)
+        self.with(|settings| {
+            settings.clock = clock;
+            settings.has_own_clock = true;
+        })
     }
 
     /// Checks the settings.

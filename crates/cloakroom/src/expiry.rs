@@ -47,6 +47,22 @@ pub(crate) fn due_extension(
     (config.ttl().is_some() && proposed > threshold).then_some(proposed)
 }
 
+/// The last instant at which no extension of a session that expires at `expires_at` is due; `None` where none
+/// ever is. It says of all instants what [`due_extension`] says of one.
+pub(crate) fn last_before_extension(
+    config: &Config,
+    inserted_at: OffsetDateTime,
+    expires_at: Option<OffsetDateTime>,
+) -> Option<OffsetDateTime> {
+    let ttl = time::Duration::try_from(config.ttl()?).unwrap_or(time::Duration::MAX);
+    let threshold = later(expires_at?, config.extend_after()?);
+    if capped(config, inserted_at, Some(LAST)) <= Some(threshold) {
+        return None;
+    }
+    // A time to live that is longer than the calendar makes it due at once.
+    Some(threshold.checked_sub(ttl).unwrap_or(OffsetDateTime::UNIX_EPOCH))
+}
+
 /// `instant` plus `span`, no later than the last instant that every database can store.
 pub(crate) fn later(instant: OffsetDateTime, span: Duration) -> OffsetDateTime {
     let span = time::Duration::try_from(span).unwrap_or(time::Duration::MAX);
@@ -61,6 +77,34 @@ mod tests {
 
     const DAY: Duration = Duration::from_hours(24);
     const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
+
+    #[test]
+    fn the_last_instant_before_an_extension_is_the_last_at_which_none_is_due() {
+        let tick = time::Duration::MICROSECOND;
+        let spans = [None, Some(Duration::from_secs(90)), Some(DAY), Some(30 * DAY)];
+        for ttl in [None, Some(Duration::from_secs(60)), Some(7 * DAY)] {
+            for extend_after in [Duration::ZERO, Duration::from_secs(1), DAY] {
+                for lifetime in spans {
+                    let config = Config::builder().ttl(ttl).extend_after(extend_after).max_lifetime(lifetime);
+                    let Ok(config) = config.build() else {
+                        continue;
+                    };
+                    for expires_at in [by_default(&config, START), Some(START + DAY), None] {
+                        let is_due = |now| due_extension(&config, now, START, expires_at).is_some();
+                        let last = last_before_extension(&config, START, expires_at);
+                        let Some(last) = last.filter(|last| expires_at.is_some_and(|end| *last < end - tick))
+                        else {
+                            // It expires before.
+                            assert!((0..200).all(|hour| !is_due(START + Duration::from_hours(hour))));
+                            continue;
+                        };
+                        assert!(!is_due(last), "{config:?}");
+                        assert!(is_due(last + tick), "{config:?}");
+                    }
+                }
+            }
+        }
+    }
 
     fn due(config: &Config, age: Duration) -> Option<OffsetDateTime> {
         due_extension(config, START + age, START, by_default(config, START))

@@ -40,7 +40,7 @@ impl Process {
     fn looks_up(&self) {
         let asked = self.shelf.asked(self.now());
         if self.reads_valid() {
-            self.shelf.put(&KEY, SESSION, asked, ());
+            self.shelf.put(&KEY, SESSION, asked, i64::MAX, ());
         }
     }
 
@@ -104,7 +104,7 @@ fn it_would_if_it_noted_the_number_after_it_asked() {
         let is_valid = process.reads_valid();
         let asked = process.shelf.asked(process.now());
         if is_valid {
-            process.shelf.put(&KEY, SESSION, asked, ());
+            process.shelf.put(&KEY, SESSION, asked, i64::MAX, ());
         }
     };
     beside_a_lookup(late, revokes);

@@ -75,7 +75,7 @@ impl Listener {
         }
         loop {
             let (lease, sent) = match self.cache.upgrade() {
-                Some(cache) if !self.pool.is_closed() => (cache.settings().lease, cache.now().0),
+                Some(cache) if !self.pool.is_closed() => (cache.settings().lease, cache.now()),
                 _ => return Ok(()),
             };
             let next = Instant::now() + lease / SIGNS_IN_A_LEASE;

@@ -15,7 +15,6 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::database::Backend;
 use crate::expiry;
-use crate::guarded::is_over;
 use crate::session::Session;
 use crate::table::SessionFields;
 
@@ -54,25 +53,29 @@ impl SessionCache {
 
     /// To be called before the database is asked for what will be kept.
     pub(crate) fn asked(&self) -> Asked {
-        self.shelf.asked(self.now().0)
+        self.shelf.asked(self.now())
     }
 
     /// Keeps what the database answered.
     pub(crate) fn put<T: SessionFields>(&self, key: &Key, asked: Asked, session: &Session<T>) {
-        self.shelf.put(key, hash(session.id), asked, Arc::new(session.clone()));
+        let until = self.until(session);
+        self.shelf.put(key, hash(session.id), asked, until, Arc::new(session.clone()));
     }
 
     /// The session with this digest, if it can be answered without the database.
     pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
-        let (moment, now) = self.now();
-        let session = self.shelf.get(key, moment)?.downcast::<Session<T>>().ok()?;
-        let is_good = !is_over(&session, now) && !self.is_extension_due(&session, now);
-        is_good.then(|| (*session).clone())
+        let session = self.shelf.get(key, self.now())?.downcast::<Session<T>>().ok()?;
+        Some((*session).clone())
     }
 
-    fn is_extension_due<T: SessionFields>(&self, session: &Session<T>, now: OffsetDateTime) -> bool {
-        let due = || expiry::due_extension(&self.config, now, session.inserted_at, session.stored.expires_at);
-        self.config.auto_extend() && due().is_some()
+    /// When the session expires, or can be extended: then the row decides.
+    fn until<T: SessionFields>(&self, session: &Session<T>) -> i64 {
+        let config = &self.config;
+        let expires_at = session.stored.expires_at.map_or(i64::MAX, microseconds);
+        let last = config
+            .auto_extend()
+            .then(|| expiry::last_before_extension(config, session.inserted_at, session.stored.expires_at));
+        last.flatten().map_or(expires_at, |last| expires_at.min(microseconds(last).saturating_add(1)))
     }
 
     /// Says that a write is about to be sent. What comes of it is told to what this returns.
@@ -81,11 +84,8 @@ impl SessionCache {
     }
 
     /// What the clocks show.
-    pub(super) fn now(&self) -> (Moment, OffsetDateTime) {
-        let monotonic = nanoseconds(self.config.monotonic());
-        let now = self.config.now();
-        let wall = i64::try_from(now.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
-        (Moment { monotonic, wall }, now)
+    pub(super) fn now(&self) -> Moment {
+        Moment { monotonic: nanoseconds(self.config.monotonic()), wall: self.config.unix_microseconds() }
     }
 
     pub(super) fn settings(&self) -> Cache {
@@ -118,7 +118,7 @@ impl Drop for Revoking {
         if self.is_committed {
             cache.shelf.revoke(self.scope);
         } else {
-            cache.shelf.close(self.scope, cache.now().0);
+            cache.shelf.close(self.scope, cache.now());
         }
     }
 }
@@ -126,6 +126,10 @@ impl Drop for Revoking {
 /// The low half of a UUID, of version 4 or 7, is random.
 fn hash(id: Uuid) -> u64 {
     id.as_u64_pair().1
+}
+
+fn microseconds(instant: OffsetDateTime) -> i64 {
+    i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
 
 fn nanoseconds(span: Duration) -> u64 {

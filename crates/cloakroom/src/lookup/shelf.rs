@@ -18,6 +18,8 @@ pub(crate) struct Shelf<V> {
 struct Kept<V> {
     asked: Asked,
     session: u64,
+    /// From then on, by the wall clock, the database is to be asked again.
+    until: i64,
     value: V,
 }
 
@@ -32,10 +34,10 @@ impl<V: Clone> Shelf<V> {
         self.revocations.asked(at)
     }
 
-    /// Keeps an answer about `session`, unless it no longer holds.
-    pub(crate) fn put(&self, key: &Key, session: u64, asked: Asked, value: V) {
+    /// Keeps an answer about `session` until a moment by the wall clock, unless it no longer holds.
+    pub(crate) fn put(&self, key: &Key, session: u64, asked: Asked, until: i64, value: V) {
         if self.revocations.hold(asked, session) {
-            self.entries.put(key, Kept { asked, session, value });
+            self.entries.put(key, Kept { asked, session, until, value });
         }
     }
 
@@ -48,8 +50,9 @@ impl<V: Clone> Shelf<V> {
             return None;
         }
         let kept = self.entries.get(key)?;
-        let holds =
-            kept.asked.at.is_within(self.max_age, now) && self.revocations.hold(kept.asked, kept.session);
+        let holds = now.wall < kept.until
+            && kept.asked.at.is_within(self.max_age, now)
+            && self.revocations.hold(kept.asked, kept.session);
         holds.then_some(kept.value)
     }
 
