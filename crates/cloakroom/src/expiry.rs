@@ -82,7 +82,7 @@ mod tests {
     fn the_last_instant_before_an_extension_is_the_last_at_which_none_is_due() {
         let tick = time::Duration::MICROSECOND;
         let spans = [None, Some(Duration::from_secs(90)), Some(DAY), Some(30 * DAY)];
-        for ttl in [None, Some(Duration::from_secs(60)), Some(7 * DAY)] {
+        for ttl in [None, Some(Duration::from_mins(1)), Some(7 * DAY)] {
             for extend_after in [Duration::ZERO, Duration::from_secs(1), DAY] {
                 for lifetime in spans {
                     let config = Config::builder().ttl(ttl).extend_after(extend_after).max_lifetime(lifetime);

@@ -55,12 +55,13 @@ impl<V: Clone> Entries<V> {
         set.entries[place] = entry;
     }
 
+    /// The set in whose share of all numbers the key's first lies.
     fn set(&self, key: &Key) -> &Mutex<Set<V>> {
-        let mut number = [0; 8];
-        number.copy_from_slice(&key[..8]);
-        let place = u64::from_le_bytes(number) % self.sets.len() as u64;
-        // The remainder is less than the number of sets.
-        #[expect(clippy::cast_possible_truncation, reason = "a remainder is a place in the list")]
+        let mut first = [0; 8];
+        first.copy_from_slice(&key[..8]);
+        let place = (u128::from(u64::from_le_bytes(first)) * self.sets.len() as u128) >> u64::BITS;
+        // It is less than the number of sets.
+        #[expect(clippy::cast_possible_truncation, reason = "a share is a place in the list")]
         &self.sets[place as usize]
     }
 }

@@ -77,7 +77,7 @@ impl Revocations {
             Scope::All => &self.of_all,
             // The remainder is less than the number of stripes.
             #[expect(clippy::cast_possible_truncation, reason = "a remainder is a place in the list")]
-            Scope::One(session) => &self.stripes[(session % self.stripes.len() as u64) as usize],
+            Scope::One(session) => &self.stripes[(session % STRIPES as u64) as usize],
         }
     }
 }
