@@ -230,6 +230,11 @@ impl TestDatabase {
         &self.clock
     }
 
+    /// What the clock shows.
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
     /// A configuration builder with this test's clock, in this test's mode.
     pub fn config(&self) -> ConfigBuilder {
         let config = Config::builder().clock(Arc::clone(&self.clock) as Arc<dyn Clock>);

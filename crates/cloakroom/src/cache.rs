@@ -92,3 +92,55 @@ impl Cache {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn built(cache: Cache) -> Result<Config, ConfigError> {
+        Config::builder().cache(cache).build()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let cache = Cache::new(1000);
+        assert_eq!(cache.capacity, 1000);
+        assert_eq!(cache.max_staleness, Duration::from_secs(5));
+        assert_eq!(cache.lease, Duration::from_secs(1));
+        assert!(cache.listens);
+        assert_eq!(Config::default().cache(), None);
+        assert_eq!(built(cache).unwrap().cache(), Some(cache));
+    }
+
+    #[test]
+    fn what_is_set_is_what_it_has() {
+        let cache = Cache::new(1).max_staleness(Duration::from_secs(2)).lease(Duration::from_secs(3));
+        assert_eq!(cache.max_staleness, Duration::from_secs(2));
+        assert_eq!(cache.lease, Duration::from_secs(3));
+        assert!(!cache.listen(false).listens && cache.listen(false).listen(true).listens);
+    }
+
+    #[test]
+    fn a_cache_without_room_is_refused() {
+        assert_eq!(built(Cache::new(0)).unwrap_err(), ConfigError::CacheCapacity);
+        assert!(built(Cache::new(1)).is_ok());
+    }
+
+    #[test]
+    fn a_span_of_nothing_is_refused() {
+        let refused = |setting| Err(ConfigError::ZeroSpan { setting });
+        let none = Duration::ZERO;
+        assert_eq!(built(Cache::new(1).max_staleness(none)).map(drop), refused("max_staleness"));
+        assert_eq!(built(Cache::new(1).lease(none)).map(drop), refused("lease"));
+        for span in [Duration::from_micros(1), Duration::MAX] {
+            assert!(built(Cache::new(1).max_staleness(span).lease(span)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_cache_that_was_set_can_be_taken_back() {
+        let config = Config::builder().cache(Cache::new(1)).cache(None).build().unwrap();
+        assert_eq!(config.cache(), None);
+    }
+}

@@ -29,6 +29,8 @@ mod revocations;
 mod session_cache;
 mod shelf;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,0 +1,152 @@
+//! What is answered out of memory, and what is not.
+
+use std::time::Duration;
+
+use cloakroom::{Cache, ErrorKind, Token};
+use cloakroom_testing::{START, TestDatabase, each_database, user};
+use serde_json::json;
+
+use crate::scene::{Scene, deaf};
+
+async fn a_hit_asks_the_database_nothing(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let created = sessions.create(user("1234").data(json!({"n": 1.5}))).await.unwrap();
+    let read = sessions.authenticate(&created.token).await.unwrap();
+    assert_eq!(read.as_ref(), Some(&created.session));
+
+    scene.db.execute_anew(&format!("DROP TABLE {}", scene.table)).await;
+    for _ in 0..3 {
+        let mut kept = sessions.clone().authenticate(&created.token).await.unwrap().unwrap();
+        assert_eq!(kept, created.session);
+        // The answer is the caller's own.
+        kept.fields.user_id.clear();
+        kept.data = json!(null);
+    }
+}
+
+async fn a_session_that_was_just_made_is_not_kept_before_it_was_read(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let token = sessions.create(user("1234")).await.unwrap().token;
+    assert!(!scene.is_kept(&sessions, &token).await);
+    assert!(scene.is_kept(&sessions, &token).await);
+}
+
+async fn without_a_cache_nothing_is_kept(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(None));
+    let token = scene.create().await;
+    for _ in 0..3 {
+        assert!(!scene.is_kept(&sessions, &token).await);
+    }
+}
+
+async fn errors_are_not_kept(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let (known, unknown) = (scene.create().await, scene.create().await);
+    sessions.authenticate(&known).await.unwrap().unwrap();
+    let rename = |from: &str, to: &str| format!("ALTER TABLE {from} RENAME TO {to}");
+    let away = format!("{}_away", scene.table);
+    scene.db.execute_anew(&rename(&scene.table, &away)).await;
+    for _ in 0..3 {
+        let error = sessions.authenticate(&unknown).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MissingTable);
+        assert!(sessions.authenticate(&known).await.unwrap().is_some());
+        assert!(sessions.authenticate_fresh(&known).await.is_err());
+    }
+    scene.db.execute_anew(&rename(&away, &scene.table)).await;
+    assert!(sessions.authenticate(&unknown).await.unwrap().is_some());
+}
+
+async fn absences_are_not_kept(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let token = Token::generate(64).unwrap();
+    for _ in 0..3 {
+        assert_eq!(sessions.authenticate(&token).await.unwrap(), None);
+    }
+    let created = sessions.create(user("1234").import_token(token.clone())).await.unwrap();
+    assert_eq!(sessions.authenticate(&token).await.unwrap(), Some(created.session));
+}
+
+async fn an_expired_session_is_not_kept(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let new = user("1234").expires_at(START);
+    let token = sessions.create(new).await.unwrap().token;
+    assert_eq!(sessions.authenticate(&token).await.unwrap(), None);
+    scene.set_column(&token, "expires_at = NULL").await;
+    assert!(sessions.authenticate(&token).await.unwrap().is_some());
+}
+
+async fn what_cannot_be_a_token_is_refused(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let longest = "x".repeat(5000);
+    for bytes in [&b""[..], b"\0", b"\xff\xfe", longest.as_bytes()] {
+        assert_eq!(sessions.authenticate(bytes).await.unwrap(), None);
+        assert_eq!(sessions.authenticate_fresh(bytes).await.unwrap(), None);
+    }
+}
+
+async fn a_fresh_answer_comes_from_the_database_and_is_kept(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let token = scene.create().await;
+    sessions.authenticate(&token).await.unwrap().unwrap();
+    for name in ["one", "two"] {
+        scene.set_column(&token, &format!("user_id = '{name}'")).await;
+        let kept = sessions.authenticate(&token).await.unwrap().unwrap();
+        assert_ne!(kept.fields.user_id, name);
+        let fresh = sessions.authenticate_fresh(&token).await.unwrap().unwrap();
+        assert_eq!(fresh.fields.user_id, name);
+        assert_eq!(sessions.authenticate(&token).await.unwrap(), Some(fresh));
+    }
+    assert!(scene.is_kept(&sessions, &token).await);
+}
+
+async fn the_capacity_is_a_bound_and_the_least_recently_used_goes(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let cache = Cache::new(1).listen(false).max_staleness(Duration::from_mins(1));
+    let sessions = scene.node(scene.db.config().cache(cache));
+    let mut tokens = Vec::new();
+    for _ in 0..9 {
+        tokens.push(scene.create().await);
+    }
+    for token in &tokens[..8] {
+        sessions.authenticate(token).await.unwrap().unwrap();
+    }
+    // Of eight that fit, the second is now the one that was used the longest ago.
+    assert!(scene.is_kept(&sessions, &tokens[0]).await);
+    sessions.authenticate(&tokens[8]).await.unwrap().unwrap();
+    for token in tokens.iter().filter(|token| token.expose() != tokens[1].expose()) {
+        assert!(scene.is_kept(&sessions, token).await);
+    }
+    assert!(!scene.is_kept(&sessions, &tokens[1]).await);
+}
+
+async fn made_up_tokens_take_no_room(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(Cache::new(8).listen(false)));
+    let token = scene.create().await;
+    sessions.authenticate(&token).await.unwrap().unwrap();
+    for _ in 0..50 {
+        assert_eq!(sessions.authenticate(Token::generate(64).unwrap()).await.unwrap(), None);
+    }
+    assert!(scene.is_kept(&sessions, &token).await);
+}
+
+each_database! {
+    a_hit_asks_the_database_nothing,
+    a_session_that_was_just_made_is_not_kept_before_it_was_read,
+    without_a_cache_nothing_is_kept,
+    errors_are_not_kept,
+    absences_are_not_kept,
+    an_expired_session_is_not_kept,
+    what_cannot_be_a_token_is_refused,
+    a_fresh_answer_comes_from_the_database_and_is_kept,
+    the_capacity_is_a_bound_and_the_least_recently_used_goes,
+    made_up_tokens_take_no_room,
+}

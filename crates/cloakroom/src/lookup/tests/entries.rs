@@ -1,0 +1,111 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::lookup::entries::{Entries, Key};
+
+/// A key in this sixteenth of all keys: where there are no more sets, another sixteenth may be another set.
+fn key(sixteenth: u64, number: u8) -> Key {
+    let mut key = [number; 32];
+    key[..8].copy_from_slice(&(sixteenth << 60).to_le_bytes());
+    key
+}
+
+fn held<V: Clone>(entries: &Entries<V>, keys: impl IntoIterator<Item = Key>) -> usize {
+    keys.into_iter().filter(|key| entries.get(key).is_some()).count()
+}
+
+#[test]
+fn what_was_put_is_there() {
+    let entries = Entries::new(100);
+    assert_eq!(entries.get(&key(0, 1)), None);
+    entries.put(&key(0, 1), "one");
+    entries.put(&key(0, 2), "two");
+    entries.put(&key(1, 1), "other");
+    assert_eq!(entries.get(&key(0, 1)), Some("one"));
+    entries.put(&key(0, 1), "one anew");
+    assert_eq!(entries.get(&key(0, 1)), Some("one anew"));
+    assert_eq!(entries.get(&key(0, 2)), Some("two"));
+    assert_eq!(entries.get(&key(1, 1)), Some("other"));
+}
+
+#[test]
+fn the_whole_key_counts() {
+    let entries = Entries::new(8);
+    entries.put(&[0; 32], ());
+    for place in 0..32 {
+        let mut other = [0; 32];
+        other[place] = 1;
+        assert_eq!(entries.get(&other), None);
+    }
+}
+
+#[test]
+fn it_never_holds_more_than_its_capacity_in_whole_sets() {
+    for (capacity, room) in [(0, 8), (1, 8), (8, 8), (9, 16), (100, 104)] {
+        let entries = Entries::new(capacity);
+        let keys = || (0..=255).flat_map(|number| (0..16).map(move |sixteenth| key(sixteenth, number)));
+        for key in keys() {
+            entries.put(&key, ());
+        }
+        assert_eq!(held(&entries, keys()), room, "{capacity}");
+    }
+}
+
+#[test]
+fn where_a_set_is_full_the_value_goes_that_was_not_used_for_the_longest() {
+    let entries = Entries::new(16);
+    for number in 0..8 {
+        entries.put(&key(0, number), number);
+    }
+    // Reading is a use, and so is putting anew.
+    entries.get(&key(0, 0)).unwrap();
+    entries.put(&key(0, 1), 1);
+    for newcomer in [8, 9, 10] {
+        entries.put(&key(0, newcomer), newcomer);
+    }
+    // Another set is not concerned.
+    entries.put(&key(8, 0), 0);
+    let kept: Vec<_> = (0..=10).filter(|number| entries.get(&key(0, *number)).is_some()).collect();
+    assert_eq!(kept, [0, 1, 5, 6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn what_is_dropped_out_is_dropped() {
+    let entries = Entries::new(8);
+    let values: Vec<_> = (0..20).map(Arc::new).collect();
+    for (number, value) in (0..).zip(&values) {
+        entries.put(&key(0, number), Arc::clone(value));
+    }
+    assert_eq!(values.iter().filter(|value| Arc::strong_count(value) == 2).count(), 8);
+    drop(entries);
+    assert!(values.iter().all(|value| Arc::strong_count(value) == 1));
+}
+
+#[test]
+fn it_does_as_a_plain_map_with_the_same_rule_does() {
+    let entries = Entries::new(24);
+    let mut naive: HashMap<Key, (u64, u64)> = HashMap::new();
+    let mut random: u64 = 0x2545_f491_4f6c_dd1d;
+    for step in 0..20_000_u64 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let key = key(random % 3 * 6, u8::try_from((random >> 8) % 12).unwrap());
+        if (random >> 16) % 8 < 4 {
+            entries.put(&key, step);
+            let set = naive.iter().filter(|(other, _)| other[..8] == key[..8]);
+            if !naive.contains_key(&key) && set.clone().count() == 8 {
+                let oldest = *set.min_by_key(|(_, (_, used))| *used).unwrap().0;
+                naive.remove(&oldest);
+            }
+            naive.insert(key, (step, step));
+        } else {
+            let kept = naive.get_mut(&key);
+            assert_eq!(entries.get(&key), kept.as_deref().map(|(value, _)| *value));
+            if let Some((_, used)) = kept {
+                *used = step;
+            }
+        }
+    }
+    assert_eq!(naive.len(), 24);
+}
