@@ -154,9 +154,7 @@ impl<T: SessionFields> Sessions<T> {
         }
         let asked = cache.asked();
         let session = self.on_pool().authenticate_digest(hashed.digest()).await?;
-        if let Some(session) = &session {
-            cache.put(&hashed.key(), asked, session);
-        }
+        cache.put(&hashed.key(), asked, session.as_ref());
         Ok(session)
     }
 

@@ -17,6 +17,7 @@ mod queue;
 #[path = "../../../cloakroom/src/lookup/revocations.rs"]
 mod revocations;
 #[path = "../../../cloakroom/src/lookup/shelf.rs"]
+#[expect(dead_code, reason = "removing needs no other thread")]
 mod shelf;
 
 mod cache;

@@ -107,6 +107,17 @@ async fn a_fresh_answer_comes_from_the_database_and_is_kept(db: TestDatabase) {
     assert!(scene.is_kept(&sessions, &token).await);
 }
 
+async fn what_was_refused_when_asked_afresh_is_not_answered_out_of_memory(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let token = scene.create().await;
+    sessions.authenticate(&token).await.unwrap().unwrap();
+    scene.delete_row(&token).await;
+    assert!(sessions.authenticate(&token).await.unwrap().is_some());
+    assert_eq!(sessions.authenticate_fresh(&token).await.unwrap(), None);
+    assert_eq!(sessions.authenticate(&token).await.unwrap(), None);
+}
+
 async fn the_capacity_is_a_bound_and_the_least_recently_used_goes(db: TestDatabase) {
     let scene = Scene::set(db).await;
     let cache = Cache::new(1).listen(false).max_staleness(Duration::from_mins(1));
@@ -147,6 +158,7 @@ each_database! {
     an_expired_session_is_not_kept,
     what_cannot_be_a_token_is_refused,
     a_fresh_answer_comes_from_the_database_and_is_kept,
+    what_was_refused_when_asked_afresh_is_not_answered_out_of_memory,
     the_capacity_is_a_bound_and_the_least_recently_used_goes,
     made_up_tokens_take_no_room,
 }

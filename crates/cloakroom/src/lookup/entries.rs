@@ -55,6 +55,10 @@ impl<V: Clone> Entries<V> {
         set.entries[place] = entry;
     }
 
+    pub(crate) fn remove(&self, key: &Key) {
+        self.set(key).lock().entries.retain(|entry| entry.key != *key);
+    }
+
     /// The set in whose share of all numbers the key's first lies.
     fn set(&self, key: &Key) -> &Mutex<Set<V>> {
         let mut first = [0; 8];

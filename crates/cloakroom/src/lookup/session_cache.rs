@@ -56,8 +56,12 @@ impl SessionCache {
         self.shelf.asked(self.now())
     }
 
-    /// Keeps what the database answered.
-    pub(crate) fn put<T: SessionFields>(&self, key: &Key, asked: Asked, session: &Session<T>) {
+    /// Keeps what the database answered: a session, for nothing is kept of absences.
+    pub(crate) fn put<T: SessionFields>(&self, key: &Key, asked: Asked, answer: Option<&Session<T>>) {
+        let Some(session) = answer else {
+            self.shelf.remove(key);
+            return;
+        };
         let until = self.until(session);
         self.shelf.put(key, hash(session.id), asked, until, Arc::new(session.clone()));
     }

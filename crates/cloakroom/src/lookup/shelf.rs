@@ -41,6 +41,11 @@ impl<V: Clone> Shelf<V> {
         }
     }
 
+    /// Keeps no answer where the database has none any more.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.entries.remove(key);
+    }
+
     /// The answer that holds at `now`, if there is one.
     ///
     /// The order matters to a thread that is held up in between: the clocks were read first, so all that is

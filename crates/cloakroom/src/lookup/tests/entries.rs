@@ -70,6 +70,20 @@ fn where_a_set_is_full_the_value_goes_that_was_not_used_for_the_longest() {
 }
 
 #[test]
+fn what_was_removed_is_gone_and_its_place_is_taken_first() {
+    let entries = Entries::new(8);
+    for number in 0..8 {
+        entries.put(&key(0, number), number);
+    }
+    entries.remove(&key(0, 5));
+    entries.remove(&key(0, 9));
+    assert_eq!(entries.get(&key(0, 5)), None);
+    entries.put(&key(0, 8), 8);
+    let kept: Vec<_> = (0..=8).filter(|number| entries.get(&key(0, *number)).is_some()).collect();
+    assert_eq!(kept, [0, 1, 2, 3, 4, 6, 7, 8]);
+}
+
+#[test]
 fn what_is_dropped_out_is_dropped() {
     let entries = Entries::new(8);
     let values: Vec<_> = (0..20).map(Arc::new).collect();
