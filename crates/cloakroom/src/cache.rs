@@ -65,7 +65,7 @@ impl Cache {
     /// On PostgreSQL: for how long the cache answers without having heard from the server. Default 1 second.
     ///
     /// It is the bound on the delay of a revocation while the listener's connection is cut. The listener asks
-    /// for a sign of life four times in this span.
+    /// for a sign of life four times in this span, and at least once a second.
     pub fn lease(mut self, span: Duration) -> Self {
         self.lease = span;
         self

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many signs of life there are in a lease.
 const SIGNS_IN_A_LEASE: u32 = 4;
 
+/// The longest time between two of them, at which it also looks whether anybody still needs it.
+const MAX_BETWEEN_SIGNS: Duration = Duration::from_secs(1);
+
 /// Starts the task that hears of others' revocations, unless it runs. It ends with the cache and with the pool.
 pub(crate) fn start(cache: &Arc<SessionCache>, pool: &PgPool, table: &str) {
     if cache.begin_listening() {
@@ -78,7 +81,7 @@ impl Listener {
                 Some(cache) if !self.pool.is_closed() => (cache.settings().lease, cache.now()),
                 _ => return Ok(()),
             };
-            let next = Instant::now() + lease / SIGNS_IN_A_LEASE;
+            let next = Instant::now() + MAX_BETWEEN_SIGNS.min(lease / SIGNS_IN_A_LEASE);
             let sign = sqlx::query("SELECT pg_notify($1, '')").bind(&signs).execute(&mut listener);
             timeout(lease, sign).await.map_err(|_| silent())?.map_err(lost)?;
             // One sign is on its way at a time, so this one is that which was sent now.
