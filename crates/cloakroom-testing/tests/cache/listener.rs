@@ -8,6 +8,7 @@ use cloakroom_testing::{TestDatabase, UserSession};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
+use crate::proxy::Proxy;
 use crate::scene::{Scene, deaf, listening, until};
 
 /// A node whose connections can be told from all others.
@@ -58,6 +59,25 @@ async fn it_begins_with_the_first_lookup_and_ends_with_the_last_handle(db: TestD
         drop(clone);
         node.until_connections(&scene, 1).await;
     }
+}
+
+async fn it_ends_with_the_pool_and_does_not_come_back(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let token = scene.create().await;
+    let proxy = Proxy::start(scene.db.url()).await;
+    let node = Node::start(&scene, &proxy.url(scene.db.url())).await;
+    let sessions = node.sessions(&scene, Cache::new(8).max_staleness(Duration::from_secs(1)));
+    scene.until_kept(&sessions, &token).await;
+    node.pool.close().await;
+    node.until_connections(&scene, 0).await;
+    assert_eq!(proxy.listeners(), 1);
+    scene.db.clock().advance(Duration::from_secs(2));
+    for _ in 0..20 {
+        sessions.authenticate_fresh(&token).await.unwrap_err();
+        sessions.authenticate(&token).await.unwrap_err();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(proxy.listeners(), 1, "the server of a closed pool is called again");
 }
 
 async fn it_takes_none_of_the_pools_connections(db: TestDatabase) {
@@ -153,6 +173,7 @@ async fn it_ends_with_its_runtime_and_another_takes_over(db: TestDatabase) {
 
 on_postgres! {
     it_begins_with_the_first_lookup_and_ends_with_the_last_handle,
+    it_ends_with_the_pool_and_does_not_come_back,
     it_takes_none_of_the_pools_connections,
     without_listening_there_is_no_connection,
     many_lookups_at_once_begin_one,

@@ -51,7 +51,9 @@ impl Drop for Listener {
 impl Listener {
     async fn run(self) {
         let mut pause = PAUSES.0;
-        while let Some(error) = self.follow(&mut pause).await.err() {
+        while self.is_needed()
+            && let Some(error) = self.follow(&mut pause).await.err()
+        {
             let Some(cache) = self.cache.upgrade() else {
                 return;
             };
@@ -65,6 +67,10 @@ impl Listener {
             sleep(pause).await;
             pause = PAUSES.1.min(pause * 2);
         }
+    }
+
+    fn is_needed(&self) -> bool {
+        self.cache.strong_count() > 0 && !self.pool.is_closed()
     }
 
     /// Listens for as long as the connection lives; `Ok` when nobody needs it any more.
