@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use crate::config::ConfigError;
 
+/// More sessions than a machine has room for. The places are made at once, so there must be a bound.
+pub(crate) const MAX_CAPACITY: usize = 100_000_000;
+
 /// A cache of sessions in this process: with it most calls of `authenticate` cost a hash, and what that
 /// gives up is bounded. Off by default; see [`ConfigBuilder::cache`](crate::ConfigBuilder::cache).
 ///
@@ -49,7 +52,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache of at most `capacity` sessions, rounded up to a multiple of eight.
+    /// A cache of at most `capacity` sessions, rounded up to a multiple of eight; no more than 100 million.
     pub fn new(capacity: usize) -> Self {
         Self { capacity, max_staleness: Duration::from_secs(5), lease: Duration::from_secs(1), listens: true }
     }
@@ -81,7 +84,7 @@ impl Cache {
     }
 
     pub(crate) fn check(self) -> Result<(), ConfigError> {
-        if self.capacity == 0 {
+        if !(1..=MAX_CAPACITY).contains(&self.capacity) {
             return Err(ConfigError::CacheCapacity);
         }
         for (setting, span) in [("max_staleness", self.max_staleness), ("lease", self.lease)] {
@@ -122,9 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_without_room_is_refused() {
-        assert_eq!(built(Cache::new(0)).unwrap_err(), ConfigError::CacheCapacity);
-        assert!(built(Cache::new(1)).is_ok());
+    fn a_cache_without_room_or_without_end_is_refused() {
+        for capacity in [0, MAX_CAPACITY + 1, usize::MAX] {
+            assert_eq!(built(Cache::new(capacity)).unwrap_err(), ConfigError::CacheCapacity);
+        }
+        for capacity in [1, MAX_CAPACITY] {
+            assert!(built(Cache::new(capacity)).is_ok());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, MAX_CAPACITY};
 use crate::clock::{self, Clock, SystemClock};
 use crate::hashing::{DigestError, Hashed, Hashing};
 use crate::token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, TokenError};
@@ -385,7 +385,7 @@ pub enum ConfigError {
     MaxBatch,
     /// `max_in_flight` is zero, so nothing would ever be asked.
     MaxInFlight,
-    /// A cache for no sessions.
+    /// A cache for no sessions, or for more than there can be.
     CacheCapacity,
     /// A name of a schema, table or column is not an identifier.
     Identifier {
@@ -428,7 +428,9 @@ impl fmt::Display for ConfigError {
             ),
             Self::MaxBatch => write!(f, "max_batch must be at least 1 and at most {MAX_BATCH}"),
             Self::MaxInFlight => f.write_str("max_in_flight must be at least 1"),
-            Self::CacheCapacity => f.write_str("a cache must have room for at least one session"),
+            Self::CacheCapacity => {
+                write!(f, "a cache must have room for at least one session and at most {MAX_CAPACITY}")
+            }
             Self::Identifier { what, name, problem } => {
                 write!(f, "{name:?} is no name for a {what}: {problem}")
             }
