@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cloakroom::{Database, ErrorKind, NewSession, Sessions, Token};
+use cloakroom::{Cache, Database, ErrorKind, NewSession, Sessions, Token};
 use cloakroom_testing::servers::Server;
 use cloakroom_testing::{Kind, TestDatabase, each_database};
 use sqlx::mysql::MySqlPoolOptions;
@@ -91,6 +91,23 @@ async fn broken(db: &TestDatabase, sessions: &Sessions<Guest>, seen: &mut Seen) 
     seen.failed(sessions.create(guest("1234").import_token(created.token)).await);
 }
 
+async fn until_it_listens(pool: &sqlx::PgPool) {
+    let listens = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1%'";
+    let begun = Instant::now();
+    while sqlx::query_scalar::<_, i64>(listens).fetch_one(pool).await.unwrap() < 1 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the cache does not listen");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn until_the_listener_has_spoken() {
+    let begun = Instant::now();
+    while !capture::text().contains("the cache answers nothing until") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the listener says nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// The server is killed under its clients.
 async fn killed(mut server: Server, database: Database, seen: &mut Seen) {
     capture::start("");
@@ -98,13 +115,21 @@ async fn killed(mut server: Server, database: Database, seen: &mut Seen) {
     seen.secret("the password", password.as_bytes());
     seen.secret("the salt", SALT);
     for hashing in [cloakroom::Hashing::Sha256, cloakroom::Hashing::DangerousPlaintext] {
-        let config = cloakroom::Config::builder().hashing(hashing).build().unwrap();
+        // Whose listener has something to say when the server is gone.
+        let config = cloakroom::Config::builder().hashing(hashing).cache(Cache::new(8)).build().unwrap();
         let sessions = Sessions::<Guest>::new(database.clone(), config).unwrap();
         sessions.migrate().await.unwrap();
         let created = sessions.create(guest("1234")).await.unwrap();
         seen.token(&created.token, sessions.config());
+        sessions.authenticate(&created.token).await.unwrap().unwrap();
+        if let Database::Postgres(pool) = &database {
+            until_it_listens(pool).await;
+        }
         server.kill();
-        seen.failed(sessions.authenticate(&created.token).await);
+        if matches!(database, Database::Postgres(_)) {
+            until_the_listener_has_spoken().await;
+        }
+        seen.failed(sessions.authenticate_fresh(&created.token).await);
         seen.failed(sessions.create(guest("1234").import_token(created.token.clone())).await);
         seen.failed(sessions.rotate(&mut created.session.clone()).await);
         seen.failed(sessions.query().token(&created.token).fetch_all().await);

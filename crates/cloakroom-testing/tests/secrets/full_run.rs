@@ -38,6 +38,12 @@ pub(crate) async fn succeed(db: &TestDatabase, sessions: &Sessions<Guest>, seen:
         seen.show("Result", &sessions.authenticate(&unknown).await);
     }
 
+    // Out of memory, where there is a cache, and past it.
+    for _ in 0..3 {
+        seen.session(&sessions.authenticate(&tokens[0]).await.unwrap().unwrap());
+    }
+    seen.session(&sessions.authenticate_fresh(&tokens[0]).await.unwrap().unwrap());
+
     // Due to be extended.
     db.clock().set(START + time::Duration::days(1) + time::Duration::hours(12));
     let mut session = sessions.authenticate(&tokens[0]).await.unwrap().unwrap();

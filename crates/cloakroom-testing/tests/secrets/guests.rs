@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use cloakroom::{ConfigBuilder, Hashing, NewSession, SessionFields, SessionTable, Sessions};
+use cloakroom::{Cache, ConfigBuilder, Hashing, NewSession, SessionFields, SessionTable, Sessions};
 use cloakroom_testing::{Kind, TestDatabase};
 
 pub(crate) const SALT: &[u8] = b"the salt of this house: \xff\xfe 0123456789";
@@ -29,9 +29,9 @@ pub(crate) fn guest(user_id: &str) -> NewSession<Guest> {
 
 pub(crate) fn configurations(db: &TestDatabase) -> [ConfigBuilder; 3] {
     [
-        db.config().secret_salt(SALT),
+        db.config().secret_salt(SALT).cache(Cache::new(100)),
         db.config().hashing(Hashing::Blake2b512),
-        db.config().hashing(Hashing::DangerousPlaintext),
+        db.config().hashing(Hashing::DangerousPlaintext).cache(Cache::new(100)),
     ]
 }
 

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use cloakroom::{
-    Backend, Column, ColumnType, Config, ConfigError, Connection, Cursor, Hashing, ManualClock, SignedSpan,
-    Status, SystemClock, Token,
+    Backend, Cache, Column, ColumnType, Config, ConfigError, Connection, Cursor, Hashing, ManualClock,
+    SignedSpan, Status, SystemClock, Token,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 
@@ -57,6 +57,7 @@ fn show_the_rest(seen: &mut Seen) {
     seen.show("ManualClock", &ManualClock::new(START));
     seen.show("SystemClock", &SystemClock);
     seen.show("SignedSpan", &SignedSpan::from(std::time::Duration::from_secs(1)));
+    seen.show("Cache", &Cache::new(8));
     seen.show("Hashing", &Hashing::Sha256);
     seen.print(&Hashing::DangerousPlaintext);
 
