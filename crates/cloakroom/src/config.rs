@@ -30,7 +30,7 @@ const MAX_PLAINTEXT_LENGTH: usize = 255;
 /// | [`extend_after`](ConfigBuilder::extend_after) | 1 day | what an extension must gain to be written |
 /// | [`max_lifetime`](ConfigBuilder::max_lifetime) | none | the end that no extension passes |
 /// | [`max_batch`](ConfigBuilder::max_batch) | 256 | how many callers share a statement; 1 for none |
-/// | [`max_in_flight`](ConfigBuilder::max_in_flight) | 1 or 2 | how many shared statements are out at once |
+/// | [`max_in_flight`](ConfigBuilder::max_in_flight) | 2 | how many shared statements are out at once |
 /// | [`cache`](ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
 /// | [`clock`](ConfigBuilder::clock) | the system's | where the time comes from |
@@ -267,7 +267,8 @@ impl ConfigBuilder {
     /// How many shared statements of one kind may be out at once, each on a connection of the pool. Whoever
     /// asks when as many are out waits for the first to return, and goes with all who wait.
     ///
-    /// Default 2, or 1 on SQLite. More helps where the database is far away, and makes batches smaller.
+    /// Default 2. More helps where the database is far away, and makes batches smaller. SQLite has one writer,
+    /// so those that write are out one at a time there.
     pub fn max_in_flight(self, statements: usize) -> Self {
         self.with(|settings| settings.max_in_flight = Some(statements))
     }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::database::{Backend, Connection, Database, Row, Statement};
+use crate::database::{Backend, Connection, Database, Pooled, Row, Statement};
 use crate::error::{Error, Result};
 use crate::hashing::Hashed;
 use crate::statements::Statements;
@@ -49,16 +49,26 @@ impl Store {
         Connection::Pool(self.database.clone())
     }
 
-    pub(crate) async fn fetch_all(&self, statement: &Statement) -> Result<Vec<Row>> {
-        self.pool().fetch_all(statement).await.map_err(|error| self.failed(error))
+    /// One connection of the pool, for several statements.
+    pub(crate) async fn acquire(&self) -> Result<Pooled> {
+        self.database.acquire().await.map_err(|error| self.failed(error))
     }
 
-    pub(crate) async fn fetch_optional(&self, statement: &Statement) -> Result<Option<Row>> {
-        self.pool().fetch_optional(statement).await.map_err(|error| self.failed(error))
+    pub(crate) async fn fetch_all(&self, on: &mut Pooled, statement: &Statement) -> Result<Vec<Row>> {
+        on.connection().fetch_all(statement).await.map_err(|error| self.failed(error))
     }
 
-    pub(crate) async fn execute(&self, statement: &Statement) -> Result<u64> {
-        self.pool().execute(statement).await.map_err(|error| self.failed(error))
+    pub(crate) async fn fetch_optional(
+        &self,
+        mut on: Connection<'_>,
+        statement: &Statement,
+    ) -> Result<Option<Row>> {
+        on.fetch_optional(statement).await.map_err(|error| self.failed(error))
+    }
+
+    /// Runs a statement that is a transaction of its own; how many rows it concerned.
+    pub(crate) async fn execute(&self, mut on: Connection<'_>, statement: &Statement) -> Result<u64> {
+        on.execute_alone(statement).await.map_err(|error| self.failed(error))
     }
 
     pub(crate) fn failed(&self, error: sqlx::Error) -> Error {

@@ -1,17 +1,15 @@
 use std::time::Duration;
 
 use cloakroom::{Session, Token};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
 
 use crate::statements::Watched;
 use crate::{all, begin, pool};
 
 const CONNECTIONS: u32 = 3;
 
-/// How many statements of a kind are out at once, where nothing else is set.
-pub(crate) fn slots(db: &TestDatabase) -> usize {
-    if db.kind() == Kind::Sqlite { 1 } else { 2 }
-}
+/// How many statements are out at once, where nothing else is set.
+pub(crate) const SLOTS: usize = 2;
 
 async fn watched(db: &TestDatabase, max_batch: usize) -> (Watched<UserSession>, Vec<Token>) {
     let pool = pool::of(db, CONNECTIONS).await;
@@ -49,14 +47,14 @@ async fn a_lone_caller_makes_one_statement(db: TestDatabase) {
 
 async fn those_who_wait_go_in_one_statement(db: TestDatabase) {
     let (watched, tokens) = watched(&db, 256).await;
-    assert_eq!(statements_for(200, &watched, &tokens).await, slots(&db) + 1);
-    assert_eq!(statements_for(256 + slots(&db), &watched, &tokens).await, slots(&db) + 1);
-    assert_eq!(statements_for(257 + slots(&db), &watched, &tokens).await, slots(&db) + 2);
+    assert_eq!(statements_for(200, &watched, &tokens).await, SLOTS + 1);
+    assert_eq!(statements_for(256 + SLOTS, &watched, &tokens).await, SLOTS + 1);
+    assert_eq!(statements_for(257 + SLOTS, &watched, &tokens).await, SLOTS + 2);
 }
 
 async fn no_statement_takes_more_than_the_configured_number(db: TestDatabase) {
     let (watched, tokens) = watched(&db, 3).await;
-    assert_eq!(statements_for(30 + slots(&db), &watched, &tokens).await, slots(&db) + 10);
+    assert_eq!(statements_for(30 + SLOTS, &watched, &tokens).await, SLOTS + 10);
 }
 
 async fn a_batch_of_one_is_a_statement_for_each(db: TestDatabase) {

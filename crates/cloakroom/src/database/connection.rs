@@ -82,6 +82,55 @@ impl Database {
     }
 }
 
+impl Database {
+    /// A connection of the pool, for several statements, each of which commits by itself.
+    pub(crate) async fn acquire(&self) -> Result<Pooled, sqlx::Error> {
+        Ok(match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => Pooled::Sqlite(pool.acquire().await?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
+            #[cfg(feature = "mysql")]
+            Self::MySql(pool) => Pooled::MySql(pool.acquire().await?),
+        })
+    }
+}
+
+/// A connection that goes back to its pool.
+pub(crate) enum Pooled {
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::pool::PoolConnection<sqlx::Postgres>),
+    #[cfg(feature = "mysql")]
+    MySql(sqlx::pool::PoolConnection<sqlx::MySql>),
+}
+
+impl Pooled {
+    pub(crate) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => Connection::Sqlite(connection),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => Connection::Postgres(connection),
+            #[cfg(feature = "mysql")]
+            Self::MySql(connection) => Connection::MySql(connection),
+        }
+    }
+
+    /// Closes it, instead of giving it back.
+    pub(crate) fn discard(self) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(mut connection) => connection.close_on_drop(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(mut connection) => connection.close_on_drop(),
+            #[cfg(feature = "mysql")]
+            Self::MySql(mut connection) => connection.close_on_drop(),
+        }
+    }
+}
+
 /// A pool's options hold the password.
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -246,7 +295,12 @@ impl Connection<'_> {
     /// A statement that the database rolled back to end a deadlock runs again, a bounded number of times.
     /// Inside the caller's transaction it does not: there the whole transaction was rolled back.
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64, sqlx::Error> {
-        let mut retries = if self.is_pool() { DEADLOCK_RETRIES } else { 0 };
+        if self.is_pool() { self.execute_alone(statement).await } else { self.execute_once(statement).await }
+    }
+
+    /// Runs a statement that is a transaction of its own.
+    pub(crate) async fn execute_alone(&mut self, statement: &Statement) -> Result<u64, sqlx::Error> {
+        let mut retries = DEADLOCK_RETRIES;
         loop {
             match self.execute_once(statement).await {
                 Err(sqlx::Error::Database(error)) if retries > 0 && classify(&*error).is_transient => {

@@ -21,6 +21,7 @@ use std::fmt;
 
 use sqlx::error::DatabaseError;
 
+pub(crate) use connection::Pooled;
 pub use connection::{Connection, Database};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};

@@ -16,6 +16,7 @@ const LOOK_AROUND: Duration = Duration::from_millis(250);
 pub(super) trait Work: Send + Sync + 'static {
     type Question: Send + 'static;
     type Answer: Send + 'static;
+    type Connection: Send;
 
     /// How many statements may be out at once.
     fn max_in_flight(&self) -> usize;
@@ -24,13 +25,21 @@ pub(super) trait Work: Send + Sync + 'static {
     /// shared.
     fn fit(&self, waiting: usize) -> usize;
 
+    /// The connection on which shared statements run, one after another.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
+
+    /// The answer to one question, on whatever connection is free.
     fn answer(&self, question: Self::Question) -> impl Future<Output = Result<Self::Answer>> + Send;
 
     /// The answers to all questions, in their order.
     fn answer_all(
         &self,
+        connection: &mut Self::Connection,
         questions: Vec<Self::Question>,
     ) -> impl Future<Output = Vec<Result<Self::Answer>>> + Send;
+
+    /// Closes a connection that did not answer.
+    fn discard(connection: Self::Connection);
 }
 
 /// Runs one kind of work for callers that share statements.
@@ -98,55 +107,103 @@ impl<W: Work> Drop for Slot<W> {
         let Some(shared) = self.0.take() else {
             return;
         };
-        let wants = |waiting: &Waiting<W>| !waiting.answer.is_closed();
-        while let Some(waiting) = shared.queue.next(wants, |waiting| shared.work.fit(waiting)) {
-            let Some(runtime) = waiting.iter().find_map(|waiting| waiting.runtime.clone()) else {
-                continue;
-            };
+        while let Some(runtime) = shared.queue.hand_on(Waiting::wants, |waiting| waiting.runtime.clone()) {
             let (give, taken) = oneshot::channel();
-            runtime.spawn(async move {
-                if let Ok(slot) = taken.await {
-                    serve(slot, waiting).await;
-                }
-            });
+            if let Some(runtime) = runtime {
+                runtime.spawn(async move {
+                    if let Ok(slot) = taken.await {
+                        serve(slot).await;
+                    }
+                });
+            }
             // A runtime that shuts down drops the task here: its callers hear of it, and the slot is for the
             // next, in a loop, since there may be many.
             match give.send(Self(Some(Arc::clone(&shared)))) {
                 Ok(()) => return,
                 Err(mut refused) => drop(refused.0.take()),
             }
+            if shared.next().is_none() {
+                return;
+            }
         }
     }
 }
 
-async fn serve<W: Work>(slot: Slot<W>, waiting: Vec<Waiting<W>>) {
-    let Some(shared) = &slot.0 else {
+/// Answers all who wait, and those who come meanwhile, on one connection.
+async fn serve<W: Work>(mut slot: Slot<W>) {
+    let Some(shared) = slot.0.clone() else {
         return;
     };
-    let (questions, callers): (Vec<_>, Vec<_>) =
-        waiting.into_iter().map(|waiting| (waiting.question, waiting.answer)).unzip();
-    let mut answers = pin!(shared.answer_all(questions));
+    let mut connection = None;
+    // Connected first and gathered afterwards: nobody joins a statement, but they join those who wait for one.
     loop {
-        match tokio::time::timeout(LOOK_AROUND, &mut answers).await {
-            Ok(answers) => {
-                for (caller, answer) in callers.into_iter().zip(answers) {
-                    // Whoever went away has no use for it.
-                    let _ = caller.send(answer);
-                }
-                return;
-            }
-            Err(_) if callers.iter().all(oneshot::Sender::is_closed) => return,
-            Err(_) => {}
+        let connected = match connection.take() {
+            Some(connected) => Ok(connected),
+            None => shared.work.connect().await,
+        };
+        let Some(waiting) = shared.next() else {
+            // The slot is free.
+            slot.0 = None;
+            return;
+        };
+        match connected {
+            Ok(connected) => connection = shared.answer_all(connected, waiting).await,
+            Err(error) => waiting.into_iter().for_each(|waiting| waiting.hear(Err(error.clone()))),
         }
+        // Whoever was answered may have the next question already, and then it can come along.
+        tokio::task::yield_now().await;
     }
 }
 
 impl<W: Work> Shared<W> {
-    async fn answer_all(&self, questions: Vec<W::Question>) -> Vec<Result<W::Answer>> {
-        match <[W::Question; 1]>::try_from(questions) {
-            Ok([question]) => vec![self.work.answer(question).await],
-            Err(questions) => self.work.answer_all(questions).await,
+    /// Those who go next, or `None`, and the slot is free.
+    fn next(&self) -> Option<Vec<Waiting<W>>> {
+        self.queue.next(Waiting::wants, |waiting| self.work.fit(waiting))
+    }
+
+    /// Has all of them hear their answers. The connection comes back if it is good for more.
+    async fn answer_all(
+        &self,
+        mut connection: W::Connection,
+        waiting: Vec<Waiting<W>>,
+    ) -> Option<W::Connection> {
+        let mut callers = Vec::with_capacity(waiting.len());
+        let mut questions = Vec::with_capacity(waiting.len());
+        for Waiting { question, answer, .. } in waiting {
+            questions.push(question);
+            callers.push(answer);
         }
+        let answers = {
+            let mut answers = pin!(self.work.answer_all(&mut connection, questions));
+            loop {
+                match tokio::time::timeout(LOOK_AROUND, &mut answers).await {
+                    Ok(answers) => break Some(answers),
+                    Err(_) if callers.iter().all(oneshot::Sender::is_closed) => break None,
+                    Err(_) => {}
+                }
+            }
+        };
+        let is_lost = |answer: &Result<W::Answer>| matches!(answer, Err(error) if error.kind() == ErrorKind::Unavailable);
+        let is_good = answers.as_ref().is_some_and(|answers| !answers.iter().any(is_lost));
+        for (caller, answer) in callers.into_iter().zip(answers.into_iter().flatten()) {
+            // Whoever went away has no use for it.
+            let _ = caller.send(answer);
+        }
+        if is_good {
+            return Some(connection);
+        }
+        W::discard(connection);
+        None
+    }
+}
+
+impl<W: Work> Waiting<W> {
+    fn wants(&self) -> bool {
+        !self.answer.is_closed()
+    }
+
+    fn hear(self, answer: Result<W::Answer>) {
+        let _ = self.answer.send(answer);
     }
 }
 
@@ -171,6 +228,7 @@ mod tests {
     impl Work for Twice {
         type Question = u32;
         type Answer = u32;
+        type Connection = ();
 
         fn max_in_flight(&self) -> usize {
             1
@@ -190,7 +248,13 @@ mod tests {
             Ok(number * 2)
         }
 
-        async fn answer_all(&self, numbers: Vec<u32>) -> Vec<Result<u32>> {
+        async fn connect(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn discard((): ()) {}
+
+        async fn answer_all(&self, (): &mut (), numbers: Vec<u32>) -> Vec<Result<u32>> {
             self.statements.lock().unwrap().push(numbers.clone());
             assert!(!numbers.contains(&13), "of all numbers");
             numbers.into_iter().map(|number| Ok(number * 2)).collect()

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::combiner::Work;
 use super::{Write, write_all};
-use crate::database::Statement;
+use crate::database::{Connection, Pooled, Statement};
 use crate::error::Result;
 use crate::field::FieldValue;
 use crate::store::Store;
@@ -35,26 +35,35 @@ pub(crate) struct Written {
 impl Work for Extend {
     type Question = Extension;
     type Answer = bool;
+    type Connection = Pooled;
 
     fn max_in_flight(&self) -> usize {
-        super::max_in_flight(&self.0)
+        super::max_writes_in_flight(&self.0)
     }
 
     fn fit(&self, waiting: usize) -> usize {
         waiting.min(MAX_EXTENSIONS).min(self.0.config.max_batch())
     }
 
-    async fn answer(&self, extension: Extension) -> Result<bool> {
-        self.write(&[extension]).await
+    async fn connect(&self) -> Result<Pooled> {
+        self.0.acquire().await
     }
 
-    async fn answer_all(&self, extensions: Vec<Extension>) -> Vec<Result<bool>> {
+    fn discard(connection: Pooled) {
+        connection.discard();
+    }
+
+    async fn answer(&self, extension: Extension) -> Result<bool> {
+        self.write(self.0.pool(), &[extension]).await
+    }
+
+    async fn answer_all(&self, connection: &mut Pooled, extensions: Vec<Extension>) -> Vec<Result<bool>> {
         // In one order, so that two machines' statements do not wait for each other. Of those who read the
         // same row one extends it.
         let mut distinct = extensions.clone();
         distinct.sort_unstable_by_key(|extension| extension.id);
         distinct.dedup_by_key(|extension| extension.id);
-        let outcomes = write_all(self, &distinct).await;
+        let outcomes = write_all(self, connection, &distinct).await;
         let outcome = |one: &Extension| match distinct.binary_search_by_key(&one.id, |other| other.id) {
             Ok(at) if distinct[at] == *one => outcomes[at].clone(),
             _ => Ok(false),
@@ -68,8 +77,8 @@ impl Write for Extend {
     /// Whether all were written.
     type Written = bool;
 
-    async fn write(&self, extensions: &[Extension]) -> Result<bool> {
-        let written = self.0.execute(&self.statement(extensions)).await?;
+    async fn write(&self, on: Connection<'_>, extensions: &[Extension]) -> Result<bool> {
+        let written = self.0.execute(on, &self.statement(extensions)).await?;
         Ok(usize::try_from(written) == Ok(extensions.len()))
     }
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::combiner::Work;
-use crate::database::{Backend, Row, Statement};
+use crate::database::{Backend, Connection, Pooled, Row, Statement};
 use crate::error::{Error, Result};
 use crate::field::FieldValue;
 use crate::store::Store;
@@ -17,6 +17,7 @@ pub(crate) type Found = Arc<Row>;
 impl Work for Find {
     type Question = TokenDigest;
     type Answer = Option<Found>;
+    type Connection = Pooled;
 
     fn max_in_flight(&self) -> usize {
         super::max_in_flight(&self.0)
@@ -26,13 +27,27 @@ impl Work for Find {
         waiting.min(self.0.config.max_batch())
     }
 
-    async fn answer(&self, digest: TokenDigest) -> Result<Option<Found>> {
-        let row = self.0.fetch_optional(&self.one(&digest)).await?;
-        Ok(row.map(Arc::new))
+    async fn connect(&self) -> Result<Pooled> {
+        self.0.acquire().await
     }
 
-    async fn answer_all(&self, digests: Vec<TokenDigest>) -> Vec<Result<Option<Found>>> {
-        let rows = match self.0.fetch_all(&self.many(&digests)).await {
+    fn discard(connection: Pooled) {
+        connection.discard();
+    }
+
+    async fn answer(&self, digest: TokenDigest) -> Result<Option<Found>> {
+        self.find(self.0.pool(), &digest).await
+    }
+
+    async fn answer_all(
+        &self,
+        connection: &mut Pooled,
+        digests: Vec<TokenDigest>,
+    ) -> Vec<Result<Option<Found>>> {
+        if let [digest] = &*digests {
+            return vec![self.find(connection.connection(), digest).await];
+        }
+        let rows = match self.0.fetch_all(connection, &self.many(&digests)).await {
             Ok(rows) => rows,
             Err(error) => return digests.iter().map(|_| Err(error.clone())).collect(),
         };
@@ -64,9 +79,11 @@ fn answer(
 }
 
 impl Find {
-    fn one(&self, digest: &TokenDigest) -> Statement {
+    async fn find(&self, on: Connection<'_>, digest: &TokenDigest) -> Result<Option<Found>> {
         let now = FieldValue::plain(self.0.config.now());
-        Statement::new(self.0.find_sql(1), vec![FieldValue::plain(digest.expose()), now])
+        let statement = Statement::new(self.0.find_sql(1), vec![FieldValue::plain(digest.expose()), now]);
+        let row = self.0.fetch_optional(on, &statement).await?;
+        Ok(row.map(Arc::new))
     }
 
     fn many(&self, digests: &[TokenDigest]) -> Statement {

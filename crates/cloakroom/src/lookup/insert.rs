@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::combiner::Work;
 use super::{Write, write_all};
-use crate::database::{MAX_PLACEHOLDERS, Statement};
+use crate::database::{Connection, MAX_PLACEHOLDERS, Pooled, Statement};
 use crate::error::Result;
 use crate::field::FieldValue;
 use crate::store::Store;
@@ -16,9 +16,10 @@ impl Work for Insert {
     /// The values of all columns.
     type Question = Vec<FieldValue>;
     type Answer = ();
+    type Connection = Pooled;
 
     fn max_in_flight(&self) -> usize {
-        super::max_in_flight(&self.0)
+        super::max_writes_in_flight(&self.0)
     }
 
     fn fit(&self, waiting: usize) -> usize {
@@ -27,12 +28,20 @@ impl Work for Insert {
         1 << waiting.clamp(1, most).ilog2()
     }
 
-    async fn answer(&self, row: Vec<FieldValue>) -> Result<()> {
-        self.write(std::slice::from_ref(&row)).await
+    async fn connect(&self) -> Result<Pooled> {
+        self.0.acquire().await
     }
 
-    async fn answer_all(&self, rows: Vec<Vec<FieldValue>>) -> Vec<Result<()>> {
-        write_all(self, &rows).await
+    fn discard(connection: Pooled) {
+        connection.discard();
+    }
+
+    async fn answer(&self, row: Vec<FieldValue>) -> Result<()> {
+        self.write(self.0.pool(), std::slice::from_ref(&row)).await
+    }
+
+    async fn answer_all(&self, connection: &mut Pooled, rows: Vec<Vec<FieldValue>>) -> Vec<Result<()>> {
+        write_all(self, connection, &rows).await
     }
 }
 
@@ -40,8 +49,8 @@ impl Write for Insert {
     type Row = Vec<FieldValue>;
     type Written = ();
 
-    async fn write(&self, rows: &[Vec<FieldValue>]) -> Result<()> {
+    async fn write(&self, on: Connection<'_>, rows: &[Vec<FieldValue>]) -> Result<()> {
         let statement = Statement::new(self.0.insert_sql(rows.len()), rows.concat());
-        self.0.execute(&statement).await.map(drop)
+        self.0.execute(on, &statement).await.map(drop)
     }
 }

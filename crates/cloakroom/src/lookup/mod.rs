@@ -40,7 +40,7 @@ pub(crate) use extend::{Extension, Written};
 pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
 
-use crate::database::Backend;
+use crate::database::{Backend, Connection, Pooled};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
 use crate::store::Store;
@@ -80,13 +80,16 @@ impl Lookup {
     }
 }
 
-/// How many statements of one kind are out at once. SQLite has one writer, and its readers share the machine
-/// with the callers; a server has others to serve while one statement is on its way.
+/// How many statements of one kind are out at once: while one is on its way, the answers of another are read.
+const MAX_IN_FLIGHT: usize = 2;
+
 fn max_in_flight(store: &Store) -> usize {
-    store.config.max_in_flight().unwrap_or(match store.backend() {
-        Backend::Sqlite => 1,
-        Backend::Postgres | Backend::MySql => 2,
-    })
+    store.config.max_in_flight().unwrap_or(MAX_IN_FLIGHT)
+}
+
+/// SQLite has one writer, who need not read anew what nobody else has written meanwhile.
+fn max_writes_in_flight(store: &Store) -> usize {
+    if store.backend() == Backend::Sqlite { 1 } else { max_in_flight(store) }
 }
 
 /// Writes several rows with one statement.
@@ -94,16 +97,20 @@ trait Write: Sync {
     type Row: Sync;
     type Written: Clone + Send;
 
-    fn write(&self, rows: &[Self::Row]) -> impl Future<Output = Result<Self::Written>> + Send;
+    fn write(
+        &self,
+        on: Connection<'_>,
+        rows: &[Self::Row],
+    ) -> impl Future<Output = Result<Self::Written>> + Send;
 }
 
 /// Writes all rows with one statement. One bad row fails it for all; then its halves are tried, until it is
 /// alone.
-async fn write_all<W: Write>(to: &W, rows: &[W::Row]) -> Vec<Result<W::Written>> {
+async fn write_all<W: Write>(to: &W, on: &mut Pooled, rows: &[W::Row]) -> Vec<Result<W::Written>> {
     let mut results = Vec::with_capacity(rows.len());
     let mut pending = vec![rows];
     while let Some(part) = pending.pop() {
-        match to.write(part).await {
+        match to.write(on.connection(), part).await {
             Err(error) if part.len() > 1 && may_be_of_one_row(&error) => {
                 let (first, second) = part.split_at(part.len() / 2);
                 pending.extend([second, first]);

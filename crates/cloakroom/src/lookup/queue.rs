@@ -45,6 +45,19 @@ impl<T> Queue<T> {
         Turn::Later(ticket)
     }
 
+    /// For the holder of a slot who is done with it: what `tell` says of whoever waits longest, who goes next in
+    /// it, or `None`, and the slot is free.
+    pub(crate) fn hand_on<R>(&self, wants: impl Fn(&T) -> bool, tell: impl Fn(&T) -> R) -> Option<R> {
+        let mut state = self.state.lock();
+        state.turns = state.turns.wrapping_add(1);
+        state.waiting.retain(wants);
+        let next = state.waiting.front().map(tell);
+        if next.is_none() {
+            state.taken -= 1;
+        }
+        next
+    }
+
     /// For the holder of a slot whose statement is done: those who go next in it, longest waiting first, or
     /// `None`, and the slot is free. `fit` says how many of so many one statement can take.
     pub(crate) fn next(&self, wants: impl Fn(&T) -> bool, fit: impl Fn(usize) -> usize) -> Option<Vec<T>> {
