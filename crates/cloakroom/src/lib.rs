@@ -210,7 +210,7 @@ pub use operations::Operations;
 pub use preload::{Loaded, Preload, ToMany, ToOne};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
 pub use query::SessionQuery;
-pub use session::{CreatedSession, NewSession, Session, Status};
+pub use session::{CreatedSession, NewSession, Session, SessionRow, Status};
 pub use sessions::Sessions;
 pub use table::{FieldDefinition, SessionFields, SessionTable, TableDefinition};
 pub use token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, TokenError};

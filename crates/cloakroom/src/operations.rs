@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use sea_query::{ExprTrait, Query, TableRef, UpdateStatement};
 use time::OffsetDateTime;
@@ -12,10 +12,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
 use crate::guarded::{Effect, is_over};
-use crate::lookup::Revoked;
+use crate::lookup::{Found, Revoked};
 use crate::prune::PRUNE_BATCH;
 use crate::query::SessionQuery;
-use crate::session::{CreatedSession, Expiry, NewSession, Session, Stored};
+use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored};
 use crate::sessions::Sessions;
 use crate::statements::{read_session, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};
@@ -95,7 +95,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let expires_at = expiry::capped(config, now, expires_at);
         let mut fields = new.fields;
         fields.truncate_instants();
-        let session = Session {
+        let session = Session::from(SessionRow {
             id: new_id(now),
             fields,
             data: data.parse()?,
@@ -103,7 +103,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             inserted_at: now,
             updated_at: now,
             stored: Stored { expires_at, updated_at: now, data },
-        };
+        });
         let mut values = vec![
             FieldValue::plain(session.id),
             FieldValue::plain(digest.expose()),
@@ -147,14 +147,15 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         } else {
             let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
             let statement = Statement::new(self.sessions.store().find_sql(1), values);
-            self.fetch_optional(&statement).await?.map(Arc::new)
+            self.fetch_optional(&statement).await?.map(Found::new)
         };
         let Some(row) = found else {
             return Ok(None);
         };
-        let session = self.decode(&row)?;
+        let (session, stored) = row.read(|row| (self.decode(row), row.text(row.width() - 1)));
+        let session = session?;
         // The database decides by its own rules of comparison, which may ignore case; here there is one rule.
-        let stored = row.text(row.width() - 1).map_err(|error| self.failed(error))?;
+        let stored = stored.map_err(|error| self.failed(error))?;
         // And the query may have waited long for a connection.
         let now = Ord::max(now, self.config().now());
         let is_found = stored.is_some_and(|stored| digest.matches(&stored)) && !is_over(&session, now);

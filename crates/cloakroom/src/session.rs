@@ -1,4 +1,6 @@
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -11,12 +13,20 @@ use crate::expiry;
 use crate::table::SessionFields;
 use crate::token::Token;
 
-/// One session: a row of the table, less its digest.
+/// One session: a row of the table, less its digest. Its fields are those of [`SessionRow`].
 ///
 /// Change `fields`, `data` and `expires_at` as you like and hand the session to
 /// [`Sessions::update`](crate::Sessions::update). Changes to the other fields are not written.
+///
+/// Cheap to clone: clones share one row until one of them is changed, which then becomes a copy. So is what a
+/// [`Cache`](crate::Cache) answers.
 #[derive(Clone)]
-pub struct Session<T: SessionFields> {
+pub struct Session<T: SessionFields>(Arc<SessionRow<T>>);
+
+/// What a [`Session`] holds, and derefs to.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SessionRow<T: SessionFields> {
     /// The row's id: a UUID of version 7, in the order of creation. It is no secret.
     pub id: Uuid,
     /// The application's own columns.
@@ -40,7 +50,43 @@ pub(crate) struct Stored {
     pub(crate) data: StoredData,
 }
 
+impl<T: SessionFields> Deref for Session<T> {
+    type Target = SessionRow<T>;
+
+    fn deref(&self) -> &SessionRow<T> {
+        &self.0
+    }
+}
+
+/// Copies the row first, where another clone has it too.
+impl<T: SessionFields> DerefMut for Session<T> {
+    fn deref_mut(&mut self) -> &mut SessionRow<T> {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl<T: SessionFields> From<SessionRow<T>> for Session<T> {
+    fn from(row: SessionRow<T>) -> Self {
+        Self(Arc::new(row))
+    }
+}
+
 impl<T: SessionFields> Session<T> {
+    /// The row itself, to take its fields out of. Copied where another clone has it too.
+    pub fn into_row(self) -> SessionRow<T> {
+        Arc::unwrap_or_clone(self.0)
+    }
+
+    /// A session of a row that clones share.
+    pub(crate) fn of(row: Arc<SessionRow<T>>) -> Self {
+        Self(row)
+    }
+
+    /// The row, as clones share it.
+    pub(crate) fn shared(&self) -> Arc<SessionRow<T>> {
+        Arc::clone(&self.0)
+    }
+
     /// Valid or expired, at `now`.
     pub fn status(&self, now: OffsetDateTime) -> Status {
         if self.is_valid(now) { Status::Valid } else { Status::Expired }
@@ -76,7 +122,25 @@ where
     T::Data: fmt::Debug,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
+        self.0.debug("Session", f)
+    }
+}
+
+impl<T: SessionFields + fmt::Debug> fmt::Debug for SessionRow<T>
+where
+    T::Data: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.debug("SessionRow", f)
+    }
+}
+
+impl<T: SessionFields + fmt::Debug> SessionRow<T>
+where
+    T::Data: fmt::Debug,
+{
+    fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
             .field("id", &self.id)
             .field("fields", &self.fields)
             .field("data", &self.data)
@@ -89,6 +153,15 @@ where
 
 /// Two sessions are equal when what the application sees of them is.
 impl<T: SessionFields + PartialEq> PartialEq for Session<T>
+where
+    T::Data: PartialEq,
+{
+    fn eq(&self, other: &Self) -> bool {
+        *self.0 == *other.0
+    }
+}
+
+impl<T: SessionFields + PartialEq> PartialEq for SessionRow<T>
 where
     T::Data: PartialEq,
 {
@@ -114,7 +187,7 @@ pub struct NewSession<T: SessionFields> {
 
 /// `data` of a new session: serialised when it is given, and its error kept for `create`.
 #[derive(Clone)]
-pub(crate) struct NewData(pub(crate) std::sync::Arc<Result<StoredData>>);
+pub(crate) struct NewData(pub(crate) Arc<Result<StoredData>>);
 
 impl fmt::Debug for NewData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,13 +220,13 @@ impl<T: SessionFields> NewSession<T> {
     /// The session's JSON data. Default `{}`.
     pub fn data(self, data: impl Into<T::Data>) -> Self {
         let data = StoredData::of(&data.into());
-        Self { data: Some(NewData(std::sync::Arc::new(data))), ..self }
+        Self { data: Some(NewData(Arc::new(data))), ..self }
     }
 
     /// The session's JSON data, as text whose numbers are stored digit by digit.
     pub fn raw_data(self, data: &RawValue) -> Self {
         let data = StoredData::of(data);
-        Self { data: Some(NewData(std::sync::Arc::new(data))), ..self }
+        Self { data: Some(NewData(Arc::new(data))), ..self }
     }
 
     /// When the session expires. May lie in the past: then the session is made expired.

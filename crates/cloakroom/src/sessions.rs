@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database};
 use crate::error::Result;
 use crate::hashing::Hashed;
-use crate::lookup::{self, Lookup, SessionCache};
+use crate::lookup::{Lookup, SessionCache};
 use crate::migrations::{self, Migration};
 use crate::operations::Operations;
 use crate::query::SessionQuery;
@@ -150,7 +150,7 @@ impl<T: SessionFields> Sessions<T> {
         };
         #[cfg(feature = "postgres")]
         if let Database::Postgres(pool) = self.database() {
-            lookup::listen(cache, pool, self.definition().table_name());
+            crate::lookup::listen(cache, pool, self.definition().table_name());
         }
         let asked = cache.asked();
         let session = self.on_pool().authenticate_digest(hashed.digest()).await?;

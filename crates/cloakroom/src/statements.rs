@@ -13,7 +13,7 @@ use crate::data::StoredData;
 use crate::database::{Backend, Bindings, Row, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{FieldReader, FieldValue};
-use crate::session::{Session, Status, Stored};
+use crate::session::{Session, SessionRow, Status, Stored};
 use crate::table::{BUILT_IN_COLUMNS, SessionFields, TableDefinition, column};
 
 /// The columns that are read of every session, before its fields.
@@ -191,7 +191,7 @@ pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row)
     let data = StoredData::from_database(data);
     let expires_at = instant(2)?;
     let updated_at = instant(4)?.ok_or_else(|| absent(4))?;
-    Ok(Session {
+    Ok(Session::from(SessionRow {
         id: row.uuid(0).map_err(|error| read(0, error))?,
         fields: T::from_row(&FieldReader::new(row, table, READ_COLUMNS.len()))?,
         data: data.parse()?,
@@ -199,7 +199,7 @@ pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row)
         inserted_at: instant(3)?.ok_or_else(|| absent(3))?,
         updated_at,
         stored: Stored { expires_at, updated_at, data },
-    })
+    }))
 }
 
 /// The condition that a status comes to; `All` asks for nothing.

@@ -48,11 +48,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             let CurrentSession(session) =
                 <CurrentSession<UserSession> as FromRequestParts<S>>::from_request_parts(parts, state)
                     .await?;
-            return Ok(Self::Session { user_id: session.fields.user_id });
+            return Ok(Self::Session { user_id: session.into_row().fields.user_id });
         }
         let CurrentSession(key) =
             <CurrentSession<ApiKey> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        Ok(Self::Key { user_id: key.fields.user_id, role: key.fields.role })
+        let key = key.into_row().fields;
+        Ok(Self::Key { user_id: key.user_id, role: key.role })
     }
 }
 

@@ -129,7 +129,7 @@ async fn list(app: &App, user_id: &str) -> Result<Vec<Key>, PageError> {
         created: key.inserted_at.into(),
         expires: key.expires_at.map(Shown::from),
         is_expired: !key.is_valid(now),
-        name: key.fields.name,
+        name: key.into_row().fields.name,
     };
     Ok(keys.fetch_all().await?.into_iter().map(key).collect())
 }

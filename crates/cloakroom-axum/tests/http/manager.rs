@@ -264,7 +264,7 @@ async fn the_hook_records_the_device_when_somebody_logs_in_and_only_then(db: Tes
     let cookie = format!("__Host-session={}", answer.body);
     site.post("/rotate", &[("user-agent", "a laptop"), ("cookie", &cookie)]).await;
     let after = sessions.query().id(session.id).fetch_one().await.unwrap();
-    assert_eq!((after.data, after.fields), (session.data, session.fields));
+    assert_eq!((&after.data, &after.fields), (&session.data, &session.fields));
     // Without a hook nothing is recorded.
     let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
     let answer = site.post("/login/1234", &[("user-agent", "a phone")]).await;

@@ -25,10 +25,13 @@ async fn watched(db: &TestDatabase, max_batch: usize) -> (Watched<UserSession>, 
 async fn statements_for(callers: usize, watched: &Watched<UserSession>, tokens: &[Token]) -> usize {
     let statements = watched.statements(async {
         let held = pool::hold(watched.sessions.database()).await;
-        let asked = (0..callers).map(|n| {
-            let (sessions, token) = (watched.sessions.clone(), tokens[n % tokens.len()].clone());
-            begin(async move { sessions.authenticate(&token).await.unwrap().unwrap().fields.user_id })
-        });
+        let asked =
+            (0..callers).map(|n| {
+                let (sessions, token) = (watched.sessions.clone(), tokens[n % tokens.len()].clone());
+                begin(async move {
+                    sessions.authenticate(&token).await.unwrap().unwrap().into_row().fields.user_id
+                })
+            });
         let asked: Vec<_> = asked.collect();
         drop(held);
         for (n, user_id) in all(asked).await.into_iter().enumerate() {

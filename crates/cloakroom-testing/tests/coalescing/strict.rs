@@ -24,7 +24,9 @@ fn ask(
     created: &CreatedSession<UserSession>,
 ) -> JoinHandle<Option<String>> {
     let (sessions, token) = (sessions.clone(), created.token.clone());
-    begin(async move { sessions.authenticate(&token).await.unwrap().map(|session| session.fields.user_id) })
+    begin(async move {
+        sessions.authenticate(&token).await.unwrap().map(|session| session.into_row().fields.user_id)
+    })
 }
 
 /// Ends a session, each in another way.

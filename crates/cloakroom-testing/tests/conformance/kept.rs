@@ -132,7 +132,7 @@ async fn text_is_equal_only_to_the_letter_and_the_last_space(db: TestDatabase) {
     }
     let users = async |filter| {
         let found = sessions.query().filter(filter).fetch_all().await.unwrap();
-        found.into_iter().map(|session| session.fields.user_id).collect::<Vec<_>>()
+        found.into_iter().map(|session| session.into_row().fields.user_id).collect::<Vec<_>>()
     };
     for name in NAMES {
         assert_eq!(users(UserSession::USER_ID.eq(name)).await, [name]);

@@ -36,7 +36,7 @@ async fn fill(db: &TestDatabase, sessions: &Sessions<UserSession>, expired: usiz
 
 async fn users(sessions: &Sessions<UserSession>) -> Vec<String> {
     let sessions = sessions.query().status(Status::All).oldest_first().fetch_all().await.unwrap();
-    sessions.into_iter().map(|session| session.fields.user_id).collect()
+    sessions.into_iter().map(|session| session.into_row().fields.user_id).collect()
 }
 
 async fn a_run_deletes_in_batches_what_has_expired_and_nothing_else(db: TestDatabase) {

@@ -235,7 +235,7 @@ async fn a_status_selects_valid_expired_or_all(db: TestDatabase) {
         (Status::All, vec!["never", "later", "now", "before"]),
     ] {
         let found = sessions.query().status(status).oldest_first().fetch_all().await.unwrap();
-        let found: Vec<String> = found.into_iter().map(|session| session.fields.user_id).collect();
+        let found: Vec<String> = found.into_iter().map(|session| session.into_row().fields.user_id).collect();
         assert_eq!(found, users);
         assert_eq!(sessions.query().status(status).count().await.unwrap(), users.len() as u64);
     }
@@ -265,7 +265,7 @@ async fn sessions_of_one_instant_come_in_the_order_of_their_creation(db: TestDat
         sessions.create(user(&format!("{number}"))).await.unwrap();
     }
     let found = sessions.query().oldest_first().fetch_all().await.unwrap();
-    let found: Vec<String> = found.into_iter().map(|session| session.fields.user_id).collect();
+    let found: Vec<String> = found.into_iter().map(|session| session.into_row().fields.user_id).collect();
     assert_eq!(found, (0..20).map(|number| format!("{number}")).collect::<Vec<_>>());
 }
 
@@ -569,7 +569,7 @@ async fn a_query_becomes_a_delete_to_go_on_composing(db: TestDatabase) {
     let delete = sessions.query().token("").into_delete().unwrap();
     run(&database, &delete).await;
     let left = sessions.query().status(Status::All).oldest_first().fetch_all().await.unwrap();
-    let left: Vec<String> = left.into_iter().map(|session| session.fields.user_id).collect();
+    let left: Vec<String> = left.into_iter().map(|session| session.into_row().fields.user_id).collect();
     assert_eq!(left, ["1", "4"]);
 }
 

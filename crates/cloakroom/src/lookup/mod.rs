@@ -18,6 +18,7 @@ mod entries;
 mod extend;
 mod find;
 mod insert;
+#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 mod lease;
 #[cfg(feature = "postgres")]
 mod listener;
@@ -26,7 +27,9 @@ mod queue;
 #[cfg(test)]
 mod queue_tests;
 mod revocations;
+#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 mod session_cache;
+#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 mod shelf;
 mod sync;
 #[cfg(test)]
@@ -36,6 +39,7 @@ use std::sync::Arc;
 
 use combiner::Combiner;
 pub(crate) use extend::{Extension, Written};
+pub(crate) use find::Found;
 #[cfg(feature = "postgres")]
 pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
@@ -65,7 +69,7 @@ impl Lookup {
     /// The row of the valid session with this digest, as [`Statements::find`] selects it.
     ///
     /// [`Statements::find`]: crate::statements::Statements::find
-    pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<find::Found>> {
+    pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<Found>> {
         self.find.ask(digest.clone()).await
     }
 

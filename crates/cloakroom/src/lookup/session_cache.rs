@@ -15,14 +15,14 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::database::Backend;
 use crate::expiry;
-use crate::session::Session;
+use crate::session::{Session, SessionRow};
 use crate::table::SessionFields;
 
 /// The sessions that were read of late. What it promises is said at [`Cache`].
 pub(crate) struct SessionCache {
     settings: Cache,
     config: Config,
-    /// Each a session of the handle's type.
+    /// Each a row of the handle's type.
     pub(super) shelf: Shelf<Arc<dyn Any + Send + Sync>>,
     pub(super) is_listening: AtomicBool,
 }
@@ -63,13 +63,13 @@ impl SessionCache {
             return;
         };
         let until = self.until(session);
-        self.shelf.put(key, hash(session.id), asked, until, Arc::new(session.clone()));
+        self.shelf.put(key, hash(session.id), asked, until, session.shared());
     }
 
     /// The session with this digest, if it can be answered without the database.
     pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
-        let session = self.shelf.get(key, self.now())?.downcast::<Session<T>>().ok()?;
-        Some((*session).clone())
+        let row = self.shelf.get(key, self.now())?.downcast::<SessionRow<T>>().ok()?;
+        Some(Session::of(row))
     }
 
     /// When the session expires, or can be extended: then the row decides.
