@@ -15,6 +15,11 @@ Usage: cargo xtask COMMAND
         the system's package manager lets us; what cannot be had is a failure.
   ci    test, then formatting, clippy, documentation and each single feature, with
         warnings denied.
+  bench [--quick] [--only CASE,…]... [--json FILE] [--svg FILE]
+        Measure Cloakroom against its peers, on servers started for the purpose, and
+        print the tables. --quick takes less than two minutes beside the compiling;
+        --only picks cases by the start of their names (`bench --only x` lists them);
+        --json and --svg write the results and a picture of them.
   serve postgres|mariadb
         Start a throwaway server, print its URL, and keep it until Ctrl-C.
   help  Print this.
@@ -26,7 +31,17 @@ pub(crate) enum Task {
     Help,
     Test(TestOptions),
     Ci,
+    Bench(BenchOptions),
     Serve(Kind),
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct BenchOptions {
+    pub(crate) quick: bool,
+    /// Starts of names, which the benchmark itself knows.
+    pub(crate) only: Vec<String>,
+    pub(crate) json: Option<String>,
+    pub(crate) svg: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -98,6 +113,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
     };
     match (command.as_str(), rest) {
         ("test", rest) => parse_test(rest).map(Task::Test),
+        ("bench", rest) => parse_bench(rest).map(Task::Bench),
         ("serve", [server]) => parse_server(server).map(Task::Serve),
         ("serve", _) => Err("serve takes one argument: postgres or mariadb".to_owned()),
         ("ci", []) => Ok(Task::Ci),
@@ -130,6 +146,32 @@ fn parse_test(arguments: &[String]) -> Result<TestOptions, String> {
     let databases =
         Database::ALL.into_iter().filter(|database| only.is_empty() || only.contains(database)).collect();
     Ok(TestOptions { filter, databases })
+}
+
+fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
+    let mut options = BenchOptions::default();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let (option, mut value) = match argument.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_owned())),
+            None => (argument.as_str(), None),
+        };
+        match option {
+            "--quick" if value.is_none() => options.quick = true,
+            "--only" | "--json" | "--svg" => {
+                let value = value.take().or_else(|| arguments.next().cloned());
+                let value = value.filter(|value| !value.is_empty());
+                let value = value.ok_or_else(|| format!("{option} needs a value"))?;
+                match option {
+                    "--only" => options.only.push(value),
+                    "--json" => options.json = Some(value),
+                    _ => options.svg = Some(value),
+                }
+            }
+            _ => return Err(format!("unknown argument: {argument}")),
+        }
+    }
+    Ok(options)
 }
 
 fn parse_databases(words: &str) -> Result<Vec<Database>, String> {
@@ -179,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn a_benchmark_is_of_everything_at_full_length_unless_told_otherwise() {
+        assert_eq!(parsed("bench"), Ok(Task::Bench(BenchOptions::default())));
+        let options = BenchOptions {
+            quick: true,
+            only: vec!["create".to_owned(), "prune,http".to_owned()],
+            json: Some("results.json".to_owned()),
+            svg: Some("picture.svg".to_owned()),
+        };
+        let line = "bench --quick --only create --only=prune,http --json results.json --svg=picture.svg";
+        assert_eq!(parsed(line), Ok(Task::Bench(options)));
+    }
+
+    #[test]
     fn servers_are_named_as_the_databases_are() {
         assert_eq!(parsed("serve postgres"), Ok(Task::Serve(Kind::Postgres)));
         assert_eq!(parsed("serve mariadb"), Ok(Task::Serve(Kind::MariaDb)));
@@ -206,6 +261,10 @@ mod tests {
             "serve oracle",
             "serve postgres mariadb",
             "ci now",
+            "bench now",
+            "bench --quick=yes",
+            "bench --only",
+            "bench --json=",
             "help me",
         ] {
             assert!(parsed(line).is_err(), "{line}");

@@ -1,6 +1,7 @@
 //! The workspace's own commands; `cargo xtask help` lists them.
 
 mod arguments;
+mod bench;
 mod browser;
 mod cargo;
 mod ci;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         }
         Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
+        Task::Bench(options) => bench::run(&options),
         Task::Serve(kind) => serve::run(kind),
     };
     match result {

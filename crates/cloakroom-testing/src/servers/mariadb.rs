@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::server::Site;
-use super::{Kind, ServerError, programs};
+use super::{Kind, Purpose, ServerError, programs};
 
 /// Creates the data directory.
 pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
@@ -46,19 +46,29 @@ pub(super) fn is_ready(site: &Site) -> bool {
 }
 
 fn common_options(site: &Site) -> Vec<String> {
-    vec![
+    let mut options = vec![
         option("--datadir", &site.file("data")),
         option("--tmpdir", site.directory.path()),
         "--skip-name-resolve".to_owned(),
         "--skip-log-bin".to_owned(),
-        // At a commit the log is written but not flushed: it survives a kill.
-        "--innodb-flush-log-at-trx-commit=2".to_owned(),
-        "--loose-innodb-flush-method=nosync".to_owned(),
-        "--loose-innodb-doublewrite=0".to_owned(),
-        "--innodb-log-file-size=16M".to_owned(),
-        "--innodb-buffer-pool-size=64M".to_owned(),
         "--aria-pagecache-buffer-size=8M".to_owned(),
-    ]
+    ];
+    options.extend(durability(site.purpose).iter().map(|&option| option.to_owned()));
+    options
+}
+
+fn durability(purpose: Purpose) -> &'static [&'static str] {
+    match purpose {
+        Purpose::Tests => &[
+            // At a commit the log is written but not flushed: it survives a kill.
+            "--innodb-flush-log-at-trx-commit=2",
+            "--loose-innodb-flush-method=nosync",
+            "--loose-innodb-doublewrite=0",
+            "--innodb-log-file-size=16M",
+            "--innodb-buffer-pool-size=64M",
+        ],
+        Purpose::Measurements => &["--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=256M"],
+    }
 }
 
 /// What the server runs before it lets anyone in. It can be run again: the password stays the same.

@@ -13,7 +13,8 @@
 //! 2. Started as root, a server runs as an account without privileges: `postgres` or `mysql`,
 //!    failing that `nobody`.
 //! 3. Nothing waits for the disk, so a power cut would lose data; but whatever was committed is
-//!    with the operating system, and survives [`Server::kill`].
+//!    with the operating system, and survives [`Server::kill`]. Servers for
+//!    [measurements](Purpose::Measurements) do wait.
 //! 4. A server ends with the process that started it, however that ends. A small shell process
 //!    watches for it, stops the server and removes its directory; should that be killed too, the
 //!    next start clears the directory away.
@@ -30,7 +31,7 @@ mod random;
 mod server;
 
 pub use error::ServerError;
-pub use server::{Kind, Server};
+pub use server::{Kind, Purpose, Server};
 
 /// Starts a PostgreSQL server.
 pub fn postgres() -> Result<Server, ServerError> {

@@ -2,7 +2,7 @@ use std::fs;
 use std::process::Command;
 
 use super::server::Site;
-use super::{Kind, ServerError, programs};
+use super::{Kind, Purpose, ServerError, programs};
 
 /// Creates the data directory.
 pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
@@ -29,20 +29,28 @@ pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
         format!("port={}", site.port),
         format!("unix_socket_directories={socket_directory}"),
         "max_connections=400".to_owned(),
-        "shared_buffers=32MB".to_owned(),
-        // Commits still go to the operating system, so that they survive a kill.
-        "fsync=off".to_owned(),
-        "full_page_writes=off".to_owned(),
         // In the data directory rather than /dev/shm, which is small in containers and which a
         // killed server would litter.
         "dynamic_shared_memory_type=mmap".to_owned(),
     ];
     let mut command = Command::new(programs::find(Kind::Postgres, "postgres")?);
     command.arg("-D").arg(site.file("data"));
-    for setting in settings {
+    for setting in settings.iter().map(String::as_str).chain(durability(site.purpose)) {
         command.arg("-c").arg(setting);
     }
     Ok(command)
+}
+
+fn durability(purpose: Purpose) -> [&'static str; 4] {
+    match purpose {
+        // Commits still go to the operating system, so that they survive a kill.
+        Purpose::Tests => {
+            ["shared_buffers=32MB", "fsync=off", "synchronous_commit=on", "full_page_writes=off"]
+        }
+        Purpose::Measurements => {
+            ["shared_buffers=256MB", "fsync=on", "synchronous_commit=on", "full_page_writes=on"]
+        }
+    }
 }
 
 /// The server says so itself, on the last line of its pid file; the first line tells it from

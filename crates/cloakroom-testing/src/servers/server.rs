@@ -61,6 +61,17 @@ impl fmt::Display for Kind {
     }
 }
 
+/// What a server is for, which decides its settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Tests: small, and nothing waits for the disk.
+    #[default]
+    Tests,
+    /// Measurements: every commit waits for the disk as it would in production, and the cache is of a
+    /// reasonable size.
+    Measurements,
+}
+
 /// A running throwaway server. Dropping it ends the server and removes its data.
 pub struct Server {
     url: String,
@@ -72,6 +83,7 @@ pub struct Server {
 /// Where a server lives, and as whom.
 pub(super) struct Site {
     pub(super) kind: Kind,
+    pub(super) purpose: Purpose,
     pub(super) directory: Directory,
     pub(super) account: Option<Account>,
     pub(super) password: String,
@@ -165,9 +177,14 @@ impl Server {
         }
     }
 
-    /// Starts a server of this kind.
+    /// Starts a server of this kind, for tests.
     pub fn launch(kind: Kind) -> Result<Self, ServerError> {
-        let mut server = Self::prepare(kind)?;
+        Self::launch_for(kind, Purpose::Tests)
+    }
+
+    /// Starts a server of this kind with the settings for this purpose.
+    pub fn launch_for(kind: Kind, purpose: Purpose) -> Result<Self, ServerError> {
+        let mut server = Self::prepare(kind, purpose)?;
         let mut attempts = 5;
         loop {
             server.site.port = random::free_port()?;
@@ -185,7 +202,7 @@ impl Server {
         }
     }
 
-    fn prepare(kind: Kind) -> Result<Self, ServerError> {
+    fn prepare(kind: Kind, purpose: Purpose) -> Result<Self, ServerError> {
         // Found out before anything is created.
         programs::require(kind)?;
         // The watchdog comes before what it watches, so that nothing is ever without it. It removes
@@ -197,7 +214,7 @@ impl Server {
             url: String::new(),
             process: None,
             watchdog,
-            site: Site { kind, directory, account, password: random::hex(16)?, port: 0 },
+            site: Site { kind, purpose, directory, account, password: random::hex(16)?, port: 0 },
         };
         let command = match kind {
             Kind::Postgres => postgres::initialise(&server.site)?,

@@ -1,0 +1,134 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cases::Case;
+
+pub const USAGE: &str = "\
+Cloakroom against its peers, in turn, in one run.
+
+Usage: cargo xtask bench [OPTIONS]
+
+  --quick        Short measurements: all cases in under two minutes.
+  --only CASE    These cases alone; may be said more than once, or with commas. The start of
+                 a name will do: `authenticate` is the case on every database.
+  --json FILE    Write the results as JSON.
+  --svg FILE     Write the principal ratios as a picture.
+  --help         Print this.";
+
+#[derive(Debug, Default, PartialEq)]
+pub struct Arguments {
+    pub help: bool,
+    pub quick: bool,
+    /// Which cases to run; all of them where there is none.
+    pub only: Vec<String>,
+    pub json: Option<PathBuf>,
+    pub svg: Option<PathBuf>,
+}
+
+/// How long everything takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub quick: bool,
+    pub rounds: usize,
+    pub warm_up: Duration,
+    pub span: Duration,
+}
+
+impl Arguments {
+    pub fn plan(&self) -> Plan {
+        if self.quick {
+            let (warm_up, span) = (Duration::from_millis(50), Duration::from_millis(250));
+            Plan { quick: true, rounds: 3, warm_up, span }
+        } else {
+            let (warm_up, span) = (Duration::from_millis(300), Duration::from_secs(2));
+            Plan { quick: false, rounds: 5, warm_up, span }
+        }
+    }
+
+    pub fn wants(&self, case: Case) -> bool {
+        self.only.is_empty() || self.only.iter().any(|start| case.name().starts_with(start))
+    }
+}
+
+pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut parsed = Arguments::default();
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        let (option, value) = match argument.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_owned())),
+            None => (argument.as_str(), None),
+        };
+        let mut value = || match value.clone().or_else(|| arguments.next()) {
+            Some(value) if !value.is_empty() => Ok(value),
+            _ => Err(format!("{option} needs a value")),
+        };
+        match option {
+            "--only" => parsed.only.extend(cases(&value()?)?),
+            "--json" => parsed.json = Some(value()?.into()),
+            "--svg" => parsed.svg = Some(value()?.into()),
+            _ => match argument.as_str() {
+                "--quick" => parsed.quick = true,
+                "--help" | "-h" => parsed.help = true,
+                _ => return Err(format!("unknown argument: {argument}")),
+            },
+        }
+    }
+    Ok(parsed)
+}
+
+fn cases(names: &str) -> Result<Vec<String>, String> {
+    let known = |start: &str| Case::ALL.iter().any(|case| case.name().starts_with(start));
+    names
+        .split(',')
+        .map(
+            |name| {
+                if !name.is_empty() && known(name) { Ok(name.to_owned()) } else { Err(unknown_case(name)) }
+            },
+        )
+        .collect()
+}
+
+fn unknown_case(name: &str) -> String {
+    let names: Vec<&str> = Case::ALL.iter().map(|case| case.name()).collect();
+    format!("unknown case: {name:?}; there are {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Arguments, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn nothing_said_means_everything_at_full_length() {
+        let arguments = parsed("").unwrap();
+        assert_eq!(arguments, Arguments::default());
+        assert!(Case::ALL.into_iter().all(|case| arguments.wants(case)));
+        assert!(!arguments.plan().quick);
+    }
+
+    #[test]
+    fn only_may_be_said_more_than_once_and_by_the_start_of_a_name() {
+        let arguments = parsed("--quick --only authenticate --only=create-sqlite,extend").unwrap();
+        let wanted: Vec<&str> =
+            Case::ALL.iter().filter(|case| arguments.wants(**case)).map(|case| case.name()).collect();
+        assert!(wanted.contains(&"authenticate-postgres") && wanted.contains(&"authenticate-sqlite"));
+        assert!(wanted.contains(&"create-sqlite") && !wanted.contains(&"create-postgres"));
+    }
+
+    #[test]
+    fn files_are_named_with_or_without_an_equals_sign() {
+        let arguments = parsed("--json results.json --svg=picture.svg").unwrap();
+        assert_eq!(arguments.json, Some("results.json".into()));
+        assert_eq!(arguments.svg, Some("picture.svg".into()));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for line in ["fast", "--onyl x", "--only", "--only=", "--only nothing", "--quick=yes", "--json"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! tower-sessions with its sqlx store: `load` and `create`, which its session does at the first use in a request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx_of_peers::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx_of_peers::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use time::{Duration, OffsetDateTime};
+use tower_sessions::SessionStore;
+use tower_sessions::session::{Id, Record};
+
+use super::{Authenticate, CONNECTIONS, found, pick};
+use crate::Outcome;
+use crate::payload::{Payload, key};
+
+pub async fn postgres_pool(url: &str) -> Outcome<PgPool> {
+    let options: PgConnectOptions = url.parse()?;
+    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
+    Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
+}
+
+pub async fn sqlite_pool(options: SqliteConnectOptions) -> Outcome<SqlitePool> {
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
+    Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
+}
+
+pub fn id(row: u64) -> Id {
+    Id(key(row).cast_signed())
+}
+
+pub fn record(row: u64) -> Record {
+    let data: HashMap<_, _> = Payload::of(row).flat().into_iter().collect();
+    Record { id: id(row), data, expiry_date: OffsetDateTime::now_utc() + Duration::days(7) }
+}
+
+#[derive(Clone)]
+pub struct TowerSessions<S> {
+    store: S,
+    ids: Arc<[Id]>,
+}
+
+impl<S> TowerSessions<S> {
+    pub fn new(store: S, rows: u64) -> Self {
+        Self { store, ids: (0..rows).map(id).collect() }
+    }
+}
+
+impl<S: SessionStore + Clone> Authenticate for TowerSessions<S> {
+    async fn authenticate(&self, random: u64) -> Outcome {
+        found(self.store.load(pick(&self.ids, random)).await?)
+    }
+}

@@ -1,0 +1,144 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration as Span;
+
+use axum_session::DatabasePool;
+use axum_session_sqlx::SessionSqlitePool;
+use cloakroom::{Config, Sessions};
+use rusqlite::Connection;
+use sqlx::SqlitePool;
+use time::{Duration, OffsetDateTime};
+use tower_sessions_sqlx_store::SqliteStore;
+
+use crate::contestants::axum_session::{self as axum, Stored};
+use crate::contestants::tower_sessions as tower;
+use crate::payload::{Payload, UserSession, digest, token};
+use crate::{Outcome, time_text};
+
+const BUSY: Span = Span::from_secs(10);
+
+/// How much a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synchronous {
+    /// For the operating system: what was committed last may be lost when the power fails.
+    Normal,
+    /// For the disk.
+    Full,
+}
+
+/// A database file in WAL mode, and how all contestants open it.
+#[derive(Clone, Debug)]
+pub struct File {
+    pub path: PathBuf,
+    pub synchronous: Synchronous,
+}
+
+impl File {
+    pub fn new(path: PathBuf, synchronous: Synchronous) -> Self {
+        Self { path, synchronous }
+    }
+
+    pub fn options(&self) -> sqlx::sqlite::SqliteConnectOptions {
+        use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+        let options = SqliteConnectOptions::new().filename(&self.path).create_if_missing(true);
+        options.journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY).synchronous(match self.synchronous {
+            Synchronous::Normal => SqliteSynchronous::Normal,
+            Synchronous::Full => SqliteSynchronous::Full,
+        })
+    }
+
+    pub fn options_of_peers(&self) -> sqlx_of_peers::sqlite::SqliteConnectOptions {
+        use sqlx_of_peers::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+        let options = SqliteConnectOptions::new().filename(&self.path).create_if_missing(true);
+        options.journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY).synchronous(match self.synchronous {
+            Synchronous::Normal => SqliteSynchronous::Normal,
+            Synchronous::Full => SqliteSynchronous::Full,
+        })
+    }
+}
+
+/// Cloakroom's table, with this many rows that expire in `lifetime`.
+pub async fn cloakroom(pool: &SqlitePool, path: &Path, rows: u64, lifetime: Duration) -> Outcome {
+    Sessions::<UserSession>::new(pool.clone(), Config::default())?.migrate().await?;
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    // Nobody else has the file open for anything yet, and what is loaded can be loaded again.
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "cache_size", -262_144)?;
+    let mut indexes = connection.prepare(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL",
+    )?;
+    let indexes: Vec<(String, String)> =
+        indexes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for (name, _) in &indexes {
+        connection.execute_batch(&format!("DROP INDEX {name}"))?;
+    }
+    append(&connection, 0..rows, lifetime)?;
+    for (_, definition) in indexes {
+        connection.execute_batch(&definition)?;
+    }
+    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")?;
+    Ok(())
+}
+
+/// More rows, by the connection's own transaction if it has one.
+pub fn append(connection: &Connection, rows: std::ops::Range<u64>, lifetime: Duration) -> Outcome {
+    let now = OffsetDateTime::now_utc();
+    let (expires_at, updated_at) = (time_text(now + lifetime), time_text(now));
+    let mut insert = connection.prepare(
+        "INSERT INTO sessions (id, auth_token_digest, data, expires_at, user_id, role, inserted_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for row in rows {
+        let payload = Payload::of(row);
+        let id = uuid::Uuid::from_u128((0x0199_0000_0000_7000_8000 << 48) | u128::from(row));
+        let inserted_at = now - Duration::days(1) + Duration::microseconds(row.cast_signed());
+        insert.execute((
+            id.as_bytes(),
+            digest(token(row).as_bytes()),
+            payload.data.to_string(),
+            &expires_at,
+            payload.user_id,
+            payload.role,
+            time_text(inserted_at),
+            &updated_at,
+        ))?;
+    }
+    Ok(())
+}
+
+pub async fn tower_sessions(pool: &sqlx_of_peers::SqlitePool, rows: u64) -> Outcome<SqliteStore> {
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await?;
+    let mut transaction = pool.begin().await?;
+    for record in (0..rows).map(tower::record) {
+        sqlx_of_peers::query("INSERT INTO tower_sessions (id, data, expiry_date) VALUES (?, ?, ?)")
+            .bind(record.id.to_string())
+            .bind(rmp_serde::to_vec(&record)?)
+            .bind(record.expiry_date)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    sqlx_of_peers::query("ANALYZE").execute(pool).await?;
+    Ok(store)
+}
+
+pub async fn axum_session(pool: &SqlitePool, rows: u64) -> Outcome<SessionSqlitePool> {
+    let sessions = SessionSqlitePool::from(pool.clone());
+    sessions.initiate(axum::TABLE).await?;
+    let expires = (OffsetDateTime::now_utc() + Duration::days(7)).unix_timestamp();
+    let insert = format!("INSERT INTO {} (id, session, expires) VALUES (?, ?, ?)", axum::TABLE);
+    let mut transaction = pool.begin().await?;
+    for row in 0..rows {
+        sqlx::query(sqlx::AssertSqlSafe(insert.as_str()))
+            .bind(axum::id(row))
+            .bind(serde_json::to_string(&Stored::of(&Payload::of(row)))?)
+            .bind(expires)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    sqlx::query("ANALYZE").execute(pool).await?;
+    Ok(sessions)
+}

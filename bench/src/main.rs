@@ -1,0 +1,61 @@
+//! Cloakroom against its peers, in turn, in one run: `cargo xtask bench`.
+
+mod arguments;
+mod cases;
+mod contestants;
+mod ground;
+mod load;
+mod measure;
+mod payload;
+mod progress;
+mod random;
+mod report;
+mod results;
+mod statistics;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use arguments::USAGE;
+
+/// What went wrong: all that can be done about it is to say so.
+type Failure = Box<dyn Error + Send + Sync>;
+
+type Outcome<T = ()> = Result<T, Failure>;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            eprintln!("error: {problem}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if arguments.help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match cases::run(&arguments).and_then(|results| report::write(&results, &arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const INSTANT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// An instant as Cloakroom's tables hold it on SQLite.
+fn time_text(instant: OffsetDateTime) -> String {
+    instant.format(INSTANT).expect("an instant of these years has a text")
+}
+
+fn instant(text: &str) -> Result<OffsetDateTime, time::error::Parse> {
+    time::PrimitiveDateTime::parse(text, INSTANT).map(time::PrimitiveDateTime::assume_utc)
+}

@@ -1,0 +1,242 @@
+//! Measuring: callers that call without pause, for a fixed span, contestant after contestant, round after round.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::random::Random;
+use crate::{Failure, Outcome};
+
+/// How hard, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub callers: usize,
+    pub warm_up: Duration,
+    pub span: Duration,
+    /// Whether each call is timed by itself. That costs a look at the clock, which matters to calls of under
+    /// a microsecond.
+    pub latencies: bool,
+}
+
+/// What one contestant did in one round.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    pub calls: u64,
+    pub elapsed: Duration,
+    /// Of each call, in nanoseconds; empty where they were not asked for.
+    pub latencies: Vec<u32>,
+}
+
+impl Sample {
+    pub fn per_second(&self) -> f64 {
+        self.calls as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// One thing to do, again and again. A trait rather than a closure, so that each call's future can borrow from
+/// it: a count of references that two threads change would show beside calls of a tenth of a microsecond.
+pub trait Call: Clone + Send + Sync + 'static {
+    /// Does it; the random number picks the row.
+    fn call(&self, random: u64) -> impl Future<Output = Outcome> + Send;
+}
+
+impl<F, Fut> Call for F
+where
+    F: Fn(u64) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Outcome> + Send,
+{
+    fn call(&self, random: u64) -> impl Future<Output = Outcome> + Send {
+        self(random)
+    }
+}
+
+/// A contestant at one thing to do.
+pub struct Lane {
+    pub name: String,
+    drive: Box<dyn Fn(&Runtime, &Load) -> Outcome<Sample>>,
+}
+
+impl Lane {
+    pub fn new(name: impl Into<String>, call: impl Call) -> Self {
+        Self { name: name.into(), drive: Box::new(move |runtime, load| drive(runtime, load, &call)) }
+    }
+
+    pub fn sample(&self, runtime: &Runtime, load: &Load) -> Outcome<Sample> {
+        (self.drive)(runtime, load).map_err(|error| format!("{}: {error}", self.name).into())
+    }
+}
+
+/// Each lane's samples, one a round. Every round begins with another lane, so that none always has the same
+/// one before it.
+pub fn rounds(
+    runtime: &Runtime,
+    lanes: &[Lane],
+    load: &Load,
+    rounds: usize,
+    mut tell: impl FnMut(usize, &str),
+) -> Outcome<Vec<Vec<Sample>>> {
+    let mut samples: Vec<Vec<Sample>> = lanes.iter().map(|_| Vec::with_capacity(rounds)).collect();
+    for round in 0..rounds {
+        for turn in 0..lanes.len() {
+            let lane = (round + turn) % lanes.len();
+            tell(round, &lanes[lane].name);
+            samples[lane].push(lanes[lane].sample(runtime, load)?);
+        }
+    }
+    Ok(samples)
+}
+
+const WARMING_UP: u8 = 0;
+const MEASURING: u8 = 1;
+const OVER: u8 = 2;
+
+/// So seldom that it costs nothing, and often enough that calls which never wait leave room for others.
+const CALLS_BETWEEN_YIELDS: u64 = 64;
+
+struct Signal {
+    phase: AtomicU8,
+    failure: Mutex<Option<Failure>>,
+}
+
+impl Signal {
+    fn phase(&self) -> u8 {
+        self.phase.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self, phase: u8) {
+        self.phase.fetch_max(phase, Ordering::Relaxed);
+    }
+
+    fn fail(&self, failure: Failure) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        self.enter(OVER);
+    }
+}
+
+/// Written by one caller and read twice; in a cache line of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counter(AtomicU64);
+
+fn drive(runtime: &Runtime, load: &Load, call: &impl Call) -> Outcome<Sample> {
+    let signal = Arc::new(Signal { phase: AtomicU8::new(WARMING_UP), failure: Mutex::new(None) });
+    let counters: Arc<[Counter]> = (0..load.callers).map(|_| Counter::default()).collect();
+    let timed = load.latencies;
+    let callers: Vec<JoinHandle<Vec<u32>>> = (0..load.callers)
+        .map(|caller| {
+            let (signal, counters, call) = (Arc::clone(&signal), Arc::clone(&counters), call.clone());
+            runtime
+                .spawn(async move { keep_calling(&signal, &counters[caller].0, caller, timed, call).await })
+        })
+        .collect();
+
+    thread::sleep(load.warm_up);
+    let before = total(&counters);
+    let start = Instant::now();
+    signal.enter(MEASURING);
+    thread::sleep(load.span);
+    let calls = total(&counters) - before;
+    let elapsed = start.elapsed();
+    signal.enter(OVER);
+
+    let mut latencies = Vec::new();
+    for caller in callers {
+        latencies.extend(runtime.block_on(caller)?);
+    }
+    match signal.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(failure) => Err(failure),
+        None if calls == 0 => Err("not one call came back in time".into()),
+        None => Ok(Sample { calls, elapsed, latencies }),
+    }
+}
+
+async fn keep_calling(
+    signal: &Signal,
+    counter: &AtomicU64,
+    caller: usize,
+    timed: bool,
+    call: impl Call,
+) -> Vec<u32> {
+    let mut random = Random::new(caller as u64);
+    let mut latencies = Vec::new();
+    let mut done = 0;
+    while signal.phase() != OVER {
+        let start = timed.then(Instant::now);
+        if let Err(failure) = call.call(random.next()).await {
+            signal.fail(failure);
+            break;
+        }
+        if let Some(start) = start
+            && signal.phase() == MEASURING
+        {
+            latencies.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+        }
+        done += 1;
+        counter.store(done, Ordering::Relaxed);
+        if done % CALLS_BETWEEN_YIELDS == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    latencies
+}
+
+fn total(counters: &[Counter]) -> u64 {
+    counters.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(callers: usize) -> Load {
+        let span = Duration::from_millis(20);
+        Load { callers, warm_up: Duration::from_millis(5), span, latencies: true }
+    }
+
+    fn runtime() -> Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn calls_are_counted_and_timed() {
+        let lane = Lane::new("yielding", |_| async {
+            tokio::task::yield_now().await;
+            Ok(())
+        });
+        let sample = lane.sample(&runtime(), &load(4)).unwrap();
+        assert!(sample.calls > 0 && !sample.latencies.is_empty());
+    }
+
+    #[test]
+    fn callers_that_never_wait_do_not_keep_the_others_out() {
+        let seen: Arc<[AtomicU64]> = (0..8).map(|_| AtomicU64::new(0)).collect();
+        let counted = Arc::clone(&seen);
+        let lane = Lane::new("busy", move |random| {
+            counted[usize::try_from(random % 8).unwrap()].fetch_add(1, Ordering::Relaxed);
+            async { Ok(()) }
+        });
+        lane.sample(&runtime(), &load(16)).unwrap();
+        assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) > 0));
+    }
+
+    #[test]
+    fn a_failing_call_fails_the_sample_and_says_whose() {
+        let lane = Lane::new("broken", |_| async { Err("no such session".into()) });
+        let error = lane.sample(&runtime(), &load(2)).unwrap_err();
+        assert_eq!(error.to_string(), "broken: no such session");
+    }
+
+    #[test]
+    fn every_round_begins_with_another_lane() {
+        let lanes = ["a", "b", "c"].map(|name| Lane::new(name, |_| async { Ok(()) }));
+        let mut order = String::new();
+        let samples = rounds(&runtime(), &lanes, &load(1), 3, |_, name| order.push_str(name)).unwrap();
+        assert_eq!(order, "abcbcacab");
+        assert!(samples.iter().all(|samples| samples.len() == 3));
+    }
+}

@@ -1,0 +1,105 @@
+//! What every contestant stores: the same payload, under keys that follow from the row's number.
+
+use std::fmt::Write;
+
+use cloakroom::SessionTable;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// How many sessions each user has.
+pub const SESSIONS_PER_USER: u64 = 10;
+
+/// Cloakroom's table, whose columns are also what the statements by hand read.
+#[derive(Clone, Debug, PartialEq, SessionTable)]
+pub struct UserSession {
+    #[session(index)]
+    pub user_id: String,
+    pub role: String,
+}
+
+/// The payload of a row.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    pub user_id: String,
+    pub role: &'static str,
+    pub data: Value,
+}
+
+impl Payload {
+    pub fn of(row: u64) -> Self {
+        Self { user_id: user(row / SESSIONS_PER_USER), role: "member", data: data(row) }
+    }
+
+    /// The same as one JSON object, for stores that have no columns.
+    pub fn flat(&self) -> serde_json::Map<String, Value> {
+        let mut all = self.data.as_object().cloned().unwrap_or_default();
+        all.insert("user_id".to_owned(), self.user_id.clone().into());
+        all.insert("role".to_owned(), self.role.into());
+        all
+    }
+
+    pub fn fields(&self) -> UserSession {
+        UserSession { user_id: self.user_id.clone(), role: self.role.to_owned() }
+    }
+}
+
+pub fn user(number: u64) -> String {
+    format!("user-{number}")
+}
+
+fn data(row: u64) -> Value {
+    let (third, fourth) = (row / 256 % 256, row % 256);
+    json!({
+        "device": "Firefox 140 on Linux",
+        "address": format!("203.0.{third}.{fourth}"),
+        "remember": true,
+    })
+}
+
+/// The token of a row: 64 characters that look random.
+pub fn token(row: u64) -> String {
+    digest(row.to_string().as_bytes())
+}
+
+/// What a database stores of a token.
+pub fn digest(token: &[u8]) -> String {
+    hex(&Sha256::digest(token))
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+    }
+    text
+}
+
+/// The number of the id of a row, for stores whose keys are 128-bit numbers: spread over all of them.
+pub fn key(row: u64) -> u128 {
+    let digest = Sha256::digest(row.to_be_bytes());
+    u128::from_be_bytes(digest[..16].try_into().expect("a digest has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_have_64_characters_and_differ() {
+        assert_eq!(token(1).len(), 64);
+        assert_ne!(token(1), token(2));
+    }
+
+    #[test]
+    fn hexadecimal_is_lower_case_and_padded() {
+        assert_eq!(hex(&[0, 10, 255]), "000aff");
+    }
+
+    #[test]
+    fn a_flat_payload_has_every_column() {
+        let flat = Payload::of(25).flat();
+        assert_eq!(flat["user_id"], "user-2");
+        assert_eq!(flat["role"], "member");
+        assert_eq!(flat["address"], "203.0.0.25");
+    }
+}

@@ -1,0 +1,39 @@
+//! Random enough to pick rows by, and the same in every run.
+
+/// A xorshift generator.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        // Zero would stay zero, and near seeds would begin alike.
+        Self((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    #[expect(clippy::should_implement_trait, reason = "it never ends, so there is no `Option` in it")]
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_spread_and_repeatable() {
+        let draw = |seed| {
+            let mut random = Random::new(seed);
+            std::array::from_fn::<u64, 1000, _>(|_| random.next() % 10)
+        };
+        assert_eq!(draw(0), draw(0));
+        assert_ne!(draw(0), draw(1));
+        for digit in 0..10 {
+            let count = draw(7).iter().filter(|drawn| **drawn == digit).count();
+            assert!((60..140).contains(&count), "{digit} was drawn {count} times");
+        }
+    }
+}

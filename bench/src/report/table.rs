@@ -1,0 +1,109 @@
+//! Plain text, which is also Markdown.
+
+use std::fmt::Write;
+
+use super::significant;
+use crate::contestants::name::CLOAKROOM;
+use crate::results::{Measure, Results, Row, Table};
+
+pub fn render(results: &Results) -> String {
+    results.tables.iter().map(table).collect()
+}
+
+fn table(table: &Table) -> String {
+    let mut lines = vec![header(table)];
+    lines.extend(table.rows.iter().map(|row| line(table, row)));
+    let notes: String = table.notes.iter().map(|note| format!("\n{note}\n")).collect();
+    format!("\n### {}\n\n{}{notes}", table.title, aligned(&lines))
+}
+
+fn header(table: &Table) -> Vec<String> {
+    let mut cells = vec!["contestant".to_owned()];
+    match table.measure {
+        Measure::PerSecond => cells.extend(["per second", "µs a call"].map(str::to_owned)),
+        Measure::Microseconds => cells.push("µs".to_owned()),
+        Measure::Milliseconds => cells.push("ms".to_owned()),
+        Measure::Bytes => cells.push("bytes".to_owned()),
+    }
+    if has_latencies(table) {
+        cells.extend(["p50 µs", "p99 µs"].map(str::to_owned));
+    }
+    cells.push("Cloakroom is".to_owned());
+    cells
+}
+
+fn has_latencies(table: &Table) -> bool {
+    table.rows.iter().any(|row| row.latency.is_some())
+}
+
+fn line(table: &Table, row: &Row) -> Vec<String> {
+    let median = row.median().unwrap_or(f64::NAN);
+    let mut cells = vec![row.contestant.clone(), significant(median)];
+    if table.measure == Measure::PerSecond {
+        cells.push(significant(1e6 / median));
+    }
+    if has_latencies(table) {
+        let show = |value: Option<f64>| value.map_or("–".to_owned(), significant);
+        cells.push(show(row.latency.map(|latency| latency.p50)));
+        cells.push(show(row.latency.map(|latency| latency.p99)));
+    }
+    let ratio = table.better(CLOAKROOM, &row.contestant).filter(|_| row.contestant != CLOAKROOM);
+    cells.push(ratio.map_or("–".to_owned(), |ratio| {
+        format!("{:.2}× ({:.2}–{:.2})", ratio.of_medians, ratio.least, ratio.most)
+    }));
+    cells
+}
+
+/// A table in Markdown whose columns stand in line: the first to the left, the others to the right.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max())
+        .map(|width| width.unwrap_or(0).max(3))
+        .collect();
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
+            let _ = if column == 0 {
+                write!(text, "| {cell:<width$} ")
+            } else {
+                write!(text, "| {cell:>width$} ")
+            };
+        }
+        text.push_str("|\n");
+        if index == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let dashes = "-".repeat(width + 1);
+                text.push_str(&if column == 0 { format!("|-{dashes}") } else { format!("|{dashes}:") });
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_in_line() {
+        let lines = [["name", "value"], ["µs", "1"]].map(|line| line.map(str::to_owned).to_vec());
+        assert_eq!(aligned(&lines), "| name | value |\n|------|------:|\n| µs   |     1 |\n");
+    }
+
+    #[test]
+    fn the_ratio_says_how_many_times_better_cloakroom_is() {
+        let row = |contestant: &str, values: [f64; 3]| Row {
+            contestant: contestant.to_owned(),
+            values: values.to_vec(),
+            latency: None,
+        };
+        let rows = vec![row(CLOAKROOM, [40e3, 50e3, 60e3]), row("other", [10e3; 3])];
+        let title = "authenticate".to_owned();
+        let results = Table { name: "a/1".into(), title, measure: Measure::PerSecond, rows, notes: vec![] };
+        let text = table(&results);
+        assert!(text.contains("| other      |     10,000 |       100 | 5.00× (4.00–6.00) |"), "{text}");
+        assert!(text.contains("| Cloakroom  |     50,000 |      20.0 |                 – |"), "{text}");
+    }
+}

@@ -1,0 +1,54 @@
+use std::path::{self, Path};
+use std::process::Command;
+
+use cloakroom_testing::servers::Kind;
+
+use crate::arguments::BenchOptions;
+use crate::cargo;
+use crate::install::{self, Need};
+
+/// Builds the benchmark and runs it; it starts its own servers.
+pub(crate) fn run(options: &BenchOptions) -> Result<(), String> {
+    install::ensure(&[Need::Server(Kind::Postgres), Need::Server(Kind::MariaDb)])?;
+    let mut command = command(options)?;
+    let status = command.status().map_err(|e| format!("could not run cargo: {e}"))?;
+    if status.success() { Ok(()) } else { Err("the benchmark failed".to_owned()) }
+}
+
+fn command(options: &BenchOptions) -> Result<Command, String> {
+    let mut command = cargo::command(&["run", "--release", "--manifest-path", "bench/Cargo.toml", "--"]);
+    if options.quick {
+        command.arg("--quick");
+    }
+    for case in &options.only {
+        command.args(["--only", case]);
+    }
+    for (option, file) in [("--json", &options.json), ("--svg", &options.svg)] {
+        if let Some(file) = file {
+            // Named from where we were called, which is not where cargo runs.
+            let file = path::absolute(Path::new(file)).map_err(|e| format!("{file}: {e}"))?;
+            command.arg(option).arg(file);
+        }
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_meant_from_where_the_caller_is() {
+        let options = BenchOptions {
+            quick: true,
+            only: vec!["prune".to_owned()],
+            json: Some("results.json".to_owned()),
+            svg: None,
+        };
+        let command = command(&options).unwrap();
+        let arguments: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
+        let file = std::env::current_dir().unwrap().join("results.json");
+        let expected = ["--", "--quick", "--only", "prune", "--json", file.to_str().unwrap()];
+        assert_eq!(arguments[4..], expected);
+    }
+}
