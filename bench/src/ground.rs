@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cloakroom_testing::servers::{Kind, Purpose, Server};
-use sqlx::{Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -23,6 +23,7 @@ pub struct Ground {
     pub progress: Progress,
     pub runtime: Runtime,
     postgres: Option<Server>,
+    mariadb: Option<Server>,
     directory: Option<TempDir>,
 }
 
@@ -30,24 +31,21 @@ impl Ground {
     pub fn new(plan: Plan, progress: Progress) -> Outcome<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-        Ok(Self { plan, progress, runtime, postgres: None, directory: None })
+        Ok(Self { plan, progress, runtime, postgres: None, mariadb: None, directory: None })
     }
 
     /// The URL of a new, empty database.
     pub fn postgres(&mut self, database: &str) -> Outcome<String> {
-        if self.postgres.is_none() {
-            self.progress.step("starting PostgreSQL");
-            self.postgres = Some(Server::launch_for(Kind::Postgres, Purpose::Measurements)?);
-        }
-        let url = self.postgres.as_ref().expect("it was started above").url();
-        let create = format!("CREATE DATABASE {database}");
-        self.runtime.block_on(async {
-            let mut connection = sqlx::PgConnection::connect(url).await?;
-            connection.execute(sqlx::AssertSqlSafe(create)).await?;
-            connection.close().await
-        })?;
-        let (server, _) = url.rsplit_once('/').ok_or("the server's URL names no database")?;
-        Ok(format!("{server}/{database}"))
+        let url = start(&mut self.postgres, Kind::Postgres, &self.progress)?;
+        self.runtime.block_on(create_database(sqlx::PgConnection::connect(url), database))?;
+        of_database(url, database)
+    }
+
+    /// The URL of a new, empty database.
+    pub fn mariadb(&mut self, database: &str) -> Outcome<String> {
+        let url = start(&mut self.mariadb, Kind::MariaDb, &self.progress)?;
+        self.runtime.block_on(create_database(sqlx::MySqlConnection::connect(url), database))?;
+        of_database(url, database)
     }
 
     /// The path of a file that does not exist yet.
@@ -86,4 +84,31 @@ impl Ground {
             self.progress.step(&format!("{name}: {lane}, round {} of {rounds}", round + 1));
         })
     }
+}
+
+/// The URL of the server, which is started where it is not running yet.
+fn start<'s>(server: &'s mut Option<Server>, kind: Kind, progress: &Progress) -> Outcome<&'s str> {
+    if server.is_none() {
+        progress.step(&format!("starting {kind}"));
+        *server = Some(Server::launch_for(kind, Purpose::Measurements)?);
+    }
+    Ok(server.as_ref().ok_or("the server has just been started")?.url())
+}
+
+async fn create_database<C>(
+    connecting: impl Future<Output = Result<C, sqlx::Error>>,
+    database: &str,
+) -> Result<(), sqlx::Error>
+where
+    C: Connection,
+    for<'c> &'c mut C: Executor<'c, Database = C::Database>,
+{
+    let mut connection = connecting.await?;
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {database}"))).await?;
+    connection.close().await
+}
+
+fn of_database(url: &str, database: &str) -> Outcome<String> {
+    let (server, _) = url.rsplit_once('/').ok_or("the server's URL names no database")?;
+    Ok(format!("{server}/{database}"))
 }

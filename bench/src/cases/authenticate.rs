@@ -5,8 +5,8 @@ use time::Duration;
 
 use crate::Outcome;
 use crate::contestants::axum_session::AxumSession;
-use crate::contestants::by_hand::{self, ByHandPostgres, ByHandSqlite};
-use crate::contestants::cloakroom::Cloakroom;
+use crate::contestants::by_hand::{self, ByHandMariaDb, ByHandPostgres, ByHandSqlite};
+use crate::contestants::cloakroom::{Cloakroom, one_by_one};
 use crate::contestants::rusqlite::Rusqlite;
 use crate::contestants::tokio_postgres::Pipelined;
 use crate::contestants::tower_sessions::{self, TowerSessions};
@@ -36,7 +36,8 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
         let axum = by_hand::postgres_pool(&url).await?;
         let axum = load::postgres::axum_session(&axum, ROWS).await?;
         Outcome::Ok(vec![
-            Cloakroom::new(own, Config::default(), &tokens)?.lane(name::CLOAKROOM),
+            Cloakroom::new(own.clone(), Config::default(), &tokens)?.lane(name::CLOAKROOM),
+            Cloakroom::new(own, one_by_one()?, &tokens)?.lane(name::ONE_BY_ONE),
             ByHandPostgres::new(by_hand, &tokens).lane(name::BY_HAND),
             TowerSessions::new(tower, ROWS).lane(name::TOWER_SESSIONS),
             AxumSession::new(axum, ROWS).lane(name::AXUM_SESSION),
@@ -62,7 +63,8 @@ pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
         let axum = by_hand::sqlite_pool(axum.options()).await?;
         let axum = load::sqlite::axum_session(&axum, ROWS).await?;
         Outcome::Ok(vec![
-            Cloakroom::new(pool, Config::default(), &tokens)?.lane(name::CLOAKROOM),
+            Cloakroom::new(pool.clone(), Config::default(), &tokens)?.lane(name::CLOAKROOM),
+            Cloakroom::new(pool, one_by_one()?, &tokens)?.lane(name::ONE_BY_ONE),
             ByHandSqlite::new(by_hand, &tokens).lane(name::BY_HAND),
             TowerSessions::new(tower, ROWS).lane(name::TOWER_SESSIONS),
             AxumSession::new(axum, ROWS).lane(name::AXUM_SESSION),
@@ -70,6 +72,23 @@ pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
         ])
     })?;
     compare(ground, "authenticate-sqlite", "SQLite", &lanes)
+}
+
+pub fn mariadb(ground: &mut Ground) -> Outcome<Vec<Table>> {
+    let url = ground.mariadb("authenticate")?;
+    let tokens = tokens(ROWS);
+    ground.progress.step("loading 100,000 rows");
+    let lanes = ground.runtime.block_on(async {
+        let own = by_hand::mariadb_pool(&url).await?;
+        load::mariadb::cloakroom(&own, ROWS, LIFETIME).await?;
+        let by_hand = by_hand::mariadb_pool(&url).await?;
+        Outcome::Ok(vec![
+            Cloakroom::new(own.clone(), Config::default(), &tokens)?.lane(name::CLOAKROOM),
+            Cloakroom::new(own, one_by_one()?, &tokens)?.lane(name::ONE_BY_ONE),
+            ByHandMariaDb::new(by_hand, &tokens).lane(name::BY_HAND),
+        ])
+    })?;
+    compare(ground, "authenticate-mariadb", "MariaDB", &lanes)
 }
 
 fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane]) -> Outcome<Vec<Table>> {

@@ -12,15 +12,18 @@ use crate::results::{Results, Table};
 pub enum Case {
     AuthenticatePostgres,
     AuthenticateSqlite,
+    AuthenticateMariaDb,
 }
 
 impl Case {
-    pub const ALL: [Self; 2] = [Self::AuthenticatePostgres, Self::AuthenticateSqlite];
+    pub const ALL: [Self; 3] =
+        [Self::AuthenticatePostgres, Self::AuthenticateSqlite, Self::AuthenticateMariaDb];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::AuthenticatePostgres => "authenticate-postgres",
             Self::AuthenticateSqlite => "authenticate-sqlite",
+            Self::AuthenticateMariaDb => "authenticate-mariadb",
         }
     }
 
@@ -28,6 +31,7 @@ impl Case {
         match self {
             Self::AuthenticatePostgres => authenticate::postgres(ground),
             Self::AuthenticateSqlite => authenticate::sqlite(ground),
+            Self::AuthenticateMariaDb => authenticate::mariadb(ground),
         }
     }
 }

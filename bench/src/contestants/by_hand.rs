@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlRow};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::types::Json;
 use sqlx::{FromRow, Row};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
 use super::{Authenticate, CONNECTIONS, found, pick};
@@ -25,6 +26,12 @@ pub async fn postgres_pool(url: &str) -> Outcome<PgPool> {
 
 pub async fn sqlite_pool(options: SqliteConnectOptions) -> Outcome<SqlitePool> {
     let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
+    Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
+}
+
+pub async fn mariadb_pool(url: &str) -> Outcome<MySqlPool> {
+    let options: MySqlConnectOptions = url.parse()?;
+    let pool = MySqlPoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
     Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
 }
 
@@ -45,6 +52,9 @@ pub const POSTGRES: &str = "SELECT id, data, expires_at, inserted_at, updated_at
 
 pub const SQLITE: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
     FROM sessions WHERE auth_token_digest = ?1 AND (expires_at IS NULL OR expires_at > ?2)";
+
+const MARIADB: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
+    FROM sessions WHERE auth_token_digest = ? AND (expires_at IS NULL OR expires_at > ?)";
 
 impl FromRow<'_, PgRow> for Found {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -68,6 +78,23 @@ impl FromRow<'_, SqliteRow> for Found {
             expires_at: row.try_get(2)?,
             inserted_at: row.try_get(3)?,
             updated_at: row.try_get(4)?,
+            user_id: row.try_get(5)?,
+            role: row.try_get(6)?,
+        })
+    }
+}
+
+impl FromRow<'_, MySqlRow> for Found {
+    fn from_row(row: &MySqlRow) -> Result<Self, sqlx::Error> {
+        // `datetime` knows no time zone.
+        let instant = |index| row.try_get(index).map(|time: PrimitiveDateTime| time.assume_utc());
+        let data: &str = row.try_get(1)?;
+        Ok(Self {
+            id: row.try_get(0)?,
+            data: serde_json::from_str(data).map_err(|error| sqlx::Error::Decode(error.into()))?,
+            expires_at: row.try_get::<Option<PrimitiveDateTime>, _>(2)?.map(PrimitiveDateTime::assume_utc),
+            inserted_at: instant(3)?,
+            updated_at: instant(4)?,
             user_id: row.try_get(5)?,
             role: row.try_get(6)?,
         })
@@ -111,6 +138,28 @@ impl Authenticate for ByHandSqlite {
         let query = sqlx::query_as::<_, Found>(SQLITE);
         let now = time_text(OffsetDateTime::now_utc());
         let query = query.bind(digest(pick(&self.tokens, random).as_bytes())).bind(now);
+        found(query.fetch_optional(&self.pool).await?)
+    }
+}
+
+#[derive(Clone)]
+pub struct ByHandMariaDb {
+    pool: MySqlPool,
+    tokens: Arc<[String]>,
+}
+
+impl ByHandMariaDb {
+    pub fn new(pool: MySqlPool, tokens: &Arc<[String]>) -> Self {
+        Self { pool, tokens: Arc::clone(tokens) }
+    }
+}
+
+impl Authenticate for ByHandMariaDb {
+    async fn authenticate(&self, random: u64) -> Outcome {
+        let now = OffsetDateTime::now_utc();
+        let query = sqlx::query_as::<_, Found>(MARIADB);
+        let query = query.bind(digest(pick(&self.tokens, random).as_bytes()));
+        let query = query.bind(PrimitiveDateTime::new(now.date(), now.time()));
         found(query.fetch_optional(&self.pool).await?)
     }
 }

@@ -8,6 +8,11 @@ use super::{Authenticate, found, pick};
 use crate::Outcome;
 use crate::payload::UserSession;
 
+/// Every call with a statement of its own.
+pub fn one_by_one() -> Outcome<Config> {
+    Ok(Config::builder().max_batch(1).build()?)
+}
+
 #[derive(Clone)]
 pub struct Cloakroom {
     sessions: Sessions<UserSession>,

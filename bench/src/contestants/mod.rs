@@ -52,6 +52,7 @@ pub fn found<T>(session: Option<T>) -> Outcome {
 /// The contestants' names, as they stand in every table.
 pub mod name {
     pub const CLOAKROOM: &str = "Cloakroom";
+    pub const ONE_BY_ONE: &str = "Cloakroom, one by one";
     pub const BY_HAND: &str = "sqlx by hand";
     pub const TOWER_SESSIONS: &str = "tower-sessions";
     pub const AXUM_SESSION: &str = "axum_session";

@@ -1,5 +1,6 @@
 //! Filling the tables before anything is measured.
 
+pub mod mariadb;
 pub mod postgres;
 pub mod sqlite;
 
