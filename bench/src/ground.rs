@@ -5,15 +5,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cloakroom_testing::servers::{Kind, Purpose, Server};
-use sqlx::{AssertSqlSafe, Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Database, Executor, FromRow, IntoArguments};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::Outcome;
 use crate::arguments::Plan;
+use crate::load::sqlite::Synchronous;
 use crate::measure::{self, Lane, Load, Sample};
 use crate::progress::Progress;
 use crate::results::{Measure, Row, Table};
+use crate::{Outcome, load};
+
+/// How many rows each contestant's table has, where nothing else is said.
+pub const ROWS: u64 = 100_000;
 
 /// The tasks of all callers run on these threads.
 pub const WORKERS: usize = 2;
@@ -25,13 +29,47 @@ pub struct Ground {
     postgres: Option<Server>,
     mariadb: Option<Server>,
     directory: Option<TempDir>,
+    postgres_peers: Option<load::postgres::Peers>,
+    sqlite_peers: Option<load::sqlite::Peers>,
 }
 
 impl Ground {
     pub fn new(plan: Plan, progress: Progress) -> Outcome<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-        Ok(Self { plan, progress, runtime, postgres: None, mariadb: None, directory: None })
+        Ok(Self {
+            plan,
+            progress,
+            runtime,
+            postgres: None,
+            mariadb: None,
+            directory: None,
+            postgres_peers: None,
+            sqlite_peers: None,
+        })
+    }
+
+    /// Everybody with [`ROWS`] rows on PostgreSQL, loaded once for all cases that leave them there.
+    pub fn postgres_peers(&mut self) -> Outcome<load::postgres::Peers> {
+        if let Some(peers) = &self.postgres_peers {
+            return Ok(peers.clone());
+        }
+        let url = self.postgres("peers")?;
+        self.progress.step("loading 100,000 rows for each contestant");
+        let peers = self.runtime.block_on(load::postgres::Peers::load(url, ROWS))?;
+        Ok(self.postgres_peers.insert(peers).clone())
+    }
+
+    /// The same on SQLite.
+    pub fn sqlite_peers(&mut self) -> Outcome<load::sqlite::Peers> {
+        if let Some(peers) = &self.sqlite_peers {
+            return Ok(peers.clone());
+        }
+        let directory = self.file("peers")?;
+        self.progress.step("loading 100,000 rows for each contestant");
+        let load = load::sqlite::Peers::load(&directory, Synchronous::Normal, ROWS);
+        let peers = self.runtime.block_on(load)?;
+        Ok(self.sqlite_peers.insert(peers).clone())
     }
 
     /// The URL of a new, empty database.
@@ -48,6 +86,39 @@ impl Ground {
         of_database(url, database)
     }
 
+    /// The versions of the servers that were started, and of SQLite.
+    pub fn databases(&self) -> Outcome<Vec<String>> {
+        let mut databases = Vec::new();
+        if let Some(server) = &self.postgres {
+            let connecting = sqlx::PgConnection::connect(server.url());
+            databases.push(format!("PostgreSQL {}", self.ask(connecting, "SHOW server_version")?));
+        }
+        if let Some(server) = &self.mariadb {
+            let connecting = sqlx::MySqlConnection::connect(server.url());
+            databases.push(format!("MariaDB {}", self.ask(connecting, "SELECT VERSION()")?));
+        }
+        databases.push(format!("SQLite {}", rusqlite::version()));
+        Ok(databases)
+    }
+
+    fn ask<C>(
+        &self,
+        connecting: impl Future<Output = Result<C, sqlx::Error>>,
+        question: &'static str,
+    ) -> Outcome<String>
+    where
+        C: Connection,
+        for<'c> &'c mut C: Executor<'c, Database = C::Database>,
+        for<'a> <C::Database as Database>::Arguments: IntoArguments<C::Database>,
+        (String,): for<'r> FromRow<'r, <C::Database as Database>::Row>,
+    {
+        self.runtime.block_on(async {
+            let mut connection = connecting.await?;
+            let (answer,) = sqlx::query_as::<_, (String,)>(question).fetch_one(&mut connection).await?;
+            Ok(answer)
+        })
+    }
+
     /// The path of a file that does not exist yet.
     pub fn file(&mut self, name: &str) -> Outcome<PathBuf> {
         if self.directory.is_none() {
@@ -57,15 +128,48 @@ impl Ground {
         Ok(directory.path().join(name))
     }
 
-    /// Lets the lanes run in turn, `callers` at a time, and makes a table of it.
+    /// Lets the lanes run in turn, with so many callers each, and compares how often they call.
     pub fn compare(&self, name: String, title: String, lanes: &[Lane], callers: usize) -> Outcome<Table> {
-        let samples = self.sample(&name, lanes, callers, callers == 1)?;
-        let rows =
-            lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples)).collect();
-        Ok(Table { name, title, measure: Measure::PerSecond, rows, notes: Vec::new() })
+        let samples = self.rounds(&name, lanes, callers, callers == 1)?;
+        let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
+        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
     }
 
-    pub fn sample(
+    /// The same for calls so short that looking at the clock would show.
+    pub fn compare_untimed(
+        &self,
+        name: String,
+        title: String,
+        lanes: &[Lane],
+        callers: usize,
+    ) -> Outcome<Table> {
+        let samples = self.rounds(&name, lanes, callers, false)?;
+        let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
+        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
+    }
+
+    /// The same for one caller whose calls are limited in number.
+    pub fn compare_calls(&self, name: String, title: String, lanes: &[Lane], calls: u64) -> Outcome<Table> {
+        for lane in lanes {
+            lane.sample_calls(&self.runtime, calls)?;
+        }
+        let rounds = self.plan.rounds;
+        let samples = measure::rounds(lanes, rounds, |round, lane| {
+            self.progress.step(&format!("{name}: {}, round {} of {rounds}", lane.name, round + 1));
+            lane.sample_calls(&self.runtime, calls)
+        })?;
+        let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
+        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
+    }
+
+    /// Lets the lanes run in turn, with one caller, and compares the median latencies.
+    pub fn compare_medians(&self, name: String, title: String, lanes: &[Lane]) -> Outcome<Table> {
+        let samples = self.rounds(&name, lanes, 1, true)?;
+        let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_medians(&lane.name, samples));
+        Ok(Table { name, title, measure: Measure::Microseconds, rows: rows.collect(), notes: Vec::new() })
+    }
+
+    fn rounds(
         &self,
         name: &str,
         lanes: &[Lane],
@@ -73,15 +177,16 @@ impl Ground {
         latencies: bool,
     ) -> Outcome<Vec<Vec<Sample>>> {
         let Plan { rounds, warm_up, span, .. } = self.plan;
-        // What the first lane finds in no cache yet, the later ones would find there.
+        // What the first lane would find in no cache yet, the later ones would find there.
         for lane in lanes {
             self.progress.step(&format!("{name}: {} warms up", lane.name));
             let load = Load { callers, warm_up, span: Duration::from_millis(50), latencies: false };
             lane.sample(&self.runtime, &load)?;
         }
         let load = Load { callers, warm_up, span, latencies };
-        measure::rounds(&self.runtime, lanes, &load, rounds, |round, lane| {
-            self.progress.step(&format!("{name}: {lane}, round {} of {rounds}", round + 1));
+        measure::rounds(lanes, rounds, |round, lane| {
+            self.progress.step(&format!("{name}: {}, round {} of {rounds}", lane.name, round + 1));
+            lane.sample(&self.runtime, &load)
         })
     }
 }

@@ -3,8 +3,11 @@
 mod arguments;
 mod cases;
 mod contestants;
+mod goals;
 mod ground;
+mod http_client;
 mod load;
+mod machine;
 mod measure;
 mod payload;
 mod progress;
@@ -39,8 +42,13 @@ fn main() -> ExitCode {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    match cases::run(&arguments).and_then(|results| report::write(&results, &arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let results = cases::run(&arguments).and_then(|results| {
+        report::write(&results, &arguments)?;
+        Ok(results)
+    });
+    match results {
+        Ok(results) if results.failures.is_empty() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(problem) => {
             eprintln!("error: {problem}");
             ExitCode::FAILURE

@@ -58,34 +58,57 @@ where
 /// A contestant at one thing to do.
 pub struct Lane {
     pub name: String,
-    drive: Box<dyn Fn(&Runtime, &Load) -> Outcome<Sample>>,
+    drive: Box<dyn Fn(&Runtime, &Load, &mut dyn FnMut()) -> Outcome<Sample>>,
+    call: Box<dyn Fn(&Runtime, u64) -> Outcome<Sample>>,
 }
 
 impl Lane {
     pub fn new(name: impl Into<String>, call: impl Call) -> Self {
-        Self { name: name.into(), drive: Box::new(move |runtime, load| drive(runtime, load, &call)) }
+        let counted = call.clone();
+        Self {
+            name: name.into(),
+            drive: Box::new(move |runtime, load, meanwhile| drive(runtime, load, &call, meanwhile)),
+            call: Box::new(move |runtime, calls| call_often(runtime, calls, counted.clone())),
+        }
     }
 
+    /// For the load's span.
     pub fn sample(&self, runtime: &Runtime, load: &Load) -> Outcome<Sample> {
-        (self.drive)(runtime, load).map_err(|error| format!("{}: {error}", self.name).into())
+        self.sample_during(runtime, load, &mut || thread::sleep(load.span))
+    }
+
+    /// For as long as something else takes.
+    pub fn sample_during(
+        &self,
+        runtime: &Runtime,
+        load: &Load,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Outcome<Sample> {
+        (self.drive)(runtime, load, meanwhile).map_err(|error| self.failure(&error))
+    }
+
+    /// So many calls by one caller.
+    pub fn sample_calls(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample> {
+        (self.call)(runtime, calls).map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, failure: &Failure) -> Failure {
+        format!("{}: {failure}", self.name).into()
     }
 }
 
 /// Each lane's samples, one a round. Every round begins with another lane, so that none always has the same
 /// one before it.
 pub fn rounds(
-    runtime: &Runtime,
     lanes: &[Lane],
-    load: &Load,
     rounds: usize,
-    mut tell: impl FnMut(usize, &str),
+    mut sample: impl FnMut(usize, &Lane) -> Outcome<Sample>,
 ) -> Outcome<Vec<Vec<Sample>>> {
     let mut samples: Vec<Vec<Sample>> = lanes.iter().map(|_| Vec::with_capacity(rounds)).collect();
     for round in 0..rounds {
         for turn in 0..lanes.len() {
             let lane = (round + turn) % lanes.len();
-            tell(round, &lanes[lane].name);
-            samples[lane].push(lanes[lane].sample(runtime, load)?);
+            samples[lane].push(sample(round, &lanes[lane])?);
         }
     }
     Ok(samples)
@@ -97,6 +120,9 @@ const OVER: u8 = 2;
 
 /// So seldom that it costs nothing, and often enough that calls which never wait leave room for others.
 const CALLS_BETWEEN_YIELDS: u64 = 64;
+
+/// How long the first answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Signal {
     phase: AtomicU8,
@@ -123,7 +149,7 @@ impl Signal {
 #[repr(align(128))]
 struct Counter(AtomicU64);
 
-fn drive(runtime: &Runtime, load: &Load, call: &impl Call) -> Outcome<Sample> {
+fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn FnMut()) -> Outcome<Sample> {
     let signal = Arc::new(Signal { phase: AtomicU8::new(WARMING_UP), failure: Mutex::new(None) });
     let counters: Arc<[Counter]> = (0..load.callers).map(|_| Counter::default()).collect();
     let timed = load.latencies;
@@ -139,7 +165,11 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call) -> Outcome<Sample> {
     let before = total(&counters);
     let start = Instant::now();
     signal.enter(MEASURING);
-    thread::sleep(load.span);
+    meanwhile();
+    // A span in which nothing came back tells nothing; a commit may take that long on a slow disk.
+    while total(&counters) == before && start.elapsed() < PATIENCE && signal.phase() != OVER {
+        thread::sleep(Duration::from_millis(1));
+    }
     let calls = total(&counters) - before;
     let elapsed = start.elapsed();
     signal.enter(OVER);
@@ -183,6 +213,21 @@ async fn keep_calling(
         }
     }
     latencies
+}
+
+fn call_often(runtime: &Runtime, calls: u64, call: impl Call) -> Outcome<Sample> {
+    let task = runtime.spawn(async move {
+        let mut random = Random::new(0);
+        let mut latencies = Vec::with_capacity(calls as usize);
+        let start = Instant::now();
+        for _ in 0..calls {
+            let start = Instant::now();
+            call.call(random.next()).await?;
+            latencies.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+        }
+        Ok(Sample { calls, elapsed: start.elapsed(), latencies })
+    });
+    runtime.block_on(task)?
 }
 
 fn total(counters: &[Counter]) -> u64 {
@@ -232,11 +277,20 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_calls_is_kept_to() {
+        let sample = Lane::new("counted", |_| async { Ok(()) }).sample_calls(&runtime(), 7).unwrap();
+        assert_eq!((sample.calls, sample.latencies.len()), (7, 7));
+    }
+
+    #[test]
     fn every_round_begins_with_another_lane() {
         let lanes = ["a", "b", "c"].map(|name| Lane::new(name, |_| async { Ok(()) }));
         let mut order = String::new();
-        let samples = rounds(&runtime(), &lanes, &load(1), 3, |_, name| order.push_str(name)).unwrap();
+        let samples = rounds(&lanes, 3, |_, lane| {
+            order.push_str(&lane.name);
+            Ok(Sample::default())
+        });
         assert_eq!(order, "abcbcacab");
-        assert!(samples.iter().all(|samples| samples.len() == 3));
+        assert!(samples.unwrap().iter().all(|samples| samples.len() == 3));
     }
 }

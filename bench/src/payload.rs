@@ -1,6 +1,7 @@
 //! What every contestant stores: the same payload, under keys that follow from the row's number.
 
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use cloakroom::SessionTable;
 use serde_json::{Value, json};
@@ -67,11 +68,32 @@ pub fn digest(token: &[u8]) -> String {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+    let digit = |nibble| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// The tokens of a table's rows.
+#[derive(Clone)]
+pub struct Tokens {
+    rows: u64,
+    /// Of the first rows; the others' are made when they are picked.
+    made: Arc<[String]>,
+}
+
+impl Tokens {
+    pub fn of(rows: u64) -> Self {
+        Self { rows, made: (0..rows.min(100_000)).map(token).collect() }
     }
-    text
+
+    /// The token of the row that a random number picks.
+    pub fn pick(&self, random: u64) -> Cow<'_, str> {
+        let row = random % self.rows;
+        self.made.get(row as usize).map_or_else(|| token(row).into(), |token| token.into())
+    }
+
+    pub fn pick_user(&self, random: u64) -> String {
+        user(random % self.rows / SESSIONS_PER_USER)
+    }
 }
 
 /// The number of the id of a row, for stores whose keys are 128-bit numbers: spread over all of them.
@@ -88,6 +110,15 @@ mod tests {
     fn tokens_have_64_characters_and_differ() {
         assert_eq!(token(1).len(), 64);
         assert_ne!(token(1), token(2));
+    }
+
+    #[test]
+    fn every_row_has_its_token_whether_made_before_or_not() {
+        let tokens = Tokens::of(200_000);
+        assert_eq!(tokens.pick(99_999), token(99_999));
+        assert_eq!(tokens.pick(100_000), token(100_000));
+        assert_eq!(tokens.pick(200_001), token(1));
+        assert_eq!(tokens.pick_user(200_025), "user-2");
     }
 
     #[test]

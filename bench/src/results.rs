@@ -2,13 +2,17 @@
 
 use serde::Serialize;
 
+use crate::machine::Machine;
 use crate::measure::Sample;
 use crate::statistics::{Ratio, median, percentile};
 
 #[derive(Debug, Default, Serialize)]
 pub struct Results {
     pub quick: bool,
+    pub machine: Machine,
     pub tables: Vec<Table>,
+    /// Cases that could not be measured, and why.
+    pub failures: Vec<String>,
 }
 
 /// One comparison: contestants at the same thing under the same load.
@@ -60,6 +64,12 @@ impl Row {
             values: samples.iter().map(Sample::per_second).collect(),
             latency: Latency::of(&mut latencies),
         }
+    }
+
+    pub fn of_medians(contestant: &str, samples: &[Sample]) -> Self {
+        let medians =
+            samples.iter().filter_map(|sample| Some(Latency::of(&mut sample.latencies.clone())?.p50));
+        Self { values: medians.collect(), ..Self::of_rates(contestant, samples) }
     }
 
     pub fn median(&self) -> Option<f64> {

@@ -1,51 +1,65 @@
 //! What is measured, a file a case.
 
 mod authenticate;
+mod cached;
+mod create;
+mod extend;
+pub mod growth;
+mod http;
+mod list;
+pub mod prune;
+mod revoke;
 
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::ground::Ground;
+use crate::machine::Machine;
 use crate::progress::Progress;
 use crate::results::{Results, Table};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Case {
-    AuthenticatePostgres,
-    AuthenticateSqlite,
-    AuthenticateMariaDb,
+/// A case's name, and what runs it.
+#[derive(Clone, Copy)]
+pub struct Case {
+    pub name: &'static str,
+    run: fn(&mut Ground) -> Outcome<Vec<Table>>,
 }
 
-impl Case {
-    pub const ALL: [Self; 3] =
-        [Self::AuthenticatePostgres, Self::AuthenticateSqlite, Self::AuthenticateMariaDb];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AuthenticatePostgres => "authenticate-postgres",
-            Self::AuthenticateSqlite => "authenticate-sqlite",
-            Self::AuthenticateMariaDb => "authenticate-mariadb",
-        }
-    }
-
-    fn run(self, ground: &mut Ground) -> Outcome<Vec<Table>> {
-        match self {
-            Self::AuthenticatePostgres => authenticate::postgres(ground),
-            Self::AuthenticateSqlite => authenticate::sqlite(ground),
-            Self::AuthenticateMariaDb => authenticate::mariadb(ground),
-        }
-    }
-}
+/// In this order: those that only read the common tables come before those that write them.
+pub const CASES: &[Case] = &[
+    Case { name: "authenticate-postgres", run: authenticate::postgres },
+    Case { name: "authenticate-sqlite", run: authenticate::sqlite },
+    Case { name: "authenticate-mariadb", run: authenticate::mariadb },
+    Case { name: "cached", run: cached::run },
+    Case { name: "http", run: http::run },
+    Case { name: "list-postgres", run: list::postgres },
+    Case { name: "list-sqlite", run: list::sqlite },
+    Case { name: "extend-postgres", run: extend::postgres },
+    Case { name: "extend-sqlite", run: extend::sqlite },
+    Case { name: "create-postgres", run: create::postgres },
+    Case { name: "create-sqlite", run: create::sqlite },
+    Case { name: "revoke-postgres", run: revoke::postgres },
+    Case { name: "revoke-sqlite", run: revoke::sqlite },
+    Case { name: "prune-postgres", run: prune::postgres },
+    Case { name: "prune-sqlite", run: prune::sqlite },
+    Case { name: "growth-postgres", run: growth::postgres },
+    Case { name: "growth-sqlite", run: growth::sqlite },
+];
 
 /// Runs all cases that are asked for, one after another.
 pub fn run(arguments: &Arguments) -> Outcome<Results> {
-    let wanted: Vec<Case> = Case::ALL.into_iter().filter(|case| arguments.wants(*case)).collect();
+    let wanted: Vec<&Case> = CASES.iter().filter(|case| arguments.wants(case.name)).collect();
     let mut results = Results { quick: arguments.quick, ..Results::default() };
     let mut ground = Ground::new(arguments.plan(), Progress::new(wanted.len()))?;
     for case in wanted {
-        ground.progress.begin(case.name());
-        let tables = case.run(&mut ground);
+        ground.progress.begin(case.name);
+        let tables = (case.run)(&mut ground);
         ground.progress.end();
-        results.tables.extend(tables.map_err(|error| format!("{}: {error}", case.name()))?);
+        match tables {
+            Ok(tables) => results.tables.extend(tables),
+            // The others' figures took minutes.
+            Err(failure) => results.failures.push(format!("{}: {failure}", case.name)),
+        }
     }
+    results.machine = Machine::look(ground.databases()?);
     Ok(results)
 }

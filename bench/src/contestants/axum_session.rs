@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use axum_session::DatabasePool;
 use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Authenticate, found, pick};
+use super::{Authenticate, Create, Extend, Offers, found, pick};
 use crate::Outcome;
 use crate::payload::{Payload, key};
 
@@ -45,9 +46,44 @@ impl<P> AxumSession<P> {
     }
 }
 
-impl<P: DatabasePool + Clone + Send + Sync + 'static> Authenticate for AxumSession<P> {
-    async fn authenticate(&self, random: u64) -> Outcome {
-        let text = self.pool.load(pick(&self.ids, random).as_str(), TABLE).await?;
-        found(text.map(|text| serde_json::from_str::<Stored>(&text)).transpose()?)
+impl<P: DatabasePool> AxumSession<P> {
+    async fn load(&self, id: &str) -> Outcome<Option<Stored>> {
+        let text = self.pool.load(id, TABLE).await?;
+        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
+    async fn store(&self, id: &str, session: &Stored) -> Outcome {
+        let expires = OffsetDateTime::now_utc() + Duration::days(7);
+        let text = serde_json::to_string(session)?;
+        Ok(self.pool.store(id, &text, expires.unix_timestamp(), TABLE).await?)
+    }
+}
+
+impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Authenticate> for AxumSession<P> {
+    async fn perform(&self, random: u64) -> Outcome {
+        found(self.load(pick::<String>(&self.ids, random)).await?)
+    }
+}
+
+/// It looks whether the new id is taken, and then stores.
+impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Create> for AxumSession<P> {
+    async fn perform(&self, random: u64) -> Outcome {
+        let id = Uuid::new_v4().to_string();
+        let session = Stored::of(&Payload::of(random));
+        if self.pool.exists(&id, TABLE).await? {
+            return Err("a new id is taken".into());
+        }
+        self.store(&id, &session).await?;
+        found(Some(session))
+    }
+}
+
+/// The whole session is stored again.
+impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Extend> for AxumSession<P> {
+    async fn perform(&self, random: u64) -> Outcome {
+        let id: &String = pick(&self.ids, random);
+        let session = self.load(id).await?.ok_or("the session was not found")?;
+        self.store(id, &session).await?;
+        found(Some(session))
     }
 }

@@ -2,6 +2,7 @@
 //! table, decoded into a struct.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlRow};
@@ -9,12 +10,12 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::types::Json;
 use sqlx::{FromRow, Row};
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
-use super::{Authenticate, CONNECTIONS, found, pick};
+use super::{Authenticate, CONNECTIONS, Create, Extend, List, Offers, Revoke, found, found_all, revoked_all};
 use crate::Outcome;
-use crate::payload::digest;
+use crate::payload::{Payload, Tokens, digest, hex, user};
 use crate::time_text;
 
 /// Eight connections, all open from the start, that are not pinged before each use.
@@ -47,42 +48,24 @@ pub struct Found {
     role: String,
 }
 
-pub const POSTGRES: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
+/// `authenticate` on PostgreSQL and on SQLite, which take the same text. So do the statements below.
+pub const SELECT: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
     FROM sessions WHERE auth_token_digest = $1 AND (expires_at IS NULL OR expires_at > $2)";
 
-pub const SQLITE: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
-    FROM sessions WHERE auth_token_digest = ?1 AND (expires_at IS NULL OR expires_at > ?2)";
+const INSERT: &str = "INSERT INTO sessions \
+    (id, auth_token_digest, data, expires_at, inserted_at, updated_at, user_id, role) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+const EXTEND: &str = "UPDATE sessions SET expires_at = $1, updated_at = $2 WHERE id = $3 AND expires_at > $4";
+
+const LIST: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role FROM sessions \
+    WHERE user_id = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY inserted_at DESC";
+
+const REVOKE: &str = "UPDATE sessions SET expires_at = $1, updated_at = $2 \
+    WHERE user_id = $3 AND (expires_at IS NULL OR expires_at > $4)";
 
 const MARIADB: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
     FROM sessions WHERE auth_token_digest = ? AND (expires_at IS NULL OR expires_at > ?)";
-
-impl FromRow<'_, PgRow> for Found {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get(0)?,
-            data: row.try_get::<Json<Value>, _>(1)?.0,
-            expires_at: row.try_get(2)?,
-            inserted_at: row.try_get(3)?,
-            updated_at: row.try_get(4)?,
-            user_id: row.try_get(5)?,
-            role: row.try_get(6)?,
-        })
-    }
-}
-
-impl FromRow<'_, SqliteRow> for Found {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get(0)?,
-            data: row.try_get::<Json<Value>, _>(1)?.0,
-            expires_at: row.try_get(2)?,
-            inserted_at: row.try_get(3)?,
-            updated_at: row.try_get(4)?,
-            user_id: row.try_get(5)?,
-            role: row.try_get(6)?,
-        })
-    }
-}
 
 impl FromRow<'_, MySqlRow> for Found {
     fn from_row(row: &MySqlRow) -> Result<Self, sqlx::Error> {
@@ -101,64 +84,136 @@ impl FromRow<'_, MySqlRow> for Found {
     }
 }
 
-#[derive(Clone)]
-pub struct ByHandPostgres {
-    pool: PgPool,
-    tokens: Arc<[String]>,
+/// The same on PostgreSQL and SQLite, but for how an instant is bound: `$instant`.
+macro_rules! by_hand {
+    ($name:ident, $pool:ty, $row:ty, $instant:expr) => {
+        impl FromRow<'_, $row> for Found {
+            fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
+                Ok(Self {
+                    id: row.try_get(0)?,
+                    data: row.try_get::<Json<Value>, _>(1)?.0,
+                    expires_at: row.try_get(2)?,
+                    inserted_at: row.try_get(3)?,
+                    updated_at: row.try_get(4)?,
+                    user_id: row.try_get(5)?,
+                    role: row.try_get(6)?,
+                })
+            }
+        }
+
+        #[derive(Clone)]
+        pub struct $name {
+            pool: $pool,
+            tokens: Tokens,
+            next_user: Arc<AtomicU64>,
+        }
+
+        impl $name {
+            pub fn new(pool: &$pool, tokens: &Tokens) -> Self {
+                Self { pool: pool.clone(), tokens: tokens.clone(), next_user: Arc::default() }
+            }
+
+            /// The users to revoke, one after another, are counted by this.
+            pub fn revoking(self, next_user: &Arc<AtomicU64>) -> Self {
+                Self { next_user: Arc::clone(next_user), ..self }
+            }
+
+            async fn find(&self, random: u64) -> Outcome<Option<Found>> {
+                let query = sqlx::query_as::<_, Found>(SELECT)
+                    .bind(digest(self.tokens.pick(random).as_bytes()))
+                    .bind($instant(OffsetDateTime::now_utc()));
+                Ok(query.fetch_optional(&self.pool).await?)
+            }
+        }
+
+        impl Offers<Authenticate> for $name {
+            async fn perform(&self, random: u64) -> Outcome {
+                found(self.find(random).await?)
+            }
+        }
+
+        impl Offers<Create> for $name {
+            async fn perform(&self, random: u64) -> Outcome {
+                let payload = Payload::of(random);
+                let mut secret = [0; 32];
+                getrandom::fill(&mut secret)?;
+                let token = hex(&secret);
+                let now = OffsetDateTime::now_utc();
+                sqlx::query(INSERT)
+                    .bind(Uuid::now_v7())
+                    .bind(digest(token.as_bytes()))
+                    .bind(Json(payload.data))
+                    .bind($instant(now + Duration::days(7)))
+                    .bind($instant(now))
+                    .bind($instant(now))
+                    .bind(payload.user_id)
+                    .bind(payload.role)
+                    .execute(&self.pool)
+                    .await?;
+                found(Some(token))
+            }
+        }
+
+        impl Offers<Extend> for $name {
+            async fn perform(&self, random: u64) -> Outcome {
+                let session = self.find(random).await?.ok_or("the session was not found")?;
+                let now = OffsetDateTime::now_utc();
+                sqlx::query(EXTEND)
+                    .bind($instant(now + Duration::days(7)))
+                    .bind($instant(now))
+                    .bind(session.id)
+                    .bind($instant(now))
+                    .execute(&self.pool)
+                    .await?;
+                found(Some(session))
+            }
+        }
+
+        impl Offers<List> for $name {
+            async fn perform(&self, random: u64) -> Outcome {
+                let query = sqlx::query_as::<_, Found>(LIST)
+                    .bind(self.tokens.pick_user(random))
+                    .bind($instant(OffsetDateTime::now_utc()));
+                found_all(query.fetch_all(&self.pool).await?)
+            }
+        }
+
+        impl Offers<Revoke> for $name {
+            async fn perform(&self, _random: u64) -> Outcome {
+                let now = OffsetDateTime::now_utc();
+                let revoked = sqlx::query(REVOKE)
+                    .bind($instant(now))
+                    .bind($instant(now))
+                    .bind(user(self.next_user.fetch_add(1, Ordering::Relaxed)))
+                    .bind($instant(now))
+                    .execute(&self.pool)
+                    .await?;
+                revoked_all(revoked.rows_affected())
+            }
+        }
+    };
 }
 
-impl ByHandPostgres {
-    pub fn new(pool: PgPool, tokens: &Arc<[String]>) -> Self {
-        Self { pool, tokens: Arc::clone(tokens) }
-    }
-}
-
-impl Authenticate for ByHandPostgres {
-    async fn authenticate(&self, random: u64) -> Outcome {
-        let query = sqlx::query_as::<_, Found>(POSTGRES);
-        let query = query.bind(digest(pick(&self.tokens, random).as_bytes())).bind(OffsetDateTime::now_utc());
-        found(query.fetch_optional(&self.pool).await?)
-    }
-}
-
-#[derive(Clone)]
-pub struct ByHandSqlite {
-    pool: SqlitePool,
-    tokens: Arc<[String]>,
-}
-
-impl ByHandSqlite {
-    pub fn new(pool: SqlitePool, tokens: &Arc<[String]>) -> Self {
-        Self { pool, tokens: Arc::clone(tokens) }
-    }
-}
-
-impl Authenticate for ByHandSqlite {
-    async fn authenticate(&self, random: u64) -> Outcome {
-        let query = sqlx::query_as::<_, Found>(SQLITE);
-        let now = time_text(OffsetDateTime::now_utc());
-        let query = query.bind(digest(pick(&self.tokens, random).as_bytes())).bind(now);
-        found(query.fetch_optional(&self.pool).await?)
-    }
-}
+by_hand!(ByHandPostgres, PgPool, PgRow, |instant: OffsetDateTime| instant);
+by_hand!(ByHandSqlite, SqlitePool, SqliteRow, time_text);
 
 #[derive(Clone)]
 pub struct ByHandMariaDb {
     pool: MySqlPool,
-    tokens: Arc<[String]>,
+    tokens: Tokens,
 }
 
 impl ByHandMariaDb {
-    pub fn new(pool: MySqlPool, tokens: &Arc<[String]>) -> Self {
-        Self { pool, tokens: Arc::clone(tokens) }
+    pub fn new(pool: &MySqlPool, tokens: &Tokens) -> Self {
+        Self { pool: pool.clone(), tokens: tokens.clone() }
     }
 }
 
-impl Authenticate for ByHandMariaDb {
-    async fn authenticate(&self, random: u64) -> Outcome {
+impl Offers<Authenticate> for ByHandMariaDb {
+    async fn perform(&self, random: u64) -> Outcome {
         let now = OffsetDateTime::now_utc();
         let query = sqlx::query_as::<_, Found>(MARIADB);
-        let query = query.bind(digest(pick(&self.tokens, random).as_bytes()));
+        let query = query.bind(digest(self.tokens.pick(random).as_bytes()));
         let query = query.bind(PrimitiveDateTime::new(now.date(), now.time()));
         found(query.fetch_optional(&self.pool).await?)
     }

@@ -1,32 +1,74 @@
 //! Cloakroom itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use cloakroom::{Config, Database, Sessions};
+use cloakroom::{Config, Database, NewSession, Sessions};
 
-use super::{Authenticate, found, pick};
+use super::{Authenticate, Create, Extend, List, Offers, Revoke, found, found_all};
 use crate::Outcome;
-use crate::payload::UserSession;
+use crate::payload::{Payload, Tokens, UserSession, user};
 
 /// Every call with a statement of its own.
 pub fn one_by_one() -> Outcome<Config> {
     Ok(Config::builder().max_batch(1).build()?)
 }
 
+/// Every lookup finds an extension due.
+pub fn always_due() -> Outcome<Config> {
+    Ok(Config::builder().extend_after(Duration::from_micros(1)).build()?)
+}
+
 #[derive(Clone)]
 pub struct Cloakroom {
-    sessions: Sessions<UserSession>,
-    tokens: Arc<[String]>,
+    pub sessions: Sessions<UserSession>,
+    tokens: Tokens,
+    next_user: Arc<AtomicU64>,
 }
 
 impl Cloakroom {
-    pub fn new(database: impl Into<Database>, config: Config, tokens: &Arc<[String]>) -> Outcome<Self> {
-        Ok(Self { sessions: Sessions::new(database, config)?, tokens: Arc::clone(tokens) })
+    pub fn new(database: impl Into<Database>, config: Config, tokens: &Tokens) -> Outcome<Self> {
+        let sessions = Sessions::new(database, config)?;
+        Ok(Self { sessions, tokens: tokens.clone(), next_user: Arc::default() })
+    }
+
+    /// The users to revoke, one after another, are counted by this.
+    pub fn revoking(self, next_user: &Arc<AtomicU64>) -> Self {
+        Self { next_user: Arc::clone(next_user), ..self }
     }
 }
 
-impl Authenticate for Cloakroom {
-    async fn authenticate(&self, random: u64) -> Outcome {
-        found(self.sessions.authenticate(pick(&self.tokens, random)).await?)
+impl Offers<Authenticate> for Cloakroom {
+    async fn perform(&self, random: u64) -> Outcome {
+        found(self.sessions.authenticate(&*self.tokens.pick(random)).await?)
+    }
+}
+
+impl Offers<Create> for Cloakroom {
+    async fn perform(&self, random: u64) -> Outcome {
+        let payload = Payload::of(random);
+        let new = NewSession::new(payload.fields()).data(payload.data);
+        found(Some(self.sessions.create(new).await?))
+    }
+}
+
+impl Offers<Extend> for Cloakroom {
+    async fn perform(&self, random: u64) -> Outcome {
+        found(self.sessions.authenticate(&*self.tokens.pick(random)).await?)
+    }
+}
+
+impl Offers<List> for Cloakroom {
+    async fn perform(&self, random: u64) -> Outcome {
+        let of_user = UserSession::USER_ID.eq(self.tokens.pick_user(random));
+        found_all(self.sessions.query().filter(of_user).fetch_all().await?)
+    }
+}
+
+impl Offers<Revoke> for Cloakroom {
+    async fn perform(&self, _random: u64) -> Outcome {
+        let of_user = UserSession::USER_ID.eq(user(self.next_user.fetch_add(1, Ordering::Relaxed)));
+        super::revoked_all(self.sessions.query().filter(of_user).expire_all().await?)
     }
 }

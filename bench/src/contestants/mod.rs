@@ -4,35 +4,69 @@
 pub mod axum_session;
 pub mod by_hand;
 pub mod cloakroom;
+pub mod http;
+pub mod in_memory;
+pub mod jwt;
 pub mod rusqlite;
 pub mod tokio_postgres;
 pub mod tower_sessions;
 
 use std::future::Future;
+use std::marker::PhantomData;
 
 use crate::Outcome;
 use crate::measure::{Call, Lane};
+use crate::payload::SESSIONS_PER_USER;
 
 /// How many connections each contestant's pool has. All of them are opened at once, are kept, and are not pinged
 /// before use, which sqlx does by default and its documentation says how to turn off.
 pub const CONNECTIONS: u32 = 8;
 
-/// Says whose session a token stands for.
-pub trait Authenticate: Clone + Send + Sync + 'static {
-    /// Of some row, which the random number picks.
-    fn authenticate(&self, random: u64) -> impl Future<Output = Outcome> + Send;
+/// A contestant that can do `Deed`.
+pub trait Offers<Deed>: Clone + Send + Sync + 'static {
+    /// Does it to some row, which the random number picks.
+    fn perform(&self, random: u64) -> impl Future<Output = Outcome> + Send;
+}
 
-    fn lane(self, name: &str) -> Lane {
-        Lane::new(name, Authenticating(self))
+/// Whose session does a token stand for?
+pub struct Authenticate;
+/// A new session, and its token.
+pub struct Create;
+/// Authenticate where the expiry is due to be moved each time.
+pub struct Extend;
+/// The valid sessions of one user, newest first.
+pub struct List;
+/// End all sessions of one user. Each call takes the next user, as there is only one end for each.
+pub struct Revoke;
+
+/// A lane of `contestant` doing `Deed`.
+pub fn lane<Deed: 'static, C: Offers<Deed>>(name: &str, contestant: C) -> Lane {
+    Lane::new(name, Performing { contestant, deed: PhantomData::<fn() -> Deed> })
+}
+
+struct Performing<C, Deed> {
+    contestant: C,
+    deed: PhantomData<fn() -> Deed>,
+}
+
+impl<C: Clone, Deed> Clone for Performing<C, Deed> {
+    fn clone(&self) -> Self {
+        Self { contestant: self.contestant.clone(), deed: PhantomData }
     }
 }
 
-#[derive(Clone)]
-struct Authenticating<C>(C);
-
-impl<C: Authenticate> Call for Authenticating<C> {
+impl<Deed: 'static, C: Offers<Deed>> Call for Performing<C, Deed> {
     fn call(&self, random: u64) -> impl Future<Output = Outcome> + Send {
-        self.0.authenticate(random)
+        self.contestant.perform(random)
+    }
+}
+
+/// The same for a revocation.
+pub fn revoked_all(revoked: u64) -> Outcome {
+    if revoked == SESSIONS_PER_USER {
+        Ok(())
+    } else {
+        Err(format!("{revoked} sessions of a user were revoked, not {SESSIONS_PER_USER}").into())
     }
 }
 
@@ -49,6 +83,14 @@ pub fn found<T>(session: Option<T>) -> Outcome {
     }
 }
 
+/// The same for a list.
+pub fn found_all<T>(sessions: Vec<T>) -> Outcome {
+    match std::hint::black_box(sessions).len() {
+        found if found as u64 == SESSIONS_PER_USER => Ok(()),
+        found => Err(format!("{found} sessions of a user were found, not {SESSIONS_PER_USER}").into()),
+    }
+}
+
 /// The contestants' names, as they stand in every table.
 pub mod name {
     pub const CLOAKROOM: &str = "Cloakroom";
@@ -58,4 +100,9 @@ pub mod name {
     pub const AXUM_SESSION: &str = "axum_session";
     pub const RUSQLITE: &str = "rusqlite, blocking";
     pub const TOKIO_POSTGRES: &str = "tokio-postgres, pipelined";
+    pub const SHARED: &str = "SHA-256 and a map, shared";
+    pub const OWNED: &str = "SHA-256 and a map, copied";
+    pub const HS256: &str = "JWT, HS256";
+    pub const EDDSA: &str = "JWT, EdDSA";
+    pub const WITHOUT_SESSION: &str = "axum without a session";
 }

@@ -12,9 +12,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::by_hand::SQLITE;
-use super::{Authenticate, found, pick};
-use crate::payload::digest;
+use super::by_hand::SELECT;
+use super::{Authenticate, Offers, found};
+use crate::payload::{Tokens, digest};
 use crate::{Outcome, time_text};
 
 thread_local! {
@@ -25,14 +25,14 @@ thread_local! {
 pub struct Rusqlite {
     path: Arc<Path>,
     number: usize,
-    tokens: Arc<[String]>,
+    tokens: Tokens,
 }
 
 impl Rusqlite {
-    pub fn new(path: &Path, tokens: &Arc<[String]>) -> Self {
+    pub fn new(path: &Path, tokens: &Tokens) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { path: path.into(), number, tokens: Arc::clone(tokens) }
+        Self { path: path.into(), number, tokens: tokens.clone() }
     }
 
     /// On this thread's own connection, which is opened when it is first asked for.
@@ -50,15 +50,15 @@ impl Rusqlite {
     fn find(&self, token: &str) -> Outcome<Option<Found>> {
         let (digest, now) = (digest(token.as_bytes()), time_text(OffsetDateTime::now_utc()));
         self.with(|connection| {
-            let mut statement = connection.prepare_cached(SQLITE)?;
+            let mut statement = connection.prepare_cached(SELECT)?;
             Ok(statement.query_row([digest, now], Found::read).optional()?)
         })
     }
 }
 
-impl Authenticate for Rusqlite {
-    async fn authenticate(&self, random: u64) -> Outcome {
-        found(self.find(pick(&self.tokens, random).as_str())?)
+impl Offers<Authenticate> for Rusqlite {
+    async fn perform(&self, random: u64) -> Outcome {
+        found(self.find(&self.tokens.pick(random))?)
     }
 }
 

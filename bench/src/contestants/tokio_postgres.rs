@@ -8,31 +8,31 @@ use time::OffsetDateTime;
 use tokio_postgres::{Client, NoTls, Row, Statement};
 use uuid::Uuid;
 
-use super::by_hand::POSTGRES;
-use super::{Authenticate, found, pick};
+use super::by_hand::SELECT;
+use super::{Authenticate, Offers, found};
 use crate::Outcome;
-use crate::payload::digest;
+use crate::payload::{Tokens, digest};
 
 #[derive(Clone)]
 pub struct Pipelined {
     client: Arc<Client>,
     statement: Statement,
-    tokens: Arc<[String]>,
+    tokens: Tokens,
 }
 
 impl Pipelined {
-    pub async fn new(url: &str, tokens: &Arc<[String]>) -> Outcome<Self> {
+    pub async fn new(url: &str, tokens: &Tokens) -> Outcome<Self> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         // It ends when the client is dropped; what goes wrong, the client's calls tell.
         tokio::spawn(connection);
-        let statement = client.prepare(POSTGRES).await?;
-        Ok(Self { client: Arc::new(client), statement, tokens: Arc::clone(tokens) })
+        let statement = client.prepare(SELECT).await?;
+        Ok(Self { client: Arc::new(client), statement, tokens: tokens.clone() })
     }
 }
 
-impl Authenticate for Pipelined {
-    async fn authenticate(&self, random: u64) -> Outcome {
-        let digest = digest(pick(&self.tokens, random).as_bytes());
+impl Offers<Authenticate> for Pipelined {
+    async fn perform(&self, random: u64) -> Outcome {
+        let digest = digest(self.tokens.pick(random).as_bytes());
         let row = self.client.query_opt(&self.statement, &[&digest, &OffsetDateTime::now_utc()]).await?;
         found(row.as_ref().map(Found::read).transpose()?)
     }

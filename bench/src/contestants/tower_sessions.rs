@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 
-use super::{Authenticate, CONNECTIONS, found, pick};
+use super::{Authenticate, CONNECTIONS, Create, Extend, Offers, found, pick};
 use crate::Outcome;
 use crate::payload::{Payload, key};
 
@@ -45,8 +45,27 @@ impl<S> TowerSessions<S> {
     }
 }
 
-impl<S: SessionStore + Clone> Authenticate for TowerSessions<S> {
-    async fn authenticate(&self, random: u64) -> Outcome {
+impl<S: SessionStore + Clone> Offers<Authenticate> for TowerSessions<S> {
+    async fn perform(&self, random: u64) -> Outcome {
         found(self.store.load(pick(&self.ids, random)).await?)
+    }
+}
+
+impl<S: SessionStore + Clone> Offers<Create> for TowerSessions<S> {
+    async fn perform(&self, random: u64) -> Outcome {
+        let mut record = Record { id: Id::default(), ..record(random) };
+        self.store.create(&mut record).await?;
+        found(Some(record))
+    }
+}
+
+/// As its session does it that expires after inactivity: the whole record is written again.
+impl<S: SessionStore + Clone> Offers<Extend> for TowerSessions<S> {
+    async fn perform(&self, random: u64) -> Outcome {
+        let record = self.store.load(pick(&self.ids, random)).await?;
+        let mut record = record.ok_or("the session was not found")?;
+        record.expiry_date = OffsetDateTime::now_utc() + Duration::days(7);
+        self.store.save(&record).await?;
+        found(Some(record))
     }
 }

@@ -2,11 +2,12 @@ use cloakroom::{Config, Sessions};
 use sqlx::{AssertSqlSafe, MySqlPool};
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
+use super::LIFETIME;
 use crate::Outcome;
 use crate::payload::{SESSIONS_PER_USER, UserSession};
 
-/// Cloakroom's table, with this many rows that expire in `lifetime`.
-pub async fn cloakroom(pool: &MySqlPool, rows: u64, lifetime: Duration) -> Outcome {
+/// Cloakroom's table, with this many rows.
+pub async fn cloakroom(pool: &MySqlPool, rows: u64) -> Outcome {
     Sessions::<UserSession>::new(pool.clone(), Config::default())?.migrate().await?;
     // What `Payload::of` and `token` say, said by the server itself.
     let fill = format!(
@@ -21,7 +22,7 @@ pub async fn cloakroom(pool: &MySqlPool, rows: u64, lifetime: Duration) -> Outco
     let instant = |instant: OffsetDateTime| PrimitiveDateTime::new(instant.date(), instant.time());
     let now = OffsetDateTime::now_utc();
     sqlx::query(AssertSqlSafe(fill))
-        .bind(instant(now + lifetime))
+        .bind(instant(now + LIFETIME))
         .bind(instant(now - Duration::days(1)))
         .bind(instant(now))
         .execute(pool)

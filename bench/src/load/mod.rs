@@ -4,14 +4,13 @@ pub mod mariadb;
 pub mod postgres;
 pub mod sqlite;
 
-use std::sync::Arc;
+use time::Duration;
 
-use crate::payload::token;
+/// How long the loaded sessions live: as long as nobody looks whether they are due.
+pub const LIFETIME: Duration = Duration::days(7);
 
-/// The tokens of the first `rows` rows.
-pub fn tokens(rows: u64) -> Arc<[String]> {
-    (0..rows).map(token).collect()
-}
+/// The lifetime of sessions that expired an hour ago.
+pub const EXPIRED: Duration = Duration::hours(-1);
 
 /// How many rows one statement brings in.
 const CHUNK: u64 = 10_000;

@@ -5,11 +5,11 @@ use sqlx::{AssertSqlSafe, PgPool};
 use time::{Duration, OffsetDateTime};
 use tower_sessions_sqlx_store::PostgresStore;
 
-use super::chunks;
+use super::{LIFETIME, chunks};
 use crate::Outcome;
 use crate::contestants::axum_session::{self as axum, Stored};
-use crate::contestants::tower_sessions as tower;
-use crate::payload::{Payload, UserSession};
+use crate::contestants::{by_hand, tower_sessions as tower};
+use crate::payload::{Payload, Tokens, UserSession};
 
 /// What `Payload::of` and `token` say, said by the server itself: a million rows in seconds.
 const FILL: &str = "INSERT INTO sessions
@@ -53,7 +53,34 @@ pub async fn append(pool: &PgPool, rows: std::ops::Range<u64>, lifetime: Duratio
     Ok(())
 }
 
-pub async fn tower_sessions(pool: &sqlx_of_peers::PgPool, rows: u64) -> Outcome<PostgresStore> {
+/// Everybody's pools and tables, in one database.
+#[derive(Clone)]
+pub struct Peers {
+    pub url: String,
+    pub tokens: Tokens,
+    pub cloakroom: PgPool,
+    pub by_hand: PgPool,
+    pub tower_sessions: PostgresStore,
+    pub axum_session: SessionPgPool,
+}
+
+impl Peers {
+    /// With this many rows for each.
+    pub async fn load(url: String, rows: u64) -> Outcome<Self> {
+        let pool = by_hand::postgres_pool(&url).await?;
+        cloakroom(&pool, rows, LIFETIME).await?;
+        Ok(Self {
+            tokens: Tokens::of(rows),
+            cloakroom: pool,
+            by_hand: by_hand::postgres_pool(&url).await?,
+            tower_sessions: tower_sessions(&tower::postgres_pool(&url).await?, rows).await?,
+            axum_session: axum_session(&by_hand::postgres_pool(&url).await?, rows).await?,
+            url,
+        })
+    }
+}
+
+async fn tower_sessions(pool: &sqlx_of_peers::PgPool, rows: u64) -> Outcome<PostgresStore> {
     let store = PostgresStore::new(pool.clone());
     store.migrate().await?;
     for chunk in chunks(rows) {
@@ -74,7 +101,7 @@ pub async fn tower_sessions(pool: &sqlx_of_peers::PgPool, rows: u64) -> Outcome<
     Ok(store)
 }
 
-pub async fn axum_session(pool: &PgPool, rows: u64) -> Outcome<SessionPgPool> {
+async fn axum_session(pool: &PgPool, rows: u64) -> Outcome<SessionPgPool> {
     let sessions = SessionPgPool::from(pool.clone());
     sessions.initiate(axum::TABLE).await?;
     for chunk in chunks(rows) {

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration as Span;
 
@@ -9,9 +10,10 @@ use sqlx::SqlitePool;
 use time::{Duration, OffsetDateTime};
 use tower_sessions_sqlx_store::SqliteStore;
 
+use super::{EXPIRED, LIFETIME};
 use crate::contestants::axum_session::{self as axum, Stored};
-use crate::contestants::tower_sessions as tower;
-use crate::payload::{Payload, UserSession, digest, token};
+use crate::contestants::{by_hand, tower_sessions as tower};
+use crate::payload::{Payload, Tokens, UserSession, digest, token};
 use crate::{Outcome, time_text};
 
 const BUSY: Span = Span::from_secs(10);
@@ -82,7 +84,7 @@ pub async fn cloakroom(pool: &SqlitePool, path: &Path, rows: u64, lifetime: Dura
 }
 
 /// More rows, by the connection's own transaction if it has one.
-pub fn append(connection: &Connection, rows: std::ops::Range<u64>, lifetime: Duration) -> Outcome {
+fn append(connection: &Connection, rows: std::ops::Range<u64>, lifetime: Duration) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let (expires_at, updated_at) = (time_text(now + lifetime), time_text(now));
     let mut insert = connection.prepare(
@@ -107,7 +109,49 @@ pub fn append(connection: &Connection, rows: std::ops::Range<u64>, lifetime: Dur
     Ok(())
 }
 
-pub async fn tower_sessions(pool: &sqlx_of_peers::SqlitePool, rows: u64) -> Outcome<SqliteStore> {
+/// Expired rows into a table that is there.
+pub fn expired(path: &Path, rows: std::ops::Range<u64>) -> Outcome {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    append(&connection, rows, EXPIRED)?;
+    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")?;
+    Ok(())
+}
+
+/// Everybody's pools and tables, a file each.
+#[derive(Clone)]
+pub struct Peers {
+    pub path: PathBuf,
+    pub tokens: Tokens,
+    pub cloakroom: SqlitePool,
+    pub by_hand: SqlitePool,
+    pub tower_sessions: SqliteStore,
+    pub axum_session: SessionSqlitePool,
+}
+
+impl Peers {
+    /// With this many rows for each, in files in this directory.
+    pub async fn load(directory: &Path, synchronous: Synchronous, rows: u64) -> Outcome<Self> {
+        fs::create_dir_all(directory)?;
+        let file = |name: &str| File::new(directory.join(name), synchronous);
+        let (own, tower, axum) = (file("cloakroom.db"), file("tower.db"), file("axum.db"));
+        let pool = by_hand::sqlite_pool(own.options()).await?;
+        cloakroom(&pool, &own.path, rows, LIFETIME).await?;
+        let tower = tower::sqlite_pool(tower.options_of_peers()).await?;
+        Ok(Self {
+            tokens: Tokens::of(rows),
+            cloakroom: pool,
+            by_hand: by_hand::sqlite_pool(own.options()).await?,
+            tower_sessions: tower_sessions(&tower, rows).await?,
+            axum_session: axum_session(&by_hand::sqlite_pool(axum.options()).await?, rows).await?,
+            path: own.path,
+        })
+    }
+}
+
+async fn tower_sessions(pool: &sqlx_of_peers::SqlitePool, rows: u64) -> Outcome<SqliteStore> {
     let store = SqliteStore::new(pool.clone());
     store.migrate().await?;
     let mut transaction = pool.begin().await?;
@@ -124,7 +168,7 @@ pub async fn tower_sessions(pool: &sqlx_of_peers::SqlitePool, rows: u64) -> Outc
     Ok(store)
 }
 
-pub async fn axum_session(pool: &SqlitePool, rows: u64) -> Outcome<SessionSqlitePool> {
+async fn axum_session(pool: &SqlitePool, rows: u64) -> Outcome<SessionSqlitePool> {
     let sessions = SessionSqlitePool::from(pool.clone());
     sessions.initiate(axum::TABLE).await?;
     let expires = (OffsetDateTime::now_utc() + Duration::days(7)).unix_timestamp();

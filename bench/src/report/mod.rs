@@ -1,6 +1,7 @@
 //! The results as a table for people, as JSON for programs, and as a picture.
 
 mod json;
+mod svg;
 mod table;
 
 use std::fs;
@@ -13,6 +14,13 @@ pub fn write(results: &Results, arguments: &Arguments) -> Outcome {
     print!("{}", table::render(results));
     if let Some(path) = &arguments.json {
         fs::write(path, json::render(results)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    for failure in &results.failures {
+        eprintln!("error: {failure}");
+    }
+    if let Some(path) = &arguments.svg {
+        let picture = svg::render(results).ok_or("nothing that the picture shows was measured")?;
+        fs::write(path, picture).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }

@@ -4,10 +4,49 @@ use std::fmt::Write;
 
 use super::significant;
 use crate::contestants::name::CLOAKROOM;
+use crate::goals::{self, Verdict};
+use crate::machine::Machine;
 use crate::results::{Measure, Results, Row, Table};
 
 pub fn render(results: &Results) -> String {
-    results.tables.iter().map(table).collect()
+    let tables: String = results.tables.iter().map(table).collect();
+    format!(
+        "{}{tables}\n## What must be reached\n\n{}",
+        machine(&results.machine),
+        goals(&goals::judge(results))
+    )
+}
+
+fn machine(machine: &Machine) -> String {
+    let memory = machine.memory_gib.map_or(String::new(), |gib| format!(", {gib} GiB"));
+    format!(
+        "{} cores of {}{memory}, {}.\n{}.\n{}.\n",
+        machine.cores,
+        machine.processor,
+        machine.system,
+        machine.databases.join(", "),
+        machine.crates.join(", ")
+    )
+}
+
+fn goals(verdicts: &[Verdict]) -> String {
+    let mut lines = vec![["goal", "against", "measured", "must be", "reached"].map(str::to_owned).to_vec()];
+    lines.extend(verdicts.iter().map(|verdict| {
+        let measured = verdict.measured.map_or("–".to_owned(), |ratio| format!("{ratio:.2}×"));
+        let reached = match verdict.is_reached {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "not measured",
+        };
+        vec![
+            verdict.what.to_owned(),
+            verdict.against.to_owned(),
+            measured,
+            verdict.required.clone(),
+            reached.to_owned(),
+        ]
+    }));
+    aligned(&lines)
 }
 
 fn table(table: &Table) -> String {

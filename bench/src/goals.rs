@@ -1,0 +1,130 @@
+//! What must be reached: ratios within one run, so that a slow machine is no excuse.
+
+use serde::Serialize;
+
+use crate::cases::{growth, prune};
+use crate::contestants::name::{BY_HAND, CLOAKROOM, TOWER_SESSIONS};
+use crate::results::Results;
+
+struct Goal {
+    what: &'static str,
+    table: &'static str,
+    /// The row that is judged, and the one it is compared with.
+    row: &'static str,
+    against: &'static str,
+    bound: Bound,
+}
+
+/// How the row must compare.
+#[derive(Clone, Copy)]
+enum Bound {
+    /// At least so many times as fast.
+    Faster(f64),
+    /// At most so many times as slow.
+    Slower(f64),
+}
+
+use Bound::{Faster, Slower};
+
+#[rustfmt::skip]
+const GOALS: &[Goal] = &[
+    goal("authenticate, PostgreSQL, 128 callers, strict", "authenticate-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),
+    goal("authenticate, PostgreSQL, 1,024 callers, strict", "authenticate-postgres/1024", CLOAKROOM, TOWER_SESSIONS, Faster(6.0)),
+    goal("authenticate, PostgreSQL, 1 caller", "authenticate-postgres/1", CLOAKROOM, BY_HAND, Slower(1.15)),
+    goal("authenticate, SQLite, 128 callers, strict", "authenticate-sqlite/128", CLOAKROOM, TOWER_SESSIONS, Faster(2.0)),
+    goal("create, PostgreSQL, 128 callers", "create-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),
+    goal("create, SQLite, synchronous = NORMAL, 128 callers", "create-sqlite-normal/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)),
+    goal("create, SQLite, synchronous = FULL, 128 callers", "create-sqlite-full/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)),
+    goal("authenticate, PostgreSQL, 1 million rows", "growth-postgres/authenticate", growth::ONE_MILLION, growth::TEN_THOUSAND, Slower(1.3)),
+    goal("authenticate, SQLite, 1 million rows", "growth-sqlite/authenticate", growth::ONE_MILLION, growth::TEN_THOUSAND, Slower(1.3)),
+    goal("list by user, PostgreSQL, 1 million rows", "growth-postgres/list", growth::ONE_MILLION, growth::TEN_THOUSAND, Slower(1.3)),
+    goal("list by user, SQLite, 1 million rows", "growth-sqlite/list", growth::ONE_MILLION, growth::TEN_THOUSAND, Slower(1.3)),
+    goal("p99 of lookups while pruning, PostgreSQL", "prune-postgres/16", prune::DURING, prune::ALONE, Slower(3.0)),
+    goal("p99 of lookups while pruning, SQLite", "prune-sqlite/16", prune::DURING, prune::ALONE, Slower(3.0)),
+];
+
+const fn goal(
+    what: &'static str,
+    table: &'static str,
+    row: &'static str,
+    against: &'static str,
+    bound: Bound,
+) -> Goal {
+    Goal { what, table, row, against, bound }
+}
+
+/// A goal, and how far this run got.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    pub what: &'static str,
+    pub against: &'static str,
+    pub required: String,
+    /// `None` where its case did not run.
+    pub measured: Option<f64>,
+    pub is_reached: Option<bool>,
+}
+
+pub fn judge(results: &Results) -> Vec<Verdict> {
+    GOALS.iter().map(|goal| goal.judge(results)).collect()
+}
+
+impl Goal {
+    fn judge(&self, results: &Results) -> Verdict {
+        let ratio = results.table(self.table).and_then(|table| table.better(self.row, self.against));
+        let better = ratio.map(|ratio| ratio.of_medians);
+        let (required, measured, is_reached) = match self.bound {
+            Faster(factor) => (format!("{factor}× as fast"), better, better.map(|better| better >= factor)),
+            Slower(factor) => {
+                let worse = better.map(|better| 1.0 / better);
+                (format!("at most {factor}× as long"), worse, worse.map(|worse| worse <= factor))
+            }
+        };
+        Verdict { what: self.what, against: self.against, required, measured, is_reached }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{Measure, Row, Table};
+
+    fn results(table: &str, measure: Measure, rows: [(&str, f64); 2]) -> Results {
+        let row = |(contestant, value): (&str, f64)| Row {
+            contestant: contestant.to_owned(),
+            values: vec![value],
+            latency: None,
+        };
+        let rows = rows.map(row).into();
+        let table = Table { name: table.to_owned(), title: String::new(), measure, rows, notes: Vec::new() };
+        Results { tables: vec![table], ..Results::default() }
+    }
+
+    fn verdict(results: &Results, what: &str) -> Verdict {
+        judge(results).into_iter().find(|verdict| verdict.what == what).unwrap()
+    }
+
+    #[test]
+    fn a_throughput_is_judged_by_how_many_times_as_fast_it_is() {
+        let rows = |own| [(CLOAKROOM, own), (TOWER_SESSIONS, 10.0)];
+        let judged = |own| {
+            let results = results("authenticate-postgres/128", Measure::PerSecond, rows(own));
+            verdict(&results, "authenticate, PostgreSQL, 128 callers, strict").is_reached
+        };
+        assert_eq!((judged(40.0), judged(39.0)), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn a_latency_is_judged_by_how_many_times_as_long_it_takes() {
+        let rows = |during| [(prune::ALONE, 100.0), (prune::DURING, during)];
+        let judged = |during| {
+            let results = results("prune-sqlite/16", Measure::Microseconds, rows(during));
+            verdict(&results, "p99 of lookups while pruning, SQLite").is_reached
+        };
+        assert_eq!((judged(300.0), judged(301.0)), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_judged() {
+        assert!(judge(&Results::default()).iter().all(|verdict| verdict.is_reached.is_none()));
+    }
+}
