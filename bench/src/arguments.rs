@@ -37,7 +37,7 @@ pub struct Plan {
 impl Arguments {
     pub fn plan(&self) -> Plan {
         if self.quick {
-            let (warm_up, span) = (Duration::from_millis(50), Duration::from_millis(250));
+            let (warm_up, span) = (Duration::from_millis(30), Duration::from_millis(170));
             Plan { quick: true, rounds: 3, warm_up, span }
         } else {
             let (warm_up, span) = (Duration::from_millis(300), Duration::from_secs(2));

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cases::{growth, prune};
-use crate::contestants::name::{BY_HAND, CLOAKROOM, TOWER_SESSIONS};
+use crate::cases::{growth, prune, revocation};
+use crate::contestants::name::{BY_HAND, CACHED, CLOAKROOM, HS256, SHARED, TOWER_SESSIONS};
 use crate::results::Results;
 
 struct Goal {
@@ -22,9 +22,11 @@ enum Bound {
     Faster(f64),
     /// At most so many times as slow.
     Slower(f64),
+    /// At most so many milliseconds; compared with nothing.
+    Within(f64),
 }
 
-use Bound::{Faster, Slower};
+use Bound::{Faster, Slower, Within};
 
 #[rustfmt::skip]
 const GOALS: &[Goal] = &[
@@ -32,6 +34,10 @@ const GOALS: &[Goal] = &[
     goal("authenticate, PostgreSQL, 1,024 callers, strict", "authenticate-postgres/1024", CLOAKROOM, TOWER_SESSIONS, Faster(6.0)),
     goal("authenticate, PostgreSQL, 1 caller", "authenticate-postgres/1", CLOAKROOM, BY_HAND, Slower(1.15)),
     goal("authenticate, SQLite, 128 callers, strict", "authenticate-sqlite/128", CLOAKROOM, TOWER_SESSIONS, Faster(2.0)),
+    goal("authenticate, cached, 1 caller", "cached/1", CACHED, HS256, Faster(1.0)),
+    goal("authenticate, cached, 128 callers", "cached/128", CACHED, HS256, Faster(1.0)),
+    goal("authenticate, cached, 1 caller", "cached/1", CACHED, SHARED, Slower(2.0)),
+    goal("authenticate, cached, 128 callers", "cached/128", CACHED, SHARED, Slower(2.0)),
     goal("create, PostgreSQL, 128 callers", "create-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),
     goal("create, SQLite, synchronous = NORMAL, 128 callers", "create-sqlite-normal/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)),
     goal("create, SQLite, synchronous = FULL, 128 callers", "create-sqlite-full/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)),
@@ -41,6 +47,9 @@ const GOALS: &[Goal] = &[
     goal("list by user, SQLite, 1 million rows", "growth-sqlite/list", growth::ONE_MILLION, growth::TEN_THOUSAND, Slower(1.3)),
     goal("p99 of lookups while pruning, PostgreSQL", "prune-postgres/16", prune::DURING, prune::ALONE, Slower(3.0)),
     goal("p99 of lookups while pruning, SQLite", "prune-sqlite/16", prune::DURING, prune::ALONE, Slower(3.0)),
+    goal("revocation delay across nodes, p99", revocation::HEARD, revocation::QUIET_P99, "–", Within(20.0)),
+    goal("revocation delay, listener cut off", revocation::CUT, revocation::LEASE_MOST, revocation::BOUND, Slower(1.0)),
+    goal("revocation delay, listener cut off, no lease", revocation::CUT, revocation::STALENESS_MOST, revocation::BOUND, Slower(1.0)),
 ];
 
 const fn goal(
@@ -60,7 +69,7 @@ pub struct Verdict {
     pub against: &'static str,
     pub required: String,
     /// `None` where its case did not run.
-    pub measured: Option<f64>,
+    pub measured: Option<String>,
     pub is_reached: Option<bool>,
 }
 
@@ -70,13 +79,22 @@ pub fn judge(results: &Results) -> Vec<Verdict> {
 
 impl Goal {
     fn judge(&self, results: &Results) -> Verdict {
-        let ratio = results.table(self.table).and_then(|table| table.better(self.row, self.against));
+        let table = results.table(self.table);
+        let ratio = table.and_then(|table| table.better(self.row, self.against));
         let better = ratio.map(|ratio| ratio.of_medians);
+        let worse = better.map(|better| 1.0 / better);
+        let times = |ratio: f64| format!("{ratio:.2}×");
         let (required, measured, is_reached) = match self.bound {
-            Faster(factor) => (format!("{factor}× as fast"), better, better.map(|better| better >= factor)),
-            Slower(factor) => {
-                let worse = better.map(|better| 1.0 / better);
-                (format!("at most {factor}× as long"), worse, worse.map(|worse| worse <= factor))
+            Faster(least) => {
+                (format!("{least}× as fast"), better.map(times), better.map(|better| better >= least))
+            }
+            Slower(most) => {
+                (format!("at most {most}× as long"), worse.map(times), worse.map(|worse| worse <= most))
+            }
+            Within(most) => {
+                let value = table.and_then(|table| table.row(self.row)?.median());
+                let measured = value.map(|value| format!("{value:.2} ms"));
+                (format!("at most {most} ms"), measured, value.map(|value| value <= most))
             }
         };
         Verdict { what: self.what, against: self.against, required, measured, is_reached }
@@ -121,6 +139,16 @@ mod tests {
             verdict(&results, "p99 of lookups while pruning, SQLite").is_reached
         };
         assert_eq!((judged(300.0), judged(301.0)), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn a_delay_is_judged_by_itself() {
+        let rows = |p99| [(revocation::QUIET_P99, p99), ("quiet node, longest", 300.0)];
+        let judged = |p99| {
+            let results = results(revocation::HEARD, Measure::Milliseconds, rows(p99));
+            verdict(&results, "revocation delay across nodes, p99").is_reached
+        };
+        assert_eq!((judged(20.0), judged(20.1)), (Some(true), Some(false)));
     }
 
     #[test]

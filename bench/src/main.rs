@@ -3,6 +3,7 @@
 mod arguments;
 mod cases;
 mod contestants;
+mod cut;
 mod goals;
 mod ground;
 mod http_client;
@@ -31,6 +32,13 @@ type Failure = Box<dyn Error + Send + Sync>;
 type Outcome<T = ()> = Result<T, Failure>;
 
 fn main() -> ExitCode {
+    let own_memory = || {
+        let mut arguments = std::env::args_os().skip(1);
+        (arguments.next()? == cases::memory::ARGUMENT).then(|| arguments.next()).flatten()
+    };
+    if let Some(file) = own_memory() {
+        return ended(cases::memory::measure_own(file.as_ref()));
+    }
     let arguments = match arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(problem) => {
@@ -46,9 +54,15 @@ fn main() -> ExitCode {
         report::write(&results, &arguments)?;
         Ok(results)
     });
-    match results {
-        Ok(results) if results.failures.is_empty() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    ended(results.and_then(|results| {
+        let failed = results.failures.join(", ");
+        if failed.is_empty() { Ok(()) } else { Err(format!("some cases failed: {failed}").into()) }
+    }))
+}
+
+fn ended(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("error: {problem}");
             ExitCode::FAILURE

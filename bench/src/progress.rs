@@ -1,25 +1,25 @@
-//! What runs now, on stderr: one line that is rewritten on a terminal, plain lines elsewhere.
+//! What runs now, on stderr: a line that is rewritten on a terminal, and a line for each case that is done.
 
 use std::io::{IsTerminal, Write, stderr};
+use std::time::Instant;
 
 #[derive(Debug)]
 pub struct Progress {
     cases: usize,
     done: usize,
     case: &'static str,
+    begun: Instant,
     is_terminal: bool,
 }
 
 impl Progress {
     pub fn new(cases: usize) -> Self {
-        Self { cases, done: 0, case: "", is_terminal: stderr().is_terminal() }
+        Self { cases, done: 0, case: "", begun: Instant::now(), is_terminal: stderr().is_terminal() }
     }
 
     pub fn begin(&mut self, case: &'static str) {
         self.case = case;
-        if !self.is_terminal {
-            eprintln!("[{}/{}] {case}", self.done + 1, self.cases);
-        }
+        self.begun = Instant::now();
     }
 
     /// Shown on a terminal only: it changes often.
@@ -32,8 +32,10 @@ impl Progress {
 
     pub fn end(&mut self) {
         self.done += 1;
+        let seconds = self.begun.elapsed().as_secs_f32();
         if self.is_terminal {
             eprint!("\r\x1b[2K");
         }
+        eprintln!("[{}/{}] {}: {seconds:.1} s", self.done, self.cases, self.case);
     }
 }

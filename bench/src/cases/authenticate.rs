@@ -14,9 +14,12 @@ use crate::ground::{Ground, ROWS};
 use crate::load;
 use crate::measure::Lane;
 use crate::payload::Tokens;
+use crate::report::callers;
 use crate::results::Table;
 
-const CALLERS: [usize; 4] = [1, 16, 128, 1024];
+fn numbers(ground: &Ground) -> &'static [usize] {
+    if ground.plan.quick { &[1, 128, 1024] } else { &[1, 16, 128, 1024] }
+}
 
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let peers = ground.postgres_peers()?;
@@ -71,9 +74,9 @@ pub fn mariadb(ground: &mut Ground) -> Outcome<Vec<Table>> {
 }
 
 fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane]) -> Outcome<Vec<Table>> {
-    let compare = |callers| {
-        let title = format!("authenticate, {database}, strict, {}", crate::report::callers(callers));
-        ground.compare(format!("{case}/{callers}"), title, lanes, callers)
+    let compare = |number: &usize| {
+        let title = format!("authenticate, {database}, strict, {}", callers(*number));
+        ground.compare(format!("{case}/{number}"), title, lanes, *number)
     };
-    CALLERS.into_iter().map(compare).collect()
+    numbers(ground).iter().map(compare).collect()
 }

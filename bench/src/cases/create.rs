@@ -15,7 +15,9 @@ use crate::measure::Lane;
 use crate::report::callers;
 use crate::results::Table;
 
-const CALLERS: [usize; 3] = [1, 16, 128];
+fn numbers(ground: &Ground) -> &'static [usize] {
+    if ground.plan.quick { &[1, 128] } else { &[1, 16, 128] }
+}
 
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let url = ground.postgres("creation")?;
@@ -69,9 +71,9 @@ fn sqlite_with(
 }
 
 fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane]) -> Outcome<Vec<Table>> {
-    let compare = |number| {
-        let title = format!("create, {database}, {}", callers(number));
-        ground.compare(format!("{case}/{number}"), title, lanes, number)
+    let compare = |number: &usize| {
+        let title = format!("create, {database}, {}", callers(*number));
+        ground.compare(format!("{case}/{number}"), title, lanes, *number)
     };
-    CALLERS.into_iter().map(compare).collect()
+    numbers(ground).iter().map(compare).collect()
 }

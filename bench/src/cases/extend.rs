@@ -12,7 +12,9 @@ use crate::measure::Lane;
 use crate::report::callers;
 use crate::results::Table;
 
-const CALLERS: [usize; 2] = [1, 128];
+fn numbers(ground: &Ground) -> &'static [usize] {
+    if ground.plan.quick { &[128] } else { &[1, 128] }
+}
 
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let peers = ground.postgres_peers()?;
@@ -39,9 +41,9 @@ pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
 }
 
 fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane]) -> Outcome<Vec<Table>> {
-    let compare = |number| {
-        let title = format!("authenticate with an extension due, {database}, {}", callers(number));
-        ground.compare(format!("{case}/{number}"), title, lanes, number)
+    let compare = |number: &usize| {
+        let title = format!("authenticate with an extension due, {database}, {}", callers(*number));
+        ground.compare(format!("{case}/{number}"), title, lanes, *number)
     };
-    CALLERS.into_iter().map(compare).collect()
+    numbers(ground).iter().map(compare).collect()
 }

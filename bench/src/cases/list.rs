@@ -12,7 +12,9 @@ use crate::measure::Lane;
 use crate::report::callers;
 use crate::results::Table;
 
-const CALLERS: [usize; 2] = [1, 16];
+fn numbers(ground: &Ground) -> &'static [usize] {
+    if ground.plan.quick { &[1] } else { &[1, 16] }
+}
 
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let peers = ground.postgres_peers()?;
@@ -33,9 +35,9 @@ pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
 }
 
 fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane]) -> Outcome<Vec<Table>> {
-    let compare = |number| {
-        let title = format!("list the ten sessions of a user, {database}, {}", callers(number));
-        ground.compare(format!("{case}/{number}"), title, lanes, number)
+    let compare = |number: &usize| {
+        let title = format!("list the ten sessions of a user, {database}, {}", callers(*number));
+        ground.compare(format!("{case}/{number}"), title, lanes, *number)
     };
-    CALLERS.into_iter().map(compare).collect()
+    numbers(ground).iter().map(compare).collect()
 }

@@ -7,7 +7,9 @@ mod extend;
 pub mod growth;
 mod http;
 mod list;
+pub mod memory;
 pub mod prune;
+pub mod revocation;
 mod revoke;
 
 use crate::Outcome;
@@ -31,6 +33,7 @@ pub const CASES: &[Case] = &[
     Case { name: "authenticate-mariadb", run: authenticate::mariadb },
     Case { name: "cached", run: cached::run },
     Case { name: "http", run: http::run },
+    Case { name: "memory", run: memory::run },
     Case { name: "list-postgres", run: list::postgres },
     Case { name: "list-sqlite", run: list::sqlite },
     Case { name: "extend-postgres", run: extend::postgres },
@@ -39,6 +42,7 @@ pub const CASES: &[Case] = &[
     Case { name: "create-sqlite", run: create::sqlite },
     Case { name: "revoke-postgres", run: revoke::postgres },
     Case { name: "revoke-sqlite", run: revoke::sqlite },
+    Case { name: "revocation", run: revocation::run },
     Case { name: "prune-postgres", run: prune::postgres },
     Case { name: "prune-sqlite", run: prune::sqlite },
     Case { name: "growth-postgres", run: growth::postgres },

@@ -29,8 +29,11 @@ pub struct Cloakroom {
 
 impl Cloakroom {
     pub fn new(database: impl Into<Database>, config: Config, tokens: &Tokens) -> Outcome<Self> {
-        let sessions = Sessions::new(database, config)?;
-        Ok(Self { sessions, tokens: tokens.clone(), next_user: Arc::default() })
+        Ok(Self::with(Sessions::new(database, config)?, tokens))
+    }
+
+    pub fn with(sessions: Sessions<UserSession>, tokens: &Tokens) -> Self {
+        Self { sessions, tokens: tokens.clone(), next_user: Arc::default() }
     }
 
     /// The users to revoke, one after another, are counted by this.

@@ -94,6 +94,7 @@ pub fn found_all<T>(sessions: Vec<T>) -> Outcome {
 /// The contestants' names, as they stand in every table.
 pub mod name {
     pub const CLOAKROOM: &str = "Cloakroom";
+    pub const CACHED: &str = "Cloakroom, cached";
     pub const ONE_BY_ONE: &str = "Cloakroom, one by one";
     pub const BY_HAND: &str = "sqlx by hand";
     pub const TOWER_SESSIONS: &str = "tower-sessions";

@@ -15,9 +15,6 @@ pub fn write(results: &Results, arguments: &Arguments) -> Outcome {
     if let Some(path) = &arguments.json {
         fs::write(path, json::render(results)?).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    for failure in &results.failures {
-        eprintln!("error: {failure}");
-    }
     if let Some(path) = &arguments.svg {
         let picture = svg::render(results).ok_or("nothing that the picture shows was measured")?;
         fs::write(path, picture).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::significant;
-use crate::contestants::name::CLOAKROOM;
 use crate::goals::{self, Verdict};
 use crate::machine::Machine;
 use crate::results::{Measure, Results, Row, Table};
@@ -32,7 +31,7 @@ fn machine(machine: &Machine) -> String {
 fn goals(verdicts: &[Verdict]) -> String {
     let mut lines = vec![["goal", "against", "measured", "must be", "reached"].map(str::to_owned).to_vec()];
     lines.extend(verdicts.iter().map(|verdict| {
-        let measured = verdict.measured.map_or("–".to_owned(), |ratio| format!("{ratio:.2}×"));
+        let measured = verdict.measured.clone().unwrap_or("–".to_owned());
         let reached = match verdict.is_reached {
             Some(true) => "yes",
             Some(false) => "NO",
@@ -67,8 +66,15 @@ fn header(table: &Table) -> Vec<String> {
     if has_latencies(table) {
         cells.extend(["p50 µs", "p99 µs"].map(str::to_owned));
     }
-    cells.push("Cloakroom is".to_owned());
+    if is_compared(table) {
+        cells.push("the first is".to_owned());
+    }
     cells
+}
+
+/// Milliseconds and bytes stand for themselves.
+fn is_compared(table: &Table) -> bool {
+    matches!(table.measure, Measure::PerSecond | Measure::Microseconds)
 }
 
 fn has_latencies(table: &Table) -> bool {
@@ -86,10 +92,13 @@ fn line(table: &Table, row: &Row) -> Vec<String> {
         cells.push(show(row.latency.map(|latency| latency.p50)));
         cells.push(show(row.latency.map(|latency| latency.p99)));
     }
-    let ratio = table.better(CLOAKROOM, &row.contestant).filter(|_| row.contestant != CLOAKROOM);
-    cells.push(ratio.map_or("–".to_owned(), |ratio| {
-        format!("{:.2}× ({:.2}–{:.2})", ratio.of_medians, ratio.least, ratio.most)
-    }));
+    if is_compared(table) {
+        let first = table.rows.first().filter(|first| first.contestant != row.contestant);
+        let ratio = first.and_then(|first| table.better(&first.contestant, &row.contestant));
+        cells.push(ratio.map_or("–".to_owned(), |ratio| {
+            format!("{:.2}× ({:.2}–{:.2})", ratio.of_medians, ratio.least, ratio.most)
+        }));
+    }
     cells
 }
 
@@ -124,6 +133,7 @@ fn aligned(lines: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contestants::name::CLOAKROOM;
 
     #[test]
     fn columns_stand_in_line() {
@@ -132,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_says_how_many_times_better_cloakroom_is() {
+    fn the_ratio_says_how_many_times_better_the_first_row_is() {
         let row = |contestant: &str, values: [f64; 3]| Row {
             contestant: contestant.to_owned(),
             values: values.to_vec(),

@@ -1,0 +1,80 @@
+//! What a session in the cache costs in memory: the growth of a process of its own while a hundred thousand sessions
+//! come into its cache, over their number. Everything is counted: the session, its JSON, the map's places, and what
+//! the allocator rounds up.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use cloakroom::{Cache, Config, Sessions};
+
+use crate::Outcome;
+use crate::contestants::{by_hand, name};
+use crate::ground::{Ground, ROWS};
+use crate::load::sqlite::{File, Synchronous};
+use crate::payload::{UserSession, token};
+use crate::results::{Measure, Row, Table};
+
+/// The argument that makes a process measure its own memory; the file's path follows.
+pub const ARGUMENT: &str = "measure-own-memory";
+
+pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
+    if resident().is_none() {
+        return Err("how much memory a process has is only looked up on Linux".into());
+    }
+    let path = ground.sqlite_peers()?.path;
+    let mut values = Vec::new();
+    for round in 0..if ground.plan.quick { 1 } else { ground.plan.rounds } {
+        ground.progress.step(&format!("round {}", round + 1));
+        let output = Command::new(env::current_exe()?).arg(ARGUMENT).arg(&path).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        values.push(String::from_utf8(output.stdout)?.trim().parse()?);
+    }
+    let contestant = name::CACHED.to_owned();
+    Ok(vec![Table {
+        name: "memory/cached".to_owned(),
+        title: "memory for each cached session".to_owned(),
+        measure: Measure::Bytes,
+        rows: vec![Row { contestant, values, latency: None }],
+        notes: vec![
+            "A user, a role, an object of three keys, an expiry; in a cache with room for twice as many."
+                .to_owned(),
+        ],
+    }])
+}
+
+/// Prints the bytes for each cached session.
+pub fn measure_own(path: &Path) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let per_session = runtime.block_on(async {
+        let file = File::new(path.to_owned(), Synchronous::Normal);
+        let pool = by_hand::sqlite_pool(file.options()).await?;
+        let cache = Cache::new(2 * ROWS as usize).max_staleness(std::time::Duration::from_hours(1));
+        let caching = Config::builder().cache(cache).build()?;
+        // Once without the cache, for all that is allocated in any case.
+        look_up_all(&Sessions::new(pool.clone(), Config::default())?).await?;
+        let before = resident().ok_or("unknown memory")?;
+        let sessions = Sessions::new(pool, caching)?;
+        look_up_all(&sessions).await?;
+        Outcome::Ok(resident().ok_or("unknown memory")?.saturating_sub(before) / ROWS)
+    })?;
+    println!("{per_session}");
+    Ok(())
+}
+
+async fn look_up_all(sessions: &Sessions<UserSession>) -> Outcome {
+    for row in 0..ROWS {
+        sessions.authenticate(token(row)).await?.ok_or("a valid session was refused")?;
+    }
+    Ok(())
+}
+
+/// The bytes of this process that are in memory.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}

@@ -1,0 +1,225 @@
+//! How long after one node has revoked a session does another node, which has it in its cache, still accept it? From
+//! the return of the revoking call, and so from a moment after the commit, to the answer of the first call that is
+//! refused; or, where nothing is heard, to the beginning of the last one that is accepted. Calls are made without
+//! pause. The nodes are two handles with pools of their own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use cloakroom::{Cache, Config, Sessions};
+use futures_util::future::try_join_all;
+use sqlx::PgPool;
+
+use crate::Outcome;
+use crate::contestants::cloakroom::Cloakroom;
+use crate::contestants::{Authenticate, CONNECTIONS, by_hand, lane, name};
+use crate::cut::{Spared, Wire};
+use crate::ground::{Ground, ROWS};
+use crate::measure::Load;
+use crate::payload::{Tokens, UserSession, token};
+use crate::results::{Measure, Row, Table};
+use crate::statistics::percentile;
+
+pub const HEARD: &str = "revocation/heard";
+pub const CUT: &str = "revocation/cut";
+
+pub const QUIET_P99: &str = "quiet node, p99";
+pub const LEASE_MOST: &str = "lease of 1 s, longest";
+pub const STALENESS_MOST: &str = "no lease, longest";
+pub const BOUND: &str = "max_staleness";
+
+const MAX_STALENESS: Duration = Duration::from_secs(2);
+
+type Node = Sessions<UserSession>;
+
+/// The first sessions are looked up and never revoked.
+const LOOKED_UP: u64 = 1000;
+
+/// Gives out the sessions to revoke, each once.
+struct Rows(u64);
+
+impl Rows {
+    fn next(&mut self) -> u64 {
+        self.0 += 1;
+        assert!(self.0 < ROWS, "there are enough rows for all trials");
+        self.0
+    }
+}
+
+pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
+    let url = ground.postgres("delay")?;
+    let pool = ground.runtime.block_on(by_hand::postgres_pool(&url))?;
+    ground.progress.step("loading 100,000 rows");
+    ground.runtime.block_on(crate::load::postgres::cloakroom(&pool, ROWS, crate::load::LIFETIME))?;
+    let mut rows = Rows(LOOKED_UP);
+    Ok(vec![heard(ground, &url, &pool, &mut rows)?, cut_off(ground, &url, &pool, &mut rows)?])
+}
+
+fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<Table> {
+    let trials = if ground.plan.quick { 200 } else { 1000 };
+    let runtime = &ground.runtime;
+    let (here, there) = runtime.block_on(async {
+        let there = Node::new(by_hand::postgres_pool(url).await?, caching(Cache::new(100_000))?)?;
+        wait_until_cached(&there, pool, rows.next()).await?;
+        Outcome::Ok((Node::new(pool.clone(), Config::default())?, there))
+    })?;
+    ground.progress.step("revoking, the other node quiet");
+    let mut quiet = runtime.block_on(revoke_each(&here, &there, rows, trials))?;
+    ground.progress.step("revoking, the other node busy");
+    let lookups = Cloakroom::with(there.clone(), &Tokens::of(LOOKED_UP));
+    let load = Load { callers: 16, warm_up: ground.plan.warm_up, span: Duration::ZERO, latencies: false };
+    let mut busy = Ok(Vec::new());
+    lane::<Authenticate, _>(name::CACHED, lookups).sample_during(runtime, &load, &mut || {
+        busy = runtime.block_on(revoke_each(&here, &there, rows, trials));
+    })?;
+    let mut busy = busy?;
+    Ok(table(
+        HEARD,
+        "from a revocation to the refusal on another node, PostgreSQL",
+        vec![
+            row("quiet node, p50", at(&mut quiet, 50.0)),
+            row(QUIET_P99, at(&mut quiet, 99.0)),
+            row("quiet node, longest", at(&mut quiet, 100.0)),
+            row("busy node, p50", at(&mut busy, 50.0)),
+            row("busy node, p99", at(&mut busy, 99.0)),
+            row("busy node, longest", at(&mut busy, 100.0)),
+        ],
+        format!("{trials} revocations each. The busy node answers 16 callers without pause."),
+    ))
+}
+
+/// Revokes one session after another; how long the other node took to refuse each, in microseconds.
+async fn revoke_each(here: &Node, there: &Node, rows: &mut Rows, trials: usize) -> Outcome<Vec<u32>> {
+    let mut delays = Vec::with_capacity(trials);
+    for _ in 0..trials {
+        let token = token(rows.next());
+        accepted(there, &token).await?;
+        delays.push(revoke(here, there, &token).await?.refused);
+    }
+    Ok(delays)
+}
+
+/// What another node did after a revocation, in microseconds.
+struct Delay {
+    /// When the last call began that was still accepted.
+    accepted: u32,
+    /// When the first call that was refused had its answer.
+    refused: u32,
+}
+
+async fn revoke(here: &Node, there: &Node, token: &str) -> Outcome<Delay> {
+    let mut session = here.authenticate(token).await?.ok_or("the session is not there to revoke")?;
+    here.expire(&mut session).await?;
+    let revoked = Instant::now();
+    let since = || u32::try_from(revoked.elapsed().as_micros()).unwrap_or(u32::MAX);
+    let mut accepted = 0;
+    loop {
+        let asked = since();
+        if there.authenticate(token).await?.is_none() {
+            return Ok(Delay { accepted, refused: since() });
+        }
+        accepted = asked;
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn accepted(node: &Node, token: &str) -> Outcome {
+    match node.authenticate(token).await? {
+        Some(_) => Ok(()),
+        None => Err("a valid session was refused".into()),
+    }
+}
+
+fn cut_off(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<Table> {
+    let cuts = if ground.plan.quick { 2 } else { 10 };
+    let here = Node::new(pool.clone(), Config::default())?;
+    let cache = Cache::new(100_000).max_staleness(MAX_STALENESS);
+    // Longer than anything is kept, so that it bounds nothing.
+    let no_lease = cache.lease(MAX_STALENESS * 10);
+    let mut delays = [Vec::new(), Vec::new()];
+    for cut in 0..cuts {
+        for (cache, delays) in [cache, no_lease].into_iter().zip(&mut delays) {
+            ground.progress.step(&format!("cutting the listener off, {} of {cuts}", cut + 1));
+            delays.extend(ground.runtime.block_on(cut_once(&here, url, pool, cache, rows))?);
+        }
+    }
+    let [mut lease, mut staleness] = delays;
+    Ok(table(
+        CUT,
+        "from a revocation to the last call that is accepted on another node whose listener has been cut off, PostgreSQL",
+        vec![
+            row("lease of 1 s, p50", at(&mut lease, 50.0)),
+            row(LEASE_MOST, at(&mut lease, 100.0)),
+            row("no lease, p50", at(&mut staleness, 50.0)),
+            row(STALENESS_MOST, at(&mut staleness, 100.0)),
+            row(BOUND, Some(MAX_STALENESS.as_secs_f64() * 1e3)),
+        ],
+        format!(
+            "{cuts} cuts each, {AT_A_CUT} sessions revoked after each. The listener's connection, and every further \
+             one, falls silent without being closed; the pool's connections still work."
+        ),
+    ))
+}
+
+/// How many sessions are revoked after a cut.
+const AT_A_CUT: usize = 20;
+
+async fn cut_once(here: &Node, url: &str, pool: &PgPool, cache: Cache, rows: &mut Rows) -> Outcome<Vec<u32>> {
+    let (before, port_and_database) = url.rsplit_once(':').ok_or("the server's URL names no port")?;
+    let (port, database) = port_and_database.split_once('/').ok_or("the server's URL names no database")?;
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
+    let wire = Wire::lay(server, Spared(CONNECTIONS as usize)).await?;
+    let there = by_hand::postgres_pool(&format!("{before}:{}/{database}", wire.address.port())).await?;
+    // All of the pool's connections are there before the listener's.
+    while there.size() < CONNECTIONS {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let there = Node::new(there, caching(cache)?)?;
+    wait_until_cached(&there, pool, rows.next()).await?;
+    let tokens: Vec<String> = (0..AT_A_CUT).map(|_| token(rows.next())).collect();
+    for token in &tokens {
+        accepted(&there, token).await?;
+    }
+    wire.cut();
+    let delays = try_join_all(tokens.iter().map(|token| revoke(here, &there, token))).await?;
+    Ok(delays.into_iter().map(|delay| delay.accepted).collect())
+}
+
+fn caching(cache: Cache) -> Outcome<Config> {
+    Ok(Config::builder().cache(cache).build()?)
+}
+
+/// A change that is made behind the library's back shows at once unless the cache answers.
+async fn wait_until_cached(node: &Node, pool: &PgPool, row: u64) -> Outcome {
+    let token = token(row);
+    let digest = crate::payload::digest(token.as_bytes());
+    for attempt in 0..1000 {
+        accepted(node, &token).await?;
+        let role = format!("attempt {attempt}");
+        sqlx::query("UPDATE sessions SET role = $1 WHERE auth_token_digest = $2")
+            .bind(&role)
+            .bind(&digest)
+            .execute(pool)
+            .await?;
+        let session = node.authenticate(&token).await?.ok_or("a valid session was refused")?;
+        if session.fields.role != role {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err("the cache did not begin to answer".into())
+}
+
+/// Microseconds to milliseconds.
+fn at(delays: &mut [u32], percent: f64) -> Option<f64> {
+    percentile(delays, percent).map(|delay| f64::from(delay) / 1e3)
+}
+
+fn row(contestant: &str, value: Option<f64>) -> Row {
+    Row { contestant: contestant.to_owned(), values: value.into_iter().collect(), latency: None }
+}
+
+fn table(name: &str, title: &str, rows: Vec<Row>, note: String) -> Table {
+    let (name, title) = (name.to_owned(), title.to_owned());
+    Table { name, title, measure: Measure::Milliseconds, rows, notes: vec![note] }
+}

@@ -1,0 +1,115 @@
+//! A wire that can be cut: a proxy before a server whose newer connections fall silent when told, without being
+//! closed. That is the worst that a network does to who listens.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::Outcome;
+
+/// Connections up to this number, in the order in which they were made, are never cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Spared(pub usize);
+
+pub struct Wire {
+    pub address: SocketAddr,
+    is_cut: Arc<watch::Sender<bool>>,
+}
+
+impl Wire {
+    /// Ends with the runtime.
+    pub async fn lay(to: SocketAddr, spared: Spared) -> Outcome<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let is_cut = Arc::new(watch::Sender::new(false));
+        tokio::spawn(accept(listener, to, spared, Arc::clone(&is_cut)));
+        Ok(Self { address, is_cut })
+    }
+
+    pub fn cut(&self) {
+        self.is_cut.send_replace(true);
+    }
+}
+
+async fn accept(listener: TcpListener, to: SocketAddr, spared: Spared, is_cut: Arc<watch::Sender<bool>>) {
+    let mut number = 0;
+    while let Ok((client, _)) = listener.accept().await {
+        number += 1;
+        let may_be_cut = number > spared.0;
+        tokio::spawn(forward(client, to, may_be_cut.then(|| is_cut.subscribe())));
+    }
+}
+
+async fn forward(mut client: TcpStream, to: SocketAddr, cut: Option<watch::Receiver<bool>>) {
+    let Ok(mut server) = TcpStream::connect(to).await else {
+        return;
+    };
+    let _ = client.set_nodelay(true).and(server.set_nodelay(true));
+    let silence = async {
+        // Where the wire itself is gone, nothing is cut any more.
+        if let Some(mut cut) = cut
+            && cut.wait_for(|is_cut| *is_cut).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    };
+    let copied = tokio::select! {
+        // First, so that a connection made after the cut carries nothing.
+        biased;
+        () = silence => None,
+        copied = copy_bidirectional(&mut client, &mut server) => Some(copied),
+    };
+    if copied.is_none() {
+        // Both sockets stay open, and nobody reads them.
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A server that says back what it hears.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut read, mut write) = client.split();
+                    tokio::io::copy(&mut read, &mut write).await
+                });
+            }
+        });
+        address
+    }
+
+    async fn says_back(connection: &mut TcpStream) -> bool {
+        connection.write_all(b"a").await.unwrap();
+        let mut byte = [0];
+        let answer = connection.read_exact(&mut byte);
+        tokio::time::timeout(Duration::from_millis(200), answer).await.is_ok_and(|answer| answer.is_ok())
+    }
+
+    #[tokio::test]
+    async fn a_cut_silences_new_connections_and_spares_the_first() {
+        let wire = Wire::lay(echo().await, Spared(1)).await.unwrap();
+        let mut first = TcpStream::connect(wire.address).await.unwrap();
+        assert!(says_back(&mut first).await);
+        let mut second = TcpStream::connect(wire.address).await.unwrap();
+        assert!(says_back(&mut second).await);
+        wire.cut();
+        assert!(says_back(&mut first).await);
+        assert!(!says_back(&mut second).await);
+        let mut third = TcpStream::connect(wire.address).await.unwrap();
+        assert!(!says_back(&mut third).await);
+    }
+}
