@@ -72,7 +72,7 @@ fn versions(lock: &str) -> Vec<String> {
         .filter_map(|package| {
             let value = |key: &str| {
                 let line = package.lines().find(|line| line.starts_with(key))?;
-                Some(line.split('"').nth(1)?)
+                line.split('"').nth(1)
             };
             Some((value("name = ")?, value("version = ")?))
         })

@@ -58,18 +58,28 @@ where
 /// A contestant at one thing to do.
 pub struct Lane {
     pub name: String,
-    drive: Box<dyn Fn(&Runtime, &Load, &mut dyn FnMut()) -> Outcome<Sample>>,
-    call: Box<dyn Fn(&Runtime, u64) -> Outcome<Sample>>,
+    call: Box<dyn Drive>,
+}
+
+/// A [`Call`] whose type is forgotten between measurements, and known within them.
+trait Drive {
+    fn drive(&self, runtime: &Runtime, load: &Load, meanwhile: &mut dyn FnMut()) -> Outcome<Sample>;
+    fn count(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample>;
+}
+
+impl<C: Call> Drive for C {
+    fn drive(&self, runtime: &Runtime, load: &Load, meanwhile: &mut dyn FnMut()) -> Outcome<Sample> {
+        drive(runtime, load, self, meanwhile)
+    }
+
+    fn count(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample> {
+        call_often(runtime, calls, self.clone())
+    }
 }
 
 impl Lane {
     pub fn new(name: impl Into<String>, call: impl Call) -> Self {
-        let counted = call.clone();
-        Self {
-            name: name.into(),
-            drive: Box::new(move |runtime, load, meanwhile| drive(runtime, load, &call, meanwhile)),
-            call: Box::new(move |runtime, calls| call_often(runtime, calls, counted.clone())),
-        }
+        Self { name: name.into(), call: Box::new(call) }
     }
 
     /// For the load's span.
@@ -84,12 +94,12 @@ impl Lane {
         load: &Load,
         meanwhile: &mut dyn FnMut(),
     ) -> Outcome<Sample> {
-        (self.drive)(runtime, load, meanwhile).map_err(|error| self.failure(&error))
+        self.call.drive(runtime, load, meanwhile).map_err(|error| self.failure(&error))
     }
 
     /// So many calls by one caller.
     pub fn sample_calls(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample> {
-        (self.call)(runtime, calls).map_err(|error| self.failure(&error))
+        self.call.count(runtime, calls).map_err(|error| self.failure(&error))
     }
 
     fn failure(&self, failure: &Failure) -> Failure {

@@ -88,7 +88,7 @@ impl Tokens {
     /// The token of the row that a random number picks.
     pub fn pick(&self, random: u64) -> Cow<'_, str> {
         let row = random % self.rows;
-        self.made.get(row as usize).map_or_else(|| token(row).into(), |token| token.into())
+        self.made.get(row as usize).map_or_else(|| token(row).into(), Into::into)
     }
 
     pub fn pick_user(&self, random: u64) -> String {

@@ -10,7 +10,6 @@ impl Random {
         Self((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    #[expect(clippy::should_implement_trait, reason = "it never ends, so there is no `Option` in it")]
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -1,4 +1,4 @@
-//! axum_session with its sqlx pool: what its layer asks of the database for a session that it does not hold in
+//! `axum_session` with its sqlx pool: what its layer asks of the database for a session that it does not hold in
 //! memory, which it always does where `memory_lifespan` is zero, and how it reads the answer.
 
 use std::collections::HashMap;

@@ -18,9 +18,9 @@ const TABLES: [(&str, &str); 9] = [
     ("authenticate-sqlite/1", "authenticate, SQLite, 1 caller"),
     ("authenticate-sqlite/128", "authenticate, SQLite, 128 callers"),
     ("create-postgres/128", "create, PostgreSQL, 128 callers"),
-    ("create-sqlite-full/128", "create, SQLite, 128 callers, synchronous = FULL"),
+    ("create-sqlite-full/128", "create, SQLite (FULL), 128 callers"),
     ("extend-postgres/128", "extend, PostgreSQL, 128 callers"),
-    ("http/64", "HTTP request, PostgreSQL, 64 connections"),
+    ("http/64", "HTTP requests, PostgreSQL, 64 connections"),
 ];
 
 const WIDTH: f64 = 860.0;
@@ -64,7 +64,7 @@ pub fn render(results: &Results) -> Option<String> {
                 r#"<rect class="{class}" x="{LEFT:.1}" y="{y:.1}" width="{width:.1}" height="{:.1}" rx="2"/>"#,
                 BAR - 2.0
             );
-            let value = format!("{ratio:.1}×");
+            let value = times(*ratio);
             text(&mut body, "value", "start", LEFT + width + 5.0, y + BAR - 3.0, &value);
             y += BAR;
         }
@@ -80,6 +80,10 @@ fn group(results: &Results, table: &str, label: &'static str) -> Option<Group> {
         .filter_map(|(contestant, class)| Some((class, table.better(contestant, UNIT)?.of_medians)))
         .collect();
     (!bars.is_empty()).then_some(Group { label, bars })
+}
+
+fn times(ratio: f64) -> String {
+    if ratio < 0.1 { format!("{ratio:.2}×") } else { format!("{ratio:.1}×") }
 }
 
 /// Round numbers from zero to `most`, about six of them, and one.
@@ -126,16 +130,17 @@ fn picture(height: f64, legend: &str, body: &str) -> String {
 svg {{ color-scheme: light dark; font-family: system-ui, sans-serif; }}
 .page {{ fill: #ffffff; }} .heading {{ fill: #1b1f24; font-size: 17px; font-weight: 600; }}
 .label {{ fill: #1b1f24; font-size: 12.5px; }} .value, .axis {{ fill: #57606a; font-size: 11px; }}
+.value {{ stroke: #ffffff; stroke-width: 3px; paint-order: stroke; }}
 .grid {{ stroke: #d8dee4; }} .unit {{ stroke: #57606a; stroke-dasharray: 4 3; }}
 .own {{ fill: #0a7d5a; }} .second {{ fill: #6e8fb8; }} .third {{ fill: #c9a24b; }} .fourth {{ fill: #9aa3ad; }}
 @media (prefers-color-scheme: dark) {{
 .page {{ fill: #0d1117; }} .heading, .label {{ fill: #e6edf3; }} .value, .axis {{ fill: #9aa4af; }}
-.grid {{ stroke: #30363d; }} .unit {{ stroke: #9aa4af; }}
+.value {{ stroke: #0d1117; }} .grid {{ stroke: #30363d; }} .unit {{ stroke: #9aa4af; }}
 .own {{ fill: #35c491; }} .second {{ fill: #7ea6d9; }} .third {{ fill: #d9b869; }} .fourth {{ fill: #6b747e; }}
 }}
 </style>
 <rect class="page" width="100%" height="100%"/>
-<text class="heading" x="20" y="34">Throughput, as a multiple of tower-sessions'</text>
+<text class="heading" x="20" y="34">Throughput relative to tower-sessions: more is better</text>
 {legend}{body}</svg>
 "#
     )

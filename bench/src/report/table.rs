@@ -51,8 +51,11 @@ fn goals(verdicts: &[Verdict]) -> String {
 fn table(table: &Table) -> String {
     let mut lines = vec![header(table)];
     lines.extend(table.rows.iter().map(|row| line(table, row)));
-    let notes: String = table.notes.iter().map(|note| format!("\n{note}\n")).collect();
-    format!("\n### {}\n\n{}{notes}", table.title, aligned(&lines))
+    let mut text = format!("\n### {}\n\n{}", table.title, aligned(&lines));
+    for note in &table.notes {
+        let _ = write!(text, "\n{note}\n");
+    }
+    text
 }
 
 fn header(table: &Table) -> Vec<String> {
@@ -122,7 +125,7 @@ fn aligned(lines: &[Vec<String>]) -> String {
         if index == 0 {
             for (column, width) in widths.iter().enumerate() {
                 let dashes = "-".repeat(width + 1);
-                text.push_str(&if column == 0 { format!("|-{dashes}") } else { format!("|{dashes}:") });
+                let _ = if column == 0 { write!(text, "|-{dashes}") } else { write!(text, "|{dashes}:") };
             }
             text.push_str("|\n");
         }
