@@ -13,6 +13,7 @@ Usage: cargo xtask bench [OPTIONS]
                  a name will do: `authenticate` is the case on every database.
   --json FILE    Write the results as JSON.
   --svg FILE     Write the principal ratios as a picture.
+  --docs FILE    Put the tables into this page, in place of those that are there.
   --help         Print this.";
 
 #[derive(Debug, Default, PartialEq)]
@@ -23,6 +24,7 @@ pub struct Arguments {
     pub only: Vec<String>,
     pub json: Option<PathBuf>,
     pub svg: Option<PathBuf>,
+    pub docs: Option<PathBuf>,
 }
 
 /// How long everything takes.
@@ -65,6 +67,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         match option {
             "--only" => parsed.only.extend(cases(&value()?)?),
             "--json" => parsed.json = Some(value()?.into()),
+            "--docs" => parsed.docs = Some(value()?.into()),
             "--svg" => parsed.svg = Some(value()?.into()),
             _ => match argument.as_str() {
                 "--quick" => parsed.quick = true,

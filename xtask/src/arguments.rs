@@ -15,11 +15,12 @@ Usage: cargo xtask COMMAND
         the system's package manager lets us; what cannot be had is a failure.
   ci    test, then formatting, clippy, documentation and each single feature, with
         warnings denied.
-  bench [--quick] [--only CASE,…]... [--json FILE] [--svg FILE]
+  bench [--quick] [--only CASE,…]... [--json FILE] [--svg FILE] [--docs FILE]
         Measure Cloakroom against its peers, on servers started for the purpose, and
         print the tables. --quick takes less than two minutes beside the compiling;
         --only picks cases by the start of their names (`bench --only x` lists them);
-        --json and --svg write the results and a picture of them.
+        --json, --svg and --docs write the results, a picture of them, and the tables
+        of docs/performance.md.
   serve postgres|mariadb
         Start a throwaway server, print its URL, and keep it until Ctrl-C.
   help  Print this.
@@ -42,6 +43,7 @@ pub(crate) struct BenchOptions {
     pub(crate) only: Vec<String>,
     pub(crate) json: Option<String>,
     pub(crate) svg: Option<String>,
+    pub(crate) docs: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -158,14 +160,15 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
         };
         match option {
             "--quick" if value.is_none() => options.quick = true,
-            "--only" | "--json" | "--svg" => {
+            "--only" | "--json" | "--svg" | "--docs" => {
                 let value = value.take().or_else(|| arguments.next().cloned());
                 let value = value.filter(|value| !value.is_empty());
                 let value = value.ok_or_else(|| format!("{option} needs a value"))?;
                 match option {
                     "--only" => options.only.push(value),
                     "--json" => options.json = Some(value),
-                    _ => options.svg = Some(value),
+                    "--svg" => options.svg = Some(value),
+                    _ => options.docs = Some(value),
                 }
             }
             _ => return Err(format!("unknown argument: {argument}")),
@@ -228,8 +231,9 @@ mod tests {
             only: vec!["create".to_owned(), "prune,http".to_owned()],
             json: Some("results.json".to_owned()),
             svg: Some("picture.svg".to_owned()),
+            docs: Some("page.md".to_owned()),
         };
-        let line = "bench --quick --only create --only=prune,http --json results.json --svg=picture.svg";
+        let line = "bench --quick --only create --only=prune,http --json results.json --svg=picture.svg --docs page.md";
         assert_eq!(parsed(line), Ok(Task::Bench(options)));
     }
 

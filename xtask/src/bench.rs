@@ -23,7 +23,7 @@ fn command(options: &BenchOptions) -> Result<Command, String> {
     for case in &options.only {
         command.args(["--only", case]);
     }
-    for (option, file) in [("--json", &options.json), ("--svg", &options.svg)] {
+    for (option, file) in [("--json", &options.json), ("--svg", &options.svg), ("--docs", &options.docs)] {
         if let Some(file) = file {
             // Named from where we were called, which is not where cargo runs.
             let file = path::absolute(Path::new(file)).map_err(|e| format!("{file}: {e}"))?;
@@ -43,7 +43,7 @@ mod tests {
             quick: true,
             only: vec!["prune".to_owned()],
             json: Some("results.json".to_owned()),
-            svg: None,
+            ..BenchOptions::default()
         };
         let command = command(&options).unwrap();
         let arguments: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();

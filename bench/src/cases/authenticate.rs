@@ -17,8 +17,10 @@ use crate::payload::Tokens;
 use crate::report::callers;
 use crate::results::Table;
 
-fn numbers(ground: &Ground) -> &'static [usize] {
-    if ground.plan.quick { &[1, 128, 1024] } else { &[1, 16, 128, 1024] }
+const CALLERS: &[usize] = &[1, 16, 128, 1024];
+
+fn numbers<'n>(ground: &Ground, quick: &'n [usize]) -> &'n [usize] {
+    if ground.plan.quick { quick } else { CALLERS }
 }
 
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
@@ -36,7 +38,7 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
         lane::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
         lane::<Authenticate, _>(name::TOKIO_POSTGRES, pipelined),
     ];
-    compare(ground, "authenticate-postgres", "PostgreSQL", &lanes)
+    compare(ground, "authenticate-postgres", "PostgreSQL", &lanes, &[1, 128, 1024])
 }
 
 pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
@@ -53,7 +55,7 @@ pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
         lane::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
         lane::<Authenticate, _>(name::RUSQLITE, Rusqlite::new(&peers.path, tokens)),
     ];
-    compare(ground, "authenticate-sqlite", "SQLite", &lanes)
+    compare(ground, "authenticate-sqlite", "SQLite", &lanes, &[1, 128, 1024])
 }
 
 pub fn mariadb(ground: &mut Ground) -> Outcome<Vec<Table>> {
@@ -70,13 +72,19 @@ pub fn mariadb(ground: &mut Ground) -> Outcome<Vec<Table>> {
         lane::<Authenticate, _>(name::ONE_BY_ONE, Cloakroom::new(own, one_by_one()?, tokens)?),
         lane::<Authenticate, _>(name::BY_HAND, ByHandMariaDb::new(&by_hand, tokens)),
     ];
-    compare(ground, "authenticate-mariadb", "MariaDB", &lanes)
+    compare(ground, "authenticate-mariadb", "MariaDB", &lanes, &[128])
 }
 
-fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane]) -> Outcome<Vec<Table>> {
+fn compare(
+    ground: &Ground,
+    case: &str,
+    database: &str,
+    lanes: &[Lane],
+    quick: &[usize],
+) -> Outcome<Vec<Table>> {
     let compare = |number: &usize| {
         let title = format!("authenticate, {database}, strict, {}", callers(*number));
         ground.compare(format!("{case}/{number}"), title, lanes, *number)
     };
-    numbers(ground).iter().map(compare).collect()
+    numbers(ground, quick).iter().map(compare).collect()
 }

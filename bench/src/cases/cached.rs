@@ -30,14 +30,14 @@ pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
         fill(&cached).await?;
         Outcome::Ok(cached)
     })?;
-    ground.progress.step("signing 100,000 tokens");
+    ground.progress.step("signing tokens");
     let shared = Shared::new(ROWS, tokens);
     let lanes = [
         lane::<Authenticate, _>(name::CACHED, cached),
         lane::<Authenticate, _>(name::SHARED, shared.clone()),
         lane::<Authenticate, _>(name::OWNED, Owned(shared)),
-        lane::<Authenticate, _>(name::HS256, Jwt::hs256(ROWS)?),
-        lane::<Authenticate, _>(name::EDDSA, Jwt::eddsa(ROWS)?),
+        lane::<Authenticate, _>(name::HS256, Jwt::hs256()?),
+        lane::<Authenticate, _>(name::EDDSA, Jwt::eddsa()?),
     ];
     let numbers: &[usize] = if ground.plan.quick { &[1, 128] } else { &[1, 16, 128, 1024] };
     let compare = |number: &usize| {

@@ -29,7 +29,7 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
         ground.progress.step(&format!("loading {name}"));
         let contestant = ground.runtime.block_on(async {
             let pool = by_hand::postgres_pool(&url).await?;
-            load::postgres::cloakroom(&pool, *rows, LIFETIME).await?;
+            load::postgres::unlogged(&pool, *rows).await?;
             Cloakroom::new(pool, Config::default(), &Tokens::of(*rows))
         })?;
         tables.push((*name, contestant));

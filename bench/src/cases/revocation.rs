@@ -131,7 +131,7 @@ async fn accepted(node: &Node, token: &str) -> Outcome {
 }
 
 fn cut_off(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<Table> {
-    let cuts = if ground.plan.quick { 2 } else { 10 };
+    let cuts = if ground.plan.quick { 1 } else { 10 };
     let here = Node::new(pool.clone(), Config::default())?;
     let cache = Cache::new(100_000).max_staleness(MAX_STALENESS);
     // Longer than anything is kept, so that it bounds nothing.

@@ -16,6 +16,9 @@ use crate::payload::Payload;
 /// What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410).
 const PKCS8: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 
+/// So many are signed and then verified again and again.
+const TOKENS: u64 = 10_000;
+
 #[derive(Debug, Deserialize, Serialize)]
 struct Claims {
     sub: String,
@@ -32,22 +35,22 @@ pub struct Jwt {
 }
 
 impl Jwt {
-    pub fn hs256(rows: u64) -> Outcome<Self> {
+    pub fn hs256() -> Outcome<Self> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         let (sign, verify) = (EncodingKey::from_secret(&secret), DecodingKey::from_secret(&secret));
-        Self::new(Algorithm::HS256, &sign, verify, rows)
+        Self::new(Algorithm::HS256, &sign, verify)
     }
 
-    pub fn eddsa(rows: u64) -> Outcome<Self> {
+    pub fn eddsa() -> Outcome<Self> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         let public = SigningKey::from_bytes(&secret).verifying_key();
         let sign = EncodingKey::from_ed_der(&[&PKCS8[..], &secret].concat());
-        Self::new(Algorithm::EdDSA, &sign, DecodingKey::from_ed_der(public.as_bytes()), rows)
+        Self::new(Algorithm::EdDSA, &sign, DecodingKey::from_ed_der(public.as_bytes()))
     }
 
-    fn new(algorithm: Algorithm, sign: &EncodingKey, verify: DecodingKey, rows: u64) -> Outcome<Self> {
+    fn new(algorithm: Algorithm, sign: &EncodingKey, verify: DecodingKey) -> Outcome<Self> {
         let exp = (OffsetDateTime::now_utc() + Duration::days(7)).unix_timestamp();
         let token = |row| {
             let Payload { user_id, role, data } = Payload::of(row);
@@ -57,7 +60,7 @@ impl Jwt {
         Ok(Self {
             key: Arc::new(verify),
             validation: Arc::new(Validation::new(algorithm)),
-            tokens: (0..rows).map(token).collect::<Result<_, _>>()?,
+            tokens: (0..TOKENS).map(token).collect::<Result<_, _>>()?,
         })
     }
 }

@@ -8,6 +8,7 @@ use cloakroom::{Config, Sessions};
 use rusqlite::Connection;
 use sqlx::SqlitePool;
 use time::{Duration, OffsetDateTime};
+use tower_sessions::SessionStore;
 use tower_sessions_sqlx_store::SqliteStore;
 
 use super::{EXPIRED, LIFETIME};
@@ -61,29 +62,24 @@ impl File {
 /// Cloakroom's table, with this many rows that expire in `lifetime`.
 pub async fn cloakroom(pool: &SqlitePool, path: &Path, rows: u64, lifetime: Duration) -> Outcome {
     Sessions::<UserSession>::new(pool.clone(), Config::default())?.migrate().await?;
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY)?;
-    // Nobody else has the file open for anything yet, and what is loaded can be loaded again.
-    connection.pragma_update(None, "synchronous", "OFF")?;
-    connection.pragma_update(None, "cache_size", -262_144)?;
-    let mut indexes = connection.prepare(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL",
-    )?;
-    let indexes: Vec<(String, String)> =
-        indexes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    for (name, _) in &indexes {
-        connection.execute_batch(&format!("DROP INDEX {name}"))?;
-    }
-    append(&connection, 0..rows, lifetime)?;
-    for (_, definition) in indexes {
-        connection.execute_batch(&definition)?;
-    }
-    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")?;
-    Ok(())
+    bulk(path, |connection| {
+        let mut indexes = connection.prepare(
+            "SELECT name, sql FROM sqlite_master \
+             WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL",
+        )?;
+        let indexes: Vec<(String, String)> =
+            indexes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        for (name, _) in &indexes {
+            connection.execute_batch(&format!("DROP INDEX {name}"))?;
+        }
+        append(connection, 0..rows, lifetime)?;
+        for (_, definition) in indexes {
+            connection.execute_batch(&definition)?;
+        }
+        Ok(())
+    })
 }
 
-/// More rows, by the connection's own transaction if it has one.
 fn append(connection: &Connection, rows: std::ops::Range<u64>, lifetime: Duration) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let (expires_at, updated_at) = (time_text(now + lifetime), time_text(now));
@@ -111,13 +107,7 @@ fn append(connection: &Connection, rows: std::ops::Range<u64>, lifetime: Duratio
 
 /// Expired rows into a table that is there.
 pub fn expired(path: &Path, rows: std::ops::Range<u64>) -> Outcome {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "synchronous", "OFF")?;
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    append(&connection, rows, EXPIRED)?;
-    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")?;
-    Ok(())
+    bulk(path, |connection| append(connection, rows, EXPIRED))
 }
 
 /// Everybody's pools and tables, a file each.
@@ -139,50 +129,65 @@ impl Peers {
         let (own, tower, axum) = (file("cloakroom.db"), file("tower.db"), file("axum.db"));
         let pool = by_hand::sqlite_pool(own.options()).await?;
         cloakroom(&pool, &own.path, rows, LIFETIME).await?;
-        let tower = tower::sqlite_pool(tower.options_of_peers()).await?;
+        let tower_pool = tower::sqlite_pool(tower.options_of_peers()).await?;
+        let axum_pool = by_hand::sqlite_pool(axum.options()).await?;
         Ok(Self {
             tokens: Tokens::of(rows),
             cloakroom: pool,
             by_hand: by_hand::sqlite_pool(own.options()).await?,
-            tower_sessions: tower_sessions(&tower, rows).await?,
-            axum_session: axum_session(&by_hand::sqlite_pool(axum.options()).await?, rows).await?,
+            tower_sessions: tower_sessions(&tower_pool, &tower.path, rows).await?,
+            axum_session: axum_session(&axum_pool, &axum.path, rows).await?,
             path: own.path,
         })
     }
 }
 
-async fn tower_sessions(pool: &sqlx_of_peers::SqlitePool, rows: u64) -> Outcome<SqliteStore> {
+async fn tower_sessions(pool: &sqlx_of_peers::SqlitePool, path: &Path, rows: u64) -> Outcome<SqliteStore> {
     let store = SqliteStore::new(pool.clone());
     store.migrate().await?;
-    let mut transaction = pool.begin().await?;
-    for record in (0..rows).map(tower::record) {
-        sqlx_of_peers::query("INSERT INTO tower_sessions (id, data, expiry_date) VALUES (?, ?, ?)")
-            .bind(record.id.to_string())
-            .bind(rmp_serde::to_vec(&record)?)
-            .bind(record.expiry_date)
-            .execute(&mut *transaction)
-            .await?;
+    if rows > 0 {
+        // The first by the store itself, to see how it writes an instant.
+        store.save(&tower::record(0)).await?;
     }
-    transaction.commit().await?;
-    sqlx_of_peers::query("ANALYZE").execute(pool).await?;
+    bulk(path, |connection| {
+        let mut insert = connection.prepare(
+            "INSERT INTO tower_sessions (id, data, expiry_date) SELECT ?1, ?2, expiry_date FROM tower_sessions LIMIT 1",
+        )?;
+        for record in (1..rows).map(tower::record) {
+            insert.execute((record.id.to_string(), rmp_serde::to_vec(&record)?))?;
+        }
+        Ok(())
+    })?;
     Ok(store)
 }
 
-async fn axum_session(pool: &SqlitePool, rows: u64) -> Outcome<SessionSqlitePool> {
+async fn axum_session(pool: &SqlitePool, path: &Path, rows: u64) -> Outcome<SessionSqlitePool> {
     let sessions = SessionSqlitePool::from(pool.clone());
     sessions.initiate(axum::TABLE).await?;
-    let expires = (OffsetDateTime::now_utc() + Duration::days(7)).unix_timestamp();
-    let insert = format!("INSERT INTO {} (id, session, expires) VALUES (?, ?, ?)", axum::TABLE);
-    let mut transaction = pool.begin().await?;
-    for row in 0..rows {
-        sqlx::query(sqlx::AssertSqlSafe(insert.as_str()))
-            .bind(axum::id(row))
-            .bind(serde_json::to_string(&Stored::of(&Payload::of(row)))?)
-            .bind(expires)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await?;
-    sqlx::query("ANALYZE").execute(pool).await?;
+    let expires = (OffsetDateTime::now_utc() + LIFETIME).unix_timestamp();
+    bulk(path, |connection| {
+        let insert = format!("INSERT INTO {} (id, session, expires) VALUES (?1, ?2, ?3)", axum::TABLE);
+        let mut insert = connection.prepare(&insert)?;
+        for row in 0..rows {
+            insert.execute((
+                axum::id(row),
+                serde_json::to_string(&Stored::of(&Payload::of(row)))?,
+                expires,
+            ))?;
+        }
+        Ok(())
+    })?;
     Ok(sessions)
+}
+
+/// Writes much in one transaction that waits for nothing: what is loaded can be loaded again.
+fn bulk(path: &Path, write: impl FnOnce(&Connection) -> Outcome) -> Outcome {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "cache_size", -262_144)?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    write(&connection)?;
+    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")?;
+    Ok(())
 }

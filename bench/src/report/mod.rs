@@ -1,25 +1,35 @@
 //! The results as a table for people, as JSON for programs, and as a picture.
 
+mod docs;
 mod json;
 mod svg;
 mod table;
 
 use std::fs;
+use std::path::Path;
 
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::results::Results;
 
 pub fn write(results: &Results, arguments: &Arguments) -> Outcome {
-    print!("{}", table::render(results));
+    let tables = table::render(results);
+    print!("{tables}");
     if let Some(path) = &arguments.json {
-        fs::write(path, json::render(results)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        write_file(path, &json::render(results)?)?;
     }
     if let Some(path) = &arguments.svg {
-        let picture = svg::render(results).ok_or("nothing that the picture shows was measured")?;
-        fs::write(path, picture).map_err(|error| format!("{}: {error}", path.display()))?;
+        write_file(path, &svg::render(results).ok_or("nothing that the picture shows was measured")?)?;
+    }
+    if let Some(path) = &arguments.docs {
+        let page = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        write_file(path, &docs::with_tables(&page, &tables)?)?;
     }
     Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> Outcome {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 /// `1 caller`, `1,024 callers`.
