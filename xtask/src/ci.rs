@@ -7,6 +7,11 @@ use crate::{cargo, test};
 const STEPS: &[Step] = &[
     Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: None },
     Step {
+        name: "fmt of the benchmark",
+        arguments: &["fmt", "--manifest-path", "bench/Cargo.toml", "--check"],
+        environment: None,
+    },
+    Step {
         name: "clippy",
         arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-Dwarnings"],
         environment: None,

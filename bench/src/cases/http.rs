@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use cloakroom::{Config, Sessions};
+use cloakroom::{Cache, Config, Sessions};
 use time::Duration;
 use tokio::net::TcpListener;
 
@@ -17,16 +17,23 @@ use crate::results::Table;
 
 const CONNECTIONS: usize = 64;
 
+/// With a cache, a thousand users are active.
+const ACTIVE: u64 = 1000;
+
 pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
+    Ok(vec![strict(ground)?, cached(ground)?])
+}
+
+fn strict(ground: &mut Ground) -> Outcome<Table> {
     let peers = ground.postgres_peers()?;
     let sessions = Sessions::new(peers.cloakroom, Config::default())?;
     let lanes = ground.runtime.block_on(async {
         let axum_session = http::axum_session(peers.axum_session, Duration::ZERO).await?;
         Outcome::Ok([
-            serve(name::CLOAKROOM, http::cloakroom(sessions)).await?,
-            serve(name::TOWER_SESSIONS, http::tower_sessions(peers.tower_sessions)).await?,
-            serve(name::AXUM_SESSION, axum_session).await?,
-            serve(name::WITHOUT_SESSION, http::without_session()).await?,
+            serve(name::CLOAKROOM, http::cloakroom(sessions), ROWS).await?,
+            serve(name::TOWER_SESSIONS, http::tower_sessions(peers.tower_sessions), ROWS).await?,
+            serve(name::AXUM_SESSION, axum_session, ROWS).await?,
+            serve(name::WITHOUT_SESSION, http::without_session(), ROWS).await?,
         ])
     })?;
     let title = format!("HTTP requests with a session, PostgreSQL, strict, {CONNECTIONS} connections");
@@ -36,13 +43,36 @@ pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
          has read."
             .to_owned(),
     );
-    Ok(vec![table])
+    Ok(table)
 }
 
-async fn serve(name: &str, application: Application) -> Outcome<Lane> {
+fn cached(ground: &mut Ground) -> Outcome<Table> {
+    let peers = ground.postgres_peers()?;
+    let caching = Config::builder().cache(Cache::new(100_000)).build()?;
+    let sessions = Sessions::new(peers.cloakroom, caching)?;
+    let lanes = ground.runtime.block_on(async {
+        let axum_session = http::axum_session(peers.axum_session, Duration::hours(1)).await?;
+        Outcome::Ok([
+            serve(name::CACHED, http::cloakroom(sessions), ACTIVE).await?,
+            serve(name::AXUM_SESSION, axum_session, ACTIVE).await?,
+            serve(name::WITHOUT_SESSION, http::without_session(), ACTIVE).await?,
+        ])
+    })?;
+    let title = format!("HTTP requests with a session, PostgreSQL, from memory, {CONNECTIONS} connections");
+    let mut table = ground.compare(format!("http-cached/{CONNECTIONS}"), title, &lanes, CONNECTIONS)?;
+    table.notes.push(
+        "A thousand users are active. Cloakroom's cache has its defaults: what is revoked elsewhere is refused within \
+         milliseconds, and no answer is older than 5 seconds. axum_session has its own: a session that is in use \
+         is not read again, whatever happens elsewhere."
+            .to_owned(),
+    );
+    Ok(table)
+}
+
+async fn serve(name: &str, application: Application, users: u64) -> Outcome<Lane> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     // It ends with the runtime.
     tokio::spawn(axum::serve(listener, application.router).into_future());
-    Ok(Lane::new(name, Client::new(address, ROWS, application.cookie)))
+    Ok(Lane::new(name, Client::new(address, users, application.cookie)))
 }
