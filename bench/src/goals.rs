@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cases::{growth, prune, revocation};
-use crate::contestants::name::{BY_HAND, CACHED, CLOAKROOM, HS256, SHARED, TOWER_SESSIONS};
+use crate::contestants::name::{BY_HAND, CACHED, CLOAKROOM, HS256, OWNED, SHARED, TOWER_SESSIONS};
 use crate::results::Results;
 
 struct Goal {
@@ -38,6 +38,8 @@ const GOALS: &[Goal] = &[
     goal("authenticate, cached, 128 callers", "cached/128", CACHED, HS256, Faster(1.0)),
     goal("authenticate, cached, 1 caller", "cached/1", CACHED, SHARED, Slower(2.0)),
     goal("authenticate, cached, 128 callers", "cached/128", CACHED, SHARED, Slower(2.0)),
+    goal("authenticate, cached, 1 caller", "cached/1", CACHED, OWNED, Slower(2.0)),
+    goal("authenticate, cached, 128 callers", "cached/128", CACHED, OWNED, Slower(2.0)),
     goal("create, PostgreSQL, 128 callers", "create-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),
     goal("create, SQLite, synchronous = NORMAL, 128 callers", "create-sqlite-normal/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)),
     goal("create, SQLite, synchronous = FULL, 128 callers", "create-sqlite-full/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)),
