@@ -22,7 +22,8 @@ pub const ARGUMENT: &str = "measure-own-memory";
 
 pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
     if resident().is_none() {
-        return Err("how much memory a process has is only looked up on Linux".into());
+        // How much memory a process has is only looked up on Linux.
+        return Ok(Vec::new());
     }
     let path = ground.sqlite_peers()?.path;
     let mut values = Vec::new();

@@ -18,12 +18,12 @@ pub fn write(results: &Results, arguments: &Arguments) -> Outcome {
     if let Some(path) = &arguments.json {
         write_file(path, &json::render(results)?)?;
     }
-    if let Some(path) = &arguments.svg {
-        write_file(path, &svg::render(results).ok_or("nothing that the picture shows was measured")?)?;
-    }
     if let Some(path) = &arguments.docs {
         let page = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         write_file(path, &docs::with_tables(&page, &tables)?)?;
+    }
+    if let Some(path) = &arguments.svg {
+        write_file(path, &svg::render(results).ok_or("nothing that the picture shows was measured")?)?;
     }
     Ok(())
 }
