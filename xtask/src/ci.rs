@@ -7,11 +7,6 @@ use crate::{cargo, test};
 const STEPS: &[Step] = &[
     Step { name: "fmt", arguments: &["fmt", "--all", "--check"], environment: None },
     Step {
-        name: "fmt of the benchmark",
-        arguments: &["fmt", "--manifest-path", "bench/Cargo.toml", "--check"],
-        environment: None,
-    },
-    Step {
         name: "clippy",
         arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-Dwarnings"],
         environment: None,
@@ -24,7 +19,21 @@ const STEPS: &[Step] = &[
     single_feature("only sqlite", &feature_arguments("sqlite")),
     single_feature("only postgres", &feature_arguments("postgres")),
     single_feature("only mysql", &feature_arguments("mysql")),
+    Step {
+        name: "fmt of the benchmark",
+        arguments: &["fmt", "--manifest-path", BENCH, "--check"],
+        environment: None,
+    },
+    Step {
+        name: "clippy of the benchmark",
+        arguments: &["clippy", "--manifest-path", BENCH, "--all-targets", "--", "-Dwarnings"],
+        environment: None,
+    },
+    Step { name: "test of the benchmark", arguments: &["test", "--manifest-path", BENCH], environment: None },
 ];
+
+/// A workspace of its own.
+const BENCH: &str = "bench/Cargo.toml";
 
 struct Step {
     name: &'static str,
