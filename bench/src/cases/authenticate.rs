@@ -19,10 +19,6 @@ use crate::results::Table;
 
 const CALLERS: &[usize] = &[1, 16, 128, 1024];
 
-fn numbers<'n>(ground: &Ground, quick: &'n [usize]) -> &'n [usize] {
-    if ground.plan.quick { quick } else { CALLERS }
-}
-
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let peers = ground.postgres_peers()?;
     let tokens = &peers.tokens;
@@ -86,5 +82,6 @@ fn compare(
         let title = format!("authenticate, {database}, strict, {}", callers(*number));
         ground.compare(format!("{case}/{number}"), title, lanes, *number)
     };
-    numbers(ground, quick).iter().map(compare).collect()
+    let numbers = if ground.plan.quick { quick } else { CALLERS };
+    numbers.iter().map(compare).collect()
 }

@@ -15,9 +15,7 @@ use crate::measure::Lane;
 use crate::report::callers;
 use crate::results::Table;
 
-fn numbers(ground: &Ground) -> &'static [usize] {
-    if ground.plan.quick { &[1, 128] } else { &[1, 16, 128] }
-}
+const CALLERS: &[usize] = &[1, 16, 128];
 
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let url = ground.postgres("creation")?;
@@ -33,7 +31,7 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
         lane::<Create, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, 0)),
         lane::<Create, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, 0)),
     ];
-    compare(ground, "create-postgres", "PostgreSQL", &lanes)
+    compare(ground, "create-postgres", "PostgreSQL", &lanes, &[1, 128])
 }
 
 pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
@@ -67,13 +65,20 @@ fn sqlite_with(
         lane::<Create, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, 0)),
         lane::<Create, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, 0)),
     ];
-    compare(ground, case, database, &lanes)
+    compare(ground, case, database, &lanes, &[128])
 }
 
-fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane]) -> Outcome<Vec<Table>> {
+fn compare(
+    ground: &Ground,
+    case: &str,
+    database: &str,
+    lanes: &[Lane],
+    quick: &[usize],
+) -> Outcome<Vec<Table>> {
     let compare = |number: &usize| {
         let title = format!("create, {database}, {}", callers(*number));
         ground.compare(format!("{case}/{number}"), title, lanes, *number)
     };
-    numbers(ground).iter().map(compare).collect()
+    let numbers = if ground.plan.quick { quick } else { CALLERS };
+    numbers.iter().map(compare).collect()
 }
