@@ -17,9 +17,9 @@ use crate::payload::token;
 use crate::report::callers;
 use crate::results::Table;
 
-/// Digests fall into sets of eight places at random. With room for eight times as many as there are, no set
+/// Digests fall into sets of eight places at random. With room for four times as many as there are, hardly any set
 /// overflows; with twice as many, nearly one lookup in a hundred would ask the database.
-const CAPACITY: usize = 8 * ROWS as usize;
+const CAPACITY: usize = 4 * ROWS as usize;
 
 pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let peers = ground.postgres_peers()?;

@@ -88,7 +88,7 @@ impl Cache {
             return Err(ConfigError::CacheCapacity);
         }
         for (setting, span) in [("max_staleness", self.max_staleness), ("lease", self.lease)] {
-            if span.is_zero() {
+            if span < Duration::from_micros(1) {
                 return Err(ConfigError::ZeroSpan { setting });
             }
         }

@@ -6,8 +6,8 @@ use crate::field::FieldValue;
 use crate::operations::Operations;
 use crate::table::{SessionFields, column};
 
-/// How many expired sessions one statement deletes.
-pub(crate) const PRUNE_BATCH: u64 = 1_000;
+/// How many expired sessions one statement deletes: few, so that it is over soon.
+pub(crate) const PRUNE_BATCH: u64 = 200;
 
 impl<T: SessionFields> Operations<'_, T> {
     /// Deletes the `limit` sessions that expired first; how many there were.

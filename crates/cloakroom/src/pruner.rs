@@ -94,7 +94,7 @@ pub struct PrunerBuilder {
 }
 
 impl PrunerBuilder {
-    /// How many sessions one statement deletes. Default 1,000; at least 1.
+    /// How many sessions one statement deletes. Default 200; at least 1.
     pub fn batch(self, batch: u64) -> Self {
         Self { batch: batch.max(1), ..self }
     }

@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database};
 use crate::error::Result;
 use crate::hashing::Hashed;
-use crate::lookup::{Lookup, SessionCache};
+use crate::lookup::{Lookup, Revoked, SessionCache};
 use crate::migrations::{self, Migration};
 use crate::operations::Operations;
 use crate::query::SessionQuery;
@@ -76,6 +76,9 @@ impl<T: SessionFields> Sessions<T> {
     }
 
     /// The same table in another schema: for applications with a schema for each tenant.
+    ///
+    /// Make one handle for a schema and keep it: what concurrent calls share, and a
+    /// [`Cache`](crate::Cache) with its listener, belong to a handle and its clones.
     ///
     /// # Errors
     ///
@@ -242,8 +245,8 @@ impl<T: SessionFields> Sessions<T> {
         self.on_pool().delete(session).await
     }
 
-    /// Deletes every expired session; their number. In batches of 1,000, first expired first, each its own
-    /// transaction. See [`Pruner`](crate::Pruner) for doing so from time to time.
+    /// Deletes every expired session; their number. In batches of 200, first expired first, each its own
+    /// transaction, with a pause after each that is as long as it took. See [`Pruner`](crate::Pruner) for doing so from time to time.
     pub async fn delete_expired(&self) -> Result<u64> {
         self.on_pool().delete_expired().await
     }
@@ -270,7 +273,11 @@ impl<T: SessionFields> Sessions<T> {
 
     /// Undoes [`migrate`](Self::migrate): drops the table, with all sessions in it; what was done.
     pub async fn migrate_down(&self) -> Result<Vec<Migration>> {
-        migrations::down(self.database(), self.definition()).await
+        let undone = migrations::down(self.database(), self.definition()).await;
+        if let Some(cache) = self.cache() {
+            cache.revoking(Revoked::Any).committed();
+        }
+        undone
     }
 
     /// Which migrations have been applied to the table, and which are pending.

@@ -173,7 +173,7 @@ async fn a_blank_required_text_is_an_error_that_names_the_field(db: TestDatabase
     for blank in ["", " ", "\t\n", "\u{a0}\u{2003}"] {
         let error = sessions.create(user(blank)).await.unwrap_err();
         assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::InvalidField, "user_id can't be blank"));
-        session.fields.user_id = blank.to_owned();
+        blank.clone_into(&mut session.fields.user_id);
         let error = sessions.update(&mut session).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidField, "{error}");
     }

@@ -158,7 +158,13 @@ async fn serve<W: Work>(mut slot: Slot<W>) {
 impl<W: Work> Shared<W> {
     /// Those who go next, or `None`, and the slot is free.
     fn next(&self) -> Option<Vec<Waiting<W>>> {
-        self.queue.next(Waiting::wants, |waiting| self.work.fit(waiting))
+        self.queue.next(Waiting::wants, |waiting| self.work.fit(self.share(waiting)))
+    }
+
+    /// How many of those who wait one slot takes, so that the others have some too; few are not divided.
+    fn share(&self, waiting: usize) -> usize {
+        const FEW: usize = 32;
+        waiting.div_ceil(self.work.max_in_flight()).max(FEW).min(waiting)
     }
 
     /// Has all of them hear their answers. The connection comes back if it is good for more.

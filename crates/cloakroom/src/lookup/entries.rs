@@ -56,9 +56,12 @@ impl<V: Clone> Entries<V> {
             Some(place) => place,
         };
         set.tags[place] = tag(key);
-        match set.entries.get_mut(place) {
-            Some(place) => *place = entry,
-            None => set.entries.push(entry),
+        if let Some(place) = set.entries.get_mut(place) {
+            *place = entry;
+        } else {
+            // No room for others who may never come.
+            set.entries.reserve_exact(1);
+            set.entries.push(entry);
         }
     }
 
