@@ -1,5 +1,5 @@
 use super::moment::Moment;
-use super::sync::Mutex;
+use super::sync::{AtomicU64, Ordering};
 
 /// How far this process is known to have heard everything that others revoked.
 ///
@@ -7,28 +7,39 @@ use super::sync::Mutex;
 /// their commits. When one comes back, everything that was committed before it was *sent* has been heard. The
 /// lease runs from that moment on, so neither a lost connection nor a process that stood still can make an
 /// answer look current that is not.
+///
+/// The moment is in two parts, so that no call waits for another. Between the two of one renewal and the next a
+/// call may see the earlier part of the one and the later of the other, and does no harm: both signs have come
+/// back by then, and the parts together look no younger than the later sign is.
 pub(crate) struct Lease {
     length: u64,
-    heard: Mutex<Option<Moment>>,
+    /// Zero where nothing is known.
+    monotonic: AtomicU64,
+    /// The bits of the moment's wall clock.
+    wall: AtomicU64,
 }
 
 impl Lease {
     /// A lease of so many nanoseconds, which does not hold yet.
     pub(crate) fn new(length: u64) -> Self {
-        Self { length, heard: Mutex::new(None) }
+        Self { length, monotonic: AtomicU64::new(0), wall: AtomicU64::new(0) }
     }
 
     /// Everything that was committed before `sent` has been heard.
     pub(crate) fn renew(&self, sent: Moment) {
-        *self.heard.lock() = Some(sent);
+        self.wall.store(sent.wall.cast_unsigned(), Ordering::SeqCst);
+        // Zero means something else, and only a clock that has just begun shows it.
+        self.monotonic.store(sent.monotonic.max(1), Ordering::SeqCst);
     }
 
     /// Announcements may have been missed.
     pub(crate) fn lapse(&self) {
-        *self.heard.lock() = None;
+        self.monotonic.store(0, Ordering::SeqCst);
     }
 
     pub(crate) fn holds(&self, now: Moment) -> bool {
-        self.heard.lock().is_some_and(|heard| heard.is_within(self.length, now))
+        let monotonic = self.monotonic.load(Ordering::SeqCst);
+        let heard = Moment { monotonic, wall: self.wall.load(Ordering::SeqCst).cast_signed() };
+        monotonic > 0 && heard.is_within(self.length, now)
     }
 }
