@@ -42,7 +42,7 @@ impl Arguments {
             let (warm_up, span) = (Duration::from_millis(30), Duration::from_millis(170));
             Plan { quick: true, rounds: 3, warm_up, span }
         } else {
-            let (warm_up, span) = (Duration::from_millis(200), Duration::from_secs(1));
+            let (warm_up, span) = (Duration::from_millis(100), Duration::from_millis(300));
             Plan { quick: false, rounds: 5, warm_up, span }
         }
     }
