@@ -9,6 +9,8 @@ use tracing_subscriber::prelude::*;
 pub(crate) fn to_stderr(level: LevelFilter) {
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(io::stderr);
     let ours = Targets::new().with_target("cloakroom", level);
-    // Fails only when it was done before.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
+    // Not `try_init`, which may have records of the crate `log` come here too: a question whether one is enabled
+    // has a layer's filter swallow the next event. This fails only when it was done before.
+    let _ =
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines.with_filter(ours)));
 }
