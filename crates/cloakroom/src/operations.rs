@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_query::{ExprTrait, Query, TableRef, UpdateStatement};
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
 use crate::guarded::{Effect, is_over};
-use crate::lookup::{Found, Revoked};
+use crate::lookup::Revoked;
 use crate::prune::PRUNE_BATCH;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored};
@@ -151,15 +151,14 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         } else {
             let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
             let statement = Statement::new(self.sessions.store().find_sql(1), values);
-            self.fetch_optional(&statement).await?.map(Found::new)
+            self.fetch_optional(&statement).await?.map(Arc::new)
         };
         let Some(row) = found else {
             return Ok(None);
         };
-        let (session, stored) = row.read(|row| (self.decode(row), row.text(row.width() - 1)));
-        let session = session?;
+        let session = self.decode(&row)?;
         // The database decides by its own rules of comparison, which may ignore case; here there is one rule.
-        let stored = stored.map_err(|error| self.failed(error))?;
+        let stored = row.text(row.width() - 1).map_err(|error| self.failed(error))?;
         // And the query may have waited long for a connection.
         let now = Ord::max(now, self.config().now());
         let is_found = stored.is_some_and(|stored| digest.matches(&stored)) && !is_over(&session, now);

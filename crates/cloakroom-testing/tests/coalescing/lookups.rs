@@ -15,7 +15,7 @@ async fn watched(db: &TestDatabase, max_batch: usize) -> (Watched<UserSession>, 
     let pool = pool::of(db, CONNECTIONS).await;
     let watched = Watched::on(db, pool, db.config().max_batch(max_batch)).await;
     let mut tokens = Vec::new();
-    for n in 0..10 {
+    for n in 0..300 {
         tokens.push(watched.sessions.create(user(&n.to_string())).await.unwrap().token);
     }
     (watched, tokens)

@@ -1,5 +1,5 @@
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::combiner::Work;
 use crate::database::{Backend, Connection, Pooled, Row, Statement};
@@ -11,20 +11,8 @@ use crate::token::TokenDigest;
 /// Finds valid sessions by their digests.
 pub(super) struct Find(pub(super) Arc<Store>);
 
-/// A row, with its digest behind its columns. Shared where several callers asked for it, who read it one after
-/// another: rows of SQLite's note what they find out about their values, which is not for two threads at once.
-#[derive(Clone)]
-pub(crate) struct Found(Arc<Mutex<Row>>);
-
-impl Found {
-    pub(crate) fn new(row: Row) -> Self {
-        Self(Arc::new(Mutex::new(row)))
-    }
-
-    pub(crate) fn read<R>(&self, read: impl FnOnce(&Row) -> R) -> R {
-        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+/// A row, with its digest behind its columns. Shared where several callers asked for it.
+pub(crate) type Found = Arc<Row>;
 
 impl Work for Find {
     type Question = TokenDigest;
@@ -68,12 +56,24 @@ impl Work for Find {
         for row in rows {
             match row.text(row.width() - 1) {
                 Ok(digest) => {
-                    found.entry(digest.unwrap_or_default()).or_insert_with(|| Found::new(row));
+                    found.entry(digest.unwrap_or_default()).or_insert_with(|| Arc::new(row));
                 }
                 Err(error) => unreadable = Some(self.0.failed(error)),
             }
         }
-        digests.iter().map(|digest| answer(&found, digest, unreadable.as_ref())).collect()
+        let mut answers = Vec::with_capacity(digests.len());
+        let mut answered = HashSet::new();
+        for digest in &digests {
+            // Rows of SQLite's driver note what they find out about their values, and say that they may be read
+            // by two threads at once nevertheless. Each is for one caller.
+            let is_for_another = self.0.backend() == Backend::Sqlite && !answered.insert(digest.expose());
+            answers.push(if is_for_another {
+                self.find(connection.connection(), digest).await
+            } else {
+                answer(&found, digest, unreadable.as_ref())
+            });
+        }
+        answers
     }
 }
 
@@ -84,7 +84,7 @@ fn answer(
     unreadable: Option<&Error>,
 ) -> Result<Option<Found>> {
     match (found.get(digest.expose()), unreadable) {
-        (Some(row), _) => Ok(Some(row.clone())),
+        (Some(row), _) => Ok(Some(Arc::clone(row))),
         (None, Some(error)) => Err(error.clone()),
         (None, None) => Ok(None),
     }
@@ -95,7 +95,7 @@ impl Find {
         let now = FieldValue::plain(self.0.config.now());
         let statement = Statement::new(self.0.find_sql(1), vec![FieldValue::plain(digest.expose()), now]);
         let row = self.0.fetch_optional(on, &statement).await?;
-        Ok(row.map(Found::new))
+        Ok(row.map(Arc::new))
     }
 
     fn many(&self, digests: &[TokenDigest]) -> Statement {
