@@ -26,6 +26,7 @@ pub(crate) async fn succeed(db: &TestDatabase, sessions: &Sessions<Guest>, seen:
     let created = sessions.create(new).await.unwrap();
     seen.token(&created.token, config);
     seen.show("CreatedSession", &created);
+    seen.show("SessionRow", &*created.session);
     seen.session(&created.session);
     let mut tokens = vec![created.token];
     for _ in 0..5 {
