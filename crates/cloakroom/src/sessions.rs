@@ -152,6 +152,7 @@ impl<T: SessionFields> Sessions<T> {
             return self.on_pool().authenticate_digest(hashed.digest()).await;
         };
         #[cfg(feature = "postgres")]
+        #[allow(irrefutable_let_patterns, reason = "refutable where other databases' features are on")]
         if let Database::Postgres(pool) = self.database() {
             crate::lookup::listen(cache, pool, self.definition().table_name());
         }

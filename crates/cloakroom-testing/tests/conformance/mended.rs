@@ -302,7 +302,7 @@ async fn of_fifty_concurrent_reads_of_a_stale_session_one_writes_and_all_see_it(
                     }
                 };
                 let met = async move {
-                    drop(tokio::time::timeout(Duration::from_millis(200), barrier.wait()).await)
+                    drop(tokio::time::timeout(Duration::from_millis(200), barrier.wait()).await);
                 };
                 during(reading, met).await.expect("the session is valid")
             })
