@@ -110,5 +110,10 @@ pub(crate) fn to_stored_precision(instant: OffsetDateTime) -> OffsetDateTime {
     instant.replace_nanosecond(nanos).unwrap_or(instant)
 }
 
+/// `instant` in microseconds since 1970.
+pub(crate) fn unix_microseconds(instant: OffsetDateTime) -> i64 {
+    i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
+}
+
 /// The last instant that every supported database can store.
 pub(crate) const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);

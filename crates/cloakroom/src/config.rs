@@ -121,7 +121,7 @@ impl Config {
     /// system's clock is read without the detour over a calendar.
     pub(crate) fn unix_microseconds(&self) -> i64 {
         if self.0.has_own_clock {
-            return i64::try_from(self.now().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
+            return clock::unix_microseconds(self.now());
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::entries::Key;
@@ -12,6 +11,7 @@ use super::moment::Moment;
 use super::revocations::{Asked, Scope};
 use super::shelf::Shelf;
 use crate::cache::Cache;
+use crate::clock::unix_microseconds;
 use crate::config::Config;
 use crate::database::Backend;
 use crate::expiry;
@@ -75,11 +75,11 @@ impl SessionCache {
     /// When the session expires, or can be extended: then the row decides.
     fn until<T: SessionFields>(&self, session: &Session<T>) -> i64 {
         let config = &self.config;
-        let expires_at = session.stored.expires_at.map_or(i64::MAX, microseconds);
+        let expires_at = session.stored.expires_at.map_or(i64::MAX, unix_microseconds);
         let last = config
             .auto_extend()
             .then(|| expiry::last_before_extension(config, session.inserted_at, session.stored.expires_at));
-        last.flatten().map_or(expires_at, |last| expires_at.min(microseconds(last).saturating_add(1)))
+        last.flatten().map_or(expires_at, |last| expires_at.min(unix_microseconds(last).saturating_add(1)))
     }
 
     /// Says that a write is about to be sent. What comes of it is told to what this returns.
@@ -130,10 +130,6 @@ impl Drop for Revoking {
 /// The low half of a UUID, of version 4 or 7, is random.
 fn hash(id: Uuid) -> u64 {
     id.as_u64_pair().1
-}
-
-fn microseconds(instant: OffsetDateTime) -> i64 {
-    i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
 
 fn nanoseconds(span: Duration) -> u64 {
