@@ -258,7 +258,7 @@ impl From<StatusArg> for Status {
 #[derive(Group)]
 pub(crate) struct One {
     /// The session's id
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", allow_hyphen_values = true)]
     pub(crate) id: String,
 }
 
@@ -267,7 +267,7 @@ pub(crate) struct One {
 #[group(required = true, multiple = false)]
 pub(crate) struct Target {
     /// The session's id
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", allow_hyphen_values = true)]
     pub(crate) id: Option<String>,
     /// All sessions with this value in a field; repeat it for all of several
     #[arg(long = "where", value_name = "NAME=VALUE")]

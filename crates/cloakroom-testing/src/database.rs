@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::env;
 use std::future::Future;
 use std::sync::Arc;
@@ -329,4 +330,27 @@ fn unique_name() -> String {
     // A server outlives the processes that test on it, and sees their numbers again.
     let now = OffsetDateTime::now_utc().unix_timestamp();
     format!("t{now:x}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Takes all connections of a pool, so that whoever asks waits, until what is returned is dropped.
+///
+/// # Panics
+///
+/// When the database does not answer.
+pub async fn hold_connections(pool: &Database) -> Box<dyn Any + Send> {
+    macro_rules! hold {
+        ($pool:expr) => {{
+            let mut held = Vec::new();
+            for _ in 0..$pool.options().get_max_connections() {
+                held.push($pool.acquire().await.expect("the database answers"));
+            }
+            Box::new(held)
+        }};
+    }
+    match pool {
+        Database::Sqlite(pool) => hold!(pool),
+        Database::Postgres(pool) => hold!(pool),
+        Database::MySql(pool) => hold!(pool),
+        other => panic!("no such database: {other:?}"),
+    }
 }

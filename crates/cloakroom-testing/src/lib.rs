@@ -14,7 +14,7 @@ mod database;
 mod tables;
 
 #[cfg(feature = "suite")]
-pub use database::{Kind, Mode, START, TestDatabase, run, run_in};
+pub use database::{Kind, Mode, START, TestDatabase, hold_connections, run, run_in};
 #[cfg(feature = "suite")]
 pub use tables::{ApiKey, Role, UserSession, user};
 

@@ -69,6 +69,23 @@ async fn a_stored_token_is_not_told_by_an_error(db: TestDatabase) {
 each_database! { a_token_is_printed_once_and_its_digest_and_salt_never, a_stored_token_is_not_told_by_an_error }
 
 #[test]
+fn a_token_that_looks_like_an_option_is_refused_as_a_token() {
+    let token = "-pU8ZkV3mC1xT0qYwLr7sNb2dGf5hJk9";
+    for arguments in [
+        &["authenticate", token][..],
+        &["token", "digest", token],
+        &["show", "--id", token],
+        &["extend", "--id", token],
+        &["expire", "--id", token],
+        &["delete", "--id", token],
+    ] {
+        let outcome = Cloakroom::new().with("DATABASE_URL", "sqlite::memory:").run(arguments);
+        outcome.failed(2, "token");
+        assert!(!outcome.stderr.contains("-p"), "{outcome:?}");
+    }
+}
+
+#[test]
 fn the_password_of_the_database_is_not_shown() {
     for url in [
         "postgres://user:hunter2@127.0.0.1:1/app",

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use cloakroom::{CreatedSession, ErrorKind, NewSession, Result, Sessions, Token};
-use cloakroom_testing::{ApiKey, Kind, Role, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{
+    ApiKey, Kind, Role, TestDatabase, UserSession, each_database, hold_connections, user,
+};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -21,7 +23,7 @@ async fn create_at_once(
     sessions: &Sessions<UserSession>,
     new: Vec<NewSession<UserSession>>,
 ) -> Vec<Result<Created>> {
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let asked: Vec<_> = new.into_iter().map(|new| create(sessions, new)).collect();
     drop(held);
     all(asked).await
@@ -70,7 +72,7 @@ async fn rows_of_every_type_go_together(db: TestDatabase) {
     db.sessions::<ApiKey>().await;
     let config = db.config().build().unwrap();
     let sessions = Sessions::<ApiKey>::new(pool::of(&db, 1).await, config).unwrap();
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let asked = (0..60_i32).map(|n| {
         let role = if n % 2 == 0 { Role::Admin } else { Role::Reader };
         let key = ApiKey { user_id: n.to_string(), role, quota: (n % 3 == 0).then_some(n) };
@@ -163,7 +165,7 @@ async fn a_transactions_row_is_its_own(db: TestDatabase) {
     let direct = db.sessions::<UserSession>().await;
     let config = db.config().max_in_flight(1).build().unwrap();
     let sessions = Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let asked: Vec<_> = (0..8).map(|n| create(&sessions, user(&n.to_string()))).collect();
     macro_rules! in_transaction {
         ($pool:expr) => {{

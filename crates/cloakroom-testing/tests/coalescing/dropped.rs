@@ -1,7 +1,7 @@
 //! Callers that go away: before their statement, in the middle of it, and without being polled any more.
 
 use cloakroom::{CreatedSession, Sessions, Status};
-use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
 use futures_util::future::join_all;
 
 use crate::gate::Gated;
@@ -23,7 +23,7 @@ async fn a_row_whose_caller_left_before_it_was_sent_is_not_made(db: TestDatabase
     let direct = db.sessions::<UserSession>().await;
     let config = db.config().max_in_flight(1).build().unwrap();
     let sessions = Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let mut asked: Vec<_> = (0..30)
         .map(|n| {
             Box::pin({
@@ -101,7 +101,7 @@ async fn callers_that_are_not_polled_hold_nobody_up(db: TestDatabase) {
     let created = direct.create(user("1234")).await.unwrap();
     let config = db.config().max_in_flight(2).build().unwrap();
     let sessions = Sessions::<UserSession>::new(pool::of(&db, 8).await, config).unwrap();
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let mut idle: Vec<_> =
         (0..4).map(|_| Box::pin(authenticated(sessions.clone(), created.clone()))).collect();
     idle.iter_mut().for_each(poll_once);

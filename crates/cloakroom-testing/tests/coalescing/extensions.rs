@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cloakroom::{Clock, Config, CreatedSession, ManualClock, Session, Sessions, Status};
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, hold_connections, user};
 use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Executor};
 use time::OffsetDateTime;
@@ -181,7 +181,7 @@ async fn a_row_that_cannot_be_extended_keeps_no_other_from_it(db: TestDatabase) 
     db.execute(&trigger).await;
     let config: Config = db.config().build().unwrap();
     let sessions = Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let asked: Vec<_> = created.iter().map(|one| ask(&sessions, one)).collect();
     drop(held);
     let answers = all(asked).await;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cloakroom::{Session, Token};
-use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
 
 use crate::statements::Watched;
 use crate::{all, begin, pool};
@@ -24,7 +24,7 @@ async fn watched(db: &TestDatabase, max_batch: usize) -> (Watched<UserSession>, 
 /// How many statements it takes to answer so many callers who all ask before the first is answered.
 async fn statements_for(callers: usize, watched: &Watched<UserSession>, tokens: &[Token]) -> usize {
     let statements = watched.statements(async {
-        let held = pool::hold(watched.sessions.database()).await;
+        let held = hold_connections(watched.sessions.database()).await;
         let asked =
             (0..callers).map(|n| {
                 let (sessions, token) = (watched.sessions.clone(), tokens[n % tokens.len()].clone());

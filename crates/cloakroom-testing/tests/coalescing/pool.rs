@@ -1,11 +1,9 @@
-//! Pools whose connections a test takes away, so that whoever asks waits, and gives back.
+//! Pools of a test's own, whose connections it can take away and give back.
 
-use std::any::Any;
 use std::time::Duration;
 
 use cloakroom::Database;
 use cloakroom_testing::TestDatabase;
-use futures_util::future::try_join_all;
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -32,20 +30,4 @@ pub(crate) async fn with_patience(db: &TestDatabase, connections: u32, patience:
         other => panic!("no such database: {other:?}"),
     };
     pool.expect("the database answers")
-}
-
-/// Takes all connections of a pool, until what is returned is dropped.
-pub(crate) async fn hold(pool: &Database) -> Box<dyn Any + Send> {
-    macro_rules! hold {
-        ($pool:expr) => {{
-            let all = (0..$pool.options().get_max_connections()).map(|_| $pool.acquire());
-            Box::new(try_join_all(all).await.unwrap())
-        }};
-    }
-    match pool {
-        Database::Sqlite(pool) => hold!(pool),
-        Database::Postgres(pool) => hold!(pool),
-        Database::MySql(pool) => hold!(pool),
-        other => panic!("no such database: {other:?}"),
-    }
 }

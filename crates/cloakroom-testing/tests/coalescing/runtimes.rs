@@ -1,7 +1,7 @@
 //! One handle, used from several runtimes: none of them depends on another.
 
 use cloakroom::{CreatedSession, ErrorKind, Result, Sessions};
-use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::gate::Gated;
@@ -80,7 +80,7 @@ async fn a_caller_that_is_dropped_outside_of_any_runtime_harms_nobody(db: TestDa
     let created = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap();
     let config = db.config().max_in_flight(1).build().unwrap();
     let sessions = Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let mut alone = Box::pin(authenticated(sessions.clone(), created.clone()));
     poll_once(&mut alone);
     let waiting: Vec<_> = (0..5).map(|_| begin(authenticated(sessions.clone(), created.clone()))).collect();
@@ -97,7 +97,7 @@ async fn a_runtime_may_shut_down_with_any_number_of_callers_waiting(db: TestData
     let created = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap();
     let config = db.config().max_in_flight(1).max_batch(2).build().unwrap();
     let sessions = Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let other = other_runtime();
     let mut there = {
         let _entered = other.enter();

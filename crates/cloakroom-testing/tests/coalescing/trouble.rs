@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use cloakroom::{ErrorKind, NewSession, SessionFields, Sessions};
-use cloakroom_testing::{ApiKey, Role, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{ApiKey, Role, TestDatabase, UserSession, each_database, hold_connections, user};
 use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
 
@@ -33,7 +33,7 @@ async fn a_row_that_does_not_decode_fails_its_own_caller(db: TestDatabase) {
     let created = try_join_all(new).await.unwrap();
     let tokens: Vec<_> = created.into_iter().map(|created| created.token).collect();
     db.execute("UPDATE api_keys SET role = 'nonsense' WHERE user_id = 'bad'").await;
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let asked = ask(&sessions, &tokens);
     drop(held);
     for (n, answer) in all(asked).await.into_iter().enumerate() {
@@ -54,7 +54,7 @@ async fn a_statement_that_fails_fails_all_of_its_callers_with_the_cause(db: Test
     let config = db.config().build().unwrap();
     let sessions = Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
     let token = sessions.create(user("1234")).await.unwrap().token;
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let asked = ask(&sessions, &vec![token.clone(); CALLERS]);
     let rows: Vec<_> = (0..CALLERS)
         .map(|_| {
@@ -82,7 +82,7 @@ async fn an_exhausted_pool_is_unavailable_to_all_who_wait(db: TestDatabase) {
     let config = db.config().build().unwrap();
     let pool = pool::with_patience(&db, 2, Duration::from_millis(100)).await;
     let sessions = Sessions::<UserSession>::new(pool, config).unwrap();
-    let held = pool::hold(sessions.database()).await;
+    let held = hold_connections(sessions.database()).await;
     let asked = ask(&sessions, &vec![token.clone(); CALLERS]);
     let rows: Vec<_> = (0..CALLERS)
         .map(|_| {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_mode, user};
-use futures_util::future::join_all;
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_mode, hold_connections, user};
+use futures_util::future::{FutureExt as _, join_all};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::rows::{self, Row};
@@ -147,20 +147,30 @@ async fn authenticating_uses_the_index_on_the_digest(db: &TestDatabase, watched:
     uses(db, watched, index, async { query().fetch_one().await.unwrap() }).await;
 }
 
+/// What all of these come to, each of which asks before the first is answered.
+async fn together<F: Future>(
+    watched: &Watched<UserSession>,
+    calls: impl Iterator<Item = F>,
+) -> Vec<F::Output> {
+    let held = hold_connections(watched.sessions.database()).await;
+    let mut calls: Vec<_> = calls.map(Box::pin).collect();
+    for call in &mut calls {
+        assert!(call.as_mut().now_or_never().is_none(), "answered without a connection");
+    }
+    drop(held);
+    join_all(calls).await
+}
+
 async fn callers_that_share_a_statement_use_the_index_on_the_digest(
     db: &TestDatabase,
     watched: &Watched<UserSession>,
 ) {
     for callers in [3, 40, CALLERS + 2] {
         let tokens: Vec<_> = (0..callers).map(|n| format!("a token that is unknown {n}")).collect();
-        let ask = || join_all(tokens.iter().map(|token| watched.sessions.authenticate(token)));
-        uses(db, watched, &["auth_token_digest"], ask()).await;
-        let statements = watched.statements(ask()).await;
-        assert!(
-            statements.len() <= Ord::max(3, callers / 2),
-            "{} statements for {callers} callers",
-            statements.len()
-        );
+        let ask = tokens.iter().map(|token| watched.sessions.authenticate(token));
+        let statements = uses(db, watched, &["auth_token_digest"], together(watched, ask)).await;
+        // Those who find a free slot go alone.
+        assert!(statements.len() <= Ord::max(3, callers / 8), "{} for {callers} callers", statements.len());
     }
 }
 
@@ -171,9 +181,9 @@ async fn extensions_that_share_a_statement_use_the_primary_key(
     let created = join_all((0..100).map(|_| watched.sessions.create(user("1")))).await;
     let created: Vec<_> = created.into_iter().map(Result::unwrap).collect();
     db.clock().advance(2 * DAY);
-    let ask = join_all(created.iter().map(|one| watched.sessions.authenticate(&one.token)));
-    let is_shared = uses(db, watched, &["id", "auth_token_digest"], ask).await;
-    assert!(is_shared.iter().any(|sql| sql.starts_with("UPDATE") && sql.matches("THEN").count() > 20));
+    let ask = created.iter().map(|one| watched.sessions.authenticate(&one.token));
+    let statements = uses(db, watched, &["id", "auth_token_digest"], together(watched, ask)).await;
+    assert!(statements.iter().any(|sql| sql.starts_with("UPDATE") && sql.matches("THEN").count() > 20));
     db.clock().set(START);
     for one in created {
         watched.sessions.delete(one.session).await.unwrap();
