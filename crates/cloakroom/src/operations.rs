@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_query::{ExprTrait, Query, TableRef, UpdateStatement};
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
 use crate::guarded::{Effect, is_over};
-use crate::lookup::Revoked;
+use crate::lookup::{Found, Revoked};
 use crate::prune::PRUNE_BATCH;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored};
@@ -151,18 +151,20 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         } else {
             let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
             let statement = Statement::new(self.sessions.store().find_sql(1), values);
-            self.fetch_optional(&statement).await?.map(Arc::new)
+            self.fetch_optional(&statement).await?.map(Found::alone)
         };
-        let Some(row) = found else {
+        let Some(found) = found else {
             return Ok(None);
         };
-        let session = self.decode(&row)?;
         // The database decides by its own rules of comparison, which may ignore case; here there is one rule.
-        let stored = row.text(row.width() - 1).map_err(|error| self.failed(error))?;
+        let stored = found.digest().map_err(|error| self.failed(error))?;
+        if !stored.is_some_and(|stored| digest.matches(&stored)) {
+            return Ok(None);
+        }
+        let session = found.session(self.table())?;
         // And the query may have waited long for a connection.
         let now = Ord::max(now, self.config().now());
-        let is_found = stored.is_some_and(|stored| digest.matches(&stored)) && !is_over(&session, now);
-        Ok(is_found.then_some(session))
+        Ok((!is_over(&session, now)).then_some(session))
     }
 
     /// See [`Sessions::query`].
@@ -367,7 +369,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {
-        read_session(self.table(), row)
+        read_session(self.table(), row, 0)
     }
 
     pub(crate) fn failed(&self, error: sqlx::Error) -> Error {

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use sea_query::{
-    CaseStatement, Condition, Expr, ExprTrait, IntoTableRef, LockBehavior, LockType, Query, SelectStatement,
-    TableRef,
+    CaseStatement, Condition, Expr, ExprTrait, IntoTableRef, JoinType, LockBehavior, LockType, Query,
+    SelectStatement, TableRef,
 };
 use time::OffsetDateTime;
 
@@ -76,19 +76,26 @@ impl Statements {
         }
     }
 
-    /// Reads the valid sessions with any of `size` digests, each row with its digest behind its columns. The
-    /// values are the digests, as [`Bindings::is_among`] takes them, and `now`.
+    /// Reads the valid sessions with any of `size` digests, each with its digest before its columns. The values
+    /// are the digests, as [`Bindings::is_among`] takes them, and `now`.
+    ///
+    /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
+    /// where there is none; the values are each digest and `now`. The driver hands over row by row, from one
+    /// thread to another, and waking the other costs more than looking a session up.
     pub(crate) fn find(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
         self.find.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
+            if backend == Backend::Sqlite && size > 1 {
+                return find_side_by_side(bindings, size);
+            }
             let digest = bindings.column(column::DIGEST);
             let is_it = match size {
                 1 => digest.clone().eq(bindings.expr(value())),
                 _ => bindings.is_among(digest.clone(), vec![value(); size]),
             };
             let mut find = Query::select();
-            select_columns(bindings, &mut find);
             find.expr(digest).from(table_ref(table)).and_where(is_it).cond_where(is_valid(bindings, value()));
+            select_columns(bindings, &mut find);
             bindings.build(&find).sql
         })
     }
@@ -150,6 +157,28 @@ impl Statements {
     }
 }
 
+fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
+    // Where SQLite knows how a table's values are distributed, it would plan a join anew for each bound value.
+    // That of an expression it does not look at.
+    let unseen = |value: Expr| Expr::cust_with_expr("CAST(? AS TEXT)", value);
+    let mut row = Query::select();
+    row.expr(Expr::cust("1"));
+    let mut find = Query::select();
+    find.from_subquery(row, identifier("one"));
+    for number in 0..size {
+        let alias = identifier(&format!("s{number}"));
+        bindings.call(alias.clone());
+        let digest = bindings.column(column::DIGEST);
+        let is_it = digest.clone().eq(unseen(bindings.expr(value())));
+        let expires_at = bindings.column(column::EXPIRES_AT);
+        let is_found = is_later(expires_at, unseen(bindings.expr(value())));
+        let is_found = Condition::all().add(is_it).add(is_found);
+        find.expr(digest).join_as(JoinType::LeftJoin, table_ref(bindings.table()), alias, is_found);
+        select_columns(bindings, &mut find);
+    }
+    bindings.build(&find).sql
+}
+
 /// For each of `size` ids the value that is bound after it; for any other row what `column` holds.
 fn by_id(bindings: &mut Bindings<'_>, size: usize, column: &str) -> Expr {
     let mut new = CaseStatement::new();
@@ -179,21 +208,25 @@ pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStateme
     }
 }
 
-/// The session of a row that [`select_columns`] selected.
-pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row) -> Result<Session<T>> {
+/// The session of a row that [`select_columns`] selected, whose columns begin at `first`.
+pub(crate) fn read_session<T: SessionFields>(
+    table: &TableDefinition,
+    row: &Row,
+    first: usize,
+) -> Result<Session<T>> {
     let read = |index: usize, error: sqlx::Error| {
         let message = format!("the column {} of {table} does not hold what it should", READ_COLUMNS[index]);
         Error::new(ErrorKind::Decode, message).with_source(error)
     };
     let absent = |index: usize| read(index, sqlx::Error::Decode("unexpected null".into()));
-    let instant = |index: usize| row.timestamp(index).map_err(|error| read(index, error));
-    let data = row.json(1).map_err(|error| read(1, error))?.ok_or_else(|| absent(1))?;
+    let instant = |index: usize| row.timestamp(first + index).map_err(|error| read(index, error));
+    let data = row.json(first + 1).map_err(|error| read(1, error))?.ok_or_else(|| absent(1))?;
     let data = StoredData::from_database(data);
     let expires_at = instant(2)?;
     let updated_at = instant(4)?.ok_or_else(|| absent(4))?;
     Ok(Session::from(SessionRow {
-        id: row.uuid(0).map_err(|error| read(0, error))?,
-        fields: T::from_row(&FieldReader::new(row, table, READ_COLUMNS.len()))?,
+        id: row.uuid(first).map_err(|error| read(0, error))?,
+        fields: T::from_row(&FieldReader::new(row, table, first + READ_COLUMNS.len()))?,
         data: data.parse()?,
         expires_at,
         inserted_at: instant(3)?.ok_or_else(|| absent(3))?,
@@ -221,7 +254,11 @@ pub(crate) fn has_status(
 
 fn is_valid(bindings: &mut Bindings<'_>, now: FieldValue) -> Condition {
     let expires_at = bindings.column(column::EXPIRES_AT);
-    let now = bindings.expr(now);
+    is_later(expires_at, bindings.expr(now))
+}
+
+/// Whether there is no expiry, or one that lies after `now`.
+fn is_later(expires_at: Expr, now: Expr) -> Condition {
     Condition::any().add(expires_at.clone().is_null()).add(expires_at.gt(now))
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use cloakroom::{Session, Token};
-use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, hold_connections, user};
 
 use crate::statements::Watched;
 use crate::{all, begin, pool};
@@ -50,10 +50,11 @@ async fn a_lone_caller_makes_one_statement(db: TestDatabase) {
 
 async fn those_who_wait_go_in_few_statements(db: TestDatabase) {
     let (watched, tokens) = watched(&db, 256).await;
-    // Few go together; of more, each slot takes its share: 99, 50, 32 and 17 of 198.
     assert_eq!(statements_for(20 + SLOTS, &watched, &tokens).await, SLOTS + 1);
-    assert_eq!(statements_for(198 + SLOTS, &watched, &tokens).await, SLOTS + 4);
-    assert_eq!(statements_for(256 + SLOTS, &watched, &tokens).await, SLOTS + 4);
+    // Of more, each slot takes its share: 99, 50, 32 and 17 of 198. SQLite joins no more than 32.
+    let more = if db.kind() == Kind::Sqlite { [7, 8] } else { [4, 4] };
+    assert_eq!(statements_for(198 + SLOTS, &watched, &tokens).await, SLOTS + more[0]);
+    assert_eq!(statements_for(256 + SLOTS, &watched, &tokens).await, SLOTS + more[1]);
 }
 
 async fn no_statement_takes_more_than_the_configured_number(db: TestDatabase) {

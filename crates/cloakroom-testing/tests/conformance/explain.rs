@@ -48,17 +48,12 @@ fn with_values(kind: Kind, sql: &str) -> String {
             filled.push_str("1000");
             continue;
         }
-        // An extension says what is new of each id, and a lookup's digests may be one value.
+        // An extension says what is new of each id.
         let column = match filled.rsplit(quote).nth(1).unwrap_or_default() {
             "id" if filled.ends_with("THEN ") => "expires_at",
             column => column,
         };
         let value = match column {
-            "auth_token_digest" if filled.ends_with("json_each(") => {
-                let digests: Vec<_> =
-                    (0..CALLERS).map(|_| format!("\"{}\"", rows::digest(number()))).collect();
-                format!("'[{}]'", digests.join(", "))
-            }
             "id" => rows::uuid(kind, rows::id(number())),
             "auth_token_digest" => format!("'{}'", rows::digest(number())),
             "user_id" => "'user-77'".to_owned(),
@@ -126,8 +121,9 @@ async fn uses(
         assert!(used, "{sql}\n{plan}");
         let scans = match db.kind() {
             Kind::Sqlite => {
+                // Those who share a statement are joined to a row that holds nothing.
                 let mut scans = plan.lines().filter(|line| line.starts_with("SCAN"));
-                scans.any(|line| !line.starts_with("SCAN json_each"))
+                scans.any(|line| !["SCAN CONSTANT ROW", "SCAN one"].contains(&line))
             }
             Kind::Postgres => plan.contains("Seq Scan"),
             Kind::MariaDb => {

@@ -26,6 +26,8 @@ impl Statement {
 pub(crate) struct Bindings<'t> {
     table: &'t TableDefinition,
     backend: Backend,
+    /// What the table is called here.
+    alias: DynIden,
     carried: Vec<FieldValue>,
 }
 
@@ -34,7 +36,7 @@ const MARK: &str = "\0cloakroom:";
 
 impl<'t> Bindings<'t> {
     pub(crate) fn new(table: &'t TableDefinition, backend: Backend) -> Self {
-        Self { table, backend, carried: Vec::new() }
+        Self { table, backend, alias: identifier(&table.table), carried: Vec::new() }
     }
 
     pub(crate) fn backend(&self) -> Backend {
@@ -45,9 +47,14 @@ impl<'t> Bindings<'t> {
         self.table
     }
 
-    /// A column of the session table, qualified by the table's name.
+    /// Calls the table `alias` from here on, where a statement reads it more than once.
+    pub(crate) fn call(&mut self, alias: DynIden) {
+        self.alias = alias;
+    }
+
+    /// A column of the session table, qualified by what the table is called.
     pub(crate) fn column(&self, name: &str) -> Expr {
-        Expr::col((identifier(&self.table.table), identifier(name)))
+        Expr::col((self.alias.clone(), identifier(name)))
     }
 
     /// An expression that stands for `value`.

@@ -1,18 +1,35 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::combiner::Work;
 use crate::database::{Backend, Connection, Pooled, Row, Statement};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::field::FieldValue;
+use crate::session::Session;
+use crate::statements::{READ_COLUMNS, read_session};
 use crate::store::Store;
+use crate::table::{SessionFields, TableDefinition};
 use crate::token::TokenDigest;
 
 /// Finds valid sessions by their digests.
 pub(super) struct Find(pub(super) Arc<Store>);
 
-/// A row, with its digest behind its columns. Shared where several callers asked for it.
-pub(crate) type Found = Arc<Row>;
+/// What was found for one digest: columns of a row, in which others may have found theirs. On SQLite no two
+/// have the same columns, for its driver's values note what is found out about them, and are `Sync` all the same.
+#[derive(Clone)]
+pub(crate) struct Found {
+    row: Arc<Row>,
+    /// The first of the columns, which holds the digest.
+    first: usize,
+}
+
+/// The most sessions that SQLite reads side by side. It joins at most 64 tables.
+const MAX_SIDE_BY_SIDE: usize = 32;
+
+/// The most columns that a row of SQLite's has.
+const MAX_COLUMNS: usize = 2000;
+
+type Answers = Vec<Result<Option<Found>>>;
 
 impl Work for Find {
     type Question = TokenDigest;
@@ -24,7 +41,11 @@ impl Work for Find {
     }
 
     fn fit(&self, waiting: usize) -> usize {
-        waiting.min(self.0.config.max_batch())
+        let most = match self.0.backend() {
+            Backend::Sqlite => MAX_SIDE_BY_SIDE.min(MAX_COLUMNS / self.width()).max(1),
+            _ => usize::MAX,
+        };
+        waiting.min(self.0.config.max_batch()).min(most)
     }
 
     async fn connect(&self) -> Result<Pooled> {
@@ -47,46 +68,11 @@ impl Work for Find {
         if let [digest] = &*digests {
             return vec![self.find(connection.connection(), digest).await];
         }
-        let rows = match self.0.fetch_all(connection, &self.many(&digests)).await {
-            Ok(rows) => rows,
-            Err(error) => return digests.iter().map(|_| Err(error.clone())).collect(),
+        let found = match self.0.backend() {
+            Backend::Sqlite => self.find_side_by_side(connection, &digests).await,
+            _ => self.find_all(connection, &digests).await,
         };
-        let mut found = HashMap::with_capacity(rows.len());
-        let mut unreadable = None;
-        for row in rows {
-            match row.text(row.width() - 1) {
-                Ok(digest) => {
-                    found.entry(digest.unwrap_or_default()).or_insert_with(|| Arc::new(row));
-                }
-                Err(error) => unreadable = Some(self.0.failed(error)),
-            }
-        }
-        let mut answers = Vec::with_capacity(digests.len());
-        let mut answered = HashSet::new();
-        for digest in &digests {
-            // Rows of SQLite's driver note what they find out about their values, and say that they may be read
-            // by two threads at once nevertheless. Each is for one caller.
-            let is_for_another = self.0.backend() == Backend::Sqlite && !answered.insert(digest.expose());
-            answers.push(if is_for_another {
-                self.find(connection.connection(), digest).await
-            } else {
-                answer(&found, digest, unreadable.as_ref())
-            });
-        }
-        answers
-    }
-}
-
-/// Whose row could not be read is not known: it may be that of anyone who has none.
-fn answer(
-    found: &HashMap<String, Found>,
-    digest: &TokenDigest,
-    unreadable: Option<&Error>,
-) -> Result<Option<Found>> {
-    match (found.get(digest.expose()), unreadable) {
-        (Some(row), _) => Ok(Some(Arc::clone(row))),
-        (None, Some(error)) => Err(error.clone()),
-        (None, None) => Ok(None),
+        found.unwrap_or_else(|error| digests.iter().map(|_| Err(error.clone())).collect())
     }
 }
 
@@ -95,10 +81,28 @@ impl Find {
         let now = FieldValue::plain(self.0.config.now());
         let statement = Statement::new(self.0.find_sql(1), vec![FieldValue::plain(digest.expose()), now]);
         let row = self.0.fetch_optional(on, &statement).await?;
-        Ok(row.map(Arc::new))
+        Ok(row.map(Found::alone))
     }
 
-    fn many(&self, digests: &[TokenDigest]) -> Statement {
+    /// How many columns are read of one session, with its digest.
+    fn width(&self) -> usize {
+        1 + READ_COLUMNS.len() + self.0.table.fields.len()
+    }
+
+    async fn find_side_by_side(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
+        let now = FieldValue::plain(self.0.config.now());
+        let size = digests.len().next_power_of_two();
+        let nobody = FieldValue::plain(None::<String>);
+        let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
+        let values = texts.chain(std::iter::repeat(nobody)).take(size);
+        let values = values.flat_map(|digest| [digest, now.clone()]).collect();
+        let statement = Statement::new(self.0.find_sql(size), values);
+        let row = self.0.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
+        let found = |place: usize| row.clone().map(|row| Found { row, first: place * self.width() });
+        Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
+    }
+
+    async fn find_all(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
         let now = FieldValue::plain(self.0.config.now());
         let size = digests.len().next_power_of_two();
         let texts = digests.iter().map(|digest| digest.expose().to_owned());
@@ -111,6 +115,37 @@ impl Find {
             vec![FieldValue::texts(texts.collect())]
         };
         values.push(now);
-        Statement::new(self.0.find_sql(size), values)
+        let statement = Statement::new(self.0.find_sql(size), values);
+        let mut found = HashMap::with_capacity(digests.len());
+        let mut unreadable = None;
+        for row in self.0.fetch_all(on, &statement).await? {
+            let one = Found::alone(row);
+            match one.digest() {
+                Ok(digest) => drop(found.insert(digest.unwrap_or_default(), one)),
+                Err(error) => unreadable = Some(self.0.failed(error)),
+            }
+        }
+        // Whose row could not be read is not known: it may be that of anyone who has none.
+        let answer = |digest: &TokenDigest| match (found.get(digest.expose()), &unreadable) {
+            (None, Some(error)) => Err(error.clone()),
+            (found, _) => Ok(found.cloned()),
+        };
+        Ok(digests.iter().map(answer).collect())
+    }
+}
+
+impl Found {
+    /// In a row of its own.
+    pub(crate) fn alone(row: Row) -> Self {
+        Self { row: Arc::new(row), first: 0 }
+    }
+
+    /// As it is stored; `None` where nothing was found.
+    pub(crate) fn digest(&self) -> Result<Option<String>, sqlx::Error> {
+        self.row.text(self.first)
+    }
+
+    pub(crate) fn session<T: SessionFields>(&self, table: &TableDefinition) -> Result<Session<T>> {
+        read_session(table, &self.row, self.first + 1)
     }
 }

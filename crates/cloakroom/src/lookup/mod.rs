@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 use combiner::Combiner;
 pub(crate) use extend::{Extension, Written};
+pub(crate) use find::Found;
 #[cfg(feature = "postgres")]
 pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
@@ -68,7 +69,7 @@ impl Lookup {
     /// The row of the valid session with this digest, as [`Statements::find`] selects it.
     ///
     /// [`Statements::find`]: crate::statements::Statements::find
-    pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<find::Found>> {
+    pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<Found>> {
         self.find.ask(digest.clone()).await
     }
 
