@@ -267,8 +267,8 @@ impl ConfigBuilder {
     /// How many shared statements of one kind may be out at once, each on a connection of the pool. Whoever
     /// asks when as many are out waits for the first to return, and goes with all who wait.
     ///
-    /// Default 2. More helps where the database is far away, and makes batches smaller. SQLite has one writer,
-    /// so those that write are out one at a time there.
+    /// Default 2. More helps where the database is far away, and makes batches smaller. Extensions are
+    /// out one at a time; so is everything that writes on SQLite, which has one writer.
     pub fn max_in_flight(self, statements: usize) -> Self {
         self.with(|settings| settings.max_in_flight = Some(statements))
     }

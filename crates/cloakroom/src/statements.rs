@@ -121,7 +121,15 @@ impl Statements {
     /// Moves the expiries of `size` sessions, of those whose row is as it was read. The values are id and new
     /// expiry of each, id and new `updated_at` of each, the id of each, and of each the id and what was read
     /// of `updated_at` and `expires_at`.
-    pub(crate) fn extend(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+    ///
+    /// On PostgreSQL a statement that `is_shared` waits for no row. For one handle they all are, or none is.
+    pub(crate) fn extend(
+        &self,
+        table: &TableDefinition,
+        backend: Backend,
+        size: usize,
+        is_shared: bool,
+    ) -> Arc<str> {
         self.extend.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
             let new_expiry = by_id(bindings, size, column::EXPIRES_AT);
@@ -140,7 +148,7 @@ impl Statements {
                 .table(table_ref(table))
                 .value(column::EXPIRES_AT, new_expiry)
                 .value(column::UPDATED_AT, new_update);
-            if backend == Backend::Postgres {
+            if is_shared && backend == Backend::Postgres {
                 // A row that somebody is writing is left to them: no other lookup of this statement waits.
                 let mut free = Query::select();
                 free.expr(bindings.column(column::ID))

@@ -41,7 +41,9 @@ impl Store {
 
     /// The statement that extends `size` sessions; see [`Statements::extend`].
     pub(crate) fn extend_sql(&self, size: usize) -> Arc<str> {
-        self.statements.extend(&self.table, self.backend(), size)
+        // Whoever has a statement of their own holds nobody up when it waits.
+        let is_shared = self.config.max_batch() > 1;
+        self.statements.extend(&self.table, self.backend(), size, is_shared)
     }
 
     /// Any connection of the pool.

@@ -15,6 +15,11 @@ const MAX_EXTENSIONS: usize = 64;
 
 /// Moves expiries, as reads do on their way. The answer is whether the row was written for certain; whoever
 /// hears "no" reads it again.
+///
+/// On PostgreSQL a statement that is shared skips a row that somebody is writing, and whoever asked for it reads
+/// the row as it was before that write. Another extension of this handle is no such somebody: one statement is
+/// out at a time, and the next finds what it wrote. Only where a statement has been out for so long that those
+/// who wait opened another slot, or its callers went away in the middle of it, the next may skip its rows too.
 pub(super) struct Extend(pub(super) Arc<Store>);
 
 /// A move of one session's expiry, if its row is still as it was read.
@@ -38,7 +43,7 @@ impl Work for Extend {
     type Connection = Pooled;
 
     fn max_in_flight(&self) -> usize {
-        super::max_writes_in_flight(&self.0)
+        1
     }
 
     fn fit(&self, waiting: usize) -> usize {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::combiner::Work;
 use super::{Write, write_all};
-use crate::database::{Connection, MAX_PLACEHOLDERS, Pooled, Statement};
+use crate::database::{Backend, Connection, MAX_PLACEHOLDERS, Pooled, Statement};
 use crate::error::Result;
 use crate::field::FieldValue;
 use crate::store::Store;
@@ -19,7 +19,8 @@ impl Work for Insert {
     type Connection = Pooled;
 
     fn max_in_flight(&self) -> usize {
-        super::max_writes_in_flight(&self.0)
+        // SQLite has one writer, who need not read anew what nobody else has written meanwhile.
+        if self.0.backend() == Backend::Sqlite { 1 } else { super::max_in_flight(&self.0) }
     }
 
     fn fit(&self, waiting: usize) -> usize {

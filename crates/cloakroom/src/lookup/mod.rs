@@ -44,7 +44,7 @@ pub(crate) use find::Found;
 pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
 
-use crate::database::{Backend, Connection, Pooled};
+use crate::database::{Connection, Pooled};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
 use crate::store::Store;
@@ -84,16 +84,12 @@ impl Lookup {
     }
 }
 
-/// How many statements of one kind are out at once: while one is on its way, the answers of another are read.
+/// How many statements of one kind are out at once, unless its kind allows one alone: while one is on its way,
+/// the answers of another are read.
 const MAX_IN_FLIGHT: usize = 2;
 
 fn max_in_flight(store: &Store) -> usize {
     store.config.max_in_flight().unwrap_or(MAX_IN_FLIGHT)
-}
-
-/// SQLite has one writer, who need not read anew what nobody else has written meanwhile.
-fn max_writes_in_flight(store: &Store) -> usize {
-    if store.backend() == Backend::Sqlite { 1 } else { max_in_flight(store) }
 }
 
 /// Writes several rows with one statement.
