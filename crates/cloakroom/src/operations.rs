@@ -1,6 +1,5 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use sea_query::{ExprTrait, Query, TableRef, UpdateStatement};
 use time::OffsetDateTime;
@@ -14,16 +13,12 @@ use crate::expiry;
 use crate::field::FieldValue;
 use crate::guarded::{Effect, is_over};
 use crate::lookup::{Found, Revoked};
-use crate::prune::PRUNE_BATCH;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored};
 use crate::sessions::Sessions;
 use crate::statements::{read_session, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::{Token, TokenDigest};
-
-/// How long a prune pauses at most, between two statements that waited long themselves.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often an operation starts anew when others keep changing the row.
 const ATTEMPTS: usize = 100;
@@ -313,21 +308,6 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         delete.from_table(self.table_ref()).and_where(bindings.column(column::ID).eq(id));
         let statement = bindings.build(&delete);
         Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
-    }
-
-    /// See [`Sessions::delete_expired`].
-    pub async fn delete_expired(&mut self) -> Result<u64> {
-        let mut total = 0;
-        loop {
-            let begun = Instant::now();
-            let deleted = self.delete_expired_batch(PRUNE_BATCH).await?;
-            total += deleted;
-            if deleted < PRUNE_BATCH {
-                return Ok(total);
-            }
-            // A long prune takes half of the time, and leaves the other half to those who are in a hurry.
-            tokio::time::sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
-        }
     }
 
     pub(crate) async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {

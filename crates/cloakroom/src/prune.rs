@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SubQueryStatement};
 
 use crate::database::Backend;
@@ -9,7 +11,35 @@ use crate::table::{SessionFields, column};
 /// How many expired sessions one statement deletes: few, so that it is over soon.
 pub(crate) const PRUNE_BATCH: u64 = 200;
 
+/// How long a prune pauses at most, between two statements that waited long themselves.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
 impl<T: SessionFields> Operations<'_, T> {
+    /// See [`Sessions::delete_expired`](crate::Sessions::delete_expired). Without its pauses, in which the
+    /// transaction would hold its locks.
+    pub async fn delete_expired(&mut self) -> Result<u64> {
+        self.prune(PRUNE_BATCH, |_| {}).await
+    }
+
+    /// Deletes what has expired, `batch` sessions at a time, which are at least one, and calls `progress` after
+    /// each with how many there were so far; how many there were.
+    pub(crate) async fn prune(&mut self, batch: u64, mut progress: impl FnMut(u64)) -> Result<u64> {
+        let mut total = 0;
+        loop {
+            let begun = Instant::now();
+            let deleted = self.delete_expired_batch(batch).await?;
+            total += deleted;
+            progress(total);
+            if deleted < batch {
+                return Ok(total);
+            }
+            if self.connection().is_pool() {
+                // A long prune takes half of the time, and leaves the other half to those who are in a hurry.
+                tokio::time::sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
+            }
+        }
+    }
+
     /// Deletes the `limit` sessions that expired first; how many there were.
     pub(crate) async fn delete_expired_batch(&mut self, limit: u64) -> Result<u64> {
         let (now, backend) = (self.config().now(), self.connection().backend());

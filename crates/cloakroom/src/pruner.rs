@@ -13,10 +13,11 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Deletes expired sessions from time to time, in the background.
 ///
-/// A run deletes in batches, each its own transaction. Any number of pruners may work on one table, in one
-/// process or many: they take different rows or wait for each other briefly, and nothing is deleted that is
-/// not expired. A run that fails is reported to `tracing` and tried again, sooner than the next one would
-/// be and ever later while it keeps failing. What a run deleted is reported too.
+/// A run deletes as [`Sessions::delete_expired`] does, in batches with pauses between them. Any number of
+/// pruners may work on one table, in one process or many: they take different rows or wait for each other
+/// briefly, and nothing is deleted that is not expired. A run that fails is reported to `tracing` and tried
+/// again, sooner than the next one would be and ever later while it keeps failing. What a run deleted is
+/// reported too.
 ///
 /// The pruner stops when its handle is dropped; [`stop`](Pruner::stop) also waits until it has.
 ///
@@ -151,22 +152,17 @@ impl PrunerBuilder {
         sessions: &Sessions<T>,
         report: &watch::Sender<Progress>,
     ) -> Result<u64> {
-        let mut total = 0;
-        loop {
-            let deleted = sessions.on_pool().delete_expired_batch(self.batch).await?;
-            total += deleted;
-            // Counts though a later batch fails, but is no end of a run.
+        let before = report.borrow().deleted;
+        // Counts though a later batch fails, but is no end of a run.
+        let count = |deleted| {
             report.send_if_modified(|progress| {
-                progress.deleted += deleted;
+                progress.deleted = before + deleted;
                 false
             });
-            if deleted < self.batch {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        };
+        let deleted = sessions.on_pool().prune(self.batch, count).await?;
         report.send_modify(|progress| progress.runs += 1);
-        Ok(total)
+        Ok(deleted)
     }
 
     /// How long to wait before the next run; `random` is a number from 0 to 1.

@@ -9,9 +9,6 @@ use crate::context::{Context, Table};
 use crate::failure::Failure;
 use crate::output::counted;
 
-/// How many sessions one statement deletes.
-const BATCH: u64 = 1_000;
-
 pub(crate) async fn run(context: &Context, prune: Prune) -> Result<(), Failure> {
     let sessions = context.sessions().await?;
     let affected = match prune.every {
@@ -24,15 +21,7 @@ pub(crate) async fn run(context: &Context, prune: Prune) -> Result<(), Failure> 
 async fn once(sessions: &Table) -> Result<u64, Failure> {
     let total = sessions.query().status(Status::Expired).count().await?;
     let progress = Progress::start(total, "deleted");
-    let mut affected = 0;
-    loop {
-        let deleted = sessions.delete_expired_batch(BATCH).await?;
-        affected += deleted;
-        progress.reached(affected);
-        if deleted < BATCH {
-            return Ok(affected);
-        }
-    }
+    Ok(sessions.delete_expired_with(|deleted| progress.reached(deleted)).await?)
 }
 
 /// The pruner reports each of its runs to the log.

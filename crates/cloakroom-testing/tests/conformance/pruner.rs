@@ -100,6 +100,22 @@ async fn what_expired_first_is_deleted_first_and_counts_though_a_later_batch_fai
     assert_eq!(left, (0..25).collect::<Vec<_>>());
 }
 
+async fn whoever_asks_is_told_after_each_batch_though_a_later_one_fails(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    fill(&db, &sessions, 450).await;
+    let mut progress = Vec::new();
+    let deleted = sessions.delete_expired_with(|deleted| progress.push(deleted)).await.unwrap();
+    assert_eq!((&*progress, deleted), (&[200, 400, 450][..], 450));
+    fill(&db, &sessions, 500).await;
+    assert_eq!(sessions.delete_expired_batch(7).await.unwrap(), 7);
+    // Of users 492 to 0, in the order of their expiry, user 50 is in the third batch.
+    keep(&db, "50").await;
+    progress.clear();
+    sessions.delete_expired_with(|deleted| progress.push(deleted)).await.unwrap_err();
+    assert_eq!(progress, [200, 400]);
+    assert_eq!(sessions.query().status(Status::Expired).count().await.unwrap(), 93);
+}
+
 async fn two_pruners_do_each_other_no_harm(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
     fill(&db, &sessions, 300).await;
@@ -162,6 +178,7 @@ each_mode! {
     a_run_deletes_in_batches_what_has_expired_and_nothing_else,
     deleting_what_has_expired_goes_in_batches,
     what_expired_first_is_deleted_first_and_counts_though_a_later_batch_fails,
+    whoever_asks_is_told_after_each_batch_though_a_later_one_fails,
     two_pruners_do_each_other_no_harm,
     a_pruner_goes_on_after_errors,
     a_pruner_stops_at_once_though_its_next_run_is_far,
