@@ -16,7 +16,10 @@ const LOOK_AROUND: Duration = Duration::from_millis(250);
 pub(super) trait Work: Send + Sync + 'static {
     type Question: Send + 'static;
     type Answer: Send + 'static;
-    type Connection: Send;
+    type Store: Connections;
+
+    /// What it is asked of.
+    fn store(&self) -> &Self::Store;
 
     /// How many statements may be out at once.
     fn max_in_flight(&self) -> usize;
@@ -25,22 +28,28 @@ pub(super) trait Work: Send + Sync + 'static {
     /// shared.
     fn fit(&self, waiting: usize) -> usize;
 
-    /// The connection on which shared statements run, one after another.
-    fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
-
     /// The answer to one question, on whatever connection is free.
     fn answer(&self, question: Self::Question) -> impl Future<Output = Result<Self::Answer>> + Send;
 
     /// The answers to all questions, in their order.
     fn answer_all(
         &self,
-        connection: &mut Self::Connection,
+        connection: &mut ConnectionOf<Self>,
         questions: Vec<Self::Question>,
     ) -> impl Future<Output = Vec<Result<Self::Answer>>> + Send;
+}
+
+/// Has the connections on which shared statements run, one after another.
+pub(super) trait Connections: Sync {
+    type Connection: Send;
+
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
 
     /// Closes a connection that did not answer.
     fn discard(connection: Self::Connection);
 }
+
+type ConnectionOf<W> = <<W as Work>::Store as Connections>::Connection;
 
 /// Runs one kind of work for callers that share statements.
 pub(super) struct Combiner<W: Work> {
@@ -139,7 +148,7 @@ async fn serve<W: Work>(mut slot: Slot<W>) {
     loop {
         let connected = match connection.take() {
             Some(connected) => Ok(connected),
-            None => shared.work.connect().await,
+            None => shared.work.store().connect().await,
         };
         let Some(waiting) = shared.next() else {
             // The slot is free.
@@ -170,9 +179,9 @@ impl<W: Work> Shared<W> {
     /// Has all of them hear their answers. The connection comes back if it is good for more.
     async fn answer_all(
         &self,
-        mut connection: W::Connection,
+        mut connection: ConnectionOf<W>,
         waiting: Vec<Waiting<W>>,
-    ) -> Option<W::Connection> {
+    ) -> Option<ConnectionOf<W>> {
         let mut callers = Vec::with_capacity(waiting.len());
         let mut questions = Vec::with_capacity(waiting.len());
         for Waiting { question, answer, .. } in waiting {
@@ -198,7 +207,7 @@ impl<W: Work> Shared<W> {
         if is_good {
             return Some(connection);
         }
-        W::discard(connection);
+        W::Store::discard(connection);
         None
     }
 }
@@ -234,7 +243,11 @@ mod tests {
     impl Work for Twice {
         type Question = u32;
         type Answer = u32;
-        type Connection = ();
+        type Store = ();
+
+        fn store(&self) -> &() {
+            &()
+        }
 
         fn max_in_flight(&self) -> usize {
             1
@@ -254,17 +267,21 @@ mod tests {
             Ok(number * 2)
         }
 
-        async fn connect(&self) -> Result<()> {
-            Ok(())
-        }
-
-        fn discard((): ()) {}
-
         async fn answer_all(&self, (): &mut (), numbers: Vec<u32>) -> Vec<Result<u32>> {
             self.statements.lock().unwrap().push(numbers.clone());
             assert!(!numbers.contains(&13), "of all numbers");
             numbers.into_iter().map(|number| Ok(number * 2)).collect()
         }
+    }
+
+    impl Connections for () {
+        type Connection = ();
+
+        async fn connect(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn discard((): ()) {}
     }
 
     fn poll<F: Future>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Output> {

@@ -40,7 +40,11 @@ pub(crate) struct Written {
 impl Work for Extend {
     type Question = Extension;
     type Answer = bool;
-    type Connection = Pooled;
+    type Store = Store;
+
+    fn store(&self) -> &Store {
+        &self.0
+    }
 
     fn max_in_flight(&self) -> usize {
         1
@@ -48,14 +52,6 @@ impl Work for Extend {
 
     fn fit(&self, waiting: usize) -> usize {
         waiting.min(MAX_EXTENSIONS).min(self.0.config.max_batch())
-    }
-
-    async fn connect(&self) -> Result<Pooled> {
-        self.0.acquire().await
-    }
-
-    fn discard(connection: Pooled) {
-        connection.discard();
     }
 
     async fn answer(&self, extension: Extension) -> Result<bool> {

@@ -34,7 +34,11 @@ type Answers = Vec<Result<Option<Found>>>;
 impl Work for Find {
     type Question = TokenDigest;
     type Answer = Option<Found>;
-    type Connection = Pooled;
+    type Store = Store;
+
+    fn store(&self) -> &Store {
+        &self.0
+    }
 
     fn max_in_flight(&self) -> usize {
         super::max_in_flight(&self.0)
@@ -46,14 +50,6 @@ impl Work for Find {
             _ => usize::MAX,
         };
         waiting.min(self.0.config.max_batch()).min(most)
-    }
-
-    async fn connect(&self) -> Result<Pooled> {
-        self.0.acquire().await
-    }
-
-    fn discard(connection: Pooled) {
-        connection.discard();
     }
 
     async fn answer(&self, digest: TokenDigest) -> Result<Option<Found>> {

@@ -16,7 +16,11 @@ impl Work for Insert {
     /// The values of all columns.
     type Question = Vec<FieldValue>;
     type Answer = ();
-    type Connection = Pooled;
+    type Store = Store;
+
+    fn store(&self) -> &Store {
+        &self.0
+    }
 
     fn max_in_flight(&self) -> usize {
         // SQLite has one writer, who need not read anew what nobody else has written meanwhile.
@@ -27,14 +31,6 @@ impl Work for Insert {
         let width = BUILT_IN_COLUMNS.len() + self.0.table.fields.len();
         let most = self.0.config.max_batch().min(MAX_PLACEHOLDERS / width).max(1);
         1 << waiting.clamp(1, most).ilog2()
-    }
-
-    async fn connect(&self) -> Result<Pooled> {
-        self.0.acquire().await
-    }
-
-    fn discard(connection: Pooled) {
-        connection.discard();
     }
 
     async fn answer(&self, row: Vec<FieldValue>) -> Result<()> {

@@ -37,7 +37,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use combiner::Combiner;
+use combiner::{Combiner, Connections};
 pub(crate) use extend::{Extension, Written};
 pub(crate) use find::Found;
 #[cfg(feature = "postgres")]
@@ -90,6 +90,18 @@ const MAX_IN_FLIGHT: usize = 2;
 
 fn max_in_flight(store: &Store) -> usize {
     store.config.max_in_flight().unwrap_or(MAX_IN_FLIGHT)
+}
+
+impl Connections for Store {
+    type Connection = Pooled;
+
+    async fn connect(&self) -> Result<Pooled> {
+        self.acquire().await
+    }
+
+    fn discard(connection: Pooled) {
+        connection.discard();
+    }
 }
 
 /// Writes several rows with one statement.
