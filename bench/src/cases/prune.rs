@@ -68,6 +68,8 @@ fn measure(
         pruned = ground.runtime.block_on(own.sessions.delete_expired());
     })?;
     let pruned = pruned?;
+    ground.progress.step("lookups alone again");
+    alone.latencies.extend(lookups.sample(&ground.runtime, &load)?.latencies);
     if pruned != expired {
         return Err(format!("{pruned} rows were pruned, not {expired}").into());
     }

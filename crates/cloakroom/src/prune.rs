@@ -8,8 +8,11 @@ use crate::field::FieldValue;
 use crate::operations::Operations;
 use crate::table::{SessionFields, column};
 
-/// How many expired sessions one statement deletes: few, so that it is over soon.
-pub(crate) const PRUNE_BATCH: u64 = 200;
+/// How many expired sessions one statement deletes, unless it is told: few, so that it is over soon. SQLite's
+/// works in this process, beside those who look sessions up, and waits for no disk in between.
+fn default_batch(backend: Backend) -> u64 {
+    if backend == Backend::Sqlite { 50 } else { 200 }
+}
 
 /// How long a prune pauses at most, between two statements that waited long themselves.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -18,12 +21,13 @@ impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::delete_expired`](crate::Sessions::delete_expired). Without its pauses, in which the
     /// transaction would hold its locks.
     pub async fn delete_expired(&mut self) -> Result<u64> {
-        self.prune(PRUNE_BATCH, |_| {}).await
+        self.prune(None, |_| {}).await
     }
 
     /// Deletes what has expired, `batch` sessions at a time, which are at least one, and calls `progress` after
     /// each with how many there were so far; how many there were.
-    pub(crate) async fn prune(&mut self, batch: u64, mut progress: impl FnMut(u64)) -> Result<u64> {
+    pub(crate) async fn prune(&mut self, batch: Option<u64>, mut progress: impl FnMut(u64)) -> Result<u64> {
+        let batch = batch.unwrap_or_else(|| default_batch(self.connection().backend()));
         let mut total = 0;
         loop {
             let begun = Instant::now();

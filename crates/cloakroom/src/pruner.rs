@@ -4,7 +4,6 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::Result;
-use crate::prune::PRUNE_BATCH;
 use crate::sessions::Sessions;
 use crate::table::SessionFields;
 
@@ -61,7 +60,7 @@ impl Pruner {
 
     /// A pruner with settings of its own.
     pub fn builder(every: Duration) -> PrunerBuilder {
-        PrunerBuilder { every, batch: PRUNE_BATCH, jitter: 0.1 }
+        PrunerBuilder { every, batch: None, jitter: 0.1 }
     }
 
     /// What has been done so far.
@@ -90,14 +89,14 @@ impl Pruner {
 #[must_use]
 pub struct PrunerBuilder {
     every: Duration,
-    batch: u64,
+    batch: Option<u64>,
     jitter: f64,
 }
 
 impl PrunerBuilder {
-    /// How many sessions one statement deletes. Default 200; at least 1.
+    /// How many sessions one statement deletes. Default 200, on SQLite 50; at least 1.
     pub fn batch(self, batch: u64) -> Self {
-        Self { batch: batch.max(1), ..self }
+        Self { batch: Some(batch.max(1)), ..self }
     }
 
     /// By what part of it the time between two runs varies, 0 to 1. Default 0.1.
@@ -207,7 +206,7 @@ mod tests {
     #[test]
     fn settings_out_of_bounds_do_no_harm() {
         let pruner = Pruner::builder(Duration::MAX).batch(0).jitter(f64::NAN);
-        assert_eq!(pruner.batch, 1);
+        assert_eq!(pruner.batch, Some(1));
         assert!(pruner.pause(0, 1.0) > HOUR);
     }
 }

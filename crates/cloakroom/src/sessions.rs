@@ -9,7 +9,6 @@ use crate::hashing::Hashed;
 use crate::lookup::{Lookup, Revoked, SessionCache};
 use crate::migrations::{self, Migration};
 use crate::operations::Operations;
-use crate::prune::PRUNE_BATCH;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, NewSession, Session};
 use crate::statements::Statements;
@@ -247,9 +246,9 @@ impl<T: SessionFields> Sessions<T> {
         self.on_pool().delete(session).await
     }
 
-    /// Deletes every expired session; their number. In batches of 200, first expired first, each its own
-    /// transaction, and after each a pause that is as long as it took, up to a tenth of a second. See
-    /// [`Pruner`](crate::Pruner) for doing so from time to time.
+    /// Deletes every expired session; their number. In batches of 200 (SQLite: 50), first expired first,
+    /// each its own transaction, and after each a pause that is as long as it took, up to a tenth of a second.
+    /// See [`Pruner`](crate::Pruner) for doing so from time to time.
     pub async fn delete_expired(&self) -> Result<u64> {
         self.on_pool().delete_expired().await
     }
@@ -257,7 +256,7 @@ impl<T: SessionFields> Sessions<T> {
     /// As [`delete_expired`](Self::delete_expired), calling `progress` after each batch with the number of those
     /// deleted so far. They stay deleted where a later batch fails.
     pub async fn delete_expired_with(&self, progress: impl FnMut(u64)) -> Result<u64> {
-        self.on_pool().prune(PRUNE_BATCH, progress).await
+        self.on_pool().prune(None, progress).await
     }
 
     /// Deletes at most `limit` expired sessions, first expired first; their number, which is less than

