@@ -42,8 +42,20 @@ struct Step {
 }
 
 /// Clippy rather than check: it denies our own warnings without building the dependencies anew.
-const fn feature_arguments(feature: &'static str) -> [&'static str; 8] {
-    ["clippy", "--package", "cloakroom", "--no-default-features", "--features", feature, "--", "-Dwarnings"]
+const fn feature_arguments(feature: &'static str) -> [&'static str; 10] {
+    let (package, with) = ("--package=cloakroom", "--features");
+    [
+        "clippy",
+        package,
+        "--no-default-features",
+        with,
+        feature,
+        "--lib",
+        "--tests",
+        "--quiet",
+        "--",
+        "-Dwarnings",
+    ]
 }
 
 const fn single_feature(name: &'static str, arguments: &'static [&'static str]) -> Step {

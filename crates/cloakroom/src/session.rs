@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::data::StoredData;
 use crate::error::Result;
 use crate::expiry;
+use crate::lookup::{Kept, Note};
 use crate::table::SessionFields;
 use crate::token::Token;
 
@@ -21,7 +22,7 @@ use crate::token::Token;
 /// Cheap to clone: clones share one row until one of them is changed, which then becomes a copy. So is what a
 /// [`Cache`](crate::Cache) answers.
 #[derive(Clone)]
-pub struct Session<T: SessionFields>(Arc<SessionRow<T>>);
+pub struct Session<T: SessionFields>(Arc<Kept<SessionRow<T>>>);
 
 /// What a [`Session`] holds, and derefs to.
 #[derive(Clone)]
@@ -54,36 +55,37 @@ impl<T: SessionFields> Deref for Session<T> {
     type Target = SessionRow<T>;
 
     fn deref(&self) -> &SessionRow<T> {
-        &self.0
+        &self.0.value
     }
 }
 
 /// Copies the row first, where another clone has it too.
 impl<T: SessionFields> DerefMut for Session<T> {
     fn deref_mut(&mut self) -> &mut SessionRow<T> {
-        Arc::make_mut(&mut self.0)
+        &mut Arc::make_mut(&mut self.0).value
     }
 }
 
 impl<T: SessionFields> From<SessionRow<T>> for Session<T> {
     fn from(row: SessionRow<T>) -> Self {
-        Self(Arc::new(row))
+        Self(Arc::new(Kept::nowhere(row)))
     }
 }
 
 impl<T: SessionFields> Session<T> {
     /// The row itself, to take its fields out of. Copied where another clone has it too.
     pub fn into_row(self) -> SessionRow<T> {
-        Arc::unwrap_or_clone(self.0)
+        Arc::unwrap_or_clone(self.0).value
     }
 
     /// A session of a row that clones share.
-    pub(crate) fn of(row: Arc<SessionRow<T>>) -> Self {
-        Self(row)
+    pub(crate) fn of(kept: Arc<Kept<SessionRow<T>>>) -> Self {
+        Self(kept)
     }
 
-    /// The row, as clones share it.
-    pub(crate) fn shared(&self) -> Arc<SessionRow<T>> {
+    /// The row, as clones share it, with a note by which the cache finds it.
+    pub(crate) fn noted(&mut self, note: Note) -> Arc<Kept<SessionRow<T>>> {
+        Arc::make_mut(&mut self.0).note(note);
         Arc::clone(&self.0)
     }
 
@@ -122,7 +124,7 @@ where
     T::Data: fmt::Debug,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.debug("Session", f)
+        (**self).debug("Session", f)
     }
 }
 
@@ -157,7 +159,7 @@ where
     T::Data: PartialEq,
 {
     fn eq(&self, other: &Self) -> bool {
-        *self.0 == *other.0
+        **self == **other
     }
 }
 

@@ -69,7 +69,8 @@ impl<T: SessionFields> Sessions<T> {
         let database = database.into();
         definition.validate(database.backend())?;
         let statements = Statements::new(&definition, database.backend());
-        let cache = config.cache().map(|cache| SessionCache::new(cache, config.clone(), database.backend()));
+        let cache =
+            config.cache().map(|cache| SessionCache::new::<T>(cache, config.clone(), database.backend()));
         let store = Arc::new(Store { database, table: definition, config, statements });
         let lookup = Lookup::new(&store);
         Ok(Self { inner: Arc::new(Inner { store, lookup, cache: cache.map(Arc::new) }), of: PhantomData })
@@ -157,8 +158,8 @@ impl<T: SessionFields> Sessions<T> {
             crate::lookup::listen(cache, pool, self.definition().table_name());
         }
         let asked = cache.asked();
-        let session = self.on_pool().authenticate_digest(hashed.digest()).await?;
-        cache.put(&hashed.key(), asked, session.as_ref());
+        let mut session = self.on_pool().authenticate_digest(hashed.digest()).await?;
+        cache.put(hashed.key(), asked, session.as_mut());
         Ok(session)
     }
 

@@ -4,8 +4,8 @@ use loom::thread;
 
 use crate::lease::Lease;
 use crate::moment::Moment;
-use crate::revocations::Scope;
-use crate::shelf::Shelf;
+use crate::revocations::{Asked, Scope};
+use crate::shelf::{Bounds, Kept, Note, Shelf};
 
 const KEY: [u8; 32] = [7; 32];
 const SESSION: u64 = 7;
@@ -16,12 +16,14 @@ struct Process {
     is_valid: AtomicBool,
     clock: AtomicU64,
     shelf: Shelf<()>,
+    bounds: std::sync::Arc<Bounds>,
 }
 
 impl Process {
     fn new(lease: Option<Lease>) -> Arc<Self> {
-        let shelf = Shelf::new(1, MAX_AGE, lease);
-        Arc::new(Self { is_valid: AtomicBool::new(true), clock: AtomicU64::new(1), shelf })
+        let bounds = std::sync::Arc::new(Bounds::new(MAX_AGE, lease));
+        let shelf = Shelf::new(1, std::sync::Arc::clone(&bounds));
+        Arc::new(Self { is_valid: AtomicBool::new(true), clock: AtomicU64::new(1), shelf, bounds })
     }
 
     fn now(&self) -> Moment {
@@ -36,11 +38,17 @@ impl Process {
         self.is_valid.store(false, Ordering::SeqCst);
     }
 
+    fn keeps(&self, asked: Asked) {
+        let mut kept = Kept::nowhere(());
+        kept.note(Note { key: KEY, asked, session: SESSION, until: i64::MAX });
+        self.shelf.put(std::sync::Arc::new(kept));
+    }
+
     /// As the library does it.
     fn looks_up(&self) {
-        let asked = self.shelf.asked(self.now());
+        let asked = self.bounds.asked(self.now());
         if self.reads_valid() {
-            self.shelf.put(&KEY, SESSION, asked, i64::MAX, ());
+            self.keeps(asked);
         }
     }
 
@@ -72,7 +80,7 @@ fn beside_a_lookup(looks_up: fn(&Process), revokes: fn(&Process)) {
 
 fn revokes(process: &Process) {
     process.commits_revocation();
-    process.shelf.revoke(Scope::One(SESSION));
+    process.bounds.revoke(Scope::One(SESSION));
 }
 
 #[test]
@@ -84,7 +92,7 @@ fn a_lookup_on_its_way_does_not_bring_back_what_was_revoked() {
 fn nor_what_was_revoked_with_all_others() {
     beside_a_lookup(Process::looks_up, |process| {
         process.commits_revocation();
-        process.shelf.revoke(Scope::All);
+        process.bounds.revoke(Scope::All);
     });
 }
 
@@ -102,9 +110,9 @@ fn nor_do_two_lookups_of_which_one_has_been_kept() {
 fn it_would_if_it_noted_the_number_after_it_asked() {
     let late = |process: &Process| {
         let is_valid = process.reads_valid();
-        let asked = process.shelf.asked(process.now());
+        let asked = process.bounds.asked(process.now());
         if is_valid {
-            process.shelf.put(&KEY, SESSION, asked, i64::MAX, ());
+            process.keeps(asked);
         }
     };
     beside_a_lookup(late, revokes);
@@ -114,7 +122,7 @@ fn it_would_if_it_noted_the_number_after_it_asked() {
 #[should_panic(expected = "brought it back")]
 fn it_would_if_the_revocation_were_numbered_before_it_is_committed() {
     beside_a_lookup(Process::looks_up, |process| {
-        process.shelf.revoke(Scope::One(SESSION));
+        process.bounds.revoke(Scope::One(SESSION));
         process.commits_revocation();
     });
 }
@@ -135,20 +143,20 @@ fn beside_an_open_revocation(leaves_open: fn(&Process)) {
 
 #[test]
 fn nothing_that_was_asked_for_while_a_revocation_was_open_is_answered_afterwards() {
-    beside_an_open_revocation(|process| process.shelf.close(Scope::One(SESSION), process.now()));
+    beside_an_open_revocation(|process| process.bounds.close(Scope::One(SESSION), process.now()));
 }
 
 #[test]
 #[should_panic(expected = "after the commit")]
 fn it_would_be_if_a_revocation_that_is_open_counted_as_committed() {
-    beside_an_open_revocation(|process| process.shelf.revoke(Scope::One(SESSION)));
+    beside_an_open_revocation(|process| process.bounds.revoke(Scope::One(SESSION)));
 }
 
 /// A listener hears of a revocation and then of its own sign, while another thread looks up and asks again.
 fn beside_a_listener(hears: fn(&Process)) {
     loom::model(move || {
         let process = Process::new(Some(Lease::new(0)));
-        process.shelf.lease().expect("it has one").renew(at(1));
+        process.bounds.lease().expect("it has one").renew(at(1));
         process.looks_up();
         let other = Arc::clone(&process);
         let listener = thread::spawn(move || hears(&other));
@@ -166,9 +174,9 @@ fn a_lease_is_renewed_after_what_was_announced_before_it_took_effect() {
         let sent = process.now();
         // What had been committed when the sign was sent comes before it.
         if !process.reads_valid() {
-            process.shelf.revoke(Scope::One(SESSION));
+            process.bounds.revoke(Scope::One(SESSION));
         }
-        process.shelf.lease().expect("it has one").renew(sent);
+        process.bounds.lease().expect("it has one").renew(sent);
     });
 }
 
@@ -177,9 +185,9 @@ fn a_lease_is_renewed_after_what_was_announced_before_it_took_effect() {
 fn the_order_of_the_two_matters() {
     beside_a_listener(|process| {
         let sent = process.now();
-        process.shelf.lease().expect("it has one").renew(sent);
+        process.bounds.lease().expect("it has one").renew(sent);
         if !process.reads_valid() {
-            process.shelf.revoke(Scope::One(SESSION));
+            process.bounds.revoke(Scope::One(SESSION));
         }
     });
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::sync::Mutex;
 
 /// How many places a key can have.
@@ -6,71 +8,63 @@ const WAYS: usize = 8;
 /// What a value is found by: a digest's bytes, which are as good as random.
 pub(crate) type Key = [u8; 32];
 
+/// What knows its key.
+pub(crate) trait Keyed {
+    fn key(&self) -> &Key;
+}
+
 /// A bounded map, built like a processor's cache: a key has a place in one small set, and where that is full
 /// the value goes that was not asked for the longest. So it never grows, and two keys rarely share a lock.
+///
+/// Most of what a call waits for is memory: once for the set, and once for the value, which holds its key.
 pub(crate) struct Entries<V> {
-    sets: Box<[Line<V>]>,
+    sets: Box<[Lines<V>]>,
 }
 
-/// A set on one line of the processor's cache: a key that is not there costs no more than that.
-#[repr(align(64))]
-struct Line<V>(Mutex<Set<V>>);
+/// A set on two lines of memory that a processor fetches together.
+#[repr(align(128))]
+struct Lines<V>(Mutex<Set<V>>);
 
 struct Set<V> {
-    /// A part of each key.
+    /// A part of each key: what is not there is hardly ever looked at.
     tags: [u16; WAYS],
-    entries: Vec<Entry<V>>,
-    uses: u64,
+    /// In the order of their uses. Once in four thousand million the count begins anew, and the order with it.
+    last_uses: [u32; WAYS],
+    uses: u32,
+    values: [Option<Arc<V>>; WAYS],
 }
 
-struct Entry<V> {
-    key: Key,
-    last_use: u64,
-    value: V,
-}
-
-impl<V: Clone> Entries<V> {
+impl<V: Keyed> Entries<V> {
     /// Room for `capacity` values, rounded up to whole sets.
     pub(crate) fn new(capacity: usize) -> Self {
         let sets = capacity.div_ceil(WAYS).max(1);
-        let empty = || Line(Mutex::new(Set { tags: [0; WAYS], entries: Vec::new(), uses: 0 }));
-        Self { sets: (0..sets).map(|_| empty()).collect() }
+        Self { sets: (0..sets).map(|_| Lines(Mutex::new(Set::empty()))).collect() }
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<V> {
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<V>> {
         let mut set = self.set(key).lock();
-        set.uses += 1;
-        let (place, uses) = (set.place(key)?, set.uses);
-        let entry = &mut set.entries[place];
-        entry.last_use = uses;
-        Some(entry.value.clone())
+        let place = set.place(key)?;
+        set.use_now(place);
+        set.values[place].clone()
     }
 
-    pub(crate) fn put(&self, key: &Key, value: V) {
-        let mut set = self.set(key).lock();
-        set.uses += 1;
-        let entry = Entry { key: *key, last_use: set.uses, value };
-        let place = match set.place(key) {
-            None if set.entries.len() < WAYS => set.entries.len(),
-            None => (0..WAYS).min_by_key(|&place| set.entries[place].last_use).unwrap_or(0),
-            Some(place) => place,
-        };
-        set.tags[place] = tag(key);
-        if let Some(place) = set.entries.get_mut(place) {
-            *place = entry;
-        } else {
-            // No room for others who may never come.
-            set.entries.reserve_exact(1);
-            set.entries.push(entry);
-        }
+    pub(crate) fn put(&self, value: Arc<V>) {
+        let key = *value.key();
+        let mut set = self.set(&key).lock();
+        let place = set.place(&key).unwrap_or_else(|| set.free());
+        set.use_now(place);
+        set.tags[place] = tag(&key);
+        let dropped = set.values[place].replace(value);
+        // What is given back takes a while, and nobody need wait for it.
+        drop(set);
+        drop(dropped);
     }
 
     pub(crate) fn remove(&self, key: &Key) {
         let mut set = self.set(key).lock();
-        if let Some(place) = set.place(key) {
-            set.entries.swap_remove(place);
-            set.tags[place] = set.tags[set.entries.len()];
-        }
+        let removed = set.place(key).and_then(|place| set.values[place].take());
+        drop(set);
+        drop(removed);
     }
 
     /// The set in whose share of all numbers the key's first lies.
@@ -84,10 +78,26 @@ impl<V: Clone> Entries<V> {
     }
 }
 
-impl<V> Set<V> {
+impl<V: Keyed> Set<V> {
+    fn empty() -> Self {
+        Self { tags: [0; WAYS], last_uses: [0; WAYS], uses: 0, values: [const { None }; WAYS] }
+    }
+
     fn place(&self, key: &Key) -> Option<usize> {
         let tag = tag(key);
-        (0..self.entries.len()).find(|&place| self.tags[place] == tag && self.entries[place].key == *key)
+        let is_it = |value: &Arc<V>| value.key() == key;
+        (0..WAYS).find(|&place| self.tags[place] == tag && self.values[place].as_ref().is_some_and(is_it))
+    }
+
+    /// A place for one more.
+    fn free(&self) -> usize {
+        let rank = |&place: &usize| (self.values[place].is_some(), self.last_uses[place]);
+        (0..WAYS).min_by_key(rank).unwrap_or(0)
+    }
+
+    fn use_now(&mut self, place: usize) {
+        self.uses = self.uses.wrapping_add(1);
+        self.last_uses[place] = self.uses;
     }
 }
 

@@ -80,7 +80,7 @@ impl Listener {
         let mut listener = opened.map_err(Error::from_opening)?;
         if let Some(cache) = self.cache.upgrade() {
             // What was revoked before was not heard of.
-            cache.shelf.revoke(Scope::All);
+            cache.bounds.revoke(Scope::All);
         }
         loop {
             let (lease, sent) = match self.cache.upgrade() {
@@ -97,7 +97,7 @@ impl Listener {
             };
             timeout(lease, came_back).await.map_err(|_| silent())??;
             if let Some(cache) = self.cache.upgrade() {
-                cache.shelf.lease().inspect(|lease| lease.renew(sent));
+                cache.bounds.lease().inspect(|lease| lease.renew(sent));
             }
             *pause = PAUSES.0;
             while let Ok(heard) = timeout_at(next, self.hear(&mut listener, &signs)).await {
@@ -131,14 +131,14 @@ impl Listener {
         if let Some(revoked) = announcement::read(notification.payload(), &self.table)
             && let Some(cache) = self.cache.upgrade()
         {
-            cache.shelf.revoke(revoked.into());
+            cache.bounds.revoke(revoked.into());
         }
         Ok(false)
     }
 }
 
 fn lapse(cache: &SessionCache) {
-    cache.shelf.lease().inspect(|lease| lease.lapse());
+    cache.bounds.lease().inspect(|lease| lease.lapse());
 }
 
 fn lost(error: sqlx::Error) -> Error {

@@ -43,6 +43,7 @@ pub(crate) use find::Found;
 #[cfg(feature = "postgres")]
 pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
+pub(crate) use shelf::{Kept, Note};
 
 use crate::database::{Connection, Pooled};
 use crate::error::{Error, ErrorKind, Result};

@@ -3,7 +3,7 @@
 /// The monotonic clock cannot be set back, but stands still while a machine is suspended; the wall clock goes on
 /// then, but can be set. So a span has passed when either says so, and where the wall clock was set back nobody
 /// can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment {
     /// In nanoseconds.
     pub(crate) monotonic: u64,

@@ -24,7 +24,7 @@ struct Stripe {
 }
 
 /// When a lookup asked, and what had been revoked by then.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked {
     number: u64,
     pub(crate) at: Moment,

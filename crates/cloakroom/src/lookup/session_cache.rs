@@ -9,7 +9,7 @@ use super::entries::Key;
 use super::lease::Lease;
 use super::moment::Moment;
 use super::revocations::{Asked, Scope};
-use super::shelf::Shelf;
+use super::shelf::{Bounds, Note, Shelf};
 use crate::cache::Cache;
 use crate::clock::unix_microseconds;
 use crate::config::Config;
@@ -22,8 +22,9 @@ use crate::table::SessionFields;
 pub(crate) struct SessionCache {
     settings: Cache,
     config: Config,
-    /// Each a row of the handle's type.
-    pub(super) shelf: Shelf<Arc<dyn Any + Send + Sync>>,
+    pub(super) bounds: Arc<Bounds>,
+    /// A [`Shelf`] of the rows of the handle's type, which is the same in all calls.
+    shelf: Box<dyn Any + Send + Sync>,
     pub(super) is_listening: AtomicBool,
 }
 
@@ -44,32 +45,41 @@ impl From<Revoked> for Scope {
 }
 
 impl SessionCache {
-    pub(crate) fn new(settings: Cache, config: Config, backend: Backend) -> Self {
+    /// For sessions with the fields `T`.
+    pub(crate) fn new<T: SessionFields>(settings: Cache, config: Config, backend: Backend) -> Self {
         let listens = settings.listens && backend == Backend::Postgres;
         let lease = listens.then(|| Lease::new(nanoseconds(settings.lease)));
-        let shelf = Shelf::new(settings.capacity, nanoseconds(settings.max_staleness), lease);
-        Self { settings, config, shelf, is_listening: AtomicBool::new(false) }
+        let bounds = Arc::new(Bounds::new(nanoseconds(settings.max_staleness), lease));
+        let shelf = Shelf::<SessionRow<T>>::new(settings.capacity, Arc::clone(&bounds));
+        Self { settings, config, bounds, shelf: Box::new(shelf), is_listening: AtomicBool::new(false) }
     }
 
     /// To be called before the database is asked for what will be kept.
     pub(crate) fn asked(&self) -> Asked {
-        self.shelf.asked(self.now())
+        self.bounds.asked(self.now())
     }
 
     /// Keeps what the database answered: a session, for nothing is kept of absences.
-    pub(crate) fn put<T: SessionFields>(&self, key: &Key, asked: Asked, answer: Option<&Session<T>>) {
-        let Some(session) = answer else {
-            self.shelf.remove(key);
+    pub(crate) fn put<T: SessionFields>(&self, key: Key, asked: Asked, answer: Option<&mut Session<T>>) {
+        let Some(rows) = self.shelf::<T>() else {
             return;
         };
-        let until = self.until(session);
-        self.shelf.put(key, hash(session.id), asked, until, session.shared());
+        match answer {
+            Some(session) => {
+                let (session_hash, until) = (hash(session.id), self.until(session));
+                rows.put(session.noted(Note { key, asked, session: session_hash, until }));
+            }
+            None => rows.remove(&key),
+        }
     }
 
     /// The session with this digest, if it can be answered without the database.
     pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
-        let row = self.shelf.get(key, self.now())?.downcast::<SessionRow<T>>().ok()?;
-        Some(Session::of(row))
+        self.shelf()?.get(key, self.now()).map(Session::of)
+    }
+
+    fn shelf<T: SessionFields>(&self) -> Option<&Shelf<SessionRow<T>>> {
+        self.shelf.downcast_ref()
     }
 
     /// When the session expires, or can be extended: then the row decides.
@@ -98,7 +108,7 @@ impl SessionCache {
 
     /// Whether the caller is the one to start the listener.
     pub(super) fn begin_listening(&self) -> bool {
-        self.shelf.lease().is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
+        self.bounds.lease().is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
     }
 }
 
@@ -120,9 +130,9 @@ impl Drop for Revoking {
     fn drop(&mut self) {
         let cache = &self.cache;
         if self.is_committed {
-            cache.shelf.revoke(self.scope);
+            cache.bounds.revoke(self.scope);
         } else {
-            cache.shelf.close(self.scope, cache.now());
+            cache.bounds.close(self.scope, cache.now());
         }
     }
 }

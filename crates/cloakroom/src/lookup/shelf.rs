@@ -1,43 +1,73 @@
-use super::entries::{Entries, Key};
+use std::sync::Arc;
+
+use super::entries::{Entries, Key, Keyed};
 use super::lease::Lease;
 use super::moment::Moment;
 use super::revocations::{Asked, Revocations, Scope};
 
-/// Answers of the database, each given again for as long as it holds: it is not too old, its session was not
-/// revoked since it was asked for, and where others revoke, they have been heard.
+/// Answers of the database, each given again for as long as it holds.
 ///
 /// It knows no clock and no database, so that every order in which threads can come here is checked.
 pub(crate) struct Shelf<V> {
     entries: Entries<Kept<V>>,
+    bounds: Arc<Bounds>,
+}
+
+/// What an answer holds by: it is not too old, its session was not revoked since it was asked for, and where
+/// others revoke, they have been heard.
+pub(crate) struct Bounds {
     revocations: Revocations,
     lease: Option<Lease>,
     max_age: u64,
 }
 
+/// An answer, behind what it is found and judged by: on the lines of memory that whoever takes it fetches anyhow.
 #[derive(Clone)]
-struct Kept<V> {
-    asked: Asked,
-    session: u64,
-    /// From then on, by the wall clock, the database is to be asked again.
-    until: i64,
-    value: V,
+#[repr(C)]
+pub(crate) struct Kept<V> {
+    note: Note,
+    pub(crate) value: V,
 }
 
-impl<V: Clone> Shelf<V> {
-    /// Room for `capacity` answers, none given when older than `max_age`.
-    pub(crate) fn new(capacity: usize, max_age: u64, lease: Option<Lease>) -> Self {
-        Self { entries: Entries::new(capacity), revocations: Revocations::new(), lease, max_age }
+/// What is to be known of an answer.
+#[derive(Clone)]
+pub(crate) struct Note {
+    pub(crate) key: Key,
+    pub(crate) asked: Asked,
+    /// Which session it is about.
+    pub(crate) session: u64,
+    /// From then on, by the wall clock, the database is to be asked again.
+    pub(crate) until: i64,
+}
+
+impl<V> Kept<V> {
+    /// An answer that is on no shelf.
+    pub(crate) fn nowhere(value: V) -> Self {
+        let note = Note { key: [0; 32], asked: Asked::default(), session: 0, until: i64::MIN };
+        Self { note, value }
     }
 
-    /// To be called before the database is asked.
-    pub(crate) fn asked(&self, at: Moment) -> Asked {
-        self.revocations.asked(at)
+    pub(crate) fn note(&mut self, note: Note) {
+        self.note = note;
+    }
+}
+
+impl<V> Keyed for Kept<V> {
+    fn key(&self) -> &Key {
+        &self.note.key
+    }
+}
+
+impl<V> Shelf<V> {
+    /// Room for `capacity` answers.
+    pub(crate) fn new(capacity: usize, bounds: Arc<Bounds>) -> Self {
+        Self { entries: Entries::new(capacity), bounds }
     }
 
-    /// Keeps an answer about `session` until a moment by the wall clock, unless it no longer holds.
-    pub(crate) fn put(&self, key: &Key, session: u64, asked: Asked, until: i64, value: V) {
-        if self.revocations.hold(asked, session) {
-            self.entries.put(key, Kept { asked, session, until, value });
+    /// Keeps an answer, unless it no longer holds.
+    pub(crate) fn put(&self, kept: Arc<Kept<V>>) {
+        if self.bounds.revocations.hold(kept.note.asked, kept.note.session) {
+            self.entries.put(kept);
         }
     }
 
@@ -50,15 +80,27 @@ impl<V: Clone> Shelf<V> {
     ///
     /// The order matters to a thread that is held up in between: the clocks were read first, so all that is
     /// found out here is newer, and the revocations come last, after the lease under which they were heard.
-    pub(crate) fn get(&self, key: &Key, now: Moment) -> Option<V> {
-        if self.lease.as_ref().is_some_and(|lease| !lease.holds(now)) {
+    pub(crate) fn get(&self, key: &Key, now: Moment) -> Option<Arc<Kept<V>>> {
+        let Bounds { revocations, lease, max_age } = &*self.bounds;
+        if lease.as_ref().is_some_and(|lease| !lease.holds(now)) {
             return None;
         }
         let kept = self.entries.get(key)?;
-        let holds = now.wall < kept.until
-            && kept.asked.at.is_within(self.max_age, now)
-            && self.revocations.hold(kept.asked, kept.session);
-        holds.then_some(kept.value)
+        let Note { asked, session, until, .. } = kept.note;
+        let holds = now.wall < until && asked.at.is_within(*max_age, now) && revocations.hold(asked, session);
+        holds.then_some(kept)
+    }
+}
+
+impl Bounds {
+    /// No answer holds that is older than `max_age`.
+    pub(crate) fn new(max_age: u64, lease: Option<Lease>) -> Self {
+        Self { revocations: Revocations::new(), lease, max_age }
+    }
+
+    /// To be called before the database is asked.
+    pub(crate) fn asked(&self, at: Moment) -> Asked {
+        self.revocations.asked(at)
     }
 
     /// To be called when a revocation has been committed, before its caller hears of it.

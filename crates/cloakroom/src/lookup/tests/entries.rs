@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::lookup::entries::{Entries, Key};
+use crate::lookup::entries::{Entries, Key, Keyed};
 
 /// A key in this sixteenth of all keys: where there are no more sets, another sixteenth may be another set.
 fn key(sixteenth: u64, number: u8) -> Key {
@@ -10,13 +10,41 @@ fn key(sixteenth: u64, number: u8) -> Key {
     key
 }
 
-fn held<V: Clone>(entries: &Entries<V>, keys: impl IntoIterator<Item = Key>) -> usize {
+struct Entry<V>(Key, V);
+
+impl<V> Keyed for Entry<V> {
+    fn key(&self) -> &Key {
+        &self.0
+    }
+}
+
+struct Values<V>(Entries<Entry<V>>);
+
+impl<V: Clone> Values<V> {
+    fn new(capacity: usize) -> Self {
+        Self(Entries::new(capacity))
+    }
+
+    fn put(&self, key: &Key, value: V) {
+        self.0.put(Arc::new(Entry(*key, value)));
+    }
+
+    fn get(&self, key: &Key) -> Option<V> {
+        self.0.get(key).map(|entry| entry.1.clone())
+    }
+
+    fn remove(&self, key: &Key) {
+        self.0.remove(key);
+    }
+}
+
+fn held<V: Clone>(entries: &Values<V>, keys: impl IntoIterator<Item = Key>) -> usize {
     keys.into_iter().filter(|key| entries.get(key).is_some()).count()
 }
 
 #[test]
 fn what_was_put_is_there() {
-    let entries = Entries::new(100);
+    let entries = Values::new(100);
     assert_eq!(entries.get(&key(0, 1)), None);
     entries.put(&key(0, 1), "one");
     entries.put(&key(0, 2), "two");
@@ -30,7 +58,7 @@ fn what_was_put_is_there() {
 
 #[test]
 fn the_whole_key_counts() {
-    let entries = Entries::new(8);
+    let entries = Values::new(8);
     entries.put(&[0; 32], ());
     for place in 0..32 {
         let mut other = [0; 32];
@@ -42,7 +70,7 @@ fn the_whole_key_counts() {
 #[test]
 fn it_never_holds_more_than_its_capacity_in_whole_sets() {
     for (capacity, room) in [(0, 8), (1, 8), (8, 8), (9, 16), (100, 104)] {
-        let entries = Entries::new(capacity);
+        let entries = Values::new(capacity);
         let keys = || (0..=255).flat_map(|number| (0..16).map(move |sixteenth| key(sixteenth, number)));
         for key in keys() {
             entries.put(&key, ());
@@ -53,7 +81,7 @@ fn it_never_holds_more_than_its_capacity_in_whole_sets() {
 
 #[test]
 fn where_a_set_is_full_the_value_goes_that_was_not_used_for_the_longest() {
-    let entries = Entries::new(16);
+    let entries = Values::new(16);
     for number in 0..8 {
         entries.put(&key(0, number), number);
     }
@@ -71,7 +99,7 @@ fn where_a_set_is_full_the_value_goes_that_was_not_used_for_the_longest() {
 
 #[test]
 fn what_was_removed_is_gone_and_its_place_is_taken_first() {
-    let entries = Entries::new(8);
+    let entries = Values::new(8);
     for number in 0..8 {
         entries.put(&key(0, number), number);
     }
@@ -85,7 +113,7 @@ fn what_was_removed_is_gone_and_its_place_is_taken_first() {
 
 #[test]
 fn what_is_dropped_out_is_dropped() {
-    let entries = Entries::new(8);
+    let entries = Values::new(8);
     let values: Vec<_> = (0..20).map(Arc::new).collect();
     for (number, value) in (0..).zip(&values) {
         entries.put(&key(0, number), Arc::clone(value));
@@ -97,7 +125,7 @@ fn what_is_dropped_out_is_dropped() {
 
 #[test]
 fn it_does_as_a_plain_map_with_the_same_rule_does() {
-    let entries = Entries::new(24);
+    let entries = Values::new(24);
     let mut naive: HashMap<Key, (u64, u64)> = HashMap::new();
     let mut random: u64 = 0x2545_f491_4f6c_dd1d;
     for step in 0..20_000_u64 {

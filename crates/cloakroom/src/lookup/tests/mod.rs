@@ -1,6 +1,7 @@
 //! The parts of the cache that ask nothing of anybody. They are not tested beside their code, which is also
 //! compiled for a model checker, whose locks only work there.
 
+#[cfg(feature = "postgres")]
 mod announcement;
 mod entries;
 mod lease;
