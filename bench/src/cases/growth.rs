@@ -40,7 +40,7 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
 pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let mut tables = Vec::new();
     for (rows, name) in sizes(ground) {
-        let file = File::new(ground.file(&format!("growth_{rows}.db"))?, Synchronous::Normal);
+        let file = File::new(ground.file(&format!("growth_{rows}.db"))?, Synchronous::Normal)?;
         ground.progress.step(&format!("loading {name}"));
         let contestant = ground.runtime.block_on(async {
             let pool = by_hand::sqlite_pool(file.options()).await?;

@@ -52,7 +52,7 @@ pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
 pub fn measure_own(path: &Path) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let per_session = runtime.block_on(async {
-        let file = File::new(path.to_owned(), Synchronous::Normal);
+        let file = File::new(path.to_owned(), Synchronous::Normal)?;
         let pool = by_hand::sqlite_pool(file.options()).await?;
         let cache = Cache::new(2 * ROWS as usize).max_staleness(std::time::Duration::from_hours(1));
         let caching = Config::builder().cache(cache).build()?;

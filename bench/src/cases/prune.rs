@@ -38,7 +38,7 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
 }
 
 pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let file = File::new(ground.file("pruning.db")?, Synchronous::Normal);
+    let file = File::new(ground.file("pruning.db")?, Synchronous::Normal)?;
     let expired = expired(ground);
     ground.progress.step(&format!("loading {} expired rows", grouped(expired as f64)));
     let own = ground.runtime.block_on(async {

@@ -44,7 +44,7 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
 }
 
 pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let file = File::new(ground.file("revocation.db")?, Synchronous::Normal);
+    let file = File::new(ground.file("revocation.db")?, Synchronous::Normal)?;
     let rows = rows(ground);
     ground.progress.step("loading the sessions to revoke");
     let (own, by_hand) = ground.runtime.block_on(async {

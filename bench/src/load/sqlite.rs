@@ -36,8 +36,10 @@ pub struct File {
 }
 
 impl File {
-    pub fn new(path: PathBuf, synchronous: Synchronous) -> Self {
-        Self { path, synchronous }
+    /// A file, which goes into WAL mode here: connections that are opened at once would keep each other from it.
+    pub fn new(path: PathBuf, synchronous: Synchronous) -> Outcome<Self> {
+        Connection::open(&path)?.pragma_update(None, "journal_mode", "WAL")?;
+        Ok(Self { path, synchronous })
     }
 
     pub fn options(&self) -> sqlx::sqlite::SqliteConnectOptions {
@@ -126,7 +128,7 @@ impl Peers {
     pub async fn load(directory: &Path, synchronous: Synchronous, rows: u64) -> Outcome<Self> {
         fs::create_dir_all(directory)?;
         let file = |name: &str| File::new(directory.join(name), synchronous);
-        let (own, tower, axum) = (file("cloakroom.db"), file("tower.db"), file("axum.db"));
+        let (own, tower, axum) = (file("cloakroom.db")?, file("tower.db")?, file("axum.db")?);
         let pool = by_hand::sqlite_pool(own.options()).await?;
         cloakroom(&pool, &own.path, rows, LIFETIME).await?;
         let tower_pool = tower::sqlite_pool(tower.options_of_peers()).await?;

@@ -52,3 +52,22 @@ each_database! {
     a_database_that_does_not_exist_is_an_error_that_names_it,
     a_url_that_is_none_is_an_error_and_no_attempt,
 }
+
+/// As when an application's processes start at once for the first time.
+#[test]
+fn whoever_opens_a_new_file_at_once_with_others_waits_for_them() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..100 {
+        let url = format!("sqlite:{}", directory.path().join(format!("{number}.db")).display());
+        let all = (0..8).map(|_| {
+            runtime.spawn({
+                let url = url.clone();
+                async move { Database::connect(&url).await }
+            })
+        });
+        for opened in runtime.block_on(futures_util::future::join_all(all)) {
+            opened.unwrap().unwrap();
+        }
+    }
+}

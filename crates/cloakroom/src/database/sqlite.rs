@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_query::Value;
 use sqlx::sqlite::{
@@ -29,6 +29,9 @@ pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
     instant.format(TIMESTAMP).unwrap_or_default()
 }
 
+/// How long one waits for others who have the file locked.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
     let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
     let options: SqliteConnectOptions = url.parse().map_err(Error::from_opening)?;
@@ -36,7 +39,7 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
         .create_if_missing(!url.contains("mode="))
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(5));
+        .busy_timeout(PATIENCE);
     let pool = SqlitePoolOptions::new();
     let pool = if is_in_memory {
         // Each connection is a database of its own, which ends with it: there is one, and it stays.
@@ -44,7 +47,25 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
     } else {
         pool.max_connections(8)
     };
-    pool.connect_with(options).await.map_err(Error::from_opening)
+    let begun = Instant::now();
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            // A new file goes into WAL mode under a lock for which SQLite does not wait by itself.
+            Err(sqlx::Error::Database(error)) if is_busy(&*error) && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            result => return result.map_err(Error::from_opening),
+        }
+    }
+}
+
+fn is_busy(error: &dyn sqlx::error::DatabaseError) -> bool {
+    result_code(error) & 0xff == 5
+}
+
+/// One of [SQLite's extended result codes](https://www.sqlite.org/rescode.html), whose low byte is the primary one.
+fn result_code(error: &dyn sqlx::error::DatabaseError) -> u32 {
+    error.code().and_then(|code| code.parse().ok()).unwrap_or(0)
 }
 
 pub(crate) async fn begin_exclusive(
@@ -147,12 +168,10 @@ pub(crate) fn fingerprint<V: SqliteType>(value: &V) -> Option<Vec<u8>> {
     (!shown.contains("([Null])")).then(|| shown.into_bytes())
 }
 
-/// The codes are [SQLite's extended result codes](https://www.sqlite.org/rescode.html).
 pub(crate) fn classify(error: &SqliteError) -> Fault {
     use sqlx::error::DatabaseError;
     let message = error.message();
-    let code: u32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(0);
-    // The low byte is the primary code.
+    let code = result_code(error);
     Fault::of(match (code & 0xff, code) {
         (19, _) if message.contains("UNIQUE") && message.contains(".auth_token_digest") => {
             ErrorKind::DuplicateToken

@@ -21,16 +21,17 @@ pub(crate) struct Entries<V> {
     sets: Box<[Lines<V>]>,
 }
 
-/// A set on two lines of memory that a processor fetches together.
+/// A set on two lines of memory, of which the second matters to those alone that hold more than two values.
 #[repr(align(128))]
 struct Lines<V>(Mutex<Set<V>>);
 
+#[repr(C)]
 struct Set<V> {
     /// A part of each key: what is not there is hardly ever looked at.
     tags: [u16; WAYS],
-    /// In the order of their uses. Once in four thousand million the count begins anew, and the order with it.
-    last_uses: [u32; WAYS],
-    uses: u32,
+    /// In the order of their uses.
+    last_uses: [u16; WAYS],
+    uses: u16,
     values: [Option<Arc<V>>; WAYS],
 }
 
@@ -96,7 +97,11 @@ impl<V: Keyed> Set<V> {
     }
 
     fn use_now(&mut self, place: usize) {
-        self.uses = self.uses.wrapping_add(1);
+        if self.uses == u16::MAX {
+            // The count begins anew. Who came before whom is forgotten, once in a long while.
+            (self.uses, self.last_uses) = (0, [0; WAYS]);
+        }
+        self.uses += 1;
         self.last_uses[place] = self.uses;
     }
 }

@@ -98,6 +98,21 @@ fn where_a_set_is_full_the_value_goes_that_was_not_used_for_the_longest() {
 }
 
 #[test]
+fn what_is_used_so_often_that_the_count_begins_anew_stays() {
+    let entries = Values::new(8);
+    for number in 0..8 {
+        entries.put(&key(0, number), number);
+    }
+    for _ in 0..=u32::from(u16::MAX) {
+        entries.get(&key(0, 3)).unwrap();
+    }
+    for newcomer in 8..15 {
+        entries.put(&key(0, newcomer), newcomer);
+    }
+    assert_eq!(entries.get(&key(0, 3)), Some(3));
+}
+
+#[test]
 fn what_was_removed_is_gone_and_its_place_is_taken_first() {
     let entries = Values::new(8);
     for number in 0..8 {
