@@ -259,7 +259,7 @@ impl ConfigBuilder {
 
     /// How many concurrent callers of `authenticate` may share a statement, and likewise of `create` and of
     /// the extensions that reads make. Default 256, at most 4,096; 1 gives every caller a statement of its
-    /// own. Lookups share it by 32 at most on SQLite, and extensions by 64.
+    /// own. Lookups share it by 60 at most on SQLite, and extensions by 64.
     pub fn max_batch(self, callers: usize) -> Self {
         self.with(|settings| settings.max_batch = callers)
     }

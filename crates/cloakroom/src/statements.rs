@@ -80,13 +80,13 @@ impl Statements {
     /// are the digests, as [`Bindings::is_among`] takes them, and `now`.
     ///
     /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
-    /// where there is none; the values are each digest and `now`. The driver hands over row by row, from one
+    /// where there is none, and [no more](most_side_by_side) than fit; the values are `now` and the digests. The driver hands over row by row, from one
     /// thread to another, and waking the other costs more than looking a session up.
     pub(crate) fn find(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
         self.find.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
             if backend == Backend::Sqlite && size > 1 {
-                return find_side_by_side(bindings, size);
+                return find_side_by_side(bindings, size.min(most_side_by_side(table)));
             }
             let digest = bindings.column(column::DIGEST);
             let is_it = match size {
@@ -165,22 +165,35 @@ impl Statements {
     }
 }
 
+/// How many sessions SQLite reads side by side. It joins 64 tables at most, and a row has 2,000 columns at most.
+pub(crate) fn most_side_by_side(table: &TableDefinition) -> usize {
+    const MAX_JOINED: usize = 60;
+    const MAX_COLUMNS: usize = 2000;
+    (MAX_COLUMNS / found_width(table)).clamp(1, MAX_JOINED)
+}
+
+/// How many columns are read of one session that is found by its digest.
+pub(crate) fn found_width(table: &TableDefinition) -> usize {
+    1 + READ_COLUMNS.len() + table.fields.len()
+}
+
 fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
     // Where SQLite knows how a table's values are distributed, it would plan a join anew for each bound value.
     // That of an expression it does not look at.
     let unseen = |value: Expr| Expr::cust_with_expr("CAST(? AS TEXT)", value);
+    let (one, now) = (identifier("one"), identifier("now"));
     let mut row = Query::select();
-    row.expr(Expr::cust("1"));
+    row.expr_as(unseen(bindings.expr(value())), now.clone());
     let mut find = Query::select();
-    find.from_subquery(row, identifier("one"));
+    find.from_subquery(row, one.clone());
+    let now = Expr::col((one, now));
     for number in 0..size {
         let alias = identifier(&format!("s{number}"));
         bindings.call(alias.clone());
         let digest = bindings.column(column::DIGEST);
         let is_it = digest.clone().eq(unseen(bindings.expr(value())));
-        let expires_at = bindings.column(column::EXPIRES_AT);
-        let is_found = is_later(expires_at, unseen(bindings.expr(value())));
-        let is_found = Condition::all().add(is_it).add(is_found);
+        let is_valid = is_later(bindings.column(column::EXPIRES_AT), now.clone());
+        let is_found = Condition::all().add(is_it).add(is_valid);
         find.expr(digest).join_as(JoinType::LeftJoin, table_ref(bindings.table()), alias, is_found);
         select_columns(bindings, &mut find);
     }

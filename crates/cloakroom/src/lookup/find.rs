@@ -6,7 +6,7 @@ use crate::database::{Backend, Connection, Pooled, Row, Statement};
 use crate::error::Result;
 use crate::field::FieldValue;
 use crate::session::Session;
-use crate::statements::{READ_COLUMNS, read_session};
+use crate::statements::{found_width, most_side_by_side, read_session};
 use crate::store::Store;
 use crate::table::{SessionFields, TableDefinition};
 use crate::token::TokenDigest;
@@ -22,12 +22,6 @@ pub(crate) struct Found {
     /// The first of the columns, which holds the digest.
     first: usize,
 }
-
-/// The most sessions that SQLite reads side by side. It joins at most 64 tables.
-const MAX_SIDE_BY_SIDE: usize = 32;
-
-/// The most columns that a row of SQLite's has.
-const MAX_COLUMNS: usize = 2000;
 
 type Answers = Vec<Result<Option<Found>>>;
 
@@ -46,7 +40,7 @@ impl Work for Find {
 
     fn fit(&self, waiting: usize) -> usize {
         let most = match self.0.backend() {
-            Backend::Sqlite => MAX_SIDE_BY_SIDE.min(MAX_COLUMNS / self.width()).max(1),
+            Backend::Sqlite => most_side_by_side(&self.0.table),
             _ => usize::MAX,
         };
         waiting.min(self.0.config.max_batch()).min(most)
@@ -80,21 +74,18 @@ impl Find {
         Ok(row.map(Found::alone))
     }
 
-    /// How many columns are read of one session, with its digest.
-    fn width(&self) -> usize {
-        1 + READ_COLUMNS.len() + self.0.table.fields.len()
-    }
-
     async fn find_side_by_side(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
+        let table = &self.0.table;
+        let width = found_width(table);
         let now = FieldValue::plain(self.0.config.now());
         let size = digests.len().next_power_of_two();
         let nobody = FieldValue::plain(None::<String>);
         let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
-        let values = texts.chain(std::iter::repeat(nobody)).take(size);
-        let values = values.flat_map(|digest| [digest, now.clone()]).collect();
+        let texts = texts.chain(std::iter::repeat(nobody)).take(size.min(most_side_by_side(table)));
+        let values = std::iter::once(now).chain(texts).collect();
         let statement = Statement::new(self.0.find_sql(size), values);
         let row = self.0.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
-        let found = |place: usize| row.clone().map(|row| Found { row, first: place * self.width() });
+        let found = |place: usize| row.clone().map(|row| Found { row, first: place * width });
         Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
     }
 
