@@ -47,6 +47,9 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Deletes the `limit` sessions that expired first; how many there were.
     pub(crate) async fn delete_expired_batch(&mut self, limit: u64) -> Result<u64> {
         let (now, backend) = (self.config().now(), self.connection().backend());
+        if let Some(cache) = self.sessions().cache() {
+            cache.pruning();
+        }
         let mut bindings = self.bindings();
         let is_expired = bindings.column(column::EXPIRES_AT).lte(bindings.expr(FieldValue::plain(now)));
         let mut delete = Query::delete();

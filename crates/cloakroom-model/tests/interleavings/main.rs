@@ -17,7 +17,7 @@ mod queue;
 #[path = "../../../cloakroom/src/lookup/revocations.rs"]
 mod revocations;
 #[path = "../../../cloakroom/src/lookup/shelf.rs"]
-#[expect(dead_code, reason = "removing needs no other thread")]
+#[expect(dead_code, reason = "removing and pruning need no other thread")]
 mod shelf;
 
 mod cache;

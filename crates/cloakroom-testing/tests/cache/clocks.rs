@@ -189,6 +189,18 @@ async fn expiry_is_checked_on_each_hit(db: TestDatabase) {
     assert!(scene.is_kept(&sessions, &prolonged).await);
 }
 
+async fn what_was_pruned_is_not_brought_back_by_a_clock_that_is_set_back(db: TestDatabase) {
+    const LIFE: Duration = Duration::from_secs(2);
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().auto_extend(false).cache(deaf()));
+    let token = sessions.create(user("1234").expires_in(LIFE)).await.unwrap().token;
+    sessions.authenticate(&token).await.unwrap().unwrap();
+    scene.db.clock().set(START + LIFE);
+    assert_eq!(sessions.delete_expired().await.unwrap(), 1);
+    scene.db.clock().set(START + LIFE - TICK);
+    assert_eq!(sessions.authenticate(&token).await.unwrap(), None);
+}
+
 async fn an_extension_that_is_due_is_made_on_a_hit(db: TestDatabase) {
     const TTL: Duration = Duration::from_secs(70);
     const DUE: Duration = Duration::from_secs(10);
@@ -218,5 +230,6 @@ each_database! {
     a_machine_that_slept_forgets_what_it_knew,
     the_monotonic_clock_is_enough_to_make_an_answer_old,
     expiry_is_checked_on_each_hit,
+    what_was_pruned_is_not_brought_back_by_a_clock_that_is_set_back,
     an_extension_that_is_due_is_made_on_a_hit,
 }

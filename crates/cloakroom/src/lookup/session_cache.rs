@@ -97,6 +97,11 @@ impl SessionCache {
         Revoking { cache: Arc::clone(self), scope: revoked.into(), is_committed: false }
     }
 
+    /// Says that what has expired is about to be deleted.
+    pub(crate) fn pruning(&self) {
+        self.bounds.pruning(self.now());
+    }
+
     /// What the clocks show.
     pub(super) fn now(&self) -> Moment {
         Moment { monotonic: nanoseconds(self.config.monotonic()), wall: self.config.unix_microseconds() }

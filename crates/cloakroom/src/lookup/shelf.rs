@@ -4,6 +4,7 @@ use super::entries::{Entries, Key, Keyed};
 use super::lease::Lease;
 use super::moment::Moment;
 use super::revocations::{Asked, Revocations, Scope};
+use super::sync::{AtomicU64, Ordering};
 
 /// Answers of the database, each given again for as long as it holds.
 ///
@@ -19,6 +20,8 @@ pub(crate) struct Bounds {
     revocations: Revocations,
     lease: Option<Lease>,
     max_age: u64,
+    /// By the wall clock: what had expired by then may have been deleted since.
+    pruned_until: AtomicU64,
 }
 
 /// An answer, behind what it is found and judged by: on the lines of memory that whoever takes it fetches anyhow.
@@ -81,13 +84,15 @@ impl<V> Shelf<V> {
     /// The order matters to a thread that is held up in between: the clocks were read first, so all that is
     /// found out here is newer, and the revocations come last, after the lease under which they were heard.
     pub(crate) fn get(&self, key: &Key, now: Moment) -> Option<Arc<Kept<V>>> {
-        let Bounds { revocations, lease, max_age } = &*self.bounds;
+        let Bounds { revocations, lease, max_age, pruned_until } = &*self.bounds;
         if lease.as_ref().is_some_and(|lease| !lease.holds(now)) {
             return None;
         }
         let kept = self.entries.get(key)?;
         let Note { asked, session, until, .. } = kept.note;
-        let holds = now.wall < until && asked.at.is_within(*max_age, now) && revocations.hold(asked, session);
+        // A clock that is set back brings back nothing that has been deleted.
+        let latest = now.wall.max(pruned_until.load(Ordering::SeqCst).cast_signed());
+        let holds = latest < until && asked.at.is_within(*max_age, now) && revocations.hold(asked, session);
         holds.then_some(kept)
     }
 }
@@ -95,7 +100,7 @@ impl<V> Shelf<V> {
 impl Bounds {
     /// No answer holds that is older than `max_age`.
     pub(crate) fn new(max_age: u64, lease: Option<Lease>) -> Self {
-        Self { revocations: Revocations::new(), lease, max_age }
+        Self { revocations: Revocations::new(), lease, max_age, pruned_until: AtomicU64::new(0) }
     }
 
     /// To be called before the database is asked.
@@ -111,6 +116,12 @@ impl Bounds {
     /// For a revocation that may be committed after now: for as long as an answer may be old, none is kept.
     pub(crate) fn close(&self, scope: Scope, now: Moment) {
         self.revocations.close(scope, now.monotonic.saturating_add(self.max_age));
+    }
+
+    /// To be called before what has expired by now is deleted.
+    pub(crate) fn pruning(&self, now: Moment) {
+        // Before 1970 nothing is pruned.
+        self.pruned_until.fetch_max(u64::try_from(now.wall).unwrap_or(0), Ordering::SeqCst);
     }
 
     pub(crate) fn lease(&self) -> Option<&Lease> {

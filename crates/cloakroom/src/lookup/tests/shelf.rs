@@ -69,6 +69,18 @@ fn an_answer_is_given_until_the_moment_at_which_the_row_decides() {
 }
 
 #[test]
+fn what_may_have_been_pruned_is_not_brought_back_by_a_clock_that_is_set_back() {
+    let shelf = shelf();
+    shelf.put(shelf.bounds.asked(at(10)), 13, "kept");
+    shelf.bounds.pruning(at(12));
+    assert_eq!(shelf.get(&KEY, at(12)), Some("kept"));
+    shelf.bounds.pruning(at(13));
+    assert_eq!(shelf.get(&KEY, at(12)), None);
+    shelf.put(shelf.bounds.asked(at(10)), 14, "longer");
+    assert_eq!(shelf.get(&KEY, at(12)), Some("longer"));
+}
+
+#[test]
 fn an_answer_that_was_on_its_way_while_its_session_was_revoked_is_void() {
     for scope in [Scope::One(1), Scope::All] {
         let shelf = shelf();
