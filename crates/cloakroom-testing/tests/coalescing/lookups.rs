@@ -110,7 +110,7 @@ struct Presented {
 }
 
 /// Tokens of all kinds, with what each stands for.
-async fn presented(db: &TestDatabase, sessions: &cloakroom::Sessions<UserSession>) -> Vec<Presented> {
+async fn presented(db: &TestDatabase, sessions: &Sessions<UserSession>) -> Vec<Presented> {
     let mut all = Vec::new();
     for n in 0..40 {
         let new = user(&format!("user-{n}"));
@@ -164,7 +164,7 @@ async fn each_caller_gets_its_own_answer(db: TestDatabase) {
 async fn a_pool_of_one_connection_is_enough(db: TestDatabase) {
     db.sessions::<UserSession>().await;
     let config = db.config().build().unwrap();
-    let sessions = cloakroom::Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
+    let sessions = Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
     let asked = (0..100).map(|n| {
         let sessions = sessions.clone();
         tokio::spawn(async move {
