@@ -175,6 +175,7 @@ mod dynamic;
 mod error;
 mod expiry;
 mod field;
+mod found;
 mod guarded;
 mod hashing;
 mod lookup;

@@ -11,8 +11,9 @@ use crate::database::{Bindings, Connection, Row, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
+use crate::found::Found;
 use crate::guarded::{Effect, is_over};
-use crate::lookup::{Found, Revoked};
+use crate::lookup::Revoked;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored};
 use crate::sessions::Sessions;
@@ -151,12 +152,9 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let Some(found) = found else {
             return Ok(None);
         };
-        // The database decides by its own rules of comparison, which may ignore case; here there is one rule.
-        let stored = found.digest().map_err(|error| self.failed(error))?;
-        if !stored.is_some_and(|stored| digest.matches(&stored)) {
+        let Some(session) = found.session(digest, self.table())? else {
             return Ok(None);
-        }
-        let session = found.session(self.table())?;
+        };
         // And the query may have waited long for a connection.
         let now = Ord::max(now, self.config().now());
         Ok((!is_over(&session, now)).then_some(session))
@@ -349,7 +347,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {
-        read_session(self.table(), row, 0)
+        read_session(self.table(), row)
     }
 
     pub(crate) fn failed(&self, error: sqlx::Error) -> Error {

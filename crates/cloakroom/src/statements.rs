@@ -1,5 +1,6 @@
 //! The SQL that the operations share, and the statements whose text never changes.
 
+use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
 
 use sea_query::{
@@ -7,18 +8,20 @@ use sea_query::{
     SelectStatement, TableRef,
 };
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::config::MAX_BATCH;
 use crate::data::StoredData;
 use crate::database::{Backend, Bindings, Row, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{FieldReader, FieldValue};
+use crate::found::{select_found, width_on_sqlite};
 use crate::session::{Session, SessionRow, Status, Stored};
 use crate::table::{BUILT_IN_COLUMNS, SessionFields, TableDefinition, column};
 
 /// The columns that are read of every session, before its fields.
 pub(crate) const READ_COLUMNS: [&str; 5] =
-    [column::ID, column::DATA, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT];
+    [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DATA];
 
 /// The statements whose text never changes, written once for a handle.
 pub(crate) struct Statements {
@@ -76,12 +79,13 @@ impl Statements {
         }
     }
 
-    /// Reads the valid sessions with any of `size` digests, each with its digest before its columns. The values
-    /// are the digests, as [`Bindings::is_among`] takes them, and `now`.
+    /// Reads the valid sessions with any of `size` digests, each as [`select_found`] has it. The values are the
+    /// digests, as [`Bindings::is_among`] takes them, and `now`.
     ///
     /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
-    /// where there is none, and [no more](most_side_by_side) than fit; the values are `now` and the digests. The driver hands over row by row, from one
-    /// thread to another, and waking the other costs more than looking a session up.
+    /// where there is none, and [no more](most_side_by_side) than fit; the values are `now` and the digests. The
+    /// driver hands over row by row, from one thread to another, and waking the other costs more than looking a
+    /// session up.
     pub(crate) fn find(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
         self.find.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
@@ -90,12 +94,12 @@ impl Statements {
             }
             let digest = bindings.column(column::DIGEST);
             let is_it = match size {
-                1 => digest.clone().eq(bindings.expr(value())),
-                _ => bindings.is_among(digest.clone(), vec![value(); size]),
+                1 => digest.eq(bindings.expr(value())),
+                _ => bindings.is_among(digest, vec![value(); size]),
             };
             let mut find = Query::select();
-            find.expr(digest).from(table_ref(table)).and_where(is_it).cond_where(is_valid(bindings, value()));
-            select_columns(bindings, &mut find);
+            find.from(table_ref(table)).and_where(is_it).cond_where(is_valid(bindings, value()));
+            select_found(bindings, &mut find);
             bindings.build(&find).sql
         })
     }
@@ -169,12 +173,7 @@ impl Statements {
 pub(crate) fn most_side_by_side(table: &TableDefinition) -> usize {
     const MAX_JOINED: usize = 60;
     const MAX_COLUMNS: usize = 2000;
-    (MAX_COLUMNS / found_width(table)).clamp(1, MAX_JOINED)
-}
-
-/// How many columns are read of one session that is found by its digest.
-pub(crate) fn found_width(table: &TableDefinition) -> usize {
-    1 + READ_COLUMNS.len() + table.fields.len()
+    (MAX_COLUMNS / width_on_sqlite(table)).clamp(1, MAX_JOINED)
 }
 
 fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
@@ -190,12 +189,11 @@ fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
     for number in 0..size {
         let alias = identifier(&format!("s{number}"));
         bindings.call(alias.clone());
-        let digest = bindings.column(column::DIGEST);
-        let is_it = digest.clone().eq(unseen(bindings.expr(value())));
+        let is_it = bindings.column(column::DIGEST).eq(unseen(bindings.expr(value())));
         let is_valid = is_later(bindings.column(column::EXPIRES_AT), now.clone());
         let is_found = Condition::all().add(is_it).add(is_valid);
-        find.expr(digest).join_as(JoinType::LeftJoin, table_ref(bindings.table()), alias, is_found);
-        select_columns(bindings, &mut find);
+        find.join_as(JoinType::LeftJoin, table_ref(bindings.table()), alias, is_found);
+        select_found(bindings, &mut find);
     }
     bindings.build(&find).sql
 }
@@ -229,31 +227,68 @@ pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStateme
     }
 }
 
-/// The session of a row that [`select_columns`] selected, whose columns begin at `first`.
-pub(crate) fn read_session<T: SessionFields>(
+/// The columns that come before the data.
+pub(crate) struct Head {
+    pub(crate) id: Uuid,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) inserted_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+impl Head {
+    pub(crate) const WIDTH: usize = 4;
+
+    /// From the columns from `first` on.
+    pub(crate) fn read(table: &TableDefinition, row: &Row, first: usize) -> Result<Self> {
+        let failed = |index: usize, error| unreadable(table, READ_COLUMNS[index], error);
+        let instant = |index: usize| row.timestamp(first + index).map_err(|error| failed(index, error));
+        let required = |index: usize| instant(index)?.ok_or_else(|| failed(index, unexpected_null()));
+        Ok(Self {
+            id: row.uuid(first).map_err(|error| failed(0, error))?,
+            expires_at: instant(1)?,
+            inserted_at: required(2)?,
+            updated_at: required(3)?,
+        })
+    }
+}
+
+/// The session of a row that [`select_columns`] selected.
+pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row) -> Result<Session<T>> {
+    read_rest(&Head::read(table, row, 0)?, table, row, Head::WIDTH)
+}
+
+/// The session with this head, and the data and fields that are in the columns from `first` on.
+pub(crate) fn read_rest<T: SessionFields>(
+    head: &Head,
     table: &TableDefinition,
     row: &Row,
     first: usize,
 ) -> Result<Session<T>> {
-    let read = |index: usize, error: sqlx::Error| {
-        let message = format!("the column {} of {table} does not hold what it should", READ_COLUMNS[index]);
-        Error::new(ErrorKind::Decode, message).with_source(error)
-    };
-    let absent = |index: usize| read(index, sqlx::Error::Decode("unexpected null".into()));
-    let instant = |index: usize| row.timestamp(first + index).map_err(|error| read(index, error));
-    let data = row.json(first + 1).map_err(|error| read(1, error))?.ok_or_else(|| absent(1))?;
-    let data = StoredData::from_database(data);
-    let expires_at = instant(2)?;
-    let updated_at = instant(4)?.ok_or_else(|| absent(4))?;
+    let Head { id, expires_at, inserted_at, updated_at } = *head;
+    let data = row.json(first).and_then(|data| data.ok_or_else(unexpected_null));
+    let data = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
     Ok(Session::from(SessionRow {
-        id: row.uuid(first).map_err(|error| read(0, error))?,
-        fields: T::from_row(&FieldReader::new(row, table, first + READ_COLUMNS.len()))?,
+        id,
+        fields: T::from_row(&FieldReader::new(row, table, first + 1))?,
         data: data.parse()?,
         expires_at,
-        inserted_at: instant(3)?.ok_or_else(|| absent(3))?,
+        inserted_at,
         updated_at,
         stored: Stored { expires_at, updated_at, data },
     }))
+}
+
+fn unexpected_null() -> sqlx::Error {
+    sqlx::Error::Decode("unexpected null".into())
+}
+
+pub(crate) fn unreadable(
+    table: &TableDefinition,
+    name: &str,
+    error: impl Into<Box<dyn StdError + Send + Sync>>,
+) -> Error {
+    let message = format!("the column {name} of {table} does not hold what it should");
+    Error::new(ErrorKind::Decode, message).with_source(error)
 }
 
 /// The condition that a status comes to; `All` asks for nothing.

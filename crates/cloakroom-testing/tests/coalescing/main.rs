@@ -3,6 +3,7 @@
 mod creates;
 mod dropped;
 mod extensions;
+mod foreign_rows;
 mod gate;
 mod lookups;
 mod pool;

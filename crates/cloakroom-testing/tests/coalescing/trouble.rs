@@ -12,9 +12,9 @@ use crate::{all, begin, pool, soon};
 
 const CALLERS: usize = 50;
 
-type Answers<T> = Vec<JoinHandle<cloakroom::Result<Option<cloakroom::Session<T>>>>>;
+pub(crate) type Answers<T> = Vec<JoinHandle<cloakroom::Result<Option<cloakroom::Session<T>>>>>;
 
-fn ask<T: SessionFields>(sessions: &Sessions<T>, tokens: &[cloakroom::Token]) -> Answers<T> {
+pub(crate) fn ask<T: SessionFields>(sessions: &Sessions<T>, tokens: &[cloakroom::Token]) -> Answers<T> {
     let ask = |token: &cloakroom::Token| {
         let (sessions, token) = (sessions.clone(), token.clone());
         begin(async move { sessions.authenticate(&token).await })

@@ -2,26 +2,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::combiner::Work;
-use crate::database::{Backend, Connection, Pooled, Row, Statement};
+use crate::database::{Backend, Connection, Pooled, Statement};
 use crate::error::Result;
 use crate::field::FieldValue;
-use crate::session::Session;
-use crate::statements::{found_width, most_side_by_side, read_session};
+use crate::found::{Found, width_on_sqlite};
+use crate::statements::most_side_by_side;
 use crate::store::Store;
-use crate::table::{SessionFields, TableDefinition};
 use crate::token::TokenDigest;
 
 /// Finds valid sessions by their digests.
 pub(super) struct Find(pub(super) Arc<Store>);
-
-/// What was found for one digest: columns of a row, in which others may have found theirs. On SQLite no two
-/// have the same columns, for its driver's values note what is found out about them, and are `Sync` all the same.
-#[derive(Clone)]
-pub(crate) struct Found {
-    row: Arc<Row>,
-    /// The first of the columns, which holds the digest.
-    first: usize,
-}
 
 type Answers = Vec<Result<Option<Found>>>;
 
@@ -76,7 +66,7 @@ impl Find {
 
     async fn find_side_by_side(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
         let table = &self.0.table;
-        let width = found_width(table);
+        let width = width_on_sqlite(table);
         let now = FieldValue::plain(self.0.config.now());
         let size = digests.len().next_power_of_two();
         let nobody = FieldValue::plain(None::<String>);
@@ -85,7 +75,7 @@ impl Find {
         let values = std::iter::once(now).chain(texts).collect();
         let statement = Statement::new(self.0.find_sql(size), values);
         let row = self.0.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
-        let found = |place: usize| row.clone().map(|row| Found { row, first: place * width });
+        let found = |place: usize| row.as_ref().map(|row| Found::among_others(row, place * width));
         Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
     }
 
@@ -118,21 +108,5 @@ impl Find {
             (found, _) => Ok(found.cloned()),
         };
         Ok(digests.iter().map(answer).collect())
-    }
-}
-
-impl Found {
-    /// In a row of its own.
-    pub(crate) fn alone(row: Row) -> Self {
-        Self { row: Arc::new(row), first: 0 }
-    }
-
-    /// As it is stored; `None` where nothing was found.
-    pub(crate) fn digest(&self) -> Result<Option<String>, sqlx::Error> {
-        self.row.text(self.first)
-    }
-
-    pub(crate) fn session<T: SessionFields>(&self, table: &TableDefinition) -> Result<Session<T>> {
-        read_session(table, &self.row, self.first + 1)
     }
 }

@@ -39,7 +39,6 @@ use std::sync::Arc;
 
 use combiner::{Combiner, Connections};
 pub(crate) use extend::{Extension, Written};
-pub(crate) use find::Found;
 #[cfg(feature = "postgres")]
 pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
@@ -48,6 +47,7 @@ pub(crate) use shelf::{Kept, Note};
 use crate::database::{Connection, Pooled};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
+use crate::found::Found;
 use crate::store::Store;
 use crate::token::TokenDigest;
 
