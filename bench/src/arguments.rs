@@ -32,6 +32,7 @@ pub struct Arguments {
 pub struct Plan {
     pub quick: bool,
     pub rounds: usize,
+    /// Before each measurement: the processor's caches are full of the last contestant's data.
     pub warm_up: Duration,
     pub span: Duration,
 }
@@ -39,10 +40,10 @@ pub struct Plan {
 impl Arguments {
     pub fn plan(&self) -> Plan {
         if self.quick {
-            let (warm_up, span) = (Duration::from_millis(30), Duration::from_millis(170));
+            let (warm_up, span) = (Duration::from_millis(80), Duration::from_millis(120));
             Plan { quick: true, rounds: 3, warm_up, span }
         } else {
-            let (warm_up, span) = (Duration::from_millis(100), Duration::from_millis(300));
+            let (warm_up, span) = (Duration::from_millis(200), Duration::from_millis(300));
             Plan { quick: false, rounds: 5, warm_up, span }
         }
     }

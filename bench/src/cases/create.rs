@@ -15,10 +15,29 @@ use crate::measure::Lane;
 use crate::report::callers;
 use crate::results::Table;
 
-const CALLERS: &[usize] = &[1, 16, 128];
-
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let url = ground.postgres("creation")?;
+    callers_of(ground).iter().map(|number| postgres_with(ground, *number)).collect()
+}
+
+pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
+    let mut tables = Vec::new();
+    for synchronous in [Synchronous::Normal, Synchronous::Full] {
+        for number in callers_of(ground) {
+            tables.push(sqlite_with(ground, synchronous, *number)?);
+        }
+    }
+    Ok(tables)
+}
+
+fn callers_of(ground: &Ground) -> &'static [usize] {
+    if ground.plan.quick { &[128] } else { &[1, 16, 128] }
+}
+
+// Tables of their own for each number of callers: those who were faster with few callers would otherwise meet
+// many in a larger table than the others.
+
+fn postgres_with(ground: &mut Ground, number: usize) -> Outcome<Table> {
+    let url = ground.postgres(&format!("creation_{number}"))?;
     let peers = ground.runtime.block_on(postgres::Peers::load(url, 0))?;
     let tokens = &peers.tokens;
     let lanes = [
@@ -31,28 +50,15 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
         lane::<Create, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, 0)),
         lane::<Create, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, 0)),
     ];
-    compare(ground, "create-postgres", "PostgreSQL", &lanes, &[1, 128])
+    compare(ground, "create-postgres", "PostgreSQL", &lanes, number)
 }
 
-pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let mut tables =
-        sqlite_with(ground, Synchronous::Normal, "create-sqlite-normal", "SQLite, synchronous = NORMAL")?;
-    tables.extend(sqlite_with(
-        ground,
-        Synchronous::Full,
-        "create-sqlite-full",
-        "SQLite, synchronous = FULL",
-    )?);
-    Ok(tables)
-}
-
-fn sqlite_with(
-    ground: &mut Ground,
-    synchronous: Synchronous,
-    case: &str,
-    database: &str,
-) -> Outcome<Vec<Table>> {
-    let directory = ground.file(case)?;
+fn sqlite_with(ground: &mut Ground, synchronous: Synchronous, number: usize) -> Outcome<Table> {
+    let (case, database) = match synchronous {
+        Synchronous::Normal => ("create-sqlite-normal", "SQLite, synchronous = NORMAL"),
+        Synchronous::Full => ("create-sqlite-full", "SQLite, synchronous = FULL"),
+    };
+    let directory = ground.file(&format!("{case}-{number}"))?;
     let peers = ground.runtime.block_on(sqlite::Peers::load(&directory, synchronous, 0))?;
     let tokens = &peers.tokens;
     let lanes = [
@@ -65,20 +71,10 @@ fn sqlite_with(
         lane::<Create, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, 0)),
         lane::<Create, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, 0)),
     ];
-    compare(ground, case, database, &lanes, &[128])
+    compare(ground, case, database, &lanes, number)
 }
 
-fn compare(
-    ground: &Ground,
-    case: &str,
-    database: &str,
-    lanes: &[Lane],
-    quick: &[usize],
-) -> Outcome<Vec<Table>> {
-    let compare = |number: &usize| {
-        let title = format!("create, {database}, {}", callers(*number));
-        ground.compare(format!("{case}/{number}"), title, lanes, *number)
-    };
-    let numbers = if ground.plan.quick { quick } else { CALLERS };
-    numbers.iter().map(compare).collect()
+fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane], number: usize) -> Outcome<Table> {
+    let title = format!("create, {database}, {}", callers(number));
+    ground.compare(format!("{case}/{number}"), title, lanes, number)
 }

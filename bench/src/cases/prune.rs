@@ -20,7 +20,7 @@ pub const DURING: &str = "lookups while pruning";
 const CALLERS: usize = 16;
 
 fn expired(ground: &Ground) -> u64 {
-    if ground.plan.quick { 100_000 } else { 1_000_000 }
+    if ground.plan.quick { 50_000 } else { 1_000_000 }
 }
 
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
