@@ -45,6 +45,11 @@ impl StoredData {
         &self.0
     }
 
+    /// The bytes of the text.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn to_field_value(&self) -> FieldValue {
         // What was read from the database is JSON; what is written here is too.
         match RawValue::from_string(self.0.to_string()) {

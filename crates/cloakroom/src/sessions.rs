@@ -279,13 +279,16 @@ impl<T: SessionFields> Sessions<T> {
         migrations::up(self.database(), self.definition(), self.config().now()).await
     }
 
-    /// Undoes [`migrate`](Self::migrate): drops the table, with all sessions in it; what was done.
+    /// Undoes [`migrate`](Self::migrate): drops the table, with all sessions in it; what was done. It is not
+    /// announced: other processes' caches go on until [`max_staleness`](crate::Cache::max_staleness).
     pub async fn migrate_down(&self) -> Result<Vec<Migration>> {
-        let undone = migrations::down(self.database(), self.definition()).await;
-        if let Some(cache) = self.cache() {
-            cache.revoking(Revoked::Any).committed();
+        // Whatever becomes of it, nothing is kept that may be gone.
+        let revoking = self.cache().map(|cache| cache.revoking(Revoked::Any));
+        let undone = migrations::down(self.database(), self.definition()).await?;
+        if let Some(revoking) = revoking {
+            revoking.committed();
         }
-        undone
+        Ok(undone)
     }
 
     /// Which migrations have been applied to the table, and which are pending.

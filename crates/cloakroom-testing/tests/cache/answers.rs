@@ -123,15 +123,15 @@ async fn the_capacity_is_a_bound_and_the_least_recently_used_goes(db: TestDataba
     let cache = Cache::new(1).listen(false).max_staleness(Duration::from_mins(1));
     let sessions = scene.node(scene.db.config().cache(cache));
     let mut tokens = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..17 {
         tokens.push(scene.create().await);
     }
-    for token in &tokens[..8] {
+    for token in &tokens[..16] {
         sessions.authenticate(token).await.unwrap().unwrap();
     }
-    // Of eight that fit, the second is now the one that was used the longest ago.
+    // Of sixteen that fit, the second is now the one that was used the longest ago.
     assert!(scene.is_kept(&sessions, &tokens[0]).await);
-    sessions.authenticate(&tokens[8]).await.unwrap().unwrap();
+    sessions.authenticate(&tokens[16]).await.unwrap().unwrap();
     for token in tokens.iter().filter(|token| token.expose() != tokens[1].expose()) {
         assert!(scene.is_kept(&sessions, token).await);
     }
@@ -149,7 +149,20 @@ async fn made_up_tokens_take_no_room(db: TestDatabase) {
     assert!(scene.is_kept(&sessions, &token).await);
 }
 
+async fn a_session_with_much_data_is_read_each_time(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(Cache::new(16).listen(false)));
+    for (length, is_kept) in [(60 * 1024, true), (70 * 1024, false)] {
+        let new = user("1234").data(json!({ "x": "x".repeat(length) }));
+        let token = sessions.create(new).await.unwrap().token;
+        sessions.authenticate(&token).await.unwrap().unwrap();
+        assert_eq!(scene.is_kept(&sessions, &token).await, is_kept, "{length}");
+        assert!(sessions.authenticate(&token).await.unwrap().is_some());
+    }
+}
+
 each_database! {
+    a_session_with_much_data_is_read_each_time,
     a_hit_asks_the_database_nothing,
     a_session_that_was_just_made_is_not_kept_before_it_was_read,
     without_a_cache_nothing_is_kept,

@@ -181,7 +181,21 @@ async fn what_nobody_revoked_stays(db: TestDatabase) {
     assert!(stayed >= 2, "a revocation voids the answers about other sessions");
 }
 
+async fn what_was_dropped_with_its_table_is_seen_by_the_very_next_call(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    for cache in caches(&scene.db) {
+        let sessions = scene.node(scene.db.config().cache(cache));
+        let created = sessions.create(user("1234")).await.unwrap();
+        scene.until_kept(&sessions, &created.token).await;
+        sessions.migrate_down().await.unwrap();
+        assert!(sessions.authenticate(&created.token).await.is_err());
+        sessions.migrate().await.unwrap();
+        assert_eq!(sessions.authenticate(&created.token).await.unwrap(), None);
+    }
+}
+
 each_database! {
+    what_was_dropped_with_its_table_is_seen_by_the_very_next_call,
     a_change_is_seen_by_the_very_next_call,
     a_change_on_a_connection_of_the_callers_is_seen_by_the_very_next_call,
     an_extension_is_seen_by_the_very_next_call,

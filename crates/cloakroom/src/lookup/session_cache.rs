@@ -28,6 +28,9 @@ pub(crate) struct SessionCache {
     pub(super) is_listening: AtomicBool,
 }
 
+/// A longer text of data is not kept, so that so many sessions take no more than so much memory.
+const LONGEST_DATA: usize = 64 * 1024;
+
 /// What a write revokes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Revoked {
@@ -65,11 +68,11 @@ impl SessionCache {
             return;
         };
         match answer {
-            Some(session) => {
+            Some(session) if session.stored.data.len() <= LONGEST_DATA => {
                 let (session_hash, until) = (hash(session.id), self.until(session));
                 rows.put(session.noted(Note { key, asked, session: session_hash, until }));
             }
-            None => rows.remove(&key),
+            _ => rows.remove(&key),
         }
     }
 
