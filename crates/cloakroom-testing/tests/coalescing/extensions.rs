@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cloakroom::{Clock, Config, CreatedSession, ManualClock, Session, Sessions, Status};
+use cloakroom::{Clock, Config, CreatedSession, Database, ManualClock, Session, Sessions, Status};
 use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, hold_connections, user};
 use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Executor};
@@ -251,6 +251,41 @@ each_database! {
     a_session_that_many_present_is_extended_once,
     what_ends_between_the_read_and_the_extension_stays_ended,
     a_row_that_cannot_be_extended_keeps_no_other_from_it,
+}
+
+mod only_mariadb {
+    use cloakroom_testing::run;
+
+    use super::*;
+
+    /// The server gives up the whole statement then.
+    async fn a_row_that_is_locked_for_too_long_fails_alone(db: TestDatabase) {
+        let sessions = db.sessions::<UserSession>().await;
+        let created = due(&db, &sessions, 12).await;
+        let mut other = db.mariadb_pool().begin().await.unwrap();
+        other.execute("SELECT 1 FROM sessions WHERE user_id = '7' FOR UPDATE").await.unwrap();
+        let config: Config = db.config().build().unwrap();
+        let sessions = Sessions::<UserSession>::new(pool::of(&db, 1).await, config).unwrap();
+        let Database::MySql(pool) = sessions.database() else { unreachable!("it is MariaDB") };
+        let mut held = pool.acquire().await.unwrap();
+        held.execute("SET SESSION innodb_lock_wait_timeout = 1").await.unwrap();
+        let asked: Vec<_> = created.iter().map(|one| ask(&sessions, one)).collect();
+        drop(held);
+        let answers = all(asked).await;
+        other.rollback().await.unwrap();
+        for answer in answers {
+            let answer = answer.expect("the session is valid, extended or not");
+            let is_extended = answer.expires_at == Some(sessions.config().now() + 7 * DAY);
+            assert_eq!(is_extended, answer.fields.user_id != "7", "{answer:?}");
+        }
+        sessions.database().close().await;
+    }
+
+    #[test]
+    #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
+    fn a_row_that_is_locked_for_too_long_fails_only_its_caller() {
+        run(Kind::MariaDb, a_row_that_is_locked_for_too_long_fails_alone);
+    }
 }
 
 mod only_postgres {

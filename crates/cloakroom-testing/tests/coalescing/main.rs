@@ -5,6 +5,7 @@ mod dropped;
 mod extensions;
 mod foreign_rows;
 mod gate;
+mod in_memory;
 mod lookups;
 mod pool;
 mod runtimes;

@@ -118,11 +118,12 @@ impl Pooled {
         }
     }
 
-    /// Closes it, instead of giving it back.
+    /// Closes it, instead of giving it back: its server may not answer any more. SQLite is in this process, and a
+    /// database in memory would end with its connection.
     pub(crate) fn discard(self) {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(mut connection) => connection.close_on_drop(),
+            Self::Sqlite(connection) => drop(connection),
             #[cfg(feature = "postgres")]
             Self::Postgres(mut connection) => connection.close_on_drop(),
             #[cfg(feature = "mysql")]

@@ -171,8 +171,9 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
         1146 | 1049 => ErrorKind::MissingTable,
         1054 => ErrorKind::MissingColumn,
         1290 | 1792 | 1836 => ErrorKind::ReadOnly,
-        1040 | 1053 | 1077 | 1079 | 1152 | 1159 | 1161 | 1203 | 1205 | 1927 => ErrorKind::Unavailable,
+        1040 | 1053 | 1077 | 1079 | 1152 | 1159 | 1161 | 1203 | 1927 => ErrorKind::Unavailable,
         1020 | 1213 => return Fault::transient(),
+        // Among them 1205: somebody has had a row locked for long, and the server is well.
         _ => ErrorKind::Database,
     })
 }
