@@ -268,7 +268,9 @@ impl ConfigBuilder {
     /// asks when as many are out waits for the first to return, and goes with all who wait.
     ///
     /// Default 2. More helps where the database is far away, and makes batches smaller. Extensions are
-    /// out one at a time; so is everything that writes on SQLite, which has one writer.
+    /// out one at a time; so is everything that writes on SQLite, which has one writer. A statement that is
+    /// out for more than a quarter of a second is no longer counted, so that one that hangs holds up
+    /// only its own callers.
     pub fn max_in_flight(self, statements: usize) -> Self {
         self.with(|settings| settings.max_in_flight = Some(statements))
     }

@@ -1,6 +1,7 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
+use std::time::Instant;
 
 use crate::queue::{Queue, Turn};
 
@@ -9,17 +10,21 @@ struct Callers {
     queue: Queue<usize>,
     answers: [AtomicUsize; 3],
     out: AtomicUsize,
+    /// Time stands still.
+    now: Instant,
 }
 
 impl Callers {
     fn new(slots: usize) -> Arc<Self> {
         let answers = [AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0)];
-        Arc::new(Self { queue: Queue::new(slots), answers, out: AtomicUsize::new(0) })
+        let (queue, out) = (Queue::new(slots), AtomicUsize::new(0));
+        Arc::new(Self { queue, answers, out, now: Instant::now() })
     }
 
     /// What a caller does, and then a slot, which goes on for as long as anybody waits.
     fn asks(&self, caller: usize, slots: usize) {
-        let Turn::Now(caller) = self.queue.enter(caller, |caller| (caller, ())) else {
+        let Turn::Now(caller, slot) = self.queue.enter(caller, self.now, |_| true, |caller| (caller, ()))
+        else {
             return;
         };
         let mut together = vec![caller];
@@ -29,7 +34,7 @@ impl Callers {
                 self.answers[caller].fetch_add(1, Ordering::SeqCst);
             }
             self.out.fetch_sub(1, Ordering::SeqCst);
-            let Some(next) = self.queue.next(|_| true, |waiting| waiting.min(2)) else {
+            let Some(next) = self.queue.next(slot, self.now, |_| true, |waiting| waiting.min(2)) else {
                 return;
             };
             together = next;
@@ -78,14 +83,15 @@ fn nobody_joins_a_statement_that_has_been_sent() {
         let queue = Arc::new(Queue::<Arc<AtomicUsize>>::new(1));
         let answer = Arc::new(AtomicUsize::new(usize::MAX));
 
-        let Turn::Now(()) = queue.enter((), |()| (Arc::clone(&answer), ())) else {
+        let now = Instant::now();
+        let Turn::Now((), taken) = queue.enter((), now, |_| true, |()| (Arc::clone(&answer), ())) else {
             unreachable!("nobody else is there");
         };
         let (other_queue, other_database) = (Arc::clone(&queue), Arc::clone(&database));
         let slot = thread::spawn(move || {
             // The statement of whoever came first.
             other_database.load(Ordering::SeqCst);
-            while let Some(waiting) = other_queue.next(|_| true, |waiting| waiting) {
+            while let Some(waiting) = other_queue.next(taken, now, |_| true, |waiting| waiting) {
                 let read = other_database.load(Ordering::SeqCst);
                 for answer in waiting {
                     answer.store(read, Ordering::SeqCst);
@@ -93,8 +99,8 @@ fn nobody_joins_a_statement_that_has_been_sent() {
             }
         });
         database.store(1, Ordering::SeqCst);
-        let turn = queue.enter((), |()| (Arc::clone(&answer), ()));
-        if let Turn::Now(()) = turn {
+        let turn = queue.enter((), now, |_| true, |()| (Arc::clone(&answer), ()));
+        if let Turn::Now((), _) = turn {
             answer.store(database.load(Ordering::SeqCst), Ordering::SeqCst);
         }
         slot.join().expect("no thread panicked");

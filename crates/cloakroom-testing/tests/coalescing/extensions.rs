@@ -37,7 +37,8 @@ async fn row(sessions: &Sessions<UserSession>, one: &Session<UserSession>) -> Se
     sessions.query().id(one.id).status(Status::All).fetch_all().await.unwrap().remove(0)
 }
 
-/// A clock that counts how often it is looked at: three times by a caller, up to its extension.
+/// A clock that counts how often it is looked at: three times by a caller, up to its extension, and once by each
+/// statement.
 #[derive(Debug)]
 struct Counting {
     clock: ManualClock,
@@ -79,7 +80,7 @@ async fn many_sessions_are_extended_in_few_statements(db: TestDatabase) {
                 writer.execute(AssertSqlSafe(shut)).await.unwrap();
                 let asked: Vec<_> = created.iter().map(|one| ask(sessions, one)).collect();
                 let all_are_due = async {
-                    while counting.looks.load(Ordering::Relaxed) < before + 3 * CALLERS {
+                    while counting.looks.load(Ordering::Relaxed) <= before + 3 * CALLERS {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 };
@@ -193,7 +194,59 @@ async fn a_row_that_cannot_be_extended_keeps_no_other_from_it(db: TestDatabase) 
     sessions.database().close().await;
 }
 
+/// Of two that are due, one is being extended, and the other waits for its turn longer than it has to live.
+async fn a_session_that_runs_out_while_its_extension_waits_is_not_brought_back(db: TestDatabase) {
+    let counting = Arc::new(Counting { clock: ManualClock::new(START), looks: AtomicUsize::new(0) });
+    let config = db.config().clock(Arc::clone(&counting) as Arc<dyn Clock>).build().unwrap();
+    let table = db.sessions::<UserSession>().await.definition().table_name().to_owned();
+    let sessions = &Sessions::<UserSession>::new(pool::of(&db, 4).await, config).unwrap();
+    let long = sessions.create(user("long")).await.unwrap();
+    counting.clock.advance(5 * DAY);
+    let short = sessions.create(user("short").expires_in(DAY)).await.unwrap();
+    let before = counting.looks.load(Ordering::Relaxed);
+    let (shut, open) = if db.kind() == Kind::MariaDb {
+        // Whoever waits for a table there keeps its readers out.
+        db.execute(
+            "CREATE TRIGGER held BEFORE UPDATE ON sessions FOR EACH ROW \
+             BEGIN DO GET_LOCK(MD5(DATABASE()), 60); DO RELEASE_LOCK(MD5(DATABASE())); END",
+        )
+        .await;
+        ("DO GET_LOCK(MD5(DATABASE()), 60)".to_owned(), "DO RELEASE_LOCK(MD5(DATABASE()))")
+    } else {
+        lock(db.kind(), &table)
+    };
+    macro_rules! ask_while_no_row_can_be_written {
+        ($pool:expr) => {{
+            let mut writer = $pool.acquire().await.unwrap();
+            writer.execute(AssertSqlSafe(shut)).await.unwrap();
+            let looked = async |times| {
+                while counting.looks.load(Ordering::Relaxed) < before + times {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let first = ask(sessions, &long);
+            // Each looks four times, lookup and all, before its extension.
+            soon(looked(5)).await;
+            let second = ask(sessions, &short);
+            soon(looked(9)).await;
+            counting.clock.advance(DAY);
+            writer.execute(open).await.unwrap();
+            all(vec![first, second]).await
+        }};
+    }
+    let answers = match db.kind() {
+        Kind::Sqlite => ask_while_no_row_can_be_written!(db.sqlite_pool()),
+        Kind::Postgres => ask_while_no_row_can_be_written!(db.postgres_pool()),
+        Kind::MariaDb => ask_while_no_row_can_be_written!(db.mariadb_pool()),
+    };
+    assert!(answers[0].is_some());
+    assert_eq!(answers[1], None);
+    assert_eq!(row(sessions, &short.session).await, short.session);
+    sessions.database().close().await;
+}
+
 each_database! {
+    a_session_that_runs_out_while_its_extension_waits_is_not_brought_back,
     many_sessions_are_extended_in_few_statements,
     a_session_that_many_present_is_extended_once,
     what_ends_between_the_read_and_the_extension_stays_ended,

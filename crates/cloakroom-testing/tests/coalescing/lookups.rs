@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cloakroom::{ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Session, Sessions};
@@ -184,7 +186,36 @@ async fn a_pool_of_one_connection_is_enough(db: TestDatabase) {
     sessions.database().close().await;
 }
 
+/// Lookups without a pause keep their connection for a while, and not for good.
+async fn lookups_leave_room_for_all_else_that_needs_the_pool(db: TestDatabase) {
+    let config = db.config().build().unwrap();
+    let token = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap().token;
+    let pool = pool::with_patience(&db, 1, Duration::from_secs(3)).await;
+    let sessions = Sessions::<UserSession>::new(pool, config).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let callers = (0..64).map(|_| {
+        let (sessions, token, is_over) = (sessions.clone(), token.clone(), Arc::clone(&is_over));
+        tokio::spawn(async move {
+            while !is_over.load(Ordering::Relaxed) {
+                sessions.authenticate(&token).await?;
+            }
+            cloakroom::Result::<()>::Ok(())
+        })
+    });
+    let callers = callers.collect();
+    for n in 0..5 {
+        sessions.query().count().await.expect("a query of the application's finds a connection");
+        sessions.create(user(&n.to_string())).await.expect("so does a new session");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for caller in all(callers).await {
+        caller.expect("and no lookup fails");
+    }
+    sessions.database().close().await;
+}
+
 each_database! {
+    lookups_leave_room_for_all_else_that_needs_the_pool,
     a_lone_caller_makes_one_statement,
     those_who_wait_go_in_few_statements,
     no_statement_takes_more_than_the_configured_number,

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::queue::{Queue, Turn};
+use super::queue::{self, Queue, Turn};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How often a statement looks whether anybody still waits for it.
-const LOOK_AROUND: Duration = Duration::from_millis(250);
+/// How often a statement looks whether anybody still waits for it, and those who wait whether a slot is stuck.
+const LOOK_AROUND: Duration = queue::STUCK;
+
+/// For how long statements go out on one connection, before others whom the pool keeps waiting have their turn.
+const LONGEST_HOLD: Duration = Duration::from_millis(50);
 
 /// What callers can share a statement for.
 pub(super) trait Work: Send + Sync + 'static {
@@ -65,7 +69,7 @@ struct Waiting<W: Work> {
     question: W::Question,
     answer: oneshot::Sender<Result<W::Answer>>,
     /// Where it waits, and so what is driven as long as it does.
-    runtime: Option<Handle>,
+    runtime: Handle,
 }
 
 impl<W: Work> Combiner<W> {
@@ -76,16 +80,18 @@ impl<W: Work> Combiner<W> {
 
     pub(super) async fn ask(&self, question: W::Question) -> Result<W::Answer> {
         let shared = &self.shared;
-        if shared.work.fit(usize::MAX) == 1 {
-            return shared.work.answer(question).await;
-        }
-        let turn = shared.queue.enter(question, |question| {
+        let runtime = match Handle::try_current() {
+            Ok(runtime) if shared.work.fit(usize::MAX) > 1 => runtime,
+            // Who is nowhere cannot wait, and others cannot count on them.
+            _ => return shared.work.answer(question).await,
+        };
+        let turn = shared.queue.enter(question, now(), Waiting::wants, |question| {
             let (answer, answered) = oneshot::channel();
-            (Waiting { question, answer, runtime: Handle::try_current().ok() }, answered)
+            (Waiting { question, answer, runtime }, answered)
         });
         match turn {
-            Turn::Now(question) => {
-                let _slot = Slot(Some(Arc::clone(shared)));
+            Turn::Now(question, slot) => {
+                let _slot = Slot(Some((Arc::clone(shared), slot)));
                 shared.work.answer(question).await
             }
             Turn::Later(answered) => self.wait(answered).await,
@@ -94,69 +100,81 @@ impl<W: Work> Combiner<W> {
 
     async fn wait(&self, mut answered: oneshot::Receiver<Result<W::Answer>>) -> Result<W::Answer> {
         loop {
-            let turns = self.shared.queue.turns();
-            match tokio::time::timeout(LOOK_AROUND, &mut answered).await {
-                Ok(answer) => return answer.unwrap_or_else(|_| Err(stopped())),
-                // Whoever has a slot may be a future that nobody polls any more.
-                Err(_) if self.shared.queue.open_if_stuck(turns) => {
-                    drop(Slot(Some(Arc::clone(&self.shared))));
-                }
-                Err(_) => {}
+            if let Ok(answer) = tokio::time::timeout(LOOK_AROUND, &mut answered).await {
+                return answer.unwrap_or_else(|_| Err(stopped()));
+            }
+            if let Some(slot) = self.shared.queue.rescue(now(), Waiting::wants) {
+                // On this runtime, which is driven: that of whoever waits longest may not be.
+                tokio::spawn(serve(Slot(Some((Arc::clone(&self.shared), slot)))));
             }
         }
     }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 /// A taken slot. Dropped, whatever the reason, it goes to those who gathered meanwhile, in a task of their own:
 /// none of them depends on another's future, or on a runtime on which nobody waits.
-struct Slot<W: Work>(Option<Arc<Shared<W>>>);
+struct Slot<W: Work>(Option<(Arc<Shared<W>>, queue::Slot)>);
 
 impl<W: Work> Drop for Slot<W> {
     fn drop(&mut self) {
-        let Some(shared) = self.0.take() else {
+        let Some((shared, slot)) = self.0.take() else {
             return;
         };
-        while let Some(runtime) = shared.queue.hand_on(Waiting::wants, |waiting| waiting.runtime.clone()) {
-            let (give, taken) = oneshot::channel();
-            if let Some(runtime) = runtime {
-                runtime.spawn(async move {
-                    if let Ok(slot) = taken.await {
-                        serve(slot).await;
-                    }
-                });
-            }
+        let mut refused = None;
+        while let Some(runtime) = shared.queue.hand_on(
+            slot,
+            now(),
+            |waiting| waiting.wants() && refused != Some(waiting.runtime.id()),
+            |waiting| waiting.runtime.clone(),
+        ) {
+            refused = Some(runtime.id());
+            let (give, given) = oneshot::channel();
+            runtime.spawn(async move {
+                if let Ok(slot) = given.await {
+                    serve(slot).await;
+                }
+            });
             // A runtime that shuts down drops the task here: its callers hear of it, and the slot is for the
-            // next, in a loop, since there may be many.
-            match give.send(Self(Some(Arc::clone(&shared)))) {
+            // next, in a loop, since there may be many such.
+            match give.send(Self(Some((Arc::clone(&shared), slot)))) {
                 Ok(()) => return,
-                Err(mut refused) => drop(refused.0.take()),
-            }
-            if shared.next().is_none() {
-                return;
+                Err(mut back) => drop(back.0.take()),
             }
         }
     }
 }
 
-/// Answers all who wait, and those who come meanwhile, on one connection.
-async fn serve<W: Work>(mut slot: Slot<W>) {
-    let Some(shared) = slot.0.clone() else {
+/// Answers all who wait, and those who come meanwhile.
+async fn serve<W: Work>(mut held: Slot<W>) {
+    let Some((shared, slot)) = held.0.clone() else {
         return;
     };
     let mut connection = None;
     // Connected first and gathered afterwards: nobody joins a statement, but they join those who wait for one.
     loop {
-        let connected = match connection.take() {
-            Some(connected) => Ok(connected),
-            None => shared.work.store().connect().await,
+        let begun = Instant::now();
+        let (connected, since) = match connection.take() {
+            Some((connected, since)) if begun.duration_since(since) < LONGEST_HOLD => (Ok(connected), since),
+            kept => {
+                drop(kept);
+                (shared.work.store().connect().await, Instant::now())
+            }
         };
-        let Some(waiting) = shared.next() else {
-            // The slot is free.
-            slot.0 = None;
+        // Whom another slot serves need not hear that this one could not.
+        let leaves = connected.is_err() && shared.queue.leave(slot, begun.into_std());
+        let Some(waiting) = (if leaves { None } else { shared.next(slot) }) else {
+            // The slot is free, or no longer this task's.
+            held.0 = None;
             return;
         };
         match connected {
-            Ok(connected) => connection = shared.answer_all(connected, waiting).await,
+            Ok(connected) => {
+                connection = shared.answer_all(connected, waiting).await.map(|good| (good, since));
+            }
             Err(error) => waiting.into_iter().for_each(|waiting| waiting.hear(Err(error.clone()))),
         }
         // Whoever was answered may have the next question already, and then it can come along.
@@ -165,9 +183,9 @@ async fn serve<W: Work>(mut slot: Slot<W>) {
 }
 
 impl<W: Work> Shared<W> {
-    /// Those who go next, or `None`, and the slot is free.
-    fn next(&self) -> Option<Vec<Waiting<W>>> {
-        self.queue.next(Waiting::wants, |waiting| self.work.fit(self.share(waiting)))
+    /// Those who go next, or `None`, and the slot is free, or another's.
+    fn next(&self, slot: queue::Slot) -> Option<Vec<Waiting<W>>> {
+        self.queue.next(slot, now(), Waiting::wants, |waiting| self.work.fit(self.share(waiting)))
     }
 
     /// How many of those who wait one slot takes, so that the others have some too; few are not divided.
@@ -227,123 +245,5 @@ fn stopped() -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::task::{Context, Poll, Waker};
-
-    use super::*;
-
-    /// Answers with twice the number, once it may.
-    #[derive(Default)]
-    struct Twice {
-        is_held: Mutex<bool>,
-        statements: Mutex<Vec<Vec<u32>>>,
-    }
-
-    impl Work for Twice {
-        type Question = u32;
-        type Answer = u32;
-        type Store = ();
-
-        fn store(&self) -> &() {
-            &()
-        }
-
-        fn max_in_flight(&self) -> usize {
-            1
-        }
-
-        fn fit(&self, waiting: usize) -> usize {
-            waiting.min(4)
-        }
-
-        async fn answer(&self, number: u32) -> Result<u32> {
-            self.statements.lock().unwrap().push(vec![number]);
-            std::future::poll_fn(
-                |_| if *self.is_held.lock().unwrap() { Poll::Pending } else { Poll::Ready(()) },
-            )
-            .await;
-            assert_ne!(number, 13, "of all numbers");
-            Ok(number * 2)
-        }
-
-        async fn answer_all(&self, (): &mut (), numbers: Vec<u32>) -> Vec<Result<u32>> {
-            self.statements.lock().unwrap().push(numbers.clone());
-            assert!(!numbers.contains(&13), "of all numbers");
-            numbers.into_iter().map(|number| Ok(number * 2)).collect()
-        }
-    }
-
-    impl Connections for () {
-        type Connection = ();
-
-        async fn connect(&self) -> Result<()> {
-            Ok(())
-        }
-
-        fn discard((): ()) {}
-    }
-
-    fn poll<F: Future>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Output> {
-        future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    /// There is no runtime here, and so neither a task nor a timer.
-    #[test]
-    fn a_lone_caller_needs_nothing_but_its_own_future() {
-        let combiner = Combiner::new(Twice::default());
-        for number in 0..3 {
-            assert!(
-                matches!(poll(&mut Box::pin(combiner.ask(number))), Poll::Ready(Ok(twice)) if twice == 2 * number)
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn callers_that_gather_go_together_and_each_hears_its_own() {
-        let combiner = Combiner::new(Twice::default());
-        *combiner.shared.work.is_held.lock().unwrap() = true;
-        let mut first = Box::pin(combiner.ask(0));
-        assert!(poll(&mut first).is_pending());
-        let mut others: Vec<_> = (1..=6).map(|number| Box::pin(combiner.ask(number))).collect();
-        for other in &mut others {
-            assert!(poll(other).is_pending());
-        }
-        // The last asks and goes away.
-        drop(others.pop());
-        *combiner.shared.work.is_held.lock().unwrap() = false;
-        assert_eq!(first.await.unwrap(), 0);
-        for (number, other) in (1..).zip(others) {
-            assert_eq!(other.await.unwrap(), 2 * number);
-        }
-        let statements = combiner.shared.work.statements.lock().unwrap().clone();
-        assert_eq!(statements, [vec![0], vec![1, 2, 3, 4], vec![5]]);
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
-        let combiner = Arc::new(Combiner::new(Twice::default()));
-        *combiner.shared.work.is_held.lock().unwrap() = true;
-        let mut first = Box::pin(combiner.ask(0));
-        assert!(poll(&mut first).is_pending());
-        let mut others: Vec<_> = (11..=17).map(|number| Box::pin(combiner.ask(number))).collect();
-        for other in &mut others {
-            assert!(poll(other).is_pending());
-        }
-        *combiner.shared.work.is_held.lock().unwrap() = false;
-        assert_eq!(first.await.unwrap(), 0);
-        for (number, other) in (11..).zip(others) {
-            match other.await {
-                Ok(twice) => assert!(number > 14 && twice == 2 * number),
-                Err(error) => assert!(number <= 14 && error.kind() == ErrorKind::Unavailable),
-            }
-        }
-        // And alone it is the caller's own.
-        let alone = tokio::spawn({
-            let combiner = Arc::clone(&combiner);
-            async move { combiner.ask(13).await }
-        });
-        assert!(alone.await.unwrap_err().is_panic());
-        assert_eq!(combiner.ask(1).await.unwrap(), 2);
-    }
-}
+#[path = "combiner_tests.rs"]
+mod tests;

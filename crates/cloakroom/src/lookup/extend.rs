@@ -18,8 +18,8 @@ const MAX_EXTENSIONS: usize = 64;
 ///
 /// On PostgreSQL a statement that is shared skips a row that somebody is writing, and whoever asked for it reads
 /// the row as it was before that write. Another extension of this handle is no such somebody: one statement is
-/// out at a time, and the next finds what it wrote. Only where a statement has been out for so long that those
-/// who wait opened another slot, or its callers went away in the middle of it, the next may skip its rows too.
+/// out at a time, and the next finds what it wrote. Only where a statement has been out for so long that its
+/// slot was taken from it, or its callers went away in the middle of it, the next may skip its rows too.
 pub(super) struct Extend(pub(super) Arc<Store>);
 
 /// A move of one session's expiry, if its row is still as it was read.
@@ -55,13 +55,15 @@ impl Work for Extend {
     }
 
     async fn answer(&self, extension: Extension) -> Result<bool> {
-        self.write(self.0.pool(), &[extension]).await
+        // The connection first: whoever waits long for it may have waited too long.
+        let mut connection = self.0.acquire().await?;
+        Ok(self.is_in_time(&extension) && self.write(connection.connection(), &[extension]).await?)
     }
 
     async fn answer_all(&self, connection: &mut Pooled, extensions: Vec<Extension>) -> Vec<Result<bool>> {
         // In one order, so that two machines' statements do not wait for each other. Of those who read the
         // same row one extends it.
-        let mut distinct = extensions.clone();
+        let mut distinct: Vec<_> = extensions.iter().copied().filter(|one| self.is_in_time(one)).collect();
         distinct.sort_unstable_by_key(|extension| extension.id);
         distinct.dedup_by_key(|extension| extension.id);
         let outcomes = write_all(self, connection, &distinct).await;
@@ -85,6 +87,11 @@ impl Write for Extend {
 }
 
 impl Extend {
+    /// Whether the session has not run out while it waited for its turn.
+    fn is_in_time(&self, extension: &Extension) -> bool {
+        extension.read.expires_at > self.0.config.now()
+    }
+
     fn statement(&self, extensions: &[Extension]) -> Statement {
         let size = extensions.len().next_power_of_two();
         // A branch that is there twice is the same branch.

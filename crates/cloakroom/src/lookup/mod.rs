@@ -10,7 +10,9 @@
 //! 4. A caller that goes away is forgotten: before the statement its question is left out, during it nothing
 //!    else changes, and a statement that nobody waits for any more is given up.
 //! 5. A caller that stays and is not polled, or whose runtime is not driven, keeps nobody waiting: those who
-//!    gathered go on a runtime of their own, and where no slot moves for a while they open one more.
+//!    gathered go on a runtime of their own, and a slot that does not move for a while is taken from its holder.
+//! 6. A connection goes back to the pool now and then, however many wait for more of its statements, so that
+//!    whatever else the application asks has its turn.
 
 pub(crate) mod announcement;
 mod combiner;
@@ -117,11 +119,11 @@ trait Write: Sync {
     ) -> impl Future<Output = Result<Self::Written>> + Send;
 }
 
-/// Writes all rows with one statement. One bad row fails it for all; then its halves are tried, until it is
-/// alone.
+/// Writes all rows, if there are any, with one statement. One bad row fails it for all; then its halves are tried,
+/// until it is alone.
 async fn write_all<W: Write>(to: &W, on: &mut Pooled, rows: &[W::Row]) -> Vec<Result<W::Written>> {
     let mut results = Vec::with_capacity(rows.len());
-    let mut pending = vec![rows];
+    let mut pending = if rows.is_empty() { Vec::new() } else { vec![rows] };
     while let Some(part) = pending.pop() {
         match to.write(on.connection(), part).await {
             Err(error) if part.len() > 1 && may_be_of_one_row(&error) => {

@@ -1,28 +1,42 @@
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use super::sync::Mutex;
+
+/// How long a slot may stay where it is. Its holder may be a future that nobody polls any more, or wait for what
+/// never comes; after that those who wait do not count on it.
+pub(crate) const STUCK: Duration = Duration::from_millis(250);
 
 /// Those who wait, and the slots that are taken. Only this lock decides who goes when.
 ///
 /// Whenever a slot is free nobody waits: a slot is freed only by whoever finds the queue empty, under the same
-/// lock under which others join it. A slot that is held and does not move keeps nobody waiting for long: those
-/// who wait open another.
+/// lock under which others join it, or [while another moves](Self::leave). A slot that has not moved for long is
+/// taken away from its holder, who hears of it when coming back.
 pub(crate) struct Queue<T> {
     slots: usize,
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
-    taken: usize,
-    /// How many slots have been handed on or freed.
-    turns: u64,
+    taken: Vec<Taken>,
+    /// How many slots have been taken so far.
+    count: u64,
     waiting: VecDeque<T>,
 }
 
+struct Taken {
+    slot: Slot,
+    moved: Instant,
+}
+
+/// A slot from when it is taken until it is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u64);
+
 /// What becomes of a question.
 pub(crate) enum Turn<Q, R> {
-    /// It goes now; a slot is taken for it.
-    Now(Q),
+    /// It goes now, in a slot that has been taken for it.
+    Now(Q, Slot),
     /// It waits.
     Later(R),
 }
@@ -30,61 +44,128 @@ pub(crate) enum Turn<Q, R> {
 impl<T> Queue<T> {
     /// A queue for `slots` statements at once.
     pub(crate) fn new(slots: usize) -> Self {
-        Self { slots, state: Mutex::new(State { taken: 0, turns: 0, waiting: VecDeque::new() }) }
+        let state = State { taken: Vec::with_capacity(slots), count: 0, waiting: VecDeque::new() };
+        Self { slots, state: Mutex::new(state) }
     }
 
-    /// Takes a free slot, or else joins those who wait with what `join` makes of `question`.
-    pub(crate) fn enter<Q, R>(&self, question: Q, join: impl FnOnce(Q) -> (T, R)) -> Turn<Q, R> {
+    /// Takes a free slot, or one that is stuck, or else joins those who wait with what `join` makes of `question`.
+    pub(crate) fn enter<Q, R>(
+        &self,
+        question: Q,
+        now: Instant,
+        wants: impl Fn(&T) -> bool,
+        join: impl FnOnce(Q) -> (T, R),
+    ) -> Turn<Q, R> {
         let mut state = self.state.lock();
-        if state.taken < self.slots {
-            state.taken += 1;
-            return Turn::Now(question);
+        if state.taken.len() < self.slots {
+            return Turn::Now(question, state.take(now));
+        }
+        if state.free_stuck(now) {
+            state.waiting.retain(wants);
+            return Turn::Now(question, state.take(now));
         }
         let (waiting, ticket) = join(question);
         state.waiting.push_back(waiting);
         Turn::Later(ticket)
     }
 
-    /// For the holder of a slot who is done with it: what `tell` says of whoever waits longest, who goes next in
-    /// it, or `None`, and the slot is free.
-    pub(crate) fn hand_on<R>(&self, wants: impl Fn(&T) -> bool, tell: impl Fn(&T) -> R) -> Option<R> {
+    /// For the holder of a slot who is done with it: what `tell` says of whoever waits longest, whose statement is
+    /// the next in it, or `None`, and the slot is free, or no longer this holder's.
+    pub(crate) fn hand_on<R>(
+        &self,
+        slot: Slot,
+        now: Instant,
+        wants: impl Fn(&T) -> bool,
+        tell: impl Fn(&T) -> R,
+    ) -> Option<R> {
         let mut state = self.state.lock();
-        state.turns = state.turns.wrapping_add(1);
+        if !state.holds(slot, now, self.slots) {
+            return None;
+        }
         state.waiting.retain(wants);
         let next = state.waiting.front().map(tell);
         if next.is_none() {
-            state.taken -= 1;
+            state.free(slot);
         }
         next
     }
 
     /// For the holder of a slot whose statement is done: those who go next in it, longest waiting first, or
-    /// `None`, and the slot is free. `fit` says how many of so many one statement can take.
-    pub(crate) fn next(&self, wants: impl Fn(&T) -> bool, fit: impl Fn(usize) -> usize) -> Option<Vec<T>> {
+    /// `None`, and the slot is free, or no longer this holder's. `fit` says how many of so many one statement can
+    /// take.
+    pub(crate) fn next(
+        &self,
+        slot: Slot,
+        now: Instant,
+        wants: impl Fn(&T) -> bool,
+        fit: impl Fn(usize) -> usize,
+    ) -> Option<Vec<T>> {
         let mut state = self.state.lock();
-        state.turns = state.turns.wrapping_add(1);
+        if !state.holds(slot, now, self.slots) {
+            return None;
+        }
         state.waiting.retain(wants);
         if state.waiting.is_empty() {
-            state.taken -= 1;
+            state.free(slot);
             return None;
         }
         let size = fit(state.waiting.len()).max(1);
         Some(state.waiting.drain(..size).collect())
     }
 
-    /// How many slots have been handed on or freed so far.
-    pub(crate) fn turns(&self) -> u64 {
-        self.state.lock().turns
+    /// For the holder of a slot who cannot go on: frees it where another slot has moved since, which then serves
+    /// all who wait; whether it does.
+    pub(crate) fn leave(&self, slot: Slot, since: Instant) -> bool {
+        let mut state = self.state.lock();
+        let does = state.taken.iter().any(|other| other.slot != slot && other.moved > since);
+        if does {
+            state.free(slot);
+        }
+        does
     }
 
-    /// Takes one slot more than there are, where some wait and none has been handed on or freed since there had
-    /// been `turns`; whether it did.
-    pub(crate) fn open_if_stuck(&self, turns: u64) -> bool {
+    /// Takes the slot that is stuck, where some wait.
+    pub(crate) fn rescue(&self, now: Instant, wants: impl Fn(&T) -> bool) -> Option<Slot> {
         let mut state = self.state.lock();
-        let is_stuck = state.turns == turns && !state.waiting.is_empty();
-        if is_stuck {
-            state.taken += 1;
+        if state.waiting.is_empty() || !state.free_stuck(now) {
+            return None;
         }
-        is_stuck
+        state.waiting.retain(wants);
+        Some(state.take(now))
+    }
+}
+
+impl<T> State<T> {
+    fn take(&mut self, now: Instant) -> Slot {
+        self.count += 1;
+        let slot = Slot(self.count);
+        self.taken.push(Taken { slot, moved: now });
+        slot
+    }
+
+    fn free(&mut self, slot: Slot) {
+        self.taken.retain(|taken| taken.slot != slot);
+    }
+
+    /// Takes the slot that has not moved the longest away from its holder, if that is too long; whether there is
+    /// room now.
+    fn free_stuck(&mut self, now: Instant) -> bool {
+        let stuck = self.taken.iter().min_by_key(|taken| taken.moved);
+        let stuck = stuck.filter(|taken| now.saturating_duration_since(taken.moved) >= STUCK);
+        let stuck = stuck.map(|taken| taken.slot);
+        stuck.inspect(|slot| self.free(*slot)).is_some()
+    }
+
+    /// Whether the slot, which moves, is its holder's still, or again where there is room.
+    fn holds(&mut self, slot: Slot, now: Instant, slots: usize) -> bool {
+        if let Some(taken) = self.taken.iter_mut().find(|taken| taken.slot == slot) {
+            taken.moved = now;
+            return true;
+        }
+        let has_room = self.taken.len() < slots || self.free_stuck(now);
+        if has_room {
+            self.taken.push(Taken { slot, moved: now });
+        }
+        has_room
     }
 }

@@ -1,71 +1,180 @@
 //! Apart from the queue, whose source is also compiled with the locks of a model checker.
 
-use super::queue::{Queue, Turn};
+use std::time::{Duration, Instant};
 
-/// A queue of numbers, and what `enter` says.
-fn enter(queue: &Queue<u32>, number: u32) -> bool {
-    matches!(queue.enter(number, |number| (number, ())), Turn::Now(_))
+use super::queue::{Queue, STUCK, Slot, Turn};
+
+/// A queue of numbers, and a clock.
+struct Scene {
+    queue: Queue<u32>,
+    now: Instant,
 }
 
-fn next(queue: &Queue<u32>, most: usize) -> Option<Vec<u32>> {
-    queue.next(|_| true, |waiting| waiting.min(most))
+impl Scene {
+    fn of(slots: usize) -> Self {
+        Self { queue: Queue::new(slots), now: Instant::now() }
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now += span;
+    }
+
+    /// The slot in which the number goes at once.
+    fn enter(&self, number: u32) -> Option<Slot> {
+        match self.queue.enter(number, self.now, |_| true, |number| (number, ())) {
+            Turn::Now(_, slot) => Some(slot),
+            Turn::Later(()) => None,
+        }
+    }
+
+    fn waits(&self, number: u32) {
+        assert_eq!(self.enter(number), None, "{number} goes at once");
+    }
+
+    fn next(&self, slot: Slot, most: usize) -> Option<Vec<u32>> {
+        self.queue.next(slot, self.now, |_| true, |waiting| waiting.min(most))
+    }
+
+    fn rescue(&self) -> Option<Slot> {
+        self.queue.rescue(self.now, |_| true)
+    }
 }
 
 #[test]
 fn whoever_finds_a_free_slot_goes_at_once() {
-    let queue = Queue::new(2);
-    assert!(enter(&queue, 1) && enter(&queue, 2));
-    assert!(!enter(&queue, 3));
-    assert_eq!(next(&queue, 10), Some(vec![3]));
-    assert_eq!((next(&queue, 10), next(&queue, 10)), (None, None));
-    assert!(enter(&queue, 4) && enter(&queue, 5) && !enter(&queue, 6));
+    let scene = Scene::of(2);
+    let (first, second) = (scene.enter(1).unwrap(), scene.enter(2).unwrap());
+    scene.waits(3);
+    assert_eq!(scene.next(first, 10), Some(vec![3]));
+    assert_eq!((scene.next(second, 10), scene.next(first, 10)), (None, None));
+    assert!(scene.enter(4).is_some() && scene.enter(5).is_some());
+    scene.waits(6);
 }
 
 #[test]
 fn those_who_wait_longest_go_first_and_together() {
-    let queue = Queue::new(1);
-    assert!(enter(&queue, 0));
-    (1..=5).for_each(|number| assert!(!enter(&queue, number)));
-    assert_eq!(next(&queue, 3), Some(vec![1, 2, 3]));
-    assert!(!enter(&queue, 6));
-    assert_eq!(next(&queue, 3), Some(vec![4, 5, 6]));
-    assert_eq!(next(&queue, 3), None);
+    let scene = Scene::of(1);
+    let slot = scene.enter(0).unwrap();
+    (1..=5).for_each(|number| scene.waits(number));
+    assert_eq!(scene.next(slot, 3), Some(vec![1, 2, 3]));
+    scene.waits(6);
+    assert_eq!(scene.next(slot, 3), Some(vec![4, 5, 6]));
+    assert_eq!(scene.next(slot, 3), None);
 }
 
 #[test]
 fn whoever_wants_nothing_any_more_is_left_out() {
-    let queue = Queue::new(1);
-    assert!(enter(&queue, 0));
-    (1..=4).for_each(|number| assert!(!enter(&queue, number)));
-    assert_eq!(queue.next(|number| number % 2 == 0, |waiting| waiting), Some(vec![2, 4]));
-    assert!(!enter(&queue, 5));
+    let scene = Scene::of(1);
+    let slot = scene.enter(0).unwrap();
+    (1..=4).for_each(|number| scene.waits(number));
+    let even = |number: &u32| number.is_multiple_of(2);
+    assert_eq!(scene.queue.next(slot, scene.now, even, |waiting| waiting), Some(vec![2, 4]));
+    scene.waits(5);
     // Nobody is left, so the slot is free.
-    assert_eq!(queue.next(|_| false, |waiting| waiting), None);
-    assert!(enter(&queue, 6));
+    assert_eq!(scene.queue.next(slot, scene.now, |_| false, |waiting| waiting), None);
+    assert!(scene.enter(6).is_some());
 }
 
 #[test]
 fn a_statement_takes_one_at_least() {
-    let queue = Queue::new(1);
-    assert!(enter(&queue, 0) && !enter(&queue, 1));
-    assert_eq!(queue.next(|_| true, |_| 0), Some(vec![1]));
+    let scene = Scene::of(1);
+    let slot = scene.enter(0).unwrap();
+    scene.waits(1);
+    assert_eq!(scene.queue.next(slot, scene.now, |_| true, |_| 0), Some(vec![1]));
 }
 
 #[test]
-fn a_slot_that_does_not_move_is_made_up_for() {
-    let queue = Queue::new(1);
-    assert!(enter(&queue, 0));
-    let turns = queue.turns();
-    assert!(!queue.open_if_stuck(turns), "nobody waits");
-    assert!(!enter(&queue, 1));
-    assert!(queue.open_if_stuck(turns));
-    assert_eq!(next(&queue, 10), Some(vec![1]));
-    assert!(!enter(&queue, 2));
-    assert!(!queue.open_if_stuck(turns), "a slot was handed on meanwhile");
-    assert_eq!(next(&queue, 10), Some(vec![2]));
-    assert_eq!(next(&queue, 10), None);
-    assert!(!enter(&queue, 3), "the first has its slot still");
-    assert_eq!(next(&queue, 10), Some(vec![3]));
-    assert_eq!(next(&queue, 10), None);
-    assert!(enter(&queue, 4));
+fn a_slot_is_handed_on_to_whoever_waits_longest_and_wants_an_answer_still() {
+    let scene = Scene::of(1);
+    let slot = scene.enter(0).unwrap();
+    (1..=4).for_each(|number| scene.waits(number));
+    let from = |least| scene.queue.hand_on(slot, scene.now, |number| *number >= least, |number| *number);
+    assert_eq!((from(0), from(0), from(3)), (Some(1), Some(1), Some(3)));
+    assert_eq!(scene.next(slot, 10), Some(vec![3, 4]));
+    assert_eq!(from(0), None);
+    assert!(scene.enter(4).is_some());
+}
+
+#[test]
+fn a_slot_that_is_stuck_is_made_up_for() {
+    let mut scene = Scene::of(1);
+    let stuck = scene.enter(0).unwrap();
+    scene.pass(STUCK);
+    assert_eq!(scene.rescue(), None, "nobody waits");
+    let slot = scene.enter(1).expect("the slot is stuck");
+    scene.pass(STUCK / 2);
+    scene.waits(2);
+    assert_eq!(scene.rescue(), None, "it may come back yet");
+    scene.pass(STUCK / 2);
+    let another = scene.rescue().expect("some wait, and the slot is stuck");
+    assert_eq!(scene.next(another, 10), Some(vec![2]));
+    scene.waits(3);
+    for lost in [stuck, slot] {
+        assert_eq!(scene.next(lost, 10), None, "it was taken away");
+    }
+    assert_eq!(scene.next(another, 10), Some(vec![3]));
+    assert_eq!(scene.next(another, 10), None);
+    assert!(scene.enter(4).is_some(), "no more than one is taken");
+    scene.waits(5);
+}
+
+#[test]
+fn of_two_slots_that_which_moves_is_left_to_its_holder() {
+    let mut scene = Scene::of(2);
+    let (stuck, moves) = (scene.enter(0).unwrap(), scene.enter(1).unwrap());
+    scene.waits(2);
+    scene.waits(3);
+    scene.pass(STUCK / 2);
+    assert_eq!(scene.next(moves, 1), Some(vec![2]));
+    scene.pass(STUCK / 2);
+    let slot = scene.rescue().unwrap();
+    assert_eq!(scene.rescue(), None);
+    assert_eq!(scene.next(slot, 1), Some(vec![3]));
+    scene.waits(4);
+    assert_eq!(scene.next(stuck, 1), None);
+    assert_eq!(scene.next(moves, 1), Some(vec![4]));
+}
+
+#[test]
+fn whoever_comes_back_to_a_lost_slot_takes_a_free_one_and_waits_for_none() {
+    let mut scene = Scene::of(1);
+    let lost = scene.enter(0).unwrap();
+    scene.pass(STUCK);
+    let slot = scene.enter(1).unwrap();
+    scene.waits(2);
+    assert_eq!(scene.next(lost, 10), None);
+    assert_eq!(scene.next(slot, 10), Some(vec![2]));
+    assert_eq!(scene.next(slot, 10), None);
+    assert_eq!(scene.next(lost, 10), None);
+    let slot = scene.enter(3).expect("it was not kept for nobody");
+    scene.waits(4);
+    assert_eq!((scene.next(lost, 10), scene.next(slot, 10)), (None, Some(vec![4])));
+}
+
+#[test]
+fn whoever_cannot_go_on_leaves_where_another_slot_moves() {
+    let mut scene = Scene::of(2);
+    let (first, second) = (scene.enter(0).unwrap(), scene.enter(1).unwrap());
+    scene.waits(2);
+    scene.waits(3);
+    let since = scene.now;
+    assert!(!scene.queue.leave(first, since), "nobody else would serve them");
+    scene.pass(Duration::from_millis(1));
+    assert_eq!(scene.next(second, 1), Some(vec![2]));
+    assert!(scene.queue.leave(first, since));
+    assert!(!scene.queue.leave(second, since), "it is alone");
+    assert_eq!(scene.next(second, 1), Some(vec![3]));
+}
+
+#[test]
+fn of_those_whose_slots_were_lost_whoever_moves_goes_on() {
+    let mut scene = Scene::of(1);
+    let lost = scene.enter(0).unwrap();
+    scene.pass(STUCK);
+    let stuck = scene.enter(1).unwrap();
+    scene.waits(2);
+    assert_eq!(scene.next(lost, 10), None);
+    scene.pass(STUCK);
+    assert_eq!(scene.next(lost, 10), Some(vec![2]));
+    assert_eq!(scene.next(stuck, 10), None);
 }
