@@ -1,6 +1,6 @@
 use crate::listener::{Message, Phase};
 use crate::node::{Node, Promise, Revocation};
-use crate::{Abilities, Age, Session, Setup, State};
+use crate::{Abilities, Age, Prune, Session, Setup, State};
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,8 +10,11 @@ pub enum Action {
     /// Time goes on, and not by this node's monotonic clock.
     Suspend(usize),
     SetWallClockBack(usize),
+    PutWallClockRight(usize),
     /// The session is revoked by a node that is not followed.
     RevokeElsewhere,
+    /// … or has expired, and is deleted by one whose clock is right.
+    PruneElsewhere,
     /// The announcement that is a statement of its own commits.
     AnnounceLate,
     Node(usize, Step),
@@ -39,6 +42,12 @@ pub enum Step {
     RevokeInTransaction,
     /// What was left open commits.
     CommitOpen,
+    /// The session is extended.
+    Extend,
+    /// The wall clock is read, and noted, for a prune.
+    BeginPrune,
+    ExecutePrune,
+    ReturnFromPrune,
     Listen,
     /// LISTEN has returned: everything from before is voided.
     RaiseFloor,
@@ -66,8 +75,8 @@ impl Step {
             offer(!lookup.is_read, Self::Read(index));
             offer(lookup.is_read, Self::Receive(index));
         }
-        let is_check_of_interest = node.check.is_none() && node.breach(session, setup).any();
-        offer(is_check_of_interest && node.entry.is_some(), Self::BeginCheck);
+        let is_of_interest = node.entry.is_some_and(|entry| node.breach(entry, session, setup).any());
+        offer(node.check.is_none() && is_of_interest, Self::BeginCheck);
 
         let revocation = node.revocation;
         let is_executed = matches!(revocation, Revocation::Executed { .. });
@@ -79,6 +88,13 @@ impl Step {
         offer(abilities.leaves_open && (is_executed || revocation == Revocation::Sent), Self::GiveUp);
         offer(abilities.leaves_open && node.open.promise != Promise::Due, Self::RevokeInTransaction);
         offer(node.open.may_commit, Self::CommitOpen);
+
+        offer(setup.expires_in.is_some() && session.is_valid(node.lag), Self::Extend);
+        // One that was sent may never be executed.
+        let finds_something = session.is_there() && session.has_expired(node.lag);
+        offer(finds_something && !matches!(node.prune, Prune::Executed { .. }), Self::BeginPrune);
+        offer(matches!(node.prune, Prune::Sent { .. }), Self::ExecutePrune);
+        offer(matches!(node.prune, Prune::Executed { .. }), Self::ReturnFromPrune);
 
         // A node that caches nothing needs no listener.
         if setup.lease.is_some() && abilities.lookups > 0 {
@@ -108,8 +124,7 @@ impl Step {
         let node = &mut state.nodes[index];
         match self {
             Self::Ask => node.ask(),
-            Self::Read(lookup) if state.session.is_valid() => node.lookups[lookup].is_read = true,
-            Self::Read(lookup) => drop(node.lookups.remove(lookup)),
+            Self::Read(lookup) => node.read(lookup, state.session),
             Self::Receive(lookup) => node.receive(lookup, setup),
             Self::BeginCheck => node.begin_check(state.session, setup),
             Self::SendRevocation => node.revocation = Revocation::Sent,
@@ -135,6 +150,10 @@ impl Step {
             }
             Self::RevokeInTransaction => node.leave_open(is_revoked, setup),
             Self::CommitOpen => drop(state.commit(setup)),
+            Self::Extend => state.session.extend(node.lag, setup.expires_in.unwrap_or(0)),
+            Self::BeginPrune => node.begin_prune(setup),
+            Self::ExecutePrune => node.execute_prune(&mut state.session, setup),
+            Self::ReturnFromPrune => node.return_from_prune(setup),
             _ => self.take_by_listener(node, setup),
         }
     }

@@ -20,8 +20,11 @@ impl Model for Protocol {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let setup = &self.setup;
         actions.push(Action::Tick);
-        if setup.revoked_elsewhere && state.session.revoked.is_none() {
+        if setup.revoked_elsewhere && state.session.is_there() {
             actions.push(Action::RevokeElsewhere);
+        }
+        if state.session.is_there() && state.session.has_expired(0) {
+            actions.push(Action::PruneElsewhere);
         }
         if state.unannounced {
             actions.push(Action::AnnounceLate);
@@ -30,7 +33,12 @@ impl Model for Protocol {
             match setup.clocks {
                 Clocks::Right => {}
                 Clocks::Suspended => actions.push(Action::Suspend(index)),
-                Clocks::SetBack => actions.push(Action::SetWallClockBack(index)),
+                Clocks::SetBack => {
+                    actions.push(Action::SetWallClockBack(index));
+                    if node.lag > 0 {
+                        actions.push(Action::PutWallClockRight(index));
+                    }
+                }
             }
             Step::offer_possible(node, *abilities, state.session, setup, &mut |is_possible, step| {
                 if is_possible {
@@ -46,12 +54,15 @@ impl Model for Protocol {
         match action {
             Action::Tick => state.tick(None, setup),
             Action::Suspend(index) => state.tick(Some(index), setup),
-            Action::SetWallClockBack(index) => state.nodes[index].set_wall_clock_back(),
+            Action::SetWallClockBack(index) => state.nodes[index].set_wall_clock_back(setup),
+            Action::PutWallClockRight(index) => state.nodes[index].put_wall_clock_right(),
             Action::RevokeElsewhere => drop(state.commit(setup)),
+            Action::PruneElsewhere => state.session.prune(0),
             Action::AnnounceLate => state.announce(),
             Action::Node(index, step) => step.take(&mut state, index, setup),
         }
-        state.nodes.iter_mut().for_each(|node| node.forget(setup));
+        let session = state.session;
+        state.nodes.iter_mut().for_each(|node| node.forget(session, setup));
         (state != *last).then_some(state)
     }
 

@@ -1,5 +1,5 @@
 use crate::listener::{Listener, Phase};
-use crate::{Age, Rules, Session, Setup};
+use crate::{Age, Prune, Rules, Session, Setup};
 
 /// One process: its cache, what it has under way, its listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +12,11 @@ pub struct Node {
     pub revocation: Revocation,
     pub open: Open,
     pub listener: Listener,
+    /// How many ticks its wall clock is behind. Noted where the session expires.
+    pub lag: i8,
+    pub prune: Prune,
+    /// A prune through this node was executed for which the session had expired, so that it is gone.
+    pub has_pruned: bool,
 }
 
 /// What the cache knows of the answer to a lookup, once it has come or before.
@@ -26,6 +31,12 @@ pub struct Answer {
     pub is_void: bool,
     /// It was asked during a quarantine, or before.
     pub is_held_back: bool,
+    /// The session's expiry, as the database answered it. Until then that of the row is not known.
+    pub expires_in: Option<i8>,
+    /// What expired no later, by the wall clock, may have been deleted by a prune that began since it was asked.
+    pub pruned_until: Option<i8>,
+    /// A prune through this node has begun since it was asked. Only what is to be shown depends on it.
+    pub is_from_before_prune: bool,
 }
 
 /// A lookup in flight.
@@ -79,6 +90,8 @@ pub struct Breach {
     pub after_reply: bool,
     pub after_promise: bool,
     pub expired: bool,
+    pub after_prune: bool,
+    pub long_after_prune: bool,
 }
 
 impl Breach {
@@ -104,13 +117,33 @@ impl Node {
         revocation: Revocation::Idle,
         open: Open { may_commit: false, promise: Promise::None },
         listener: Listener::NEW,
+        lag: 0,
+        prune: Prune::Idle,
+        has_pruned: false,
     };
 
     /// The counter and the clock are read. Sending comes later: the database may answer at any time from now.
     pub(crate) fn ask(&mut self) {
-        let is_held_back = self.quarantine.is_some();
-        let answer = Answer { age: Age::NOW, is_void: false, is_held_back };
+        let answer = Answer {
+            age: Age::NOW,
+            is_void: false,
+            is_held_back: self.quarantine.is_some(),
+            expires_in: None,
+            pruned_until: None,
+            is_from_before_prune: false,
+        };
         self.lookups.push(Lookup { answer, is_read: false });
+    }
+
+    /// The database answers. By the wall clock as it is now: it is read just before the statement is sent.
+    pub(crate) fn read(&mut self, index: usize, session: Session) {
+        if session.is_valid(self.lag) {
+            let lookup = &mut self.lookups[index];
+            lookup.is_read = true;
+            lookup.answer.expires_in = session.expires_in;
+        } else {
+            self.lookups.remove(index);
+        }
     }
 
     pub(crate) fn receive(&mut self, index: usize, setup: &Setup) {
@@ -150,22 +183,37 @@ impl Node {
     }
 
     /// Drops what can't lead to a hit any more, so that states which differ in nothing else are one.
-    pub(crate) fn forget(&mut self, setup: &Setup) {
-        let (rules, limit) = (&setup.rules, setup.max_staleness);
-        self.entry = self.entry.filter(|entry| entry.is_current() && entry.age.within(limit, rules));
+    pub(crate) fn forget(&mut self, session: Session, setup: &Setup) {
+        let (rules, limit, lag) = (&setup.rules, setup.max_staleness, setup.greatest_lag());
+        let is_of_use = |answer: &Answer| answer.age.within(limit, rules) && answer.is_valid(lag, rules);
+        self.entry = self.entry.filter(|entry| entry.is_current() && is_of_use(entry));
         self.check = self.check.filter(|Check { answer, .. }| {
-            if rules.lease_before_versions { answer.is_current() } else { answer.age.within(limit, rules) }
+            if rules.lease_before_versions { answer.is_current() } else { is_of_use(answer) }
         });
         self.lookups.retain(|Lookup { answer, is_read }| {
             let is_voided = answer.is_void && rules.versions_from_asking && !is_read;
-            !is_voided && (answer.age.within(limit, rules) || !rules.age_from_asking)
+            let may_be_recent = answer.age.within(limit, rules) || !rules.age_from_asking;
+            !is_voided && may_be_recent && answer.is_valid(lag, rules)
         });
         self.lookups.sort_unstable();
+        self.forget_prune(session);
+        // What no clock finds valid needs no mark.
+        let least = -lag;
+        self.answers().for_each(|answer| {
+            let may_matter = |until: &i8| *until > answer.expires_in.map_or(least, |left| left - 1);
+            answer.pruned_until = answer.pruned_until.filter(may_matter);
+        });
     }
 
-    pub(crate) fn set_wall_clock_back(&mut self) {
+    pub(crate) fn set_wall_clock_back(&mut self, setup: &Setup) {
+        self.lag = (self.lag + 1).min(setup.greatest_lag());
         self.answers().for_each(|answer| answer.age.set_back());
         self.listener.ages().for_each(Age::set_back);
+    }
+
+    /// Ages stay what they are, no more than they can be.
+    pub(crate) fn put_wall_clock_right(&mut self) {
+        self.lag = 0;
     }
 
     pub(crate) fn answers(&mut self) -> impl Iterator<Item = &mut Answer> {
@@ -174,9 +222,9 @@ impl Node {
     }
 
     /// The half of a hit's check that looks at clocks.
-    pub fn is_recent(&self, answer: Answer, session: Session, setup: &Setup) -> bool {
+    pub fn is_recent(&self, answer: Answer, setup: &Setup) -> bool {
         answer.age.within(setup.max_staleness, &setup.rules)
-            && !(setup.rules.expiry && session.has_expired())
+            && answer.is_valid(self.lag, &setup.rules)
             && self.holds_lease(setup)
     }
 
@@ -189,25 +237,28 @@ impl Node {
     }
 
     /// Whether a call whose check takes no time is answered from the cache.
-    pub fn hits(&self, session: Session, setup: &Setup) -> bool {
-        self.entry.is_some_and(|entry| entry.is_current() && self.is_recent(entry, session, setup))
+    pub fn hits(&self, setup: &Setup) -> bool {
+        self.entry.is_some_and(|entry| entry.is_current() && self.is_recent(entry, setup))
     }
 
-    /// What would be wrong with accepting the session now.
-    pub fn breach(&self, session: Session, setup: &Setup) -> Breach {
+    /// What would be wrong with accepting the session now, on this answer.
+    pub fn breach(&self, answer: Answer, session: Session, setup: &Setup) -> Breach {
         Breach {
             too_late: session.revoked.is_some_and(|ago| ago > setup.bound()),
             after_reply: matches!(self.revocation, Revocation::Replied | Revocation::RepliedEarly),
             after_promise: self.open.promise == Promise::Due,
-            expired: session.has_expired(),
+            expired: session.has_expired(self.lag),
+            after_prune: self.has_pruned && answer.is_from_before_prune,
+            long_after_prune: session.pruned.is_some_and(|ago| ago > setup.max_staleness),
         }
     }
 
     /// Begins a check that takes its time.
     pub(crate) fn begin_check(&mut self, session: Session, setup: &Setup) {
-        let (Some(answer), breach) = (self.entry, self.breach(session, setup)) else { return };
+        let Some(answer) = self.entry else { return };
+        let breach = self.breach(answer, session, setup);
         let passes = if setup.rules.lease_before_versions {
-            self.is_recent(answer, session, setup)
+            self.is_recent(answer, setup)
         } else {
             answer.is_current()
         };
@@ -217,11 +268,11 @@ impl Node {
     }
 
     /// Whether it ends in a hit now.
-    pub fn completes(&self, check: Check, session: Session, setup: &Setup) -> bool {
+    pub fn completes(&self, check: Check, setup: &Setup) -> bool {
         if setup.rules.lease_before_versions {
             check.answer.is_current()
         } else {
-            self.is_recent(check.answer, session, setup)
+            self.is_recent(check.answer, setup)
         }
     }
 }
@@ -230,5 +281,12 @@ impl Answer {
     /// The half of a hit's check that looks at versions.
     pub fn is_current(self) -> bool {
         !self.is_void && !self.is_held_back
+    }
+
+    /// Whether its session has not expired, as far as the answer tells, by a wall clock that lags by so many ticks.
+    pub fn is_valid(self, lag: i8, rules: &Rules) -> bool {
+        self.expires_in.is_none_or(|left| {
+            (!rules.expiry || left + lag > 0) && self.pruned_until.is_none_or(|until| until < left)
+        })
     }
 }

@@ -10,8 +10,13 @@ pub struct Rules {
     pub wall_clock: bool,
     /// … and so is the lease. Out: by the monotonic clock alone.
     pub lease_by_wall_clock: bool,
-    /// A hit checks the session's expiry. Out: the cache trusts the database's answer.
+    /// A hit compares the expiry in the answer with the wall clock. Out: the cache trusts the database's answer.
     pub expiry: bool,
+    /// What a prune through this node may delete is not accepted on what was asked for before, wherever the wall
+    /// clock is set afterwards. Out: by the clock alone.
+    pub pruned_mark: bool,
+    /// … from before the prune is sent. Out: once it has returned.
+    pub mark_before_pruning: bool,
     /// An answer counts as of the revocations that were known before its lookup was sent. Out: when it
     /// was received.
     pub versions_from_asking: bool,
@@ -52,6 +57,8 @@ impl Rules {
         wall_clock: true,
         lease_by_wall_clock: true,
         expiry: true,
+        pruned_mark: true,
+        mark_before_pruning: true,
         versions_from_asking: true,
         void_before_reply: true,
         void_even_if_unchanged: true,

@@ -8,8 +8,8 @@ pub struct Setup {
     /// With a listener on this lease; without one if `None`.
     pub lease: Option<u8>,
     pub clocks: Clocks,
-    /// When the session expires by itself.
-    pub expires_in: Option<u8>,
+    /// When the session expires by itself, unless it is extended. Then it is pruned, by these nodes and others.
+    pub expires_in: Option<i8>,
     pub nodes: Vec<Abilities>,
     /// Somebody beyond these nodes, through the library all the same, may revoke the session.
     pub revoked_elsewhere: bool,
@@ -38,7 +38,8 @@ pub enum Clocks {
     Right,
     /// A node is suspended, and its monotonic clock with it.
     Suspended,
-    /// A node's wall clock is set back, by however much.
+    /// A node's wall clock is set back, by however much; where the session expires, by a tick at a time and not
+    /// without end, and right again.
     SetBack,
 }
 
@@ -77,13 +78,20 @@ impl Setup {
     }
 
     #[must_use]
-    pub fn expires_in(self, ticks: u8) -> Self {
+    pub fn expires_in(self, ticks: i8) -> Self {
         Self { expires_in: Some(ticks), ..self }
     }
 
     #[must_use]
     pub fn revoked_elsewhere(self, revoked_elsewhere: bool) -> Self {
         Self { revoked_elsewhere, ..self }
+    }
+
+    /// How many ticks a node's wall clock may lag. Noted only where the session expires, and then it is enough
+    /// for an answer that has expired to be too old before the clock comes there.
+    pub(crate) fn greatest_lag(&self) -> i8 {
+        let is_of_interest = self.clocks == Clocks::SetBack && self.expires_in.is_some();
+        if is_of_interest { self.max_staleness.cast_signed() + 2 } else { 0 }
     }
 
     pub(crate) fn is_single_node(&self) -> bool {

@@ -14,7 +14,7 @@ pub struct State {
 impl State {
     pub fn new(setup: &Setup) -> Self {
         Self {
-            session: Session { revoked: None, expires_in: setup.expires_in },
+            session: Session { revoked: None, expires_in: setup.expires_in, pruned: None },
             unannounced: false,
             nodes: setup.nodes.iter().map(|_| Node::NEW).collect(),
         }
@@ -22,7 +22,7 @@ impl State {
 
     /// A revoking statement, or a transaction with one, commits. Whether it changed anything.
     pub(crate) fn commit(&mut self, setup: &Setup) -> bool {
-        if self.session.revoked.is_some() {
+        if !self.session.is_there() {
             return false;
         }
         self.session.revoked = Some(0);
@@ -49,11 +49,18 @@ impl State {
     /// Time goes on for everybody; a suspended node's monotonic clock stands still.
     pub(crate) fn tick(&mut self, suspended: Option<usize>, setup: &Setup) {
         let session = &mut self.session;
+        let one_less = |left: i8| (left - 1).max(-setup.greatest_lag());
         session.revoked = session.revoked.map(|ago| (ago + 1).min(setup.bound() + 1));
-        session.expires_in = session.expires_in.map(|left| left.saturating_sub(1));
+        session.expires_in = session.expires_in.map(one_less);
+        session.pruned = session.pruned.map(|ago| (ago + 1).min(setup.max_staleness + 1));
         for (index, node) in self.nodes.iter_mut().enumerate() {
             let is_suspended = suspended == Some(index);
-            node.answers().for_each(|answer| answer.age.tick(setup.max_staleness, is_suspended));
+            node.answers().for_each(|answer| {
+                answer.age.tick(setup.max_staleness, is_suspended);
+                answer.expires_in = answer.expires_in.map(one_less);
+                answer.pruned_until = answer.pruned_until.map(one_less);
+            });
+            node.prune.tick(setup);
             node.listener.ages().for_each(|age| age.tick(setup.lease.unwrap_or(0), is_suspended));
             if !is_suspended {
                 node.quarantine = node.quarantine.and_then(|left| left.checked_sub(1));

@@ -13,6 +13,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlPool, PgPool, Sql
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::{UserSession, memory};
+
 /// What every test's clock shows at first.
 pub const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
 
@@ -43,8 +45,10 @@ pub enum Mode {
     OneByOne,
     /// Those that come at once share statements: the default.
     Coalesced,
-    /// Sessions are kept in memory, for longer than any test takes.
+    /// Sessions are kept in memory, for longer than any test takes, from the first answer on.
     Cached,
+    /// … on PostgreSQL while the node hears what others revoke, as by default.
+    Listening,
 }
 
 /// A database that belongs to one test: empty at first, with a clock that stands still at [`START`].
@@ -165,6 +169,11 @@ impl TestDatabase {
         Self { kind, mode: Mode::Coalesced, url, schema: None, database: pool.into(), clock, directory: None }
     }
 
+    /// How its calls go to the database.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// Which database it is.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -239,10 +248,13 @@ impl TestDatabase {
     /// A configuration builder with this test's clock, in this test's mode.
     pub fn config(&self) -> ConfigBuilder {
         let config = Config::builder().clock(Arc::clone(&self.clock) as Arc<dyn Clock>);
+        let kept = Cache::new(1000).max_staleness(LONGER_THAN_ANY_TEST);
         match self.mode {
             Mode::OneByOne => config.max_batch(1),
             Mode::Coalesced => config,
-            Mode::Cached => config.cache(Cache::new(1000).max_staleness(LONGER_THAN_ANY_TEST)),
+            // With a listener nothing would be kept before it is heard, nor once the clock was set back.
+            Mode::Cached => config.cache(kept.listen(false)),
+            Mode::Listening => config.cache(kept.lease(LONGER_THAN_ANY_TEST)),
         }
     }
 
@@ -251,7 +263,8 @@ impl TestDatabase {
         self.sessions_with(self.config()).await
     }
 
-    /// The sessions of a table, migrated, with a configuration begun by [`config`](Self::config).
+    /// The sessions of a table, migrated, with a configuration begun by [`config`](Self::config). Those of
+    /// [`UserSession`] are kept from now on where the mode says so.
     ///
     /// # Panics
     ///
@@ -260,6 +273,11 @@ impl TestDatabase {
         let config = config.build().expect("the configuration is sound");
         let sessions = Sessions::new(self.database(), config).expect("the table is sound");
         sessions.migrate().await.expect("the table can be made");
+        if self.mode == Mode::Listening
+            && let Some(sessions) = (&sessions as &dyn Any).downcast_ref::<Sessions<UserSession>>()
+        {
+            memory::until_kept(sessions).await;
+        }
         sessions
     }
 

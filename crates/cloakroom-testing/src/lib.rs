@@ -11,10 +11,14 @@ pub mod servers;
 #[cfg(feature = "suite")]
 mod database;
 #[cfg(feature = "suite")]
+mod memory;
+#[cfg(feature = "suite")]
 mod tables;
 
 #[cfg(feature = "suite")]
 pub use database::{Kind, Mode, START, TestDatabase, hold_connections, run, run_in};
+#[cfg(feature = "suite")]
+pub use memory::at_once;
 #[cfg(feature = "suite")]
 pub use tables::{ApiKey, Role, UserSession, user};
 
@@ -65,6 +69,18 @@ macro_rules! each_mode {
 
         mod cached {
             $crate::each_case!($kind, Cached, super::super, $($case),*);
+        }
+    };
+}
+
+/// Makes a test of each case on PostgreSQL in [`Mode::Listening`]: `expiry::listening::postgres::…`.
+#[macro_export]
+macro_rules! listening {
+    ($($case:ident),* $(,)?) => {
+        mod listening {
+            mod postgres {
+                $crate::each_case!(Postgres, Listening, super::super, $($case),*);
+            }
         }
     };
 }

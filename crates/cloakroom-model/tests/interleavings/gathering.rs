@@ -1,9 +1,10 @@
+use std::time::{Duration, Instant};
+
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use std::time::Instant;
 
-use crate::queue::{Queue, Turn};
+use crate::queue::{Queue, STUCK, Slot, Turn};
 
 /// Lookups that each count the answers that were given to them.
 struct Callers {
@@ -21,10 +22,10 @@ impl Callers {
         Arc::new(Self { queue, answers, out, now: Instant::now() })
     }
 
-    /// What a caller does, and then a slot, which goes on for as long as anybody waits.
-    fn asks(&self, caller: usize, slots: usize) {
-        let Turn::Now(caller, slot) = self.queue.enter(caller, self.now, |_| true, |caller| (caller, ()))
-        else {
+    /// What a caller does, and then a slot, which goes on for as long as `next` finds anybody.
+    fn asks(&self, caller: usize, slots: usize, now: Instant, next: Next) {
+        let turn = self.queue.enter(caller, now, |_| true, |caller| (caller, ()));
+        let Turn::Now(caller, slot) = turn else {
             return;
         };
         let mut together = vec![caller];
@@ -34,7 +35,7 @@ impl Callers {
                 self.answers[caller].fetch_add(1, Ordering::SeqCst);
             }
             self.out.fetch_sub(1, Ordering::SeqCst);
-            let Some(next) = self.queue.next(slot, self.now, |_| true, |waiting| waiting.min(2)) else {
+            let Some(next) = next(&self.queue, slot, now) else {
                 return;
             };
             together = next;
@@ -42,7 +43,14 @@ impl Callers {
     }
 }
 
-fn each_is_answered_once(slots: usize) {
+type Next = fn(&Queue<usize>, Slot, Instant) -> Option<Vec<usize>>;
+
+fn next(queue: &Queue<usize>, slot: Slot, now: Instant) -> Option<Vec<usize>> {
+    queue.next(slot, now, |_| true, |waiting| waiting.min(2))
+}
+
+/// Of three callers, the first of whom is ahead of the others by so much.
+fn each_is_answered_once(slots: usize, ahead: Duration, next: Next) {
     let mut orders = loom::model::Builder::new();
     // Of three threads there are too many orders to try those in which they are stopped more often.
     orders.preemption_bound = Some(3);
@@ -51,10 +59,10 @@ fn each_is_answered_once(slots: usize) {
         let threads: Vec<_> = (1..3)
             .map(|caller| {
                 let callers = Arc::clone(&callers);
-                thread::spawn(move || callers.asks(caller, slots))
+                thread::spawn(move || callers.asks(caller, slots, callers.now, next))
             })
             .collect();
-        callers.asks(0, slots);
+        callers.asks(0, slots, callers.now + ahead, next);
         for thread in threads {
             thread.join().expect("no thread panicked");
         }
@@ -66,18 +74,39 @@ fn each_is_answered_once(slots: usize) {
 
 #[test]
 fn whoever_waits_is_answered_once_by_one_slot() {
-    each_is_answered_once(1);
+    each_is_answered_once(1, Duration::ZERO, next);
 }
 
 #[test]
 fn whoever_waits_is_answered_once_by_two_slots() {
-    each_is_answered_once(2);
+    each_is_answered_once(2, Duration::ZERO, next);
 }
 
-/// A lookup that joined those who wait is not answered by a statement that was sent before.
 #[test]
-fn nobody_joins_a_statement_that_has_been_sent() {
-    loom::model(|| {
+#[should_panic(expected = "forgotten")]
+fn somebody_would_be_forgotten_if_a_slot_were_freed_without_a_look() {
+    each_is_answered_once(1, Duration::ZERO, |queue, slot, now| {
+        queue.next(slot, now, |_| false, |waiting| waiting)
+    });
+}
+
+#[test]
+#[should_panic(expected = "more are out")]
+fn more_would_be_out_if_a_slot_that_moves_counted_as_stuck() {
+    each_is_answered_once(1, STUCK, next);
+}
+
+/// A slot that reads what the database holds for those whom it gathers.
+type Serve = fn(&Queue<Arc<AtomicUsize>>, Slot, Instant, &AtomicUsize);
+
+fn answer(waiting: Vec<Arc<AtomicUsize>>, read: usize) {
+    for answer in waiting {
+        answer.store(read, Ordering::SeqCst);
+    }
+}
+
+fn beside_a_statement(serve: Serve) {
+    loom::model(move || {
         // What the database holds, and what each statement read of it.
         let database = Arc::new(AtomicUsize::new(0));
         let queue = Arc::new(Queue::<Arc<AtomicUsize>>::new(1));
@@ -91,12 +120,7 @@ fn nobody_joins_a_statement_that_has_been_sent() {
         let slot = thread::spawn(move || {
             // The statement of whoever came first.
             other_database.load(Ordering::SeqCst);
-            while let Some(waiting) = other_queue.next(taken, now, |_| true, |waiting| waiting) {
-                let read = other_database.load(Ordering::SeqCst);
-                for answer in waiting {
-                    answer.store(read, Ordering::SeqCst);
-                }
-            }
+            serve(&other_queue, taken, now, &other_database);
         });
         database.store(1, Ordering::SeqCst);
         let turn = queue.enter((), now, |_| true, |()| (Arc::clone(&answer), ()));
@@ -105,5 +129,29 @@ fn nobody_joins_a_statement_that_has_been_sent() {
         }
         slot.join().expect("no thread panicked");
         assert_eq!(answer.load(Ordering::SeqCst), 1, "the answer is older than the question");
+    });
+}
+
+/// A lookup that joined those who wait is not answered by a statement that was sent before.
+#[test]
+fn nobody_joins_a_statement_that_has_been_sent() {
+    beside_a_statement(|queue, slot, now, database| {
+        while let Some(waiting) = queue.next(slot, now, |_| true, |waiting| waiting) {
+            answer(waiting, database.load(Ordering::SeqCst));
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "older than the question")]
+fn somebody_would_if_they_were_gathered_after_it() {
+    beside_a_statement(|queue, slot, now, database| {
+        loop {
+            let read = database.load(Ordering::SeqCst);
+            let Some(waiting) = queue.next(slot, now, |_| true, |waiting| waiting) else {
+                return;
+            };
+            answer(waiting, read);
+        }
     });
 }

@@ -12,7 +12,6 @@ mod lease;
 #[path = "../../../cloakroom/src/lookup/moment.rs"]
 mod moment;
 #[path = "../../../cloakroom/src/lookup/queue.rs"]
-#[expect(dead_code, reason = "a slot more for those who wait long needs time, which loom does not have")]
 mod queue;
 #[path = "../../../cloakroom/src/lookup/revocations.rs"]
 mod revocations;
@@ -22,6 +21,7 @@ mod shelf;
 
 mod cache;
 mod gathering;
+mod slots;
 
 /// Stands where the library has those of `std`.
 mod sync {

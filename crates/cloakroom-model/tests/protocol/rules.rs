@@ -1,6 +1,9 @@
 //! Each rule by itself: what goes wrong without it.
 
-use cloakroom_model::properties::{NEVER_AFTER_PROMISE, NEVER_AFTER_REPLY, NEVER_EXPIRED, NEVER_TOO_LATE};
+use cloakroom_model::properties::{
+    NEVER_AFTER_PROMISE, NEVER_AFTER_PRUNE, NEVER_AFTER_REPLY, NEVER_EXPIRED, NEVER_LONG_AFTER_PRUNE,
+    NEVER_TOO_LATE,
+};
 use cloakroom_model::{Abilities, Clocks, Rules, Setup};
 
 use crate::checking::{assert_breaks, assert_holds};
@@ -27,6 +30,11 @@ fn long_lease() -> Setup {
     Setup::with_listener(1, 2)
 }
 
+/// The session expires, and the clock is set back.
+fn set_back() -> Setup {
+    Setup::without_listener(1).expires_in(1).clocks(Clocks::SetBack).nodes(&[Abilities::READER])
+}
+
 /// Nobody revokes but by transactions of the application's.
 fn left_open(setup: Setup) -> Setup {
     setup.nodes(&[Abilities { leaves_open: true, ..Abilities::READER }]).revoked_elsewhere(false)
@@ -43,7 +51,16 @@ breaks! {
         wall_clock, long_lease().clocks(Clocks::Suspended), NEVER_TOO_LATE;
     a_lease_is_measured_by_both_clocks:
         lease_by_wall_clock, short_lease().clocks(Clocks::Suspended), NEVER_TOO_LATE;
+
     a_hit_checks_the_expiry: expiry, no_listener().expires_in(3), NEVER_EXPIRED;
+    a_hit_checks_the_expiry_by_a_clock_set_back_too:
+        expiry, set_back(), NEVER_EXPIRED;
+    what_was_pruned_stays_away_whatever_the_clock_shows:
+        pruned_mark, set_back(), NEVER_AFTER_PRUNE;
+    what_is_being_pruned_stays_away_from_before_it_is_deleted:
+        mark_before_pruning, set_back(), NEVER_AFTER_PRUNE;
+    what_others_pruned_is_accepted_no_longer_than_an_answer_may_be_old:
+        age_from_asking, set_back(), NEVER_LONG_AFTER_PRUNE;
 
     an_answer_counts_as_of_before_its_lookup: versions_from_asking, no_listener(), NEVER_AFTER_REPLY;
     an_answer_counts_as_of_before_its_lookup_with_a_listener_too:

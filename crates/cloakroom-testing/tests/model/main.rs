@@ -11,7 +11,7 @@ mod run;
 use std::time::Duration;
 
 use cloakroom::{ConfigBuilder, Hashing};
-use cloakroom_testing::{TestDatabase, each_mode};
+use cloakroom_testing::{TestDatabase, each_mode, listening};
 
 use naive::Settings;
 
@@ -86,3 +86,5 @@ each_mode! {
     every_answer_is_the_models_when_every_gain_extends_and_tokens_are_plain,
     every_answer_is_the_models_in_spans_of_microseconds,
 }
+
+listening! { every_answer_is_the_models, every_answer_is_the_models_with_an_absolute_lifetime }

@@ -6,9 +6,10 @@ use std::hash::{BuildHasher, RandomState};
 use cloakroom::{
     ConfigBuilder, Cursor, Error, ErrorKind, NewSession, Session, SessionQuery, Sessions, Status, Token,
 };
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession};
+use cloakroom_testing::{Kind, Mode, START, TestDatabase, UserSession, at_once, hold_connections};
 use futures_util::TryStreamExt;
 
+use crate::DAY;
 use crate::naive::{Change, Expiry, Naive, Row, Seen, Settings, TokenChoice, Wanted};
 use crate::operation::{Operation, Selection};
 use crate::random::Random;
@@ -32,7 +33,7 @@ pub(crate) async fn sequences(
         .extend_after(settings.extend_after)
         .auto_extend(settings.auto_extend)
         .max_lifetime(settings.max_lifetime);
-    let sessions = db.sessions_with::<UserSession>(configure(config)).await;
+    let config = configure(config);
     let seeds: Vec<u64> = if let Ok(seed) = env::var("CLOAKROOM_MODEL_SEED") {
         vec![seed.parse().expect("CLOAKROOM_MODEL_SEED is a number")]
     } else {
@@ -41,15 +42,17 @@ pub(crate) async fn sequences(
         (0..count).map(|number| first.wrapping_add(number)).collect()
     };
     for seed in seeds {
-        sequence(db, &sessions, settings, seed).await;
+        sequence(db, config.clone(), settings, seed).await;
     }
 }
 
-async fn sequence(db: &TestDatabase, sessions: &Sessions<UserSession>, settings: Settings, seed: u64) {
-    db.execute("DELETE FROM sessions").await;
+async fn sequence(db: &TestDatabase, config: ConfigBuilder, settings: Settings, seed: u64) {
     let mut random = Random::new(seed);
     let start = START + time::Duration::nanoseconds(i64::try_from(random.below(1_000)).unwrap());
     db.clock().set(start);
+    // What a handle knows of the last sequence, such as until when it pruned, is in the future now.
+    let sessions = &db.sessions_with::<UserSession>(config).await;
+    db.execute("DELETE FROM sessions").await;
     let mut trace = Trace { seed, operations: Vec::new() };
     let mut player = Player {
         db,
@@ -59,18 +62,49 @@ async fn sequence(db: &TestDatabase, sessions: &Sessions<UserSession>, settings:
         tokens: Vec::new(),
         newest_id: uuid::Uuid::nil(),
     };
+    for operation in kept_over_a_step(settings) {
+        trace.operations.push(format!("{} {operation:?}", player.model.now));
+        player.play(operation).await;
+    }
+    // Nothing would be tested of a cache that is empty by then.
+    assert_eq!(player.compare_memory().await, usize::from(keeps(db)), "answers out of memory");
     for step in 0..OPERATIONS {
         let model = &player.model;
         let operation = Operation::draw(&mut random, model, player.handles.len(), player.tokens.len());
         trace.operations.push(format!("{} {operation:?}", model.now));
         player.play(operation).await;
         player.model.check();
+        player.compare_memory().await;
         if step % EVERY == 0 {
             player.compare_tables().await;
         }
     }
     player.compare_tables().await;
     player.compare_tokens().await;
+    for number in 0..player.tokens.len() {
+        player.play(Operation::Authenticate(TokenChoice::Given(number))).await;
+    }
+    player.compare_memory().await;
+}
+
+fn keeps(db: &TestDatabase) -> bool {
+    matches!(db.mode(), Mode::Cached | Mode::Listening)
+}
+
+/// What every sequence begins with: a session that is read, and then time passes.
+fn kept_over_a_step(settings: Settings) -> [Operation; 3] {
+    [
+        Operation::Create { user_id: "ann".to_owned(), data: None, expiry: Expiry::Default },
+        Operation::Authenticate(TokenChoice::Given(0)),
+        Operation::Step(first_step(settings)),
+    ]
+}
+
+/// A step after which a new session has not expired, and its extension is not due.
+fn first_step(settings: Settings) -> time::Duration {
+    let gain = settings.extend_after.filter(|_| settings.auto_extend);
+    let least = [settings.ttl, gain, settings.max_lifetime].into_iter().flatten().min();
+    (least.unwrap_or(DAY) / 2).try_into().unwrap()
 }
 
 /// Says, when a test fails, what led there.
@@ -281,6 +315,23 @@ impl Player<'_> {
                 .collect();
             assert_eq!(all_seen(&found), expected, "the sessions of token {number}");
         }
+    }
+
+    /// Whatever is answered without the database is what it would answer; how many sessions are.
+    async fn compare_memory(&mut self) -> usize {
+        let mut kept = 0;
+        if !keeps(self.db) {
+            return kept;
+        }
+        let _held = hold_connections(&self.db.database()).await;
+        for (number, token) in self.tokens.iter().enumerate() {
+            let Some(found) = at_once(self.sessions.authenticate(token)) else { continue };
+            let found = found.expect("what is kept is no error");
+            let expected = self.model.authenticate(TokenChoice::Given(number));
+            assert_eq!(found.as_ref().map(seen), expected, "what is kept of token {number}");
+            kept += usize::from(found.is_some());
+        }
+        kept
     }
 
     fn query(&self, selection: &Selection) -> SessionQuery<'static, UserSession> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::{ErrorKind, Session, Sessions, Status};
-use cloakroom_testing::{TestDatabase, UserSession, each_mode, user};
+use cloakroom_testing::{TestDatabase, UserSession, each_mode, listening, user};
 use serde_json::json;
 
 use crate::at_once;
@@ -194,6 +194,14 @@ async fn no_operation_fails_for_a_deadlock(db: TestDatabase) {
 }
 
 each_mode! {
+    many_prunings_delete_each_row_once,
+    signing_out_everywhere_ends_what_was_there_and_counts_it_once,
+    limited_statements_end_and_delete_each_session_once,
+    a_limited_delete_spares_what_no_longer_matches,
+    no_operation_fails_for_a_deadlock,
+}
+
+listening! {
     many_prunings_delete_each_row_once,
     signing_out_everywhere_ends_what_was_there_and_counts_it_once,
     limited_statements_end_and_delete_each_session_once,

@@ -1,11 +1,11 @@
 //! Two machines whose clocks differ, on one table.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cloakroom::{Clock, Config, ErrorKind, ManualClock, Session, Sessions, Status};
-use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, user};
+use cloakroom::{Clock, ErrorKind, ManualClock, Session, Sessions, Status};
+use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, listening, user};
 use time::OffsetDateTime;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -14,7 +14,7 @@ const LAG: Duration = Duration::from_millis(50);
 /// The same table, seen from a machine whose clock shows `LAG` less.
 fn lagging(db: &TestDatabase, sessions: &Sessions<UserSession>) -> Sessions<UserSession> {
     let clock = Arc::new(ManualClock::new(sessions.config().now() - LAG));
-    let config = Config::builder().clock(clock).build().unwrap();
+    let config = db.config().clock(clock).build().unwrap();
     Sessions::new(db.database(), config).unwrap()
 }
 
@@ -89,32 +89,75 @@ async fn a_clock_behind_still_moves_updated_at_forward(db: TestDatabase) {
     }
 }
 
-/// Shows `START` once, then an hour later: as if the first who asked had to wait for a connection.
-#[derive(Debug, Default)]
-struct Waiting(AtomicBool);
+/// Shows `START` so many times, then an hour more: as if whoever asks had to wait for a connection in between.
+#[derive(Debug)]
+struct Waiting {
+    left: AtomicUsize,
+    is_over: AtomicBool,
+}
 
 impl Clock for Waiting {
     fn now(&self) -> OffsetDateTime {
-        if self.0.swap(true, Ordering::Relaxed) { START + Duration::from_hours(1) } else { START }
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+            return START;
+        }
+        self.is_over.store(true, Ordering::Relaxed);
+        START + Duration::from_hours(1)
     }
 }
 
+/// How often it has looked at the clock before it waits depends on the mode, so every place is tried.
 async fn a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_extended(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
-    let created = sessions.create(user("1234").expires_in(Duration::from_mins(30))).await.unwrap();
-    let waiting = || {
-        let config = Config::builder().clock(Arc::new(Waiting::default())).build().unwrap();
-        Sessions::<UserSession>::new(db.database(), config).unwrap()
+    let waiting = |left: usize, extends: bool| {
+        let clock = Arc::new(Waiting { left: AtomicUsize::new(left), is_over: AtomicBool::new(false) });
+        let config = db.config().clock(Arc::clone(&clock) as _).auto_extend(extends).build().unwrap();
+        (Sessions::<UserSession>::new(db.database(), config).unwrap(), clock)
     };
-    assert_eq!(waiting().authenticate(&created.token).await.unwrap(), None);
-    let query = waiting().query().id(created.session.id).status(Status::All);
-    assert_eq!(query.fetch_one().await.unwrap(), created.session);
-    let query = waiting().query().id(created.session.id);
-    assert_eq!(query.fetch_one().await.unwrap(), created.session);
+    let create = async || {
+        let new = user("1234").expires_in(Duration::from_mins(30));
+        sessions.create(new).await.unwrap()
+    };
+    let (mut accepted, mut refused) = (0, 0);
+    for left in 0..10 {
+        let created = create().await;
+        let (reader, clock) = waiting(left, false);
+        let found = reader.authenticate(&created.token).await.unwrap();
+        if clock.is_over.load(Ordering::Relaxed) {
+            assert_eq!(found, None, "it waited after {left} looks at the clock");
+            refused += 1;
+        } else {
+            assert_eq!(found, Some(created.session));
+            accepted += 1;
+        }
+
+        let created = create().await;
+        let (reader, _) = waiting(left, true);
+        let found = reader.authenticate(&created.token).await.unwrap();
+        let row = sessions.query().id(created.session.id).fetch_all().await.unwrap().pop();
+        assert_eq!(row, Some(found.unwrap_or(created.session)), "it waited after {left} looks at the clock");
+    }
+    assert!(refused > 1 && accepted > 0, "nothing was tested: {refused} refused, {accepted} accepted");
+
+    // Queries look once before they wait, in each mode.
+    let created = create().await;
+    for status in [Status::All, Status::Valid] {
+        let query = waiting(1, true).0.query().id(created.session.id).status(status);
+        assert_eq!(query.fetch_one().await.unwrap(), created.session);
+    }
 }
 
 each_mode! {
     a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_extended,
+    a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
+    a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,
+    ending_a_session_from_an_old_reading_loses_no_update,
+    a_clock_behind_still_moves_updated_at_forward,
+}
+
+// But for the one whose clock the listener would look at too.
+listening! {
     a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,
     ending_a_session_from_an_old_reading_loses_no_update,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cloakroom::{CreatedSession, Error, ErrorKind, Session, Sessions, Status};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_mode, user};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, each_mode, listening, user};
 use serde_json::json;
 
 use crate::at_once;
@@ -223,6 +223,11 @@ async fn what_the_clock_ended_stays_ended_whoever_tries(db: TestDatabase) {
 }
 
 each_mode! {
+    whatever_runs_at_once_an_end_is_final_and_no_write_is_lost,
+    what_the_clock_ended_stays_ended_whoever_tries,
+}
+
+listening! {
     whatever_runs_at_once_an_end_is_final_and_no_write_is_lost,
     what_the_clock_ended_stays_ended_whoever_tries,
 }

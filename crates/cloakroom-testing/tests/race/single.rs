@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::{CreatedSession, ErrorKind, Session, Sessions, Status};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_mode, user};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, each_mode, listening, user};
 use serde_json::json;
 
 use crate::at_once;
@@ -283,6 +283,19 @@ async fn a_due_extension_is_written_once_whoever_asks_for_it(db: TestDatabase) {
 }
 
 each_mode! {
+    exactly_one_of_many_expiries_says_that_it_ended_the_session,
+    exactly_one_of_many_deletes_says_that_it_deleted_the_session,
+    no_increment_is_lost,
+    exactly_one_of_many_updates_from_one_reading_wins,
+    exactly_one_of_many_rotations_wins_and_only_its_token_works,
+    a_token_that_was_rotated_away_is_not_accepted_for_what_came_after,
+    a_query_never_answers_with_what_it_did_not_ask_for,
+    an_update_never_brings_an_ended_session_back,
+    an_update_never_inserts_a_deleted_session_again,
+    a_due_extension_is_written_once_whoever_asks_for_it,
+}
+
+listening! {
     exactly_one_of_many_expiries_says_that_it_ended_the_session,
     exactly_one_of_many_deletes_says_that_it_deleted_the_session,
     no_increment_is_lost,
