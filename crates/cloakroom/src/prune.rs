@@ -48,7 +48,8 @@ impl<T: SessionFields> Operations<'_, T> {
     pub(crate) async fn delete_expired_batch(&mut self, limit: u64) -> Result<u64> {
         let (now, backend) = (self.config().now(), self.connection().backend());
         if let Some(cache) = self.sessions().cache() {
-            cache.pruning();
+            // By the same look at the clock, which may be set back before the next.
+            cache.pruning(now);
         }
         let mut bindings = self.bindings();
         let is_expired = bindings.column(column::EXPIRES_AT).lte(bindings.expr(FieldValue::plain(now)));

@@ -250,7 +250,8 @@ async fn an_update_never_inserts_a_deleted_session_again(db: TestDatabase) {
     }
 }
 
-/// Reads, explicit extensions and a query at once: one of them writes, and all who answer see what it wrote.
+/// Reads, explicit extensions and a query at once: one of them writes, and all who answer see what it wrote, but for
+/// reads on PostgreSQL that left the row to an explicit extension on its way.
 async fn a_due_extension_is_written_once_whoever_asks_for_it(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
     for _ in 0..rounds(&db) {
@@ -274,10 +275,13 @@ async fn a_due_extension_is_written_once_whoever_asks_for_it(db: TestDatabase) {
         assert_eq!(row, created.session, "nothing runs before it is awaited");
         let answers = answers.await;
         let now = sessions.config().now();
-        for answer in &answers {
-            assert_eq!(answer.expires_at, Some(now + 7 * DAY));
-            // A second write would have had to move it past the instant.
-            assert_eq!(answer.updated_at, now);
+        let row = self::row(&sessions, created.session.id).await.unwrap();
+        assert_eq!(row.expires_at, Some(now + 7 * DAY));
+        // A second write would have had to move it past the instant.
+        assert_eq!(row.updated_at, now);
+        for (number, answer) in answers.iter().enumerate() {
+            let left_the_row = db.kind() == Kind::Postgres && number % 3 != 2 && *answer == created.session;
+            assert!(*answer == row || left_the_row, "{answer:?}");
         }
     }
 }

@@ -46,7 +46,7 @@ impl<V: Keyed> Entries<V> {
     /// The bytes that all places take, empty or not.
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
-        std::mem::size_of_val(&*self.sets)
+        size_of_val(&*self.sets)
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<V>> {

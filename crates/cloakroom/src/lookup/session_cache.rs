@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::entries::Key;
@@ -100,9 +101,9 @@ impl SessionCache {
         Revoking { cache: Arc::clone(self), scope: revoked.into(), is_committed: false }
     }
 
-    /// Says that what has expired is about to be deleted.
-    pub(crate) fn pruning(&self) {
-        self.bounds.pruning(self.now());
+    /// Says that what has expired by `now` is about to be deleted.
+    pub(crate) fn pruning(&self, now: OffsetDateTime) {
+        self.bounds.pruning(unix_microseconds(now));
     }
 
     /// What the clocks show.

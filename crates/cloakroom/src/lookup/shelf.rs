@@ -118,10 +118,10 @@ impl Bounds {
         self.revocations.close(scope, now.monotonic.saturating_add(self.max_age));
     }
 
-    /// To be called before what has expired by now is deleted.
-    pub(crate) fn pruning(&self, now: Moment) {
+    /// To be called before what has expired by then, on the wall clock, is deleted.
+    pub(crate) fn pruning(&self, wall: i64) {
         // Before 1970 nothing is pruned.
-        self.pruned_until.fetch_max(u64::try_from(now.wall).unwrap_or(0), Ordering::SeqCst);
+        self.pruned_until.fetch_max(u64::try_from(wall).unwrap_or(0), Ordering::SeqCst);
     }
 
     pub(crate) fn lease(&self) -> Option<&Lease> {

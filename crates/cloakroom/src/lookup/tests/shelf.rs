@@ -72,9 +72,9 @@ fn an_answer_is_given_until_the_moment_at_which_the_row_decides() {
 fn what_may_have_been_pruned_is_not_brought_back_by_a_clock_that_is_set_back() {
     let shelf = shelf();
     shelf.put(shelf.bounds.asked(at(10)), 13, "kept");
-    shelf.bounds.pruning(at(12));
+    shelf.bounds.pruning(at(12).wall);
     assert_eq!(shelf.get(&KEY, at(12)), Some("kept"));
-    shelf.bounds.pruning(at(13));
+    shelf.bounds.pruning(at(13).wall);
     assert_eq!(shelf.get(&KEY, at(12)), None);
     shelf.put(shelf.bounds.asked(at(10)), 14, "longer");
     assert_eq!(shelf.get(&KEY, at(12)), Some("longer"));
