@@ -151,12 +151,12 @@ impl Ground {
     /// The same for one caller whose calls are limited in number.
     pub fn compare_calls(&self, name: String, title: String, lanes: &[Lane], calls: u64) -> Outcome<Table> {
         for lane in lanes {
-            lane.sample_calls(&self.runtime, calls)?;
+            lane.sample_calls(&self.runtime, calls, measure::WARM_UP)?;
         }
         let rounds = self.plan.rounds;
         let samples = measure::rounds(lanes, rounds, |round, lane| {
             self.progress.step(&format!("{name}: {}, round {} of {rounds}", lane.name, round + 1));
-            lane.sample_calls(&self.runtime, calls)
+            lane.sample_calls(&self.runtime, calls, round)
         })?;
         let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
         Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
@@ -185,13 +185,13 @@ impl Ground {
         // What the first lane would find in no cache yet, the later ones would find there.
         for lane in lanes {
             self.progress.step(&format!("{name}: {} warms up", lane.name));
-            let load = Load { callers, warm_up, span: Duration::from_millis(20), latencies: false };
+            let (span, round) = (Duration::from_millis(20), measure::WARM_UP);
+            let load = Load { callers, warm_up, span, round, latencies: false };
             lane.sample(&self.runtime, &load)?;
         }
-        let load = Load { callers, warm_up, span, latencies };
         measure::rounds(lanes, rounds, |round, lane| {
             self.progress.step(&format!("{name}: {}, round {} of {rounds}", lane.name, round + 1));
-            lane.sample(&self.runtime, &load)
+            lane.sample(&self.runtime, &Load { callers, warm_up, span, round, latencies })
         })
     }
 }

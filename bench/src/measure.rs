@@ -18,10 +18,15 @@ pub struct Load {
     pub callers: usize,
     pub warm_up: Duration,
     pub span: Duration,
+    /// Decides the rows: others in every round, the same ones for all lanes of a round.
+    pub round: u64,
     /// Whether each call is timed by itself. That costs a look at the clock, which matters to calls of under
     /// a microsecond.
     pub latencies: bool,
 }
+
+/// The round before the first, in which everybody warms up.
+pub const WARM_UP: u64 = 1 << 32;
 
 /// What one contestant did in one round.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +69,7 @@ pub struct Lane {
 /// A [`Call`] whose type is forgotten between measurements, and known within them.
 trait Drive {
     fn drive(&self, runtime: &Runtime, load: &Load, meanwhile: &mut dyn FnMut()) -> Outcome<Sample>;
-    fn count(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample>;
+    fn count(&self, runtime: &Runtime, calls: u64, round: u64) -> Outcome<Sample>;
 }
 
 impl<C: Call> Drive for C {
@@ -72,8 +77,8 @@ impl<C: Call> Drive for C {
         drive(runtime, load, self, meanwhile)
     }
 
-    fn count(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample> {
-        call_often(runtime, calls, self.clone())
+    fn count(&self, runtime: &Runtime, calls: u64, round: u64) -> Outcome<Sample> {
+        call_often(runtime, calls, round, self.clone())
     }
 }
 
@@ -98,8 +103,8 @@ impl Lane {
     }
 
     /// So many calls by one caller.
-    pub fn sample_calls(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample> {
-        self.call.count(runtime, calls).map_err(|error| self.failure(&error))
+    pub fn sample_calls(&self, runtime: &Runtime, calls: u64, round: u64) -> Outcome<Sample> {
+        self.call.count(runtime, calls, round).map_err(|error| self.failure(&error))
     }
 
     fn failure(&self, failure: &Failure) -> Failure {
@@ -112,13 +117,13 @@ impl Lane {
 pub fn rounds(
     lanes: &[Lane],
     rounds: usize,
-    mut sample: impl FnMut(usize, &Lane) -> Outcome<Sample>,
+    mut sample: impl FnMut(u64, &Lane) -> Outcome<Sample>,
 ) -> Outcome<Vec<Vec<Sample>>> {
     let mut samples: Vec<Vec<Sample>> = lanes.iter().map(|_| Vec::with_capacity(rounds)).collect();
     for round in 0..rounds {
         for turn in 0..lanes.len() {
             let lane = (round + turn) % lanes.len();
-            samples[lane].push(sample(round, &lanes[lane])?);
+            samples[lane].push(sample(round as u64, &lanes[lane])?);
         }
     }
     Ok(samples)
@@ -162,12 +167,14 @@ struct Counter(AtomicU64);
 fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn FnMut()) -> Outcome<Sample> {
     let signal = Arc::new(Signal { phase: AtomicU8::new(WARMING_UP), failure: Mutex::new(None) });
     let counters: Arc<[Counter]> = (0..load.callers).map(|_| Counter::default()).collect();
-    let timed = load.latencies;
+    let Load { round, latencies: timed, .. } = *load;
     let callers: Vec<JoinHandle<Vec<u32>>> = (0..load.callers)
         .map(|caller| {
             let (signal, counters, call) = (Arc::clone(&signal), Arc::clone(&counters), call.clone());
+            // What was looked up while warming up would be quicker to find.
+            let randoms = [!round, round].map(|round| Random::of(round, caller as u64));
             runtime
-                .spawn(async move { keep_calling(&signal, &counters[caller].0, caller, timed, call).await })
+                .spawn(async move { keep_calling(&signal, &counters[caller].0, randoms, timed, call).await })
         })
         .collect();
 
@@ -198,16 +205,19 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn F
 async fn keep_calling(
     signal: &Signal,
     counter: &AtomicU64,
-    caller: usize,
+    mut randoms: [Random; 2],
     timed: bool,
     call: impl Call,
 ) -> Vec<u32> {
-    let mut random = Random::new(caller as u64);
     let mut latencies = Vec::new();
     let mut done = 0;
-    while signal.phase() != OVER {
+    loop {
+        let random = match signal.phase() {
+            OVER => break,
+            phase => randoms[usize::from(phase == MEASURING)].next(),
+        };
         let start = timed.then(Instant::now);
-        if let Err(failure) = call.call(random.next()).await {
+        if let Err(failure) = call.call(random).await {
             signal.fail(failure);
             break;
         }
@@ -225,9 +235,9 @@ async fn keep_calling(
     latencies
 }
 
-fn call_often(runtime: &Runtime, calls: u64, call: impl Call) -> Outcome<Sample> {
+fn call_often(runtime: &Runtime, calls: u64, round: u64, call: impl Call) -> Outcome<Sample> {
     let task = runtime.spawn(async move {
-        let mut random = Random::new(0);
+        let mut random = Random::of(round, 0);
         let mut latencies = Vec::with_capacity(calls as usize);
         let start = Instant::now();
         for _ in 0..calls {
@@ -246,11 +256,13 @@ fn total(counters: &[Counter]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn load(callers: usize) -> Load {
         let span = Duration::from_millis(20);
-        Load { callers, warm_up: Duration::from_millis(5), span, latencies: true }
+        Load { callers, warm_up: Duration::from_millis(5), span, round: 0, latencies: true }
     }
 
     fn runtime() -> Runtime {
@@ -280,6 +292,38 @@ mod tests {
     }
 
     #[test]
+    fn lanes_are_asked_for_the_same_rows_in_a_round_and_for_others_in_the_next() {
+        let asked = |round| {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let noted = Arc::clone(&seen);
+            let lane = Lane::new("noting", move |random| {
+                noted.lock().unwrap().push(random);
+                async { Ok(()) }
+            });
+            lane.sample_calls(&runtime(), 1000, round).unwrap();
+            std::mem::take(&mut *seen.lock().unwrap())
+        };
+        let first = asked(0);
+        assert_eq!(first, asked(0));
+        assert!(asked(1).iter().all(|random| !first.contains(random)));
+    }
+
+    #[test]
+    fn rows_looked_up_while_warming_up_are_not_those_that_are_measured() {
+        let randoms = [!7, 7].map(|round| Random::of(round, 0).next());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        let lane = Lane::new("noting", move |random| {
+            noted.lock().unwrap().push(random);
+            tokio::time::sleep(Duration::from_millis(1)).map(Ok)
+        });
+        lane.sample(&runtime(), &Load { round: 7, ..load(1) }).unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0], randoms[0]);
+        assert!(seen.contains(&randoms[1]));
+    }
+
+    #[test]
     fn a_failing_call_fails_the_sample_and_says_whose() {
         let lane = Lane::new("broken", |_| async { Err("no such session".into()) });
         let error = lane.sample(&runtime(), &load(2)).unwrap_err();
@@ -288,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_number_of_calls_is_kept_to() {
-        let sample = Lane::new("counted", |_| async { Ok(()) }).sample_calls(&runtime(), 7).unwrap();
+        let sample = Lane::new("counted", |_| async { Ok(()) }).sample_calls(&runtime(), 7, 0).unwrap();
         assert_eq!((sample.calls, sample.latencies.len()), (7, 7));
     }
 

@@ -58,18 +58,23 @@ fn measure(
     expired: u64,
 ) -> Outcome<Vec<Table>> {
     let lookups = lane::<Authenticate, _>(name::CLOAKROOM, own.clone());
-    let load =
-        Load { callers: CALLERS, warm_up: ground.plan.warm_up, span: ground.plan.span * 2, latencies: true };
+    let load = |round| Load {
+        callers: CALLERS,
+        warm_up: ground.plan.warm_up,
+        span: ground.plan.span * 2,
+        round,
+        latencies: true,
+    };
     ground.progress.step("lookups alone");
-    let mut alone = lookups.sample(&ground.runtime, &load)?;
+    let mut alone = lookups.sample(&ground.runtime, &load(0))?;
     ground.progress.step("pruning");
     let mut pruned = Ok(0);
-    let mut during = lookups.sample_during(&ground.runtime, &load, &mut || {
+    let mut during = lookups.sample_during(&ground.runtime, &load(1), &mut || {
         pruned = ground.runtime.block_on(own.sessions.delete_expired());
     })?;
     let pruned = pruned?;
     ground.progress.step("lookups alone again");
-    alone.latencies.extend(lookups.sample(&ground.runtime, &load)?.latencies);
+    alone.latencies.extend(lookups.sample(&ground.runtime, &load(2))?.latencies);
     if pruned != expired {
         return Err(format!("{pruned} rows were pruned, not {expired}").into());
     }

@@ -67,7 +67,8 @@ fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<
     let mut quiet = runtime.block_on(revoke_each(&here, &there, rows, trials))?;
     ground.progress.step("revoking, the other node busy");
     let lookups = Cloakroom::with(there.clone(), &Tokens::of(LOOKED_UP));
-    let load = Load { callers: 16, warm_up: ground.plan.warm_up, span: Duration::ZERO, latencies: false };
+    let load =
+        Load { callers: 16, warm_up: ground.plan.warm_up, span: Duration::ZERO, round: 0, latencies: false };
     let mut busy = Ok(Vec::new());
     lane::<Authenticate, _>(name::CACHED, lookups).sample_during(runtime, &load, &mut || {
         busy = runtime.block_on(revoke_each(&here, &there, rows, trials));
