@@ -112,21 +112,30 @@ impl Lane {
     }
 }
 
-/// Each lane's samples, one a round. Every round begins with another lane, so that none always has the same
-/// one before it.
+/// Each lane's samples, one a round. Every round has an order of its own, which is the same in every run, so that no
+/// lane always finds what the same other one has left behind: in the processor's caches, or still to be written.
 pub fn rounds(
     lanes: &[Lane],
     rounds: usize,
     mut sample: impl FnMut(u64, &Lane) -> Outcome<Sample>,
 ) -> Outcome<Vec<Vec<Sample>>> {
     let mut samples: Vec<Vec<Sample>> = lanes.iter().map(|_| Vec::with_capacity(rounds)).collect();
+    let mut random = Random::new(0);
     for round in 0..rounds {
-        for turn in 0..lanes.len() {
-            let lane = (round + turn) % lanes.len();
+        for lane in shuffled(lanes.len(), &mut random) {
             samples[lane].push(sample(round as u64, &lanes[lane])?);
         }
     }
     Ok(samples)
+}
+
+/// The numbers below `length` in some order (Fisher and Yates).
+fn shuffled(length: usize, random: &mut Random) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..length).collect();
+    for last in (1..length).rev() {
+        order.swap(last, (random.next() % (last as u64 + 1)) as usize);
+    }
+    order
 }
 
 const WARMING_UP: u8 = 0;
@@ -337,14 +346,27 @@ mod tests {
     }
 
     #[test]
-    fn every_round_begins_with_another_lane() {
-        let lanes = ["a", "b", "c"].map(|name| Lane::new(name, |_| async { Ok(()) }));
-        let mut order = String::new();
-        let samples = rounds(&lanes, 3, |_, lane| {
-            order.push_str(&lane.name);
-            Ok(Sample::default())
-        });
-        assert_eq!(order, "abcbcacab");
-        assert!(samples.unwrap().iter().all(|samples| samples.len() == 3));
+    fn each_lane_comes_once_a_round_after_one_that_varies() {
+        let lanes = ["a", "b", "c", "d", "e"].map(|name| Lane::new(name, |_| async { Ok(()) }));
+        let order = || {
+            let mut order = String::new();
+            let samples = rounds(&lanes, 7, |_, lane| {
+                order.push_str(&lane.name);
+                Ok(Sample::default())
+            });
+            assert!(samples.unwrap().iter().all(|samples| samples.len() == 7));
+            order
+        };
+        let (first, second) = (order(), order());
+        assert_eq!(first, second, "the order is another in another run");
+        for round in 0..7 {
+            let round = &first[round * 5..][..5];
+            assert!("abcde".chars().all(|name| round.contains(name)), "{round}");
+        }
+        for name in "abcde".chars() {
+            let after = first.split_terminator(name).skip(1).filter_map(|rest| rest.chars().next());
+            let followers: std::collections::BTreeSet<char> = after.collect();
+            assert!(followers.len() >= 3, "{name} is followed by {followers:?} alone: {first}");
+        }
     }
 }
