@@ -103,6 +103,7 @@ pub mod name {
     pub const TOKIO_POSTGRES: &str = "tokio-postgres, pipelined";
     pub const SHARED: &str = "SHA-256 and a map, shared";
     pub const OWNED: &str = "SHA-256 and a map, copied";
+    pub const HARNESS: &str = "the harness alone";
     pub const HS256: &str = "JWT, HS256";
     pub const EDDSA: &str = "JWT, EdDSA";
     pub const WITHOUT_SESSION: &str = "axum without a session";

@@ -47,8 +47,8 @@ impl Rusqlite {
         })
     }
 
-    fn find(&self, token: &str) -> Outcome<Option<Found>> {
-        let (digest, now) = (digest(token.as_bytes()), time_text(OffsetDateTime::now_utc()));
+    fn find(&self, token: &[u8]) -> Outcome<Option<Found>> {
+        let (digest, now) = (digest(token), time_text(OffsetDateTime::now_utc()));
         self.with(|connection| {
             let mut statement = connection.prepare_cached(SELECT)?;
             Ok(statement.query_row([digest, now], Found::read).optional()?)
