@@ -31,7 +31,7 @@ pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
         let pool = by_hand::postgres_pool(&url).await?;
         load::postgres::cloakroom(&pool, ROWS, LIFETIME).await?;
         load::postgres::append(&pool, ROWS..ROWS + expired, EXPIRED).await?;
-        sqlx::query("VACUUM ANALYZE sessions").execute(&pool).await?;
+        load::postgres::settle(&pool, "sessions").await?;
         Cloakroom::new(pool, Config::default(), &Tokens::of(ROWS))
     })?;
     measure(ground, "prune-postgres", "PostgreSQL", &own, expired)

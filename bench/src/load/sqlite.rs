@@ -182,7 +182,8 @@ async fn axum_session(pool: &SqlitePool, path: &Path, rows: u64) -> Outcome<Sess
     Ok(sessions)
 }
 
-/// Writes much in one transaction that waits for nothing: what is loaded can be loaded again.
+/// Writes much in one transaction that waits for nothing, as what is loaded can be loaded again. Then all of it goes
+/// to the disk at once, so that nothing is written beside those who are measured.
 fn bulk(path: &Path, write: impl FnOnce(&Connection) -> Outcome) -> Outcome {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
@@ -190,6 +191,11 @@ fn bulk(path: &Path, write: impl FnOnce(&Connection) -> Outcome) -> Outcome {
     connection.pragma_update(None, "cache_size", -262_144)?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     write(&connection)?;
-    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")?;
+    connection.execute_batch("COMMIT; ANALYZE")?;
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if is_busy {
+        return Err("the file is in use while it is loaded".into());
+    }
+    fs::File::open(path)?.sync_all()?;
     Ok(())
 }
