@@ -16,6 +16,7 @@ mod random;
 mod report;
 mod results;
 mod statistics;
+mod waiting;
 
 use std::error::Error;
 use std::process::ExitCode;

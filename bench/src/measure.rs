@@ -35,6 +35,8 @@ pub struct Sample {
     pub elapsed: Duration,
     /// Of each call, in nanoseconds; empty where they were not asked for.
     pub latencies: Vec<u32>,
+    /// When each of these calls was over, in microseconds since the measurement began.
+    pub ends: Vec<u32>,
 }
 
 impl Sample {
@@ -173,11 +175,17 @@ impl Signal {
 #[repr(align(128))]
 struct Counter(AtomicU64);
 
+/// How long one call took, in nanoseconds, and when it was over, in microseconds since callers began: small, as there
+/// may be millions.
+type Timed = (u32, u32);
+
 fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn FnMut()) -> Outcome<Sample> {
     let signal = Arc::new(Signal { phase: AtomicU8::new(WARMING_UP), failure: Mutex::new(None) });
     let counters: Arc<[Counter]> = (0..load.callers).map(|_| Counter::default()).collect();
-    let Load { round, latencies: timed, .. } = *load;
-    let callers: Vec<JoinHandle<Vec<u32>>> = (0..load.callers)
+    let round = load.round;
+    let begun = Instant::now();
+    let timed = load.latencies.then_some(begun);
+    let callers: Vec<JoinHandle<Vec<Timed>>> = (0..load.callers)
         .map(|caller| {
             let (signal, counters, call) = (Arc::clone(&signal), Arc::clone(&counters), call.clone());
             // What was looked up while warming up would be quicker to find.
@@ -190,6 +198,7 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn F
     thread::sleep(load.warm_up);
     let before = total(&counters);
     let start = Instant::now();
+    let warmed_up = microseconds(start - begun);
     signal.enter(MEASURING);
     meanwhile();
     // A span in which nothing came back tells nothing; a commit may take that long on a slow disk.
@@ -200,24 +209,35 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn F
     let elapsed = start.elapsed();
     signal.enter(OVER);
 
-    let mut latencies = Vec::new();
+    let (mut latencies, mut ends) = (Vec::new(), Vec::new());
     for caller in callers {
-        latencies.extend(runtime.block_on(caller)?);
+        for (latency, end) in runtime.block_on(caller)? {
+            latencies.push(latency);
+            ends.push(end.saturating_sub(warmed_up));
+        }
     }
     match signal.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(failure) => Err(failure),
         None if calls == 0 => Err("not one call came back in time".into()),
-        None => Ok(Sample { calls, elapsed, latencies }),
+        None => Ok(Sample { calls, elapsed, latencies, ends }),
     }
+}
+
+fn nanoseconds(span: Duration) -> u32 {
+    u32::try_from(span.as_nanos()).unwrap_or(u32::MAX)
+}
+
+fn microseconds(span: Duration) -> u32 {
+    u32::try_from(span.as_micros()).unwrap_or(u32::MAX)
 }
 
 async fn keep_calling(
     signal: &Signal,
     counter: &AtomicU64,
     mut randoms: [Random; 2],
-    timed: bool,
+    timed: Option<Instant>,
     call: impl Call,
-) -> Vec<u32> {
+) -> Vec<Timed> {
     let mut latencies = Vec::new();
     let mut done = 0;
     loop {
@@ -225,15 +245,16 @@ async fn keep_calling(
             OVER => break,
             phase => randoms[usize::from(phase == MEASURING)].next(),
         };
-        let start = timed.then(Instant::now);
+        let start = timed.map(|begun| (begun, Instant::now()));
         if let Err(failure) = call.call(random).await {
             signal.fail(failure);
             break;
         }
-        if let Some(start) = start
+        if let Some((begun, start)) = start
             && signal.phase() == MEASURING
         {
-            latencies.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+            let end = Instant::now();
+            latencies.push((nanoseconds(end - start), microseconds(end - begun)));
         }
         done += 1;
         counter.store(done, Ordering::Relaxed);
@@ -252,9 +273,9 @@ fn call_often(runtime: &Runtime, calls: u64, round: u64, call: impl Call) -> Out
         for _ in 0..calls {
             let start = Instant::now();
             call.call(random.next()).await?;
-            latencies.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+            latencies.push(nanoseconds(start.elapsed()));
         }
-        Ok(Sample { calls, elapsed: start.elapsed(), latencies })
+        Ok(Sample { calls, elapsed: start.elapsed(), latencies, ends: Vec::new() })
     });
     runtime.block_on(task)?
 }
@@ -286,6 +307,8 @@ mod tests {
         });
         let sample = lane.sample(&runtime(), &load(4)).unwrap();
         assert!(sample.calls > 0 && !sample.latencies.is_empty());
+        assert_eq!(sample.latencies.len(), sample.ends.len());
+        assert!(sample.ends.iter().all(|end| *end < 10_000_000));
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn goals(verdicts: &[Verdict]) -> String {
             None => "not measured",
         };
         vec![
-            verdict.what.to_owned(),
+            verdict.what.clone(),
             verdict.against.to_owned(),
             measured,
             verdict.required.clone(),
@@ -99,7 +99,8 @@ fn line(table: &Table, row: &Row) -> Vec<String> {
         let first = table.rows.first().filter(|first| first.contestant != row.contestant);
         let ratio = first.and_then(|first| table.better(&first.contestant, &row.contestant));
         cells.push(ratio.map_or("–".to_owned(), |ratio| {
-            format!("{:.2}× ({:.2}–{:.2})", ratio.of_medians, ratio.least, ratio.most)
+            let range = ratio.range.map(|(least, most)| format!(" ({least:.2}–{most:.2})"));
+            format!("{:.2}×{}", ratio.of_medians, range.unwrap_or_default())
         }));
     }
     cells
@@ -157,5 +158,18 @@ mod tests {
         let text = table(&results);
         assert!(text.contains("| other      |     10,000 |       100 | 5.00× (4.00–6.00) |"), "{text}");
         assert!(text.contains("| Cloakroom  |     50,000 |      20.0 |                 – |"), "{text}");
+    }
+
+    #[test]
+    fn a_ratio_of_one_value_has_no_range() {
+        let row = |contestant: &str, value| Row {
+            contestant: contestant.to_owned(),
+            values: vec![value],
+            latency: None,
+        };
+        let rows = vec![row(CLOAKROOM, 40.0), row("other", 20.0)];
+        let title = "authenticate".to_owned();
+        let results = Table { name: "a/1".into(), title, measure: Measure::PerSecond, rows, notes: vec![] };
+        assert!(table(&results).contains(" 2.00× |\n"), "{}", table(&results));
     }
 }
