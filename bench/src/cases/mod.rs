@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod cached;
+pub mod catalogue;
 mod create;
 mod extend;
 pub mod growth;
@@ -56,7 +57,8 @@ pub fn run(arguments: &Arguments) -> Outcome<Results> {
     let mut ground = Ground::new(arguments.plan(), Progress::new(wanted.len()))?;
     for case in wanted {
         ground.progress.begin(case.name);
-        let tables = (case.run)(&mut ground);
+        let tables = (case.run)(&mut ground)
+            .and_then(|tables| catalogue::check(case.name, &tables, arguments.quick).map(|()| tables));
         ground.progress.end();
         match tables {
             Ok(tables) => results.tables.extend(tables),

@@ -20,7 +20,7 @@ use crate::waiting::{self, corrected};
 
 pub const ALONE: &str = "lookups alone";
 pub const DURING: &str = "lookups while pruning";
-const AGAIN: &str = "lookups alone again";
+pub const AGAIN: &str = "lookups alone again";
 
 /// Callers that look up without pause all the while.
 const CALLERS: usize = 16;

@@ -29,7 +29,8 @@ fn machine(machine: &Machine) -> String {
 }
 
 fn goals(verdicts: &[Verdict]) -> String {
-    let mut lines = vec![["goal", "against", "measured", "must be", "reached"].map(str::to_owned).to_vec()];
+    let mut lines =
+        vec![["goal", "against", "measured", "must be", "reached", "in rounds"].map(str::to_owned).to_vec()];
     lines.extend(verdicts.iter().map(|verdict| {
         let measured = verdict.measured.clone().unwrap_or("–".to_owned());
         let reached = match verdict.is_reached {
@@ -43,6 +44,7 @@ fn goals(verdicts: &[Verdict]) -> String {
             measured,
             verdict.required.clone(),
             reached.to_owned(),
+            verdict.rounds.map_or("–".to_owned(), |(met, all)| format!("{met} of {all}")),
         ]
     }));
     aligned(&lines)
