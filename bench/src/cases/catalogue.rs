@@ -6,8 +6,8 @@ use super::growth::{ONE_MILLION, TEN_MILLION, TEN_THOUSAND};
 use super::{prune, revocation};
 use crate::Outcome;
 use crate::contestants::name::{
-    AXUM_SESSION, BY_HAND, CACHED, CLOAKROOM, EDDSA, HARNESS, HS256, ONE_BY_ONE, OWNED, RUSQLITE, SHARED,
-    TOKIO_POSTGRES, TOWER_SESSIONS, WITHOUT_SESSION,
+    AXUM_SESSION, BY_HAND, CACHED, CLOAKROOM, EDDSA, HARNESS, HS256, ONE_BY_ONE, OWNED, RUSQLITE,
+    RUSQLITE_WRITER, SHARED, TOKIO_POSTGRES, TOWER_ONE, TOWER_SESSIONS, WITHOUT_SESSION,
 };
 use crate::results::Table;
 
@@ -30,6 +30,8 @@ const fn entry(
 }
 
 const CREATE: &[&str] = &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_SESSION];
+const CREATE_SQLITE: &[&str] =
+    &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, TOWER_ONE, AXUM_SESSION, RUSQLITE_WRITER];
 const EXTEND: &[&str] = &[CLOAKROOM, BY_HAND, TOWER_SESSIONS, AXUM_SESSION];
 const GROWTH: &[&str] = &[TEN_THOUSAND, ONE_MILLION, TEN_MILLION];
 const PRUNE: &[&str] = &[prune::ALONE, prune::DURING, prune::AGAIN];
@@ -51,8 +53,8 @@ pub const CATALOGUE: &[Entry] = &[
     entry("extend-postgres", "extend-postgres", &["1", "128"], EXTEND),
     entry("extend-sqlite", "extend-sqlite", &["1", "128"], EXTEND),
     entry("create-postgres", "create-postgres", &["1", "16", "128"], CREATE),
-    entry("create-sqlite", "create-sqlite-normal", &["1", "16", "128"], CREATE),
-    entry("create-sqlite", "create-sqlite-full", &["1", "16", "128"], CREATE),
+    entry("create-sqlite", "create-sqlite-normal", &["1", "16", "128"], CREATE_SQLITE),
+    entry("create-sqlite", "create-sqlite-full", &["1", "16", "128"], CREATE_SQLITE),
     entry("revoke-postgres", "revoke-postgres", &["1"], &[CLOAKROOM, BY_HAND]),
     entry("revoke-sqlite", "revoke-sqlite", &["1"], &[CLOAKROOM, BY_HAND]),
     entry("revocation", "revocation", &["heard"], revocation::HEARD_ROWS),

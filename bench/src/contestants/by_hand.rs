@@ -52,7 +52,7 @@ pub struct Found {
 pub const SELECT: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
     FROM sessions WHERE auth_token_digest = $1 AND (expires_at IS NULL OR expires_at > $2)";
 
-const INSERT: &str = "INSERT INTO sessions \
+pub const INSERT: &str = "INSERT INTO sessions \
     (id, auth_token_digest, data, expires_at, inserted_at, updated_at, user_id, role) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
