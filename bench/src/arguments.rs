@@ -13,7 +13,8 @@ Usage: cargo xtask bench [OPTIONS]
                  a name will do: `authenticate` is the case on every database.
   --json FILE    Write the results as JSON.
   --svg FILE     Write the principal ratios as a picture.
-  --docs FILE    Put the tables into this page, in place of those that are there.
+  --docs FILE    Put the tables into this page, in place of those that are there. Of a whole
+                 run only: not with --quick, nor with --only.
   --help         Print this.";
 
 #[derive(Debug, Default, PartialEq)]
@@ -77,6 +78,12 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
             },
         }
     }
+    if parsed.docs.is_some() && (parsed.quick || !parsed.only.is_empty()) {
+        return Err(
+            "the page has the figures of a whole run: --docs goes neither with --quick nor with --only"
+                .into(),
+        );
+    }
     Ok(parsed)
 }
 
@@ -127,6 +134,14 @@ mod tests {
         let arguments = parsed("--json results.json --svg=picture.svg").unwrap();
         assert_eq!(arguments.json, Some("results.json".into()));
         assert_eq!(arguments.svg, Some("picture.svg".into()));
+    }
+
+    #[test]
+    fn the_page_takes_the_figures_of_a_whole_run_alone() {
+        assert_eq!(parsed("--docs page.md --json x").unwrap().docs, Some("page.md".into()));
+        for line in ["--docs page.md --quick", "--only cached --docs=page.md"] {
+            assert!(parsed(line).unwrap_err().contains("whole run"), "{line}");
+        }
     }
 
     #[test]

@@ -57,15 +57,24 @@ pub fn run(arguments: &Arguments) -> Outcome<Results> {
     let mut ground = Ground::new(arguments.plan(), Progress::new(wanted.len()))?;
     for case in wanted {
         ground.progress.begin(case.name);
-        let tables = (case.run)(&mut ground)
-            .and_then(|tables| catalogue::check(case.name, &tables, arguments.quick).map(|()| tables));
-        ground.progress.end();
-        match tables {
-            Ok(tables) => results.tables.extend(tables),
+        let tables = (case.run)(&mut ground);
+        let failure = match tables {
+            Ok(tables) => {
+                let checked = catalogue::check(case.name, &tables, arguments.quick);
+                results.tables.extend(tables);
+                checked.err()
+            }
             // The others' figures took minutes.
-            Err(failure) => results.failures.push(format!("{}: {failure}", case.name)),
+            Err(failure) => Some(failure),
+        };
+        if let Some(failure) = failure {
+            let failure = format!("{}: {failure}", case.name);
+            ground.progress.fail(&failure);
+            results.failures.push(failure);
         }
+        ground.progress.end();
     }
-    results.machine = Machine::look(ground.databases()?);
+    let unknown = |failure| vec![format!("databases of unknown versions ({failure})")];
+    results.machine = Machine::look(ground.databases().unwrap_or_else(unknown));
     Ok(results)
 }

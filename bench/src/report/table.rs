@@ -9,8 +9,10 @@ use crate::results::{Measure, Results, Row, Table};
 
 pub fn render(results: &Results) -> String {
     let tables: String = results.tables.iter().map(table).collect();
+    let quick = "A quick run: its spans are short, and its goals are judged by fewer rounds and rows.\n\n";
     format!(
-        "{}{tables}\n## What must be reached\n\n{}",
+        "{}{}{tables}\n## What must be reached\n\n{}",
+        if results.quick { quick } else { "" },
         machine(&results.machine),
         goals(&goals::judge(results))
     )
@@ -173,5 +175,11 @@ mod tests {
         let title = "authenticate".to_owned();
         let results = Table { name: "a/1".into(), title, measure: Measure::PerSecond, rows, notes: vec![] };
         assert!(table(&results).contains(" 2.00× |\n"), "{}", table(&results));
+    }
+
+    #[test]
+    fn a_quick_run_says_that_it_is_one() {
+        let shown = |quick| render(&Results { quick, ..Results::default() });
+        assert!(shown(true).starts_with("A quick run") && !shown(false).contains("quick"));
     }
 }
