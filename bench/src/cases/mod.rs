@@ -72,6 +72,7 @@ pub fn run(arguments: &Arguments) -> Outcome<Results> {
             ground.progress.fail(&failure);
             results.failures.push(failure);
         }
+        ground.clear();
         ground.progress.end();
     }
     let unknown = |failure| vec![format!("databases of unknown versions ({failure})")];
