@@ -1,14 +1,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cases::CASES;
+use crate::cases::{CASES, Case};
 
 pub const USAGE: &str = "\
 Cloakroom against its peers, in turn, in one run.
 
 Usage: cargo xtask bench [OPTIONS]
 
-  --quick        Short measurements: all cases in under two minutes.
+  --quick        Short measurements: all cases but `settings` in under two minutes.
   --only CASE    These cases alone; may be said more than once, or with commas. The start of
                  a name will do: `authenticate` is the case on every database.
   --json FILE    Write the results as JSON.
@@ -49,8 +49,12 @@ impl Arguments {
         }
     }
 
-    pub fn wants(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|start| case.starts_with(start))
+    pub fn wants(&self, case: &Case) -> bool {
+        if self.only.is_empty() {
+            !(self.quick && case.is_extra)
+        } else {
+            self.only.iter().any(|start| case.name.starts_with(start))
+        }
     }
 }
 
@@ -116,7 +120,7 @@ mod tests {
     fn nothing_said_means_everything_at_full_length() {
         let arguments = parsed("").unwrap();
         assert_eq!(arguments, Arguments::default());
-        assert!(CASES.iter().all(|case| arguments.wants(case.name)));
+        assert!(CASES.iter().all(|case| arguments.wants(case)));
         assert!(!arguments.plan().quick);
     }
 
@@ -124,9 +128,16 @@ mod tests {
     fn only_may_be_said_more_than_once_and_by_the_start_of_a_name() {
         let arguments = parsed("--quick --only authenticate --only=create-sqlite,extend").unwrap();
         let wanted: Vec<&str> =
-            CASES.iter().map(|case| case.name).filter(|name| arguments.wants(name)).collect();
+            CASES.iter().filter(|case| arguments.wants(case)).map(|case| case.name).collect();
         assert!(wanted.contains(&"authenticate-postgres") && wanted.contains(&"authenticate-sqlite"));
         assert!(wanted.contains(&"create-sqlite") && !wanted.contains(&"create-postgres"));
+    }
+
+    #[test]
+    fn a_quick_run_leaves_out_what_is_extra_unless_it_is_asked_for() {
+        let wants = |line| parsed(line).unwrap().wants(CASES.iter().find(|case| case.is_extra).unwrap());
+        assert!(wants("") && wants("--quick --only settings"));
+        assert!(!wants("--quick") && !wants("--only cached"));
     }
 
     #[test]

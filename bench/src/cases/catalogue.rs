@@ -3,7 +3,7 @@
 //! holds the list against what it has measured.
 
 use super::growth::{ONE_MILLION, TEN_MILLION, TEN_THOUSAND};
-use super::{prune, revocation};
+use super::{prune, revocation, settings};
 use crate::Outcome;
 use crate::contestants::name::{
     AXUM_SESSION, BY_HAND, CACHED, CLOAKROOM, EDDSA, HARNESS, HS256, ONE_BY_ONE, OWNED, RUSQLITE,
@@ -44,6 +44,9 @@ pub const CATALOGUE: &[Entry] = &[
         &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_SESSION, RUSQLITE]),
     entry("authenticate-mariadb", "authenticate-mariadb", &["1", "16", "128", "1024"],
         &[CLOAKROOM, ONE_BY_ONE, BY_HAND]),
+    entry("settings", "settings-postgres-in-flight", &["128", "1024"], settings::IN_FLIGHT),
+    entry("settings", "settings-postgres-batch", &["128", "1024"], settings::BATCH),
+    entry("settings", "settings-sqlite-in-flight", &["128"], settings::IN_FLIGHT_SQLITE),
     entry("cached", "cached", &["1", "16", "128", "1024"], &[CACHED, SHARED, OWNED, HS256, EDDSA, HARNESS]),
     entry("http", "http", &["64"], &[CLOAKROOM, TOWER_SESSIONS, AXUM_SESSION, WITHOUT_SESSION]),
     entry("http", "http-cached", &["64"], &[CACHED, AXUM_SESSION, WITHOUT_SESSION]),
