@@ -165,9 +165,10 @@ impl Ground {
         }
     }
 
-    /// Lets the lanes run in turn, with so many callers each, and compares how often they call.
+    /// Lets the lanes run in turn, with so many callers each, and compares how often they call. How long each call
+    /// takes is shown too: with many callers that is not what one over their rate says.
     pub fn compare(&self, name: String, title: String, lanes: &[Lane], callers: usize) -> Outcome<Table> {
-        let samples = self.rounds(&name, lanes, callers, callers == 1)?;
+        let samples = self.rounds(&name, lanes, callers, true)?;
         let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
         Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
     }
