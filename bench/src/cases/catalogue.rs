@@ -7,7 +7,7 @@ use super::{prune, revocation, settings};
 use crate::Outcome;
 use crate::contestants::name::{
     AXUM_SESSION, BY_HAND, CACHED, CLOAKROOM, EDDSA, HARNESS, HS256, ONE_BY_ONE, OWNED, RUSQLITE,
-    RUSQLITE_WRITER, SHARED, TOKIO_POSTGRES, TOWER_ONE, TOWER_SESSIONS, WITHOUT_SESSION,
+    RUSQLITE_WRITER, SHARED, TOKIO_POSTGRES, TOWER_CACHED, TOWER_ONE, TOWER_SESSIONS, WITHOUT_SESSION,
 };
 use crate::results::Table;
 
@@ -49,7 +49,7 @@ pub const CATALOGUE: &[Entry] = &[
     entry("settings", "settings-sqlite-in-flight", &["128"], settings::IN_FLIGHT_SQLITE),
     entry("cached", "cached", &["1", "16", "128", "1024"], &[CACHED, SHARED, OWNED, HS256, EDDSA, HARNESS]),
     entry("http", "http", &["64"], &[CLOAKROOM, TOWER_SESSIONS, AXUM_SESSION, WITHOUT_SESSION]),
-    entry("http", "http-cached", &["64"], &[CACHED, AXUM_SESSION, WITHOUT_SESSION]),
+    entry("http", "http-cached", &["64"], &[CACHED, TOWER_CACHED, AXUM_SESSION, WITHOUT_SESSION]),
     entry("memory", "memory", &["cached"], &[CACHED]),
     entry("list-postgres", "list-postgres", &["1", "16"], &[CLOAKROOM, BY_HAND]),
     entry("list-sqlite", "list-sqlite", &["1", "16"], &[CLOAKROOM, BY_HAND]),

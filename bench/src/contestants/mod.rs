@@ -98,6 +98,7 @@ pub mod name {
     pub const ONE_BY_ONE: &str = "Cloakroom, one by one";
     pub const BY_HAND: &str = "sqlx by hand";
     pub const TOWER_SESSIONS: &str = "tower-sessions";
+    pub const TOWER_CACHED: &str = "tower-sessions, cached";
     pub const TOWER_ONE: &str = "tower-sessions, one connection";
     pub const AXUM_SESSION: &str = "axum_session";
     pub const RUSQLITE: &str = "rusqlite, blocking";
