@@ -5,7 +5,7 @@ use std::{env, fs, thread};
 use serde::Serialize;
 
 /// The crates whose versions matter to who reads the figures.
-const CRATES: [&str; 15] = [
+const CRATES: [&str; 16] = [
     "cloakroom",
     "sqlx",
     "tower-sessions",
@@ -17,6 +17,7 @@ const CRATES: [&str; 15] = [
     "libsqlite3-sys",
     "tokio-postgres",
     "jsonwebtoken",
+    "aws-lc-rs",
     "papaya",
     "axum",
     "tokio",
