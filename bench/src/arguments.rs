@@ -45,7 +45,7 @@ impl Arguments {
             Plan { quick: true, rounds: 3, warm_up, span }
         } else {
             let (warm_up, span) = (Duration::from_millis(200), Duration::from_millis(300));
-            Plan { quick: false, rounds: 5, warm_up, span }
+            Plan { quick: false, rounds: 7, warm_up, span }
         }
     }
 

@@ -218,7 +218,7 @@ impl Ground {
         if callers == 1 {
             // What one call alone waits for depends on the cores on which the threads that wake each other happen
             // to be in this round: more of them tell more than longer ones.
-            (rounds, warm_up, span) = (rounds * 4, warm_up / 4, span / 2);
+            (rounds, warm_up, span) = (rounds * 3, warm_up / 4, span / 2);
         }
         // What the first lane would find in no cache yet, the later ones would find there.
         for lane in lanes {
