@@ -41,7 +41,7 @@ pub struct Plan {
 impl Arguments {
     pub fn plan(&self) -> Plan {
         if self.quick {
-            let (warm_up, span) = (Duration::from_millis(80), Duration::from_millis(120));
+            let (warm_up, span) = (Duration::from_millis(60), Duration::from_millis(100));
             Plan { quick: true, rounds: 3, warm_up, span }
         } else {
             let (warm_up, span) = (Duration::from_millis(200), Duration::from_millis(300));

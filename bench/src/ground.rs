@@ -160,7 +160,8 @@ impl Ground {
                 let _ = fs::remove_file(name);
             }
         }
-        if let Some(server) = &self.postgres {
+        // That takes a checkpoint, and a quick run's databases are small.
+        if let Some(server) = self.postgres.as_ref().filter(|_| !self.plan.quick) {
             self.runtime.block_on(drop_databases(server.url(), databases));
         }
     }

@@ -26,7 +26,7 @@ pub const AGAIN: &str = "lookups alone again";
 const CALLERS: usize = 16;
 
 fn expired(ground: &Ground) -> u64 {
-    if ground.plan.quick { 50_000 } else { 1_000_000 }
+    if ground.plan.quick { 30_000 } else { 1_000_000 }
 }
 
 pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
