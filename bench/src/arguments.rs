@@ -1,19 +1,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cases::CASES;
+use crate::cases::{CASES, Case};
 
 pub const USAGE: &str = "\
 Cloakroom against its peers, in turn, in one run.
 
 Usage: cargo xtask bench [OPTIONS]
 
-  --quick        Short measurements: all cases in under two minutes.
+  --quick        Short measurements: all cases but `settings` in under two minutes.
   --only CASE    These cases alone; may be said more than once, or with commas. The start of
                  a name will do: `authenticate` is the case on every database.
   --json FILE    Write the results as JSON.
   --svg FILE     Write the principal ratios as a picture.
-  --docs FILE    Put the tables into this page, in place of those that are there.
+  --docs FILE    Put the tables into this page, in place of those that are there. Of a whole
+                 run only: not with --quick, nor with --only.
   --help         Print this.";
 
 #[derive(Debug, Default, PartialEq)]
@@ -40,16 +41,20 @@ pub struct Plan {
 impl Arguments {
     pub fn plan(&self) -> Plan {
         if self.quick {
-            let (warm_up, span) = (Duration::from_millis(80), Duration::from_millis(120));
+            let (warm_up, span) = (Duration::from_millis(60), Duration::from_millis(100));
             Plan { quick: true, rounds: 3, warm_up, span }
         } else {
             let (warm_up, span) = (Duration::from_millis(200), Duration::from_millis(300));
-            Plan { quick: false, rounds: 5, warm_up, span }
+            Plan { quick: false, rounds: 7, warm_up, span }
         }
     }
 
-    pub fn wants(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|start| case.starts_with(start))
+    pub fn wants(&self, case: &Case) -> bool {
+        if self.only.is_empty() {
+            !(self.quick && case.is_extra)
+        } else {
+            self.only.iter().any(|start| case.name.starts_with(start))
+        }
     }
 }
 
@@ -76,6 +81,12 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
                 _ => return Err(format!("unknown argument: {argument}")),
             },
         }
+    }
+    if parsed.docs.is_some() && (parsed.quick || !parsed.only.is_empty()) {
+        return Err(
+            "the page has the figures of a whole run: --docs goes neither with --quick nor with --only"
+                .into(),
+        );
     }
     Ok(parsed)
 }
@@ -109,7 +120,7 @@ mod tests {
     fn nothing_said_means_everything_at_full_length() {
         let arguments = parsed("").unwrap();
         assert_eq!(arguments, Arguments::default());
-        assert!(CASES.iter().all(|case| arguments.wants(case.name)));
+        assert!(CASES.iter().all(|case| arguments.wants(case)));
         assert!(!arguments.plan().quick);
     }
 
@@ -117,9 +128,16 @@ mod tests {
     fn only_may_be_said_more_than_once_and_by_the_start_of_a_name() {
         let arguments = parsed("--quick --only authenticate --only=create-sqlite,extend").unwrap();
         let wanted: Vec<&str> =
-            CASES.iter().map(|case| case.name).filter(|name| arguments.wants(name)).collect();
+            CASES.iter().filter(|case| arguments.wants(case)).map(|case| case.name).collect();
         assert!(wanted.contains(&"authenticate-postgres") && wanted.contains(&"authenticate-sqlite"));
         assert!(wanted.contains(&"create-sqlite") && !wanted.contains(&"create-postgres"));
+    }
+
+    #[test]
+    fn a_quick_run_leaves_out_what_is_extra_unless_it_is_asked_for() {
+        let wants = |line| parsed(line).unwrap().wants(CASES.iter().find(|case| case.is_extra).unwrap());
+        assert!(wants("") && wants("--quick --only settings"));
+        assert!(!wants("--quick") && !wants("--only cached"));
     }
 
     #[test]
@@ -127,6 +145,14 @@ mod tests {
         let arguments = parsed("--json results.json --svg=picture.svg").unwrap();
         assert_eq!(arguments.json, Some("results.json".into()));
         assert_eq!(arguments.svg, Some("picture.svg".into()));
+    }
+
+    #[test]
+    fn the_page_takes_the_figures_of_a_whole_run_alone() {
+        assert_eq!(parsed("--docs page.md --json x").unwrap().docs, Some("page.md".into()));
+        for line in ["--docs page.md --quick", "--only cached --docs=page.md"] {
+            assert!(parsed(line).unwrap_err().contains("whole run"), "{line}");
+        }
     }
 
     #[test]

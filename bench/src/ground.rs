@@ -1,12 +1,12 @@
 //! The ground that the contestants meet on: a runtime, throwaway servers, a directory for files of SQLite's. All of
-//! it is made when it is first needed and gone with the process.
+//! it is made when it is first needed and gone with the process, or with the case that it was made for.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cloakroom_testing::servers::{Kind, Purpose, Server};
+use cloakroom_testing::servers::{Kind, Purpose, Scratch, Server};
 use sqlx::{AssertSqlSafe, Connection, Database, Executor, FromRow, IntoArguments};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::arguments::Plan;
@@ -22,13 +22,21 @@ pub const ROWS: u64 = 100_000;
 /// The tasks of all callers run on these threads.
 pub const WORKERS: usize = 2;
 
+#[derive(Default)]
+struct OfCase {
+    files: Vec<PathBuf>,
+    databases: Vec<String>,
+}
+
 pub struct Ground {
     pub plan: Plan,
     pub progress: Progress,
     pub runtime: Runtime,
     postgres: Option<Server>,
     mariadb: Option<Server>,
-    directory: Option<TempDir>,
+    directory: Option<Scratch>,
+    /// What is removed when the case is done.
+    of_case: OfCase,
     postgres_peers: Option<load::postgres::Peers>,
     sqlite_peers: Option<load::sqlite::Peers>,
 }
@@ -44,6 +52,7 @@ impl Ground {
             postgres: None,
             mariadb: None,
             directory: None,
+            of_case: OfCase::default(),
             postgres_peers: None,
             sqlite_peers: None,
         })
@@ -54,7 +63,7 @@ impl Ground {
         if let Some(peers) = &self.postgres_peers {
             return Ok(peers.clone());
         }
-        let url = self.postgres("peers")?;
+        let url = self.postgres_for_all("peers")?;
         self.progress.step("loading 100,000 rows for each contestant");
         let peers = self.runtime.block_on(load::postgres::Peers::load(url, ROWS))?;
         Ok(self.postgres_peers.insert(peers).clone())
@@ -65,15 +74,20 @@ impl Ground {
         if let Some(peers) = &self.sqlite_peers {
             return Ok(peers.clone());
         }
-        let directory = self.file("peers")?;
+        let directory = self.file_for_all("peers")?;
         self.progress.step("loading 100,000 rows for each contestant");
         let load = load::sqlite::Peers::load(&directory, Synchronous::Normal, ROWS);
         let peers = self.runtime.block_on(load)?;
         Ok(self.sqlite_peers.insert(peers).clone())
     }
 
-    /// The URL of a new, empty database.
+    /// The URL of a new, empty database of this case's.
     pub fn postgres(&mut self, database: &str) -> Outcome<String> {
+        self.of_case.databases.push(database.to_owned());
+        self.postgres_for_all(database)
+    }
+
+    fn postgres_for_all(&mut self, database: &str) -> Outcome<String> {
         let url = start(&mut self.postgres, Kind::Postgres, &self.progress)?;
         self.runtime.block_on(create_database(sqlx::PgConnection::connect(url), database))?;
         of_database(url, database)
@@ -119,18 +133,43 @@ impl Ground {
         })
     }
 
-    /// The path of a file that does not exist yet.
+    /// The path of a file of this case's that does not exist yet.
     pub fn file(&mut self, name: &str) -> Outcome<PathBuf> {
+        let path = self.file_for_all(name)?;
+        self.of_case.files.push(path.clone());
+        Ok(path)
+    }
+
+    fn file_for_all(&mut self, name: &str) -> Outcome<PathBuf> {
         if self.directory.is_none() {
-            self.directory = Some(tempfile::Builder::new().prefix("cloakroom-bench-").tempdir()?);
+            self.directory = Some(Scratch::create()?);
         }
-        let directory = self.directory.as_ref().expect("it was made above");
+        let directory = self.directory.as_ref().ok_or("the directory has just been made")?;
         Ok(directory.path().join(name))
     }
 
-    /// Lets the lanes run in turn, with so many callers each, and compares how often they call.
+    /// Removes what was made for the case that is done. What cannot be removed goes with the process.
+    pub fn clear(&mut self) {
+        let OfCase { files, databases } = std::mem::take(&mut self.of_case);
+        for file in files {
+            // A directory, or a file and those that SQLite puts beside it.
+            let _ = fs::remove_dir_all(&file);
+            for suffix in ["", "-wal", "-shm"] {
+                let mut name = file.clone().into_os_string();
+                name.push(suffix);
+                let _ = fs::remove_file(name);
+            }
+        }
+        // That takes a checkpoint, and a quick run's databases are small.
+        if let Some(server) = self.postgres.as_ref().filter(|_| !self.plan.quick) {
+            self.runtime.block_on(drop_databases(server.url(), databases));
+        }
+    }
+
+    /// Lets the lanes run in turn, with so many callers each, and compares how often they call. How long each call
+    /// takes is shown too: with many callers that is not what one over their rate says.
     pub fn compare(&self, name: String, title: String, lanes: &[Lane], callers: usize) -> Outcome<Table> {
-        let samples = self.rounds(&name, lanes, callers, callers == 1)?;
+        let samples = self.rounds(&name, lanes, callers, true)?;
         let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
         Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
     }
@@ -151,12 +190,12 @@ impl Ground {
     /// The same for one caller whose calls are limited in number.
     pub fn compare_calls(&self, name: String, title: String, lanes: &[Lane], calls: u64) -> Outcome<Table> {
         for lane in lanes {
-            lane.sample_calls(&self.runtime, calls)?;
+            lane.sample_calls(&self.runtime, calls, measure::WARM_UP)?;
         }
         let rounds = self.plan.rounds;
         let samples = measure::rounds(lanes, rounds, |round, lane| {
             self.progress.step(&format!("{name}: {}, round {} of {rounds}", lane.name, round + 1));
-            lane.sample_calls(&self.runtime, calls)
+            lane.sample_calls(&self.runtime, calls, round)
         })?;
         let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
         Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
@@ -180,18 +219,18 @@ impl Ground {
         if callers == 1 {
             // What one call alone waits for depends on the cores on which the threads that wake each other happen
             // to be in this round: more of them tell more than longer ones.
-            (rounds, warm_up, span) = (rounds * 4, warm_up / 4, span / 2);
+            (rounds, warm_up, span) = (rounds * 3, warm_up / 4, span / 2);
         }
         // What the first lane would find in no cache yet, the later ones would find there.
         for lane in lanes {
             self.progress.step(&format!("{name}: {} warms up", lane.name));
-            let load = Load { callers, warm_up, span: Duration::from_millis(20), latencies: false };
+            let (span, round) = (Duration::from_millis(20), measure::WARM_UP);
+            let load = Load { callers, warm_up, span, round, latencies: false };
             lane.sample(&self.runtime, &load)?;
         }
-        let load = Load { callers, warm_up, span, latencies };
         measure::rounds(lanes, rounds, |round, lane| {
             self.progress.step(&format!("{name}: {}, round {} of {rounds}", lane.name, round + 1));
-            lane.sample(&self.runtime, &load)
+            lane.sample(&self.runtime, &Load { callers, warm_up, span, round, latencies })
         })
     }
 }
@@ -216,6 +255,17 @@ where
     let mut connection = connecting.await?;
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {database}"))).await?;
     connection.close().await
+}
+
+/// By force: connections of pools that were dropped may not be closed yet.
+async fn drop_databases(url: &str, databases: Vec<String>) {
+    let Ok(mut connection) = sqlx::PgConnection::connect(url).await else {
+        return;
+    };
+    for database in databases {
+        let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
+        let _ = connection.execute(AssertSqlSafe(drop)).await;
+    }
 }
 
 fn of_database(url: &str, database: &str) -> Outcome<String> {

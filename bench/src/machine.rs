@@ -5,17 +5,19 @@ use std::{env, fs, thread};
 use serde::Serialize;
 
 /// The crates whose versions matter to who reads the figures.
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 16] = [
     "cloakroom",
     "sqlx",
     "tower-sessions",
     "tower-sessions-sqlx-store",
+    "tower-sessions-moka-store",
     "axum_session",
     "axum_session_sqlx",
     "rusqlite",
     "libsqlite3-sys",
     "tokio-postgres",
     "jsonwebtoken",
+    "aws-lc-rs",
     "papaya",
     "axum",
     "tokio",

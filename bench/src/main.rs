@@ -16,6 +16,7 @@ mod random;
 mod report;
 mod results;
 mod statistics;
+mod waiting;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -50,10 +51,11 @@ fn main() -> ExitCode {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    let results = cases::run(&arguments).and_then(|results| {
-        report::write(&results, &arguments)?;
-        Ok(results)
-    });
+    let results =
+        report::can_be_written(&arguments).and_then(|()| cases::run(&arguments)).and_then(|results| {
+            report::write(&results, &arguments)?;
+            Ok(results)
+        });
     ended(results.and_then(|results| {
         let failed = results.failures.join(", ");
         if failed.is_empty() { Ok(()) } else { Err(format!("some cases failed: {failed}").into()) }

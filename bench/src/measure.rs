@@ -18,10 +18,15 @@ pub struct Load {
     pub callers: usize,
     pub warm_up: Duration,
     pub span: Duration,
+    /// Decides the rows: others in every round, the same ones for all lanes of a round.
+    pub round: u64,
     /// Whether each call is timed by itself. That costs a look at the clock, which matters to calls of under
     /// a microsecond.
     pub latencies: bool,
 }
+
+/// The round before the first, in which everybody warms up.
+pub const WARM_UP: u64 = 1 << 32;
 
 /// What one contestant did in one round.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +35,8 @@ pub struct Sample {
     pub elapsed: Duration,
     /// Of each call, in nanoseconds; empty where they were not asked for.
     pub latencies: Vec<u32>,
+    /// When each of these calls was over, in microseconds since the measurement began.
+    pub ends: Vec<u32>,
 }
 
 impl Sample {
@@ -64,7 +71,7 @@ pub struct Lane {
 /// A [`Call`] whose type is forgotten between measurements, and known within them.
 trait Drive {
     fn drive(&self, runtime: &Runtime, load: &Load, meanwhile: &mut dyn FnMut()) -> Outcome<Sample>;
-    fn count(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample>;
+    fn count(&self, runtime: &Runtime, calls: u64, round: u64) -> Outcome<Sample>;
 }
 
 impl<C: Call> Drive for C {
@@ -72,8 +79,8 @@ impl<C: Call> Drive for C {
         drive(runtime, load, self, meanwhile)
     }
 
-    fn count(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample> {
-        call_often(runtime, calls, self.clone())
+    fn count(&self, runtime: &Runtime, calls: u64, round: u64) -> Outcome<Sample> {
+        call_often(runtime, calls, round, self.clone())
     }
 }
 
@@ -98,8 +105,8 @@ impl Lane {
     }
 
     /// So many calls by one caller.
-    pub fn sample_calls(&self, runtime: &Runtime, calls: u64) -> Outcome<Sample> {
-        self.call.count(runtime, calls).map_err(|error| self.failure(&error))
+    pub fn sample_calls(&self, runtime: &Runtime, calls: u64, round: u64) -> Outcome<Sample> {
+        self.call.count(runtime, calls, round).map_err(|error| self.failure(&error))
     }
 
     fn failure(&self, failure: &Failure) -> Failure {
@@ -107,21 +114,30 @@ impl Lane {
     }
 }
 
-/// Each lane's samples, one a round. Every round begins with another lane, so that none always has the same
-/// one before it.
+/// Each lane's samples, one a round. Every round has an order of its own, which is the same in every run, so that no
+/// lane always finds what the same other one has left behind: in the processor's caches, or still to be written.
 pub fn rounds(
     lanes: &[Lane],
     rounds: usize,
-    mut sample: impl FnMut(usize, &Lane) -> Outcome<Sample>,
+    mut sample: impl FnMut(u64, &Lane) -> Outcome<Sample>,
 ) -> Outcome<Vec<Vec<Sample>>> {
     let mut samples: Vec<Vec<Sample>> = lanes.iter().map(|_| Vec::with_capacity(rounds)).collect();
+    let mut random = Random::new(0);
     for round in 0..rounds {
-        for turn in 0..lanes.len() {
-            let lane = (round + turn) % lanes.len();
-            samples[lane].push(sample(round, &lanes[lane])?);
+        for lane in shuffled(lanes.len(), &mut random) {
+            samples[lane].push(sample(round as u64, &lanes[lane])?);
         }
     }
     Ok(samples)
+}
+
+/// The numbers below `length` in some order (Fisher and Yates).
+fn shuffled(length: usize, random: &mut Random) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..length).collect();
+    for last in (1..length).rev() {
+        order.swap(last, (random.next() % (last as u64 + 1)) as usize);
+    }
+    order
 }
 
 const WARMING_UP: u8 = 0;
@@ -159,21 +175,30 @@ impl Signal {
 #[repr(align(128))]
 struct Counter(AtomicU64);
 
+/// How long one call took, in nanoseconds, and when it was over, in microseconds since callers began: small, as there
+/// may be millions.
+type Timed = (u32, u32);
+
 fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn FnMut()) -> Outcome<Sample> {
     let signal = Arc::new(Signal { phase: AtomicU8::new(WARMING_UP), failure: Mutex::new(None) });
     let counters: Arc<[Counter]> = (0..load.callers).map(|_| Counter::default()).collect();
-    let timed = load.latencies;
-    let callers: Vec<JoinHandle<Vec<u32>>> = (0..load.callers)
+    let round = load.round;
+    let begun = Instant::now();
+    let timed = load.latencies.then_some(begun);
+    let callers: Vec<JoinHandle<Vec<Timed>>> = (0..load.callers)
         .map(|caller| {
             let (signal, counters, call) = (Arc::clone(&signal), Arc::clone(&counters), call.clone());
+            // What was looked up while warming up would be quicker to find.
+            let randoms = [!round, round].map(|round| Random::of(round, caller as u64));
             runtime
-                .spawn(async move { keep_calling(&signal, &counters[caller].0, caller, timed, call).await })
+                .spawn(async move { keep_calling(&signal, &counters[caller].0, randoms, timed, call).await })
         })
         .collect();
 
     thread::sleep(load.warm_up);
     let before = total(&counters);
     let start = Instant::now();
+    let warmed_up = microseconds(start - begun);
     signal.enter(MEASURING);
     meanwhile();
     // A span in which nothing came back tells nothing; a commit may take that long on a slow disk.
@@ -184,37 +209,52 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn F
     let elapsed = start.elapsed();
     signal.enter(OVER);
 
-    let mut latencies = Vec::new();
+    let (mut latencies, mut ends) = (Vec::new(), Vec::new());
     for caller in callers {
-        latencies.extend(runtime.block_on(caller)?);
+        for (latency, end) in runtime.block_on(caller)? {
+            latencies.push(latency);
+            ends.push(end.saturating_sub(warmed_up));
+        }
     }
     match signal.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(failure) => Err(failure),
         None if calls == 0 => Err("not one call came back in time".into()),
-        None => Ok(Sample { calls, elapsed, latencies }),
+        None => Ok(Sample { calls, elapsed, latencies, ends }),
     }
+}
+
+fn nanoseconds(span: Duration) -> u32 {
+    u32::try_from(span.as_nanos()).unwrap_or(u32::MAX)
+}
+
+fn microseconds(span: Duration) -> u32 {
+    u32::try_from(span.as_micros()).unwrap_or(u32::MAX)
 }
 
 async fn keep_calling(
     signal: &Signal,
     counter: &AtomicU64,
-    caller: usize,
-    timed: bool,
+    mut randoms: [Random; 2],
+    timed: Option<Instant>,
     call: impl Call,
-) -> Vec<u32> {
-    let mut random = Random::new(caller as u64);
+) -> Vec<Timed> {
     let mut latencies = Vec::new();
     let mut done = 0;
-    while signal.phase() != OVER {
-        let start = timed.then(Instant::now);
-        if let Err(failure) = call.call(random.next()).await {
+    loop {
+        let random = match signal.phase() {
+            OVER => break,
+            phase => randoms[usize::from(phase == MEASURING)].next(),
+        };
+        let start = timed.map(|begun| (begun, Instant::now()));
+        if let Err(failure) = call.call(random).await {
             signal.fail(failure);
             break;
         }
-        if let Some(start) = start
+        if let Some((begun, start)) = start
             && signal.phase() == MEASURING
         {
-            latencies.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+            let end = Instant::now();
+            latencies.push((nanoseconds(end - start), microseconds(end - begun)));
         }
         done += 1;
         counter.store(done, Ordering::Relaxed);
@@ -225,17 +265,17 @@ async fn keep_calling(
     latencies
 }
 
-fn call_often(runtime: &Runtime, calls: u64, call: impl Call) -> Outcome<Sample> {
+fn call_often(runtime: &Runtime, calls: u64, round: u64, call: impl Call) -> Outcome<Sample> {
     let task = runtime.spawn(async move {
-        let mut random = Random::new(0);
+        let mut random = Random::of(round, 0);
         let mut latencies = Vec::with_capacity(calls as usize);
         let start = Instant::now();
         for _ in 0..calls {
             let start = Instant::now();
             call.call(random.next()).await?;
-            latencies.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+            latencies.push(nanoseconds(start.elapsed()));
         }
-        Ok(Sample { calls, elapsed: start.elapsed(), latencies })
+        Ok(Sample { calls, elapsed: start.elapsed(), latencies, ends: Vec::new() })
     });
     runtime.block_on(task)?
 }
@@ -246,11 +286,13 @@ fn total(counters: &[Counter]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn load(callers: usize) -> Load {
         let span = Duration::from_millis(20);
-        Load { callers, warm_up: Duration::from_millis(5), span, latencies: true }
+        Load { callers, warm_up: Duration::from_millis(5), span, round: 0, latencies: true }
     }
 
     fn runtime() -> Runtime {
@@ -265,6 +307,8 @@ mod tests {
         });
         let sample = lane.sample(&runtime(), &load(4)).unwrap();
         assert!(sample.calls > 0 && !sample.latencies.is_empty());
+        assert_eq!(sample.latencies.len(), sample.ends.len());
+        assert!(sample.ends.iter().all(|end| *end < 10_000_000));
     }
 
     #[test]
@@ -280,6 +324,38 @@ mod tests {
     }
 
     #[test]
+    fn lanes_are_asked_for_the_same_rows_in_a_round_and_for_others_in_the_next() {
+        let asked = |round| {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let noted = Arc::clone(&seen);
+            let lane = Lane::new("noting", move |random| {
+                noted.lock().unwrap().push(random);
+                async { Ok(()) }
+            });
+            lane.sample_calls(&runtime(), 1000, round).unwrap();
+            std::mem::take(&mut *seen.lock().unwrap())
+        };
+        let first = asked(0);
+        assert_eq!(first, asked(0));
+        assert!(asked(1).iter().all(|random| !first.contains(random)));
+    }
+
+    #[test]
+    fn rows_looked_up_while_warming_up_are_not_those_that_are_measured() {
+        let randoms = [!7, 7].map(|round| Random::of(round, 0).next());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        let lane = Lane::new("noting", move |random| {
+            noted.lock().unwrap().push(random);
+            tokio::time::sleep(Duration::from_millis(1)).map(Ok)
+        });
+        lane.sample(&runtime(), &Load { round: 7, ..load(1) }).unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0], randoms[0]);
+        assert!(seen.contains(&randoms[1]));
+    }
+
+    #[test]
     fn a_failing_call_fails_the_sample_and_says_whose() {
         let lane = Lane::new("broken", |_| async { Err("no such session".into()) });
         let error = lane.sample(&runtime(), &load(2)).unwrap_err();
@@ -288,19 +364,32 @@ mod tests {
 
     #[test]
     fn a_number_of_calls_is_kept_to() {
-        let sample = Lane::new("counted", |_| async { Ok(()) }).sample_calls(&runtime(), 7).unwrap();
+        let sample = Lane::new("counted", |_| async { Ok(()) }).sample_calls(&runtime(), 7, 0).unwrap();
         assert_eq!((sample.calls, sample.latencies.len()), (7, 7));
     }
 
     #[test]
-    fn every_round_begins_with_another_lane() {
-        let lanes = ["a", "b", "c"].map(|name| Lane::new(name, |_| async { Ok(()) }));
-        let mut order = String::new();
-        let samples = rounds(&lanes, 3, |_, lane| {
-            order.push_str(&lane.name);
-            Ok(Sample::default())
-        });
-        assert_eq!(order, "abcbcacab");
-        assert!(samples.unwrap().iter().all(|samples| samples.len() == 3));
+    fn each_lane_comes_once_a_round_after_one_that_varies() {
+        let lanes = ["a", "b", "c", "d", "e"].map(|name| Lane::new(name, |_| async { Ok(()) }));
+        let order = || {
+            let mut order = String::new();
+            let samples = rounds(&lanes, 7, |_, lane| {
+                order.push_str(&lane.name);
+                Ok(Sample::default())
+            });
+            assert!(samples.unwrap().iter().all(|samples| samples.len() == 7));
+            order
+        };
+        let (first, second) = (order(), order());
+        assert_eq!(first, second, "the order is another in another run");
+        for round in 0..7 {
+            let round = &first[round * 5..][..5];
+            assert!("abcde".chars().all(|name| round.contains(name)), "{round}");
+        }
+        for name in "abcde".chars() {
+            let after = first.split_terminator(name).skip(1).filter_map(|rest| rest.chars().next());
+            let followers: std::collections::BTreeSet<char> = after.collect();
+            assert!(followers.len() >= 3, "{name} is followed by {followers:?} alone: {first}");
+        }
     }
 }

@@ -30,12 +30,22 @@ impl Progress {
         }
     }
 
-    pub fn end(&mut self) {
-        self.done += 1;
-        let seconds = self.begun.elapsed().as_secs_f32();
+    /// What went wrong in this case, said while the others still run.
+    pub fn fail(&self, failure: &str) {
+        self.clear();
+        eprintln!("error: {failure}");
+    }
+
+    fn clear(&self) {
         if self.is_terminal {
             eprint!("\r\x1b[2K");
         }
+    }
+
+    pub fn end(&mut self) {
+        self.done += 1;
+        let seconds = self.begun.elapsed().as_secs_f32();
+        self.clear();
         eprintln!("[{}/{}] {}: {seconds:.1} s", self.done, self.cases, self.case);
     }
 }

@@ -7,7 +7,12 @@ pub struct Random(u64);
 impl Random {
     pub fn new(seed: u64) -> Self {
         // Zero would stay zero, and near seeds would begin alike.
-        Self((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Self(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// One of a caller's own in a round: another in every round, the same for whoever is measured in it.
+    pub fn of(round: u64, caller: u64) -> Self {
+        Self::new(Self::new(round).next().rotate_left(32) ^ Self::new(caller).next())
     }
 
     pub fn next(&mut self) -> u64 {
@@ -34,5 +39,15 @@ mod tests {
             let count = draw(7).iter().filter(|drawn| **drawn == digit).count();
             assert!((60..140).contains(&count), "{digit} was drawn {count} times");
         }
+    }
+
+    #[test]
+    fn every_caller_has_numbers_of_its_own_in_every_round() {
+        let mut firsts: Vec<u64> =
+            (0..20).flat_map(|round| (0..1024).map(move |caller| Random::of(round, caller).next())).collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        assert_eq!(firsts.len(), 20 * 1024);
+        assert_eq!(Random::of(3, 5).next(), Random::of(3, 5).next());
     }
 }

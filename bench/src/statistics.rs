@@ -21,25 +21,23 @@ pub fn percentile(values: &mut [u32], percent: f64) -> Option<u32> {
     values.get(rank.clamp(1, values.len().max(1)) - 1).copied()
 }
 
-/// The ratio of two medians, and the smallest and the largest ratio within a round.
+/// The ratio of two medians.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
     pub of_medians: f64,
-    pub least: f64,
-    pub most: f64,
+    /// The smallest and the largest ratio within a round, where both have the same rounds and more than one.
+    pub range: Option<(f64, f64)>,
 }
 
 impl Ratio {
-    /// How many times the second the first is. `None` where there are no rounds, or where they differ in number.
+    /// How many times the second the first is. `None` where either has no values.
     pub fn between(first: &[f64], second: &[f64]) -> Option<Self> {
-        if first.len() != second.len() {
-            return None;
-        }
         let of_medians = median(first)? / median(second)?;
         let by_round = first.iter().zip(second).map(|(first, second)| first / second);
         let least = by_round.clone().min_by(f64::total_cmp)?;
         let most = by_round.max_by(f64::total_cmp)?;
-        Some(Self { of_medians, least, most })
+        let has_rounds = first.len() == second.len() && first.len() > 1;
+        Some(Self { of_medians, range: has_rounds.then_some((least, most)) })
     }
 }
 
@@ -73,9 +71,18 @@ mod tests {
     fn a_ratio_tells_its_spread_over_the_rounds() {
         let ratio = Ratio::between(&[10.0, 20.0, 30.0], &[5.0, 5.0, 10.0]).unwrap();
         assert_near(ratio.of_medians, 4.0);
-        assert_near(ratio.least, 2.0);
-        assert_near(ratio.most, 4.0);
-        assert_eq!(Ratio::between(&[1.0], &[1.0, 2.0]), None);
+        let (least, most) = ratio.range.unwrap();
+        assert_near(least, 2.0);
+        assert_near(most, 4.0);
         assert_eq!(Ratio::between(&[], &[]), None);
+    }
+
+    #[test]
+    fn a_ratio_has_no_spread_without_rounds_in_common() {
+        for second in [&[2.0][..], &[2.0, 2.0]] {
+            let ratio = Ratio::between(&[1.0], second).unwrap();
+            assert_near(ratio.of_medians, 0.5);
+            assert_eq!(ratio.range, None);
+        }
     }
 }

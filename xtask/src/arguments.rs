@@ -19,8 +19,8 @@ Usage: cargo xtask COMMAND
         Measure Cloakroom against its peers, on servers started for the purpose, and
         print the tables. --quick takes less than two minutes beside the compiling;
         --only picks cases by the start of their names (`bench --only x` lists them);
-        --json, --svg and --docs write the results, a picture of them, and the tables
-        of docs/performance.md.
+        --json, --svg and --docs write the results, a picture of them, and, of a whole
+        run, the tables of docs/performance.md.
   serve postgres|mariadb
         Start a throwaway server, print its URL, and keep it until Ctrl-C.
   help  Print this.
@@ -174,6 +174,9 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
             _ => return Err(format!("unknown argument: {argument}")),
         }
     }
+    if options.docs.is_some() && (options.quick || !options.only.is_empty()) {
+        return Err("--docs is for a whole run: it goes neither with --quick nor with --only".to_owned());
+    }
     Ok(options)
 }
 
@@ -231,10 +234,18 @@ mod tests {
             only: vec!["create".to_owned(), "prune,http".to_owned()],
             json: Some("results.json".to_owned()),
             svg: Some("picture.svg".to_owned()),
-            docs: Some("page.md".to_owned()),
+            docs: None,
         };
-        let line = "bench --quick --only create --only=prune,http --json results.json --svg=picture.svg --docs page.md";
+        let line = "bench --quick --only create --only=prune,http --json results.json --svg=picture.svg";
         assert_eq!(parsed(line), Ok(Task::Bench(options)));
+    }
+
+    #[test]
+    fn the_page_about_performance_takes_a_whole_run_alone() {
+        let options = BenchOptions { docs: Some("page.md".to_owned()), ..BenchOptions::default() };
+        assert_eq!(parsed("bench --docs page.md"), Ok(Task::Bench(options)));
+        assert!(parsed("bench --quick --docs page.md").is_err());
+        assert!(parsed("bench --docs page.md --only cached").is_err());
     }
 
     #[test]

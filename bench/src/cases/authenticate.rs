@@ -49,9 +49,9 @@ pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
         lane::<Authenticate, _>(name::BY_HAND, ByHandSqlite::new(&peers.by_hand, tokens)),
         lane::<Authenticate, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, ROWS)),
         lane::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
-        lane::<Authenticate, _>(name::RUSQLITE, Rusqlite::new(&peers.path, tokens)),
+        lane::<Authenticate, _>(name::RUSQLITE, Rusqlite::new(&peers.file.path, tokens)),
     ];
-    compare(ground, "authenticate-sqlite", "SQLite", &lanes, &[128, 1024])
+    compare(ground, "authenticate-sqlite", "SQLite", &lanes, &[128])
 }
 
 pub fn mariadb(ground: &mut Ground) -> Outcome<Vec<Table>> {

@@ -6,6 +6,7 @@ use crate::Outcome;
 use crate::contestants::axum_session::AxumSession;
 use crate::contestants::by_hand::{ByHandPostgres, ByHandSqlite};
 use crate::contestants::cloakroom::{Cloakroom, one_by_one};
+use crate::contestants::rusqlite::RusqliteWriter;
 use crate::contestants::tower_sessions::TowerSessions;
 use crate::contestants::{Create, lane, name};
 use crate::ground::Ground;
@@ -69,7 +70,9 @@ fn sqlite_with(ground: &mut Ground, synchronous: Synchronous, number: usize) -> 
         lane::<Create, _>(name::ONE_BY_ONE, Cloakroom::new(peers.cloakroom, one_by_one()?, tokens)?),
         lane::<Create, _>(name::BY_HAND, ByHandSqlite::new(&peers.by_hand, tokens)),
         lane::<Create, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, 0)),
+        lane::<Create, _>(name::TOWER_ONE, TowerSessions::new(peers.tower_sessions_alone, 0)),
         lane::<Create, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, 0)),
+        lane::<Create, _>(name::RUSQLITE_WRITER, RusqliteWriter::new(&peers.file)?),
     ];
     compare(ground, case, database, &lanes, number)
 }

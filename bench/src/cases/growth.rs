@@ -12,11 +12,11 @@ use crate::load::{self, LIFETIME};
 use crate::payload::Tokens;
 use crate::results::Table;
 
-const SIZES: [(u64, &str); 3] =
-    [(10_000, TEN_THOUSAND), (1_000_000, ONE_MILLION), (10_000_000, "10 million rows")];
+const SIZES: [(u64, &str); 3] = [(10_000, TEN_THOUSAND), (1_000_000, ONE_MILLION), (10_000_000, TEN_MILLION)];
 
 pub const TEN_THOUSAND: &str = "10 thousand rows";
 pub const ONE_MILLION: &str = "1 million rows";
+pub const TEN_MILLION: &str = "10 million rows";
 
 fn sizes(ground: &Ground) -> &'static [(u64, &'static str)] {
     if ground.plan.quick { &SIZES[..2] } else { &SIZES }

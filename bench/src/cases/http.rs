@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use cloakroom::{Cache, Config, Sessions};
 use time::Duration;
 use tokio::net::TcpListener;
+use tower_sessions::CachingSessionStore;
+use tower_sessions_moka_store::MokaStore;
 
 use crate::Outcome;
 use crate::contestants::http::{self, Application};
@@ -19,6 +21,8 @@ const CONNECTIONS: usize = 64;
 
 /// With a cache, a thousand users are active.
 const ACTIVE: u64 = 1000;
+
+const CAPACITY: u64 = 100_000;
 
 pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
     Ok(vec![strict(ground)?, cached(ground)?])
@@ -48,12 +52,14 @@ fn strict(ground: &mut Ground) -> Outcome<Table> {
 
 fn cached(ground: &mut Ground) -> Outcome<Table> {
     let peers = ground.postgres_peers()?;
-    let caching = Config::builder().cache(Cache::new(100_000)).build()?;
+    let tower_sessions = CachingSessionStore::new(MokaStore::new(Some(CAPACITY)), peers.tower_sessions);
+    let caching = Config::builder().cache(Cache::new(CAPACITY as usize)).build()?;
     let sessions = Sessions::new(peers.cloakroom, caching)?;
     let lanes = ground.runtime.block_on(async {
         let axum_session = http::axum_session(peers.axum_session, Duration::hours(1)).await?;
         Outcome::Ok([
             serve(name::CACHED, http::cloakroom(sessions), ACTIVE).await?,
+            serve(name::TOWER_CACHED, http::tower_sessions(tower_sessions), ACTIVE).await?,
             serve(name::AXUM_SESSION, axum_session, ACTIVE).await?,
             serve(name::WITHOUT_SESSION, http::without_session(), ACTIVE).await?,
         ])
@@ -62,8 +68,9 @@ fn cached(ground: &mut Ground) -> Outcome<Table> {
     let mut table = ground.compare(format!("http-cached/{CONNECTIONS}"), title, &lanes, CONNECTIONS)?;
     table.notes.push(
         "A thousand users are active. Cloakroom's cache has its defaults: what is revoked elsewhere is refused within \
-         milliseconds, and no answer is older than 5 seconds. axum_session has its own: a session that is in use \
-         is not read again, whatever happens elsewhere."
+         milliseconds, and no answer is older than 5 seconds. tower-sessions has its `CachingSessionStore` with moka, and \
+         axum_session its own memory, without a bound: a session that is in use is not read again, whatever happens \
+         elsewhere."
             .to_owned(),
     );
     Ok(table)

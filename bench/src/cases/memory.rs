@@ -25,7 +25,7 @@ pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
         // How much memory a process has is only looked up on Linux.
         return Ok(Vec::new());
     }
-    let path = ground.sqlite_peers()?.path;
+    let path = ground.sqlite_peers()?.file.path;
     let mut values = Vec::new();
     for round in 0..if ground.plan.quick { 1 } else { ground.plan.rounds } {
         ground.progress.step(&format!("round {}", round + 1));

@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod cached;
+pub mod catalogue;
 mod create;
 mod extend;
 pub mod growth;
@@ -11,6 +12,7 @@ pub mod memory;
 pub mod prune;
 pub mod revocation;
 mod revoke;
+mod settings;
 
 use crate::Outcome;
 use crate::arguments::Arguments;
@@ -23,47 +25,65 @@ use crate::results::{Results, Table};
 #[derive(Clone, Copy)]
 pub struct Case {
     pub name: &'static str,
+    /// Whether a quick run leaves it out, unless it is asked for by name.
+    pub is_extra: bool,
     run: fn(&mut Ground) -> Outcome<Vec<Table>>,
+}
+
+const fn case(name: &'static str, run: fn(&mut Ground) -> Outcome<Vec<Table>>) -> Case {
+    Case { name, is_extra: false, run }
 }
 
 /// In this order: those that only read the common tables come before those that write them.
 pub const CASES: &[Case] = &[
-    Case { name: "authenticate-postgres", run: authenticate::postgres },
-    Case { name: "authenticate-sqlite", run: authenticate::sqlite },
-    Case { name: "authenticate-mariadb", run: authenticate::mariadb },
-    Case { name: "cached", run: cached::run },
-    Case { name: "http", run: http::run },
-    Case { name: "memory", run: memory::run },
-    Case { name: "list-postgres", run: list::postgres },
-    Case { name: "list-sqlite", run: list::sqlite },
-    Case { name: "extend-postgres", run: extend::postgres },
-    Case { name: "extend-sqlite", run: extend::sqlite },
-    Case { name: "create-postgres", run: create::postgres },
-    Case { name: "create-sqlite", run: create::sqlite },
-    Case { name: "revoke-postgres", run: revoke::postgres },
-    Case { name: "revoke-sqlite", run: revoke::sqlite },
-    Case { name: "revocation", run: revocation::run },
-    Case { name: "prune-postgres", run: prune::postgres },
-    Case { name: "prune-sqlite", run: prune::sqlite },
-    Case { name: "growth-postgres", run: growth::postgres },
-    Case { name: "growth-sqlite", run: growth::sqlite },
+    case("authenticate-postgres", authenticate::postgres),
+    case("authenticate-sqlite", authenticate::sqlite),
+    case("authenticate-mariadb", authenticate::mariadb),
+    Case { is_extra: true, ..case("settings", settings::run) },
+    case("cached", cached::run),
+    case("http", http::run),
+    case("memory", memory::run),
+    case("list-postgres", list::postgres),
+    case("list-sqlite", list::sqlite),
+    case("extend-postgres", extend::postgres),
+    case("extend-sqlite", extend::sqlite),
+    case("create-postgres", create::postgres),
+    case("create-sqlite", create::sqlite),
+    case("revoke-postgres", revoke::postgres),
+    case("revoke-sqlite", revoke::sqlite),
+    case("revocation", revocation::run),
+    case("prune-postgres", prune::postgres),
+    case("prune-sqlite", prune::sqlite),
+    case("growth-postgres", growth::postgres),
+    case("growth-sqlite", growth::sqlite),
 ];
 
 /// Runs all cases that are asked for, one after another.
 pub fn run(arguments: &Arguments) -> Outcome<Results> {
-    let wanted: Vec<&Case> = CASES.iter().filter(|case| arguments.wants(case.name)).collect();
+    let wanted: Vec<&Case> = CASES.iter().filter(|case| arguments.wants(case)).collect();
     let mut results = Results { quick: arguments.quick, ..Results::default() };
     let mut ground = Ground::new(arguments.plan(), Progress::new(wanted.len()))?;
     for case in wanted {
         ground.progress.begin(case.name);
         let tables = (case.run)(&mut ground);
-        ground.progress.end();
-        match tables {
-            Ok(tables) => results.tables.extend(tables),
+        let failure = match tables {
+            Ok(tables) => {
+                let checked = catalogue::check(case.name, &tables, arguments.quick);
+                results.tables.extend(tables);
+                checked.err()
+            }
             // The others' figures took minutes.
-            Err(failure) => results.failures.push(format!("{}: {failure}", case.name)),
+            Err(failure) => Some(failure),
+        };
+        if let Some(failure) = failure {
+            let failure = format!("{}: {failure}", case.name);
+            ground.progress.fail(&failure);
+            results.failures.push(failure);
         }
+        ground.clear();
+        ground.progress.end();
     }
-    results.machine = Machine::look(ground.databases()?);
+    let unknown = |failure| vec![format!("databases of unknown versions ({failure})")];
+    results.machine = Machine::look(ground.databases().unwrap_or_else(unknown));
     Ok(results)
 }

@@ -24,9 +24,14 @@ pub const HEARD: &str = "revocation/heard";
 pub const CUT: &str = "revocation/cut";
 
 pub const QUIET_P99: &str = "quiet node, p99";
+pub const BUSY_P99: &str = "busy node, p99";
 pub const LEASE_MOST: &str = "lease of 1 s, longest";
 pub const STALENESS_MOST: &str = "no lease, longest";
 pub const BOUND: &str = "max_staleness";
+
+pub const HEARD_ROWS: &[&str] =
+    &["quiet node, p50", QUIET_P99, "quiet node, longest", "busy node, p50", BUSY_P99, "busy node, longest"];
+pub const CUT_ROWS: &[&str] = &["lease of 1 s, p50", LEASE_MOST, "no lease, p50", STALENESS_MOST, BOUND];
 
 const MAX_STALENESS: Duration = Duration::from_secs(2);
 
@@ -67,7 +72,8 @@ fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<
     let mut quiet = runtime.block_on(revoke_each(&here, &there, rows, trials))?;
     ground.progress.step("revoking, the other node busy");
     let lookups = Cloakroom::with(there.clone(), &Tokens::of(LOOKED_UP));
-    let load = Load { callers: 16, warm_up: ground.plan.warm_up, span: Duration::ZERO, latencies: false };
+    let load =
+        Load { callers: 16, warm_up: ground.plan.warm_up, span: Duration::ZERO, round: 0, latencies: false };
     let mut busy = Ok(Vec::new());
     lane::<Authenticate, _>(name::CACHED, lookups).sample_during(runtime, &load, &mut || {
         busy = runtime.block_on(revoke_each(&here, &there, rows, trials));
@@ -81,7 +87,7 @@ fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<
             row(QUIET_P99, at(&mut quiet, 99.0)),
             row("quiet node, longest", at(&mut quiet, 100.0)),
             row("busy node, p50", at(&mut busy, 50.0)),
-            row("busy node, p99", at(&mut busy, 99.0)),
+            row(BUSY_P99, at(&mut busy, 99.0)),
             row("busy node, longest", at(&mut busy, 100.0)),
         ],
         format!("{trials} revocations each. The busy node answers 16 callers without pause."),

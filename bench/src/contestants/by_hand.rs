@@ -52,7 +52,7 @@ pub struct Found {
 pub const SELECT: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
     FROM sessions WHERE auth_token_digest = $1 AND (expires_at IS NULL OR expires_at > $2)";
 
-const INSERT: &str = "INSERT INTO sessions \
+pub const INSERT: &str = "INSERT INTO sessions \
     (id, auth_token_digest, data, expires_at, inserted_at, updated_at, user_id, role) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
@@ -120,7 +120,7 @@ macro_rules! by_hand {
 
             async fn find(&self, random: u64) -> Outcome<Option<Found>> {
                 let query = sqlx::query_as::<_, Found>(SELECT)
-                    .bind(digest(self.tokens.pick(random).as_bytes()))
+                    .bind(digest(&self.tokens.pick(random)))
                     .bind($instant(OffsetDateTime::now_utc()));
                 Ok(query.fetch_optional(&self.pool).await?)
             }
@@ -213,7 +213,7 @@ impl Offers<Authenticate> for ByHandMariaDb {
     async fn perform(&self, random: u64) -> Outcome {
         let now = OffsetDateTime::now_utc();
         let query = sqlx::query_as::<_, Found>(MARIADB);
-        let query = query.bind(digest(self.tokens.pick(random).as_bytes()));
+        let query = query.bind(digest(&self.tokens.pick(random)));
         let query = query.bind(PrimitiveDateTime::new(now.date(), now.time()));
         found(query.fetch_optional(&self.pool).await?)
     }

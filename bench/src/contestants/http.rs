@@ -1,7 +1,7 @@
 //! The same small application for each layer: a page that says who is logged in.
 
 use ::axum_session::{SessionConfig, SessionLayer, SessionStore as AxumStore};
-use ::tower_sessions::SessionManagerLayer;
+use ::tower_sessions::{SessionManagerLayer, SessionStore};
 use axum::Router;
 use axum::routing::get;
 use axum_session_sqlx::SessionPgPool;
@@ -9,7 +9,6 @@ use cloakroom::Sessions;
 use cloakroom_axum::CurrentSession;
 use http::StatusCode;
 use time::Duration;
-use tower_sessions_sqlx_store::PostgresStore;
 
 use super::axum_session::TABLE;
 use super::{axum_session, tower_sessions};
@@ -33,7 +32,7 @@ pub fn cloakroom(sessions: Sessions<UserSession>) -> Application {
     }
 }
 
-pub fn tower_sessions(store: PostgresStore) -> Application {
+pub fn tower_sessions(store: impl SessionStore + Clone) -> Application {
     async fn page(session: ::tower_sessions::Session) -> Answer {
         let user = session.get("user_id").await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
         user.ok_or(StatusCode::UNAUTHORIZED)

@@ -1,5 +1,5 @@
 //! A JSON Web Token with the same claims, verified and decoded: nothing is asked of anybody, and nothing can be
-//! revoked.
+//! revoked. By AWS-LC, the quicker of the two libraries that `jsonwebtoken` offers.
 
 use std::sync::Arc;
 
@@ -69,5 +69,17 @@ impl Offers<Authenticate> for Jwt {
     async fn perform(&self, random: u64) -> Outcome {
         let token: &String = pick(&self.tokens, random);
         found(Some(decode::<Claims>(token, &self.key, &self.validation)?.claims))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_algorithms_accept_what_they_signed() {
+        for jwt in [Jwt::hs256().unwrap(), Jwt::eddsa().unwrap()] {
+            jwt.perform(7).await.unwrap();
+        }
     }
 }

@@ -3,18 +3,19 @@
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::Value;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::by_hand::SELECT;
-use super::{Authenticate, Offers, found};
-use crate::payload::{Tokens, digest};
+use super::by_hand::{INSERT, SELECT};
+use super::{Authenticate, Create, Offers, found};
+use crate::load::sqlite::{BUSY, File, Synchronous};
+use crate::payload::{Payload, Tokens, digest, hex};
 use crate::{Outcome, time_text};
 
 thread_local! {
@@ -47,8 +48,8 @@ impl Rusqlite {
         })
     }
 
-    fn find(&self, token: &str) -> Outcome<Option<Found>> {
-        let (digest, now) = (digest(token.as_bytes()), time_text(OffsetDateTime::now_utc()));
+    fn find(&self, token: &[u8]) -> Outcome<Option<Found>> {
+        let (digest, now) = (digest(token), time_text(OffsetDateTime::now_utc()));
         self.with(|connection| {
             let mut statement = connection.prepare_cached(SELECT)?;
             Ok(statement.query_row([digest, now], Found::read).optional()?)
@@ -59,6 +60,43 @@ impl Rusqlite {
 impl Offers<Authenticate> for Rusqlite {
     async fn perform(&self, random: u64) -> Outcome {
         found(self.find(&self.tokens.pick(random))?)
+    }
+}
+
+/// One connection for all callers, since `SQLite` has one writer: nobody finds it busy.
+#[derive(Clone)]
+pub struct RusqliteWriter(Arc<Mutex<Connection>>);
+
+impl RusqliteWriter {
+    pub fn new(file: &File) -> Outcome<Self> {
+        let connection = Connection::open(&file.path)?;
+        connection.busy_timeout(BUSY)?;
+        let synchronous = if file.synchronous == Synchronous::Full { "FULL" } else { "NORMAL" };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+}
+
+impl Offers<Create> for RusqliteWriter {
+    async fn perform(&self, random: u64) -> Outcome {
+        let payload = Payload::of(random);
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        let token = hex(&secret);
+        let now = OffsetDateTime::now_utc();
+        let (now, expires_at) = (time_text(now), time_text(now + Duration::days(7)));
+        let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.prepare_cached(INSERT)?.execute((
+            Uuid::now_v7().as_bytes(),
+            digest(token.as_bytes()),
+            payload.data.to_string(),
+            expires_at,
+            &now,
+            &now,
+            payload.user_id,
+            payload.role,
+        ))?;
+        found(Some(token))
     }
 }
 

@@ -32,7 +32,7 @@ impl Pipelined {
 
 impl Offers<Authenticate> for Pipelined {
     async fn perform(&self, random: u64) -> Outcome {
-        let digest = digest(self.tokens.pick(random).as_bytes());
+        let digest = digest(&self.tokens.pick(random));
         let row = self.client.query_opt(&self.statement, &[&digest, &OffsetDateTime::now_utc()]).await?;
         found(row.as_ref().map(Found::read).transpose()?)
     }

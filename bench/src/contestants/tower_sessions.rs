@@ -19,8 +19,8 @@ pub async fn postgres_pool(url: &str) -> Outcome<PgPool> {
     Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
 }
 
-pub async fn sqlite_pool(options: SqliteConnectOptions) -> Outcome<SqlitePool> {
-    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
+pub async fn sqlite_pool(options: SqliteConnectOptions, connections: u32) -> Outcome<SqlitePool> {
+    let pool = SqlitePoolOptions::new().max_connections(connections).min_connections(connections);
     Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
 }
 

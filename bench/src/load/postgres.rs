@@ -31,7 +31,8 @@ pub async fn cloakroom(pool: &PgPool, rows: u64, lifetime: Duration) -> Outcome 
 pub async fn unlogged(pool: &PgPool, rows: u64) -> Outcome {
     Sessions::<UserSession>::new(pool.clone(), Config::default())?.migrate().await?;
     sqlx::query("ALTER TABLE sessions SET UNLOGGED").execute(pool).await?;
-    fill(pool, rows, LIFETIME).await
+    fill(pool, rows, LIFETIME).await?;
+    settle_unlogged(pool).await
 }
 
 async fn fill(pool: &PgPool, rows: u64, lifetime: Duration) -> Outcome {
@@ -46,8 +47,27 @@ async fn fill(pool: &PgPool, rows: u64, lifetime: Duration) -> Outcome {
     for (_, definition) in indexes {
         sqlx::query(AssertSqlSafe(definition)).execute(pool).await?;
     }
-    sqlx::query("VACUUM ANALYZE sessions").execute(pool).await?;
+    settle(pool, "sessions").await
+}
+
+/// Leaves nothing to be done later for what was loaded into `table`, beside those who are measured.
+pub async fn settle(pool: &PgPool, table: &str) -> Outcome {
+    sqlx::query(AssertSqlSafe(format!("VACUUM ANALYZE {table}"))).execute(pool).await?;
+    sqlx::query("CHECKPOINT").execute(pool).await?;
     Ok(())
+}
+
+/// The same for tables that are not logged, which a checkpoint leaves out, but not the one before files are copied.
+async fn settle_unlogged(pool: &PgPool) -> Outcome {
+    // Before version 15 there was no other way, and no name for it.
+    for strategy in ["STRATEGY file_copy", ""] {
+        let create = format!("CREATE DATABASE settling TEMPLATE template0 {strategy}");
+        if sqlx::query(AssertSqlSafe(create)).execute(pool).await.is_ok() {
+            sqlx::query("DROP DATABASE settling").execute(pool).await?;
+            return Ok(());
+        }
+    }
+    Err("the server did not write down what was loaded".into())
 }
 
 /// More rows into a table that is in use.
@@ -80,14 +100,12 @@ impl Peers {
     pub async fn load(url: String, rows: u64) -> Outcome<Self> {
         let pool = by_hand::postgres_pool(&url).await?;
         cloakroom(&pool, rows, LIFETIME).await?;
-        Ok(Self {
-            tokens: Tokens::of(rows),
-            cloakroom: pool,
-            by_hand: by_hand::postgres_pool(&url).await?,
-            tower_sessions: tower_sessions(&tower::postgres_pool(&url).await?, rows).await?,
-            axum_session: axum_session(&by_hand::postgres_pool(&url).await?, rows).await?,
-            url,
-        })
+        let tower_sessions = tower_sessions(&tower::postgres_pool(&url).await?, rows).await?;
+        let axum_session = axum_session(&by_hand::postgres_pool(&url).await?, rows).await?;
+        settle(&pool, "tower_sessions.session").await?;
+        settle(&pool, axum::TABLE).await?;
+        let by_hand = by_hand::postgres_pool(&url).await?;
+        Ok(Self { tokens: Tokens::of(rows), cloakroom: pool, by_hand, tower_sessions, axum_session, url })
     }
 }
 
@@ -108,7 +126,6 @@ async fn tower_sessions(pool: &sqlx_of_peers::PgPool, rows: u64) -> Outcome<Post
         .execute(pool)
         .await?;
     }
-    sqlx_of_peers::query("VACUUM ANALYZE tower_sessions.session").execute(pool).await?;
     Ok(store)
 }
 
@@ -133,6 +150,5 @@ async fn axum_session(pool: &PgPool, rows: u64) -> Outcome<SessionPgPool> {
             .execute(pool)
             .await?;
     }
-    sqlx::query(AssertSqlSafe(format!("VACUUM ANALYZE {}", axum::TABLE))).execute(pool).await?;
     Ok(sessions)
 }

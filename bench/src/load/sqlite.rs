@@ -13,11 +13,11 @@ use tower_sessions_sqlx_store::SqliteStore;
 
 use super::{EXPIRED, LIFETIME};
 use crate::contestants::axum_session::{self as axum, Stored};
-use crate::contestants::{by_hand, tower_sessions as tower};
+use crate::contestants::{CONNECTIONS, by_hand, tower_sessions as tower};
 use crate::payload::{Payload, Tokens, UserSession, digest, token};
 use crate::{Outcome, time_text};
 
-const BUSY: Span = Span::from_secs(10);
+pub const BUSY: Span = Span::from_secs(10);
 
 /// How much a commit waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,11 +115,14 @@ pub fn expired(path: &Path, rows: std::ops::Range<u64>) -> Outcome {
 /// Everybody's pools and tables, a file each.
 #[derive(Clone)]
 pub struct Peers {
-    pub path: PathBuf,
+    /// Cloakroom's and the statements' by hand.
+    pub file: File,
     pub tokens: Tokens,
     pub cloakroom: SqlitePool,
     pub by_hand: SqlitePool,
     pub tower_sessions: SqliteStore,
+    /// The same by one connection: `SQLite` has one writer, and whoever finds it busy sleeps.
+    pub tower_sessions_alone: SqliteStore,
     pub axum_session: SessionSqlitePool,
 }
 
@@ -131,15 +134,17 @@ impl Peers {
         let (own, tower, axum) = (file("cloakroom.db")?, file("tower.db")?, file("axum.db")?);
         let pool = by_hand::sqlite_pool(own.options()).await?;
         cloakroom(&pool, &own.path, rows, LIFETIME).await?;
-        let tower_pool = tower::sqlite_pool(tower.options_of_peers()).await?;
+        let tower_pool = tower::sqlite_pool(tower.options_of_peers(), CONNECTIONS).await?;
+        let tower_alone = tower::sqlite_pool(tower.options_of_peers(), 1).await?;
         let axum_pool = by_hand::sqlite_pool(axum.options()).await?;
         Ok(Self {
             tokens: Tokens::of(rows),
             cloakroom: pool,
             by_hand: by_hand::sqlite_pool(own.options()).await?,
             tower_sessions: tower_sessions(&tower_pool, &tower.path, rows).await?,
+            tower_sessions_alone: SqliteStore::new(tower_alone),
             axum_session: axum_session(&axum_pool, &axum.path, rows).await?,
-            path: own.path,
+            file: own,
         })
     }
 }
@@ -182,7 +187,8 @@ async fn axum_session(pool: &SqlitePool, path: &Path, rows: u64) -> Outcome<Sess
     Ok(sessions)
 }
 
-/// Writes much in one transaction that waits for nothing: what is loaded can be loaded again.
+/// Writes much in one transaction that waits for nothing, as what is loaded can be loaded again. Then all of it goes
+/// to the disk at once, so that nothing is written beside those who are measured.
 fn bulk(path: &Path, write: impl FnOnce(&Connection) -> Outcome) -> Outcome {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
@@ -190,6 +196,11 @@ fn bulk(path: &Path, write: impl FnOnce(&Connection) -> Outcome) -> Outcome {
     connection.pragma_update(None, "cache_size", -262_144)?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     write(&connection)?;
-    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")?;
+    connection.execute_batch("COMMIT; ANALYZE")?;
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if is_busy {
+        return Err("the file is in use while it is loaded".into());
+    }
+    fs::File::open(path)?.sync_all()?;
     Ok(())
 }

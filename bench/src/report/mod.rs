@@ -5,27 +5,50 @@ mod json;
 mod svg;
 mod table;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::results::Results;
 
+/// Whether all that is to be written can be, which is better known before a long run than after it.
+pub fn can_be_written(arguments: &Arguments) -> Outcome {
+    if let Some(path) = &arguments.docs {
+        docs::with_tables(&read_file(path)?, "")?;
+    }
+    for path in [&arguments.json, &arguments.svg, &arguments.docs].into_iter().flatten() {
+        let is_new = !path.exists();
+        let opened = OpenOptions::new().append(true).create(true).open(path);
+        opened.map_err(|error| format!("{}: {error}", path.display()))?;
+        if is_new {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whatever cannot be written is no reason to leave out the rest.
 pub fn write(results: &Results, arguments: &Arguments) -> Outcome {
     let tables = table::render(results);
     print!("{tables}");
-    if let Some(path) = &arguments.json {
-        write_file(path, &json::render(results)?)?;
-    }
-    if let Some(path) = &arguments.docs {
-        let page = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        write_file(path, &docs::with_tables(&page, &tables)?)?;
-    }
-    if let Some(path) = &arguments.svg {
-        write_file(path, &svg::render(results).ok_or("nothing that the picture shows was measured")?)?;
-    }
-    Ok(())
+    let json = |path: &Path| write_file(path, &json::render(results)?);
+    let docs = |path: &Path| write_file(path, &docs::with_tables(&read_file(path)?, &tables)?);
+    let svg = |path: &Path| {
+        write_file(path, &svg::render(results).ok_or("nothing that the picture shows was measured")?)
+    };
+    let written = [
+        arguments.json.as_deref().map(json),
+        arguments.docs.as_deref().map(docs),
+        arguments.svg.as_deref().map(svg),
+    ];
+    let failures = written.into_iter().flatten().filter_map(Result::err);
+    let failures: Vec<String> = failures.map(|failure| failure.to_string()).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ").into()) }
+}
+
+fn read_file(path: &Path) -> Outcome<String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 fn write_file(path: &Path, text: &str) -> Outcome {
@@ -67,6 +90,29 @@ pub fn significant(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_known_beforehand_and_nothing_is_left_by_asking() {
+        let directory = tempfile::tempdir().unwrap();
+        let named = |name: &str| Some(directory.path().join(name));
+        let good = Arguments { json: named("new.json"), svg: named("new.svg"), ..Arguments::default() };
+        can_be_written(&good).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        let nowhere = Arguments { json: named("none/new.json"), ..Arguments::default() };
+        assert!(can_be_written(&nowhere).is_err());
+        fs::write(directory.path().join("page.md"), "no marks").unwrap();
+        let unmarked = Arguments { docs: named("page.md"), ..Arguments::default() };
+        assert!(can_be_written(&unmarked).is_err());
+    }
+
+    #[test]
+    fn one_file_that_cannot_be_written_does_not_cost_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let named = |name: &str| Some(directory.path().join(name));
+        let arguments = Arguments { docs: named("no page"), json: named("new.json"), ..Arguments::default() };
+        assert!(write(&Results::default(), &arguments).is_err());
+        assert!(directory.path().join("new.json").exists());
+    }
 
     #[test]
     fn thousands_stand_apart() {

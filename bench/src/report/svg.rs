@@ -11,15 +11,17 @@ const UNIT: &str = TOWER_SESSIONS;
 const CONTESTANTS: [(&str, &str); 4] =
     [(CLOAKROOM, "own"), (BY_HAND, "second"), (AXUM_SESSION, "third"), (TOWER_SESSIONS, "fourth")];
 
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 11] = [
     ("authenticate-postgres/1", "authenticate, PostgreSQL, 1 caller"),
     ("authenticate-postgres/128", "authenticate, PostgreSQL, 128 callers"),
     ("authenticate-postgres/1024", "authenticate, PostgreSQL, 1,024 callers"),
     ("authenticate-sqlite/1", "authenticate, SQLite, 1 caller"),
     ("authenticate-sqlite/128", "authenticate, SQLite, 128 callers"),
     ("create-postgres/128", "create, PostgreSQL, 128 callers"),
+    ("create-sqlite-normal/128", "create, SQLite (NORMAL), 128 callers"),
     ("create-sqlite-full/128", "create, SQLite (FULL), 128 callers"),
     ("extend-postgres/128", "extend, PostgreSQL, 128 callers"),
+    ("extend-sqlite/128", "extend, SQLite, 128 callers"),
     ("http/64", "HTTP requests, PostgreSQL, 64 connections"),
 ];
 
@@ -149,6 +151,7 @@ svg {{ color-scheme: light dark; font-family: system-ui, sans-serif; }}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cases::catalogue;
     use crate::results::{Measure, Row, Table};
 
     fn results() -> Results {
@@ -174,6 +177,15 @@ mod tests {
         // The legend's four, the page, and two bars.
         assert_eq!(svg.matches("<rect").count(), 4 + 1 + 2);
         assert!(svg.contains("authenticate, PostgreSQL, 128 callers"));
+    }
+
+    #[test]
+    fn every_bar_is_of_rows_that_a_whole_run_has() {
+        for (table, _) in TABLES {
+            for contestant in [CLOAKROOM, UNIT] {
+                assert!(catalogue::knows(table, contestant), "{contestant} in {table}");
+            }
+        }
     }
 
     #[test]

@@ -9,8 +9,10 @@ use crate::results::{Measure, Results, Row, Table};
 
 pub fn render(results: &Results) -> String {
     let tables: String = results.tables.iter().map(table).collect();
+    let quick = "A quick run: its spans are short, and its goals are judged by fewer rounds and rows.\n\n";
     format!(
-        "{}{tables}\n## What must be reached\n\n{}",
+        "{}{}{tables}\n## What must be reached\n\n{}",
+        if results.quick { quick } else { "" },
         machine(&results.machine),
         goals(&goals::judge(results))
     )
@@ -29,7 +31,8 @@ fn machine(machine: &Machine) -> String {
 }
 
 fn goals(verdicts: &[Verdict]) -> String {
-    let mut lines = vec![["goal", "against", "measured", "must be", "reached"].map(str::to_owned).to_vec()];
+    let mut lines =
+        vec![["goal", "against", "measured", "must be", "reached", "in rounds"].map(str::to_owned).to_vec()];
     lines.extend(verdicts.iter().map(|verdict| {
         let measured = verdict.measured.clone().unwrap_or("–".to_owned());
         let reached = match verdict.is_reached {
@@ -38,11 +41,12 @@ fn goals(verdicts: &[Verdict]) -> String {
             None => "not measured",
         };
         vec![
-            verdict.what.to_owned(),
+            verdict.what.clone(),
             verdict.against.to_owned(),
             measured,
             verdict.required.clone(),
             reached.to_owned(),
+            verdict.rounds.map_or("–".to_owned(), |(met, all)| format!("{met} of {all}")),
         ]
     }));
     aligned(&lines)
@@ -99,7 +103,8 @@ fn line(table: &Table, row: &Row) -> Vec<String> {
         let first = table.rows.first().filter(|first| first.contestant != row.contestant);
         let ratio = first.and_then(|first| table.better(&first.contestant, &row.contestant));
         cells.push(ratio.map_or("–".to_owned(), |ratio| {
-            format!("{:.2}× ({:.2}–{:.2})", ratio.of_medians, ratio.least, ratio.most)
+            let range = ratio.range.map(|(least, most)| format!(" ({least:.2}–{most:.2})"));
+            format!("{:.2}×{}", ratio.of_medians, range.unwrap_or_default())
         }));
     }
     cells
@@ -157,5 +162,24 @@ mod tests {
         let text = table(&results);
         assert!(text.contains("| other      |     10,000 |       100 | 5.00× (4.00–6.00) |"), "{text}");
         assert!(text.contains("| Cloakroom  |     50,000 |      20.0 |                 – |"), "{text}");
+    }
+
+    #[test]
+    fn a_ratio_of_one_value_has_no_range() {
+        let row = |contestant: &str, value| Row {
+            contestant: contestant.to_owned(),
+            values: vec![value],
+            latency: None,
+        };
+        let rows = vec![row(CLOAKROOM, 40.0), row("other", 20.0)];
+        let title = "authenticate".to_owned();
+        let results = Table { name: "a/1".into(), title, measure: Measure::PerSecond, rows, notes: vec![] };
+        assert!(table(&results).contains(" 2.00× |\n"), "{}", table(&results));
+    }
+
+    #[test]
+    fn a_quick_run_says_that_it_is_one() {
+        let shown = |quick| render(&Results { quick, ..Results::default() });
+        assert!(shown(true).starts_with("A quick run") && !shown(false).contains("quick"));
     }
 }

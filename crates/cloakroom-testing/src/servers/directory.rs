@@ -12,6 +12,7 @@ use super::{Kind, ServerError, random};
 const PREFIX: &str = "cloakroom-";
 const LOCK: &str = "lock";
 
+#[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
     // Locked for as long as this process lives: the mark of a directory in use.
@@ -26,6 +27,18 @@ impl Directory {
 
     /// Creates one, owned by the account that the server is to run as.
     pub(super) fn create(path: PathBuf, kind: Kind) -> Result<(Self, Option<Account>), ServerError> {
+        let (directory, own_uid) = Self::locked(path)?;
+        let account = Account::for_server(kind, own_uid)?;
+        if let Some(account) = &account {
+            let path = &directory.path;
+            chown(path, Some(account.uid), Some(account.gid))
+                .map_err(|e| ServerError::io("give away", path, e))?;
+        }
+        Ok((directory, account))
+    }
+
+    /// Creates one of our own, after clearing away those that are forgotten; and says who we are.
+    fn locked(path: PathBuf) -> Result<(Self, u32), ServerError> {
         let io = |verb| {
             let path = &path;
             move |e| ServerError::io(verb, path, e)
@@ -37,11 +50,7 @@ impl Directory {
             sweep(base, own_uid);
         }
         let lock = locked_file(&path).map_err(io("lock a file in"))?;
-        let account = Account::for_server(kind, own_uid)?;
-        if let Some(account) = &account {
-            chown(&path, Some(account.uid), Some(account.gid)).map_err(io("give away"))?;
-        }
-        Ok((Self { path, _lock: lock }, account))
+        Ok((Self { path, _lock: lock }, own_uid))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -73,6 +82,30 @@ impl Directory {
     pub(super) fn remove_file(&self, name: &str) {
         // It may not be there, and goes with the directory at the latest.
         let _ = fs::remove_file(self.path.join(name));
+    }
+}
+
+/// A directory for the caller's own files. It goes when this is dropped; should the process end otherwise, the
+/// next server or directory clears it away.
+#[derive(Debug)]
+pub struct Scratch(Directory);
+
+impl Scratch {
+    /// Creates one, where the servers' directories are.
+    pub fn create() -> Result<Self, ServerError> {
+        Ok(Self(Directory::locked(Directory::free_path()?)?.0))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What remains of it is swept later.
+        let _ = fs::remove_dir_all(self.0.path());
     }
 }
 
@@ -140,5 +173,16 @@ mod tests {
         assert!(foreign.exists());
         drop(held);
         fs::remove_dir_all(&base).expect("all of it is ours");
+    }
+
+    #[test]
+    fn a_directory_for_files_is_locked_while_it_is_used_and_gone_afterwards() {
+        let scratch = Scratch::create().expect("a writable directory");
+        let path = scratch.path().to_owned();
+        let own_uid = fs::metadata(&path).expect("just created").uid();
+        fs::write(path.join("file"), "contents").expect("it is ours");
+        assert!(!is_forgotten(&path.join(LOCK), own_uid));
+        drop(scratch);
+        assert!(!path.exists());
     }
 }

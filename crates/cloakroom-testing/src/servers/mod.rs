@@ -30,6 +30,7 @@ mod programs;
 mod random;
 mod server;
 
+pub use directory::Scratch;
 pub use error::ServerError;
 pub use server::{Kind, Purpose, Server};
 

@@ -1,0 +1,141 @@
+//! The names of all tables and rows. What must be reached is said in these names, so that a goal could lose its table
+//! by a slip of the pen and be "not measured" from then on. A test holds the goals against this list, and every run
+//! holds the list against what it has measured.
+
+use super::growth::{ONE_MILLION, TEN_MILLION, TEN_THOUSAND};
+use super::{prune, revocation, settings};
+use crate::Outcome;
+use crate::contestants::name::{
+    AXUM_SESSION, BY_HAND, CACHED, CLOAKROOM, EDDSA, HARNESS, HS256, ONE_BY_ONE, OWNED, RUSQLITE,
+    RUSQLITE_WRITER, SHARED, TOKIO_POSTGRES, TOWER_CACHED, TOWER_ONE, TOWER_SESSIONS, WITHOUT_SESSION,
+};
+use crate::results::Table;
+
+/// Tables of a case that have the same rows.
+pub struct Entry {
+    pub case: &'static str,
+    /// Their names are this, a slash, and each of `parts`.
+    table: &'static str,
+    parts: &'static [&'static str],
+    rows: &'static [&'static str],
+}
+
+const fn entry(
+    case: &'static str,
+    table: &'static str,
+    parts: &'static [&'static str],
+    rows: &'static [&'static str],
+) -> Entry {
+    Entry { case, table, parts, rows }
+}
+
+const CREATE: &[&str] = &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_SESSION];
+const CREATE_SQLITE: &[&str] =
+    &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, TOWER_ONE, AXUM_SESSION, RUSQLITE_WRITER];
+const EXTEND: &[&str] = &[CLOAKROOM, BY_HAND, TOWER_SESSIONS, AXUM_SESSION];
+const GROWTH: &[&str] = &[TEN_THOUSAND, ONE_MILLION, TEN_MILLION];
+const PRUNE: &[&str] = &[prune::ALONE, prune::DURING, prune::AGAIN];
+
+#[rustfmt::skip]
+pub const CATALOGUE: &[Entry] = &[
+    entry("authenticate-postgres", "authenticate-postgres", &["1", "16", "128", "1024"],
+        &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_SESSION, TOKIO_POSTGRES]),
+    entry("authenticate-sqlite", "authenticate-sqlite", &["1", "16", "128", "1024"],
+        &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_SESSION, RUSQLITE]),
+    entry("authenticate-mariadb", "authenticate-mariadb", &["1", "16", "128", "1024"],
+        &[CLOAKROOM, ONE_BY_ONE, BY_HAND]),
+    entry("settings", "settings-postgres-in-flight", &["128", "1024"], settings::IN_FLIGHT),
+    entry("settings", "settings-postgres-batch", &["128", "1024"], settings::BATCH),
+    entry("settings", "settings-sqlite-in-flight", &["128"], settings::IN_FLIGHT_SQLITE),
+    entry("cached", "cached", &["1", "16", "128", "1024"], &[CACHED, SHARED, OWNED, HS256, EDDSA, HARNESS]),
+    entry("http", "http", &["64"], &[CLOAKROOM, TOWER_SESSIONS, AXUM_SESSION, WITHOUT_SESSION]),
+    entry("http", "http-cached", &["64"], &[CACHED, TOWER_CACHED, AXUM_SESSION, WITHOUT_SESSION]),
+    entry("memory", "memory", &["cached"], &[CACHED]),
+    entry("list-postgres", "list-postgres", &["1", "16"], &[CLOAKROOM, BY_HAND]),
+    entry("list-sqlite", "list-sqlite", &["1", "16"], &[CLOAKROOM, BY_HAND]),
+    entry("extend-postgres", "extend-postgres", &["1", "128"], EXTEND),
+    entry("extend-sqlite", "extend-sqlite", &["1", "128"], EXTEND),
+    entry("create-postgres", "create-postgres", &["1", "16", "128"], CREATE),
+    entry("create-sqlite", "create-sqlite-normal", &["1", "16", "128"], CREATE_SQLITE),
+    entry("create-sqlite", "create-sqlite-full", &["1", "16", "128"], CREATE_SQLITE),
+    entry("revoke-postgres", "revoke-postgres", &["1"], &[CLOAKROOM, BY_HAND]),
+    entry("revoke-sqlite", "revoke-sqlite", &["1"], &[CLOAKROOM, BY_HAND]),
+    entry("revocation", "revocation", &["heard"], revocation::HEARD_ROWS),
+    entry("revocation", "revocation", &["cut"], revocation::CUT_ROWS),
+    entry("prune-postgres", "prune-postgres", &["16"], PRUNE),
+    entry("prune-sqlite", "prune-sqlite", &["16"], PRUNE),
+    entry("growth-postgres", "growth-postgres", &["authenticate", "list"], GROWTH),
+    entry("growth-sqlite", "growth-sqlite", &["authenticate", "list"], GROWTH),
+];
+
+impl Entry {
+    fn tables(&self) -> impl Iterator<Item = String> {
+        self.parts.iter().map(|part| format!("{}/{part}", self.table))
+    }
+}
+
+fn entry_of(table: &str) -> Option<&'static Entry> {
+    CATALOGUE.iter().find(|entry| entry.tables().any(|name| name == table))
+}
+
+/// Whether a whole run has this row in this table.
+#[cfg(test)]
+pub fn knows(table: &str, row: &str) -> bool {
+    entry_of(table).is_some_and(|entry| entry.rows.contains(&row))
+}
+
+/// Whether a case has measured what the catalogue says of it; of a quick run, no more than that.
+pub fn check(case: &str, tables: &[Table], is_quick: bool) -> Outcome {
+    for table in tables {
+        let entry = entry_of(&table.name).filter(|entry| entry.case == case);
+        let known = entry.ok_or_else(|| format!("the catalogue does not have {}", table.name))?.rows;
+        let rows: Vec<&str> = table.rows.iter().map(|row| row.contestant.as_str()).collect();
+        let is_known = if is_quick { rows.iter().all(|row| known.contains(row)) } else { rows == known };
+        if !is_known {
+            return Err(format!("{} has the rows {rows:?}, not {known:?}", table.name).into());
+        }
+    }
+    let mut expected = CATALOGUE.iter().filter(|entry| entry.case == case).flat_map(Entry::tables);
+    let missing = expected.find(|name| tables.iter().all(|table| table.name != *name));
+    match missing {
+        // On some systems a case has nothing to measure by.
+        Some(name) if !is_quick && !tables.is_empty() => Err(format!("{name} was not measured").into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::CASES;
+    use super::*;
+    use crate::results::{Measure, Row};
+
+    fn table(name: &str, rows: &[&str]) -> Table {
+        let row = |name: &&str| Row { contestant: (*name).to_owned(), values: vec![1.0], latency: None };
+        let rows = rows.iter().map(row).collect();
+        let (name, title) = (name.to_owned(), String::new());
+        Table { name, title, measure: Measure::PerSecond, rows, notes: Vec::new() }
+    }
+
+    #[test]
+    fn every_case_has_its_tables_and_every_table_its_case() {
+        for case in CASES {
+            assert!(CATALOGUE.iter().any(|entry| entry.case == case.name), "{}", case.name);
+        }
+        for entry in CATALOGUE {
+            assert!(CASES.iter().any(|case| case.name == entry.case), "{}", entry.case);
+        }
+    }
+
+    #[test]
+    fn a_whole_run_has_all_of_a_case_and_a_quick_one_nothing_else() {
+        let sizes = [TEN_THOUSAND, ONE_MILLION, TEN_MILLION];
+        let whole = ["authenticate", "list"].map(|part| table(&format!("growth-sqlite/{part}"), &sizes));
+        let quick = [table("growth-sqlite/list", &sizes[..2])];
+        let foreign = [table("growth-sqlite/list", &["11 rows"])];
+        let fails = |tables: &[Table], is_quick| check("growth-sqlite", tables, is_quick).is_err();
+        assert!(!fails(&whole, false) && !fails(&quick, true) && !fails(&[], false));
+        assert!(fails(&whole[..1], false) && fails(&quick, false));
+        assert!(fails(&foreign, true) && fails(&[table("growth-sqlite/lists", &sizes)], true));
+    }
+}
