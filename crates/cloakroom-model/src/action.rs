@@ -46,6 +46,8 @@ pub enum Step {
     Extend,
     /// The wall clock is read, and noted, for a prune.
     BeginPrune,
+    /// … and read again. Only without the rule.
+    MarkPrune,
     ExecutePrune,
     ReturnFromPrune,
     Listen,
@@ -75,7 +77,7 @@ impl Step {
             offer(!lookup.is_read, Self::Read(index));
             offer(lookup.is_read, Self::Receive(index));
         }
-        let is_of_interest = node.entry.is_some_and(|entry| node.breach(entry, session, setup).any());
+        let is_of_interest = node.entry.is_some() && node.breach(session, setup).any();
         offer(node.check.is_none() && is_of_interest, Self::BeginCheck);
 
         let revocation = node.revocation;
@@ -93,6 +95,7 @@ impl Step {
         // One that was sent may never be executed.
         let finds_something = session.is_there() && session.has_expired(node.lag);
         offer(finds_something && !matches!(node.prune, Prune::Executed { .. }), Self::BeginPrune);
+        offer(matches!(node.prune, Prune::Begun { .. }), Self::MarkPrune);
         offer(matches!(node.prune, Prune::Sent { .. }), Self::ExecutePrune);
         offer(matches!(node.prune, Prune::Executed { .. }), Self::ReturnFromPrune);
 
@@ -152,6 +155,7 @@ impl Step {
             Self::CommitOpen => drop(state.commit(setup)),
             Self::Extend => state.session.extend(node.lag, setup.expires_in.unwrap_or(0)),
             Self::BeginPrune => node.begin_prune(setup),
+            Self::MarkPrune => node.mark_prune(setup),
             Self::ExecutePrune => node.execute_prune(&mut state.session, setup),
             Self::ReturnFromPrune => node.return_from_prune(setup),
             _ => self.take_by_listener(node, setup),

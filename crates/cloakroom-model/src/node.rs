@@ -15,6 +15,8 @@ pub struct Node {
     /// How many ticks its wall clock is behind. Noted where the session expires.
     pub lag: i8,
     pub prune: Prune,
+    /// What expired no later, by the wall clock, may have been deleted by a prune through this node.
+    pub pruned_until: Option<i8>,
     /// A prune through this node was executed for which the session had expired, so that it is gone.
     pub has_pruned: bool,
 }
@@ -33,10 +35,8 @@ pub struct Answer {
     pub is_held_back: bool,
     /// The session's expiry, as the database answered it. Until then that of the row is not known.
     pub expires_in: Option<i8>,
-    /// What expired no later, by the wall clock, may have been deleted by a prune that began since it was asked.
+    /// What expired no later may have been deleted by a prune that began since it was asked. Only without the rule.
     pub pruned_until: Option<i8>,
-    /// A prune through this node has begun since it was asked. Only what is to be shown depends on it.
-    pub is_from_before_prune: bool,
 }
 
 /// A lookup in flight.
@@ -119,6 +119,7 @@ impl Node {
         listener: Listener::NEW,
         lag: 0,
         prune: Prune::Idle,
+        pruned_until: None,
         has_pruned: false,
     };
 
@@ -130,7 +131,6 @@ impl Node {
             is_held_back: self.quarantine.is_some(),
             expires_in: None,
             pruned_until: None,
-            is_from_before_prune: false,
         };
         self.lookups.push(Lookup { answer, is_read: false });
     }
@@ -184,8 +184,10 @@ impl Node {
 
     /// Drops what can't lead to a hit any more, so that states which differ in nothing else are one.
     pub(crate) fn forget(&mut self, session: Session, setup: &Setup) {
-        let (rules, limit, lag) = (&setup.rules, setup.max_staleness, setup.greatest_lag());
-        let is_of_use = |answer: &Answer| answer.age.within(limit, rules) && answer.is_valid(lag, rules);
+        let (rules, limit) = (&setup.rules, setup.max_staleness);
+        let (lag, pruned_until) = (setup.greatest_lag(), self.pruned_until);
+        let is_valid = |answer: &Answer| answer.is_valid(lag, pruned_until, rules);
+        let is_of_use = |answer: &Answer| answer.age.within(limit, rules) && is_valid(answer);
         self.entry = self.entry.filter(|entry| entry.is_current() && is_of_use(entry));
         self.check = self.check.filter(|Check { answer, .. }| {
             if rules.lease_before_versions { answer.is_current() } else { is_of_use(answer) }
@@ -193,16 +195,10 @@ impl Node {
         self.lookups.retain(|Lookup { answer, is_read }| {
             let is_voided = answer.is_void && rules.versions_from_asking && !is_read;
             let may_be_recent = answer.age.within(limit, rules) || !rules.age_from_asking;
-            !is_voided && may_be_recent && answer.is_valid(lag, rules)
+            !is_voided && may_be_recent && is_valid(answer)
         });
+        self.forget_prune(session, setup);
         self.lookups.sort_unstable();
-        self.forget_prune(session);
-        // What no clock finds valid needs no mark.
-        let least = -lag;
-        self.answers().for_each(|answer| {
-            let may_matter = |until: &i8| *until > answer.expires_in.map_or(least, |left| left - 1);
-            answer.pruned_until = answer.pruned_until.filter(may_matter);
-        });
     }
 
     pub(crate) fn set_wall_clock_back(&mut self, setup: &Setup) {
@@ -224,7 +220,7 @@ impl Node {
     /// The half of a hit's check that looks at clocks.
     pub fn is_recent(&self, answer: Answer, setup: &Setup) -> bool {
         answer.age.within(setup.max_staleness, &setup.rules)
-            && answer.is_valid(self.lag, &setup.rules)
+            && answer.is_valid(self.lag, self.pruned_until, &setup.rules)
             && self.holds_lease(setup)
     }
 
@@ -241,14 +237,14 @@ impl Node {
         self.entry.is_some_and(|entry| entry.is_current() && self.is_recent(entry, setup))
     }
 
-    /// What would be wrong with accepting the session now, on this answer.
-    pub fn breach(&self, answer: Answer, session: Session, setup: &Setup) -> Breach {
+    /// What would be wrong with accepting the session now.
+    pub fn breach(&self, session: Session, setup: &Setup) -> Breach {
         Breach {
             too_late: session.revoked.is_some_and(|ago| ago > setup.bound()),
             after_reply: matches!(self.revocation, Revocation::Replied | Revocation::RepliedEarly),
             after_promise: self.open.promise == Promise::Due,
             expired: session.has_expired(self.lag),
-            after_prune: self.has_pruned && answer.is_from_before_prune,
+            after_prune: self.has_pruned,
             long_after_prune: session.pruned.is_some_and(|ago| ago > setup.max_staleness),
         }
     }
@@ -256,7 +252,7 @@ impl Node {
     /// Begins a check that takes its time.
     pub(crate) fn begin_check(&mut self, session: Session, setup: &Setup) {
         let Some(answer) = self.entry else { return };
-        let breach = self.breach(answer, session, setup);
+        let breach = self.breach(session, setup);
         let passes = if setup.rules.lease_before_versions {
             self.is_recent(answer, setup)
         } else {
@@ -283,10 +279,12 @@ impl Answer {
         !self.is_void && !self.is_held_back
     }
 
-    /// Whether its session has not expired, as far as the answer tells, by a wall clock that lags by so many ticks.
-    pub fn is_valid(self, lag: i8, rules: &Rules) -> bool {
+    /// Whether its session has not expired, as far as the answer tells, by a wall clock that lags by so many ticks,
+    /// nor by any by which it may have been pruned.
+    pub fn is_valid(self, lag: i8, pruned_until: Option<i8>, rules: &Rules) -> bool {
+        let pruned_until = self.pruned_until.max(pruned_until);
         self.expires_in.is_none_or(|left| {
-            (!rules.expiry || left + lag > 0) && self.pruned_until.is_none_or(|until| until < left)
+            (!rules.expiry || left + lag > 0) && pruned_until.is_none_or(|until| until < left)
         })
     }
 }

@@ -12,11 +12,15 @@ pub struct Rules {
     pub lease_by_wall_clock: bool,
     /// A hit compares the expiry in the answer with the wall clock. Out: the cache trusts the database's answer.
     pub expiry: bool,
-    /// What a prune through this node may delete is not accepted on what was asked for before, wherever the wall
-    /// clock is set afterwards. Out: by the clock alone.
+    /// What a prune through this node may delete is not accepted, wherever the wall clock is set afterwards. Out:
+    /// by the clock alone.
     pub pruned_mark: bool,
     /// … from before the prune is sent. Out: once it has returned.
     pub mark_before_pruning: bool,
+    /// … on any answer. Out: on those that were asked for before.
+    pub mark_for_all_answers: bool,
+    /// … by the same reading of the clock that the prune deletes by. Out: it is read again for the mark.
+    pub mark_from_one_reading: bool,
     /// An answer counts as of the revocations that were known before its lookup was sent. Out: when it
     /// was received.
     pub versions_from_asking: bool,
@@ -59,6 +63,8 @@ impl Rules {
         expiry: true,
         pruned_mark: true,
         mark_before_pruning: true,
+        mark_for_all_answers: true,
+        mark_from_one_reading: true,
         versions_from_asking: true,
         void_before_reply: true,
         void_even_if_unchanged: true,

@@ -1,7 +1,7 @@
 /// The session's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
-    /// How many ticks ago its revocation committed.
+    /// How many ticks ago its revocation committed. Its row may stay, ended: whoever prunes that ends nothing.
     pub revoked: Option<u8>,
     /// How many ticks it has yet by a wall clock that is right, if it ends by itself. Negative once it has ended,
     /// as far down as some node's clock may lag.

@@ -60,6 +60,7 @@ impl State {
                 answer.expires_in = answer.expires_in.map(one_less);
                 answer.pruned_until = answer.pruned_until.map(one_less);
             });
+            node.pruned_until = node.pruned_until.map(one_less);
             node.prune.tick(setup);
             node.listener.ages().for_each(|age| age.tick(setup.lease.unwrap_or(0), is_suspended));
             if !is_suspended {

@@ -5,6 +5,7 @@
 //! Each test has a twin that breaks one rule and in which loom finds the order that shows it.
 
 #[path = "../../../cloakroom/src/lookup/entries.rs"]
+#[expect(dead_code, reason = "how much room it takes needs no other thread")]
 mod entries;
 #[path = "../../../cloakroom/src/lookup/lease.rs"]
 #[expect(dead_code, reason = "lapsing needs no other thread")]

@@ -59,6 +59,10 @@ breaks! {
         pruned_mark, set_back(), NEVER_AFTER_PRUNE;
     what_is_being_pruned_stays_away_from_before_it_is_deleted:
         mark_before_pruning, set_back(), NEVER_AFTER_PRUNE;
+    what_was_asked_for_while_it_was_being_pruned_stays_away_too:
+        mark_for_all_answers, set_back(), NEVER_AFTER_PRUNE;
+    what_is_pruned_is_marked_by_the_reading_that_deletes_it:
+        mark_from_one_reading, set_back(), NEVER_AFTER_PRUNE;
     what_others_pruned_is_accepted_no_longer_than_an_answer_may_be_old:
         age_from_asking, set_back(), NEVER_LONG_AFTER_PRUNE;
 

@@ -29,6 +29,8 @@ holds! {
     it_holds_while_the_session_expires: Setup::without_listener(2).expires_in(3);
     it_holds_while_the_session_expires_by_a_clock_set_back:
         expiring(Setup::without_listener(1));
+    it_holds_while_the_session_expires_by_a_clock_set_back_with_two_lookups_at_once:
+        expiring(Setup::without_listener(1)).nodes(&[TWO_LOOKUPS]);
     it_holds_while_the_session_expires_beside_a_node_that_prunes_by_clocks_set_back:
         expiring(Setup::without_listener(1)).nodes(&[Abilities::REVOKER, PRUNER]);
     it_holds_while_the_session_expires_with_a_lease_by_a_clock_set_back:
