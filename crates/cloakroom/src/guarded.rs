@@ -94,7 +94,8 @@ impl<T: SessionFields> Operations<'_, T> {
         let Some(expires_at) = self.due_extension(&session, now) else {
             return Ok(Some(session));
         };
-        match self.write_extension(&mut session, now, expires_at).await {
+        // Rare, and larger than the read itself.
+        match Box::pin(self.write_extension(&mut session, now, expires_at)).await {
             Ok(is_written) => Ok(is_written.then_some(session)),
             Err(error) if self.connection().is_pool() => {
                 tracing::warn!(
