@@ -13,8 +13,8 @@ const TICK: Duration = Duration::from_millis(1);
 /// Callers, of whom some may go away, and how often each was answered.
 struct Callers {
     queue: Queue<usize>,
-    answers: [AtomicUsize; 3],
-    is_gone: [AtomicBool; 3],
+    answers: [AtomicUsize; 4],
+    is_gone: [AtomicBool; 4],
     begun: Instant,
 }
 
@@ -194,40 +194,57 @@ fn somebody_would_be_forgotten_if_whoever_comes_back_served_but_once() {
     });
 }
 
-/// One of two slots has had no connection since then, while the other moves or is stuck, and somebody comes.
-fn beside_another_slot(other_moves: bool, since: fn(&Callers) -> Instant) {
+/// One of two slots has had no connection since then, beside another, while one waits and another comes.
+fn beside_another_slot(since: fn(&Callers) -> Instant, other_holder: fn(&Callers, Slot)) {
     in_each_order(move || {
         let callers = Callers::new(2);
         let now = callers.begun + 3 * TICK;
         let [slot, other] =
-            [0, 1].map(|caller| callers.enters(caller, callers.begun + TICK).expect("there are two slots"));
-        let moves = spawn(&callers, move |callers| {
-            if other_moves {
-                callers.serves(other, now);
-            }
-        });
+            [0, 1].map(|caller| callers.enters(caller, callers.begun).expect("there are two slots"));
+        assert_eq!(callers.enters(2, callers.begun), None, "there are only two slots");
+        let other = spawn(&callers, move |callers| other_holder(callers, other));
         let comes = spawn(&callers, move |callers| {
-            if let Some(slot) = callers.enters(2, now) {
+            if let Some(slot) = callers.enters(3, now) {
                 callers.serves(slot, now);
             }
         });
-        if !callers.queue.leave(slot, since(&callers)) {
+        let wants = |caller: &usize| callers.wants(*caller);
+        let (told, goes_on) = callers.queue.fail(slot, since(&callers), now, wants, |caller| *caller == 2);
+        for caller in told {
+            callers.answer(caller);
+        }
+        if goes_on {
             callers.serves(slot, now);
         }
-        join([moves, comes]);
-        callers.check_answers(0..3);
+        join([other, comes]);
+        callers.check_answers(0..4);
     });
 }
 
 #[test]
-fn whoever_has_no_connection_leaves_nobody_to_a_slot_that_is_stuck() {
-    for other_moves in [true, false] {
-        beside_another_slot(other_moves, |callers| callers.begun + 2 * TICK);
+fn whoever_has_no_connection_leaves_nobody_to_a_slot_in_which_nothing_goes_out() {
+    let others: [fn(&Callers, Slot); 4] = [
+        |callers, other| callers.serves(other, callers.begun + 3 * TICK),
+        |_, _| {},
+        |callers, other| {
+            callers.queue.keep(other, callers.begun + 3 * TICK, |_| true);
+        },
+        |callers, other| {
+            callers.serves_once(other, callers.begun + TICK);
+        },
+    ];
+    for other in others {
+        beside_another_slot(|callers| callers.begun + 2 * TICK, other);
     }
 }
 
 #[test]
 #[should_panic(expected = "forgotten")]
-fn somebody_would_be_left_if_the_other_slot_need_not_have_moved_since() {
-    beside_another_slot(false, |callers| callers.begun);
+fn somebody_would_be_left_if_what_the_other_slot_did_before_counted() {
+    beside_another_slot(
+        |callers| callers.begun,
+        |callers, other| {
+            callers.serves_once(other, callers.begun + TICK);
+        },
+    );
 }

@@ -68,6 +68,7 @@ struct Shared<W: Work> {
 struct Waiting<W: Work> {
     question: W::Question,
     answer: oneshot::Sender<Result<W::Answer>>,
+    since: std::time::Instant,
     /// Where it waits, and so what is driven as long as it does.
     runtime: Handle,
 }
@@ -85,9 +86,10 @@ impl<W: Work> Combiner<W> {
             // Who is nowhere cannot wait, and others cannot count on them.
             _ => return shared.work.answer(question).await,
         };
-        let turn = shared.queue.enter(question, now(), Waiting::wants, |question| {
+        let since = now();
+        let turn = shared.queue.enter(question, since, Waiting::wants, |question| {
             let (answer, answered) = oneshot::channel();
-            (Waiting { question, answer, runtime }, answered)
+            (Waiting { question, answer, since, runtime }, answered)
         });
         match turn {
             Turn::Now(question, slot) => {
@@ -153,36 +155,52 @@ async fn serve<W: Work>(mut held: Slot<W>) {
     let Some((shared, slot)) = held.0.clone() else {
         return;
     };
-    let mut connection = None;
+    let mut kept = None;
     // Connected first and gathered afterwards: nobody joins a statement, but they join those who wait for one.
     loop {
         let begun = Instant::now();
-        let (connected, since) = match connection.take() {
-            Some((connected, since)) if begun.duration_since(since) < LONGEST_HOLD => (Ok(connected), since),
-            kept => {
-                drop(kept);
-                (shared.work.store().connect().await, Instant::now())
+        let connected = match kept.take() {
+            Some((connection, since)) if begun.duration_since(since) < LONGEST_HOLD => {
+                Ok((connection, since))
             }
-        };
-        // Whom another slot serves need not hear that this one could not.
-        let leaves = connected.is_err() && shared.queue.leave(slot, begun.into_std());
-        let Some(waiting) = (if leaves { None } else { shared.next(slot) }) else {
-            // The slot is free, or no longer this task's.
-            held.0 = None;
-            return;
+            long => {
+                drop(long);
+                shared.connect(slot).await
+            }
         };
         match connected {
-            Ok(connected) => {
-                connection = shared.answer_all(connected, waiting).await.map(|good| (good, since));
+            Ok((mut connection, since)) => {
+                let Some(waiting) = shared.next(slot) else { break };
+                if shared.answer_all(&mut connection, waiting).await {
+                    kept = Some((connection, since));
+                } else {
+                    W::Store::discard(connection);
+                }
             }
-            Err(error) => waiting.into_iter().for_each(|waiting| waiting.hear(Err(error.clone()))),
+            Err(error) if shared.fail(slot, begun.into_std(), &error) => {}
+            Err(_) => break,
         }
         // Whoever was answered may have the next question already, and then it can come along.
         tokio::task::yield_now().await;
     }
+    // The slot is free, or no longer this task's.
+    held.0 = None;
 }
 
 impl<W: Work> Shared<W> {
+    /// A connection for those who wait, and since when.
+    async fn connect(&self, slot: queue::Slot) -> Result<(ConnectionOf<W>, Instant)> {
+        const OFTEN: Duration = Duration::from_millis(50);
+        let mut connected = pin!(self.work.store().connect());
+        loop {
+            match tokio::time::timeout(OFTEN, &mut connected).await {
+                Ok(connected) => return Ok((connected?, Instant::now())),
+                Err(_) if self.queue.keep(slot, now(), Waiting::wants) => {}
+                Err(_) => return Err(stopped()),
+            }
+        }
+    }
+
     /// Those who go next, or `None`, and the slot is free, or another's.
     fn next(&self, slot: queue::Slot) -> Option<Vec<Waiting<W>>> {
         self.queue.next(slot, now(), Waiting::wants, |waiting| self.work.fit(self.share(waiting)))
@@ -194,12 +212,19 @@ impl<W: Work> Shared<W> {
         waiting.div_ceil(self.work.max_in_flight()).max(FEW).min(waiting)
     }
 
-    /// Has all of them hear their answers. The connection comes back if it is good for more.
-    async fn answer_all(
-        &self,
-        mut connection: ConnectionOf<W>,
-        waiting: Vec<Waiting<W>>,
-    ) -> Option<ConnectionOf<W>> {
+    /// Has those hear why who waited for this connection, unless another slot serves them; whether the slot goes
+    /// on.
+    fn fail(&self, slot: queue::Slot, since: std::time::Instant, error: &Error) -> bool {
+        let hears = |waiting: &Waiting<W>| waiting.since <= since;
+        let (waiting, goes_on) = self.queue.fail(slot, since, now(), Waiting::wants, hears);
+        for waiting in waiting {
+            waiting.hear(Err(error.clone()));
+        }
+        goes_on
+    }
+
+    /// Has all of them hear their answers; whether the connection is good for more.
+    async fn answer_all(&self, connection: &mut ConnectionOf<W>, waiting: Vec<Waiting<W>>) -> bool {
         let mut callers = Vec::with_capacity(waiting.len());
         let mut questions = Vec::with_capacity(waiting.len());
         for Waiting { question, answer, .. } in waiting {
@@ -207,7 +232,7 @@ impl<W: Work> Shared<W> {
             callers.push(answer);
         }
         let answers = {
-            let mut answers = pin!(self.work.answer_all(&mut connection, questions));
+            let mut answers = pin!(self.work.answer_all(connection, questions));
             loop {
                 match tokio::time::timeout(LOOK_AROUND, &mut answers).await {
                     Ok(answers) => break Some(answers),
@@ -222,11 +247,7 @@ impl<W: Work> Shared<W> {
             // Whoever went away has no use for it.
             let _ = caller.send(answer);
         }
-        if is_good {
-            return Some(connection);
-        }
-        W::Store::discard(connection);
-        None
+        is_good
     }
 }
 

@@ -292,3 +292,24 @@ async fn where_nobody_finds_a_connection_all_hear_why() {
     }
     assert_eq!(combiner.ask(4).await.unwrap(), 8);
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
+    let slots = 2;
+    let takes = LOOK_AROUND * 8;
+    let combiner = Arc::new(Combiner::new(Twice { slots, ..Twice::default() }));
+    let (first, second) = (held(&combiner, 0), held(&combiner, 1));
+    *combiner.shared.work.connections.delays.lock().unwrap() = vec![(takes, false); 100];
+    let waiting: Vec<_> = (2..20).map(|number| waiting(&combiner, number)).collect();
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((first.unwrap(), second.unwrap()), (0, 2));
+    let begun = Instant::now();
+    let heard = futures_util::future::join_all(waiting);
+    for answer in tokio::time::timeout(takes * 4, heard).await.expect("it hangs") {
+        assert_eq!(answer.unwrap_err().to_string(), "none became free");
+    }
+    assert!(begun.elapsed() < takes * 4);
+    // And nobody asked for more connections than there are slots.
+    let asked = 100 - combiner.shared.work.connections.delays.lock().unwrap().len();
+    assert!(asked <= slots * 4, "{asked} times");
+}

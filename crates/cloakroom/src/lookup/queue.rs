@@ -10,7 +10,7 @@ pub(crate) const STUCK: Duration = Duration::from_millis(250);
 /// Those who wait, and the slots that are taken. Only this lock decides who goes when.
 ///
 /// Whenever a slot is free nobody waits: a slot is freed only by whoever finds the queue empty, under the same
-/// lock under which others join it, or [while another moves](Self::leave). A slot that has not moved for long is
+/// lock under which others join it, or [while another goes](Self::fail). A slot that has not moved for long is
 /// taken away from its holder, who hears of it when coming back.
 pub(crate) struct Queue<T> {
     slots: usize,
@@ -26,7 +26,10 @@ struct State<T> {
 
 struct Taken {
     slot: Slot,
+    /// When its holder was last heard of.
     moved: Instant,
+    /// When a statement for those who wait last went out in it.
+    went: Option<Instant>,
 }
 
 /// A slot from when it is taken until it is free.
@@ -109,19 +112,51 @@ impl<T> Queue<T> {
             state.free(slot);
             return None;
         }
+        if let Some(taken) = state.find(slot) {
+            taken.went = Some(now);
+        }
         let size = fit(state.waiting.len()).max(1);
         Some(state.waiting.drain(..size).collect())
     }
 
-    /// For the holder of a slot who cannot go on: frees it where another slot has moved since, which then serves
-    /// all who wait; whether it does.
-    pub(crate) fn leave(&self, slot: Slot, since: Instant) -> bool {
+    /// For the holder of a slot who is getting ready for those who wait: it is not stuck. Whether any still wait;
+    /// if none do, the slot is free.
+    pub(crate) fn keep(&self, slot: Slot, now: Instant, wants: impl Fn(&T) -> bool) -> bool {
         let mut state = self.state.lock();
-        let does = state.taken.iter().any(|other| other.slot != slot && other.moved > since);
-        if does {
+        if let Some(taken) = state.find(slot) {
+            taken.moved = now;
+        }
+        state.waiting.retain(wants);
+        if state.waiting.is_empty() {
             state.free(slot);
         }
-        does
+        !state.waiting.is_empty()
+    }
+
+    /// For the holder of a slot who tried since then to get ready, and could not: those who hear of it, and whether
+    /// the slot goes on. Nobody does where a statement has gone out in a slot meanwhile, which then serves them
+    /// all. If it does not go on, the slot is free, or no longer this holder's.
+    pub(crate) fn fail(
+        &self,
+        slot: Slot,
+        since: Instant,
+        now: Instant,
+        wants: impl Fn(&T) -> bool,
+        hears: impl Fn(&T) -> bool,
+    ) -> (Vec<T>, bool) {
+        let mut state = self.state.lock();
+        state.waiting.retain(wants);
+        if state.taken.iter().any(|other| other.went > Some(since)) {
+            state.free(slot);
+            return (Vec::new(), false);
+        }
+        let (hear, stay) = state.waiting.drain(..).partition::<VecDeque<T>, _>(hears);
+        state.waiting = stay;
+        let goes_on = !state.waiting.is_empty() && state.holds(slot, now, self.slots);
+        if !goes_on {
+            state.free(slot);
+        }
+        (hear.into(), goes_on)
     }
 
     /// Takes the slot that is stuck, where some wait.
@@ -139,8 +174,12 @@ impl<T> State<T> {
     fn take(&mut self, now: Instant) -> Slot {
         self.count += 1;
         let slot = Slot(self.count);
-        self.taken.push(Taken { slot, moved: now });
+        self.taken.push(Taken { slot, moved: now, went: None });
         slot
+    }
+
+    fn find(&mut self, slot: Slot) -> Option<&mut Taken> {
+        self.taken.iter_mut().find(|taken| taken.slot == slot)
     }
 
     fn free(&mut self, slot: Slot) {
@@ -158,13 +197,13 @@ impl<T> State<T> {
 
     /// Whether the slot, which moves, is its holder's still, or again where there is room.
     fn holds(&mut self, slot: Slot, now: Instant, slots: usize) -> bool {
-        if let Some(taken) = self.taken.iter_mut().find(|taken| taken.slot == slot) {
+        if let Some(taken) = self.find(slot) {
             taken.moved = now;
             return true;
         }
         let has_room = self.taken.len() < slots || self.free_stuck(now);
         if has_room {
-            self.taken.push(Taken { slot, moved: now });
+            self.taken.push(Taken { slot, moved: now, went: None });
         }
         has_room
     }

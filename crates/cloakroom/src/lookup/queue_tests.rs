@@ -152,18 +152,53 @@ fn whoever_comes_back_to_a_lost_slot_takes_a_free_one_and_waits_for_none() {
 }
 
 #[test]
-fn whoever_cannot_go_on_leaves_where_another_slot_moves() {
+fn whoever_cannot_go_on_tells_those_whom_nobody_else_serves() {
     let mut scene = Scene::of(2);
     let (first, second) = (scene.enter(0).unwrap(), scene.enter(1).unwrap());
-    scene.waits(2);
-    scene.waits(3);
+    (2..=6).for_each(|number| scene.waits(number));
     let since = scene.now;
-    assert!(!scene.queue.leave(first, since), "nobody else would serve them");
+    let odd = |number: &u32| !number.is_multiple_of(2);
+    let fail = |scene: &Scene, slot| scene.queue.fail(slot, since, scene.now, |number| *number != 3, odd);
+    assert_eq!(fail(&scene, first), (vec![5], true));
     scene.pass(Duration::from_millis(1));
+    assert_eq!(fail(&scene, second), (vec![], true), "that a slot is held serves nobody");
+    scene.waits(7);
     assert_eq!(scene.next(second, 1), Some(vec![2]));
-    assert!(scene.queue.leave(first, since));
-    assert!(!scene.queue.leave(second, since), "it is alone");
-    assert_eq!(scene.next(second, 1), Some(vec![3]));
+    assert_eq!(fail(&scene, first), (vec![], false), "a statement went out");
+    assert!(scene.enter(8).is_some(), "the slot is free");
+    assert_eq!(scene.next(second, 10), Some(vec![4, 6, 7]));
+}
+
+#[test]
+fn whoever_cannot_go_on_and_tells_the_last_of_them_frees_its_slot() {
+    let mut scene = Scene::of(1);
+    let lost = scene.enter(0).unwrap();
+    let since = scene.now;
+    scene.pass(STUCK);
+    let slot = scene.enter(1).unwrap();
+    (2..=3).for_each(|number| scene.waits(number));
+    let fail = |slot, hears: fn(&u32) -> bool| scene.queue.fail(slot, since, scene.now, |_| true, hears);
+    assert_eq!(fail(lost, |number| *number == 2), (vec![2], false), "it holds for whoever lost the slot too");
+    assert_eq!(scene.enter(4), None, "the slot is another's");
+    assert_eq!(fail(slot, |_| true), (vec![3, 4], false));
+    assert!(scene.enter(5).is_some());
+}
+
+#[test]
+fn whoever_gets_ready_is_not_stuck_as_long_as_any_wait() {
+    let mut scene = Scene::of(1);
+    let slot = scene.enter(0).unwrap();
+    scene.waits(1);
+    for _ in 0..4 {
+        scene.pass(STUCK);
+        assert!(scene.queue.keep(slot, scene.now, |_| true));
+        assert_eq!(scene.rescue(), None);
+    }
+    scene.pass(STUCK);
+    let rescued = scene.rescue().unwrap();
+    assert!(scene.queue.keep(slot, scene.now, |_| true), "it may still be the first to be ready");
+    assert!(!scene.queue.keep(rescued, scene.now, |_| false));
+    assert!(scene.enter(2).is_some(), "the slot is free");
 }
 
 #[test]
