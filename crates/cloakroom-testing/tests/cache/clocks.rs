@@ -115,12 +115,18 @@ async fn a_wall_clock_that_is_set_makes_no_old_answer_fresh(db: TestDatabase) {
 #[derive(Debug)]
 pub(crate) struct Clocks {
     wall: Mutex<OffsetDateTime>,
+    /// What the wall clock is set to right after it is read.
+    next: Mutex<Option<OffsetDateTime>>,
     monotonic: Mutex<Duration>,
 }
 
 impl Clocks {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { wall: Mutex::new(START), monotonic: Mutex::new(Duration::from_secs(1000)) })
+        Arc::new(Self {
+            wall: Mutex::new(START),
+            next: Mutex::default(),
+            monotonic: Mutex::new(Duration::from_secs(1000)),
+        })
     }
 
     pub(crate) fn set_wall(&self, instant: OffsetDateTime) {
@@ -130,7 +136,9 @@ impl Clocks {
 
 impl Clock for Clocks {
     fn now(&self) -> OffsetDateTime {
-        *self.wall.lock().unwrap()
+        let mut wall = self.wall.lock().unwrap();
+        let next = self.next.lock().unwrap().take().unwrap_or(*wall);
+        std::mem::replace(&mut *wall, next)
     }
 
     fn monotonic(&self) -> Duration {
@@ -201,6 +209,21 @@ async fn what_was_pruned_is_not_brought_back_by_a_clock_that_is_set_back(db: Tes
     assert_eq!(sessions.authenticate(&token).await.unwrap(), None);
 }
 
+async fn a_prune_is_noted_by_the_instant_that_it_deletes_by(db: TestDatabase) {
+    const LIFE: Duration = Duration::from_secs(2);
+    let scene = Scene::set(db).await;
+    let clocks = Clocks::new();
+    let sessions =
+        scene.node(scene.db.config().clock(Arc::clone(&clocks) as _).auto_extend(false).cache(deaf()));
+    let token = sessions.create(user("1234").expires_in(LIFE)).await.unwrap().token;
+    sessions.authenticate(&token).await.unwrap().unwrap();
+    clocks.set_wall(START + LIFE);
+    *clocks.next.lock().unwrap() = Some(START + LIFE - TICK);
+    assert_eq!(sessions.delete_expired().await.unwrap(), 1);
+    assert_eq!(clocks.now(), START + LIFE - TICK);
+    assert_eq!(sessions.authenticate(&token).await.unwrap(), None);
+}
+
 async fn an_extension_that_is_due_is_made_on_a_hit(db: TestDatabase) {
     const TTL: Duration = Duration::from_secs(70);
     const DUE: Duration = Duration::from_secs(10);
@@ -231,5 +254,6 @@ each_database! {
     the_monotonic_clock_is_enough_to_make_an_answer_old,
     expiry_is_checked_on_each_hit,
     what_was_pruned_is_not_brought_back_by_a_clock_that_is_set_back,
+    a_prune_is_noted_by_the_instant_that_it_deletes_by,
     an_extension_that_is_due_is_made_on_a_hit,
 }
