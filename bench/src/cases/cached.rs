@@ -17,8 +17,7 @@ use crate::payload::token;
 use crate::report::{callers, grouped};
 use crate::results::Table;
 
-/// As `Cache::new` advises: digests fall into sets of eight places at random, and with places for twice as many as
-/// there are hardly any set overflows.
+/// Places for all, and as many again, so that none pushes out another.
 const CAPACITY: usize = 2 * ROWS as usize;
 
 /// So long that nothing is read anew because of its age: what a hit costs is measured here.

@@ -119,6 +119,7 @@ impl Config {
 
     /// The clock's instant in microseconds since 1970. It is asked for with every answer of a cache, so the
     /// system's clock is read without the detour over a calendar.
+    #[inline]
     pub(crate) fn unix_microseconds(&self) -> i64 {
         if self.0.has_own_clock {
             return clock::unix_microseconds(self.now());
@@ -128,6 +129,7 @@ impl Config {
     }
 
     /// How long some fixed instant is ago, by the clock that never goes back.
+    #[inline]
     pub(crate) fn monotonic(&self) -> Duration {
         self.0.clock.monotonic()
     }

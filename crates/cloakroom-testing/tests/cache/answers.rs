@@ -123,19 +123,30 @@ async fn the_capacity_is_a_bound_and_the_least_recently_used_goes(db: TestDataba
     let cache = Cache::new(1).listen(false).max_staleness(Duration::from_mins(1));
     let sessions = scene.node(scene.db.config().cache(cache));
     let mut tokens = Vec::new();
-    for _ in 0..17 {
+    for _ in 0..64 {
         tokens.push(scene.create().await);
     }
-    for token in &tokens[..16] {
+    let (often, once) = tokens.split_at(8);
+    for token in often {
         sessions.authenticate(token).await.unwrap().unwrap();
+        scene.set_column(token, "user_id = 'changed'").await;
     }
-    // Of sixteen that fit, the second is now the one that was used the longest ago.
-    assert!(scene.is_kept(&sessions, &tokens[0]).await);
-    sessions.authenticate(&tokens[16]).await.unwrap().unwrap();
-    for token in tokens.iter().filter(|token| token.expose() != tokens[1].expose()) {
-        assert!(scene.is_kept(&sessions, token).await);
+    for token in once {
+        sessions.authenticate(token).await.unwrap().unwrap();
+        for token in often {
+            let kept = sessions.authenticate(token).await.unwrap().unwrap();
+            assert_ne!(kept.fields.user_id, "changed", "it was pushed out by what is not used again");
+        }
     }
-    assert!(!scene.is_kept(&sessions, &tokens[1]).await);
+    for token in &tokens {
+        scene.delete_row(token).await;
+    }
+    let mut kept = 0;
+    for token in &tokens {
+        kept += usize::from(sessions.authenticate(token).await.unwrap().is_some());
+    }
+    // Two sets of sixteen are the least that there are.
+    assert_eq!(kept, 32);
 }
 
 async fn made_up_tokens_take_no_room(db: TestDatabase) {

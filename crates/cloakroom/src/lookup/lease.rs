@@ -37,6 +37,7 @@ impl Lease {
         self.monotonic.store(0, Ordering::SeqCst);
     }
 
+    #[inline]
     pub(crate) fn holds(&self, now: Moment) -> bool {
         let monotonic = self.monotonic.load(Ordering::SeqCst);
         let heard = Moment { monotonic, wall: self.wall.load(Ordering::SeqCst).cast_signed() };

@@ -13,6 +13,7 @@ pub(crate) struct Moment {
 
 impl Moment {
     /// Whether at `now` no more than `span` nanoseconds have passed since, on either clock.
+    #[inline]
     pub(crate) fn is_within(self, span: u64, now: Self) -> bool {
         let by_wall = now.wall.checked_sub(self.wall).and_then(|age| u64::try_from(age).ok());
         now.monotonic.saturating_sub(self.monotonic) <= span

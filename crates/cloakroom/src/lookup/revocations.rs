@@ -65,6 +65,7 @@ impl Revocations {
     }
 
     /// Whether an answer about one session, or about all of them, still holds.
+    #[inline]
     pub(crate) fn hold(&self, asked: Asked, session: u64) -> bool {
         [&self.of_all, self.stripe(Scope::One(session))].into_iter().all(|stripe| {
             stripe.number.load(Ordering::SeqCst) <= asked.number
@@ -72,6 +73,7 @@ impl Revocations {
         })
     }
 
+    #[inline]
     fn stripe(&self, scope: Scope) -> &Stripe {
         match scope {
             Scope::All => &self.of_all,

@@ -107,6 +107,7 @@ impl SessionCache {
     }
 
     /// What the clocks show.
+    #[inline]
     pub(super) fn now(&self) -> Moment {
         Moment { monotonic: nanoseconds(self.config.monotonic()), wall: self.config.unix_microseconds() }
     }
@@ -152,5 +153,5 @@ fn hash(id: Uuid) -> u64 {
 }
 
 fn nanoseconds(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos().into())
 }

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::lookup::entries::{Entries, Key, Keyed};
@@ -38,6 +37,15 @@ impl<V: Clone> Values<V> {
     }
 }
 
+/// Two sets, of which the second is full of others' values.
+fn beside_a_full_set() -> Values<u8> {
+    let entries = Values::new(32);
+    for number in 100..116 {
+        entries.put(&key(8, number), number);
+    }
+    entries
+}
+
 fn held<V: Clone>(entries: &Values<V>, keys: impl IntoIterator<Item = Key>) -> usize {
     keys.into_iter().filter(|key| entries.get(key).is_some()).count()
 }
@@ -69,7 +77,7 @@ fn the_whole_key_counts() {
 
 #[test]
 fn it_never_holds_more_than_its_capacity_in_whole_sets() {
-    for (capacity, room) in [(0, 16), (1, 16), (16, 16), (17, 32), (200, 208)] {
+    for (capacity, room) in [(0, 32), (1, 32), (32, 32), (33, 48), (200, 208)] {
         let entries = Values::new(capacity);
         let keys = || (0..=255).flat_map(|number| (0..16).map(move |sixteenth| key(sixteenth, number)));
         for key in keys() {
@@ -80,8 +88,8 @@ fn it_never_holds_more_than_its_capacity_in_whole_sets() {
 }
 
 #[test]
-fn where_a_set_is_full_the_value_goes_that_was_not_used_for_the_longest() {
-    let entries = Values::new(32);
+fn where_two_sets_are_full_the_value_goes_that_was_not_used_for_the_longest() {
+    let entries = beside_a_full_set();
     for number in 0..16 {
         entries.put(&key(0, number), number);
     }
@@ -91,10 +99,42 @@ fn where_a_set_is_full_the_value_goes_that_was_not_used_for_the_longest() {
     for newcomer in [16, 17, 18] {
         entries.put(&key(0, newcomer), newcomer);
     }
-    // Another set is not concerned.
-    entries.put(&key(8, 0), 0);
     let gone: Vec<_> = (0..=18).filter(|number| entries.get(&key(0, *number)).is_none()).collect();
     assert_eq!(gone, [2, 3, 4]);
+    // The next set gives up nothing for a guest.
+    assert!((100..116).all(|number| entries.get(&key(8, number)) == Some(number)));
+}
+
+#[test]
+fn what_finds_no_room_goes_into_the_next_set() {
+    let entries = Values::new(48);
+    // In the last set, whose next is the first.
+    for number in 0..32 {
+        entries.put(&key(15, number), number);
+    }
+    assert!((0..32).all(|number| entries.get(&key(15, number)) == Some(number)));
+    // The owner of a set sends no guest away as long as there is room in its next.
+    entries.put(&key(0, 100), 100);
+    assert_eq!(held(&entries, (0..32).map(|number| key(15, number))), 32);
+    assert_eq!(entries.get(&key(0, 100)), Some(100));
+}
+
+#[test]
+fn a_guest_that_is_put_anew_leaves_no_older_value_behind() {
+    let entries = Values::new(48);
+    for number in 0..=16 {
+        entries.put(&key(0, number), number);
+    }
+    entries.put(&key(0, 16), 200);
+    assert_eq!(entries.get(&key(0, 16)), Some(200));
+    // This time there is room at home, until others need it.
+    entries.remove(&key(0, 3));
+    entries.put(&key(0, 16), 201);
+    assert_eq!(entries.get(&key(0, 16)), Some(201));
+    for newcomer in 17..100 {
+        entries.put(&key(0, newcomer), newcomer);
+    }
+    assert_eq!(entries.get(&key(0, 16)), None);
 }
 
 #[test]
@@ -102,7 +142,7 @@ fn the_order_of_uses_outlives_the_count_that_begins_anew() {
     for (uses, newcomers) in
         [1, 100, 239, 240, 241, 10_000].into_iter().flat_map(|n| [(n, 1), (n, 6), (n, 15)])
     {
-        let entries = Values::new(16);
+        let entries = beside_a_full_set();
         for number in 0..16 {
             entries.put(&key(0, number), number);
         }
@@ -120,7 +160,7 @@ fn the_order_of_uses_outlives_the_count_that_begins_anew() {
 
 #[test]
 fn what_was_removed_is_gone_and_its_place_is_taken_first() {
-    let entries = Values::new(16);
+    let entries = beside_a_full_set();
     for number in 0..16 {
         entries.put(&key(0, number), number);
     }
@@ -139,18 +179,18 @@ fn what_is_dropped_out_is_dropped() {
     for (number, value) in (0..).zip(&values) {
         entries.put(&key(0, number), Arc::clone(value));
     }
-    assert_eq!(values.iter().filter(|value| Arc::strong_count(value) == 2).count(), 16);
+    assert_eq!(values.iter().filter(|value| Arc::strong_count(value) == 2).count(), 32);
     drop(entries);
     assert!(values.iter().all(|value| Arc::strong_count(value) == 1));
 }
 
 #[test]
 fn a_set_takes_three_lines_of_memory() {
-    assert_eq!(Entries::<Entry<()>>::new(16).size(), 3 * 64);
+    assert_eq!(Entries::<Entry<()>>::new(48).size(), 3 * 3 * 64);
 }
 
 #[test]
-fn half_full_it_has_a_place_for_nearly_all() {
+fn half_full_it_has_a_place_for_all() {
     let entries = Values::new(20_000);
     let keys = || {
         (0..10_000_u64).map(|number| {
@@ -166,35 +206,74 @@ fn half_full_it_has_a_place_for_nearly_all() {
     for key in keys() {
         entries.put(&key, ());
     }
-    let held = held(&entries, keys());
-    assert!(held >= 9_970, "{held} of ten thousand");
+    assert_eq!(held(&entries, keys()), 10_000);
+}
+
+/// The same rule, in lists that are searched from one end to the other.
+struct Naive([Vec<(Key, u64, u64)>; 3]);
+
+impl Naive {
+    fn homes(key: &Key) -> [usize; 2] {
+        let home = usize::from(key[7] >> 4) * 3 / 16;
+        [home, (home + 1) % 3]
+    }
+
+    fn find(&mut self, key: &Key) -> Option<&mut (Key, u64, u64)> {
+        let [home, next] = Self::homes(key);
+        let set = if self.0[home].iter().any(|(other, ..)| other == key) { home } else { next };
+        self.0[set].iter_mut().find(|(other, ..)| other == key)
+    }
+
+    fn put(&mut self, key: Key, value: u64, now: u64) {
+        let [home, next] = Self::homes(&key);
+        let has_key = |set: &Vec<(Key, u64, u64)>| set.iter().any(|(other, ..)| *other == key);
+        let (at_home, at_next) = (has_key(&self.0[home]), has_key(&self.0[next]));
+        let mut place = home;
+        if !at_home && self.0[home].len() == 16 {
+            if at_next || self.0[next].len() < 16 {
+                place = next;
+            } else {
+                let oldest = (0..16).min_by_key(|place| self.0[home][*place].2).unwrap();
+                self.0[home].remove(oldest);
+            }
+        }
+        for set in [home, next] {
+            self.0[set].retain(|(other, ..)| *other != key);
+        }
+        self.0[place].push((key, value, now));
+    }
 }
 
 #[test]
-fn it_does_as_a_plain_map_with_the_same_rule_does() {
+fn it_does_as_plain_lists_with_the_same_rule_do() {
     let entries = Values::new(48);
-    let mut naive: HashMap<Key, (u64, u64)> = HashMap::new();
+    let mut naive = Naive(Default::default());
     let mut random: u64 = 0x2545_f491_4f6c_dd1d;
-    for step in 0..20_000_u64 {
+    for step in 0..40_000_u64 {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let key = key(random % 3 * 6, u8::try_from((random >> 8) % 24).unwrap());
-        if (random >> 16) % 8 < 4 {
-            entries.put(&key, step);
-            let set = naive.iter().filter(|(other, _)| other[..8] == key[..8]);
-            if !naive.contains_key(&key) && set.clone().count() == 16 {
-                let oldest = *set.min_by_key(|(_, (_, used))| *used).unwrap().0;
-                naive.remove(&oldest);
+        // More keys, and then fewer, fall into the first set than it has places.
+        let keys = if step % 10_000 < 5_000 { [40, 12, 20] } else { [8, 30, 12] };
+        let set = random % 3;
+        let key = key(set * 6, u8::try_from((random >> 8) % keys[usize::try_from(set).unwrap()]).unwrap());
+        match (random >> 16) % 8 {
+            0..4 => {
+                entries.put(&key, step);
+                naive.put(key, step, step);
             }
-            naive.insert(key, (step, step));
-        } else {
-            let kept = naive.get_mut(&key);
-            assert_eq!(entries.get(&key), kept.as_deref().map(|(value, _)| *value));
-            if let Some((_, used)) = kept {
-                *used = step;
+            4 => {
+                entries.remove(&key);
+                naive.0.iter_mut().for_each(|set| set.retain(|(other, ..)| *other != key));
+            }
+            _ => {
+                let kept = naive.find(&key);
+                assert_eq!(entries.get(&key), kept.as_ref().map(|(_, value, _)| *value), "step {step}");
+                if let Some((.., used)) = kept {
+                    *used = step;
+                }
             }
         }
     }
-    assert_eq!(naive.len(), 48);
+    assert_eq!(naive.0.map(|set| set.len() > 8), [true; 3]);
 }
