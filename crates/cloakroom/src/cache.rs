@@ -30,7 +30,8 @@ pub(crate) const MAX_CAPACITY: usize = 100_000_000;
 ///
 /// Changes that go by other ways than this library are seen after `max_staleness` at the latest: SQL of your
 /// own, the statements of `into_delete`, a cascade. So are those of a second handle for the same table
-/// in this process, where the database is not PostgreSQL: clone one handle instead. A session out of the cache
+/// in this process, where the database is not PostgreSQL: clone one handle instead. An answer's age counts from
+/// the question to the database: where that is a replica, how far it lags comes on top. A session out of the cache
 /// may be older than its row, so that writing it is a [`Conflict`](crate::ErrorKind::Conflict):
 /// [`update_with`](crate::Sessions::update_with) reads it again, or begin with `authenticate_fresh`.
 ///
