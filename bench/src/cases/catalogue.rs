@@ -46,7 +46,7 @@ pub const CATALOGUE: &[Entry] = &[
         &[CLOAKROOM, ONE_BY_ONE, BY_HAND]),
     entry("settings", "settings-postgres-in-flight", &["128", "1024"], settings::IN_FLIGHT),
     entry("settings", "settings-postgres-batch", &["128", "1024"], settings::BATCH),
-    entry("settings", "settings-sqlite-in-flight", &["128"], settings::IN_FLIGHT_SQLITE),
+    entry("settings", "settings-sqlite-in-flight", &["16", "64", "128"], settings::IN_FLIGHT_SQLITE),
     entry("cached", "cached", &["1", "16", "128", "1024"], &[CACHED, SHARED, OWNED, HS256, EDDSA, HARNESS]),
     entry("http", "http", &["64"], &[CLOAKROOM, TOWER_SESSIONS, AXUM_SESSION, WITHOUT_SESSION]),
     entry("http", "http-cached", &["64"], &[CACHED, TOWER_CACHED, AXUM_SESSION, WITHOUT_SESSION]),

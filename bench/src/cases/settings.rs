@@ -36,7 +36,9 @@ pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
     let sqlite = ground.sqlite_peers()?;
     let database = Database::from(sqlite.cloakroom);
     let in_flight = lanes(&database, &sqlite.tokens, Setting::MaxInFlight, IN_FLIGHT_SQLITE)?;
-    tables.push(compare(ground, "sqlite-in-flight", "SQLite", &in_flight, 128)?);
+    for number in [16, 64, 128] {
+        tables.push(compare(ground, "sqlite-in-flight", "SQLite", &in_flight, number)?);
+    }
     Ok(tables)
 }
 
