@@ -1,11 +1,10 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::queue::{self, Queue, Turn};
 use crate::error::{Error, ErrorKind, Result};
@@ -68,7 +67,7 @@ struct Shared<W: Work> {
 struct Waiting<W: Work> {
     question: W::Question,
     answer: oneshot::Sender<Result<W::Answer>>,
-    since: std::time::Instant,
+    since: Instant,
     /// Where it waits, and so what is driven as long as it does.
     runtime: Handle,
 }
@@ -113,8 +112,9 @@ impl<W: Work> Combiner<W> {
     }
 }
 
-fn now() -> std::time::Instant {
-    Instant::now().into_std()
+/// By the runtime's clock, which stands still in tests.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// A taken slot. Dropped, whatever the reason, it goes to those who gathered meanwhile, in a task of their own:
@@ -158,7 +158,7 @@ async fn serve<W: Work>(mut held: Slot<W>) {
     let mut kept = None;
     // Connected first and gathered afterwards: nobody joins a statement, but they join those who wait for one.
     loop {
-        let begun = Instant::now();
+        let begun = now();
         let connected = match kept.take() {
             Some((connection, since)) if begun.duration_since(since) < LONGEST_HOLD => {
                 Ok((connection, since))
@@ -177,7 +177,7 @@ async fn serve<W: Work>(mut held: Slot<W>) {
                     W::Store::discard(connection);
                 }
             }
-            Err(error) if shared.fail(slot, begun.into_std(), &error) => {}
+            Err(error) if shared.fail(slot, begun, &error) => {}
             Err(_) => break,
         }
         // Whoever was answered may have the next question already, and then it can come along.
@@ -190,11 +190,12 @@ async fn serve<W: Work>(mut held: Slot<W>) {
 impl<W: Work> Shared<W> {
     /// A connection for those who wait, and since when.
     async fn connect(&self, slot: queue::Slot) -> Result<(ConnectionOf<W>, Instant)> {
+        // Long before others think the slot is stuck.
         const OFTEN: Duration = Duration::from_millis(50);
         let mut connected = pin!(self.work.store().connect());
         loop {
             match tokio::time::timeout(OFTEN, &mut connected).await {
-                Ok(connected) => return Ok((connected?, Instant::now())),
+                Ok(connected) => return Ok((connected?, now())),
                 Err(_) if self.queue.keep(slot, now(), Waiting::wants) => {}
                 Err(_) => return Err(stopped()),
             }
@@ -214,7 +215,7 @@ impl<W: Work> Shared<W> {
 
     /// Has those hear why who waited for this connection, unless another slot serves them; whether the slot goes
     /// on.
-    fn fail(&self, slot: queue::Slot, since: std::time::Instant, error: &Error) -> bool {
+    fn fail(&self, slot: queue::Slot, since: Instant, error: &Error) -> bool {
         let hears = |waiting: &Waiting<W>| waiting.since <= since;
         let (waiting, goes_on) = self.queue.fail(slot, since, now(), Waiting::wants, hears);
         for waiting in waiting {

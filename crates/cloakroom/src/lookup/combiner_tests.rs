@@ -303,7 +303,7 @@ async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
     let waiting: Vec<_> = (2..20).map(|number| waiting(&combiner, number)).collect();
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first.unwrap(), second.unwrap()), (0, 2));
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     let heard = futures_util::future::join_all(waiting);
     for answer in tokio::time::timeout(takes * 4, heard).await.expect("it hangs") {
         assert_eq!(answer.unwrap_err().to_string(), "none became free");
