@@ -7,6 +7,8 @@ use cloakroom::SessionTable;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::Outcome;
+
 /// How many sessions each user has.
 pub const SESSIONS_PER_USER: u64 = 10;
 
@@ -60,6 +62,13 @@ fn data(row: u64) -> Value {
 /// The token of a row: 64 characters that look random.
 pub fn token(row: u64) -> String {
     digest(row.to_string().as_bytes())
+}
+
+/// 32 random bytes, such as nobody can guess.
+pub fn secret() -> Outcome<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)?;
+    Ok(secret)
 }
 
 /// What a database stores of a token.

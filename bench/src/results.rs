@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::machine::Machine;
 use crate::measure::Sample;
-use crate::statistics::{Ratio, median, percentile};
+use crate::statistics::{Ratio, median, percentile_in_thousands};
 
 #[derive(Debug, Default, Serialize)]
 pub struct Results {
@@ -80,7 +80,7 @@ impl Row {
 impl Latency {
     /// Of nanoseconds; `None` where there are none.
     pub fn of(nanoseconds: &mut [u32]) -> Option<Self> {
-        let mut at = |percent| Some(f64::from(percentile(nanoseconds, percent)?) / 1000.0);
+        let mut at = |percent| percentile_in_thousands(nanoseconds, percent);
         Some(Self { p50: at(50.0)?, p99: at(99.0)? })
     }
 }

@@ -21,6 +21,11 @@ pub fn percentile(values: &mut [u32], percent: f64) -> Option<u32> {
     values.get(rank.clamp(1, values.len().max(1)) - 1).copied()
 }
 
+/// The same in units that are a thousand times as large: microseconds where the values are nanoseconds.
+pub fn percentile_in_thousands(values: &mut [u32], percent: f64) -> Option<f64> {
+    percentile(values, percent).map(|value| f64::from(value) / 1000.0)
+}
+
 /// The ratio of two medians.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {

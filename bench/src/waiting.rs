@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use crate::measure::Sample;
-use crate::statistics::percentile;
 
 /// The latencies, and behind each that is longer than `interval` those of the calls that would have followed at this
 /// interval, had nothing held them up.
@@ -35,14 +34,10 @@ pub fn windows(sample: &Sample, length: Duration) -> Vec<Vec<u32>> {
     windows
 }
 
-/// The percentile in microseconds.
-pub fn at(latencies: &mut [u32], percent: f64) -> Option<f64> {
-    percentile(latencies, percent).map(|nanoseconds| f64::from(nanoseconds) / 1000.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::percentile_in_thousands as at;
 
     #[test]
     fn a_long_wait_counts_for_the_calls_that_would_have_waited_too() {

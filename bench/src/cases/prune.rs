@@ -15,7 +15,7 @@ use crate::measure::Load;
 use crate::payload::Tokens;
 use crate::report::{grouped, significant};
 use crate::results::{Latency, Measure, Row, Table};
-use crate::statistics::percentile;
+use crate::statistics::{percentile, percentile_in_thousands};
 use crate::waiting::{self, corrected};
 
 pub const ALONE: &str = "lookups alone";
@@ -84,10 +84,11 @@ fn measure(
     let (mut rows, mut longest) = (Vec::new(), Vec::new());
     for (name, sample) in [(ALONE, &alone), (DURING, &during), (AGAIN, &again)] {
         let mut all = corrected(&sample.latencies, interval);
-        let of_window = |window: &Vec<u32>| waiting::at(&mut corrected(window, interval), 99.0);
+        let of_window = |window: &Vec<u32>| percentile_in_thousands(&mut corrected(window, interval), 99.0);
         let values = waiting::windows(sample, window).iter().filter_map(of_window).collect();
         rows.push(Row { contestant: name.to_owned(), values, latency: Latency::of(&mut all) });
-        let at = |latencies: &mut Vec<u32>, percent| waiting::at(latencies, percent).map(significant);
+        let at =
+            |latencies: &mut Vec<u32>, percent| percentile_in_thousands(latencies, percent).map(significant);
         if let (Some(p999), Some(most)) = (at(&mut all, 99.9), at(&mut all, 100.0)) {
             longest.push(format!("{name}: p99.9 {p999} µs, longest {most} µs"));
         }

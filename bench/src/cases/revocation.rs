@@ -18,7 +18,7 @@ use crate::ground::{Ground, ROWS};
 use crate::measure::Load;
 use crate::payload::{Tokens, UserSession, token};
 use crate::results::{Measure, Row, Table};
-use crate::statistics::percentile;
+use crate::statistics::percentile_in_thousands as at;
 
 pub const HEARD: &str = "revocation/heard";
 pub const CUT: &str = "revocation/cut";
@@ -214,11 +214,6 @@ async fn wait_until_cached(node: &Node, pool: &PgPool, row: u64) -> Outcome {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Err("the cache did not begin to answer".into())
-}
-
-/// Microseconds to milliseconds.
-fn at(delays: &mut [u32], percent: f64) -> Option<f64> {
-    percentile(delays, percent).map(|delay| f64::from(delay) / 1e3)
 }
 
 fn row(contestant: &str, value: Option<f64>) -> Row {

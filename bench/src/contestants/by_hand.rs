@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{Authenticate, CONNECTIONS, Create, Extend, List, Offers, Revoke, found, found_all, revoked_all};
 use crate::Outcome;
-use crate::payload::{Payload, Tokens, digest, hex, user};
+use crate::payload::{Payload, Tokens, digest, hex, secret, user};
 use crate::time_text;
 
 /// Eight connections, all open from the start, that are not pinged before each use.
@@ -135,9 +135,7 @@ macro_rules! by_hand {
         impl Offers<Create> for $name {
             async fn perform(&self, random: u64) -> Outcome {
                 let payload = Payload::of(random);
-                let mut secret = [0; 32];
-                getrandom::fill(&mut secret)?;
-                let token = hex(&secret);
+                let token = hex(&secret()?);
                 let now = OffsetDateTime::now_utc();
                 sqlx::query(INSERT)
                     .bind(Uuid::now_v7())

@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Authenticate, Offers, found, pick};
 use crate::Outcome;
-use crate::payload::Payload;
+use crate::payload::{Payload, secret};
 
 /// What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410).
 const PKCS8: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
@@ -36,15 +36,13 @@ pub struct Jwt {
 
 impl Jwt {
     pub fn hs256() -> Outcome<Self> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret)?;
+        let secret = secret()?;
         let (sign, verify) = (EncodingKey::from_secret(&secret), DecodingKey::from_secret(&secret));
         Self::new(Algorithm::HS256, &sign, verify)
     }
 
     pub fn eddsa() -> Outcome<Self> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret)?;
+        let secret = secret()?;
         let public = SigningKey::from_bytes(&secret).verifying_key();
         let sign = EncodingKey::from_ed_der(&[&PKCS8[..], &secret].concat());
         Self::new(Algorithm::EdDSA, &sign, DecodingKey::from_ed_der(public.as_bytes()))

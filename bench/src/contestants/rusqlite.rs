@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::by_hand::{INSERT, SELECT};
 use super::{Authenticate, Create, Offers, found};
 use crate::load::sqlite::{BUSY, File, Synchronous};
-use crate::payload::{Payload, Tokens, digest, hex};
+use crate::payload::{Payload, Tokens, digest, hex, secret};
 use crate::{Outcome, time_text};
 
 thread_local! {
@@ -80,9 +80,7 @@ impl RusqliteWriter {
 impl Offers<Create> for RusqliteWriter {
     async fn perform(&self, random: u64) -> Outcome {
         let payload = Payload::of(random);
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret)?;
-        let token = hex(&secret);
+        let token = hex(&secret()?);
         let now = OffsetDateTime::now_utc();
         let (now, expires_at) = (time_text(now), time_text(now + Duration::days(7)));
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
