@@ -3,10 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use cloakroom::{
-    Clock, Config, ConfigError, Connection, Database, ManualClock, NewSession, Session, SessionTable,
-    Sessions,
-};
+use cloakroom::{Clock, Config, ConfigError, ManualClock, NewSession, Session, SessionTable, Sessions};
 use time::{Duration, OffsetDateTime};
 
 use crate::app::App;
@@ -126,7 +123,7 @@ async fn live(
     let clock = Arc::new(ManualClock::new(app.sessions.config().now()));
     let (sessions, keys) = (at(&app.sessions, &clock)?, at(&app.keys, &clock)?);
     let mut devices: Vec<Option<Session<UserSession>>> = vec![None; devices];
-    let mut transaction = Transaction::begin(&app.database).await?;
+    let mut transaction = app.database.begin().await?;
     for (instant, event) in events {
         clock.set(instant);
         match event {
@@ -139,18 +136,17 @@ async fn live(
                     1 => format!("203.0.113.{}", random.u8(1..255)),
                     _ => format!("2001:db8:{:x}::{:x}", random.u16(1..), random.u16(1..)),
                 });
-                let created =
-                    sessions.within(transaction.connection()).create(NewSession::new(fields)).await?;
+                let created = sessions.within(&mut transaction).create(NewSession::new(fields)).await?;
                 devices[device] = Some(created.session);
             }
             Event::Return { device } => {
                 if let Some(session) = devices[device].as_mut() {
-                    sessions.within(transaction.connection()).extend(session).await?;
+                    sessions.within(&mut transaction).extend(session).await?;
                 }
             }
             Event::LogOut { device } => {
                 if let Some(session) = devices[device].as_mut() {
-                    sessions.within(transaction.connection()).expire(session).await?;
+                    sessions.within(&mut transaction).expire(session).await?;
                 }
             }
             Event::MakeKey { user } => {
@@ -158,7 +154,7 @@ async fn live(
                 let role = if random.bool() { Role::Reader } else { Role::Admin };
                 let key = NewSession::new(ApiKey { user_id: users[user].clone(), name, role });
                 let key = if random.bool() { key.never_expires() } else { key.expires_in(KEY_LIFE) };
-                keys.within(transaction.connection()).create(key).await?;
+                keys.within(&mut transaction).create(key).await?;
             }
         }
     }
@@ -175,39 +171,4 @@ fn at<T: SessionTable>(sessions: &Sessions<T>, clock: &Arc<ManualClock>) -> Resu
         .clock(Arc::clone(clock) as Arc<dyn Clock>)
         .build()?;
     Sessions::new(sessions.database().clone(), config)
-}
-
-/// A transaction of whichever database it is.
-enum Transaction {
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
-    MySql(sqlx::Transaction<'static, sqlx::MySql>),
-}
-
-impl Transaction {
-    async fn begin(database: &Database) -> Result<Self, sqlx::Error> {
-        match database {
-            Database::Sqlite(pool) => pool.begin().await.map(Self::Sqlite),
-            Database::Postgres(pool) => pool.begin().await.map(Self::Postgres),
-            Database::MySql(pool) => pool.begin().await.map(Self::MySql),
-            // No other is built in; see Cargo.toml.
-            _ => Err(sqlx::Error::Configuration("no such database".into())),
-        }
-    }
-
-    fn connection(&mut self) -> Connection<'_> {
-        match self {
-            Self::Sqlite(transaction) => transaction.into(),
-            Self::Postgres(transaction) => transaction.into(),
-            Self::MySql(transaction) => transaction.into(),
-        }
-    }
-
-    async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
-            Self::MySql(transaction) => transaction.commit().await,
-        }
-    }
 }

@@ -3,6 +3,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::database::Misuse;
 use crate::redaction::DatabaseError;
 
 /// What every operation of this crate returns when it fails.
@@ -51,6 +52,9 @@ pub enum ErrorKind {
     /// A constraint of the database refused the write: a foreign key, a check, a unique index of the
     /// application's own.
     Constraint,
+    /// An operation [within](crate::Sessions::within) a transaction found that none is open: it was rolled back, by an
+    /// inner `begin()` that was dropped midway or by the database itself. Nothing was done.
+    NoTransaction,
     /// The operation is not possible in this form; the message says what is.
     Unsupported,
     /// The database, or this connection to it, takes no writes.
@@ -87,6 +91,9 @@ impl Error {
 
     /// Sorts an error of the driver. `table` is named where the message is about it.
     pub(crate) fn from_sqlx(error: sqlx::Error, table: &str) -> Self {
+        if let Some(misuse) = Misuse::of(&error) {
+            return Self::new(misuse.kind(), misuse.to_string());
+        }
         match error {
             sqlx::Error::Database(error) => Self::from_database(&*error, table),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::new(

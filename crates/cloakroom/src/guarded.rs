@@ -4,7 +4,7 @@ use sea_query::{Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
 
 use crate::clock;
-use crate::database::Bindings;
+use crate::database::{Bindings, place_of_condition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
@@ -41,7 +41,8 @@ impl<T: SessionFields> Operations<'_, T> {
         update
             .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(expires_at)))
             .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
-            .cond_where(as_it_was_read(&mut bindings, session));
+            .cond_where(as_it_was_read(&mut bindings, session))
+            .and_where_option(place_of_condition(bindings.backend()));
         let statement = bindings.build(&update);
         let written = match effect {
             Effect::Revokes => self.execute_revoking(statement, Revoked::Session(session.id)).await?,

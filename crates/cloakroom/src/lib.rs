@@ -201,7 +201,7 @@ pub use config::{Config, ConfigBuilder, ConfigError};
 pub use cursor::{Cursor, ParseCursorError};
 #[doc(hidden)]
 pub use database::Row;
-pub use database::{Backend, Connection, Database, LoadedRow, StoredType};
+pub use database::{Backend, Connection, Database, LoadedRow, StoredType, Transaction};
 pub use dynamic::{DynamicFields, DynamicValue};
 pub use error::{Error, ErrorKind, Result};
 pub use field::{ColumnType, FieldReader, FieldType, FieldValue, ParseColumnTypeError};

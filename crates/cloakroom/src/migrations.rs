@@ -75,7 +75,7 @@ pub(crate) async fn up(
 ) -> Result<Vec<Migration>> {
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     // Most starts find everything in place; they need no lock, and no right to write.
-    let mut pool = Connection::Pool(database.clone());
+    let mut pool = Connection::pool(database);
     if Plan::make(&mut pool, table).await?.is_empty() {
         return Ok(Vec::new());
     }
@@ -113,7 +113,7 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
 }
 
 pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Result<Vec<(Migration, bool)>> {
-    let applied = applied(&mut Connection::Pool(database.clone()), table).await?;
+    let applied = applied(&mut Connection::pool(database), table).await?;
     Ok(MIGRATIONS.map(|migration| (migration, applied.contains(&migration))).to_vec())
 }
 

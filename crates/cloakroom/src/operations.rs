@@ -1,13 +1,15 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use sea_query::{ExprTrait, Query, TableRef, UpdateStatement};
+use sea_query::{ExprTrait, Query, SelectStatement, TableRef, UpdateStatement};
 use time::OffsetDateTime;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::config::Config;
 use crate::data::StoredData;
-use crate::database::{Bindings, Connection, Row, Statement, identifier};
+use crate::database::{
+    Bindings, Connection, Guard, Row, Statement, guard_rows, identifier, place_of_condition,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry;
 use crate::field::FieldValue;
@@ -30,15 +32,16 @@ const LOST_RACES: usize = 5;
 /// The operations of [`Sessions`], on one connection: the caller's own transaction.
 ///
 /// Made by [`Sessions::within`]. Every operation means what it means on [`Sessions`], and is undone when the
-/// transaction is rolled back. One thing differs: an extension that cannot be written fails the read that
+/// transaction is rolled back. If no transaction is open, it does nothing and fails with
+/// [`NoTransaction`](ErrorKind::NoTransaction). One thing more differs: an extension that cannot be written fails the read that
 /// it came with, since the failed statement has spoilt the transaction.
 ///
 /// ```
 /// # use cloakroom::{Config, NewSession, SessionTable, Sessions};
 /// # #[derive(Clone, SessionTable)]
 /// # struct UserSession { user_id: String }
-/// # async fn example(pool: sqlx::SqlitePool, sessions: Sessions<UserSession>) -> Result<(), Box<dyn std::error::Error>> {
-/// let mut transaction = pool.begin().await?;
+/// # async fn example(sessions: Sessions<UserSession>) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut transaction = sessions.begin().await?;
 /// // … create the user …
 /// let new = NewSession::new(UserSession { user_id: "1234".into() });
 /// let created = sessions.within(&mut transaction).create(new).await?;
@@ -146,7 +149,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             self.sessions.lookup().find(digest).await?
         } else {
             let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
-            let statement = Statement::new(self.sessions.store().find_sql(1), values);
+            let statement = self.sessions.store().find_within(values);
             self.fetch_optional(&statement).await?.map(Found::alone)
         };
         let Some(found) = found else {
@@ -303,14 +306,16 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let mut bindings = self.bindings();
         let mut delete = Query::delete();
         let id = bindings.expr(FieldValue::plain(session.id));
-        delete.from_table(self.table_ref()).and_where(bindings.column(column::ID).eq(id));
+        delete
+            .from_table(self.table_ref())
+            .and_where(bindings.column(column::ID).eq(id))
+            .and_where_option(place_of_condition(bindings.backend()));
         let statement = bindings.build(&delete);
         Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
     }
 
     pub(crate) async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {
-        let statement =
-            Statement::new(self.sessions.store().statements.by_id.clone(), vec![FieldValue::plain(id)]);
+        let statement = self.sessions.store().by_id(id, self.connection.is_pool());
         let row = self.fetch_optional(&statement).await?;
         row.map(|row| self.decode(&row)).transpose()
     }
@@ -344,6 +349,11 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64> {
         let affected = self.connection.execute(statement).await;
         affected.map_err(|error| self.failed(error))
+    }
+
+    /// Has each row of `select` tell, on the pool, whether the statement was a transaction of its own.
+    pub(crate) fn guard(&self, select: &mut SelectStatement) -> Guard {
+        if self.connection.is_pool() { guard_rows(self.connection.backend(), select) } else { Guard::None }
     }
 
     pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 
 use crate::column::{Column, Filter};
-use crate::database::{LoadedRow, MAX_PLACEHOLDERS, Row, Statement, identifier};
+use crate::database::{Guard, LoadedRow, MAX_PLACEHOLDERS, Row, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{FieldType, FieldValue};
 use crate::query::SessionQuery;
@@ -221,7 +221,9 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
             let statement = self.statement(&target, keys.to_vec());
             let failed = |error| Error::from_sqlx(error, &target.table);
             for row in self.query.operations.connection().fetch_all(&statement).await.map_err(failed)? {
-                let key = (self.relation.read_key)(&row, row.width() - 1).map_err(failed)?;
+                // Before what guards the statement.
+                let guards = usize::from(statement.guard == Guard::LastColumn);
+                let key = (self.relation.read_key)(&row, row.width() - 1 - guards).map_err(failed)?;
                 if let Some(fingerprint) = key.fingerprint() {
                     related.entry(fingerprint).or_default().push(R::load(&row).map_err(failed)?);
                 }
@@ -251,7 +253,8 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
         // Last, so that rows that are read by position are not shifted.
         select.expr_as(key.clone(), "cloakroom_key");
         select.and_where(bindings.is_among(key, keys));
-        bindings.build(&select)
+        let guard = self.query.operations.guard(&mut select);
+        bindings.build(&select).guarded(guard)
     }
 }
 

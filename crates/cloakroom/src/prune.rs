@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SubQueryStatement};
 
-use crate::database::Backend;
+use crate::database::{Backend, place_of_condition};
 use crate::error::Result;
 use crate::field::FieldValue;
 use crate::operations::Operations;
@@ -56,7 +56,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let mut delete = Query::delete();
         delete.from_table(self.table_ref());
         if backend == Backend::MySql {
-            delete.and_where(is_expired);
+            delete.and_where(is_expired).and_where_option(place_of_condition(backend));
             delete.order_by_expr(bindings.column(column::EXPIRES_AT), Order::Asc).limit(limit);
         } else {
             let mut first = Query::select();

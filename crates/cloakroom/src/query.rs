@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::column::Filter;
 use crate::cursor::Cursor;
 use crate::data::StoredData;
-use crate::database::{Backend, Bindings, Statement, identifier};
+use crate::database::{Backend, Bindings, Statement, identifier, place_of_condition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
 use crate::hashing::Hashing;
@@ -214,7 +214,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         } else {
             count.from(self.operations.table_ref()).cond_where(self.condition(&mut bindings, now)?);
         }
-        let statement = bindings.build(&count);
+        let guard = self.operations.guard(&mut count);
+        let statement = bindings.build(&count).guarded(guard);
         let row = self.operations.fetch_optional(&statement).await?;
         let count = row.map(|row| row.integer(0)).transpose();
         let count = count.map_err(|error| self.operations.failed(error))?.flatten().unwrap_or(0);
@@ -230,7 +231,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let mut bindings = self.operations.bindings();
         let mut rows = self.selection(&mut bindings, now)?;
         rows.expr(Expr::cust("1")).limit(1);
-        let statement = bindings.build(&rows);
+        let guard = self.operations.guard(&mut rows);
+        let statement = bindings.build(&rows).guarded(guard);
         Ok(self.operations.fetch_optional(&statement).await?.is_some())
     }
 
@@ -250,7 +252,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
             .table(self.operations.table_ref())
             .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(now)))
             .value(column::UPDATED_AT, written_at(&mut bindings, FieldValue::plain(now)))
-            .cond_where(condition);
+            .cond_where(condition)
+            .and_where_option(place_of_condition(bindings.backend()));
         let statement = bindings.build(&update);
         self.operations.execute_revoking(statement, Revoked::Any).await
     }
@@ -265,7 +268,10 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let mut bindings = self.operations.bindings();
         let condition = self.targets(&mut bindings, now)?;
         let mut delete = Query::delete();
-        delete.from_table(self.operations.table_ref()).cond_where(condition);
+        delete
+            .from_table(self.operations.table_ref())
+            .cond_where(condition)
+            .and_where_option(place_of_condition(bindings.backend()));
         let statement = bindings.build(&delete);
         self.operations.execute_revoking(statement, Revoked::Any).await
     }
@@ -331,7 +337,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let mut bindings = self.operations.bindings();
         let mut select = self.selection(&mut bindings, now)?;
         select_columns(&bindings, &mut select);
-        Ok(bindings.build(&select))
+        let guard = self.operations.guard(&mut select);
+        Ok(bindings.build(&select).guarded(guard))
     }
 
     /// Everything but the columns.

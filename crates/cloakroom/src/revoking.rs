@@ -37,11 +37,11 @@ impl<T: SessionFields> Operations<'_, T> {
         }
     }
 
-    fn announcing(&self, statement: Statement, revoked: Revoked) -> Statement {
+    fn announcing(&mut self, statement: Statement, revoked: Revoked) -> Statement {
         if !self.config().announces() || self.sessions().backend() != Backend::Postgres {
             return statement;
         }
-        let sql = announcement::with(&statement.sql, self.table().table_name(), revoked);
-        Statement::new(sql, statement.values)
+        let on_pool = self.connection().is_pool();
+        announcement::with(&statement, self.table().table_name(), revoked, on_pool)
     }
 }

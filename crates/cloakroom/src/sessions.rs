@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::config::{Config, ConfigError};
-use crate::database::{Backend, Connection, Database};
+use crate::database::{Backend, Connection, Database, Transaction};
 use crate::error::Result;
 use crate::hashing::Hashed;
 use crate::lookup::{Lookup, Revoked, SessionCache};
@@ -89,19 +89,61 @@ impl<T: SessionFields> Sessions<T> {
         Self::with_definition(self.database().clone(), definition, self.config().clone())
     }
 
-    /// The operations inside the caller's transaction, or on a connection of the caller's.
+    /// Begins a transaction on the pool, for [`within`](Self::within) and for statements of your own.
+    ///
+    /// Its future may be dropped at any time, unlike that of `pool.begin()`: see [`Database::begin`].
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if no connection becomes free or the database cannot be reached.
     ///
     /// # Panics
     ///
-    /// Where the connection is of another kind of database than the pool.
-    pub fn within<'c>(&self, connection: impl Into<Connection<'c>>) -> Operations<'c, T> {
-        let connection = connection.into();
+    /// Outside of a tokio runtime.
+    pub async fn begin(&self) -> Result<Transaction> {
+        self.database().begin().await
+    }
+
+    /// The operations inside the caller's transaction: one of [`begin`](Self::begin)'s, sqlx's own, or a connection
+    /// on which one is open.
+    ///
+    /// # What remains the application's
+    ///
+    /// An inner `begin()` on a sqlx transaction whose future is dropped midway rolls the *outer* transaction back (sqlx
+    /// 0.9, on every database), and the outer one goes on as if nothing were. The database ends transactions by itself
+    /// too: MariaDB after a deadlock and before a change of any table's definition, SQLite when the disk is full. The
+    /// operations here then fail with [`NoTransaction`](crate::ErrorKind::NoTransaction), and commit nothing. Your own
+    /// statements on such a transaction are committed at once, and its `rollback()` says `Ok`. So await an inner
+    /// `begin()` to its end, and end a transaction after the first error. Inside of savepoints nothing tells that the
+    /// innermost was rolled back with the one around it.
+    ///
+    /// # Errors
+    ///
+    /// Every operation fails with [`NoTransaction`](crate::ErrorKind::NoTransaction), and does nothing, if no
+    /// transaction is open. For a connection on which each operation is to commit by itself, use
+    /// [`on_connection`](Self::on_connection).
+    ///
+    /// # Panics
+    ///
+    /// If the connection is of another kind of database than the pool.
+    pub fn within<'c>(&self, transaction: impl Into<Connection<'c>>) -> Operations<'c, T> {
+        let connection = transaction.into();
         assert_eq!(
             connection.backend(),
             self.database().backend(),
             "the transaction belongs to another kind of database than the sessions"
         );
         Operations::new(self.clone(), connection)
+    }
+
+    /// The operations on a connection of the caller's, which need not be in a transaction. If it is in one, they are
+    /// committed with it; if not, each operation commits by itself.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is of another kind of database than the pool.
+    pub fn on_connection<'c>(&self, connection: impl Into<Connection<'c>>) -> Operations<'c, T> {
+        self.within(connection.into().free())
     }
 
     /// Makes a new session, and with it a new token.

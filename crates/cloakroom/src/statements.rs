@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::config::MAX_BATCH;
 use crate::data::StoredData;
-use crate::database::{Backend, Bindings, Row, identifier};
+use crate::database::{Backend, Bindings, Row, guard_rows, identifier, place_of_condition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{FieldReader, FieldValue};
 use crate::found::{select_found, width_on_sqlite};
@@ -25,9 +25,12 @@ pub(crate) const READ_COLUMNS: [&str; 5] =
 
 /// The statements whose text never changes, written once for a handle.
 pub(crate) struct Statements {
+    /// On the pool, where it tells whether it was a transaction of its own.
     pub(crate) by_id: Arc<str>,
+    pub(crate) by_id_within: Arc<str>,
     pub(crate) expire: Arc<str>,
     find: BySize,
+    find_within: OnceLock<Arc<str>>,
     insert: BySize,
     extend: BySize,
 }
@@ -54,6 +57,8 @@ impl Statements {
         select_columns(bindings, &mut by_id);
         let id = bindings.expr(value());
         by_id.from(table_ref(table)).and_where(bindings.column(column::ID).eq(id));
+        let by_id_within = bindings.build(&by_id).sql;
+        guard_rows(backend, &mut by_id);
 
         // Two callers may read the clock in one order and write in the other: an end that lies after the
         // second's `now` is an end all the same.
@@ -68,12 +73,15 @@ impl Statements {
             .value(column::UPDATED_AT, written_at(bindings, value()))
             .and_where(bindings.column(column::ID).eq(id))
             .cond_where(is_valid(bindings, value()))
-            .and_where(is_not_ended);
+            .and_where(is_not_ended)
+            .and_where_option(place_of_condition(backend));
 
         Self {
             by_id: bindings.build(&by_id).sql,
+            by_id_within,
             expire: bindings.build(&expire).sql,
             find: BySize::default(),
+            find_within: OnceLock::new(),
             insert: BySize::default(),
             extend: BySize::default(),
         }
@@ -81,6 +89,9 @@ impl Statements {
 
     /// Reads the valid sessions with any of `size` digests, each as [`select_found`] has it. The values are the
     /// digests, as [`Bindings::is_among`] takes them, and `now`.
+    ///
+    /// Each row tells whether the statement was a transaction of its own, and so does one of nulls if there is none
+    /// to be found.
     ///
     /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
     /// where there is none, and [no more](most_side_by_side) than fit; the values are `now` and the digests. The
@@ -92,16 +103,34 @@ impl Statements {
             if backend == Backend::Sqlite && size > 1 {
                 return find_side_by_side(bindings, size.min(most_side_by_side(table)));
             }
-            let digest = bindings.column(column::DIGEST);
-            let is_it = match size {
-                1 => digest.eq(bindings.expr(value())),
-                _ => bindings.is_among(digest, vec![value(); size]),
-            };
+            let is_it = has_digest(bindings, size);
+            let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
+            let mut find = Query::select();
+            if backend == Backend::Sqlite {
+                find.from(table_ref(table)).cond_where(is_found);
+            } else {
+                let mut row = Query::select();
+                row.expr(Expr::cust("1"));
+                find.from_subquery(row, identifier("one"));
+                find.join(JoinType::LeftJoin, table_ref(table), is_found);
+            }
+            select_found(bindings, &mut find);
+            guard_rows(backend, &mut find);
+            bindings.build(&find).sql
+        })
+    }
+
+    /// Reads the valid session with one digest, as [`find`](Self::find) does, within the caller's transaction.
+    pub(crate) fn find_within(&self, table: &TableDefinition, backend: Backend) -> Arc<str> {
+        let write = || {
+            let bindings = &mut Bindings::new(table, backend);
+            let is_it = has_digest(bindings, 1);
             let mut find = Query::select();
             find.from(table_ref(table)).and_where(is_it).cond_where(is_valid(bindings, value()));
             select_found(bindings, &mut find);
             bindings.build(&find).sql
-        })
+        };
+        self.find_within.get_or_init(write).clone()
     }
 
     /// Makes `size` rows. The values are those of all columns, row by row.
@@ -164,6 +193,7 @@ impl Statements {
             } else {
                 update.and_where(are_named).and_where(as_read.into());
             }
+            update.and_where_option(place_of_condition(backend));
             bindings.build(&update).sql
         })
     }
@@ -174,6 +204,14 @@ pub(crate) fn most_side_by_side(table: &TableDefinition) -> usize {
     const MAX_JOINED: usize = 60;
     const MAX_COLUMNS: usize = 2000;
     (MAX_COLUMNS / width_on_sqlite(table)).clamp(1, MAX_JOINED)
+}
+
+fn has_digest(bindings: &mut Bindings<'_>, size: usize) -> Expr {
+    let digest = bindings.column(column::DIGEST);
+    match size {
+        1 => digest.eq(bindings.expr(value())),
+        _ => bindings.is_among(digest, vec![value(); size]),
+    }
 }
 
 fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {

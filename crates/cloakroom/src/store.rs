@@ -1,8 +1,11 @@
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::config::Config;
-use crate::database::{Backend, Connection, Database, Pooled, Row, Statement};
+use crate::database::{Backend, Connection, Database, Pooled, Row, Statement, guard_of_rows};
 use crate::error::{Error, Result};
+use crate::field::FieldValue;
 use crate::hashing::Hashed;
 use crate::statements::Statements;
 use crate::table::TableDefinition;
@@ -29,9 +32,25 @@ impl Store {
         (!is_text || self.backend() != Backend::MySql).then_some(hashed)
     }
 
-    /// The statement that finds any of `size` digests; see [`Statements::find`].
-    pub(crate) fn find_sql(&self, size: usize) -> Arc<str> {
-        self.statements.find(&self.table, self.backend(), size)
+    /// The statement that finds any of `size` digests on the pool; see [`Statements::find`].
+    pub(crate) fn find(&self, size: usize, values: Vec<FieldValue>) -> Statement {
+        let sql = self.statements.find(&self.table, self.backend(), size);
+        Statement::new(sql, values).guarded(guard_of_rows(self.backend()))
+    }
+
+    /// The statement that finds one digest within the caller's transaction.
+    pub(crate) fn find_within(&self, values: Vec<FieldValue>) -> Statement {
+        Statement::new(self.statements.find_within(&self.table, self.backend()), values)
+    }
+
+    /// The statement that reads the session with this id.
+    pub(crate) fn by_id(&self, id: Uuid, on_pool: bool) -> Statement {
+        let values = vec![FieldValue::plain(id)];
+        if on_pool {
+            Statement::new(self.statements.by_id.clone(), values).guarded(guard_of_rows(self.backend()))
+        } else {
+            Statement::new(self.statements.by_id_within.clone(), values)
+        }
     }
 
     /// The statement that makes `size` rows; see [`Statements::insert`].
@@ -48,7 +67,7 @@ impl Store {
 
     /// Any connection of the pool.
     pub(crate) fn pool(&self) -> Connection<'static> {
-        Connection::Pool(self.database.clone())
+        Connection::pool(&self.database)
     }
 
     /// One connection of the pool, for several statements.
@@ -70,7 +89,7 @@ impl Store {
 
     /// Runs a statement that is a transaction of its own; how many rows it concerned.
     pub(crate) async fn execute(&self, mut on: Connection<'_>, statement: &Statement) -> Result<u64> {
-        on.execute_alone(statement).await.map_err(|error| self.failed(error))
+        on.execute(statement).await.map_err(|error| self.failed(error))
     }
 
     pub(crate) fn failed(&self, error: sqlx::Error) -> Error {

@@ -126,7 +126,7 @@ async fn a_change_on_a_connection_of_the_callers_is_seen_by_the_very_next_call(d
     macro_rules! delete_on {
         ($pool:expr) => {{
             let mut connection = $pool.acquire().await.unwrap();
-            assert!(sessions.within(&mut *connection).delete(created.session).await.unwrap());
+            assert!(sessions.on_connection(&mut *connection).delete(created.session).await.unwrap());
         }};
     }
     match scene.db.kind() {

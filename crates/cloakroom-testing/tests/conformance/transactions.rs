@@ -153,15 +153,15 @@ async fn every_operation_runs_on_a_plain_connection(db: TestDatabase) {
     let token = match db.database() {
         Database::Sqlite(pool) => {
             let mut connection = pool.acquire().await.unwrap();
-            every_operation(&db, &mut sessions.within(&mut *connection)).await
+            every_operation(&db, &mut sessions.on_connection(&mut *connection)).await
         }
         Database::Postgres(pool) => {
             let mut connection = pool.acquire().await.unwrap();
-            every_operation(&db, &mut sessions.within(&mut *connection)).await
+            every_operation(&db, &mut sessions.on_connection(&mut *connection)).await
         }
         Database::MySql(pool) => {
             let mut connection = pool.acquire().await.unwrap();
-            every_operation(&db, &mut sessions.within(&mut *connection)).await
+            every_operation(&db, &mut sessions.on_connection(&mut *connection)).await
         }
         other => panic!("no such database: {other:?}"),
     };

@@ -97,7 +97,6 @@ async fn case(db: TestDatabase) {
     let sessions = guests(&db, salted).await;
     succeed(&db, &sessions, &mut seen).await;
     show_the_rest(&mut seen);
-    seen.show("Connection", &Connection::Pool(db.database()));
 
     let exported = exported();
     assert!(exported.contains("Sessions") && exported.contains("Token"), "{exported:?}");

@@ -6,10 +6,12 @@ mod clock;
 mod data;
 mod everything;
 mod exhaustion;
+mod held;
 mod opening;
 mod outage;
 mod read_only;
 mod same_token;
+mod stray;
 mod table;
 
 #[path = "../secrets/capture.rs"]

@@ -1,7 +1,8 @@
 use std::fmt;
 
-use sqlx::AssertSqlSafe;
-
+use super::bare::{Answer, Bare, Wanted};
+use super::guard::{Guard, guard_write};
+use super::pooled::Pooled;
 use super::row::Row;
 use super::statement::Statement;
 use super::{Backend, classify};
@@ -82,56 +83,6 @@ impl Database {
     }
 }
 
-impl Database {
-    /// A connection of the pool, for several statements, each of which commits by itself.
-    pub(crate) async fn acquire(&self) -> Result<Pooled, sqlx::Error> {
-        Ok(match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => Pooled::Sqlite(pool.acquire().await?),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => Pooled::Postgres(pool.acquire().await?),
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => Pooled::MySql(pool.acquire().await?),
-        })
-    }
-}
-
-/// A connection that goes back to its pool.
-pub(crate) enum Pooled {
-    #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
-    #[cfg(feature = "postgres")]
-    Postgres(sqlx::pool::PoolConnection<sqlx::Postgres>),
-    #[cfg(feature = "mysql")]
-    MySql(sqlx::pool::PoolConnection<sqlx::MySql>),
-}
-
-impl Pooled {
-    pub(crate) fn connection(&mut self) -> Connection<'_> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => Connection::Sqlite(connection),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => Connection::Postgres(connection),
-            #[cfg(feature = "mysql")]
-            Self::MySql(connection) => Connection::MySql(connection),
-        }
-    }
-
-    /// Closes it, instead of giving it back: its server may not answer any more. SQLite is in this process, and a
-    /// database in memory would end with its connection.
-    pub(crate) fn discard(self) {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => drop(connection),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(mut connection) => connection.close_on_drop(),
-            #[cfg(feature = "mysql")]
-            Self::MySql(mut connection) => connection.close_on_drop(),
-        }
-    }
-}
-
 /// A pool's options hold the password.
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,20 +92,27 @@ impl fmt::Debug for Database {
 
 /// Where a statement runs: any connection of the pool, or the caller's own, inside its transaction.
 ///
-/// Made with `From` of `&mut sqlx::Transaction` or of `&mut` a connection of sqlx.
-pub enum Connection<'c> {
+/// Made with `From` of `&mut` a [`Transaction`], of `&mut sqlx::Transaction`, or of `&mut` a connection of sqlx.
+pub struct Connection<'c>(pub(crate) Place<'c>);
+
+pub(crate) enum Place<'c> {
     /// Any connection of the pool; each statement commits by itself.
-    #[doc(hidden)]
     Pool(Database),
-    #[cfg(feature = "sqlite")]
-    #[doc(hidden)]
-    Sqlite(&'c mut sqlx::SqliteConnection),
-    #[cfg(feature = "postgres")]
-    #[doc(hidden)]
-    Postgres(&'c mut sqlx::PgConnection),
-    #[cfg(feature = "mysql")]
-    #[doc(hidden)]
-    MySql(&'c mut sqlx::MySqlConnection),
+    /// One connection of the pool; each statement commits by itself.
+    Pooled(&'c mut Pooled),
+    /// The caller's own.
+    Own(Bare<'c>, Rule),
+}
+
+/// What must hold of a connection of the caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// A transaction of the driver's is open.
+    Transaction,
+    /// A transaction is open, whoever began it.
+    AnyTransaction,
+    /// Anything goes.
+    Free,
 }
 
 impl fmt::Debug for Connection<'_> {
@@ -168,14 +126,14 @@ macro_rules! from_connection {
         #[cfg(feature = $feature)]
         impl<'c> From<&'c mut sqlx::$connection> for Connection<'c> {
             fn from(connection: &'c mut sqlx::$connection) -> Self {
-                Self::$variant(connection)
+                Self(Place::Own(Bare::$variant(connection), Rule::AnyTransaction))
             }
         }
 
         #[cfg(feature = $feature)]
         impl<'c> From<&'c mut sqlx::Transaction<'_, sqlx::$variant>> for Connection<'c> {
             fn from(transaction: &'c mut sqlx::Transaction<'_, sqlx::$variant>) -> Self {
-                Self::$variant(&mut **transaction)
+                Self(Place::Own(Bare::$variant(&mut **transaction), Rule::Transaction))
             }
         }
 
@@ -192,136 +150,103 @@ from_connection!("sqlite", Sqlite, SqliteConnection, SqlitePool);
 from_connection!("postgres", Postgres, PgConnection, PgPool);
 from_connection!("mysql", MySql, MySqlConnection, MySqlPool);
 
-/// Runs `$body` with the executor and the module of whatever database `$connection` leads to.
-macro_rules! run {
-    ($connection:expr, |$executor:ident| $body:expr) => {
-        run!($connection, |$executor, _driver, _row| $body)
-    };
-    ($connection:expr, |$executor:ident, $driver:ident, $row:ident| $body:expr) => {
-        match $connection {
-            #[cfg(feature = "sqlite")]
-            Connection::Pool(Database::Sqlite(pool)) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::sqlite as $driver;
-                let ($executor, $row) = (&*pool, Row::Sqlite);
-                $body
-            }
-            #[cfg(feature = "sqlite")]
-            Connection::Sqlite(connection) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::sqlite as $driver;
-                let ($executor, $row) = (&mut **connection, Row::Sqlite);
-                $body
-            }
-            #[cfg(feature = "postgres")]
-            Connection::Pool(Database::Postgres(pool)) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::postgres as $driver;
-                let ($executor, $row) = (&*pool, Row::Postgres);
-                $body
-            }
-            #[cfg(feature = "postgres")]
-            Connection::Postgres(connection) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::postgres as $driver;
-                let ($executor, $row) = (&mut **connection, Row::Postgres);
-                $body
-            }
-            #[cfg(feature = "mysql")]
-            Connection::Pool(Database::MySql(pool)) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::mysql as $driver;
-                let ($executor, $row) = (&*pool, Row::MySql);
-                $body
-            }
-            #[cfg(feature = "mysql")]
-            Connection::MySql(connection) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::mysql as $driver;
-                let ($executor, $row) = (&mut **connection, Row::MySql);
-                $body
-            }
-        }
-    };
-}
+impl<'c> Connection<'c> {
+    /// Any connection of the pool.
+    pub(crate) fn pool(database: &Database) -> Self {
+        Self(Place::Pool(database.clone()))
+    }
 
-impl Connection<'_> {
+    /// One connection of the pool.
+    pub(crate) fn pooled(pooled: &'c mut Pooled) -> Self {
+        Self(Place::Pooled(pooled))
+    }
+
+    /// The same connection of the caller's, in a transaction or not.
+    pub(crate) fn free(self) -> Self {
+        match self.0 {
+            Place::Own(bare, _) => Self(Place::Own(bare, Rule::Free)),
+            place => Self(place),
+        }
+    }
+
+    /// Whether each statement commits by itself.
     pub(crate) fn is_pool(&self) -> bool {
-        matches!(self, Self::Pool(_))
+        !matches!(self.0, Place::Own(..))
     }
 
     pub(crate) fn backend(&self) -> Backend {
-        match self {
-            Self::Pool(database) => database.backend(),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Backend::Sqlite,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Backend::Postgres,
-            #[cfg(feature = "mysql")]
-            Self::MySql(_) => Backend::MySql,
+        match &self.0 {
+            Place::Pool(database) => database.backend(),
+            Place::Pooled(pooled) => pooled.backend(),
+            Place::Own(bare, _) => bare.backend(),
         }
     }
 
     /// The same connection, for a shorter while.
     pub(crate) fn reborrow(&mut self) -> Connection<'_> {
-        match self {
-            Self::Pool(database) => Connection::Pool(database.clone()),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => Connection::Sqlite(connection),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => Connection::Postgres(connection),
-            #[cfg(feature = "mysql")]
-            Self::MySql(connection) => Connection::MySql(connection),
-        }
+        Connection(match &mut self.0 {
+            Place::Pool(database) => Place::Pool(database.clone()),
+            Place::Pooled(pooled) => Place::Pooled(pooled),
+            Place::Own(bare, rule) => Place::Own(bare.reborrow(), *rule),
+        })
     }
 
     pub(crate) async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>, sqlx::Error> {
-        run!(self, |executor, driver, row| {
-            let query =
-                sqlx::query_with(AssertSqlSafe(statement.sql.clone()), driver::arguments(&statement.values)?);
-            Ok(query.fetch_all(executor).await?.into_iter().map(row).collect())
-        })
+        Ok(self.run(statement, Wanted::Rows).await?.rows)
     }
 
     pub(crate) async fn fetch_optional(&mut self, statement: &Statement) -> Result<Option<Row>, sqlx::Error> {
-        run!(self, |executor, driver, row| {
-            let query =
-                sqlx::query_with(AssertSqlSafe(statement.sql.clone()), driver::arguments(&statement.values)?);
-            Ok(query.fetch_optional(executor).await?.map(row))
-        })
+        Ok(self.run(statement, Wanted::FirstRow).await?.rows.pop())
     }
 
-    /// Runs a statement that returns no rows; the number of rows that it concerned.
+    /// Runs a statement that writes and returns no rows; the number of rows that it wrote.
     ///
-    /// A statement that the database rolled back to end a deadlock runs again, a bounded number of times.
-    /// Inside the caller's transaction it does not: there the whole transaction was rolled back.
+    /// On the pool, a statement that the database rolled back to end a deadlock runs again, a bounded number of
+    /// times. Inside the caller's transaction it does not: there the whole transaction was rolled back.
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64, sqlx::Error> {
-        if self.is_pool() { self.execute_alone(statement).await } else { self.execute_once(statement).await }
-    }
-
-    /// Runs a statement that is a transaction of its own.
-    pub(crate) async fn execute_alone(&mut self, statement: &Statement) -> Result<u64, sqlx::Error> {
+        if !self.is_pool() {
+            return Ok(self.run(statement, Wanted::Count).await?.written);
+        }
+        let guarded;
+        let statement = if statement.guard == Guard::None {
+            guarded = guard_write(self.backend(), statement);
+            &guarded
+        } else {
+            statement
+        };
+        let wanted = match statement.guard {
+            Guard::LastColumn | Guard::Count => Wanted::Rows,
+            _ => Wanted::Count,
+        };
         let mut retries = DEADLOCK_RETRIES;
         loop {
-            match self.execute_once(statement).await {
+            match self.run(statement, wanted).await {
                 Err(sqlx::Error::Database(error)) if retries > 0 && classify(&*error).is_transient => {
                     retries -= 1;
                 }
-                result => return result,
+                Err(error) => return Err(error),
+                Ok(answer) => return answer.written(statement.guard),
             }
         }
     }
 
-    async fn execute_once(&mut self, statement: &Statement) -> Result<u64, sqlx::Error> {
-        run!(self, |executor, driver, _row| {
-            let query =
-                sqlx::query_with(AssertSqlSafe(statement.sql.clone()), driver::arguments(&statement.values)?);
-            Ok(query.execute(executor).await?.rows_affected())
-        })
+    async fn run(&mut self, statement: &Statement, wanted: Wanted) -> Result<Answer, sqlx::Error> {
+        match &mut self.0 {
+            Place::Pool(database) => database.acquire().await?.run(statement, wanted).await,
+            Place::Pooled(pooled) => pooled.run(statement, wanted).await,
+            Place::Own(bare, rule) => {
+                bare.check(*rule).await?;
+                bare.run(statement, wanted).await
+            }
+        }
     }
 
     /// Runs one statement of a migration, without preparing it.
     pub(crate) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
-        run!(self, |executor| sqlx::raw_sql(AssertSqlSafe(sql)).execute(executor).await.map(drop))
+        match &mut self.0 {
+            Place::Pool(database) => database.acquire().await?.bare().execute_raw(sql).await,
+            Place::Pooled(pooled) => pooled.bare().execute_raw(sql).await,
+            Place::Own(bare, _) => bare.execute_raw(sql).await,
+        }
     }
 }

@@ -35,11 +35,11 @@ impl Exclusive {
     pub(crate) fn connection(&mut self) -> Connection<'_> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(transaction) => transaction.into(),
+            Self::Sqlite(transaction) => Connection::from(transaction).free(),
             #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => (&mut **connection).into(),
+            Self::Postgres(connection) => Connection::from(&mut **connection).free(),
             #[cfg(feature = "mysql")]
-            Self::MySql(connection) => (&mut **connection).into(),
+            Self::MySql(connection) => Connection::from(&mut **connection).free(),
         }
     }
 

@@ -8,23 +8,30 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+mod bare;
 mod bind;
 mod catalog;
 mod connection;
 mod exclusive;
+mod guard;
 mod key_list;
+mod misuse;
+mod pooled;
 mod row;
 mod statement;
 mod stored_type;
+mod transaction;
 
 use std::fmt;
 
 use sqlx::error::DatabaseError;
 
-pub(crate) use connection::Pooled;
 pub use connection::{Connection, Database};
 pub(crate) use exclusive::Exclusive;
+pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows, place_of_condition};
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
+pub(crate) use misuse::Misuse;
+pub(crate) use pooled::Pooled;
 #[cfg(feature = "postgres")]
 pub(crate) use postgres::bind_untyped;
 pub use row::Row;
@@ -32,6 +39,7 @@ pub(crate) use row::RowError;
 pub(crate) use statement::{Bindings, Statement, identifier};
 pub(crate) use stored_type::Bind;
 pub use stored_type::{LoadedRow, StoredType};
+pub use transaction::Transaction;
 
 use crate::error::ErrorKind;
 use crate::field::ColumnType;

@@ -9,7 +9,7 @@ use sqlx::mysql::{
     MySqlRow,
 };
 use sqlx::types::Json;
-use sqlx::{Arguments, MySql, Row as _, Type, TypeInfo};
+use sqlx::{Arguments, Connection as _, MySql, Row as _, Type, TypeInfo};
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
@@ -47,6 +47,29 @@ pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<My
     Err(sqlx::Error::Protocol(format!(
         "another process has been migrating {table} for {PATIENCE_SECONDS} seconds"
     )))
+}
+
+/// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction). A connection that does not commit by
+/// itself is always in a transaction.
+pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
+    let commits: bool = sqlx::query_scalar("SELECT @@autocommit = 1").fetch_one(&mut *connection).await?;
+    if !commits {
+        return sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true);
+    }
+    // The driver says no more of what the server told it than whether this put the connection into a transaction.
+    match connection.begin_with("DO 0").await {
+        Ok(transaction) => transaction.rollback().await.map(|()| true),
+        Err(sqlx::Error::BeginFailed) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the caller's transaction is open. A deadlock ends it, and so does a change of any table's definition,
+/// without the driver's knowledge. On MySQL, which cannot be asked, the driver is believed.
+pub(crate) async fn is_in_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
+    let is_open: Option<i64> =
+        sqlx::query_scalar(super::guard::INSIDE_ON_MYSQL).fetch_one(connection).await?;
+    Ok(is_open != Some(0))
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<MySqlArguments, sqlx::Error> {

@@ -9,7 +9,7 @@ use sqlx::postgres::{
     PgRow, PgTypeInfo, PgTypeKind, PgValueFormat,
 };
 use sqlx::types::Json;
-use sqlx::{Arguments, Encode, Executor, Postgres, Row as _, Type, TypeInfo, ValueRef};
+use sqlx::{Arguments, Connection as _, Encode, Executor, Postgres, Row as _, Type, TypeInfo, ValueRef};
 use time::OffsetDateTime;
 
 use super::Fault;
@@ -49,6 +49,31 @@ pub(crate) async fn begin_exclusive(
 pub(crate) async fn commit(mut connection: PgConnection) -> Result<(), sqlx::Error> {
     connection.execute("COMMIT").await?;
     sqlx::Connection::close(connection).await
+}
+
+/// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction).
+pub(crate) async fn end_stray_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    const IN_FAILED_TRANSACTION: &str = "25P02";
+    // The driver says no more of what the server told it than whether this put the connection into a transaction.
+    let error = match connection.begin_with("SELECT 1").await {
+        Ok(transaction) => return transaction.rollback().await.map(|()| true),
+        Err(error) => error,
+    };
+    match error {
+        sqlx::Error::BeginFailed => Ok(false),
+        sqlx::Error::Database(error) if error.code().as_deref() == Some(IN_FAILED_TRANSACTION) => {
+            sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true)
+        }
+        error => Err(error),
+    }
+}
+
+/// Whether the caller's transaction is open. The server ends none by itself but those that it refuses to commit.
+pub(crate) async fn is_in_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        return Ok(true);
+    }
+    sqlx::query_scalar(super::guard::INSIDE_ON_POSTGRES).fetch_one(connection).await
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<PgArguments, sqlx::Error> {

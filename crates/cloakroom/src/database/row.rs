@@ -62,6 +62,15 @@ impl Row {
         read!(self, index, read_float)
     }
 
+    /// True or false, by whatever name the database calls them.
+    pub(crate) fn flag(&self, index: usize) -> Result<Option<bool>, RowError> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(row) => sqlx::Row::try_get(row, index),
+            _ => Ok(self.integer(index)?.map(|flag| flag != 0)),
+        }
+    }
+
     pub(crate) fn backend(&self) -> Backend {
         match self {
             #[cfg(feature = "sqlite")]

@@ -2,11 +2,11 @@ use std::time::{Duration, Instant};
 
 use sea_query::Value;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode,
+    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::types::Json;
-use sqlx::{Arguments, Row as _, Sqlite, SqlitePool, TypeInfo};
+use sqlx::{Arguments, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -40,7 +40,17 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(PATIENCE);
-    let pool = SqlitePoolOptions::new();
+    // What SQLite has ended by itself, the application's next transaction on that connection must not meet.
+    let pool = SqlitePoolOptions::new().after_release(move |connection, _| {
+        Box::pin(async move {
+            connection.ping().await?;
+            let is_left_open = connection.is_in_transaction();
+            if is_left_open {
+                end_stray_transaction(connection).await?;
+            }
+            Ok(!is_left_open || is_in_memory)
+        })
+    });
     let pool = if is_in_memory {
         // Each connection is a database of its own, which ends with it: there is one, and it stays.
         pool.max_connections(1).idle_timeout(None).max_lifetime(None)
@@ -71,7 +81,66 @@ fn result_code(error: &dyn sqlx::error::DatabaseError) -> u32 {
 pub(crate) async fn begin_exclusive(
     pool: &SqlitePool,
 ) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
-    pool.begin_with("BEGIN IMMEDIATE").await
+    begin_with(pool, "BEGIN IMMEDIATE").await
+}
+
+pub(crate) async fn begin(pool: &SqlitePool) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
+    begin_with(pool, "BEGIN").await
+}
+
+/// Begins a transaction, and not a savepoint in one that a connection was given back with.
+async fn begin_with(
+    pool: &SqlitePool,
+    statement: &'static str,
+) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
+    match pool.begin_with(statement).await {
+        // A savepoint is as good where the only connection must not be closed: nothing is left around it.
+        Err(sqlx::Error::InvalidSavePointStatement) if is_in_memory(pool) => return pool.begin().await,
+        Err(sqlx::Error::InvalidSavePointStatement) => {}
+        result => return result,
+    }
+    let mut idle = Vec::new();
+    while let Some(mut connection) = pool.try_acquire() {
+        if connection.is_in_transaction() {
+            end_stray_transaction(&mut connection).await?;
+            connection.close_on_drop();
+        }
+        idle.push(connection);
+    }
+    drop(idle);
+    pool.begin_with(statement).await
+}
+
+/// Whether a database ends with its connections.
+pub(crate) fn is_in_memory(pool: &SqlitePool) -> bool {
+    pool.connect_options().get_filename().to_string_lossy().contains("memory")
+}
+
+/// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction).
+pub(crate) async fn end_stray_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // The driver counts one, which there is, unless SQLite has ended it by itself, as when the disk is full.
+        return match sqlx::raw_sql("ROLLBACK").execute(connection).await {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(_)) => Ok(false),
+            Err(error) => Err(error),
+        };
+    }
+    match connection.begin_with("SELECT 1").await {
+        Ok(transaction) => transaction.rollback().await.map(|()| true),
+        Err(sqlx::Error::BeginFailed) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the caller's transaction is open. SQLite ends it by itself when the disk is full, for instance, without the
+/// driver's knowledge; and it tells only by refusing to begin another.
+pub(crate) async fn is_in_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    match sqlx::raw_sql("BEGIN").execute(&mut *connection).await {
+        Ok(_) => sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| false),
+        Err(sqlx::Error::Database(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<SqliteArguments, sqlx::Error> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use sea_query::{Alias, DynIden, Expr, IntoIden, QueryBuilder, QueryStatementWriter, SqlWriter, Value};
 
 use super::Backend;
+use super::guard::Guard;
 use crate::clock;
 use crate::field::{FieldValue, Repr};
 use crate::table::TableDefinition;
@@ -13,11 +14,17 @@ use crate::table::TableDefinition;
 pub(crate) struct Statement {
     pub(crate) sql: Arc<str>,
     pub(crate) values: Vec<FieldValue>,
+    pub(crate) guard: Guard,
 }
 
 impl Statement {
     pub(crate) fn new(sql: impl Into<Arc<str>>, values: Vec<FieldValue>) -> Self {
-        Self { sql: sql.into(), values }
+        Self { sql: sql.into(), values, guard: Guard::None }
+    }
+
+    /// The same, of which it is known how its answer tells that it was a transaction of its own.
+    pub(crate) fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 }
 

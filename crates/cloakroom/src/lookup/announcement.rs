@@ -2,14 +2,15 @@
 //! statement that makes it. So it is sent when that commits, and not otherwise. It holds no digest.
 
 use super::session_cache::Revoked;
+use crate::database::{Statement, counted};
 
 pub(crate) const CHANNEL: &str = "cloakroom";
 
 /// How many sessions are announced one by one.
 const MAX_ANNOUNCED: usize = 1000;
 
-/// `write`, announcing what it revokes. As many rows come back as it wrote.
-pub(crate) fn with(write: &str, table: &str, revoked: Revoked) -> String {
+/// `write`, announcing what it revokes. As many rows come back as it wrote; on the pool one, which counts them.
+pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bool) -> Statement {
     let what = match revoked {
         Revoked::Session(_) => "\"id\"::text".to_owned(),
         // The server sends each text of a transaction once.
@@ -17,10 +18,15 @@ pub(crate) fn with(write: &str, table: &str, revoked: Revoked) -> String {
             "CASE WHEN (SELECT count(*) FROM revoked) > {MAX_ANNOUNCED} THEN '*' ELSE \"id\"::text END"
         ),
     };
-    format!(
-        "WITH revoked AS ({write} RETURNING \"id\") \
-         SELECT pg_notify('{CHANNEL}', '{table} ' || {what}) FROM revoked"
-    )
+    let (sql, values) = (&write.sql, write.values.clone());
+    let revoking = format!("WITH revoked AS ({sql} RETURNING \"id\")");
+    let notify = format!("pg_notify('{CHANNEL}', '{table} ' || {what})");
+    if on_pool {
+        let (counted, guard) = counted(&format!("count({notify})"));
+        Statement::new(format!("{revoking} SELECT {counted} FROM revoked"), values).guarded(guard)
+    } else {
+        Statement::new(format!("{revoking} SELECT {notify} FROM revoked"), values)
+    }
 }
 
 /// What an announcement about `table` revokes; `None` if it is about another.

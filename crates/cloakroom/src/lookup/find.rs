@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::combiner::Work;
-use crate::database::{Backend, Connection, Pooled, Statement};
+use crate::database::{Backend, Connection, Pooled};
 use crate::error::Result;
 use crate::field::FieldValue;
 use crate::found::{Found, width_on_sqlite};
@@ -59,7 +59,7 @@ impl Work for Find {
 impl Find {
     async fn find(&self, on: Connection<'_>, digest: &TokenDigest) -> Result<Option<Found>> {
         let now = FieldValue::plain(self.0.config.now());
-        let statement = Statement::new(self.0.find_sql(1), vec![FieldValue::plain(digest.expose()), now]);
+        let statement = self.0.find(1, vec![FieldValue::plain(digest.expose()), now]);
         let row = self.0.fetch_optional(on, &statement).await?;
         Ok(row.map(Found::alone))
     }
@@ -73,7 +73,7 @@ impl Find {
         let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
         let texts = texts.chain(std::iter::repeat(nobody)).take(size.min(most_side_by_side(table)));
         let values = std::iter::once(now).chain(texts).collect();
-        let statement = Statement::new(self.0.find_sql(size), values);
+        let statement = self.0.find(size, values);
         let row = self.0.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
         let found = |place: usize| row.as_ref().map(|row| Found::among_others(row, place * width));
         Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
@@ -92,13 +92,15 @@ impl Find {
             vec![FieldValue::texts(texts.collect())]
         };
         values.push(now);
-        let statement = Statement::new(self.0.find_sql(size), values);
+        let statement = self.0.find(size, values);
         let mut found = HashMap::with_capacity(digests.len());
         let mut unreadable = None;
         for row in self.0.fetch_all(on, &statement).await? {
             let one = Found::alone(row);
             match one.digest() {
-                Ok(digest) => drop(found.insert(digest.unwrap_or_default(), one)),
+                Ok(Some(digest)) => drop(found.insert(digest, one)),
+                // None was to be found.
+                Ok(None) => {}
                 Err(error) => unreadable = Some(self.0.failed(error)),
             }
         }

@@ -1,0 +1,150 @@
+use sqlx::AssertSqlSafe;
+
+use super::connection::Rule;
+use super::guard::Guard;
+use super::statement::Statement;
+use super::{Backend, Row, misuse};
+
+/// One connection of any of the databases, whoever owns it.
+pub(crate) enum Bare<'c> {
+    #[cfg(feature = "sqlite")]
+    Sqlite(&'c mut sqlx::SqliteConnection),
+    #[cfg(feature = "postgres")]
+    Postgres(&'c mut sqlx::PgConnection),
+    #[cfg(feature = "mysql")]
+    MySql(&'c mut sqlx::MySqlConnection),
+}
+
+/// What is wanted of a statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Rows,
+    FirstRow,
+    /// The number of rows that it wrote.
+    Count,
+}
+
+pub(crate) struct Answer {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) written: u64,
+}
+
+impl Answer {
+    /// How many rows a write wrote, from what it returned.
+    pub(crate) fn written(&self, guard: Guard) -> Result<u64, sqlx::Error> {
+        Ok(match guard {
+            Guard::Count => {
+                let count = self.rows.first().map(|row| row.integer(0)).transpose()?.flatten();
+                count.unwrap_or(0).unsigned_abs()
+            }
+            Guard::LastColumn => self.rows.len() as u64,
+            Guard::None | Guard::Condition | Guard::Silent => self.written,
+        })
+    }
+}
+
+/// Runs `$body` with the connection, the database's module and its kind of [`Row`].
+macro_rules! run {
+    ($bare:expr, |$connection:ident| $body:expr) => {
+        run!($bare, |$connection, _driver, _row| $body)
+    };
+    ($bare:expr, |$connection:ident, $driver:ident, $row:ident| $body:expr) => {
+        match $bare {
+            #[cfg(feature = "sqlite")]
+            Bare::Sqlite($connection) => {
+                #[allow(unused_imports, reason = "not every body asks")]
+                use super::sqlite as $driver;
+                let $row = Row::Sqlite;
+                $body
+            }
+            #[cfg(feature = "postgres")]
+            Bare::Postgres($connection) => {
+                #[allow(unused_imports, reason = "not every body asks")]
+                use super::postgres as $driver;
+                let $row = Row::Postgres;
+                $body
+            }
+            #[cfg(feature = "mysql")]
+            Bare::MySql($connection) => {
+                #[allow(unused_imports, reason = "not every body asks")]
+                use super::mysql as $driver;
+                let $row = Row::MySql;
+                $body
+            }
+        }
+    };
+}
+
+impl Bare<'_> {
+    pub(crate) fn backend(&self) -> Backend {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Backend::Sqlite,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Backend::Postgres,
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => Backend::MySql,
+        }
+    }
+
+    /// The same connection, for a shorter while.
+    pub(crate) fn reborrow(&mut self) -> Bare<'_> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => Bare::Sqlite(connection),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => Bare::Postgres(connection),
+            #[cfg(feature = "mysql")]
+            Self::MySql(connection) => Bare::MySql(connection),
+        }
+    }
+
+    /// Runs a statement once.
+    pub(crate) async fn run(&mut self, statement: &Statement, wanted: Wanted) -> Result<Answer, sqlx::Error> {
+        run!(self, |connection, driver, row| {
+            let query =
+                sqlx::query_with(AssertSqlSafe(statement.sql.clone()), driver::arguments(&statement.values)?);
+            Ok(match wanted {
+                Wanted::Rows => {
+                    let rows = query.fetch_all(&mut **connection).await?;
+                    Answer { rows: rows.into_iter().map(row).collect(), written: 0 }
+                }
+                Wanted::FirstRow => {
+                    let first = query.fetch_optional(&mut **connection).await?;
+                    Answer { rows: first.into_iter().map(row).collect(), written: 0 }
+                }
+                Wanted::Count => {
+                    let written = query.execute(&mut **connection).await?.rows_affected();
+                    Answer { rows: Vec::new(), written }
+                }
+            })
+        })
+    }
+
+    /// Runs SQL as it stands, without preparing it.
+    pub(crate) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        run!(self, |connection| sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection).await.map(drop))
+    }
+
+    /// Whether a transaction is open, by the driver's count of those that it began.
+    pub(crate) fn counts_a_transaction(&self) -> bool {
+        run!(self, |connection| sqlx::Connection::is_in_transaction(&**connection))
+    }
+
+    /// Ends the transaction that was left open on this connection, if one was, and undoes it; whether one was.
+    pub(crate) async fn end_stray_transaction(&mut self) -> Result<bool, sqlx::Error> {
+        run!(self, |connection, driver, _row| driver::end_stray_transaction(connection).await)
+    }
+
+    /// Fails unless the caller's connection is as `rule` says, before anything is done on it.
+    pub(crate) async fn check(&mut self, rule: Rule) -> Result<(), sqlx::Error> {
+        let is_open = match rule {
+            Rule::Free => true,
+            Rule::Transaction if !self.counts_a_transaction() => false,
+            Rule::Transaction | Rule::AnyTransaction => {
+                run!(self, |connection, driver, _row| driver::is_in_transaction(connection).await)?
+            }
+        };
+        if is_open { Ok(()) } else { Err(misuse::no_transaction()) }
+    }
+}

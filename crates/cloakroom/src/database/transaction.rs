@@ -1,0 +1,184 @@
+use std::fmt;
+
+use super::{Backend, Connection, Database};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A transaction in the application's own database, whichever of the three that is.
+///
+/// Made by [`Sessions::begin`](crate::Sessions::begin) or [`Database::begin`]. Give it to
+/// [`Sessions::within`](crate::Sessions::within) for what concerns sessions, and run your own statements on
+/// [`sqlite`](Self::sqlite), [`postgres`](Self::postgres) or [`mysql`](Self::mysql). Dropped without
+/// [`commit`](Self::commit), it is rolled back.
+///
+/// ```
+/// # use cloakroom::{Config, NewSession, SessionTable, Sessions};
+/// # #[derive(Clone, SessionTable)]
+/// # struct UserSession { user_id: String }
+/// # async fn example(sessions: Sessions<UserSession>) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut transaction = sessions.begin().await?;
+/// sqlx::query("INSERT INTO users (id) VALUES ('1234')").execute(transaction.sqlite()).await?;
+/// let new = NewSession::new(UserSession { user_id: "1234".into() });
+/// let created = sessions.within(&mut transaction).create(new).await?;
+/// transaction.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[non_exhaustive]
+pub enum Transaction {
+    /// Of a pool of SQLite connections.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// Of a pool of PostgreSQL connections.
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    /// Of a pool of MariaDB or MySQL connections.
+    #[cfg(feature = "mysql")]
+    MySql(sqlx::Transaction<'static, sqlx::MySql>),
+}
+
+impl Database {
+    /// Begins a transaction on a connection of the pool.
+    ///
+    /// Use it in place of the pool's own `begin`: the future of this one may be dropped at any time, as a request
+    /// handler is when its client disconnects. With sqlx 0.9, a `pool.begin()` that is dropped midway can give its
+    /// connection back to the pool inside the transaction, where the *application's* next statements on that
+    /// connection are not committed. (The operations of [`Sessions`](crate::Sessions) notice, and end it.)
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](ErrorKind::Unavailable) if no connection becomes free or the database cannot be reached.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn begin(&self) -> Result<Transaction> {
+        let database = self.clone();
+        // In a task of its own, which goes on to its end whatever becomes of this future. A transaction that nobody
+        // takes is rolled back.
+        let begun = tokio::spawn(async move { database.begin_here().await }).await;
+        begun.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Unavailable, "the task that began the transaction was stopped")
+                .with_source(error))
+        })
+    }
+
+    async fn begin_here(&self) -> Result<Transaction> {
+        let failed = |error| Error::from_sqlx(error, "the database");
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => super::sqlite::begin(pool).await.map(Transaction::Sqlite),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => pool.begin().await.map(Transaction::Postgres),
+            #[cfg(feature = "mysql")]
+            Self::MySql(pool) => pool.begin().await.map(Transaction::MySql),
+        }
+        .map_err(failed)
+    }
+}
+
+impl Transaction {
+    /// Commits it.
+    ///
+    /// # Errors
+    ///
+    /// If the database refuses, nothing is written. If the connection is lost, it is not known whether anything is.
+    pub async fn commit(self) -> Result<()> {
+        let failed = |error| Error::from_sqlx(error, "the database");
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => transaction.commit().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => transaction.commit().await,
+            #[cfg(feature = "mysql")]
+            Self::MySql(transaction) => transaction.commit().await,
+        }
+        .map_err(failed)
+    }
+
+    /// Rolls it back. Dropping it does so too, a little later.
+    pub async fn rollback(self) -> Result<()> {
+        let failed = |error| Error::from_sqlx(error, "the database");
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => transaction.rollback().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => transaction.rollback().await,
+            #[cfg(feature = "mysql")]
+            Self::MySql(transaction) => transaction.rollback().await,
+        }
+        .map_err(failed)
+    }
+
+    /// Which kind of database it is in.
+    pub fn backend(&self) -> Backend {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Backend::Sqlite,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Backend::Postgres,
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => Backend::MySql,
+        }
+    }
+
+    /// The connection that the transaction is on, for the application's own statements.
+    ///
+    /// # Panics
+    ///
+    /// If the transaction is not in SQLite.
+    #[cfg(feature = "sqlite")]
+    pub fn sqlite(&mut self) -> &mut sqlx::SqliteConnection {
+        match self {
+            Self::Sqlite(transaction) => transaction,
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            other => panic!("the transaction is in {}, not in SQLite", other.backend()),
+        }
+    }
+
+    /// The connection that the transaction is on, for the application's own statements.
+    ///
+    /// # Panics
+    ///
+    /// If the transaction is not in PostgreSQL.
+    #[cfg(feature = "postgres")]
+    pub fn postgres(&mut self) -> &mut sqlx::PgConnection {
+        match self {
+            Self::Postgres(transaction) => transaction,
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            other => panic!("the transaction is in {}, not in PostgreSQL", other.backend()),
+        }
+    }
+
+    /// The connection that the transaction is on, for the application's own statements.
+    ///
+    /// # Panics
+    ///
+    /// If the transaction is not in MariaDB or MySQL.
+    #[cfg(feature = "mysql")]
+    pub fn mysql(&mut self) -> &mut sqlx::MySqlConnection {
+        match self {
+            Self::MySql(transaction) => transaction,
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            other => panic!("the transaction is in {}, not in MariaDB or MySQL", other.backend()),
+        }
+    }
+}
+
+impl<'c> From<&'c mut Transaction> for Connection<'c> {
+    fn from(transaction: &'c mut Transaction) -> Self {
+        match transaction {
+            #[cfg(feature = "sqlite")]
+            Transaction::Sqlite(transaction) => transaction.into(),
+            #[cfg(feature = "postgres")]
+            Transaction::Postgres(transaction) => transaction.into(),
+            #[cfg(feature = "mysql")]
+            Transaction::MySql(transaction) => transaction.into(),
+        }
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Transaction({})", self.backend())
+    }
+}
