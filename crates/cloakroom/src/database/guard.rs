@@ -119,18 +119,21 @@ pub(crate) fn counted(count: &str) -> (String, Guard) {
 /// What an answer says of its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// It was a transaction of its own, or it does not matter.
+    /// It was a transaction of its own.
     Alone,
     /// It ran inside a transaction that was open.
     Inside,
+    /// Nothing, though it matters.
     Nothing,
+    /// It does not matter.
+    NotAsked,
 }
 
 impl Guard {
     /// What `rows` say, and the number of rows that were written.
     pub(crate) fn told(self, rows: &[Row], written: u64) -> Told {
         match self {
-            Self::None => Told::Alone,
+            Self::None => Told::NotAsked,
             Self::LastColumn | Self::Count => rows.last().map_or(Told::Nothing, last_column),
             Self::Condition if written > 0 => Told::Alone,
             Self::Condition | Self::Silent => Told::Nothing,

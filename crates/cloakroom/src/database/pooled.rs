@@ -118,15 +118,19 @@ impl Pooled {
             };
             match told {
                 Told::Alone => self.is_known_alone = true,
+                Told::NotAsked => {}
                 Told::Nothing if self.is_known_alone => {}
                 Told::Nothing | Told::Inside => {
                     // Rare, and larger than the rest.
                     let mut bare = self.bare();
-                    let ended = Box::pin(bare.end_stray_transaction()).await;
-                    if ended.inspect_err(|_| self.spoil())? {
-                        continue;
+                    match Box::pin(bare.end_stray_transaction()).await {
+                        Ok(true) => continue,
+                        Ok(false) => self.is_known_alone = true,
+                        Err(error) => {
+                            self.spoil();
+                            return answer.and(Err(error));
+                        }
                     }
-                    self.is_known_alone = true;
                 }
             }
             return answer;
