@@ -22,7 +22,8 @@ expect() { # expect <seen> <printed>
 
 # Python packages, into the temporary folder.
 pip_install() { # pip_install <package==version>...
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$scratch/python" "$@"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-conflicts \
+        --target "$scratch/python" "$@"
     export PYTHONPATH=$scratch/python
 }
 
