@@ -115,7 +115,8 @@ impl<T: SessionFields> Sessions<T> {
     /// operations here then fail with [`NoTransaction`](crate::ErrorKind::NoTransaction), and commit nothing. Your own
     /// statements on such a transaction are committed at once, and its `rollback()` says `Ok`. So await an inner
     /// `begin()` to its end, and end a transaction after the first error. Inside of savepoints nothing tells that the
-    /// innermost was rolled back with the one around it.
+    /// innermost was rolled back with the one around it. And after an error on PostgreSQL, the `commit()` of sqlx 0.9
+    /// says `Ok` though the server rolls back; that of [`Transaction`] fails.
     ///
     /// # Errors
     ///

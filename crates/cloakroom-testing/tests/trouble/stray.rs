@@ -357,6 +357,22 @@ async fn a_begin_of_this_library_may_be_dropped_midway(db: TestDatabase) {
     assert_eq!(app.elsewhere.query().count().await.unwrap(), 1);
 }
 
+/// The driver says that a transaction in which a statement has failed was committed, though PostgreSQL rolls it back.
+async fn a_transaction_that_cannot_be_committed_says_so(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let mut transaction = sessions.begin().await.unwrap();
+    sessions.within(&mut transaction).create(user("1234")).await.unwrap();
+    match db.kind() {
+        Kind::Sqlite => drop(sqlx::raw_sql("ROLLBACK").execute(transaction.sqlite()).await.unwrap()),
+        Kind::Postgres => {
+            drop(sqlx::raw_sql("SELECT 1 / 0").execute(transaction.postgres()).await.unwrap_err())
+        }
+        Kind::MariaDb => drop(sqlx::raw_sql("ROLLBACK").execute(transaction.mysql()).await.unwrap()),
+    }
+    transaction.commit().await.unwrap_err();
+    assert_eq!(sessions.query().count().await.unwrap(), 0);
+}
+
 /// A database with room for what is in it, and hardly more.
 async fn fill(pool: &sqlx::SqlitePool) {
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(pool).await.unwrap();
@@ -417,6 +433,7 @@ async fn nothing_is_lost_in_memory_after_sqlite_has_ended_a_transaction_by_itsel
 
 each_database![
     a_begin_of_this_library_may_be_dropped_midway,
+    a_transaction_that_cannot_be_committed_says_so,
     a_connection_without_a_transaction_is_refused_within_and_taken_as_it_is_by_name,
     every_write_is_committed_though_a_transaction_was_left_open,
 ];

@@ -68,6 +68,12 @@ pub(crate) async fn end_stray_transaction(connection: &mut PgConnection) -> Resu
     }
 }
 
+/// Fails as every statement does in a transaction in which one has failed. COMMIT would roll that back, and say so in
+/// a word that the driver does not look at.
+pub(crate) async fn refuse_failed(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(connection).await.map(drop)
+}
+
 /// Whether the caller's transaction is open. The server ends none by itself but those that it refuses to commit.
 pub(crate) async fn is_in_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {

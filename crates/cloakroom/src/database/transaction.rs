@@ -1,5 +1,9 @@
 use std::fmt;
 
+#[cfg(feature = "mysql")]
+use super::bare::Bare;
+#[cfg(feature = "mysql")]
+use super::connection::Rule;
 use super::{Backend, Connection, Database};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -82,15 +86,27 @@ impl Transaction {
     /// # Errors
     ///
     /// If the database refuses, nothing is written. If the connection is lost, it is not known whether anything is.
+    ///
+    /// It refuses, too, if a statement has failed within the transaction on PostgreSQL, or if the server has ended it by
+    /// itself on MariaDB ([`NoTransaction`](ErrorKind::NoTransaction)), which the `commit` of sqlx 0.9 answers with `Ok`
+    /// though nothing is committed. To find that out takes another round trip.
     pub async fn commit(self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database");
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(transaction) => transaction.commit().await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(transaction) => transaction.commit().await,
+            Self::Postgres(mut transaction) => match super::postgres::refuse_failed(&mut transaction).await {
+                Ok(()) => transaction.commit().await,
+                Err(error) => Err(error),
+            },
             #[cfg(feature = "mysql")]
-            Self::MySql(transaction) => transaction.commit().await,
+            Self::MySql(mut transaction) => {
+                match Bare::MySql(&mut transaction).check(Rule::Transaction).await {
+                    Ok(()) => transaction.commit().await,
+                    Err(error) => Err(error),
+                }
+            }
         }
         .map_err(failed)
     }
