@@ -5,7 +5,7 @@
 #   connection stays in that transaction until ROLLBACK, so that what follows is undone with the rest. PostgreSQL
 #   refuses all statements until then.
 #
-# Seen: so it is after 1205. After 1213 there is no transaction any more, in which nothing reminds of it: the next
+# Seen: so it is after 1205. After 1213 the transaction is over, and nothing reminds the caller of it: the next
 #   UPDATE is committed at once, others see it, and ROLLBACK says nothing and undoes nothing.
 #
 #   1205: in_transaction=1, after the next UPDATE others read 0, after ROLLBACK 0

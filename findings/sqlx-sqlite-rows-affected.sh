@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # crates.io sqlx 0.9.0, with the SQLite that it brings
 #
-# Expected: rows_affected() of a statement that changes no rows is 0, as on PostgreSQL; several statements in one text
+# Expected: rows_affected() of a statement that changes no rows is 0, as CREATE TABLE is on PostgreSQL; several in one text
 #   add up.
 #
 # Seen: it is the count of the last INSERT, UPDATE or DELETE of the connection, as often as there are statements since.
