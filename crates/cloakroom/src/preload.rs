@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 
 use crate::column::{Column, Filter};
-use crate::database::{Guard, LoadedRow, MAX_PLACEHOLDERS, Row, Statement, identifier};
+use crate::database::{Backend, Guard, LoadedRow, MAX_PLACEHOLDERS, Row, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{FieldType, FieldValue};
 use crate::query::SessionQuery;
@@ -254,7 +254,8 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
         select.expr_as(key.clone(), "cloakroom_key");
         select.and_where(bindings.is_among(key, keys));
         let guard = self.query.operations.guard(&mut select);
-        bindings.build(&select).guarded(guard)
+        let statement = bindings.build(&select).guarded(guard);
+        if bindings.backend() == Backend::Sqlite { statement.compiled_anew() } else { statement }
     }
 }
 

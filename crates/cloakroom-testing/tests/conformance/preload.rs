@@ -117,6 +117,27 @@ async fn what_a_session_belongs_to_comes_with_it(db: TestDatabase) {
     assert_eq!(several.fetch_one().await.unwrap_err().kind(), ErrorKind::MultipleSessions);
 }
 
+/// A connection may remember what columns a table had.
+async fn what_a_session_belongs_to_is_read_as_its_table_is_by_then(db: TestDatabase) {
+    let sessions = prepared(&db).await;
+    let session = create(&db, &sessions, visit(1)).await;
+    let query = || sessions.query().preload::<Person>(Visit::PERSON);
+    assert_eq!(query().fetch_one().await.unwrap(), (session.clone(), Some(person(1))));
+    db.execute_anew("ALTER TABLE people ADD COLUMN nickname varchar(40)").await;
+    assert_eq!(query().fetch_one().await.unwrap(), (session.clone(), Some(person(1))));
+    let [integer, text, uuid] = types(&db);
+    for statement in [
+        "ALTER TABLE people RENAME TO before".to_owned(),
+        format!("CREATE TABLE people (name {text}, badge {uuid}, id {integer} PRIMARY KEY)"),
+        "INSERT INTO people SELECT name, badge, id FROM before".to_owned(),
+    ] {
+        let statement =
+            if db.kind() == Kind::MariaDb { statement.replace("before", "`before`") } else { statement };
+        db.execute_anew(&statement).await;
+    }
+    assert_eq!(query().fetch_one().await.unwrap(), (session, Some(person(1))));
+}
+
 async fn keys_are_integers_texts_uuids_and_types_of_the_applications_own(db: TestDatabase) {
     let sessions = prepared(&db).await;
     let fields = Visit {
@@ -296,6 +317,7 @@ async fn owners_may_be_more_than_a_statement_takes_placeholders(db: TestDatabase
 
 each_mode! {
     what_a_session_belongs_to_comes_with_it,
+    what_a_session_belongs_to_is_read_as_its_table_is_by_then,
     keys_are_integers_texts_uuids_and_types_of_the_applications_own,
     what_a_session_has_comes_with_it,
     what_a_session_is_joined_with_comes_with_it,

@@ -103,7 +103,8 @@ impl Bare<'_> {
     pub(crate) async fn run(&mut self, statement: &Statement, wanted: Wanted) -> Result<Answer, sqlx::Error> {
         run!(self, |connection, driver, row| {
             let query =
-                sqlx::query_with(AssertSqlSafe(statement.sql.clone()), driver::arguments(&statement.values)?);
+                sqlx::query_with(AssertSqlSafe(statement.sql.clone()), driver::arguments(&statement.values)?)
+                    .persistent(statement.is_remembered);
             Ok(match wanted {
                 Wanted::Rows => {
                     let rows = query.fetch_all(&mut **connection).await?;

@@ -108,7 +108,7 @@ pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
         }
         Backend::MySql => (Cow::Borrowed(sql), Guard::Silent),
     };
-    Statement { sql: sql.into(), values: write.values.clone(), guard }
+    Statement::new(sql, write.values.clone()).guarded(guard)
 }
 
 /// What PostgreSQL selects of a write whose rows `count` counts.

@@ -15,11 +15,19 @@ pub(crate) struct Statement {
     pub(crate) sql: Arc<str>,
     pub(crate) values: Vec<FieldValue>,
     pub(crate) guard: Guard,
+    /// Whether the connection remembers how it is compiled.
+    pub(crate) is_remembered: bool,
 }
 
 impl Statement {
     pub(crate) fn new(sql: impl Into<Arc<str>>, values: Vec<FieldValue>) -> Self {
-        Self { sql: sql.into(), values, guard: Guard::None }
+        Self { sql: sql.into(), values, guard: Guard::None, is_remembered: true }
+    }
+
+    /// The same, compiled anew each time: for what names no columns. SQLite's driver remembers which there were, and
+    /// neither reads nor survives a table that has others since.
+    pub(crate) fn compiled_anew(self) -> Self {
+        Self { is_remembered: false, ..self }
     }
 
     /// The same, of which it is known how its answer tells that it was a transaction of its own.
