@@ -62,6 +62,11 @@ pub enum ErrorKind {
     /// The database could not be reached: refused, gone in the middle, shutting down, or no connection
     /// became free within the pool's own time-out.
     Unavailable,
+    /// Another transaction has had the row, the table or the database's file locked for longer than the database
+    /// waits, and the operation was not done. The wait is `lock_timeout` on PostgreSQL, which is not bounded by
+    /// default, `innodb_lock_wait_timeout` on MariaDB and MySQL, 50 s by default, and on SQLite the connection's
+    /// busy time-out. The database serves all else: what was asked for can be asked again.
+    LockTimeout,
     /// A row was read that does not decode into the declared types.
     Decode,
     /// Any other trouble that the database reports.
@@ -158,6 +163,10 @@ impl Error {
                 "data is nested deeper than the server's JSON allows; MariaDB's limit is 32 levels".into()
             }
             ErrorKind::ReadOnly => "the database takes no writes".into(),
+            ErrorKind::LockTimeout => {
+                "another transaction has had the row, the table or the database's file locked for too long"
+                    .into()
+            }
             ErrorKind::Unavailable => format!("the database cannot serve now: {}", cause.message),
             _ => "the database refused the statement".into(),
         };

@@ -79,7 +79,7 @@ pub(crate) async fn up(
     if Plan::make(&mut pool, table).await?.is_empty() {
         return Ok(Vec::new());
     }
-    let mut exclusive = Exclusive::acquire(database, table).await.map_err(failed)?;
+    let mut exclusive = Exclusive::acquire(database, table).await?;
     let mut connection = exclusive.connection();
     let plan = Plan::make(&mut connection, table).await?;
     for statement in &plan.statements {
@@ -98,7 +98,7 @@ pub(crate) async fn up(
 pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result<Vec<Migration>> {
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let backend = database.backend();
-    let mut exclusive = Exclusive::acquire(database, table).await.map_err(failed)?;
+    let mut exclusive = Exclusive::acquire(database, table).await?;
     let mut connection = exclusive.connection();
     let mut undone = applied(&mut connection, table).await?;
     let history = format!("DROP TABLE IF EXISTS {}", qualified(table, &history_name(table), backend));

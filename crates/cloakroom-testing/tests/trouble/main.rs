@@ -7,6 +7,7 @@ mod data;
 mod everything;
 mod exhaustion;
 mod held;
+mod locks;
 mod opening;
 mod outage;
 mod read_only;

@@ -1,5 +1,6 @@
 //! The database goes away in the middle of a call, and comes back.
 
+use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use cloakroom::{Database, ErrorKind, Sessions};
@@ -183,21 +184,21 @@ mod sqlite {
         sessions
     }
 
-    async fn a_file_that_another_process_locks_is_unavailable_until_it_is_free_case(db: TestDatabase) {
+    async fn a_file_that_another_process_locks_is_a_lock_time_out_until_it_is_free_case(db: TestDatabase) {
         let sessions = rollback_journal(&db).await;
         let created = sessions.create(user("1234")).await.unwrap();
         let mut other = SqliteConnection::connect(db.url()).await.unwrap();
         other.execute("BEGIN EXCLUSIVE").await.unwrap();
         for outcome in every_operation(&sessions, &created.session, &created.token).await {
             if let Some(error) = &outcome.error {
-                assert_eq!(error.kind(), ErrorKind::Unavailable, "{outcome:?}");
+                assert_eq!(error.kind(), ErrorKind::LockTimeout, "{outcome:?}");
             } else {
                 assert_eq!(outcome.operation, "extend", "nothing is due, so nothing is asked");
             }
             assert!(outcome.took < TIMEOUT + MARGIN, "{outcome:?}");
         }
         let error = sessions.authenticate(&created.token).await.unwrap_err();
-        assert!(error.to_string().contains("database is locked"), "{error}");
+        assert!(error.source().unwrap().to_string().contains("database is locked"), "{error:?}");
         other.execute("ROLLBACK").await.unwrap();
         assert_eq!(sessions.authenticate(&created.token).await.unwrap(), Some(created.session));
         sessions.database().close().await;
@@ -261,8 +262,8 @@ mod sqlite {
     }
 
     #[test]
-    fn a_file_that_another_process_locks_is_unavailable_until_it_is_free() {
-        run(Kind::Sqlite, a_file_that_another_process_locks_is_unavailable_until_it_is_free_case);
+    fn a_file_that_another_process_locks_is_a_lock_time_out_until_it_is_free() {
+        run(Kind::Sqlite, a_file_that_another_process_locks_is_a_lock_time_out_until_it_is_free_case);
     }
 
     #[test]

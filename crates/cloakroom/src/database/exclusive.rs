@@ -1,4 +1,5 @@
 use super::{Connection, Database};
+use crate::error::{Error, Result};
 use crate::table::TableDefinition;
 
 /// A connection that holds the lock under which a table is migrated. Dropping it undoes what a transaction
@@ -16,15 +17,18 @@ pub(crate) enum Exclusive {
 
 impl Exclusive {
     /// Waits until no other process migrates this table.
-    pub(crate) async fn acquire(database: &Database, table: &TableDefinition) -> Result<Self, sqlx::Error> {
-        let _ = table;
+    pub(crate) async fn acquire(database: &Database, table: &TableDefinition) -> Result<Self> {
+        let failed = |error| Error::from_sqlx(error, &table.to_string());
         match database {
             #[cfg(feature = "sqlite")]
-            Database::Sqlite(pool) => super::sqlite::begin_exclusive(pool).await.map(Self::Sqlite),
+            Database::Sqlite(pool) => {
+                super::sqlite::begin_exclusive(pool).await.map(Self::Sqlite).map_err(failed)
+            }
             #[cfg(feature = "postgres")]
             Database::Postgres(pool) => super::postgres::begin_exclusive(pool, table)
                 .await
-                .map(|begun| Self::Postgres(Box::new(begun))),
+                .map(|begun| Self::Postgres(Box::new(begun)))
+                .map_err(failed),
             #[cfg(feature = "mysql")]
             Database::MySql(pool) => {
                 super::mysql::lock(pool, table).await.map(|locked| Self::MySql(Box::new(locked)))

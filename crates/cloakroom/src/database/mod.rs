@@ -115,7 +115,7 @@ impl Fault {
         Self { kind, is_transient: false }
     }
 
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     fn transient() -> Self {
         Self { kind: ErrorKind::Database, is_transient: true }
     }

@@ -29,24 +29,26 @@ pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
 }
 
 /// A connection, taken out of the pool, that holds the lock of this table.
-pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<MySqlConnection, sqlx::Error> {
-    const PATIENCE_SECONDS: i32 = 60;
-    // Hashed, since a lock's name may have no more than 64 characters.
-    const LOCK: &str =
-        "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), ?)";
-    let mut connection = pool.acquire().await?.detach();
+pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<MySqlConnection> {
+    // Hashed, since a lock's name may have no more than 64 characters. It waits for no longer than a statement of
+    // this connection's waits for a table, which is a day by default.
+    const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), \
+         LEAST(60, @@lock_wait_timeout))";
+    let failed = |error| Error::from_sqlx(error, &table.to_string());
+    let mut connection = pool.acquire().await.map_err(failed)?.detach();
     let got: Option<i64> = sqlx::query_scalar(LOCK)
         .bind(table.schema_name())
         .bind(table.table_name())
-        .bind(PATIENCE_SECONDS)
         .fetch_one(&mut connection)
-        .await?;
+        .await
+        .map_err(failed)?;
     if got == Some(1) {
         return Ok(connection);
     }
-    Err(sqlx::Error::Protocol(format!(
-        "another process has been migrating {table} for {PATIENCE_SECONDS} seconds"
-    )))
+    Err(Error::new(
+        ErrorKind::LockTimeout,
+        format!("another process has been migrating {table} for too long"),
+    ))
 }
 
 /// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction). A connection that does not commit by
@@ -194,9 +196,9 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
         1146 | 1049 => ErrorKind::MissingTable,
         1054 => ErrorKind::MissingColumn,
         1290 | 1792 | 1836 => ErrorKind::ReadOnly,
+        1205 | 3572 => ErrorKind::LockTimeout,
         1040 | 1053 | 1077 | 1079 | 1152 | 1159 | 1161 | 1203 | 1927 => ErrorKind::Unavailable,
         1020 | 1213 => return Fault::transient(),
-        // Among them 1205: somebody has had a row locked for long, and the server is well.
         _ => ErrorKind::Database,
     })
 }

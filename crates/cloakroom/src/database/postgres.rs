@@ -275,6 +275,7 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
         "42P01" | "3F000" => ErrorKind::MissingTable,
         "42703" => ErrorKind::MissingColumn,
         "25006" => ErrorKind::ReadOnly,
+        "55P03" => ErrorKind::LockTimeout,
         "40001" | "40P01" => return Fault::transient(),
         _ => match code.get(..2) {
             Some("23") => ErrorKind::Constraint,

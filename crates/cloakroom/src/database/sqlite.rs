@@ -248,7 +248,10 @@ pub(crate) fn classify(error: &SqliteError) -> Fault {
         (19, 1299 | 3091) | (18, _) => ErrorKind::InvalidField,
         (19, _) => ErrorKind::Constraint,
         (8, _) => ErrorKind::ReadOnly,
-        (5 | 6 | 10 | 11 | 13 | 14 | 26, _) => ErrorKind::Unavailable,
+        // What others wrote since this transaction began to read is no lock, and waiting would not help.
+        (5, 517) => return Fault::transient(),
+        (5 | 6, _) => ErrorKind::LockTimeout,
+        (10 | 11 | 13 | 14 | 26, _) => ErrorKind::Unavailable,
         (1, _) if message.starts_with("no such table") || message.starts_with("unknown database") => {
             ErrorKind::MissingTable
         }

@@ -46,7 +46,7 @@ pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
 pub(crate) use shelf::{Kept, Note};
 
-use crate::database::{Connection, Pooled};
+use crate::database::{Backend, Connection, Pooled};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
 use crate::found::Found;
@@ -126,7 +126,7 @@ async fn write_all<W: Write>(to: &W, on: &mut Pooled, rows: &[W::Row]) -> Vec<Re
     let mut pending = if rows.is_empty() { Vec::new() } else { vec![rows] };
     while let Some(part) = pending.pop() {
         match to.write(on.connection(), part).await {
-            Err(error) if part.len() > 1 && may_be_of_one_row(&error) => {
+            Err(error) if part.len() > 1 && may_be_of_one_row(&error, on.connection().backend()) => {
                 let (first, second) = part.split_at(part.len() / 2);
                 pending.extend([second, first]);
             }
@@ -136,7 +136,12 @@ async fn write_all<W: Write>(to: &W, on: &mut Pooled, rows: &[W::Row]) -> Vec<Re
     results
 }
 
-fn may_be_of_one_row(error: &Error) -> bool {
-    use ErrorKind::{MissingColumn, MissingTable, ReadOnly, Unavailable};
-    !matches!(error.kind(), MissingTable | MissingColumn | ReadOnly | Unavailable)
+fn may_be_of_one_row(error: &Error, backend: Backend) -> bool {
+    use ErrorKind::{LockTimeout, MissingColumn, MissingTable, ReadOnly, Unavailable};
+    match error.kind() {
+        // SQLite locks the whole file.
+        LockTimeout => backend != Backend::Sqlite,
+        MissingTable | MissingColumn | ReadOnly | Unavailable => false,
+        _ => true,
+    }
 }
