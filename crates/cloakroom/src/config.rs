@@ -264,8 +264,8 @@ impl ConfigBuilder {
     /// own. Lookups share it by 60 at most on SQLite, and extensions by 64.
     ///
     /// A new session that has to wait for somebody's lock, such as that on the row of a user whom it refers to and
-    /// who is being deleted, has those wait with it who share its statement. So has an extension, on
-    /// MariaDB and MySQL; PostgreSQL leaves out what is locked.
+    /// who is being deleted, waits alone, and an extension is left to whoever has its row locked. On MySQL those
+    /// wait with it, once, who share its statement. On SQLite the lock is the file's, and all writers wait for it.
     pub fn max_batch(self, callers: usize) -> Self {
         self.with(|settings| settings.max_batch = callers)
     }
@@ -276,7 +276,7 @@ impl ConfigBuilder {
     /// Default 2. More helps where the database is far away, and makes batches smaller. Extensions are
     /// out one at a time; so is everything that writes on SQLite, which has one writer. A statement that is
     /// out for more than a quarter of a second is no longer counted, so that one that hangs holds up
-    /// only its own callers.
+    /// only its own callers; but one that waits for SQLite's file is, since another could only wait too.
     pub fn max_in_flight(self, statements: usize) -> Self {
         self.with(|settings| settings.max_in_flight = Some(statements))
     }

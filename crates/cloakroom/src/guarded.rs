@@ -105,7 +105,8 @@ impl<T: SessionFields> Operations<'_, T> {
                     error = &error as &dyn std::error::Error,
                     "a session was read but its extension could not be written",
                 );
-                Ok(Some(session))
+                // It may have run out while it waited for that.
+                Ok((!is_over(&session, self.config().now())).then_some(session))
             }
             Err(error) => Err(error),
         }

@@ -134,6 +134,8 @@
 //!   nor brought back; listings on a machine that lags show it until its clock comes there. A write binds the time
 //!   at which it was called: while it waits for a connection or a lock, a session may run out by time alone
 //!   and be extended all the same.
+//! - **Connections.** Writes hold three quarters of the pool's at most, however many are asked for at once, so that
+//!   reads go on while writes wait for a lock. Of a pool of one they hold that one.
 //! - **Time-outs.** The pool's own bounds the wait for a connection. A server that keeps a connection open
 //!   and never answers is bounded by nothing; where that matters, wrap calls in `tokio::time::timeout`,
 //!   which is safe, or set a statement time-out in the connections' options.
@@ -193,6 +195,7 @@ mod statements;
 mod store;
 mod table;
 mod token;
+mod writers;
 
 pub use cache::Cache;
 pub use clock::{Clock, ManualClock, SignedSpan, SystemClock};

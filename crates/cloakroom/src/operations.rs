@@ -22,6 +22,7 @@ use crate::sessions::Sessions;
 use crate::statements::{read_session, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::{Token, TokenDigest};
+use crate::writers::Waits;
 
 /// How often an operation starts anew when others keep changing the row.
 const ATTEMPTS: usize = 100;
@@ -347,6 +348,11 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64> {
+        if self.connection.is_pool() {
+            let store = self.sessions.store();
+            let mut writing = store.acquire_to_write(Waits::ForLocks, store.until()).await?;
+            return store.execute(writing.connection.connection(), statement).await;
+        }
         let affected = self.connection.execute(statement).await;
         affected.map_err(|error| self.failed(error))
     }

@@ -15,6 +15,7 @@ use crate::statements::Statements;
 use crate::store::Store;
 use crate::table::{SessionFields, SessionTable, TableDefinition};
 use crate::token::Token;
+use crate::writers::Writers;
 
 /// The sessions of one table: the handle through which every operation goes.
 ///
@@ -71,7 +72,8 @@ impl<T: SessionFields> Sessions<T> {
         let statements = Statements::new(&definition, database.backend());
         let cache =
             config.cache().map(|cache| SessionCache::new::<T>(cache, config.clone(), database.backend()));
-        let store = Arc::new(Store { database, table: definition, config, statements });
+        let writers = Writers::on(&database);
+        let store = Arc::new(Store { writers, database, table: definition, config, statements });
         let lookup = Lookup::new(&store);
         Ok(Self { inner: Arc::new(Inner { store, lookup, cache: cache.map(Arc::new) }), of: PhantomData })
     }

@@ -12,7 +12,9 @@ use uuid::Uuid;
 
 use crate::config::MAX_BATCH;
 use crate::data::StoredData;
-use crate::database::{Backend, Bindings, Row, guard_rows, identifier, place_of_condition};
+use crate::database::{
+    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, guard_rows, identifier, place_of_condition,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{FieldReader, FieldValue};
 use crate::found::{select_found, width_on_sqlite};
@@ -32,8 +34,14 @@ pub(crate) struct Statements {
     find: BySize,
     find_within: OnceLock<Arc<str>>,
     insert: BySize,
+    insert_at_once: BySize,
     extend: BySize,
 }
+
+/// Has a statement of PostgreSQL's wait for rows no longer than this, from when its first value is read. It holds for
+/// the transaction, which the statement is by itself.
+const AT_ONCE_ON_POSTGRES: &str =
+    "CASE WHEN set_config('lock_timeout', '10ms', true) IS NOT NULL THEN $1 END";
 
 /// Statements that differ in the number of their rows alone, each written when it is first needed. The
 /// numbers are powers of two, so that there are few, and the connections remember them all.
@@ -83,6 +91,7 @@ impl Statements {
             find: BySize::default(),
             find_within: OnceLock::new(),
             insert: BySize::default(),
+            insert_at_once: BySize::default(),
             extend: BySize::default(),
         }
     }
@@ -135,18 +144,23 @@ impl Statements {
 
     /// Makes `size` rows. The values are those of all columns, row by row.
     pub(crate) fn insert(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
-        self.insert.get(size, || {
-            let bindings = &mut Bindings::new(table, backend);
-            let fields = table.fields.iter().map(|field| &*field.name);
-            let columns: Vec<_> = BUILT_IN_COLUMNS.into_iter().chain(fields).map(identifier).collect();
-            let width = columns.len();
-            let mut insert = Query::insert();
-            insert.into_table(table_ref(table)).columns(columns);
-            for _ in 0..size {
-                insert.values_panic((0..width).map(|_| bindings.expr(value())).collect::<Vec<_>>());
-            }
-            bindings.build(&insert).sql
-        })
+        self.insert.get(size, || insert(&mut Bindings::new(table, backend), size, |id| id))
+    }
+
+    /// The same, but on PostgreSQL and MariaDB it hardly waits for what others have locked: a user to whom one of the
+    /// rows refers.
+    pub(crate) fn insert_at_once(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+        match backend {
+            Backend::Sqlite => self.insert(table, backend, size),
+            Backend::MySql => self.insert_at_once.get(size, || {
+                let insert = self.insert(table, backend, size);
+                format!("{AT_ONCE_ON_MARIADB}{insert}").into()
+            }),
+            Backend::Postgres => self.insert_at_once.get(size, || {
+                let at_once = |id| Expr::cust_with_exprs(AT_ONCE_ON_POSTGRES, [id]);
+                insert(&mut Bindings::new(table, backend), size, at_once)
+            }),
+        }
     }
 }
 
@@ -155,7 +169,8 @@ impl Statements {
     /// expiry of each, id and new `updated_at` of each, the id of each, and of each the id and what was read
     /// of `updated_at` and `expires_at`.
     ///
-    /// On PostgreSQL a statement that `is_shared` waits for no row. For one handle they all are, or none is.
+    /// On PostgreSQL a statement that `is_shared` waits for no row: it skips what is locked. On MariaDB it fails. For
+    /// one handle they all are, or none is.
     pub(crate) fn extend(
         &self,
         table: &TableDefinition,
@@ -194,9 +209,32 @@ impl Statements {
                 update.and_where(are_named).and_where(as_read.into());
             }
             update.and_where_option(place_of_condition(backend));
-            bindings.build(&update).sql
+            let update = bindings.build(&update).sql;
+            if is_shared && backend == Backend::MySql {
+                return format!("{AT_ONCE_ON_MARIADB}{update}").into();
+            }
+            update
         })
     }
+}
+
+/// Makes `size` rows, the id of the first of which is what `first_id` makes of it.
+fn insert(bindings: &mut Bindings<'_>, size: usize, first_id: impl FnOnce(Expr) -> Expr) -> Arc<str> {
+    let table = bindings.table();
+    let fields = table.fields.iter().map(|field| &*field.name);
+    let columns: Vec<_> = BUILT_IN_COLUMNS.into_iter().chain(fields).map(identifier).collect();
+    let width = columns.len();
+    let mut insert = Query::insert();
+    insert.into_table(table_ref(table)).columns(columns);
+    let mut first_id = Some(first_id);
+    for _ in 0..size {
+        let mut row: Vec<_> = (0..width).map(|_| bindings.expr(value())).collect();
+        if let (Some(first_id), Some(id)) = (first_id.take(), row.first_mut()) {
+            *id = first_id(id.clone());
+        }
+        insert.values_panic(row);
+    }
+    bindings.build(&insert).sql
 }
 
 /// How many sessions SQLite reads side by side. It joins 64 tables at most, and a row has 2,000 columns at most.

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -9,10 +10,19 @@ use crate::field::FieldValue;
 use crate::hashing::Hashed;
 use crate::statements::Statements;
 use crate::table::TableDefinition;
+use crate::writers::{Permit, Waits, Writers};
+
+/// A connection of the pool, one of those that writes may hold.
+pub(crate) struct Writing {
+    pub(crate) connection: Pooled,
+    _permit: Permit,
+}
 
 /// What every operation works with, whatever the type of the table's fields: where the table is, what it is
 /// called, the settings, and the statements that were written beforehand.
 pub(crate) struct Store {
+    // Before the database, which they must not outlive.
+    pub(crate) writers: Arc<Writers>,
     pub(crate) database: Database,
     pub(crate) table: TableDefinition,
     pub(crate) config: Config,
@@ -58,6 +68,11 @@ impl Store {
         self.statements.insert(&self.table, self.backend(), size)
     }
 
+    /// The same that hardly waits for others; see [`Statements::insert_at_once`].
+    pub(crate) fn insert_at_once_sql(&self, size: usize) -> Arc<str> {
+        self.statements.insert_at_once(&self.table, self.backend(), size)
+    }
+
     /// The statement that extends `size` sessions; see [`Statements::extend`].
     pub(crate) fn extend_sql(&self, size: usize) -> Arc<str> {
         // Whoever has a statement of their own holds nobody up when it waits.
@@ -73,6 +88,21 @@ impl Store {
     /// One connection of the pool, for several statements.
     pub(crate) async fn acquire(&self) -> Result<Pooled> {
         self.database.acquire().await.map_err(|error| self.failed(error))
+    }
+
+    /// One connection of the pool for writes, by then at the latest.
+    pub(crate) async fn acquire_to_write(&self, waits: Waits, until: Instant) -> Result<Writing> {
+        let acquired = async {
+            let permit = self.writers.permit(waits).await;
+            Ok(Writing { connection: self.acquire().await?, _permit: permit })
+        };
+        let acquired = tokio::time::timeout_at(until.into(), acquired).await;
+        acquired.unwrap_or_else(|_| Err(Error::from_sqlx(sqlx::Error::PoolTimedOut, "")))
+    }
+
+    /// By when a caller of the pool who comes now has a connection.
+    pub(crate) fn until(&self) -> Instant {
+        (tokio::time::Instant::now() + self.writers.patience()).into_std()
     }
 
     pub(crate) async fn fetch_all(&self, on: &mut Pooled, statement: &Statement) -> Result<Vec<Row>> {

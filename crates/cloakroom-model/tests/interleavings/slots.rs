@@ -248,3 +248,73 @@ fn somebody_would_be_left_if_what_the_other_slot_did_before_counted() {
         },
     );
 }
+
+/// One of those who wait has waited for long enough, while the slot goes on.
+fn beside_one_without_patience(leaves: fn(&Callers, usize) -> bool) {
+    in_each_order(move || {
+        let callers = Callers::new(1);
+        let slot = callers.enters(0, callers.begun).expect("nobody else is there");
+        let hasty = spawn(&callers, move |callers| match callers.enters(1, callers.begun) {
+            Some(slot) => callers.serves(slot, callers.begun),
+            // It hears that it has waited for too long.
+            None if leaves(callers, 1) => callers.answer(1),
+            None => {}
+        });
+        let stays = spawn(&callers, |callers| {
+            callers.enters(2, callers.begun).into_iter().for_each(|slot| callers.serves(slot, callers.begun));
+        });
+        callers.serves(slot, callers.begun);
+        join([hasty, stays]);
+        callers.check_answers(0..3);
+        callers.check_slots(1, callers.begun);
+    });
+}
+
+#[test]
+fn whoever_has_waited_for_long_enough_hears_so_or_the_answer() {
+    beside_one_without_patience(|callers, caller| callers.queue.leave(|other| *other == caller).is_some());
+}
+
+#[test]
+#[should_panic(expected = "answered twice")]
+fn it_would_hear_both_if_it_did_not_look_whether_it_goes_already() {
+    beside_one_without_patience(|callers, caller| {
+        callers.queue.leave(|other| *other == caller);
+        true
+    });
+}
+
+/// The statement in the only slot takes long, and another comes when a slot that is not heard of is stuck.
+fn beside_a_long_statement(holder: fn(&Callers, Slot)) {
+    in_each_order(move || {
+        let callers = Callers::new(1);
+        let slot = callers.enters(0, callers.begun).expect("nobody else is there");
+        let is_out = Arc::new(AtomicBool::new(true));
+        holder(&callers, slot);
+        let comes = spawn(&callers, {
+            let is_out = Arc::clone(&is_out);
+            move |callers| {
+                if let Some(slot) = callers.enters(1, callers.later()) {
+                    assert!(!is_out.load(Ordering::SeqCst), "another is out");
+                    callers.serves(slot, callers.later());
+                }
+            }
+        });
+        is_out.store(false, Ordering::SeqCst);
+        callers.serves(slot, callers.later());
+        join([comes]);
+        callers.check_answers(0..2);
+        callers.check_slots(1, callers.later());
+    });
+}
+
+#[test]
+fn a_slot_that_is_heard_of_is_not_made_up_for() {
+    beside_a_long_statement(|callers, slot| callers.queue.beat(slot, callers.begun + STUCK / 2));
+}
+
+#[test]
+#[should_panic(expected = "another is out")]
+fn it_would_be_if_it_were_not_heard_of() {
+    beside_a_long_statement(|_, _| {});
+}

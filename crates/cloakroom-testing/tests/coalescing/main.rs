@@ -6,6 +6,7 @@ mod extensions;
 mod foreign_rows;
 mod gate;
 mod in_memory;
+mod locks;
 mod lookups;
 mod pool;
 mod runtimes;

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 use sea_query::{Expr, SelectStatement};
 
-use super::statement::Statement;
+use super::statement::{AT_ONCE_ON_MARIADB, Statement};
 use super::{Backend, Row};
 
 /// How the answer to a statement tells whether the statement was a transaction of its own.
@@ -100,7 +100,7 @@ pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
             let (counted, guard) = counted("count(*)");
             (Cow::Owned(format!("WITH written AS ({sql} RETURNING 1) SELECT {counted} FROM written")), guard)
         }
-        Backend::MySql if sql.starts_with("INSERT") => {
+        Backend::MySql if sql.trim_start_matches(AT_ONCE_ON_MARIADB).starts_with("INSERT") => {
             (Cow::Owned(format!("{sql} {RETURNING}")), Guard::LastColumn)
         }
         Backend::MySql if sql.contains(PLACE_OF_CONDITION) => {

@@ -36,7 +36,7 @@ pub(crate) use pooled::Pooled;
 pub(crate) use postgres::bind_untyped;
 pub use row::Row;
 pub(crate) use row::RowError;
-pub(crate) use statement::{Bindings, Statement, identifier};
+pub(crate) use statement::{AT_ONCE_ON_MARIADB, Bindings, Statement, identifier};
 pub(crate) use stored_type::Bind;
 pub use stored_type::{LoadedRow, StoredType};
 pub use transaction::Transaction;

@@ -9,6 +9,9 @@ use crate::clock;
 use crate::field::{FieldValue, Repr};
 use crate::table::TableDefinition;
 
+/// Has a statement of MariaDB's fail where it would wait for a row. MySQL, which has nothing like it, reads a comment.
+pub(crate) const AT_ONCE_ON_MARIADB: &str = "/*M!100700 SET STATEMENT innodb_lock_wait_timeout=0 FOR */ ";
+
 /// SQL and the values of its placeholders, in order.
 #[derive(Clone)]
 pub(crate) struct Statement {

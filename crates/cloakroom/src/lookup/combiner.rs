@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -12,17 +13,18 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often a statement looks whether anybody still waits for it, and those who wait whether a slot is stuck.
 const LOOK_AROUND: Duration = queue::STUCK;
 
+/// How often the holder of a slot that is not stuck says so: long before others think that it is.
+const OFTEN: Duration = Duration::from_millis(50);
+
 /// For how long statements go out on one connection, before others whom the pool keeps waiting have their turn.
 const LONGEST_HOLD: Duration = Duration::from_millis(50);
 
 /// What callers can share a statement for.
 pub(super) trait Work: Send + Sync + 'static {
-    type Question: Send + 'static;
+    type Question: Send + Sync + 'static;
     type Answer: Send + 'static;
-    type Store: Connections;
-
-    /// What it is asked of.
-    fn store(&self) -> &Self::Store;
+    /// Where shared statements run, one after another.
+    type Connection: Send;
 
     /// How many statements may be out at once.
     fn max_in_flight(&self) -> usize;
@@ -31,28 +33,68 @@ pub(super) trait Work: Send + Sync + 'static {
     /// shared.
     fn fit(&self, waiting: usize) -> usize;
 
-    /// The answer to one question, on whatever connection is free.
-    fn answer(&self, question: Self::Question) -> impl Future<Output = Result<Self::Answer>> + Send;
+    /// Whether a statement may wait for long for what any other would wait for too. Then none is sent to make up for
+    /// it.
+    fn waits_in_line(&self) -> bool {
+        false
+    }
 
-    /// The answers to all questions, in their order.
-    fn answer_all(
+    /// How long a question waits for its turn.
+    fn patience(&self) -> Duration;
+
+    /// What the caller hears whose question has waited for too long.
+    fn out_of_patience(&self) -> Error;
+
+    /// The answer to one question, on whatever connection is free. `None` if it may have to wait for long for what
+    /// concerns no other, which it does [alone](Self::answer_alone).
+    fn answer(&self, question: &Self::Question) -> impl Future<Output = Option<Result<Self::Answer>>> + Send;
+
+    /// The answer to one question, on whatever connection is free by then, in no slot: for as long as it takes.
+    fn answer_alone(
         &self,
-        connection: &mut ConnectionOf<Self>,
-        questions: Vec<Self::Question>,
-    ) -> impl Future<Output = Vec<Result<Self::Answer>>> + Send;
-}
-
-/// Has the connections on which shared statements run, one after another.
-pub(super) trait Connections: Sync {
-    type Connection: Send;
+        question: Self::Question,
+        until: Instant,
+    ) -> impl Future<Output = Result<Self::Answer>> + Send;
 
     fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
 
     /// Closes a connection that did not answer.
     fn discard(connection: Self::Connection);
+
+    /// What one statement for all questions came to.
+    fn answer_all(
+        &self,
+        connection: &mut Self::Connection,
+        questions: &[Self::Question],
+    ) -> impl Future<Output = Outcome<Self::Answer>> + Send;
 }
 
-type ConnectionOf<W> = <<W as Work>::Store as Connections>::Connection;
+/// What a statement for several questions came to.
+pub(super) enum Outcome<A> {
+    /// The answers, in the order of the questions.
+    Each(Vec<Result<A>>),
+    /// It failed, perhaps for one of them: each half goes by itself.
+    Halve,
+    /// Each is answered alone.
+    Alone,
+}
+
+impl<A> Outcome<A> {
+    /// The answer to the only question; `None` if it is answered alone.
+    pub(super) fn of_one(self) -> Option<Result<A>> {
+        match self {
+            Self::Each(answers) => answers.into_iter().next(),
+            Self::Halve | Self::Alone => None,
+        }
+    }
+}
+
+/// What whoever waits hears.
+enum Reply<W: Work> {
+    Answer(Result<W::Answer>),
+    /// The question is to be answered alone.
+    Alone(W::Question),
+}
 
 /// Runs one kind of work for callers that share statements.
 pub(super) struct Combiner<W: Work> {
@@ -62,49 +104,77 @@ pub(super) struct Combiner<W: Work> {
 struct Shared<W: Work> {
     work: W,
     queue: Queue<Waiting<W>>,
+    /// How many have waited so far.
+    tickets: AtomicU64,
 }
 
 struct Waiting<W: Work> {
     question: W::Question,
-    answer: oneshot::Sender<Result<W::Answer>>,
+    reply: oneshot::Sender<Reply<W>>,
+    ticket: u64,
     since: Instant,
     /// Where it waits, and so what is driven as long as it does.
     runtime: Handle,
 }
 
+/// One who waits, to itself.
+struct Ticket<W: Work> {
+    number: u64,
+    replied: oneshot::Receiver<Reply<W>>,
+}
+
 impl<W: Work> Combiner<W> {
     pub(super) fn new(work: W) -> Self {
         let queue = Queue::new(work.max_in_flight());
-        Self { shared: Arc::new(Shared { work, queue }) }
+        Self { shared: Arc::new(Shared { work, queue, tickets: AtomicU64::new(0) }) }
     }
 
     pub(super) async fn ask(&self, question: W::Question) -> Result<W::Answer> {
         let shared = &self.shared;
+        let since = now();
+        let until = since + shared.work.patience();
         let runtime = match Handle::try_current() {
             Ok(runtime) if shared.work.fit(usize::MAX) > 1 => runtime,
             // Who is nowhere cannot wait, and others cannot count on them.
-            _ => return shared.work.answer(question).await,
+            _ => return shared.work.answer_alone(question, until).await,
         };
-        let since = now();
         let turn = shared.queue.enter(question, since, Waiting::wants, |question| {
-            let (answer, answered) = oneshot::channel();
-            (Waiting { question, answer, since, runtime }, answered)
+            let (reply, replied) = oneshot::channel();
+            let number = shared.tickets.fetch_add(1, Ordering::Relaxed);
+            (Waiting { question, reply, ticket: number, since, runtime }, Ticket { number, replied })
         });
-        match turn {
+        let reply = match turn {
             Turn::Now(question, slot) => {
                 let _slot = Slot(Some((Arc::clone(shared), slot)));
-                shared.work.answer(question).await
+                match shared.answer_in(slot, &question).await {
+                    Some(answer) => Reply::Answer(answer),
+                    None => Reply::Alone(question),
+                }
             }
-            Turn::Later(answered) => self.wait(answered).await,
+            Turn::Later(ticket) => self.wait(ticket, until).await,
+        };
+        match reply {
+            Reply::Answer(answer) => answer,
+            Reply::Alone(question) => shared.work.answer_alone(question, until).await,
         }
     }
 
-    async fn wait(&self, mut answered: oneshot::Receiver<Result<W::Answer>>) -> Result<W::Answer> {
+    async fn wait(&self, Ticket { number, mut replied }: Ticket<W>, until: Instant) -> Reply<W> {
+        let queue = &self.shared.queue;
+        let mut may_leave = true;
         loop {
-            if let Ok(answer) = tokio::time::timeout(LOOK_AROUND, &mut answered).await {
-                return answer.unwrap_or_else(|_| Err(stopped()));
+            let patience = if may_leave { until.saturating_duration_since(now()) } else { LOOK_AROUND };
+            if let Ok(reply) = tokio::time::timeout(patience.min(LOOK_AROUND), &mut replied).await {
+                return reply.unwrap_or_else(|_| Reply::Answer(Err(stopped())));
             }
-            if let Some(slot) = self.shared.queue.rescue(now(), Waiting::wants) {
+            if may_leave && now() >= until {
+                if queue.leave(|waiting| waiting.ticket == number).is_some() {
+                    return Reply::Answer(Err(self.shared.work.out_of_patience()));
+                }
+                // Its statement is out, or on its way.
+                may_leave = false;
+            }
+            if let Some(slot) = queue.rescue(now(), Waiting::wants) {
                 // On this runtime, which is driven: that of whoever waits longest may not be.
                 tokio::spawn(serve(Slot(Some((Arc::clone(&self.shared), slot)))));
             }
@@ -171,10 +241,10 @@ async fn serve<W: Work>(mut held: Slot<W>) {
         match connected {
             Ok((mut connection, since)) => {
                 let Some(waiting) = shared.next(slot) else { break };
-                if shared.answer_all(&mut connection, waiting).await {
+                if shared.answer_all(slot, &mut connection, waiting).await {
                     kept = Some((connection, since));
                 } else {
-                    W::Store::discard(connection);
+                    W::discard(connection);
                 }
             }
             Err(error) if shared.fail(slot, begun, &error) => {}
@@ -188,11 +258,24 @@ async fn serve<W: Work>(mut held: Slot<W>) {
 }
 
 impl<W: Work> Shared<W> {
+    /// The answer to one question, in a slot of its own; see [`Work::answer`].
+    async fn answer_in(&self, slot: queue::Slot, question: &W::Question) -> Option<Result<W::Answer>> {
+        let answer = self.work.answer(question);
+        if !self.work.waits_in_line() {
+            return answer.await;
+        }
+        let mut answer = pin!(answer);
+        loop {
+            match tokio::time::timeout(OFTEN, &mut answer).await {
+                Ok(answer) => return answer,
+                Err(_) => self.queue.beat(slot, now()),
+            }
+        }
+    }
+
     /// A connection for those who wait, and since when.
-    async fn connect(&self, slot: queue::Slot) -> Result<(ConnectionOf<W>, Instant)> {
-        // Long before others think the slot is stuck.
-        const OFTEN: Duration = Duration::from_millis(50);
-        let mut connected = pin!(self.work.store().connect());
+    async fn connect(&self, slot: queue::Slot) -> Result<(W::Connection, Instant)> {
+        let mut connected = pin!(self.work.connect());
         loop {
             match tokio::time::timeout(OFTEN, &mut connected).await {
                 Ok(connected) => return Ok((connected?, now())),
@@ -224,41 +307,95 @@ impl<W: Work> Shared<W> {
         goes_on
     }
 
-    /// Has all of them hear their answers; whether the connection is good for more.
-    async fn answer_all(&self, connection: &mut ConnectionOf<W>, waiting: Vec<Waiting<W>>) -> bool {
-        let mut callers = Vec::with_capacity(waiting.len());
-        let mut questions = Vec::with_capacity(waiting.len());
-        for Waiting { question, answer, .. } in waiting {
-            questions.push(question);
-            callers.push(answer);
-        }
-        let answers = {
-            let mut answers = pin!(self.work.answer_all(connection, questions));
-            loop {
-                match tokio::time::timeout(LOOK_AROUND, &mut answers).await {
-                    Ok(answers) => break Some(answers),
-                    Err(_) if callers.iter().all(oneshot::Sender::is_closed) => break None,
-                    Err(_) => {}
+    /// Has all of them hear their answers, each as soon as it is known; whether the connection is good for more.
+    async fn answer_all(
+        &self,
+        slot: queue::Slot,
+        connection: &mut W::Connection,
+        waiting: Vec<Waiting<W>>,
+    ) -> bool {
+        let (questions, callers) = waiting.into_iter().map(|one| (one.question, one.reply)).unzip();
+        let mut parts = vec![Part { questions, callers }];
+        let mut is_good = true;
+        while let Some(part) = parts.pop() {
+            if !part.is_wanted() {
+                continue;
+            }
+            let Some(outcome) = self.run(slot, connection, &part, &parts).await else {
+                return false;
+            };
+            match outcome {
+                Outcome::Each(answers) => {
+                    is_good &= !answers.iter().any(is_lost);
+                    for (caller, answer) in part.callers.into_iter().zip(answers) {
+                        // Whoever went away has no use for it.
+                        let _ = caller.send(Reply::Answer(answer));
+                    }
+                }
+                Outcome::Halve => parts.extend(part.halves()),
+                Outcome::Alone => {
+                    for (caller, question) in part.callers.into_iter().zip(part.questions) {
+                        let _ = caller.send(Reply::Alone(question));
+                    }
                 }
             }
-        };
-        let is_lost = |answer: &Result<W::Answer>| matches!(answer, Err(error) if error.kind() == ErrorKind::Unavailable);
-        let is_good = answers.as_ref().is_some_and(|answers| !answers.iter().any(is_lost));
-        for (caller, answer) in callers.into_iter().zip(answers.into_iter().flatten()) {
-            // Whoever went away has no use for it.
-            let _ = caller.send(answer);
         }
         is_good
     }
+
+    /// Runs a statement for one part, with others to come; `None` if nobody waits for any of them any more.
+    async fn run(
+        &self,
+        slot: queue::Slot,
+        connection: &mut W::Connection,
+        part: &Part<W>,
+        others: &[Part<W>],
+    ) -> Option<Outcome<W::Answer>> {
+        let waits_in_line = self.work.waits_in_line();
+        let mut outcome = pin!(self.work.answer_all(connection, &part.questions));
+        loop {
+            let look_around = if waits_in_line { OFTEN } else { LOOK_AROUND };
+            match tokio::time::timeout(look_around, &mut outcome).await {
+                Ok(outcome) => return Some(outcome),
+                Err(_) if !part.is_wanted() && !others.iter().any(Part::is_wanted) => return None,
+                Err(_) if waits_in_line => self.queue.beat(slot, now()),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Those who share a statement.
+struct Part<W: Work> {
+    questions: Vec<W::Question>,
+    callers: Vec<oneshot::Sender<Reply<W>>>,
+}
+
+impl<W: Work> Part<W> {
+    fn is_wanted(&self) -> bool {
+        !self.callers.iter().all(oneshot::Sender::is_closed)
+    }
+
+    /// The second half, and the first, which goes first from the end.
+    fn halves(mut self) -> [Self; 2] {
+        let half = self.questions.len() / 2;
+        let second =
+            Self { questions: self.questions.split_off(half), callers: self.callers.split_off(half) };
+        [second, self]
+    }
+}
+
+fn is_lost<A>(answer: &Result<A>) -> bool {
+    matches!(answer, Err(error) if error.kind() == ErrorKind::Unavailable)
 }
 
 impl<W: Work> Waiting<W> {
     fn wants(&self) -> bool {
-        !self.answer.is_closed()
+        !self.reply.is_closed()
     }
 
     fn hear(self, answer: Result<W::Answer>) {
-        let _ = self.answer.send(answer);
+        let _ = self.reply.send(Reply::Answer(answer));
     }
 }
 

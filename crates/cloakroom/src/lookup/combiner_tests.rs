@@ -7,9 +7,13 @@ use super::*;
 struct Twice {
     slots: usize,
     takes: Duration,
+    waits_in_line: bool,
+    patience: Duration,
     is_held: Mutex<bool>,
     statements: Mutex<Vec<Vec<u32>>>,
-    connections: Server,
+    /// How long it takes to connect, and whether it works; at once, and it does, where there is none.
+    connects: Mutex<Vec<(Duration, bool)>>,
+    connected: Mutex<usize>,
 }
 
 impl Default for Twice {
@@ -17,36 +21,45 @@ impl Default for Twice {
         Self {
             slots: 1,
             takes: Duration::ZERO,
+            waits_in_line: false,
+            patience: Duration::from_hours(1),
             is_held: Mutex::default(),
             statements: Mutex::default(),
-            connections: Server::default(),
+            connects: Mutex::default(),
+            connected: Mutex::default(),
         }
     }
 }
 
+/// A number that fails its statement, and what is locked.
+const BAD: u32 = 1 << 20;
+const LOCKED: u32 = 2 << 20;
+
 impl Twice {
+    async fn while_held(&self) {
+        std::future::poll_fn(|_| if *self.is_held.lock().unwrap() { Poll::Pending } else { Poll::Ready(()) })
+            .await;
+    }
+
     async fn take_time(&self) {
         if self.takes > Duration::ZERO {
             tokio::time::sleep(self.takes).await;
         }
     }
+
+    fn sizes(&self) -> Vec<usize> {
+        self.statements.lock().unwrap().iter().map(Vec::len).collect()
+    }
 }
 
-/// Connects after a while, or fails to.
-#[derive(Default)]
-struct Server {
-    delays: Mutex<Vec<(Duration, bool)>>,
-    connected: Mutex<usize>,
+fn bad() -> Error {
+    Error::new(ErrorKind::Constraint, "it is bad")
 }
 
 impl Work for Twice {
     type Question = u32;
     type Answer = u32;
-    type Store = Server;
-
-    fn store(&self) -> &Server {
-        &self.connections
-    }
+    type Connection = ();
 
     fn max_in_flight(&self) -> usize {
         self.slots
@@ -56,28 +69,37 @@ impl Work for Twice {
         waiting.min(4)
     }
 
-    async fn answer(&self, number: u32) -> Result<u32> {
-        self.statements.lock().unwrap().push(vec![number]);
-        std::future::poll_fn(|_| if *self.is_held.lock().unwrap() { Poll::Pending } else { Poll::Ready(()) })
-            .await;
-        assert_ne!(number, 13, "of all numbers");
+    fn waits_in_line(&self) -> bool {
+        self.waits_in_line
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    fn out_of_patience(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, "it waited for too long")
+    }
+
+    async fn answer(&self, number: &u32) -> Option<Result<u32>> {
+        self.statements.lock().unwrap().push(vec![*number]);
+        self.while_held().await;
+        assert_ne!(*number, 13, "of all numbers");
         self.take_time().await;
+        (*number != LOCKED).then_some(Ok(number * 2))
+    }
+
+    /// What is locked takes an hour.
+    async fn answer_alone(&self, number: u32, _until: Instant) -> Result<u32> {
+        self.while_held().await;
+        if number == LOCKED {
+            tokio::time::sleep(Duration::from_hours(1)).await;
+        }
         Ok(number * 2)
     }
 
-    async fn answer_all(&self, (): &mut (), numbers: Vec<u32>) -> Vec<Result<u32>> {
-        self.statements.lock().unwrap().push(numbers.clone());
-        assert!(!numbers.contains(&13), "of all numbers");
-        self.take_time().await;
-        numbers.into_iter().map(|number| Ok(number * 2)).collect()
-    }
-}
-
-impl Connections for Server {
-    type Connection = ();
-
     async fn connect(&self) -> Result<()> {
-        let next = self.delays.lock().unwrap().pop();
+        let next = self.connects.lock().unwrap().pop();
         let Some((delay, is_good)) = next else {
             *self.connected.lock().unwrap() += 1;
             return Ok(());
@@ -87,6 +109,18 @@ impl Connections for Server {
     }
 
     fn discard((): ()) {}
+
+    async fn answer_all(&self, (): &mut (), numbers: &[u32]) -> Outcome<u32> {
+        self.statements.lock().unwrap().push(numbers.to_vec());
+        assert!(!numbers.contains(&13), "of all numbers");
+        self.take_time().await;
+        match numbers {
+            [BAD] => Outcome::Each(vec![Err(bad())]),
+            [LOCKED] => Outcome::Alone,
+            _ if numbers.contains(&BAD) || numbers.contains(&LOCKED) => Outcome::Halve,
+            _ => Outcome::Each(numbers.iter().map(|number| Ok(number * 2)).collect()),
+        }
+    }
 }
 
 type Asked<'c> = std::pin::Pin<Box<dyn Future<Output = Result<u32>> + 'c>>;
@@ -255,7 +289,7 @@ async fn a_connection_is_not_kept_from_others_for_long() {
     for caller in callers {
         caller.await.unwrap();
     }
-    let connected = *combiner.shared.work.connections.connected.lock().unwrap();
+    let connected = *combiner.shared.work.connected.lock().unwrap();
     // A second at least is many times the longest that one is kept, and a statement the least.
     assert!((10..60).contains(&connected), "{connected} connections for all");
 }
@@ -266,7 +300,7 @@ async fn whoever_finds_no_connection_fails_nobody_whom_others_serve() {
     let combiner = Arc::new(Combiner::new(Twice { slots: 2, takes, ..Twice::default() }));
     let (first, second) = (held(&combiner, 0), held(&combiner, 1));
     // The other slot finds none when the first has long been on the move.
-    *combiner.shared.work.connections.delays.lock().unwrap() =
+    *combiner.shared.work.connects.lock().unwrap() =
         vec![(takes * 3, false), (Duration::from_millis(1), true)];
     let mut asked = vec![waiting(&combiner, 2)];
     let (first, second) = tokio::join!(first, second);
@@ -284,7 +318,7 @@ async fn whoever_finds_no_connection_fails_nobody_whom_others_serve() {
 async fn where_nobody_finds_a_connection_all_hear_why() {
     let combiner = Arc::new(Combiner::new(Twice::default()));
     let first = held(&combiner, 0);
-    *combiner.shared.work.connections.delays.lock().unwrap() = vec![(Duration::from_millis(100), false)];
+    *combiner.shared.work.connects.lock().unwrap() = vec![(Duration::from_millis(100), false)];
     let waiting: Vec<_> = (1..4).map(|number| waiting(&combiner, number)).collect();
     assert_eq!(first.await.unwrap(), 0);
     for asked in waiting {
@@ -299,7 +333,7 @@ async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
     let takes = LOOK_AROUND * 8;
     let combiner = Arc::new(Combiner::new(Twice { slots, ..Twice::default() }));
     let (first, second) = (held(&combiner, 0), held(&combiner, 1));
-    *combiner.shared.work.connections.delays.lock().unwrap() = vec![(takes, false); 100];
+    *combiner.shared.work.connects.lock().unwrap() = vec![(takes, false); 100];
     let waiting: Vec<_> = (2..20).map(|number| waiting(&combiner, number)).collect();
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first.unwrap(), second.unwrap()), (0, 2));
@@ -310,6 +344,133 @@ async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
     }
     assert!(begun.elapsed() < takes * 4);
     // And nobody asked for more connections than there are slots.
-    let asked = 100 - combiner.shared.work.connections.delays.lock().unwrap().len();
+    let asked = 100 - combiner.shared.work.connects.lock().unwrap().len();
     assert!(asked <= slots * 4, "{asked} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_bad_fails_alone_and_the_others_do_not() {
+    let combiner = Combiner::new(Twice::default());
+    let first = held(&combiner, 0);
+    let asked: Vec<_> = [1, 2, BAD, 4, 5].map(|number| waiting(&combiner, number)).into();
+    assert_eq!(first.await.unwrap(), 0);
+    for (number, asked) in (1..).zip(asked) {
+        match asked.await {
+            Ok(twice) => assert_eq!(twice, 2 * number),
+            Err(error) => assert_eq!((number, error.kind()), (3, ErrorKind::Constraint)),
+        }
+    }
+    assert_eq!(combiner.shared.work.sizes(), [1, 4, 2, 2, 1, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
+    let takes = Duration::from_millis(10);
+    let combiner = Combiner::new(Twice { takes, ..Twice::default() });
+    let begun = tokio::time::Instant::now();
+    // Alone, and together with others.
+    let mut locked = vec![waiting(&combiner, LOCKED)];
+    locked.extend([1, 2, 3].map(|number| waiting(&combiner, number)));
+    locked.push(waiting(&combiner, LOCKED));
+    locked.push(waiting(&combiner, 5));
+    let mut answers = futures_util::future::join_all(locked);
+    // One at a time, so that nothing of this is rescued from anything.
+    let others = tokio::time::timeout(takes * 20, &mut answers).await;
+    assert!(others.is_err(), "what is locked takes an hour");
+    assert_eq!(combiner.shared.work.statements.lock().unwrap().concat().iter().max(), Some(&LOCKED));
+    let answer = tokio::time::timeout(takes * 2, combiner.ask(6)).await;
+    assert_eq!(answer.expect("it waits for what is locked").unwrap(), 12);
+    let answers = answers.await.into_iter().map(Result::unwrap);
+    assert_eq!(answers.collect::<Vec<_>>(), [2 * LOCKED, 2, 4, 6, 2 * LOCKED, 10]);
+    assert!(begun.elapsed() < Duration::from_mins(61), "they wait at once");
+}
+
+/// Of a statement that is halved, the first half is not kept until the second is done.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_done_hears_of_it_before_the_others_are() {
+    let takes = Duration::from_millis(100);
+    let combiner = Arc::new(Combiner::new(Twice { takes, ..Twice::default() }));
+    let first = held(&combiner, 0);
+    let asked: Vec<_> = [1, 2, 3, BAD].map(|number| waiting(&combiner, number)).into();
+    assert_eq!(first.await.unwrap(), 0);
+    let begun = tokio::time::Instant::now();
+    let heard = futures_util::future::join_all(asked.into_iter().map(async |asked| {
+        let _ = asked.await;
+        begun.elapsed().div_duration_f64(takes).round()
+    }));
+    // The whole, the first half, the second, and each of that.
+    assert_eq!(heard.await, [2.0, 2.0, 4.0, 5.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_connection_longer_than_its_own_patience() {
+    let patience = Duration::from_secs(5);
+    for slots in 1..3 {
+        let combiner = Arc::new(Combiner::new(Twice { slots, patience, ..Twice::default() }));
+        let held: Vec<_> = (0..2).take(slots).map(|number| held(&combiner, number)).collect();
+        *combiner.shared.work.connects.lock().unwrap() = vec![(patience, false); 100];
+        // From here on somebody waits, and nobody goes alone.
+        let first = waiting(&combiner, 2);
+        let callers = (3..100).map(async |number| {
+            // Some when an attempt to connect has just begun, and some when it is about to fail.
+            tokio::time::sleep(Duration::from_millis(100) * number).await;
+            let begun = tokio::time::Instant::now();
+            let error = combiner.ask(number).await.unwrap_err();
+            (begun.elapsed(), error.kind())
+        });
+        let (_, _, waited) = tokio::join!(
+            futures_util::future::join_all(held),
+            first,
+            futures_util::future::join_all(callers)
+        );
+        for (number, (waited, kind)) in waited.into_iter().enumerate() {
+            // A timer's tick more.
+            let is_in_time = waited <= patience + Duration::from_millis(10);
+            assert!(is_in_time && kind == ErrorKind::Unavailable, "{number} waited for {waited:?}: {kind:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_its_statement_out_waits_for_the_answer() {
+    let takes = Duration::from_secs(9);
+    let patience = Duration::from_secs(5);
+    let combiner = Combiner::new(Twice { takes, patience, waits_in_line: true, ..Twice::default() });
+    let (first, second) = tokio::join!(combiner.ask(1), async {
+        let second = combiner.ask(2).await;
+        (second.unwrap_err().to_string(), combiner.ask(3).await)
+    });
+    assert_eq!(first.unwrap(), 2);
+    assert_eq!(second.0, "it waited for too long");
+    // Whose turn came before its patience ended.
+    assert_eq!(second.1.unwrap(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_others_could_only_join_in_waiting_is_not_made_up_for() {
+    let takes = LOOK_AROUND * 20;
+    for (waits_in_line, most_out) in [(true, 1), (false, 8)] {
+        let combiner = Arc::new(Combiner::new(Twice { takes, waits_in_line, ..Twice::default() }));
+        let callers = (0..9).map(|number| {
+            let combiner = Arc::clone(&combiner);
+            tokio::spawn(async move { combiner.ask(number).await.unwrap() })
+        });
+        let callers: Vec<_> = callers.collect();
+        tokio::time::sleep(takes / 2).await;
+        let out = combiner.shared.work.statements.lock().unwrap().len();
+        assert!(out <= most_out && (out > 1) != waits_in_line, "{out} statements are out");
+        for (number, caller) in (0..).zip(callers) {
+            assert_eq!(caller.await.unwrap(), 2 * number);
+        }
+    }
+}
+
+/// Nobody sees to it that it goes on, and so nobody waits in line with it.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_not_polled_is_made_up_for_all_the_same() {
+    let combiner = Combiner::new(Twice { waits_in_line: true, ..Twice::default() });
+    let stuck = held(&combiner, 0);
+    let answer = tokio::time::timeout(LOOK_AROUND * 3, combiner.ask(1)).await;
+    assert_eq!(answer.expect("it hangs").unwrap(), 2);
+    assert_eq!(stuck.await.unwrap(), 0);
 }

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::combiner::Work;
+use super::combiner::{Outcome, Work};
 use crate::database::{Backend, Connection, Pooled};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::field::FieldValue;
 use crate::found::{Found, width_on_sqlite};
 use crate::statements::most_side_by_side;
@@ -18,11 +19,7 @@ type Answers = Vec<Result<Option<Found>>>;
 impl Work for Find {
     type Question = TokenDigest;
     type Answer = Option<Found>;
-    type Store = Store;
-
-    fn store(&self) -> &Store {
-        &self.0
-    }
+    type Connection = Pooled;
 
     fn max_in_flight(&self) -> usize {
         super::max_in_flight(&self.0)
@@ -36,23 +33,37 @@ impl Work for Find {
         waiting.min(self.0.config.max_batch()).min(most)
     }
 
-    async fn answer(&self, digest: TokenDigest) -> Result<Option<Found>> {
+    fn patience(&self) -> Duration {
+        self.0.writers.patience()
+    }
+
+    fn out_of_patience(&self) -> Error {
+        super::no_connection()
+    }
+
+    async fn answer(&self, digest: &TokenDigest) -> Option<Result<Option<Found>>> {
+        Some(self.find(self.0.pool(), digest).await)
+    }
+
+    async fn answer_alone(&self, digest: TokenDigest, _until: Instant) -> Result<Option<Found>> {
         self.find(self.0.pool(), &digest).await
     }
 
-    async fn answer_all(
-        &self,
-        connection: &mut Pooled,
-        digests: Vec<TokenDigest>,
-    ) -> Vec<Result<Option<Found>>> {
-        if let [digest] = &*digests {
-            return vec![self.find(connection.connection(), digest).await];
-        }
-        let found = match self.0.backend() {
-            Backend::Sqlite => self.find_side_by_side(connection, &digests).await,
-            _ => self.find_all(connection, &digests).await,
+    async fn connect(&self) -> Result<Pooled> {
+        self.0.acquire().await
+    }
+
+    fn discard(connection: Pooled) {
+        connection.discard();
+    }
+
+    async fn answer_all(&self, connection: &mut Pooled, digests: &[TokenDigest]) -> Outcome<Option<Found>> {
+        let found = match (digests, self.0.backend()) {
+            ([digest], _) => Ok(vec![self.find(connection.connection(), digest).await]),
+            (_, Backend::Sqlite) => self.find_side_by_side(connection, digests).await,
+            _ => self.find_all(connection, digests).await,
         };
-        found.unwrap_or_else(|error| digests.iter().map(|_| Err(error.clone())).collect())
+        Outcome::Each(found.unwrap_or_else(|error| vec![Err(error); digests.len()]))
     }
 }
 

@@ -6,13 +6,19 @@
 //! 1. Whoever finds a free slot goes at once, alone, in their own future: without concurrency nothing is added.
 //! 2. Whoever does not joins those who wait, and goes with all of them when a slot becomes free. Nobody joins
 //!    a statement that has been sent, so no answer is older than the question.
-//! 3. A row that cannot be read or written fails its own caller; a statement that fails, fails all of its.
+//! 3. A row that cannot be read or written fails its own caller; a statement that fails, fails all of its. Each
+//!    hears its answer as soon as it is known. Whoever has to wait for what another transaction has locked does so
+//!    alone, in their own future and in no slot.
 //! 4. A caller that goes away is forgotten: before the statement its question is left out, during it nothing
 //!    else changes, and a statement that nobody waits for any more is given up.
 //! 5. A caller that stays and is not polled, or whose runtime is not driven, keeps nobody waiting: those who
 //!    gathered go on a runtime of their own, and a slot that does not move for a while is taken from its holder.
+//!    Where another statement could only wait for the same, as writes on SQLite do, a holder who is polled says that
+//!    the slot is not stuck.
 //! 6. A connection goes back to the pool now and then, however many wait for more of its statements, so that
-//!    whatever else the application asks has its turn.
+//!    whatever else the application asks has its turn. Writes leave some [connections](crate::writers) to reads.
+//! 7. Nobody waits for their turn longer than the pool has its callers wait, from when they came. Those whose
+//!    statement is out wait for its answer.
 
 pub(crate) mod announcement;
 mod combiner;
@@ -38,15 +44,16 @@ mod sync;
 mod tests;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use combiner::{Combiner, Connections};
+use combiner::Combiner;
 pub(crate) use extend::{Extension, Written};
 #[cfg(feature = "postgres")]
 pub(crate) use listener::start as listen;
 pub(crate) use session_cache::{Revoked, SessionCache};
 pub(crate) use shelf::{Kept, Note};
 
-use crate::database::{Backend, Connection, Pooled};
+use crate::database::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
 use crate::found::Found;
@@ -95,53 +102,37 @@ fn max_in_flight(store: &Store) -> usize {
     store.config.max_in_flight().unwrap_or(MAX_IN_FLIGHT)
 }
 
-impl Connections for Store {
-    type Connection = Pooled;
-
-    async fn connect(&self) -> Result<Pooled> {
-        self.acquire().await
-    }
-
-    fn discard(connection: Pooled) {
-        connection.discard();
-    }
+/// What a caller hears who has waited for a connection for as long as the pool has its callers wait.
+fn no_connection() -> Error {
+    Error::from_sqlx(sqlx::Error::PoolTimedOut, "")
 }
 
-/// Writes several rows with one statement.
-trait Write: Sync {
-    type Row: Sync;
-    type Written: Clone + Send;
-
-    fn write(
-        &self,
-        on: Connection<'_>,
-        rows: &[Self::Row],
-    ) -> impl Future<Output = Result<Self::Written>> + Send;
+/// What a statement failed for that was to write `count` rows.
+enum Failure {
+    /// Perhaps for one of them.
+    Some(Error),
+    /// One of them, or what it refers to, is locked, and was not waited for.
+    Locked,
+    /// Something is locked, and was waited for.
+    LockedLong(Error),
+    /// For all.
+    All(Error),
 }
 
-/// Writes all rows, if there are any, with one statement. One bad row fails it for all; then its halves are tried,
-/// until it is alone.
-async fn write_all<W: Write>(to: &W, on: &mut Pooled, rows: &[W::Row]) -> Vec<Result<W::Written>> {
-    let mut results = Vec::with_capacity(rows.len());
-    let mut pending = if rows.is_empty() { Vec::new() } else { vec![rows] };
-    while let Some(part) = pending.pop() {
-        match to.write(on.connection(), part).await {
-            Err(error) if part.len() > 1 && may_be_of_one_row(&error, on.connection().backend()) => {
-                let (first, second) = part.split_at(part.len() / 2);
-                pending.extend([second, first]);
-            }
-            result => results.extend(part.iter().map(|_| result.clone())),
+impl Failure {
+    fn of(error: Error, sent: Instant, backend: Backend) -> Self {
+        // Much longer than a statement takes that waits for no row, and less than MySQL waits for one.
+        const LONG: Duration = Duration::from_millis(500);
+        match error.kind() {
+            // It locks the whole file.
+            ErrorKind::LockTimeout if backend == Backend::Sqlite => Self::All(error),
+            ErrorKind::LockTimeout if sent.elapsed() < LONG => Self::Locked,
+            ErrorKind::LockTimeout => Self::LockedLong(error),
+            ErrorKind::MissingTable
+            | ErrorKind::MissingColumn
+            | ErrorKind::ReadOnly
+            | ErrorKind::Unavailable => Self::All(error),
+            _ => Self::Some(error),
         }
-    }
-    results
-}
-
-fn may_be_of_one_row(error: &Error, backend: Backend) -> bool {
-    use ErrorKind::{LockTimeout, MissingColumn, MissingTable, ReadOnly, Unavailable};
-    match error.kind() {
-        // SQLite locks the whole file.
-        LockTimeout => backend != Backend::Sqlite,
-        MissingTable | MissingColumn | ReadOnly | Unavailable => false,
-        _ => true,
     }
 }

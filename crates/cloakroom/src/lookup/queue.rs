@@ -159,6 +159,20 @@ impl<T> Queue<T> {
         (hear.into(), goes_on)
     }
 
+    /// For the holder of a slot whose statement waits for what another could only wait for too: it is not stuck.
+    pub(crate) fn beat(&self, slot: Slot, now: Instant) {
+        if let Some(taken) = self.state.lock().find(slot) {
+            taken.moved = now;
+        }
+    }
+
+    /// For one who waits and has waited for long enough: takes it out. `None` if it is not there, since it goes.
+    pub(crate) fn leave(&self, is_it: impl FnMut(&T) -> bool) -> Option<T> {
+        let mut state = self.state.lock();
+        let at = state.waiting.iter().position(is_it)?;
+        state.waiting.remove(at)
+    }
+
     /// Takes the slot that is stuck, where some wait.
     pub(crate) fn rescue(&self, now: Instant, wants: impl Fn(&T) -> bool) -> Option<Slot> {
         let mut state = self.state.lock();

@@ -213,3 +213,34 @@ fn of_those_whose_slots_were_lost_whoever_moves_goes_on() {
     assert_eq!(scene.next(lost, 10), Some(vec![2]));
     assert_eq!(scene.next(stuck, 10), None);
 }
+
+#[test]
+fn whoever_has_waited_for_long_enough_leaves_unless_it_goes_already() {
+    let scene = Scene::of(1);
+    let slot = scene.enter(0).unwrap();
+    (1..=3).for_each(|number| scene.waits(number));
+    let leave = |number| scene.queue.leave(|other| *other == number);
+    assert_eq!((leave(2), leave(2), leave(9)), (Some(2), None, None));
+    assert_eq!(scene.next(slot, 1), Some(vec![1]));
+    assert_eq!((leave(1), leave(3)), (None, Some(3)));
+    assert_eq!(scene.next(slot, 10), None);
+    assert!(scene.enter(4).is_some(), "the slot is free");
+}
+
+#[test]
+fn a_slot_whose_holder_is_heard_of_is_not_stuck() {
+    let mut scene = Scene::of(1);
+    let slot = scene.enter(0).unwrap();
+    scene.waits(1);
+    for _ in 0..4 {
+        scene.pass(STUCK - Duration::from_millis(1));
+        scene.queue.beat(slot, scene.now);
+        assert_eq!(scene.rescue(), None);
+    }
+    scene.pass(STUCK);
+    let rescued = scene.rescue().unwrap();
+    // Whoever has lost it does not get it back in this way.
+    scene.queue.beat(slot, scene.now);
+    assert_eq!(scene.next(slot, 10), None);
+    assert_eq!(scene.next(rescued, 10), Some(vec![1]));
+}

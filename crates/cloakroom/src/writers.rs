@@ -1,0 +1,137 @@
+//! How many connections of a pool writes may hold at once, so that reads have some whatever the writes wait for.
+
+use std::collections::HashMap;
+use std::ptr;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::database::Database;
+
+/// The writes on one pool. All handles on the pool share them, however many tables and schemas they are for.
+pub(crate) struct Writers {
+    /// One permit for each connection that writes may hold.
+    all: Arc<Semaphore>,
+    /// One fewer, for those who may wait for locks: statements that wait for none have their turn meanwhile.
+    patient: Arc<Semaphore>,
+    /// How long the pool has its callers wait for a connection.
+    patience: Duration,
+}
+
+/// Lets its holder write on one connection.
+pub(crate) struct Permit(
+    #[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; 2],
+);
+
+/// Whether a write may wait for what another transaction has locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    ForLocks,
+    ForNone,
+}
+
+/// How many of so many connections writes may hold: three quarters, and all but one at least. Of one it is that one.
+fn may_write(connections: u32) -> u32 {
+    (connections - connections.div_ceil(4)).max(1)
+}
+
+impl Writers {
+    /// Those of this pool. They must not outlive it.
+    pub(crate) fn on(pool: &Database) -> Arc<Self> {
+        // A pool has no name. Its options stay where they are for as long as it lives.
+        static POOLS: LazyLock<Mutex<HashMap<usize, Weak<Writers>>>> = LazyLock::new(Mutex::default);
+        macro_rules! options {
+            ($pool:expr) => {{
+                let options = $pool.options();
+                (ptr::from_ref(options).addr(), options.get_max_connections(), options.get_acquire_timeout())
+            }};
+        }
+        let (address, connections, patience) = match pool {
+            #[cfg(feature = "sqlite")]
+            Database::Sqlite(pool) => options!(pool),
+            #[cfg(feature = "postgres")]
+            Database::Postgres(pool) => options!(pool),
+            #[cfg(feature = "mysql")]
+            Database::MySql(pool) => options!(pool),
+        };
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writers) = pools.get(&address).and_then(Weak::upgrade) {
+            return writers;
+        }
+        pools.retain(|_, writers| writers.strong_count() > 0);
+        let writers = Arc::new(Self::new(connections, patience));
+        pools.insert(address, Arc::downgrade(&writers));
+        writers
+    }
+
+    fn new(connections: u32, patience: Duration) -> Self {
+        let permits =
+            |count: u32| Arc::new(Semaphore::new(count.try_into().unwrap_or(Semaphore::MAX_PERMITS)));
+        let all = may_write(connections);
+        Self { all: permits(all), patient: permits(all.saturating_sub(1).max(1)), patience }
+    }
+
+    /// How long the pool has its callers wait for a connection.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Waits until one more connection may be held.
+    pub(crate) async fn permit(&self, waits: Waits) -> Permit {
+        // Neither is ever closed. In this order, so that nobody who waits for the first has the second.
+        let patient = match waits {
+            Waits::ForLocks => Arc::clone(&self.patient).acquire_owned().await.ok(),
+            Waits::ForNone => None,
+        };
+        Permit([Arc::clone(&self.all).acquire_owned().await.ok(), patient])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn reads_keep_a_quarter_of_the_connections_and_writes_have_one_at_least() {
+        let of = [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (8, 6), (10, 7), (100, 75)];
+        assert_eq!(of.map(|(connections, _)| (connections, may_write(connections))), of);
+        assert_eq!(may_write(0), 1);
+    }
+
+    #[test]
+    fn those_who_wait_for_locks_leave_one_to_those_who_do_not() {
+        let writers = Writers::new(4, Duration::ZERO);
+        let permit = |waits| writers.permit(waits).now_or_never();
+        let patient = [permit(Waits::ForLocks), permit(Waits::ForLocks)];
+        assert!(patient.iter().all(Option::is_some));
+        assert!(permit(Waits::ForLocks).is_none());
+        let quick = permit(Waits::ForNone);
+        assert!(quick.is_some() && permit(Waits::ForNone).is_none());
+        drop(patient);
+        assert!(permit(Waits::ForLocks).is_some());
+    }
+
+    #[test]
+    fn of_one_connection_each_has_its_turn() {
+        let writers = Writers::new(1, Duration::ZERO);
+        for waits in [Waits::ForLocks, Waits::ForNone] {
+            let held = writers.permit(waits).now_or_never();
+            assert!(held.is_some() && writers.permit(Waits::ForLocks).now_or_never().is_none());
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[tokio::test]
+    async fn handles_on_one_pool_share_its_writers_and_those_on_another_do_not() {
+        let pool = || {
+            sqlx::sqlite::SqlitePoolOptions::new().max_connections(8).connect_lazy("sqlite::memory:").unwrap()
+        };
+        let (one, other) = (Database::from(pool()), Database::from(pool()));
+        let writers = Writers::on(&one);
+        assert!(Arc::ptr_eq(&writers, &Writers::on(&one.clone())));
+        assert!(!Arc::ptr_eq(&writers, &Writers::on(&other)));
+    }
+}
