@@ -57,7 +57,7 @@ impl App {
 
     /// The web site.
     pub fn router(self) -> Router {
-        // The default, `__Host-session`, but for a demo that is looked at over plain http on localhost.
+        // The default, `__Host-Http-session`, but for a demo that is looked at over plain http on localhost.
         let cookie = CookieConfig::builder().insecure_on_localhost(true).build().unwrap_or_default();
         let for_browsers = SessionLayer::new(self.sessions.clone())
             .cookie(cookie)
@@ -78,11 +78,14 @@ impl App {
             .route("/keys/{id}/revoke", post(pages::keys::revoke))
             .route("/statistics", get(pages::statistics::show))
             .fallback(pages::not_found)
+            // Inside the session's layer, so that a log-out that takes too long clears the cookie too.
+            .layer(middleware::from_fn(security::limit_time))
             .layer(for_browsers);
 
         // The same sessions by header instead of by cookie, and the keys: each layer has sources of its own.
         let api = Router::new()
             .route("/api/me", get(pages::api::me))
+            .layer(middleware::from_fn(security::limit_time))
             .layer(SessionLayer::new(self.sessions.clone()).sources([pages::api::SESSION_HEADER]))
             .layer(
                 SessionLayer::new(self.keys.clone()).sources([TokenSource::Bearer, pages::api::KEY_HEADER]),
@@ -92,7 +95,6 @@ impl App {
             .make_span_with(DefaultMakeSpan::new().level(Level::INFO))
             .on_response(DefaultOnResponse::new().level(Level::INFO));
         site.merge(api)
-            .layer(middleware::from_fn(security::limit_time))
             .layer(DefaultBodyLimit::max(16 * 1024))
             .layer(security::same_site())
             .route("/style.css", get(style))

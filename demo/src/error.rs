@@ -6,6 +6,13 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use cloakroom_axum::SessionRejection;
 
+/// What a browser is shown whose user has logged out while the session could not be ended.
+const NOT_ENDED: (&str, &str) = (
+    "Logged out on this device only",
+    "This browser has forgotten you. But the database cannot be asked, so the session itself could not be ended: \
+     log in again later, and end it in the list of your devices.",
+);
+
 /// Why a page cannot be shown. Every one is a page too.
 #[derive(Debug)]
 pub(crate) enum PageError {
@@ -55,6 +62,10 @@ impl IntoResponse for PageError {
             _ => {}
         }
         let (title, text) = match status {
+            _ if matches!(self, Self::Session(SessionRejection::NotEnded(_))) => NOT_ENDED,
+            _ if matches!(self, Self::TimedOut) => {
+                ("Not available for the moment", "This took too long. Try again in a moment.")
+            }
             StatusCode::NOT_FOUND => ("Not found", "There is nothing here, or nothing of yours."),
             StatusCode::BAD_REQUEST => ("Not understood", "This request makes no sense here."),
             StatusCode::FORBIDDEN => ("Refused", "This request came from another site."),

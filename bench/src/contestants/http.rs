@@ -28,7 +28,7 @@ pub fn cloakroom(sessions: Sessions<UserSession>) -> Application {
     let layer = cloakroom_axum::SessionLayer::new(sessions);
     Application {
         router: Router::new().route("/", get(page)).layer(layer),
-        cookie: |row| format!("__Host-session={}", token(row)),
+        cookie: |row| format!("__Host-Http-session={}", token(row)),
     }
 }
 
@@ -65,6 +65,6 @@ pub async fn axum_session(pool: SessionPgPool, memory: Duration) -> Outcome<Appl
 pub fn without_session() -> Application {
     Application {
         router: Router::new().route("/", get(|| async { "user-0" })),
-        cookie: |row| format!("__Host-session={}", token(row)),
+        cookie: |row| format!("__Host-Http-session={}", token(row)),
     }
 }

@@ -2,44 +2,54 @@ use std::borrow::Cow;
 use std::fmt;
 
 use cookie::{Cookie, SameSite as CookieSameSite};
-use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, header};
 use time::Duration;
 
+use crate::localhost::is_local;
 use crate::source::is_cookie_value;
 
+const DEFAULT_NAME: &str = "__Host-Http-session";
+
 const HOST_PREFIX: &str = "__Host-";
-const SECURE_PREFIX: &str = "__Secure-";
 
-/// Browsers keep no cookie for longer; one without an end would go when the browser is closed.
-const LONGEST: Duration = Duration::days(400);
+/// Those that browsers know, the longer of two first.
+const PREFIXES: [&str; 4] = ["__Host-Http-", HOST_PREFIX, "__Http-", "__Secure-"];
 
-/// What a proxy adds to what it passes on.
-const ADDED_BY_PROXIES: [&str; 8] = [
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-forwarded-server",
-    "x-real-ip",
-];
+/// Browsers refuse a cookie whose name and value are longer together:
+/// [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-storage-model).
+pub(crate) const LONGEST_COOKIE: usize = 4096;
+
+/// And take no notice of an attribute that is longer.
+const LONGEST_ATTRIBUTE: usize = 1024;
 
 /// The session cookie: its name and attributes.
 ///
-/// The default is `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` without `Domain`: sent over TLS
-/// only, hidden from scripts, kept to the one host, and not sent with other sites' posts. `Max-Age` follows
-/// the session's expiry. `HttpOnly` cannot be turned off; `Secure` only as
-/// [`insecure_on_localhost`](CookieConfigBuilder::insecure_on_localhost) says.
+/// The default is `__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/` without `Domain`: sent over TLS
+/// only, hidden from scripts, kept to the one host, and not sent with other sites' posts. `HttpOnly` cannot be
+/// turned off; `Secure` only as [`insecure_on_localhost`](CookieConfigBuilder::insecure_on_localhost) says.
 ///
 /// | setting | default |
 /// |---|---|
-/// | [`name`](CookieConfigBuilder::name) | `__Host-session` |
+/// | [`name`](CookieConfigBuilder::name) | `__Host-Http-session` |
 /// | [`same_site`](CookieConfigBuilder::same_site) | [`SameSite::Lax`] |
 /// | [`domain`](CookieConfigBuilder::domain) | none |
 /// | [`path`](CookieConfigBuilder::path) | `/` |
 /// | [`insecure_on_localhost`](CookieConfigBuilder::insecure_on_localhost) | no |
+///
+/// # How long a browser keeps it
+///
+/// `Max-Age` leads to the end of the session's absolute lifetime, if
+/// [`max_lifetime`](cloakroom::ConfigBuilder::max_lifetime) is set, and otherwise is the 400 days that browsers
+/// allow at most; not to the session's expiry, which moves. A session is extended by whatever uses it: another
+/// layer, a WebSocket, a fetch of the server's own. The browser hears nothing of that, and a cookie that ended with
+/// the expiry as it was once would log out a user who comes every day. So the server alone decides when a session
+/// is over, and the first request that then asks for it clears the cookie.
+///
+/// What this costs is little. The token of a session that has ended is worth nothing, so a cookie that outlives its
+/// session gives away no more than that there was one. Set `max_lifetime` if it must not stay for so long: it ends
+/// the session and its cookie alike. The cookie is sent again when a request extends the session, and, if the
+/// session may live for more than 400 days, on two days of each hundred, so that it does not end where others do
+/// all the extending.
 #[derive(Clone, Debug)]
 pub struct CookieConfig {
     name: Cow<'static, str>,
@@ -73,8 +83,8 @@ impl CookieConfig {
     }
 
     /// Whether the cookie of this request is the one for development on localhost.
-    pub(crate) fn is_for_localhost(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        self.insecure_on_localhost && is_local(uri, headers)
+    pub(crate) fn is_for_localhost(&self, uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> bool {
+        self.insecure_on_localhost && is_local(uri, headers, extensions)
     }
 
     /// The name on localhost has no prefix, for which browsers want `Secure`.
@@ -82,18 +92,30 @@ impl CookieConfig {
         if localhost { without_prefix(&self.name) } else { &self.name }
     }
 
-    /// `Set-Cookie` with this token, for as long as the session lives; `None` where no cookie can hold it.
-    pub(crate) fn set(&self, token: &str, life: Option<Duration>, localhost: bool) -> Option<HeaderValue> {
-        if !is_cookie_value(token.as_bytes()) {
+    /// Whether browsers would keep a cookie with this token.
+    pub(crate) fn fits(&self, token: &str, localhost: bool) -> bool {
+        is_cookie_value(token.as_bytes()) && self.name_for(localhost).len() + token.len() <= LONGEST_COOKIE
+    }
+
+    /// `Set-Cookie` with this token; `None` where no cookie can hold it.
+    pub(crate) fn set(&self, token: &str, max_age: Duration, localhost: bool) -> Option<HeaderValue> {
+        if !self.fits(token, localhost) {
             return None;
         }
-        let life = life.unwrap_or(LONGEST).clamp(Duration::ZERO, LONGEST);
-        self.header(token, Duration::seconds(life.whole_seconds()), localhost)
+        self.header(token, Duration::seconds(max_age.whole_seconds()), localhost)
     }
 
     /// `Set-Cookie` that makes the browser forget.
     pub(crate) fn clear(&self, localhost: bool) -> Option<HeaderValue> {
         self.header("", Duration::ZERO, localhost)
+    }
+
+    /// The same for the cookie of this name that is neither shared with subdomains nor kept to a path, where it is
+    /// another than the one that is configured.
+    pub(crate) fn clear_host_only(&self, localhost: bool) -> Option<HeaderValue> {
+        let is_same = self.path == "/" && (localhost || self.domain.is_none());
+        let host_only = || Self { domain: None, path: Cow::Borrowed("/"), ..self.clone() };
+        (!is_same).then(|| host_only().clear(localhost)).flatten()
     }
 
     fn header(&self, value: &str, max_age: Duration, localhost: bool) -> Option<HeaderValue> {
@@ -123,7 +145,7 @@ impl CookieConfig {
 impl Default for CookieConfig {
     fn default() -> Self {
         Self {
-            name: Cow::Borrowed("__Host-session"),
+            name: Cow::Borrowed(DEFAULT_NAME),
             same_site: SameSite::default(),
             domain: None,
             path: Cow::Borrowed("/"),
@@ -140,10 +162,20 @@ pub struct CookieConfigBuilder {
 }
 
 impl CookieConfigBuilder {
-    /// The cookie's name. Default `__Host-session`.
+    /// The cookie's name. Default `__Host-Http-session`.
     ///
-    /// The prefix `__Host-` has browsers refuse the cookie from anywhere but this host itself, over TLS;
-    /// without it, a subdomain may plant one. Two layers that use cookies need two names.
+    /// By the name's prefix browsers refuse a cookie that somebody else plants:
+    ///
+    /// | prefix | the cookie was set | enforced by |
+    /// |---|---|---|
+    /// | `__Host-` | by this host itself, over TLS | all browsers of today |
+    /// | `__Host-Http-` | and by a response, never by a script | newer versions of Chromium; other browsers see `__Host-` |
+    /// | `__Secure-` | by this host or a sibling, over TLS | all browsers of today |
+    /// | `__Http-` | by a response, over TLS | newer versions of Chromium |
+    /// | none | by anybody who can reach this host or a sibling's | |
+    ///
+    /// Whoever changes the name logs out everybody, since their browsers go on sending the old one. Two layers that
+    /// use cookies need two names: see [`SessionLayer`](crate::SessionLayer), "Several tables".
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.config.name = name.into();
         self
@@ -155,7 +187,12 @@ impl CookieConfigBuilder {
         self
     }
 
-    /// Shares the cookie with every subdomain of `domain`. Needs a name without `__Host-`; take `__Secure-`.
+    /// Shares the cookie with every subdomain of `domain`. Default: this host alone keeps it. Needs a name
+    /// without `__Host-`; take `__Secure-`.
+    ///
+    /// Every host of the domain then reads the cookie, and may plant another of the same name. A browser that had
+    /// the cookie before this was switched on sends both for a while; what happens then is said at
+    /// [`CurrentSession`](crate::CurrentSession).
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.config.domain = Some(domain.into());
         self
@@ -170,11 +207,19 @@ impl CookieConfigBuilder {
     /// For development over plain http: whether requests to `localhost`, `127.0.0.1` and `[::1]` use a cookie
     /// without `Secure`, `Domain` and the name's prefix. Default no.
     ///
-    /// Every other request has the cookie as it is otherwise configured, so that a setting left on by
-    /// accident changes nothing for any other host: what decides is the host that the request itself
-    /// names. A proxy may rewrite that one; so a request is for another host too when it has a header that
-    /// proxies add (`Forwarded`, `Via`, `X-Forwarded-*`, `X-Real-IP`), or when the browser says in `Origin`
-    /// that it is on another host.
+    /// A request counts as one of this kind if
+    ///
+    /// 1. the host that it names is one of the three;
+    /// 2. it has no header that proxies add (`Forwarded`, `Via`, `X-Forwarded-*`, `X-Real-IP`);
+    /// 3. its `Origin`, if it has one, names such a host too, or is `null`;
+    /// 4. its connection comes from a loopback address, if the application tells: if requests have the extension
+    ///    `ConnectInfo<SocketAddr>`, as with
+    ///    [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info).
+    ///
+    /// Every other request has the cookie as it is otherwise configured. All but the fourth is what the client
+    /// itself says, and a proxy on the same machine that rewrites `Host` and adds no header passes all four. So turn
+    /// this on for development only; Chromium and Firefox need it not, since they keep `Secure` cookies of
+    /// `http://localhost`.
     pub fn insecure_on_localhost(mut self, insecure: bool) -> Self {
         self.config.insecure_on_localhost = insecure;
         self
@@ -193,7 +238,8 @@ impl CookieConfigBuilder {
         if HeaderName::from_bytes(bare_name.as_bytes()).is_err() {
             return Err(CookieConfigError::Name);
         }
-        let is_attribute = |value: &str| is_cookie_value(value.as_bytes());
+        let is_attribute =
+            |value: &str| value.len() <= LONGEST_ATTRIBUTE && is_cookie_value(value.as_bytes());
         if !config.path.starts_with('/') || !is_attribute(&config.path) {
             return Err(CookieConfigError::Path);
         }
@@ -214,9 +260,10 @@ impl CookieConfigBuilder {
 pub enum CookieConfigError {
     /// The name is empty, or has a character that no cookie's name may have.
     Name,
-    /// The path does not begin with a slash, or has a character that no attribute may have.
+    /// The path does not begin with a slash, has a character that no attribute may have, or is longer than 1024
+    /// bytes.
     Path,
-    /// The domain is empty, or has a character that no attribute may have.
+    /// The domain is empty, has a character that no attribute may have, or is longer than 1024 bytes.
     Domain,
     /// The name begins with `__Host-`, and there is a domain or a path: browsers refuse such a cookie.
     HostPrefix,
@@ -226,8 +273,8 @@ impl fmt::Display for CookieConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "the cookie's name must be of letters, digits and the likes of `-` and `_`",
-            Self::Path => "the cookie's path must begin with `/` and be of visible ASCII",
-            Self::Domain => "the cookie's domain must be of visible ASCII",
+            Self::Path => "the cookie's path must begin with `/` and be at most 1024 characters of visible ASCII",
+            Self::Domain => "the cookie's domain must be at most 1024 characters of visible ASCII",
             Self::HostPrefix => {
                 "a cookie whose name begins with `__Host-` can have neither a domain nor a path: name it differently"
             }
@@ -243,32 +290,8 @@ fn has_prefix(name: &str, prefix: &str) -> bool {
 }
 
 fn without_prefix(name: &str) -> &str {
-    let prefix = [HOST_PREFIX, SECURE_PREFIX].into_iter().find(|prefix| has_prefix(name, prefix));
-    prefix.map_or(name, |prefix| &name[prefix.len()..])
-}
-
-fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
-    let is_proxied = ADDED_BY_PROXIES.iter().any(|name| headers.contains_key(*name));
-    let named = uri.authority().map(|authority| is_local_host(authority.host()));
-    let mut hosts = headers.get_all(header::HOST).iter().map(|value| {
-        let authority = value.to_str().ok().and_then(|value| value.parse::<Authority>().ok());
-        authority.is_some_and(|authority| is_local_host(authority.host()))
-    });
-    let is_named = named.is_some() || headers.contains_key(header::HOST);
-    // `null` tells nothing: a page without referrers posts its forms with it.
-    let is_at_home = headers.get_all(header::ORIGIN).iter().all(|origin| {
-        origin == "null"
-            || origin
-                .to_str()
-                .ok()
-                .and_then(|origin| origin.parse::<Uri>().ok())
-                .is_some_and(|origin| origin.host().is_some_and(is_local_host))
-    });
-    !is_proxied && is_named && named.unwrap_or(true) && hosts.all(|is_local| is_local) && is_at_home
-}
-
-fn is_local_host(host: &str) -> bool {
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| host.eq_ignore_ascii_case(local))
+    let prefix = PREFIXES.into_iter().find(|prefix| has_prefix(name, prefix));
+    prefix.map_or(name, |prefix| without_prefix(&name[prefix.len()..]))
 }
 
 /// Keeps the response out of every cache, unless the application has.
@@ -287,89 +310,91 @@ pub(crate) fn keep_out_of_caches(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn local(uri: &str, headers: &[(&'static str, &'static str)]) -> bool {
-        let config = CookieConfig::builder().insecure_on_localhost(true).build().unwrap();
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        config.is_for_localhost(&uri.parse().unwrap(), &headers.collect())
-    }
-
-    #[test]
-    fn only_a_request_that_names_this_machine_is_for_localhost() {
-        for host in ["localhost", "LocalHost:3000", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:3000"] {
-            assert!(local("/", &[("host", host)]), "{host}");
-        }
-        for host in [
-            "example.com",
-            "localhost.example.com",
-            "example.com:80",
-            "127.0.0.2",
-            "[::2]",
-            "",
-            "a b",
-            "notlocalhost",
-        ] {
-            assert!(!local("/", &[("host", host)]), "{host}");
-        }
-        assert!(!local("/", &[]));
-        assert!(local("http://localhost:3000/", &[]));
-        assert!(!local("http://example.com/", &[("host", "localhost")]));
-        assert!(!local("/", &[("host", "localhost"), ("host", "example.com")]));
-    }
-
-    #[test]
-    fn a_request_that_came_through_a_proxy_is_for_another_host() {
-        for name in ADDED_BY_PROXIES {
-            assert!(!local("/", &[("host", "localhost"), (name, "localhost")]), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_browser_that_is_on_another_host_is_believed() {
-        for origin in ["https://example.com", "http://localhost.example.com", "?"] {
-            assert!(!local("/", &[("host", "localhost:3000"), ("origin", origin)]), "{origin}");
-        }
-        for origin in ["http://localhost:3000", "http://[::1]", "null"] {
-            assert!(local("/", &[("host", "localhost:3000"), ("origin", origin)]), "{origin}");
-        }
-    }
-
     #[test]
     fn without_the_setting_nothing_is_for_localhost() {
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
-        assert!(!CookieConfig::default().is_for_localhost(&Uri::from_static("/"), &headers));
+        let is_local = |config: CookieConfig| {
+            config.is_for_localhost(&Uri::from_static("/"), &headers, &Extensions::new())
+        };
+        assert!(!is_local(CookieConfig::default()));
+        assert!(is_local(CookieConfig::builder().insecure_on_localhost(true).build().unwrap()));
     }
 
     #[test]
     fn a_cookie_that_browsers_would_refuse_cannot_be_configured() {
         let build = CookieConfig::builder;
-        for name in ["", "__Host-", "__Secure-", "a b", "a;b", "a=b", "é"] {
+        for name in ["", "__Host-", "__Secure-", "__Host-Http-", "__http-", "a b", "a;b", "a=b", "é"] {
             assert_eq!(build().name(name).build().unwrap_err(), CookieConfigError::Name, "{name}");
         }
-        for name in ["__Host-a", "__host-a"] {
+        for name in ["__Host-a", "__host-a", "__Host-Http-a", "__HOST-HTTP-a"] {
             assert_eq!(build().name(name).path("/a").build().unwrap_err(), CookieConfigError::HostPrefix);
             assert_eq!(build().name(name).domain("a.b").build().unwrap_err(), CookieConfigError::HostPrefix);
         }
-        for path in ["", "a", "/; Domain=a.b", "/é"] {
-            assert_eq!(build().name("a").path(path).build().unwrap_err(), CookieConfigError::Path, "{path}");
+        let long = format!("/{}", "a".repeat(LONGEST_ATTRIBUTE));
+        for path in ["", "a", "/; Domain=a.b", "/é", &long] {
+            assert_eq!(
+                build().name("a").path(path.to_owned()).build().unwrap_err(),
+                CookieConfigError::Path,
+                "{path}"
+            );
         }
-        for domain in ["", "a.b; Path=/", "a b"] {
+        for domain in ["", "a.b; Path=/", "a b", &long] {
             assert_eq!(build().name("a").domain(domain).build().unwrap_err(), CookieConfigError::Domain);
         }
-        assert!(build().name("__Secure-a").domain("example.com").path("/app").build().is_ok());
+        for name in ["__Secure-a", "__Http-a", "a"] {
+            assert!(build().name(name).domain("example.com").path("/app").build().is_ok());
+        }
+        assert!(build().name("a").path(long[..LONGEST_ATTRIBUTE].to_owned()).build().is_ok());
+    }
+
+    #[test]
+    fn on_localhost_a_name_has_no_prefix() {
+        for name in
+            ["__Host-Http-a", "__host-http-a", "__Host-a", "__Http-a", "__SECURE-a", "__Host-__Secure-a", "a"]
+        {
+            let config = CookieConfig::builder().name(name).build().unwrap();
+            assert_eq!((config.name_for(true), config.name_for(false)), ("a", name));
+        }
+        assert_eq!(CookieConfig::default().name_for(true), "session");
+    }
+
+    #[test]
+    fn a_cookie_of_more_bytes_than_browsers_keep_is_not_set() {
+        let config = CookieConfig::default();
+        let longest = "a".repeat(LONGEST_COOKIE - config.name().len());
+        assert!(config.set(&longest, Duration::DAY, false).is_some());
+        let too_long = format!("{longest}a");
+        assert!(config.set(&too_long, Duration::DAY, false).is_none());
+        // On localhost the name is shorter.
+        assert!(config.set(&too_long, Duration::DAY, true).is_some());
+    }
+
+    #[test]
+    fn the_host_only_form_is_cleared_where_it_is_another_than_the_one_that_is_configured() {
+        let cleared = |builder: CookieConfigBuilder, localhost| {
+            let header = builder.name("a").build().unwrap().clear_host_only(localhost);
+            header.map(|header| header.to_str().unwrap().to_owned())
+        };
+        let secure = Some("a=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0".to_owned());
+        let insecure = Some("a=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0".to_owned());
+        let build = CookieConfig::builder;
+        assert_eq!(cleared(build(), false), None);
+        assert_eq!(cleared(build().domain("example.com"), false), secure);
+        assert_eq!(cleared(build().domain("example.com"), true), None);
+        assert_eq!(cleared(build().path("/a"), false), secure);
+        assert_eq!(cleared(build().path("/a"), true), insecure);
     }
 
     #[test]
     fn a_token_that_no_cookie_can_hold_is_not_put_into_one() {
         for token in ["a; Domain=example.com", "a b", "a\"", "a\r\nb", "é"] {
-            assert!(CookieConfig::default().set(token, None, false).is_none(), "{token:?}");
+            assert!(CookieConfig::default().set(token, Duration::DAY, false).is_none(), "{token:?}");
         }
     }
 
     #[test]
     fn the_header_is_marked_as_sensitive() {
-        let header = CookieConfig::default().set("a-token", None, false).unwrap();
+        let header = CookieConfig::default().set("a-token", Duration::DAY, false).unwrap();
         assert_eq!(format!("{header:?}"), "Sensitive");
     }
 

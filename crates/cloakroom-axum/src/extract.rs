@@ -14,55 +14,120 @@ use crate::state::State;
 /// |---|---|---|
 /// | the token of a valid session | the session | `Some` |
 /// | no token, or an unknown or expired one, or a malformed cookie | [`LoggedOut`](SessionRejection::LoggedOut): 401, or 303 to the page for logging in | `None` |
+/// | several cookies of the name, and one of them is of a valid session | that session | `Some` |
+/// | several cookies of the name, and none or several of them are of valid sessions | `LoggedOut`; such sessions are ended | `None`; the same |
+/// | a cookie of a session that cannot be decoded | `LoggedOut`; the session is ended | `None`; the same |
+/// | a bearer token or header of a session that cannot be decoded | [`Database`](SessionRejection::Database): 503 | the same |
 /// | a malformed bearer token or header | [`Malformed`](SessionRejection::Malformed): 400 | the same |
-/// | two tokens that differ | [`Ambiguous`](SessionRejection::Ambiguous): 400 | the same |
+/// | two tokens that differ, and one of them is a bearer token or in a header | [`Ambiguous`](SessionRejection::Ambiguous): 400 | the same |
 /// | any token, and the database is in trouble | [`Database`](SessionRejection::Database): 503 | the same, never `None` |
 ///
 /// It is a copy of what the lookup found. Reading it extends the session where that is due, and then the
 /// cookie is sent again. To protect all routes of a router alike, use
 /// [`axum::middleware::from_extractor`] with it.
+///
+/// Whenever it says "logged out" to a request with a cookie of the name, the cookie is cleared: as it is configured,
+/// and, where [`domain`](crate::CookieConfigBuilder::domain) or [`path`](crate::CookieConfigBuilder::path) is set,
+/// also as it would be without them.
+///
+/// # Several cookies of one name
+///
+/// A browser sends several if `domain` was switched on since it was given one, or if a sibling host has set one for
+/// their common domain; a name with `__Host-` leaves only the application's own hand. A browser cannot help it, and
+/// so it is never a bad request. Up to eight different tokens are looked up, without extending anything. If several
+/// sessions are valid, nothing tells which of them the user means and which was planted to have them act for
+/// somebody else: so neither counts, and both are ended, lest the one that a browser happens to forget last
+/// remain. Logging in helps in any case. More than eight different tokens are not looked up, and count as none.
+///
+/// # A session that cannot be decoded
+///
+/// A release that changes `data` or an enum meets sessions that the one before has written. A browser's is ended,
+/// and its user logs in again; `tracing` has an error that names the column. So let a new release read what the old
+/// one wrote, and the old one, while both run, what the new one writes: `#[serde(default)]` for what is added.
+/// An API client cannot log in, and its key is not given up because one release cannot read it: it is told 503
+/// until another can.
+///
+/// # Reading ahead
+///
+/// A browser that fetches or renders a page ahead of its user says so in `Sec-Purpose`. Such a request finds its
+/// session, but neither extends it nor has its cookie set, cleared or anything ended: nobody has used anything yet,
+/// and a link that nobody follows must not keep a session alive. What a handler does by
+/// [`SessionManager`](crate::SessionManager) is done all the same.
 #[derive(Clone)]
 pub struct CurrentSession<T: SessionFields>(pub Session<T>);
 
-impl<T: SessionFields> Deref for CurrentSession<T> {
-    type Target = Session<T>;
+/// The request's session as the database has it, for handlers whose harm outweighs a query: a payment, a change of
+/// password.
+///
+/// It is what [`CurrentSession`] is, and rejects as that does, with one difference: a [`Cache`](cloakroom::Cache)
+/// never answers for it. So a session that another process has ended is refused from that moment on, not up to
+/// [`max_staleness`](cloakroom::Cache::max_staleness) later. Without a cache both are the same. A request asks the
+/// database once for all extractors of this type; to ask again, late in a request, there is
+/// [`SessionManager::current_fresh`](crate::SessionManager::current_fresh).
+///
+/// ```
+/// # use cloakroom::SessionTable;
+/// # use cloakroom_axum::FreshSession;
+/// # #[derive(Clone, SessionTable)] struct UserSession { user_id: String }
+/// async fn pay(session: FreshSession<UserSession>) -> String {
+///     format!("{} has paid.", session.fields.user_id)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct FreshSession<T: SessionFields>(pub Session<T>);
 
-    fn deref(&self) -> &Session<T> {
-        &self.0
-    }
+async fn found<T: SessionFields>(
+    parts: &Parts,
+    is_fresh: bool,
+) -> Result<Result<Session<T>, SessionRejection>, SessionRejection> {
+    let state = State::<T>::of(&parts.extensions)?;
+    let mut current = if is_fresh { state.lock_afresh(false).await? } else { state.lock().await? };
+    let session = current.held().map(|held| held.session.clone());
+    Ok(session.ok_or_else(|| state.logged_out(state.location(parts))))
 }
 
-impl<T: SessionFields> DerefMut for CurrentSession<T> {
-    fn deref_mut(&mut self) -> &mut Session<T> {
-        &mut self.0
-    }
+macro_rules! session_extractor {
+    ($extractor:ident, is_fresh: $is_fresh:literal) => {
+        impl<T: SessionFields> Deref for $extractor<T> {
+            type Target = Session<T>;
+
+            fn deref(&self) -> &Session<T> {
+                &self.0
+            }
+        }
+
+        impl<T: SessionFields> DerefMut for $extractor<T> {
+            fn deref_mut(&mut self) -> &mut Session<T> {
+                &mut self.0
+            }
+        }
+
+        impl<T: SessionFields + fmt::Debug> fmt::Debug for $extractor<T>
+        where
+            T::Data: fmt::Debug,
+        {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($extractor)).field(&self.0).finish()
+            }
+        }
+
+        impl<T: SessionFields, S: Send + Sync> FromRequestParts<S> for $extractor<T> {
+            type Rejection = SessionRejection;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
+                found(parts, $is_fresh).await?.map(Self)
+            }
+        }
+
+        impl<T: SessionFields, S: Send + Sync> OptionalFromRequestParts<S> for $extractor<T> {
+            type Rejection = SessionRejection;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionRejection> {
+                Ok(found(parts, $is_fresh).await?.ok().map(Self))
+            }
+        }
+    };
 }
 
-impl<T: SessionFields + fmt::Debug> fmt::Debug for CurrentSession<T>
-where
-    T::Data: fmt::Debug,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CurrentSession").field(&self.0).finish()
-    }
-}
-
-impl<T: SessionFields, S: Send + Sync> FromRequestParts<S> for CurrentSession<T> {
-    type Rejection = SessionRejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-        let state = State::<T>::of(&parts.extensions)?;
-        let session = state.lock().await?.held().map(|held| held.session.clone());
-        session.map(Self).ok_or_else(|| state.logged_out(state.location(parts)))
-    }
-}
-
-impl<T: SessionFields, S: Send + Sync> OptionalFromRequestParts<S> for CurrentSession<T> {
-    type Rejection = SessionRejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionRejection> {
-        let state = State::<T>::of(&parts.extensions)?;
-        let session = state.lock().await?.held().map(|held| held.session.clone());
-        Ok(session.map(Self))
-    }
-}
+session_extractor!(CurrentSession, is_fresh: false);
+session_extractor!(FreshSession, is_fresh: true);

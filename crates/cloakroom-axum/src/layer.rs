@@ -8,8 +8,10 @@ use http::{HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::cookie::CookieConfig;
+use crate::cookie::{CookieConfig, LONGEST_COOKIE};
 use crate::future::ResponseFuture;
+use crate::neighbour::{Neighbour, Outer};
+use crate::site_data::{self, SiteData};
 use crate::source::TokenSource;
 use crate::state::{Handle, State};
 
@@ -23,9 +25,10 @@ use crate::state::{Handle, State};
 /// | setting | default |
 /// |---|---|
 /// | [`sources`](Self::sources) | [`TokenSource::Cookie`] |
-/// | [`cookie`](Self::cookie) | [`CookieConfig::default`]: `__Host-session` |
+/// | [`cookie`](Self::cookie) | [`CookieConfig::default`]: `__Host-Http-session` |
 /// | [`redirect_to`](Self::redirect_to), [`redirect_with`](Self::redirect_with) | none: 401 |
 /// | [`on_log_in`](Self::on_log_in) | nothing is recorded |
+/// | [`clear_site_data`](Self::clear_site_data) | none |
 ///
 /// # Several tables
 ///
@@ -44,7 +47,19 @@ use crate::state::{Handle, State};
 /// # }
 /// ```
 ///
-/// Two layers of one table are not meant to be on one route. Where they are, the inner one counts.
+/// Two layers on one route whose cookies have one name would each clear and end what is the other's. A router does
+/// not tell its layers of each other, so this is found out by the first request: what asks either of them is
+/// answered with [`SharedCookieName`](crate::SessionRejection::SharedCookieName), 500, which says so in `tracing`.
+/// On localhost, too, where names have no prefix: `__Host-a` and `__Secure-a` are one name there.
+///
+/// Two layers of one table are not meant to be on one route. If they are, and their sources let them, the inner one
+/// counts.
+///
+/// # Panics
+///
+/// Adding the layer to a router panics if its cookie could not hold the tokens of its sessions: if the cookie's name
+/// and a token of [`token_length`](cloakroom::ConfigBuilder::token_length) are more than the 4096 bytes together
+/// that browsers keep. So an application that could log nobody in does not start.
 pub struct SessionLayer<T: SessionFields> {
     settings: Arc<Settings<T>>,
 }
@@ -55,6 +70,7 @@ pub(crate) struct Settings<T: SessionFields> {
     pub(crate) cookie: CookieConfig,
     pub(crate) redirect: Option<Arc<Redirect>>,
     pub(crate) on_log_in: Option<Arc<OnLogIn<T>>>,
+    pub(crate) clear_site_data: Option<HeaderValue>,
 }
 
 pub(crate) type Redirect = dyn Fn(&Parts) -> String + Send + Sync;
@@ -69,6 +85,7 @@ impl<T: SessionFields> SessionLayer<T> {
             cookie: CookieConfig::default(),
             redirect: None,
             on_log_in: None,
+            clear_site_data: None,
         };
         Self { settings: Arc::new(settings) }
     }
@@ -76,8 +93,10 @@ impl<T: SessionFields> SessionLayer<T> {
     /// Where the token comes from, in this order. Default the cookie alone. Cookies are set and cleared only
     /// where they are a source.
     ///
-    /// The same token in two places is one token. Two that differ are answered with 400, whatever the order:
-    /// which of them was meant is not to be guessed.
+    /// The same token in two places is one token. If two differ and one of them is a bearer token or in a header,
+    /// the answer is 400, whatever the order: which of them was meant is not to be guessed. Cookies that differ
+    /// among themselves are no bad request, since a browser cannot help it; see
+    /// [`CurrentSession`](crate::CurrentSession).
     #[must_use]
     pub fn sources(self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
         let sources = sources.into_iter().collect();
@@ -137,6 +156,24 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.on_log_in = Some(Arc::new(record)))
     }
 
+    /// What else a browser is told to delete when its user logs out, by the header
+    /// [`Clear-Site-Data`](https://www.w3.org/TR/clear-site-data/). Default nothing: the session's cookie alone is
+    /// cleared.
+    ///
+    /// The header goes out with a response by which [`log_out`](crate::SessionManager::log_out) clears the cookie
+    /// that the request had, or [`log_out_everywhere`](crate::SessionManager::log_out_everywhere) does. Not with any
+    /// other: a page of another site can make a browser post to the log-out, and must not thereby empty the
+    /// browser's storage. Browsers take notice of it over https and on localhost.
+    ///
+    /// `clear_site_data([SiteData::Cache, SiteData::Storage])` suits an application whose scripts keep something of
+    /// the user's. With [`SiteData::Cookies`] mind what is said there. A page that the Back button still shows, it
+    /// does not take away: see the front page, "After logging out".
+    #[must_use]
+    pub fn clear_site_data(self, data: impl IntoIterator<Item = SiteData>) -> Self {
+        let header = site_data::header(data);
+        self.with(|settings| settings.clear_site_data = header)
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
@@ -144,6 +181,17 @@ impl<T: SessionFields> SessionLayer<T> {
 }
 
 impl<T: SessionFields> Settings<T> {
+    fn assert_that_tokens_fit(&self) {
+        let name = self.cookie.name();
+        let length = name.len() + self.sessions.config().token_length();
+        assert!(
+            length <= LONGEST_COOKIE || !self.sources.contains(&TokenSource::Cookie),
+            "the cookie `{name}` and a token of {} are {length} bytes together, and browsers keep no more than \
+             {LONGEST_COOKIE}: shorten the configuration's token_length or the cookie's name",
+            self.sessions.definition(),
+        );
+    }
+
     /// Where this request's browser is sent to log in.
     pub(crate) fn location(&self, parts: &Parts) -> Option<HeaderValue> {
         let location = self.redirect.as_ref()?(parts);
@@ -163,6 +211,7 @@ impl<T: SessionFields> Clone for Settings<T> {
             cookie: self.cookie.clone(),
             redirect: self.redirect.clone(),
             on_log_in: self.on_log_in.clone(),
+            clear_site_data: self.clear_site_data.clone(),
         }
     }
 }
@@ -181,6 +230,7 @@ impl<T: SessionFields> fmt::Debug for SessionLayer<T> {
             .field("cookie", &self.settings.cookie)
             .field("redirects", &self.settings.redirect.is_some())
             .field("records", &self.settings.on_log_in.is_some())
+            .field("clear_site_data", &self.settings.clear_site_data)
             .finish()
     }
 }
@@ -188,7 +238,11 @@ impl<T: SessionFields> fmt::Debug for SessionLayer<T> {
 impl<S, T: SessionFields> Layer<S> for SessionLayer<T> {
     type Service = SessionService<S, T>;
 
+    /// # Panics
+    ///
+    /// If no cookie can hold the tokens; see [`SessionLayer`].
     fn layer(&self, inner: S) -> Self::Service {
+        self.settings.assert_that_tokens_fit();
         SessionService { inner, layer: self.clone() }
     }
 }
@@ -224,6 +278,8 @@ where
         let settings = Arc::clone(&self.layer.settings);
         let state = Arc::new(State::new(settings, &parts.uri, &parts.headers, &mut parts.extensions));
         parts.extensions.insert(Handle(Arc::clone(&state)));
+        let as_neighbour: Arc<dyn Neighbour> = Arc::<State<T>>::clone(&state);
+        parts.extensions.insert(Outer(as_neighbour));
         ResponseFuture::new(self.inner.call(Request::from_parts(parts, body)), state)
     }
 }

@@ -70,11 +70,15 @@
 //! | you want to | look at |
 //! |---|---|
 //! | know who is asking | [`CurrentSession`], `Option<CurrentSession>` |
+//! | ask the database though a cache would answer | [`FreshSession`], [`SessionManager::current_fresh`] |
 //! | log in, log out, here and elsewhere | [`SessionManager`] |
 //! | accept bearer tokens and API keys | [`SessionLayer::sources`], [`TokenSource`] |
 //! | have several tables in one application | [`SessionLayer`], "Several tables" |
 //! | send browsers to a page for logging in | [`SessionLayer::redirect_to`] |
 //! | name the cookie, or develop without TLS | [`CookieConfig`] |
+//! | know how long a browser keeps it | [`CookieConfig`], "How long a browser keeps it" |
+//! | read a cookie of your own as strictly | [`cookie_values`] |
+//! | empty the browser at a log-out | [`SessionLayer::clear_site_data`] |
 //! | record the device and its address | [`SessionLayer::on_log_in`] |
 //! | know what clients are told when something is wrong | [`SessionRejection`] |
 //! | test what needs a session | [`testing`] |
@@ -82,22 +86,29 @@
 //! # What you can rely on
 //!
 //! 1. **A request that never asks costs no query**, and one that asks costs one lookup, however many extractors
-//!    and middlewares ask, at the same time or one after another.
+//!    and middlewares ask, at the same time or one after another. Two things cost more: several cookies of one name,
+//!    and a [`FreshSession`] where a cache had answered before.
 //! 2. **Trouble is not "logged out".** A database that cannot be asked is 503, for optional sessions too. Nobody
-//!    loses the cookie over it, and nobody gets a new session.
-//! 3. **No fixation.** Logging in always makes a new token and ends the session that the request came with.
-//! 4. **No guesses.** A request with two different tokens is answered with 400.
-//! 5. **Secrets do not leak.** No token is in any `Debug` output, error or log event of this crate; the
+//!    loses the cookie over it but who logs out, and nobody gets a new session.
+//! 3. **No fixation.** Logging in always makes a new token and ends the sessions that the request came with. A
+//!    cookie is this one only if its name is, byte for byte.
+//! 4. **No guesses.** A request whose bearer token or header differs from its cookie is answered with 400. Of
+//!    several cookies of one name, the only one that is of a valid session counts, and if there are several such,
+//!    none.
+//! 5. **Nobody is locked out.** Whatever stands in a browser's cookies, and whatever an earlier release has written
+//!    into its session: logging in works.
+//! 6. **Secrets do not leak.** No token is in any `Debug` output, error or log event of this crate; the
 //!    `Set-Cookie` header is [marked as sensitive](http::HeaderValue::set_sensitive). The request's own
 //!    headers belong to axum: keep `Cookie` and `Authorization` out of your request log.
-//! 6. **Bodies pass.** Nothing is buffered; upgrades and streams are not touched.
+//! 7. **Bodies pass.** Nothing is buffered; upgrades and streams are not touched.
 //!
 //! # The cookie
 //!
-//! By default it is `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/`, with no `Domain` and with
-//! `Max-Age` to the end of the session, or 400 days, which is the most that browsers allow, where it has
-//! none. A session that was extended has its cookie sent again. A cookie whose session is unknown or has
-//! expired, or that is malformed, is cleared by the first request that asks for the session.
+//! By default it is `__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/`, with no `Domain` and with
+//! `Max-Age` to the end of the session's absolute lifetime, or 400 days, which is the most that browsers allow, if it
+//! has none: the server decides when a session is over, and the cookie must not end before it. A session that a
+//! request has extended has its cookie sent again. A cookie whose session is unknown or has expired, or that is
+//! malformed, is cleared by the first request that asks for the session.
 //!
 //! A browser that sends two requests at once gets two responses in any order. Where one of them logs in or
 //! rotates and the other clears or repeats the old cookie, the old one may win: then that user logs in again.
@@ -113,29 +124,59 @@
 //! for one user that carries no cookie is the application's to keep out of shared caches: send it with
 //! `Cache-Control: private` or `no-store`.
 //!
+//! # After logging out: the Back button
+//!
+//! What a browser has once shown, it may show again without asking anybody, when its user goes back. Chromium keeps
+//! pages for that in memory, also those that are `no-store`. It drops a `no-store` page when a cookie that is
+//! `HttpOnly` changes meanwhile, which clearing the session's cookie does. So send pages that are for one user with
+//! `Cache-Control: no-store`: then they do not come back once their user has logged out in this browser. (So it
+//! is in Chromium, where it was measured.) It does not help against a session that ended on
+//! the server alone, since the browser has not heard of it, and [`Clear-Site-Data`](SessionLayer::clear_site_data)
+//! does not either. Pages that must go then have to ask by a script, on the event `pageshow`.
+//!
+//! # WebSockets
+//!
+//! A browser sends its cookies with the handshake of a WebSocket to whichever page opens one, and no rule for
+//! requests between origins applies: a page of another site gets a connection that speaks for the user, unless
+//! `SameSite` keeps the cookie back, and a page of a sibling host gets it in any case. So compare the handshake's
+//! `Origin` with your own before you accept it, and refuse what differs. It is a `GET`, which defences against forged
+//! requests let pass. A session that ends does not end a connection that is open: ask again from time to time, by
+//! [`Sessions::authenticate`](cloakroom::Sessions::authenticate), which also extends it, since an open connection is
+//! no request that does.
+//!
 //! # Order of layers
 //!
 //! What asks for the session must be inside the [`SessionLayer`]: add that one after, which is outside of,
-//! your own middleware. Layers outside see the response with the cookie: compression and tracing belong there.
+//! your own middleware. Layers outside see the response with the cookie: compression and tracing belong there. A
+//! time-out belongs inside, so that a log-out that it cuts short still clears the cookie.
 
 #![deny(missing_docs)]
 
+mod ask;
 mod cookie;
+mod cookie_header;
 mod extract;
 mod future;
 mod layer;
+mod lifetime;
+mod localhost;
 mod manager;
+mod neighbour;
+mod read_ahead;
 mod rejection;
+mod site_data;
 mod source;
 mod state;
 pub mod testing;
 
 pub use cookie::{CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite};
-pub use extract::CurrentSession;
+pub use cookie_header::cookie_values;
+pub use extract::{CurrentSession, FreshSession};
 pub use future::ResponseFuture;
 pub use layer::{SessionLayer, SessionService};
 pub use manager::SessionManager;
-pub use rejection::{LoggedOut, SessionRejection};
+pub use rejection::{LoggedOut, NotEnded, SessionRejection};
+pub use site_data::SiteData;
 pub use source::TokenSource;
 
 #[cfg(feature = "client-ip")]

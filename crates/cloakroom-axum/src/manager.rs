@@ -1,3 +1,4 @@
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use cloakroom::{CreatedSession, ErrorKind, Filter, NewSession, Session, SessionF
 use http::HeaderValue;
 use http::request::Parts;
 
-use crate::rejection::SessionRejection;
+use crate::rejection::{NotEnded, SessionRejection};
 use crate::state::State;
 
 /// How often a rotation starts anew when others keep writing the session.
@@ -17,9 +18,9 @@ const ATTEMPTS: usize = 10;
 /// Nothing need be returned for the cookie: the layer sets or clears it when the response goes out. What is
 /// done after that, in a body that is still streaming, no longer reaches the client.
 ///
-/// What is done here shows at once to every later extractor of the same request. Where the database is in
-/// trouble every method fails with 503 and leaves the cookie as it is; where the request's credentials are
-/// malformed or ambiguous, with 400.
+/// What is done here shows at once to every later extractor of the same request. If the database is in trouble,
+/// every method fails with 503 and leaves the cookie as it is, but for [`log_out`](Self::log_out), which clears it.
+/// If the request's credentials are malformed or ambiguous, they fail with 400.
 pub struct SessionManager<T: SessionFields> {
     state: Arc<State<T>>,
     /// For the application's hook, where there is one.
@@ -33,8 +34,21 @@ impl<T: SessionFields> SessionManager<T> {
         Ok(self.state.lock().await?.held().map(|held| held.session.clone()))
     }
 
-    /// Begins a new session, with a new token that goes out in the cookie, and ends the one that the request
-    /// came with, whosever it is: a token that was known before somebody logged in is worth nothing after.
+    /// The request's session, if it has one, as the database has it at this moment: though a
+    /// [`Cache`](cloakroom::Cache) would answer, and though this request has asked before.
+    ///
+    /// For what must not be done by a session that another process has just ended, and is done late in a request.
+    /// A handler that does it first takes [`FreshSession`](crate::FreshSession). What is found here is the request's
+    /// session from then on.
+    pub async fn current_fresh(&self) -> Result<Option<Session<T>>, SessionRejection> {
+        Ok(self.state.lock_afresh(true).await?.held().map(|held| held.session.clone()))
+    }
+
+    /// Begins a new session, with a new token that goes out in the cookie, and ends those that the request came
+    /// with, whosever they are: a token that was known before somebody logged in is worth nothing after.
+    ///
+    /// So a session that cannot be decoded ends here, too, and so do all those of several cookies of one name. What
+    /// keeps a browser from having a session never keeps its user from logging in.
     ///
     /// The token is in the answer too, for API clients. Where a cookie is none of the layer's sources, that
     /// is the only place.
@@ -48,13 +62,10 @@ impl<T: SessionFields> SessionManager<T> {
             (Some(record), Some(parts)) => record(parts, new),
             _ => new,
         };
-        let mut current = self.state.lock().await?;
+        let mut current = self.state.lock_to_end().await?;
         let created = self.sessions().create(new).await?;
         let is_begun = if self.state.fits(created.token.expose()) {
-            match current.held() {
-                Some(held) => self.sessions().expire(&mut held.session).await.map(drop).map_err(Into::into),
-                None => Ok(()),
-            }
+            current.end_presented().await.map(drop).map_err(Into::into)
         } else {
             Err(SessionRejection::UnfitToken)
         };
@@ -68,32 +79,60 @@ impl<T: SessionFields> SessionManager<T> {
     }
 
     /// Ends the request's session and clears the cookie; whether there was a session. Twice is no error.
+    ///
+    /// It ends what a log-in would: also a session that cannot be decoded, and all those of several cookies of one
+    /// name.
+    ///
+    /// A handler that logs out should take nothing but the manager: with a
+    /// [`CurrentSession`](crate::CurrentSession) beside it, it is not called while the database is away.
+    ///
+    /// # Errors
+    ///
+    /// [`NotEnded`](SessionRejection::NotEnded) if the database is in trouble. The cookie is cleared all the same,
+    /// since on a shared machine a cookie that stays is worse; but the session itself stays valid until it
+    /// expires, and an error says so to `tracing`. The cookie is also cleared if the method is dropped while it
+    /// waits for the database, as by a time-out inside the layer.
     pub async fn log_out(&self) -> Result<bool, SessionRejection> {
-        let mut current = self.state.lock().await?;
-        let was_valid = match current.held() {
-            Some(held) => self.sessions().expire(&mut held.session).await?,
-            None => false,
+        self.state.check()?;
+        // Before anything is waited for.
+        self.state.clear_cookie_on_log_out();
+        let ended = match self.state.lock_to_end().await {
+            Ok(mut current) => {
+                // The lookup may have sent the cookie again.
+                self.state.clear_cookie_on_log_out();
+                let ended = current.end_presented().await;
+                current.log_out();
+                ended.map_err(Arc::new)
+            }
+            Err(SessionRejection::Database(error)) => Err(error),
+            Err(other) => return Err(other),
         };
-        current.clear();
-        Ok(was_valid)
+        ended.map_err(|error| {
+            tracing::error!(
+                table = %self.sessions().definition(),
+                error = &*error as &dyn StdError,
+                "somebody logged out, and the session could not be ended: it is valid until it expires",
+            );
+            SessionRejection::NotEnded(NotEnded { error, has_cookie: self.state.credentials().has_cookie() })
+        })
     }
 
     /// Ends every session that matches; their number. `log_out_everywhere(UserSession::USER_ID.eq("1234"))`.
     ///
-    /// Where the request's own session is among them, the cookie is cleared. So this also ends one session of
-    /// a list: `UserSession::USER_ID.eq(user).and(UserSession::ID.eq(id))`.
+    /// If the request's own session is among them, the cookie is cleared. So this also ends one session of
+    /// a list: `UserSession::USER_ID.eq(user).and(UserSession::ID.eq(id))`. No session need be decoded for it, and
+    /// the request's own need not be one that can be.
+    ///
+    /// If the database is in trouble, the cookie stays as it is, unlike with [`log_out`](Self::log_out): whether
+    /// the request's own session would have been among them is not known. A handler that means this browser in any
+    /// case calls `log_out` when this has failed.
     pub async fn log_out_everywhere(&self, whose: impl Into<Filter<T>>) -> Result<u64, SessionRejection> {
-        let mut current = self.state.lock().await?;
+        let mut current = self.state.lock_to_end().await?;
         let ended = self.sessions().query().filter(whose).expire_all().await?;
-        if let Some(held) = current.held() {
-            let is_there = match self.sessions().reload(&mut held.session).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => false,
-                result => result.map(|()| true)?,
-            };
-            if !is_there || !held.session.is_valid(self.sessions().config().now()) {
-                current.clear();
-            }
+        if !current.is_still_there().await? {
+            current.log_out();
         }
+        self.state.settle(current.known()).await;
         Ok(ended)
     }
 

@@ -18,10 +18,11 @@ use http::{HeaderValue, StatusCode, header};
 /// | [`Malformed`](Self::Malformed) | 400 | `WWW-Authenticate: Bearer error="invalid_request"` |
 /// | [`Ambiguous`](Self::Ambiguous) | 400 | the same |
 /// | [`Database`](Self::Database) | 503 where the database is in trouble; see there | |
-/// | [`UnfitToken`](Self::UnfitToken), [`MissingLayer`](Self::MissingLayer) | 500 | |
+/// | [`NotEnded`](Self::NotEnded) | 503, and the body says what of the log-out was done | the cookie is cleared |
+/// | [`UnfitToken`](Self::UnfitToken), [`MissingLayer`](Self::MissingLayer), [`SharedCookieName`](Self::SharedCookieName) | 500 | |
 ///
 /// The body is one line of plain text that tells nothing about the cause. The cause of a 5xx goes to
-/// `tracing` as an error when the response is made. There is no `Retry-After`: nobody knows how long a
+/// `tracing` as an error when the response is made; that of `NotEnded` when it happens. There is no `Retry-After`: nobody knows how long a
 /// database stays away, and clients that are all told the same time all come back at that time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -30,23 +31,54 @@ pub enum SessionRejection {
     LoggedOut(LoggedOut),
     /// A bearer token or a header that is to hold a token is malformed.
     Malformed,
-    /// The request has two tokens that differ.
+    /// The request has two tokens that differ, and one of them is a bearer token or in a header.
     Ambiguous,
     /// The session table could not be asked, or would not have what was to be written.
     ///
     /// The status is 503, with one exception for errors that are not the database's trouble but the
     /// handler's: [`NotFound`](ErrorKind::NotFound) is 404, [`Conflict`](ErrorKind::Conflict) and
     /// [`Expired`](ErrorKind::Expired) are 409, and what cannot be stored or asked for is 500. An extractor
-    /// only reads, and so it is 503: whatever kept the question from being answered, nobody is logged out.
+    /// only reads, and so it is 503: whatever kept the question from being answered, nobody is logged out. That
+    /// holds for an API client whose session cannot be decoded, too; its cause is of kind
+    /// [`Decode`](ErrorKind::Decode).
     Database(Arc<Error>),
+    /// Somebody has logged out, and the session could not be ended: the database is in trouble.
+    ///
+    /// The browser forgets its cookie all the same. But the session is valid until it expires or is ended by other
+    /// means, for whoever else has its token.
+    NotEnded(NotEnded),
     /// The token of the session that was to be begun was [imported](cloakroom::NewSession::import_token),
-    /// and has characters that no cookie can hold.
+    /// and has characters that no cookie can hold, or is too long for one.
     UnfitToken,
     /// The route has no [`SessionLayer`](crate::SessionLayer) for this table.
     MissingLayer {
         /// The type that stands for the table.
         table: &'static str,
     },
+    /// Another [`SessionLayer`](crate::SessionLayer) of this route has a cookie of the same name.
+    SharedCookieName {
+        /// The name, as it is on this host.
+        name: String,
+    },
+}
+
+/// The details of [`SessionRejection::NotEnded`].
+#[derive(Clone, Debug)]
+pub struct NotEnded {
+    pub(crate) error: Arc<Error>,
+    pub(crate) has_cookie: bool,
+}
+
+impl NotEnded {
+    /// What kept the session from being ended.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// Whether the request had a cookie, which the browser is told to forget.
+    pub fn clears_cookie(&self) -> bool {
+        self.has_cookie
+    }
 }
 
 /// The details of [`SessionRejection::LoggedOut`].
@@ -77,7 +109,10 @@ impl SessionRejection {
                 | ErrorKind::Unsupported => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             },
-            Self::UnfitToken | Self::MissingLayer { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotEnded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UnfitToken | Self::MissingLayer { .. } | Self::SharedCookieName { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -86,6 +121,10 @@ impl SessionRejection {
         match self {
             Self::Malformed => "The credential in this request is malformed.\n",
             Self::Ambiguous => "This request has two different credentials.\n",
+            Self::NotEnded(NotEnded { has_cookie: true, .. }) => {
+                "This browser is told to forget the session, but it could not be ended, and may still be valid.\n"
+            }
+            Self::NotEnded(_) => "The session could not be ended, and may still be valid.\n",
             _ => match self.status() {
                 StatusCode::SEE_OTHER | StatusCode::UNAUTHORIZED => "You are not logged in.\n",
                 StatusCode::NOT_FOUND => "There is no such session.\n",
@@ -112,7 +151,7 @@ impl SessionRejection {
 
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
-        if self.status().is_server_error() {
+        if self.status().is_server_error() && !matches!(self, Self::NotEnded(_)) {
             let cause = self.source().and_then(StdError::source).map(tracing::field::display);
             tracing::error!(error = %self, cause, "a request for a session failed");
         }
@@ -135,10 +174,16 @@ impl fmt::Display for SessionRejection {
             Self::Malformed => f.write_str("a credential is malformed"),
             Self::Ambiguous => f.write_str("the request has two different credentials"),
             Self::Database(error) => fmt::Display::fmt(error, f),
-            Self::UnfitToken => f.write_str("the imported token has characters that no cookie can hold"),
+            Self::NotEnded(NotEnded { error, .. }) => write!(f, "a session could not be ended: {error}"),
+            Self::UnfitToken => f.write_str("no cookie can hold the imported token"),
             Self::MissingLayer { table } => {
                 write!(f, "the route has no SessionLayer<{table}>; add one with Router::layer")
             }
+            Self::SharedCookieName { name } => write!(
+                f,
+                "two SessionLayers of the route have cookies of one name, `{name}`: give each its own with \
+                 CookieConfig::builder().name(..)"
+            ),
         }
     }
 }
@@ -146,7 +191,7 @@ impl fmt::Display for SessionRejection {
 impl StdError for SessionRejection {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Database(error) => Some(&**error),
+            Self::Database(error) | Self::NotEnded(NotEnded { error, .. }) => Some(&**error),
             _ => None,
         }
     }

@@ -1,9 +1,14 @@
 use std::fmt;
 
 use cloakroom::MAX_TOKEN_LENGTH;
-use cookie::Cookie;
 use http::{HeaderMap, HeaderName, header};
 use zeroize::Zeroizing;
+
+use crate::cookie_header::cookie_values;
+
+/// How many different tokens in cookies of one name are looked up. A browser has two forms at most of a cookie that
+/// this layer has set.
+pub(crate) const MAX_COOKIES: usize = 8;
 
 /// Where in a request a token may stand. Never in the URL, which ends up in logs and histories.
 ///
@@ -17,7 +22,9 @@ use zeroize::Zeroizing;
 /// | `Header` | no such header | empty, too long, or with anything but visible ASCII | anything else |
 ///
 /// An API client that sends a malformed token is told so, with 400. A browser cannot mend its cookie, so a
-/// malformed one is taken for an unknown one: logged out, and cleared.
+/// malformed one is taken for an unknown one: logged out, and cleared. For the same reason several cookies of the
+/// name are no bad request: see [`CurrentSession`](crate::CurrentSession). How a cookie is told from others is said
+/// at [`cookie_values`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenSource {
@@ -63,11 +70,17 @@ impl fmt::Debug for Secret {
 /// What one request presents.
 #[derive(Debug, Default)]
 pub(crate) struct Credentials {
-    pub(crate) token: Option<Secret>,
+    /// The token that a bearer token or a header presents.
+    pub(crate) from_api: Option<Secret>,
+    /// The tokens that cookies of the name present: those that differ, in their order, and no more than
+    /// [`MAX_COOKIES`].
+    pub(crate) from_cookies: Vec<Secret>,
+    /// There are more that differ.
+    pub(crate) has_too_many: bool,
     /// Why no token may be used, whatever there is.
     pub(crate) problem: Option<Problem>,
-    /// There is a cookie of the name, whatever is in it.
-    pub(crate) has_cookie: bool,
+    /// How many cookies of the name there are, whatever is in them.
+    pub(crate) cookies: usize,
     /// There is a bearer token or a header, whatever is in it.
     pub(crate) is_from_api: bool,
 }
@@ -76,7 +89,7 @@ pub(crate) struct Credentials {
 pub(crate) enum Problem {
     /// A bearer token or a header is malformed.
     Malformed,
-    /// Two tokens differ.
+    /// Two tokens differ, and one of them is a bearer token or in a header.
     Ambiguous,
 }
 
@@ -100,19 +113,33 @@ impl Credentials {
                 }
             }
         }
+        let of_api = found.from_api.as_ref();
+        let differs = found.from_cookies.iter().any(|token| of_api.is_some_and(|of_api| of_api != token));
+        if differs && found.problem.is_none() {
+            found.problem = Some(Problem::Ambiguous);
+        }
         found
     }
 
+    /// There is a cookie of the name, whatever is in it.
+    pub(crate) fn has_cookie(&self) -> bool {
+        self.cookies > 0
+    }
+
     fn read_cookies(&mut self, name: &str, headers: &HeaderMap) {
-        for header in headers.get_all(header::COOKIE) {
-            // Other cookies may hold any bytes; in this one, what replaces them is malformed too.
-            let header = String::from_utf8_lossy(header.as_bytes());
-            for cookie in Cookie::split_parse(&*header).flatten().filter(|cookie| cookie.name() == name) {
-                self.has_cookie = true;
-                let value = cookie.value_trimmed();
-                if is_of_token_length(value.as_bytes()) && is_cookie_value(value.as_bytes()) {
-                    self.add(value);
-                }
+        for value in cookie_values(headers, name) {
+            self.cookies += 1;
+            let Some(token) = str::from_utf8(value).ok().filter(|_| is_of_token_length(value)) else {
+                continue;
+            };
+            let is_known = self.from_cookies.iter().any(|known| known.expose() == token);
+            if !is_cookie_value(value) || is_known {
+                continue;
+            }
+            if self.from_cookies.len() < MAX_COOKIES {
+                self.from_cookies.push(Secret::new(token));
+            } else {
+                self.has_too_many = true;
             }
         }
     }
@@ -120,16 +147,12 @@ impl Credentials {
     fn add_from_api(&mut self, token: &[u8], is_well_formed: fn(&[u8]) -> bool) {
         self.is_from_api = true;
         match str::from_utf8(token) {
-            Ok(text) if is_of_token_length(token) && is_well_formed(token) => self.add(text),
+            Ok(text) if is_of_token_length(token) && is_well_formed(token) => match &self.from_api {
+                None => self.from_api = Some(Secret::new(text)),
+                Some(first) if first.expose() == text => {}
+                Some(_) => self.problem = Some(Problem::Ambiguous),
+            },
             _ => self.problem = Some(Problem::Malformed),
-        }
-    }
-
-    fn add(&mut self, token: &str) {
-        match &self.token {
-            None => self.token = Some(Secret::new(token)),
-            Some(first) if first.expose() == token => {}
-            Some(_) => self.problem = Some(Problem::Ambiguous),
         }
     }
 }
@@ -173,8 +196,13 @@ mod tests {
         Credentials::read(&sources, "session", &headers.collect())
     }
 
+    /// The one token that there is.
     fn token(found: &Credentials) -> Option<&str> {
-        found.token.as_ref().map(Secret::expose)
+        let mut tokens: Vec<_> =
+            found.from_api.iter().chain(&found.from_cookies).map(Secret::expose).collect();
+        tokens.dedup();
+        assert!(tokens.len() < 2, "several");
+        tokens.pop()
     }
 
     #[test]
@@ -190,7 +218,7 @@ mod tests {
     fn another_scheme_is_no_token_at_all() {
         for value in ["Basic dTpw", "Bearerless abc", "Digest a", "Bea", ""] {
             let found = read(&[("authorization", value.as_bytes())]);
-            assert!(found.token.is_none() && found.problem.is_none() && !found.is_from_api, "{value}");
+            assert!(token(&found).is_none() && found.problem.is_none() && !found.is_from_api, "{value}");
         }
     }
 
@@ -201,7 +229,7 @@ mod tests {
             ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer =", "Bearer a=b", "Bearer \"a\"", &long]
         {
             let found = read(&[("authorization", value.as_bytes())]);
-            assert!(found.problem == Some(Problem::Malformed) && found.token.is_none(), "{value}");
+            assert!(found.problem == Some(Problem::Malformed) && token(&found).is_none(), "{value}");
         }
         assert_eq!(read(&[("authorization", b"Bearer \xff")]).problem, Some(Problem::Malformed));
     }
@@ -221,7 +249,7 @@ mod tests {
             &b"session=abc"[..],
             b"a=b; session=abc; c",
             b"x=\xff; session=abc",
-            b" ;;session = abc ;=",
+            b" ;;\tsession=abc \t;=",
             b"session=\"abc\"",
         ] {
             assert_eq!(token(&read(&[("cookie", value)])), Some("abc"), "{value:?}");
@@ -230,9 +258,11 @@ mod tests {
 
     #[test]
     fn a_cookie_of_another_name_is_absent() {
-        for value in [&b"sessions=abc"[..], b"Session=abc", b"a=session=abc", b"session", b""] {
+        for value in
+            [&b"sessions=abc"[..], b"Session=abc", b"a=session=abc", b"session", b"", b"session =abc"]
+        {
             let found = read(&[("cookie", value)]);
-            assert!(found.token.is_none() && !found.has_cookie, "{value:?}");
+            assert!(token(&found).is_none() && !found.has_cookie(), "{value:?}");
         }
     }
 
@@ -243,12 +273,13 @@ mod tests {
             &b"session="[..],
             b"session=\"\"",
             b"session=a b",
+            b"session= abc",
             b"session=\xff",
             b"session=a,b",
             long.as_bytes(),
         ] {
             let found = read(&[("cookie", value)]);
-            assert!(found.token.is_none() && found.has_cookie && found.problem.is_none(), "{value:?}");
+            assert!(token(&found).is_none() && found.has_cookie() && found.problem.is_none(), "{value:?}");
         }
     }
 
@@ -267,13 +298,27 @@ mod tests {
         }
         let different: [&[(&str, &[u8])]; 5] = [
             &[("cookie", b"session=abc"), ("authorization", b"Bearer abd")],
-            &[("cookie", b"session=abc; session=ABC")],
-            &[("cookie", b"session=abc"), ("cookie", b"session=abd")],
+            &[("cookie", b"session=abc; session=abd"), ("authorization", b"Bearer abc")],
+            &[("authorization", b"Bearer abc"), ("cookie", b"session=abd"), ("cookie", b"session=abc")],
             &[("authorization", b"Bearer abc"), ("authorization", b"Bearer abd")],
             &[("authorization", b"Bearer abc"), ("x-api-key", b"abd")],
         ];
         for headers in different {
             assert_eq!(read(headers).problem, Some(Problem::Ambiguous), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn several_cookies_are_no_problem_and_their_tokens_are_bounded() {
+        let found = read(&[("cookie", b"session=abc; session=ABC; session=; session=abc")]);
+        let tokens: Vec<_> = found.from_cookies.iter().map(Secret::expose).collect();
+        assert_eq!((tokens, found.cookies), (vec!["abc", "ABC"], 4));
+        assert!(found.problem.is_none() && !found.has_too_many);
+        for (more, has_too_many) in [(0, false), (1, true), (100, true)] {
+            let cookies: Vec<_> = (0..MAX_COOKIES + more).map(|n| format!("session=token-{n}")).collect();
+            let found = read(&[("cookie", cookies.join("; ").as_bytes())]);
+            assert_eq!((found.from_cookies.len(), found.has_too_many), (MAX_COOKIES, has_too_many));
+            assert!(found.problem.is_none());
         }
     }
 
@@ -286,7 +331,7 @@ mod tests {
         let found = Credentials::read(&[TokenSource::Cookie], "session", &headers);
         assert!(token(&found) == Some("abc") && found.problem.is_none());
         let found = Credentials::read(&[TokenSource::Bearer], "session", &headers);
-        assert!(found.token.is_none() && found.problem == Some(Problem::Malformed) && !found.has_cookie);
+        assert!(token(&found).is_none() && found.problem == Some(Problem::Malformed) && !found.has_cookie());
     }
 
     #[test]

@@ -1,15 +1,21 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cloakroom::{Error, Session, SessionFields};
+use cloakroom::{Error, Session, SessionFields, Sessions};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::MutexGuard;
 
+use crate::ask::{Reading, end, end_by_token, reload};
 use crate::cookie::keep_out_of_caches;
 use crate::layer::Settings;
+use crate::lifetime;
+use crate::neighbour::{Neighbour, Outer, is_taken};
+use crate::read_ahead::reads_ahead;
 use crate::rejection::{LoggedOut, SessionRejection};
+use crate::site_data::CLEAR_SITE_DATA;
 use crate::source::{Credentials, Problem, Secret, TokenSource};
 use crate::testing::TestCredential;
 
@@ -20,6 +26,10 @@ pub(crate) struct State<T: SessionFields> {
     credentials: Credentials,
     is_localhost: bool,
     accepts_html: bool,
+    reads_ahead: bool,
+    outer: Option<Outer>,
+    /// Another layer of this request has a cookie of the same name.
+    is_refused: AtomicBool,
     /// Locked for as long as something is asked of the database, so that who asks later shares the answer.
     slot: tokio::sync::Mutex<Slot<T>>,
     /// A lock of its own, since the response is made without waiting.
@@ -35,11 +45,30 @@ impl<T: SessionFields> Clone for Handle<T> {
     }
 }
 
-pub(crate) enum Slot<T: SessionFields> {
-    NotAsked,
-    /// Asked in vain. Nobody asks again: who waited for a time-out once need not do so twice.
-    Failed(Arc<Error>),
-    Known(Option<Held<T>>),
+struct Slot<T: SessionFields> {
+    is_asked: bool,
+    /// It was asked in vain. Nobody asks again: who waited for a time-out once need not do so twice.
+    failure: Option<Arc<Error>>,
+    known: Known<T>,
+}
+
+/// What is known of the request's session.
+pub(crate) struct Known<T: SessionFields> {
+    pub(crate) held: Option<Held<T>>,
+    /// Tokens of sessions that the request presents, that it cannot have, and that are to be ended.
+    pub(crate) leftovers: Vec<Secret>,
+    /// What an API client is told whose session cannot be decoded. A browser is logged out.
+    pub(crate) unreadable: Option<Arc<Error>>,
+    /// The database said so, and no cache.
+    pub(crate) is_fresh: bool,
+    /// The leftovers have been seen to, as far as that could be done.
+    pub(crate) is_settled: bool,
+}
+
+impl<T: SessionFields> Default for Known<T> {
+    fn default() -> Self {
+        Self { held: None, leftovers: Vec::new(), unreadable: None, is_fresh: true, is_settled: false }
+    }
 }
 
 /// The session that this request has, and the token that it has at present.
@@ -54,9 +83,11 @@ enum CookieChange {
     None,
     Set {
         token: Secret,
-        expires_at: Option<OffsetDateTime>,
+        max_age: Duration,
     },
-    Clear,
+    Clear {
+        is_log_out: bool,
+    },
 }
 
 impl<T: SessionFields> State<T> {
@@ -66,7 +97,7 @@ impl<T: SessionFields> State<T> {
         headers: &HeaderMap,
         extensions: &mut Extensions,
     ) -> Self {
-        let is_localhost = settings.cookie.is_for_localhost(uri, headers);
+        let is_localhost = settings.cookie.is_for_localhost(uri, headers, extensions);
         let credentials = match extensions.remove::<TestCredential<T>>() {
             Some(credential) => credential.into_credentials(settings.sources.first()),
             None => Credentials::read(&settings.sources, settings.cookie.name_for(is_localhost), headers),
@@ -75,14 +106,21 @@ impl<T: SessionFields> State<T> {
             .get_all(header::ACCEPT)
             .iter()
             .any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("text/html")));
-        Self {
+        let state = Self {
             settings,
             credentials,
             is_localhost,
             accepts_html,
-            slot: tokio::sync::Mutex::new(Slot::NotAsked),
+            reads_ahead: reads_ahead(headers),
+            outer: extensions.get().cloned(),
+            is_refused: AtomicBool::new(false),
+            slot: tokio::sync::Mutex::new(Slot { is_asked: false, failure: None, known: Known::default() }),
             change: Mutex::default(),
+        };
+        if state.cookie_name().is_some_and(|name| is_taken(name, state.outer.as_ref())) {
+            state.refuse();
         }
+        state
     }
 
     pub(crate) fn of(extensions: &Extensions) -> Result<Arc<Self>, SessionRejection> {
@@ -95,41 +133,71 @@ impl<T: SessionFields> State<T> {
         &self.settings
     }
 
-    /// The request's session, once it is known, for one caller at a time.
-    pub(crate) async fn lock(&self) -> Result<Current<'_, T>, SessionRejection> {
+    pub(crate) fn sessions(&self) -> &Sessions<T> {
+        &self.settings.sessions
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The browser asks for a page that its user may never see.
+    pub(crate) fn reads_ahead(&self) -> bool {
+        self.reads_ahead
+    }
+
+    /// Why nothing can be said of the request's session, whatever the database says.
+    pub(crate) fn check(&self) -> Result<(), SessionRejection> {
+        if self.is_refused.load(Ordering::Relaxed) {
+            let name = self.settings.cookie.name_for(self.is_localhost).to_owned();
+            return Err(SessionRejection::SharedCookieName { name });
+        }
         match self.credentials.problem {
-            Some(Problem::Malformed) => return Err(SessionRejection::Malformed),
-            Some(Problem::Ambiguous) => return Err(SessionRejection::Ambiguous),
-            None => {}
-        }
-        let mut slot = self.slot.lock().await;
-        if let Slot::NotAsked = *slot {
-            *slot = self.ask().await.map_or_else(|error| Slot::Failed(Arc::new(error)), Slot::Known);
-        }
-        match &*slot {
-            Slot::Failed(error) => Err(SessionRejection::Database(Arc::clone(error))),
-            _ => Ok(Current { state: self, slot }),
+            Some(Problem::Malformed) => Err(SessionRejection::Malformed),
+            Some(Problem::Ambiguous) => Err(SessionRejection::Ambiguous),
+            None => Ok(()),
         }
     }
 
-    async fn ask(&self) -> Result<Option<Held<T>>, Error> {
-        let sessions = &self.settings.sessions;
-        let asked_at = sessions.config().now();
-        let session = match &self.credentials.token {
-            Some(token) => sessions.authenticate(token.expose()).await?,
-            None => None,
-        };
-        let held = session.zip(self.credentials.token.clone());
-        let held = held.map(|(session, token)| Held { session, token });
-        match &held {
-            // Written since, so it was extended; by whomever, the browser's cookie ends too early.
-            Some(held) if self.credentials.has_cookie && held.session.updated_at >= asked_at => {
-                self.set_cookie(held);
-            }
-            Some(_) => {}
-            None => self.clear_cookie(),
+    /// The request's session, once it is known, for one caller at a time.
+    pub(crate) async fn lock(&self) -> Result<Current<'_, T>, SessionRejection> {
+        let (current, _) = self.lock_unsettled(Reading::AsConfigured).await?;
+        current.settled().await
+    }
+
+    /// The same, as the database has it. `again` asks it also where it has said so in this request.
+    pub(crate) async fn lock_afresh(&self, again: bool) -> Result<Current<'_, T>, SessionRejection> {
+        let (mut current, is_first) = self.lock_unsettled(Reading::Fresh).await?;
+        let known = current.known();
+        if let Some(held) = known.held.as_ref().filter(|_| !is_first && (again || !known.is_fresh)) {
+            let mut asked = self.ask_for(&held.token, Reading::Fresh).await?;
+            asked.leftovers.append(&mut known.leftovers);
+            *known = asked;
         }
-        Ok(held)
+        current.settled().await
+    }
+
+    /// For those who end what the request presents: also where it cannot be decoded.
+    pub(crate) async fn lock_to_end(&self) -> Result<Current<'_, T>, SessionRejection> {
+        Ok(self.lock_unsettled(Reading::AsConfigured).await?.0)
+    }
+
+    /// And whether this call is the one that asked.
+    async fn lock_unsettled(&self, reading: Reading) -> Result<(Current<'_, T>, bool), SessionRejection> {
+        self.check()?;
+        let mut slot = self.slot.lock().await;
+        let is_first = !slot.is_asked;
+        if is_first {
+            match self.ask(reading).await {
+                Ok(known) => slot.known = known,
+                Err(error) => slot.failure = Some(Arc::new(error)),
+            }
+            slot.is_asked = true;
+        }
+        match &slot.failure {
+            Some(error) => Err(SessionRejection::Database(Arc::clone(error))),
+            None => Ok((Current { state: self, slot }, is_first)),
+        }
     }
 
     /// Where to send this request to log in: where it is a browser's, and the application says.
@@ -140,7 +208,7 @@ impl<T: SessionFields> State<T> {
 
     /// What a request without a session is told.
     pub(crate) fn logged_out(&self, location: Option<HeaderValue>) -> SessionRejection {
-        let is_token_refused = self.credentials.is_from_api && self.credentials.token.is_some();
+        let is_token_refused = self.credentials.from_api.is_some();
         SessionRejection::LoggedOut(LoggedOut { is_token_refused, location })
     }
 
@@ -150,19 +218,42 @@ impl<T: SessionFields> State<T> {
 
     /// Whether a cookie could hold this token, where it would have to.
     pub(crate) fn fits(&self, token: &str) -> bool {
-        !self.has_cookies() || self.settings.cookie.set(token, None, self.is_localhost).is_some()
+        !self.has_cookies() || self.settings.cookie.fits(token, self.is_localhost)
+    }
+
+    /// Sends the cookie again where the session was extended since, by whomever, or where it is time to.
+    pub(crate) fn note_use(&self, held: &Held<T>, asked_at: OffsetDateTime) {
+        if self.reads_ahead || !self.credentials.has_cookie() {
+            return;
+        }
+        let config = self.sessions().config();
+        let session = &held.session;
+        if session.updated_at >= asked_at || lifetime::is_to_be_sent_again(session, config, asked_at) {
+            self.set_cookie(held);
+        }
     }
 
     fn set_cookie(&self, held: &Held<T>) {
         if self.has_cookies() {
-            let (token, expires_at) = (held.token.clone(), held.session.expires_at);
-            self.change(CookieChange::Set { token, expires_at });
+            let config = self.sessions().config();
+            let max_age = lifetime::max_age(&held.session, config, config.now());
+            self.change(CookieChange::Set { token: held.token.clone(), max_age });
         }
     }
 
     /// Takes back what the request set, and has the browser forget what it sent.
-    fn clear_cookie(&self) {
-        self.change(if self.credentials.has_cookie { CookieChange::Clear } else { CookieChange::None });
+    pub(crate) fn clear_cookie(&self) {
+        self.forget(false);
+    }
+
+    /// The same, because somebody logs out.
+    pub(crate) fn clear_cookie_on_log_out(&self) {
+        self.forget(true);
+    }
+
+    fn forget(&self, is_log_out: bool) {
+        let has_cookie = self.credentials.has_cookie();
+        self.change(if has_cookie { CookieChange::Clear { is_log_out } } else { CookieChange::None });
     }
 
     fn change(&self, change: CookieChange) {
@@ -173,19 +264,39 @@ impl<T: SessionFields> State<T> {
     pub(crate) fn finish(&self, headers: &mut HeaderMap) {
         let change = std::mem::take(&mut *self.change.lock().unwrap_or_else(PoisonError::into_inner));
         let cookie = &self.settings.cookie;
-        let header = match change {
+        let (header, forgets_the_other) = match change {
             CookieChange::None => return,
-            CookieChange::Clear => cookie.clear(self.is_localhost),
-            CookieChange::Set { token, expires_at } => {
-                let now = self.settings.sessions.config().now();
-                let life = expires_at.map(|expires_at| Duration::max(expires_at - now, Duration::ZERO));
-                cookie.set(token.expose(), life, self.is_localhost)
+            CookieChange::Clear { is_log_out } => {
+                if let Some(data) = self.settings.clear_site_data.clone().filter(|_| is_log_out) {
+                    headers.append(CLEAR_SITE_DATA, data);
+                }
+                (cookie.clear(self.is_localhost), true)
+            }
+            CookieChange::Set { token, max_age } => {
+                let has_several = self.credentials.cookies > 1;
+                (cookie.set(token.expose(), max_age, self.is_localhost), has_several)
             }
         };
-        if let Some(header) = header {
+        // First, since a browser that takes both for one cookie keeps what it is told last.
+        let other = forgets_the_other.then(|| cookie.clear_host_only(self.is_localhost)).flatten();
+        for header in other.into_iter().chain(header) {
             headers.append(header::SET_COOKIE, header);
             keep_out_of_caches(headers);
         }
+    }
+}
+
+impl<T: SessionFields> Neighbour for State<T> {
+    fn cookie_name(&self) -> Option<&str> {
+        self.has_cookies().then(|| self.settings.cookie.name_for(self.is_localhost))
+    }
+
+    fn outer(&self) -> Option<&Outer> {
+        self.outer.as_ref()
+    }
+
+    fn refuse(&self) {
+        self.is_refused.store(true, Ordering::Relaxed);
     }
 }
 
@@ -202,23 +313,69 @@ pub(crate) struct Current<'s, T: SessionFields> {
 }
 
 impl<T: SessionFields> Current<'_, T> {
-    pub(crate) fn held(&mut self) -> Option<&mut Held<T>> {
-        match &mut *self.slot {
-            Slot::Known(held) => held.as_mut(),
-            _ => None,
+    /// For those who only look: what the request cannot have is ended, or refused.
+    async fn settled(mut self) -> Result<Self, SessionRejection> {
+        let state = self.state;
+        let known = self.known();
+        if let Some(error) = &known.unreadable {
+            return Err(SessionRejection::Database(Arc::clone(error)));
         }
+        state.settle(known).await;
+        Ok(self)
+    }
+
+    pub(crate) fn known(&mut self) -> &mut Known<T> {
+        &mut self.slot.known
+    }
+
+    pub(crate) fn held(&mut self) -> Option<&mut Held<T>> {
+        self.known().held.as_mut()
+    }
+
+    /// Ends every session that the request presents; whether any was valid.
+    pub(crate) async fn end_presented(&mut self) -> Result<bool, Error> {
+        let sessions = self.state.sessions();
+        let known = self.known();
+        let mut was_valid = false;
+        if let Some(held) = &mut known.held {
+            was_valid |= end(sessions, &mut held.session).await?;
+        }
+        for token in &known.leftovers {
+            was_valid |= end_by_token(sessions, token).await?;
+        }
+        Ok(was_valid)
+    }
+
+    /// Whether any session that the request presents is still valid, where there was one. It is read again.
+    pub(crate) async fn is_still_there(&mut self) -> Result<bool, Error> {
+        let sessions = self.state.sessions();
+        let known = self.known();
+        let mut is_there = known.held.is_none() && known.leftovers.is_empty();
+        if let Some(held) = &mut known.held {
+            is_there |= reload(sessions, &mut held.session).await?;
+        }
+        for token in &known.leftovers {
+            is_there |= sessions.query().token(token.expose()).exists().await?;
+        }
+        Ok(is_there)
     }
 
     /// From here on this is the request's session, and the client is to have its token.
     pub(crate) fn replace(&mut self, session: Session<T>, token: &str) {
         let held = Held { session, token: Secret::new(token) };
         self.state.set_cookie(&held);
-        *self.slot = Slot::Known(Some(held));
+        *self.known() = Known { held: Some(held), is_settled: true, ..Known::default() };
     }
 
     /// From here on the request has no session.
     pub(crate) fn clear(&mut self) {
-        *self.slot = Slot::Known(None);
         self.state.clear_cookie();
+        *self.known() = Known { is_settled: true, ..Known::default() };
+    }
+
+    /// The same, because somebody logs out.
+    pub(crate) fn log_out(&mut self) {
+        self.clear();
+        self.state.clear_cookie_on_log_out();
     }
 }

@@ -51,12 +51,11 @@ pub(crate) struct TestCredential<T> {
 
 impl<T> TestCredential<T> {
     pub(crate) fn into_credentials(self, source: Option<&TokenSource>) -> Credentials {
-        let has_cookie = matches!(source, Some(TokenSource::Cookie));
-        Credentials {
-            token: Some(self.token),
-            has_cookie,
-            is_from_api: !has_cookie,
-            ..Credentials::default()
+        match source {
+            Some(TokenSource::Cookie) => {
+                Credentials { from_cookies: vec![self.token], cookies: 1, ..Credentials::default() }
+            }
+            _ => Credentials { from_api: Some(self.token), is_from_api: true, ..Credentials::default() },
         }
     }
 }

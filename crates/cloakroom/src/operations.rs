@@ -30,6 +30,15 @@ const ATTEMPTS: usize = 100;
 /// How often an extension that lost to another write is tried again.
 const LOST_RACES: usize = 5;
 
+/// Whether to read a session is to use it.
+#[derive(Clone, Copy)]
+pub(crate) enum Use {
+    /// It is extended, where the configuration says so and it is due.
+    Extends,
+    /// It stays as it is.
+    Leaves,
+}
+
 /// The operations of [`Sessions`], on one connection: the caller's own transaction.
 ///
 /// Made by [`Sessions::within`]. Every operation means what it means on [`Sessions`], and is undone when the
@@ -129,14 +138,30 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     /// See [`Sessions::authenticate`]. Inside a transaction the database is always asked.
     pub async fn authenticate(&mut self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         match self.digest(token) {
-            Some(digest) => self.authenticate_digest(digest).await,
+            Some(digest) => self.authenticate_digest(digest, Use::Extends).await,
             None => Ok(None),
         }
     }
 
-    pub(crate) async fn authenticate_digest(&mut self, digest: TokenDigest) -> Result<Option<Session<T>>> {
-        let Some(session) = self.find_valid(&digest).await? else {
-            return Ok(None);
+    /// See [`Sessions::authenticate_without_extending`].
+    pub async fn authenticate_without_extending(
+        &mut self,
+        token: impl AsRef<[u8]>,
+    ) -> Result<Option<Session<T>>> {
+        match self.digest(token) {
+            Some(digest) => self.authenticate_digest(digest, Use::Leaves).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) async fn authenticate_digest(
+        &mut self,
+        digest: TokenDigest,
+        how: Use,
+    ) -> Result<Option<Session<T>>> {
+        let session = match (self.find_valid(&digest).await?, how) {
+            (Some(session), Use::Extends) => session,
+            (found, _) => return Ok(found),
         };
         match self.extend_on_read(session).await? {
             Some(session) => Ok(Some(session)),

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::hashing::Hashed;
 use crate::lookup::{Lookup, Revoked, SessionCache};
 use crate::migrations::{self, Migration};
-use crate::operations::Operations;
+use crate::operations::{Operations, Use};
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, NewSession, Session};
 use crate::statements::Statements;
@@ -181,21 +181,35 @@ impl<T: SessionFields> Sessions<T> {
             return Ok(Some(session));
         }
         // On the heap, so that the future of a call that the cache answers is small.
-        Box::pin(self.ask(hashed)).await
+        Box::pin(self.ask(hashed, Use::Extends)).await
     }
 
     /// As [`authenticate`](Self::authenticate), asking the database even where a [`Cache`](crate::Cache) would
     /// answer: for operations whose harm outweighs a query, such as a payment or a change of password.
     pub async fn authenticate_fresh(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         match self.store().hash(token.as_ref()) {
-            Some(hashed) => self.ask(hashed).await,
+            Some(hashed) => self.ask(hashed, Use::Extends).await,
             None => Ok(None),
         }
     }
 
-    async fn ask(&self, hashed: Hashed<'_>) -> Result<Option<Session<T>>> {
+    /// As [`authenticate_fresh`](Self::authenticate_fresh), leaving the session's expiry as it is, whatever the
+    /// configuration says of extending. For a look that is no use of the session: a page that a browser fetches
+    /// ahead of its user, a check in the background.
+    pub async fn authenticate_without_extending(
+        &self,
+        token: impl AsRef<[u8]>,
+    ) -> Result<Option<Session<T>>> {
+        match self.store().hash(token.as_ref()) {
+            Some(hashed) => self.ask(hashed, Use::Leaves).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn ask(&self, hashed: Hashed<'_>, how: Use) -> Result<Option<Session<T>>> {
+        let digest = hashed.digest();
         let Some(cache) = self.cache() else {
-            return self.on_pool().authenticate_digest(hashed.digest()).await;
+            return self.on_pool().authenticate_digest(digest, how).await;
         };
         #[cfg(feature = "postgres")]
         #[allow(irrefutable_let_patterns, reason = "refutable where other databases' features are on")]
@@ -203,7 +217,7 @@ impl<T: SessionFields> Sessions<T> {
             crate::lookup::listen(cache, pool, self.definition().table_name());
         }
         let asked = cache.asked();
-        let mut session = self.on_pool().authenticate_digest(hashed.digest()).await?;
+        let mut session = self.on_pool().authenticate_digest(digest, how).await?;
         cache.put(hashed.key(), asked, session.as_mut());
         Ok(session)
     }

@@ -342,15 +342,16 @@ pub(crate) fn read_rest<T: SessionFields>(
 ) -> Result<Session<T>> {
     let Head { id, expires_at, inserted_at, updated_at } = *head;
     let data = row.json(first).and_then(|data| data.ok_or_else(unexpected_null));
-    let data = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
+    let stored = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
+    let data = stored.parse().map_err(|error| unreadable(table, column::DATA, error))?;
     Ok(Session::from(SessionRow {
         id,
         fields: T::from_row(&FieldReader::new(row, table, first + 1))?,
-        data: data.parse()?,
+        data,
         expires_at,
         inserted_at,
         updated_at,
-        stored: Stored { expires_at, updated_at, data },
+        stored: Stored { expires_at, updated_at, data: stored },
     }))
 }
 

@@ -122,11 +122,21 @@ pub(crate) async fn log_out(manager: SessionManager<UserSession>) -> Moved {
     Ok(Redirect::to("/"))
 }
 
+/// Where not every device can be logged out, this one is all the same.
 pub(crate) async fn log_out_everywhere(
-    LoggedIn { user, .. }: LoggedIn,
+    here: Result<LoggedIn, PageError>,
     manager: SessionManager<UserSession>,
 ) -> Moved {
-    manager.log_out_everywhere(UserSession::USER_ID.eq(user.id)).await?;
+    let ended = match here {
+        Ok(LoggedIn { user, .. }) => {
+            manager.log_out_everywhere(UserSession::USER_ID.eq(user.id)).await.map_err(PageError::from)
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
+        manager.log_out().await?;
+        return Err(error);
+    }
     Ok(Redirect::to("/"))
 }
 

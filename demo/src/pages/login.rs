@@ -8,8 +8,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use cloakroom::NewSession;
-use cloakroom_axum::SessionManager;
+use cloakroom_axum::{SessionManager, cookie_values};
 use cookie::{Cookie, SameSite};
+use percent_encoding::percent_decode;
 use serde::Deserialize;
 
 use super::{Page, page};
@@ -120,9 +121,8 @@ async fn begin(
 }
 
 fn last_user(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut cookies = cookies.flat_map(Cookie::split_parse_encoded).flatten();
-    let name = cookies.find(|cookie| cookie.name() == LAST_USER)?.value().to_owned();
+    let value = cookie_values(headers, LAST_USER).next()?;
+    let name = percent_decode(value).decode_utf8().ok()?.into_owned();
     is_name(&name).then_some(name)
 }
 

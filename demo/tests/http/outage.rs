@@ -6,6 +6,11 @@ async fn while_the_database_is_gone_pages_are_503_and_nobody_is_logged_out(db: T
     let site = Site::start(&db).await;
     let mut browser = site.signed_up("bob").await;
     let token = browser.token().to_owned();
+    let form = [("name", "bob"), ("password", crate::harness::PASSWORD)];
+    let mut leaving = [site.browser(), site.browser()];
+    for other in &mut leaving {
+        other.post("/login", &form).await.assert_moved("/account");
+    }
     // Every table is away, and then back.
     let tables = ["user_sessions", "api_keys", "users"];
     for table in tables {
@@ -17,8 +22,13 @@ async fn while_the_database_is_gone_pages_are_503_and_nobody_is_logged_out(db: T
         assert!(answer.body.contains("Not available for the moment"), "{path}");
         assert!(answer.cookies().is_empty(), "{path}");
     }
-    browser.post("/logout-everywhere", &[]).await.assert_status(503);
-    let form = [("name", "bob"), ("password", crate::harness::PASSWORD)];
+    // Who logs out is forgotten by the browser, and told what could not be done.
+    for (other, path) in leaving.iter_mut().zip(["/logout", "/logout-everywhere"]) {
+        let answer = other.post(path, &[]).await;
+        answer.assert_status(503);
+        assert!(answer.body.contains("Logged out on this device only"), "{path}: {}", answer.body);
+        assert!(!other.has_session(), "{path}");
+    }
     browser.post("/login", &form).await.assert_status(503);
     let answer = site.send("GET", "/api/me", &[("x-auth-token", &token)]).await;
     answer.assert_status(503);

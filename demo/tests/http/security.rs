@@ -81,7 +81,7 @@ async fn for_another_host_the_cookie_is_secure(db: TestDatabase) {
     let answer = crate::harness::send(site.address, "POST", "/login", &headers, body).await;
     answer.assert_moved("/account");
     let cookies = answer.cookies();
-    let session = cookies.iter().find(|cookie| cookie.starts_with("__Host-session=")).unwrap();
+    let session = cookies.iter().find(|cookie| cookie.starts_with("__Host-Http-session=")).unwrap();
     assert!(session.contains("Secure") && session.contains("HttpOnly"), "{session}");
 }
 

@@ -57,7 +57,7 @@ async fn browser_sessions_and_api_keys_live_in_one_application(db: TestDatabase)
     assert_eq!(site.get("/key", &[in_cookie, ("authorization", "Bearer ?")]).await.status, 400);
     site.get("/me", &[in_cookie, ("authorization", "Bearer ?")]).await.assert_is(200, "1234");
     // A token of the one is none of the other.
-    let crossed = format!("__Host-session={token}");
+    let crossed = format!("__Host-Http-session={token}");
     assert_eq!(site.get("/who", &[("cookie", &crossed)]).await.body, "None None");
     let crossed = browser.token.expose();
     site.get("/who", &[("x-api-key", crossed)]).await.assert_is(200, "None None");
@@ -79,7 +79,7 @@ async fn two_tables_with_cookies_of_their_own_do_not_touch_each_other(db: TestDa
     let site = Site::start(app).await;
     let answer = site.post("/admin", &[("cookie", &cookie(&browser))]).await;
     let token = &answer.body;
-    let attributes = "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=604800";
+    let attributes = "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=34560000";
     assert_eq!(answer.cookies(), [format!("__Host-admin={token}; {attributes}")]);
     let both = format!("{}; __Host-admin={token}", cookie(&browser));
     let answer = site.post("/logout", &[("cookie", &both)]).await;

@@ -9,50 +9,43 @@ use cloakroom::NewSession;
 use cloakroom_axum::{CookieConfig, SameSite, SessionLayer, SessionRejection, TokenSource};
 use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
 
-use crate::harness::{Current, Manager, Site, WEEK, bearer, cookie, logged_in, routes, set};
+use crate::harness::{Current, LONGEST, Manager, Site, bearer, cookie, logged_in, routes, set};
 
 const DAY: Duration = Duration::from_hours(24);
 
-async fn logging_in_sets_the_strict_cookie_until_the_session_ends(db: TestDatabase) {
+async fn logging_in_sets_the_strict_cookie_for_as_long_as_the_session_can_live(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
     let site = Site::start(routes().layer(SessionLayer::new(sessions))).await;
     let answer = site.post("/login/1234", &[]).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.cookies(), [set(&answer.body, WEEK)]);
+    assert_eq!(answer.cookies(), [set(&answer.body, LONGEST)]);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    let cookie = format!("__Host-session={}", answer.body);
+    let cookie = format!("__Host-Http-session={}", answer.body);
     assert_eq!(site.get("/me", &[("cookie", &cookie)]).await.body, "1234");
 }
 
-async fn max_age_is_the_session_s_and_no_more_than_browsers_allow(db: TestDatabase) {
-    let sessions = db.sessions_with::<UserSession>(db.config().extend_after(None)).await;
-    let app = routes()
-        .route("/hour", post(async |manager: Manager| log_in(manager, |new| new.expires_in(DAY / 24)).await))
-        .route(
-            "/half",
-            post(async |manager: Manager| {
-                log_in(manager, |new| new.expires_in(Duration::from_millis(1500))).await
-            }),
-        )
-        .route(
-            "/years",
-            post(async |manager: Manager| log_in(manager, |new| new.expires_in(DAY * 1000)).await),
-        )
-        .route("/forever", post(async |manager: Manager| log_in(manager, NewSession::never_expires).await))
-        .route(
-            "/past",
-            post(async |manager: Manager| {
-                log_in(manager, |new| new.expires_at(cloakroom_testing::START)).await
-            }),
-        )
-        .layer(SessionLayer::new(sessions));
+async fn max_age_is_what_the_session_can_live_and_no_more_than_browsers_allow(db: TestDatabase) {
+    let log_in_for = |change: fn(NewSession<UserSession>) -> NewSession<UserSession>| {
+        post(async move |manager: Manager| log_in(manager, change).await)
+    };
+    let app = || {
+        routes()
+            .route("/hour", log_in_for(|new| new.expires_in(DAY / 24)))
+            .route("/forever", log_in_for(NewSession::never_expires))
+            .route("/past", log_in_for(|new| new.expires_at(cloakroom_testing::START)))
+    };
     db.clock().advance(DAY);
-    let site = Site::start(app).await;
-    for (path, max_age) in
-        [("/hour", "3600"), ("/half", "1"), ("/years", "34560000"), ("/forever", "34560000"), ("/past", "0")]
-    {
-        let answer = site.post(path, &[]).await;
-        assert_eq!(answer.cookies(), [set(&answer.body, max_age)], "{path}");
+    for (lifetime, expected) in [
+        (None, [("/hour", LONGEST), ("/forever", LONGEST), ("/past", "0")]),
+        (Some(DAY * 1000), [("/hour", LONGEST), ("/forever", LONGEST), ("/past", "0")]),
+        (Some(DAY * 30), [("/hour", "2592000"), ("/forever", "2592000"), ("/past", "0")]),
+    ] {
+        let sessions = db.sessions_with::<UserSession>(db.config().max_lifetime(lifetime)).await;
+        let site = Site::start(app().layer(SessionLayer::new(sessions))).await;
+        for (path, max_age) in expected {
+            let answer = site.post(path, &[]).await;
+            assert_eq!(answer.cookies(), [set(&answer.body, max_age)], "{path} {lifetime:?}");
+        }
     }
 }
 
@@ -73,7 +66,7 @@ async fn an_extended_session_has_its_cookie_sent_again(db: TestDatabase) {
     site.get("/free", &[("cookie", &cookie)]).await.assert_is(200, "free");
     let answer = site.get("/maybe", &[("cookie", &cookie)]).await;
     assert_eq!(answer.body, "1234");
-    assert_eq!(answer.cookies(), [set(created.token.expose(), WEEK)]);
+    assert_eq!(answer.cookies(), [set(created.token.expose(), LONGEST)]);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     db.clock().advance(Duration::from_secs(1));
     site.get("/me", &[("cookie", &cookie)]).await.assert_is(200, "1234");
@@ -85,7 +78,9 @@ async fn a_bearer_token_that_was_extended_makes_no_cookie(db: TestDatabase) {
     let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()).sources(sources))).await;
     db.clock().advance(2 * DAY);
     site.get("/me", &[("authorization", &bearer(&created))]).await.assert_is(200, "1234");
-    let session = sessions.query().id(created.session.id).fetch_one().await.unwrap();
+    // Through a handle that extends nothing itself.
+    let looking = db.sessions_with::<UserSession>(db.config().auto_extend(false)).await;
+    let session = looking.query().id(created.session.id).fetch_one().await.unwrap();
     assert!(session.expires_at > created.session.expires_at, "it was extended");
 }
 
@@ -106,12 +101,12 @@ async fn every_attribute_is_as_configured(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
     let config = || CookieConfig::builder().name("__Secure-app");
     for (config, attributes) in [
-        (config(), "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=604800"),
-        (config().same_site(SameSite::Strict), "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=604800"),
-        (config().same_site(SameSite::None), "HttpOnly; SameSite=None; Secure; Path=/; Max-Age=604800"),
+        (config(), "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=34560000"),
+        (config().same_site(SameSite::Strict), "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=34560000"),
+        (config().same_site(SameSite::None), "HttpOnly; SameSite=None; Secure; Path=/; Max-Age=34560000"),
         (
             config().domain("example.com").path("/app"),
-            "HttpOnly; SameSite=Lax; Secure; Path=/app; Domain=example.com; Max-Age=604800",
+            "HttpOnly; SameSite=Lax; Secure; Path=/app; Domain=example.com; Max-Age=34560000",
         ),
     ] {
         let layer = SessionLayer::new(sessions.clone()).cookie(config.build().unwrap());
@@ -122,8 +117,13 @@ async fn every_attribute_is_as_configured(db: TestDatabase) {
         assert_eq!(site.get("/me", &[("cookie", &cookie)]).await.body, "1234");
         // It is cleared with the same attributes, or browsers would keep it.
         let answer = site.post("/logout", &[("cookie", &cookie)]).await;
-        let attributes = attributes.replace("604800", "0");
-        assert_eq!(answer.cookies(), [format!("__Secure-app=; {attributes}")]);
+        let attributes = attributes.replace("34560000", "0");
+        let cookies = answer.cookies();
+        assert_eq!(cookies.last(), Some(&&*format!("__Secure-app=; {attributes}")));
+        // And so is the form that there would be without a domain and a path.
+        let host_only = "__Secure-app=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0";
+        let has_other_form = attributes.contains("Domain");
+        assert_eq!(cookies[..cookies.len() - 1], vec![host_only; usize::from(has_other_form)]);
     }
 }
 
@@ -155,13 +155,13 @@ async fn what_the_application_puts_into_the_response_stays(db: TestDatabase) {
         assert_eq!((answer.header("cache-control"), answer.cookies().len()), (Some(said), 1), "{path}");
     }
     db.clock().advance(2 * DAY);
-    let again = set(created.token.expose(), WEEK);
+    let again = set(created.token.expose(), LONGEST);
     assert_eq!(site.get("/themed", &headers).await.cookies(), ["theme=dark", "lang=de", &again]);
 }
 
 each_database! {
-    logging_in_sets_the_strict_cookie_until_the_session_ends,
-    max_age_is_the_session_s_and_no_more_than_browsers_allow,
+    logging_in_sets_the_strict_cookie_for_as_long_as_the_session_can_live,
+    max_age_is_what_the_session_can_live_and_no_more_than_browsers_allow,
     an_extended_session_has_its_cookie_sent_again,
     a_bearer_token_that_was_extended_makes_no_cookie,
     a_layer_without_cookies_never_sets_one,

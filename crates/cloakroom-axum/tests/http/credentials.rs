@@ -5,6 +5,8 @@ use cloakroom::Sessions;
 use cloakroom_axum::{SessionLayer, TokenSource};
 use cloakroom_testing::{TestDatabase, UserSession, each_database};
 
+use http::{HeaderValue, Request};
+
 use crate::harness::{Site, bearer, cookie, logged_in, routes};
 
 fn everywhere(sessions: &Sessions<UserSession>) -> Router {
@@ -45,11 +47,41 @@ async fn without_a_token_nobody_is_logged_in(db: TestDatabase) {
     }
 }
 
+async fn a_cookie_whose_name_differs_in_any_byte_is_not_the_session_s(db: TestDatabase) {
+    const NAME: &str = "__Host-Http-session";
+    let (sessions, created) = logged_in(&db).await;
+    let site = Site::start(everywhere(&sessions)).await;
+    let cookie = |name: &[u8]| {
+        let value = [b"theme=dark; ", name, b"=", created.token.expose().as_bytes(), b"; lang=de"].concat();
+        HeaderValue::from_bytes(&value).unwrap()
+    };
+    let send =
+        async |name: &[u8], path: &str| site.send(Request::get(path).header("cookie", cookie(name))).await;
+    send(NAME.as_bytes(), "/me").await.assert_is(200, "1234");
+    let insertions =
+        ["\u{a0}", "\u{85}", "\u{3000}", "\u{2028}", "\u{feff}", "\u{200b}", "x", "\"", ",", "%20", "+"];
+    let insertions = insertions.iter().map(|text| text.as_bytes()).chain([&b"\xa0"[..], b"\x85", b"\xff"]);
+    for inserted in insertions {
+        for place in [0, 2, "__Host-".len(), NAME.len()] {
+            let name = [NAME[..place].as_bytes(), inserted, NAME[place..].as_bytes()].concat();
+            send(&name, "/maybe").await.assert_is(200, "nobody");
+        }
+    }
+    for name in
+        ["__host-http-session", "__Host-Http-Session", "__Host-session", "session", "__Host-Http-session "]
+    {
+        send(name.as_bytes(), "/maybe").await.assert_is(200, "nobody");
+        // Neither is it in the way of the one that is.
+        let both = format!("{name}=x; {}", crate::harness::cookie(&created));
+        site.get("/me", &[("cookie", &both)]).await.assert_is(200, "1234");
+    }
+}
+
 async fn a_token_in_the_url_is_no_token(db: TestDatabase) {
     let (sessions, created) = logged_in(&db).await;
     let site = Site::start(everywhere(&sessions)).await;
     let token = created.token.expose();
-    for query in ["access_token", "token", "__Host-session", "x-auth-token", "authorization"] {
+    for query in ["access_token", "token", "__Host-Http-session", "x-auth-token", "authorization"] {
         site.get(&format!("/maybe?{query}={token}"), &[]).await.assert_is(200, "nobody");
     }
 }
@@ -63,7 +95,7 @@ async fn a_source_that_is_not_listed_is_not_read(db: TestDatabase) {
     let api = SessionLayer::new(sessions).sources([TokenSource::Bearer]);
     let site = Site::start(routes().layer(api)).await;
     site.get("/maybe", &[("cookie", &cookie)]).await.assert_is(200, "nobody");
-    site.get("/maybe", &[("cookie", "__Host-session="), ("authorization", &bearer)])
+    site.get("/maybe", &[("cookie", "__Host-Http-session="), ("authorization", &bearer)])
         .await
         .assert_is(200, "1234");
 }
@@ -95,7 +127,7 @@ async fn a_malformed_cookie_is_logged_out_and_cleared(db: TestDatabase) {
     let site = Site::start(everywhere(&sessions)).await;
     let long = "x".repeat(4097);
     for value in ["", "\"\"", "a b", "a,b", "a\\b", &long] {
-        let malformed = format!("__Host-session={value}");
+        let malformed = format!("__Host-Http-session={value}");
         site.get("/me", &[("cookie", &malformed)]).await.assert_cleared(401);
         site.get("/maybe", &[("cookie", &malformed)]).await.assert_cleared(200);
         // It is no second credential either.
@@ -163,7 +195,9 @@ async fn two_different_credentials_are_a_bad_request_and_the_same_twice_is_fine(
             let headers = [(*name, value.as_str()), (*same_name, same.as_str())];
             site.get("/me", &headers).await.assert_is(200, "1234");
         }
-        for (other_name, other) in &theirs {
+        // Two cookies are a matter of their own.
+        for (other_name, other) in theirs.iter().filter(|(other, _)| (*name, *other) != ("cookie", "cookie"))
+        {
             let headers = [(*name, value.as_str()), (*other_name, other.as_str())];
             for path in ["/me", "/maybe"] {
                 let answer = site.get(path, &headers).await;
@@ -175,14 +209,16 @@ async fn two_different_credentials_are_a_bad_request_and_the_same_twice_is_fine(
             answer.assert_is(400, "This request has two different credentials.\n");
         }
     }
+    // A cookie that is not the header's is one too many, whatever another says.
     let both = format!("{}; {}", ours[0].1, theirs[0].1);
-    assert_eq!(site.get("/me", &[("cookie", &both)]).await.status, 400);
+    assert_eq!(site.get("/me", &[("cookie", &both), ("authorization", &ours[1].1)]).await.status, 400);
     assert_eq!(sessions.query().count().await.unwrap(), 2, "nobody was logged in or out");
 }
 
 each_database! {
     a_token_is_taken_from_the_cookie_the_bearer_and_the_header,
     without_a_token_nobody_is_logged_in,
+    a_cookie_whose_name_differs_in_any_byte_is_not_the_session_s,
     a_token_in_the_url_is_no_token,
     a_source_that_is_not_listed_is_not_read,
     an_unknown_cookie_is_logged_out_and_cleared,

@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::routing::{get, post};
 use cloakroom::{CreatedSession, Sessions};
-use cloakroom_axum::{CurrentSession, SessionManager, SessionRejection};
+use cloakroom_axum::{CurrentSession, FreshSession, SessionManager, SessionRejection};
 use cloakroom_testing::{TestDatabase, UserSession, user};
 use http::{HeaderMap, Request, StatusCode, header, request};
 use http_body_util::{BodyExt, Full};
@@ -14,16 +14,18 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) type Current = CurrentSession<UserSession>;
+pub(crate) type Fresh = FreshSession<UserSession>;
 pub(crate) type Manager = SessionManager<UserSession>;
 
-/// Seven days, which is what a session lives by default.
-pub(crate) const WEEK: &str = "604800";
+/// 400 days, which is what browsers keep a cookie at most, and what a session can live by default, since it has no
+/// absolute lifetime.
+pub(crate) const LONGEST: &str = "34560000";
 
-pub(crate) const CLEARED: &str = "__Host-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0";
+pub(crate) const CLEARED: &str = "__Host-Http-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0";
 
 /// The cookie as it is set by default.
 pub(crate) fn set(token: &str, max_age: &str) -> String {
-    format!("__Host-session={token}; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age={max_age}")
+    format!("__Host-Http-session={token}; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age={max_age}")
 }
 
 /// A small application: whoever asks, and everything that a manager does. The layer is the test's to add.
@@ -31,6 +33,7 @@ pub(crate) fn routes() -> Router {
     Router::new()
         .route("/free", get(async || "free"))
         .route("/me", get(async |session: Current| session.fields.user_id.clone()))
+        .route("/fresh", get(async |session: Fresh| session.fields.user_id.clone()))
         .route(
             "/maybe",
             get(async |session: Option<Current>| {
@@ -82,7 +85,7 @@ pub(crate) async fn logged_in(db: &TestDatabase) -> (Sessions<UserSession>, Crea
 }
 
 pub(crate) fn cookie(created: &CreatedSession<UserSession>) -> String {
-    format!("__Host-session={}", created.token.expose())
+    format!("__Host-Http-session={}", created.token.expose())
 }
 
 pub(crate) fn bearer(created: &CreatedSession<UserSession>) -> String {

@@ -1,11 +1,15 @@
 //! The layer, its extractors and its cookies, over real HTTP on every database.
 
+mod ahead;
+mod capture;
 mod composition;
 mod cookies;
 mod credentials;
 mod curl;
 mod example;
+mod fresh;
 mod harness;
+mod lifetime;
 mod load;
 mod localhost;
 mod manager;
@@ -14,6 +18,10 @@ mod outage;
 mod passing;
 #[cfg(feature = "client-ip")]
 mod proxy;
+mod refused;
 mod rejections;
 mod secrets;
+mod several;
+mod site_data;
 mod trouble;
+mod undecodable;

@@ -9,7 +9,7 @@ use cloakroom_axum::{SessionLayer, SessionRejection, TokenSource};
 use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
 use serde_json::json;
 
-use crate::harness::{Current, Manager, Site, WEEK, bearer, cookie, logged_in, routes, set};
+use crate::harness::{Current, LONGEST, Manager, Site, bearer, cookie, logged_in, routes, set};
 
 async fn logging_in_ends_the_session_that_the_request_came_with(db: TestDatabase) {
     let (sessions, planted) = logged_in(&db).await;
@@ -18,7 +18,7 @@ async fn logging_in_ends_the_session_that_the_request_came_with(db: TestDatabase
     for name in ["5678", "1234"] {
         let planted = sessions.create(user("1234")).await.unwrap();
         let answer = site.post(&format!("/login/{name}"), &[("cookie", &cookie(&planted))]).await;
-        assert_eq!(answer.cookies(), [set(&answer.body, WEEK)]);
+        assert_eq!(answer.cookies(), [set(&answer.body, LONGEST)]);
         assert_ne!(answer.body, planted.token.expose());
         assert!(sessions.authenticate(&planted.token).await.unwrap().is_none());
         let new = sessions.authenticate(&answer.body).await.unwrap().unwrap();
@@ -32,9 +32,9 @@ async fn logging_in_with_a_token_that_is_none_makes_a_new_one(db: TestDatabase) 
     let sessions = db.sessions::<UserSession>().await;
     let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
     let made_up = "a-token-that-a-client-made-up";
-    for cookie in [format!("__Host-session={made_up}"), "__Host-session=".to_owned()] {
+    for cookie in [format!("__Host-Http-session={made_up}"), "__Host-Http-session=".to_owned()] {
         let answer = site.post("/login/1234", &[("cookie", &cookie)]).await;
-        assert_eq!(answer.cookies(), [set(&answer.body, WEEK)]);
+        assert_eq!(answer.cookies(), [set(&answer.body, LONGEST)]);
     }
     assert!(sessions.authenticate(made_up).await.unwrap().is_none());
     assert_eq!(sessions.query().count().await.unwrap(), 2);
@@ -70,10 +70,10 @@ async fn what_is_done_shows_to_the_rest_of_the_request(db: TestDatabase) {
         .layer(SessionLayer::new(sessions.clone()));
     let site = Site::start(app).await;
     let answer = site.post("/twice", &[("cookie", &cookie(&created))]).await;
-    assert_eq!(answer.cookies(), [set(&answer.body, WEEK)], "one cookie, the last");
+    assert_eq!(answer.cookies(), [set(&answer.body, LONGEST)], "one cookie, the last");
     // Nothing to forget for who had no cookie, and nothing to set.
     site.post("/in-and-out", &[]).await.assert_is(200, "gone");
-    let cookie = format!("__Host-session={}", answer.body);
+    let cookie = format!("__Host-Http-session={}", answer.body);
     site.post("/in-and-out", &[("cookie", &cookie)]).await.assert_cleared(200);
     assert_eq!(sessions.query().count().await.unwrap(), 0);
 }
@@ -135,7 +135,7 @@ async fn rotating_changes_the_token_and_keeps_the_session(db: TestDatabase) {
     let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
     db.clock().advance(Duration::from_hours(1));
     let answer = site.post("/rotate", &[("cookie", &cookie(&created))]).await;
-    assert_eq!(answer.cookies(), [set(&answer.body, "601199")], "what is left of the week");
+    assert_eq!(answer.cookies(), [set(&answer.body, LONGEST)]);
     let rotated = sessions.authenticate(&answer.body).await.unwrap().unwrap();
     assert_eq!((rotated.id, rotated.expires_at), (created.session.id, created.session.expires_at));
     site.post("/rotate", &[("cookie", &cookie(&created))]).await.assert_cleared(401);
@@ -168,7 +168,7 @@ async fn rotating_takes_others_writes_in_its_stride_but_not_another_s_rotation(d
     let session = sessions.authenticate(&answer.body).await.unwrap().unwrap();
     assert_eq!(session.fields.user_id, "5678");
     // Whoever holds the old token only must not come by the new one.
-    let cookie = format!("__Host-session={}", answer.body);
+    let cookie = format!("__Host-Http-session={}", answer.body);
     site.post("/rotated", &[("cookie", &cookie)]).await.assert_cleared(401);
 }
 
@@ -244,7 +244,10 @@ async fn extending_sends_the_cookie_again_where_it_was_due(db: TestDatabase) {
     db.clock().advance(Duration::from_hours(48));
     site.get("/me", &[("cookie", &cookie)]).await.assert_is(200, "1234");
     let answer = site.post("/extend", &[("cookie", &cookie)]).await;
-    assert_eq!((answer.body.as_str(), answer.cookies()), ("true", vec![&*set(created.token.expose(), WEEK)]));
+    assert_eq!(
+        (answer.body.as_str(), answer.cookies()),
+        ("true", vec![&*set(created.token.expose(), LONGEST)])
+    );
     site.post("/extend", &[]).await.assert_is(401, "You are not logged in.\n");
 }
 
@@ -261,7 +264,7 @@ async fn the_hook_records_the_device_when_somebody_logs_in_and_only_then(db: Tes
     assert_eq!(session.data, json!({ "agent": "a phone", "path": "/login/1234" }));
     assert_eq!(session.fields.user_id, "1234!");
     // Whatever else the manager does changes no record.
-    let cookie = format!("__Host-session={}", answer.body);
+    let cookie = format!("__Host-Http-session={}", answer.body);
     site.post("/rotate", &[("user-agent", "a laptop"), ("cookie", &cookie)]).await;
     let after = sessions.query().id(session.id).fetch_one().await.unwrap();
     assert_eq!((&after.data, &after.fields), (&session.data, &session.fields));
@@ -292,7 +295,7 @@ async fn who_cannot_be_logged_in_stays_who_they_were(db: TestDatabase) {
     }
     assert_eq!(sessions.query().status(Status::All).count().await.unwrap(), 1, "nothing is left behind");
     let answer = site.post("/import/a-token-of-our-own", &[("cookie", &cookie(&created))]).await;
-    assert_eq!(answer.cookies(), [set("a-token-of-our-own", WEEK)]);
+    assert_eq!(answer.cookies(), [set("a-token-of-our-own", LONGEST)]);
 }
 
 each_database! {

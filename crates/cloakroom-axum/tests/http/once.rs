@@ -14,7 +14,7 @@ use cloakroom_axum::{SessionLayer, SessionRejection};
 use cloakroom_testing::{START, TestDatabase, UserSession, each_database, user};
 use time::OffsetDateTime;
 
-use crate::harness::{Current, Manager, Site, cookie, logged_in, routes};
+use crate::harness::{Current, Fresh, Manager, Site, cookie, logged_in, routes};
 
 /// Every lookup reads the time, so this counts lookups.
 #[derive(Debug, Default)]
@@ -54,6 +54,8 @@ async fn however_many_ask_there_is_one_lookup(db: TestDatabase) {
     let app = routes()
         .route("/together", get(together))
         .route("/all", get(async |_: Current, _: Option<Current>, _: Current, _: Manager| "all"))
+        // The database has said it already.
+        .route("/fresh-too", get(async |_: Current, _: Fresh, _: Option<Fresh>| "all"))
         .layer(SessionLayer::new(counted.clone()));
     let site = Site::start(app).await;
     let asking = Router::new().route("/all", get(async |_: Current, _: Option<Current>| "all"));
@@ -68,7 +70,8 @@ async fn however_many_ask_there_is_one_lookup(db: TestDatabase) {
         site.get("/maybe", &headers).await;
         let one = clock.taken();
         assert!(one > 0);
-        for (site, path) in [(&site, "/all"), (&site, "/together"), (&asking, "/all")] {
+        for (site, path) in [(&site, "/all"), (&site, "/fresh-too"), (&site, "/together"), (&asking, "/all")]
+        {
             site.get(path, &headers).await;
             assert_eq!(clock.taken(), one, "{path}");
         }
@@ -132,7 +135,7 @@ async fn who_never_asks_needs_no_database(db: TestDatabase) {
     }
     // And who has no token that could be looked up.
     site.get("/maybe", &[]).await.assert_is(200, "nobody");
-    site.get("/me", &[("cookie", "__Host-session=")]).await.assert_cleared(401);
+    site.get("/me", &[("cookie", "__Host-Http-session=")]).await.assert_cleared(401);
     // While a question is a question.
     assert_eq!(site.get("/maybe", &[("cookie", &one)]).await.status, 503);
 }

@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use crate::harness::{Current, Site, WEEK, cookie, logged_in, routes, set};
+use crate::harness::{Current, LONGEST, Site, cookie, logged_in, routes, set};
 
 /// A body whose chunks the test hands out, one by one.
 struct Chunks(mpsc::Receiver<&'static str>);
@@ -48,7 +48,7 @@ async fn a_response_reaches_the_client_while_it_is_still_being_made(db: TestData
     let request = Request::get("/stream").header("cookie", cookie(&created)).body(Full::default()).unwrap();
     // The head, with the cookie, before there is any body.
     let mut response = site.send_raw(request).await;
-    assert_eq!(response.headers()[header::SET_COOKIE], set(created.token.expose(), WEEK));
+    assert_eq!(response.headers()[header::SET_COOKIE], set(created.token.expose(), LONGEST));
     for chunk in ["one", "two"] {
         sender.send(chunk).await.unwrap();
         let frame = response.body_mut().frame().await.unwrap().unwrap();
@@ -100,7 +100,7 @@ async fn a_connection_can_be_upgraded_by_who_is_logged_in(db: TestDatabase) {
     let response = site.send_raw(request).await;
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     assert_eq!(response.headers()[header::UPGRADE], "websocket");
-    assert_eq!(response.headers()[header::SET_COOKIE], set(created.token.expose(), WEEK));
+    assert_eq!(response.headers()[header::SET_COOKIE], set(created.token.expose(), LONGEST));
     let mut connection = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
     let mut heard = [0; 4];
     connection.read_exact(&mut heard).await.unwrap();

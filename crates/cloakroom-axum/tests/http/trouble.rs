@@ -1,9 +1,22 @@
 //! A database that cannot be asked: 503, and the client keeps what it has.
 
+use std::task::Poll;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use cloakroom_axum::{SessionLayer, TokenSource};
 use cloakroom_testing::{TestDatabase, each_database};
 
-use crate::harness::{Site, WEEK, bearer, cookie, logged_in, routes, set};
+use http::StatusCode;
+use tower::ServiceExt;
+
+use crate::capture::Captured;
+use crate::harness::{LONGEST, Site, bearer, cookie, logged_in, routes, set};
+
+const STILL_VALID: &str =
+    "This browser is told to forget the session, but it could not be ended, and may still be valid.\n";
 
 const NOT_NOW: &str = "This is not available for the moment.\n";
 
@@ -13,7 +26,7 @@ async fn assert_everything_is_503(site: &Site, header: (&str, &str)) {
     for path in ["/me", "/maybe"] {
         site.get(path, &headers).await.assert_is(503, NOT_NOW);
     }
-    for path in ["/login/1234", "/logout", "/everywhere/1234", "/others/1234", "/rotate", "/extend"] {
+    for path in ["/login/1234", "/everywhere/1234", "/others/1234", "/rotate", "/extend"] {
         site.post(path, &headers).await.assert_is(503, NOT_NOW);
     }
     site.get("/free", &headers).await.assert_is(200, "free");
@@ -47,23 +60,101 @@ async fn when_the_table_is_back_the_same_cookie_works(db: TestDatabase) {
     assert_eq!(sessions.query().count().await.unwrap(), 1);
 }
 
-async fn a_session_that_cannot_be_ended_stays_and_so_does_its_cookie(db: TestDatabase) {
+async fn a_session_that_cannot_be_ended_stays_and_so_does_its_cookie_unless_its_user_logs_out(
+    db: TestDatabase,
+) {
     let (sessions, created) = logged_in(&db).await;
     let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
     let cookie = cookie(&created);
     refuse_updates(&db).await;
-    for path in ["/logout", "/everywhere/1234", "/rotate", "/login/5678"] {
+    for path in ["/everywhere/1234", "/rotate", "/login/5678"] {
         let answer = site.post(path, &[("cookie", &cookie)]).await;
         assert!(answer.status.is_server_error() && answer.cookies().is_empty(), "{path}: {}", answer.status);
         site.get("/me", &[("cookie", &cookie)]).await.assert_is(200, "1234");
     }
     assert_eq!(sessions.query().count().await.unwrap(), 1, "a log-in that failed leaves nothing behind");
+    let answer = site.post("/logout", &[("cookie", &cookie)]).await;
+    answer.assert_cleared(503);
+    assert_eq!(answer.body, STILL_VALID);
     db.clock().advance(std::time::Duration::from_hours(48));
     // An extension that cannot be written is no reason to refuse anybody, nor to send a cookie.
     site.get("/me", &[("cookie", &cookie)]).await.assert_is(200, "1234");
     allow_updates(&db).await;
     let answer = site.get("/me", &[("cookie", &cookie)]).await;
-    assert_eq!(answer.cookies(), [set(created.token.expose(), WEEK)]);
+    assert_eq!(answer.cookies(), [set(created.token.expose(), LONGEST)]);
+}
+
+async fn logging_out_while_the_database_is_away_clears_the_cookie_and_says_what_was_not_done(
+    db: TestDatabase,
+) {
+    let (sessions, created) = logged_in(&db).await;
+    let layer = SessionLayer::new(sessions.clone()).sources([TokenSource::Cookie, TokenSource::Bearer]);
+    let site = Site::start(routes().layer(layer)).await;
+    let (cookie, bearer) = (cookie(&created), bearer(&created));
+    db.execute("ALTER TABLE sessions RENAME TO elsewhere").await;
+    let answer = site.post("/logout", &[("cookie", &cookie)]).await;
+    answer.assert_cleared(503);
+    assert_eq!(answer.body, STILL_VALID);
+    let answer = site.post("/logout", &[("authorization", &bearer)]).await;
+    answer.assert_is(503, "The session could not be ended, and may still be valid.\n");
+    // Who presents nothing has nothing to lose, and what is no log-out stays.
+    site.post("/logout", &[]).await.assert_is(200, "false");
+    let ambiguous = [("cookie", &*cookie), ("authorization", "Bearer another")];
+    assert_eq!(site.post("/logout", &ambiguous).await.status, 400);
+    db.execute("ALTER TABLE elsewhere RENAME TO sessions").await;
+    site.get("/me", &[("cookie", &cookie)]).await.assert_is(200, "1234");
+    site.post("/logout", &[("cookie", &cookie)]).await.assert_cleared(200);
+    site.get("/me", &[("cookie", &cookie)]).await.assert_cleared(401);
+}
+
+/// As a time-out inside the layer gives up: after the first step of the future, whatever that waits for.
+async fn give_up_at_once(request: Request, next: Next) -> Response {
+    let mut response = std::pin::pin!(next.run(request));
+    let first = std::future::poll_fn(|context| Poll::Ready(response.as_mut().poll(context))).await;
+    match first {
+        Poll::Ready(response) => response,
+        Poll::Pending => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn a_log_out_that_is_given_up_while_it_waits_clears_the_cookie_too(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let held = cloakroom_testing::hold_connections(sessions.database()).await;
+    let app = routes().layer(middleware::from_fn(give_up_at_once)).layer(SessionLayer::new(sessions));
+    let site = Site::start(app).await;
+    let cookie = cookie(&created);
+    assert_eq!(site.get("/me", &[("cookie", &cookie)]).await.cookies(), Vec::<&str>::new());
+    site.post("/logout", &[("cookie", &cookie)]).await.assert_cleared(503);
+    drop(held);
+}
+
+async fn several_sessions_that_cannot_be_ended_are_none_and_keep_their_cookies(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let other = sessions.create(cloakroom_testing::user("5678")).await.unwrap();
+    db.clock().advance(std::time::Duration::from_secs(1));
+    let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
+    let both = format!("{}; {}", cookie(&created), cookie(&other));
+    refuse_updates(&db).await;
+    // If one were cleared, the other would count.
+    site.get("/me", &[("cookie", &both)]).await.assert_is(401, "You are not logged in.\n");
+    site.get("/maybe", &[("cookie", &both)]).await.assert_is(200, "nobody");
+    assert!(site.post("/login/1234", &[("cookie", &both)]).await.status.is_server_error());
+    allow_updates(&db).await;
+    site.get("/maybe", &[("cookie", &both)]).await.assert_cleared(200);
+    assert_eq!(sessions.query().count().await.unwrap(), 0);
+}
+
+async fn a_log_out_that_could_not_end_the_session_is_reported_without_its_token(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let app = routes().layer(SessionLayer::new(sessions));
+    db.execute("ALTER TABLE sessions RENAME TO elsewhere").await;
+    let captured = Captured::start();
+    let request = Request::post("/logout").header("cookie", cookie(&created)).body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 503);
+    let told = captured.take();
+    assert!(told.starts_with("ERROR") && told.contains("could not be ended"), "{told}");
+    assert!(told.lines().count() == 1 && !told.contains(created.token.expose()), "{told}");
 }
 
 async fn refuse_updates(db: &TestDatabase) {
@@ -101,5 +192,9 @@ async fn allow_updates(db: &TestDatabase) {
 each_database! {
     while_the_database_is_away_nobody_is_logged_out_and_nobody_in,
     when_the_table_is_back_the_same_cookie_works,
-    a_session_that_cannot_be_ended_stays_and_so_does_its_cookie,
+    a_session_that_cannot_be_ended_stays_and_so_does_its_cookie_unless_its_user_logs_out,
+    several_sessions_that_cannot_be_ended_are_none_and_keep_their_cookies,
+    a_log_out_that_could_not_end_the_session_is_reported_without_its_token,
+    logging_out_while_the_database_is_away_clears_the_cookie_and_says_what_was_not_done,
+    a_log_out_that_is_given_up_while_it_waits_clears_the_cookie_too,
 }

@@ -69,6 +69,8 @@ async fn every_operation(
     operations.update(&mut session).await.unwrap();
     operations.update_with(&mut session, |session| session.fields.user_id = "left".into()).await.unwrap();
     db.clock().advance(2 * DAY);
+    let looked = operations.authenticate_without_extending(&created.token).await.unwrap();
+    assert_eq!(looked.as_ref(), Some(&session), "neither extended nor missed");
     assert!(operations.extend(&mut session).await.unwrap());
     let token = operations.rotate(&mut session).await.unwrap();
     assert_eq!(operations.authenticate(&created.token).await.unwrap(), None);

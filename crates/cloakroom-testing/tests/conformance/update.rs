@@ -322,7 +322,27 @@ async fn an_update_that_changes_nothing_is_a_write_all_the_same(db: TestDatabase
     assert_eq!(sessions.update(&mut stale).await.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
+async fn a_look_that_is_no_use_leaves_the_expiry_and_answers_as_any_other(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let created = sessions.create(user("1")).await.unwrap();
+    assert_eq!(sessions.authenticate(&created.token).await.unwrap().as_ref(), Some(&created.session));
+    db.clock().advance(6 * DAY);
+    for _ in 0..2 {
+        let found = sessions.authenticate_without_extending(&created.token).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&created.session));
+    }
+    // What was kept of it is no reason to extend it any later.
+    let used = sessions.authenticate(&created.token).await.unwrap().unwrap();
+    assert_eq!(used.expires_at, Some(START + 13 * DAY));
+    db.clock().advance(7 * DAY);
+    assert_eq!(sessions.authenticate_without_extending(&created.token).await.unwrap(), None);
+    for token in ["unknown", ""] {
+        assert_eq!(sessions.authenticate_without_extending(token).await.unwrap(), None);
+    }
+}
+
 each_mode! {
+    a_look_that_is_no_use_leaves_the_expiry_and_answers_as_any_other,
     an_update_writes_fields_data_and_expiry,
     of_two_writers_the_second_is_told_of_a_conflict,
     every_kind_of_write_in_between_is_a_conflict,

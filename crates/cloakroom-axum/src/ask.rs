@@ -1,0 +1,171 @@
+//! What the database says of the tokens that a request presents, and what becomes of those that are no use.
+
+use std::sync::Arc;
+
+use cloakroom::{Error, ErrorKind, Session, SessionFields, Sessions};
+
+use crate::source::Secret;
+use crate::state::{Held, Known, State};
+
+/// How a token is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// A cache may answer.
+    AsConfigured,
+    /// The database is asked.
+    Fresh,
+}
+
+impl<T: SessionFields> State<T> {
+    /// The session that the request has.
+    pub(crate) async fn ask(&self, reading: Reading) -> Result<Known<T>, Error> {
+        let credentials = self.credentials();
+        match (&credentials.from_api, &*credentials.from_cookies) {
+            (Some(token), _) => self.ask_for(token, reading).await,
+            (None, [token]) => self.ask_for(token, reading).await,
+            (None, []) => Ok(Known::default()),
+            (None, _) if credentials.has_too_many => {
+                tracing::warn!(
+                    table = %self.sessions().definition(),
+                    cookies = credentials.cookies,
+                    "a request has too many cookies of one name; it is logged out",
+                );
+                Ok(Known::default())
+            }
+            (None, tokens) => self.choose(tokens, reading).await,
+        }
+    }
+
+    /// The session of the one token that the request has.
+    pub(crate) async fn ask_for(&self, token: &Secret, reading: Reading) -> Result<Known<T>, Error> {
+        let asked_at = self.sessions().config().now();
+        match self.look_up(token, reading).await {
+            Ok(session) => {
+                let held = session.map(|session| Held { session, token: token.clone() });
+                if let Some(held) = &held {
+                    self.note_use(held, asked_at);
+                }
+                let is_fresh = reading == Reading::Fresh || self.sessions().config().cache().is_none();
+                Ok(Known { held, is_fresh, ..Known::default() })
+            }
+            Err(error) if error.kind() == ErrorKind::Decode => {
+                self.report_unreadable(&error);
+                let unreadable = self.credentials().is_from_api.then(|| Arc::new(error));
+                Ok(Known { unreadable, leftovers: vec![token.clone()], ..Known::default() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The session of several cookies of one name: the only one that is valid. If several are, nothing tells which
+    /// of them the browser's user means, and which somebody else has planted.
+    async fn choose(&self, tokens: &[Secret], reading: Reading) -> Result<Known<T>, Error> {
+        let mut valid = Vec::new();
+        let mut leftovers = Vec::new();
+        for token in tokens {
+            match self.sessions().authenticate_without_extending(token.expose()).await {
+                Ok(Some(_)) => valid.push(token.clone()),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Decode => {
+                    self.report_unreadable(&error);
+                    leftovers.push(token.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut known = match &*valid {
+            [token] => self.ask_for(token, reading).await?,
+            [] => Known::default(),
+            several => {
+                tracing::warn!(
+                    table = %self.sessions().definition(),
+                    sessions = several.len(),
+                    "a request has cookies of one name for several valid sessions; it is logged out, and they are \
+                     to be ended",
+                );
+                Known { leftovers: valid, ..Known::default() }
+            }
+        };
+        known.leftovers.append(&mut leftovers);
+        Ok(known)
+    }
+
+    async fn look_up(&self, token: &Secret, reading: Reading) -> Result<Option<Session<T>>, Error> {
+        let (sessions, token) = (self.sessions(), token.expose());
+        if self.reads_ahead() {
+            sessions.authenticate_without_extending(token).await
+        } else if reading == Reading::Fresh {
+            sessions.authenticate_fresh(token).await
+        } else {
+            sessions.authenticate(token).await
+        }
+    }
+
+    /// Ends what the request presents in cookies and cannot have, and has the browser forget it, once.
+    ///
+    /// What cannot be ended stays, and so does its cookie: the next request tries again.
+    pub(crate) async fn settle(&self, known: &mut Known<T>) {
+        if known.is_settled || self.reads_ahead() || known.unreadable.is_some() {
+            return;
+        }
+        known.is_settled = true;
+        while let Some(token) = known.leftovers.last() {
+            if let Err(error) = end_by_token(self.sessions(), token).await {
+                tracing::warn!(
+                    table = %self.sessions().definition(),
+                    error = &error as &dyn std::error::Error,
+                    "a session that no request can have could not be ended",
+                );
+                return;
+            }
+            known.leftovers.pop();
+        }
+        if known.held.is_none() {
+            self.clear_cookie();
+        }
+    }
+
+    fn report_unreadable(&self, error: &Error) {
+        tracing::error!(
+            table = %self.sessions().definition(),
+            error = error as &dyn std::error::Error,
+            "a session cannot be decoded: it was written by another version of the application",
+        );
+    }
+}
+
+/// Ends the session with this token, if it is valid; whether it was. It need not be one that can be decoded.
+pub(crate) async fn end_by_token<T: SessionFields>(
+    sessions: &Sessions<T>,
+    token: &Secret,
+) -> Result<bool, Error> {
+    Ok(sessions.query().token(token.expose()).expire_all().await? > 0)
+}
+
+/// Ends this session; whether it was valid.
+pub(crate) async fn end<T: SessionFields>(
+    sessions: &Sessions<T>,
+    session: &mut Session<T>,
+) -> Result<bool, Error> {
+    match sessions.expire(session).await {
+        // Somebody has written meanwhile what cannot be decoded.
+        Err(error) if error.kind() == ErrorKind::Decode => {
+            Ok(sessions.query().id(session.id).expire_all().await? > 0)
+        }
+        result => result,
+    }
+}
+
+/// Reads this session again; whether it is still valid.
+pub(crate) async fn reload<T: SessionFields>(
+    sessions: &Sessions<T>,
+    session: &mut Session<T>,
+) -> Result<bool, Error> {
+    match sessions.reload(session).await {
+        Ok(()) => Ok(session.is_valid(sessions.config().now())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        // Somebody has written meanwhile what cannot be decoded.
+        Err(error) if error.kind() == ErrorKind::Decode => sessions.query().id(session.id).exists().await,
+        Err(error) => Err(error),
+    }
+}
