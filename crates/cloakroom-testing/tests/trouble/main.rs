@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod cancellation;
+mod changed;
 mod clock;
+mod closed;
 mod data;
 mod everything;
 mod exhaustion;
