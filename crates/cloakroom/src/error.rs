@@ -117,8 +117,9 @@ impl Error {
     /// whose [`rotate`] is in doubt may have a new token that no one knows, and must be begun anew; [`expire`],
     /// [`delete`] and [`extend`] can be asked again.
     ///
-    /// In a transaction of the caller's it speaks of the statement alone: nothing is done before the commit, and what
-    /// COMMIT itself answers is sqlx's. It is held to tables of an engine that has transactions, as InnoDB is.
+    /// In a transaction of the caller's it speaks of the statement alone, since nothing is done before the commit; that of
+    /// [`Transaction::commit`](crate::Transaction::commit) speaks of the commit. All of it holds for tables of an engine
+    /// that has transactions, as InnoDB has.
     ///
     /// ```
     /// # use cloakroom::{Error, Outcome};

@@ -28,6 +28,7 @@ use std::fmt;
 use sqlx::error::DatabaseError;
 
 pub(crate) use again::{NotConnected, cause};
+pub(crate) use catalog::IndexInfo;
 pub use connection::{Connection, Database};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows, place_of_condition};
