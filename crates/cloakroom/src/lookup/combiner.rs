@@ -165,7 +165,8 @@ impl<W: Work> Combiner<W> {
         loop {
             let patience = if may_leave { until.saturating_duration_since(now()) } else { LOOK_AROUND };
             if let Ok(reply) = tokio::time::timeout(patience.min(LOOK_AROUND), &mut replied).await {
-                return reply.unwrap_or_else(|_| Reply::Answer(Err(stopped().with_outcome(error::Outcome::Unknown))));
+                return reply
+                    .unwrap_or_else(|_| Reply::Answer(Err(stopped().with_outcome(error::Outcome::Unknown))));
             }
             if may_leave && now() >= until {
                 if queue.leave(|waiting| waiting.ticket == number).is_some() {
