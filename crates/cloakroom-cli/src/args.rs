@@ -146,6 +146,9 @@ pub(crate) enum Migrate {
         /// The statements that drop the table
         #[arg(long)]
         down: bool,
+        /// The statements that build the indexes of a table that is in use, while others read and write it
+        #[arg(long, conflicts_with = "down")]
+        indexes: bool,
     },
 }
 

@@ -3,7 +3,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::database::Misuse;
+use crate::database::{Cause, Misuse, NotConnected, cause, classify, is_of_the_encoding};
 use crate::redaction::DatabaseError;
 
 /// What every operation of this crate returns when it fails.
@@ -16,10 +16,24 @@ use crate::redaction::DatabaseError;
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    outcome: Outcome,
+}
+
+/// Whether what was asked for was done, as far as an [`Error`] can tell: see [`Error::outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Nothing was written, for certain. To ask again does no harm, and helps if the reason has gone.
+    NotDone,
+    /// All of it was written and committed, and what was to be read afterwards could not be.
+    Done,
+    /// It may have been written, in whole or in part. Find out by reading, or ask again if that does no harm.
+    Unknown,
 }
 
 /// The kinds of [`Error`], for code that acts on them.
@@ -67,6 +81,15 @@ pub enum ErrorKind {
     /// default, `innodb_lock_wait_timeout` on MariaDB and MySQL, 50 s by default, and on SQLite the connection's
     /// busy time-out. The database serves all else: what was asked for can be asked again.
     LockTimeout,
+    /// The server gave the statement up: it ran for longer than `statement_timeout` on PostgreSQL,
+    /// `max_statement_time` on MariaDB or `max_execution_time` on MySQL allows, or somebody cancelled it, as SQLite's
+    /// interrupt does. What it had written is undone.
+    StatementTimeout,
+    /// There is no room for what was to be written: the disk, the quota or the table is full. Reads go on.
+    DiskFull,
+    /// The connection's role lacks a right that the operation needs; the message says which table. `docs/grants.md` in
+    /// the repository lists what each operation needs.
+    PermissionDenied,
     /// A row was read that does not decode into the declared types.
     Decode,
     /// Any other trouble that the database reports.
@@ -82,15 +105,71 @@ impl Error {
         self.0.kind
     }
 
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Inner { kind, message: message.into(), source: None }))
+    /// Whether what was asked for was done.
+    ///
+    /// | outcome | errors |
+    /// |---|---|
+    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`StatementTimeout`], [`DiskFull`] and their like. [`Unavailable`] where no connection was to be had: refused, or none was free within the pool's time-out. |
+    /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again. |
+    /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write whose connection ended before its answer came, also by a server that shuts down; a write whose task was stopped; an I/O error of SQLite's; what a server says that is not known to mean that it undid the write. Also what takes several statements, once the first of them was done: [`delete_expired`] and [`migrate`] on MariaDB and MySQL. |
+    ///
+    /// In doubt it is `Unknown`. A session whose creation is in doubt has a token that no one knows, and does no harm; one
+    /// whose [`rotate`] is in doubt may have a new token that no one knows, and must be begun anew; [`expire`],
+    /// [`delete`] and [`extend`] can be asked again.
+    ///
+    /// In a transaction of the caller's it speaks of the statement alone, since nothing is done before the commit; that of
+    /// [`Transaction::commit`](crate::Transaction::commit) speaks of the commit. All of it holds for tables of an engine
+    /// that has transactions, as InnoDB has.
+    ///
+    /// ```
+    /// # use cloakroom::{Error, Outcome};
+    /// fn may_simply_be_repeated(error: &Error) -> bool {
+    ///     error.outcome() == Outcome::NotDone
+    /// }
+    /// ```
+    ///
+    /// [`NotFound`]: ErrorKind::NotFound
+    /// [`Conflict`]: ErrorKind::Conflict
+    /// [`Expired`]: ErrorKind::Expired
+    /// [`InvalidField`]: ErrorKind::InvalidField
+    /// [`InvalidData`]: ErrorKind::InvalidData
+    /// [`DuplicateToken`]: ErrorKind::DuplicateToken
+    /// [`Constraint`]: ErrorKind::Constraint
+    /// [`MissingTable`]: ErrorKind::MissingTable
+    /// [`MissingColumn`]: ErrorKind::MissingColumn
+    /// [`ReadOnly`]: ErrorKind::ReadOnly
+    /// [`PermissionDenied`]: ErrorKind::PermissionDenied
+    /// [`LockTimeout`]: ErrorKind::LockTimeout
+    /// [`StatementTimeout`]: ErrorKind::StatementTimeout
+    /// [`DiskFull`]: ErrorKind::DiskFull
+    /// [`Unavailable`]: ErrorKind::Unavailable
+    /// [`expire`]: crate::Sessions::expire
+    /// [`extend`]: crate::Sessions::extend
+    /// [`delete`]: crate::Sessions::delete
+    /// [`rotate`]: crate::Sessions::rotate
+    /// [`delete_expired`]: crate::Sessions::delete_expired
+    /// [`migrate`]: crate::Sessions::migrate
+    pub fn outcome(&self) -> Outcome {
+        self.0.outcome
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        // Nobody else has it yet.
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.source = Some(source.into());
-        }
+    /// An error that was found before anything was asked of the database, or by reading.
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner { kind, message: message.into(), source: None, outcome: Outcome::NotDone }))
+    }
+
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.with(|inner| inner.source = Some(Arc::from(source.into())))
+    }
+
+    /// The same error, of something else that was to be done.
+    pub(crate) fn with_outcome(self, outcome: Outcome) -> Self {
+        if self.outcome() == outcome { self } else { self.with(|inner| inner.outcome = outcome) }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        // Others may have it too, whose statement it was as well.
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
@@ -99,7 +178,19 @@ impl Error {
         if let Some(misuse) = Misuse::of(&error) {
             return Self::new(misuse.kind(), misuse.to_string());
         }
+        let outcome = match cause(&error) {
+            Cause::Refused | Cause::Transient | Cause::Stale | Cause::Idle => Outcome::NotDone,
+            Cause::Lost | Cause::Unclear => Outcome::Unknown,
+        };
+        Self::sorted(error, table).with_outcome(outcome)
+    }
+
+    fn sorted(error: sqlx::Error, table: &str) -> Self {
         match error {
+            sqlx::Error::AnyDriverError(error) => match error.downcast::<NotConnected>() {
+                Ok(error) => Self::from_connecting(error.0, table),
+                Err(error) => Self::new(ErrorKind::Database, "the database driver failed").with_source(error),
+            },
             sqlx::Error::Database(error) => Self::from_database(&*error, table),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::new(
                 ErrorKind::Decode,
@@ -126,6 +217,23 @@ impl Error {
         }
     }
 
+    /// Sorts an error of opening a connection of the pool's.
+    fn from_connecting(error: sqlx::Error, table: &str) -> Self {
+        let (said, error): (_, Box<dyn StdError + Send + Sync>) = match error {
+            // SQLite opens a file under its lock.
+            sqlx::Error::Database(error) if classify(&*error).kind == ErrorKind::LockTimeout => {
+                return Self::from_database(&*error, table);
+            }
+            sqlx::Error::Database(error) => {
+                let cause = DatabaseError::new(&*error);
+                (format!(": {}", cause.message), cause.into())
+            }
+            error => (String::new(), error.into()),
+        };
+        let message = format!("a connection to the database could not be opened{said}");
+        Self::new(ErrorKind::Unavailable, message).with_source(error)
+    }
+
     /// Sorts an error of opening a database.
     pub(crate) fn from_opening(error: sqlx::Error) -> Self {
         match error {
@@ -141,10 +249,15 @@ impl Error {
     }
 
     fn from_database(error: &dyn sqlx::error::DatabaseError, table: &str) -> Self {
-        let fault = crate::database::classify(error);
+        let fault = classify(error);
         let cause = DatabaseError::new(error);
         let kind = fault.kind;
         let message = match kind {
+            _ if fault.cause == Cause::Stale => {
+                "the statement was prepared before the table changed, or the server has forgotten it; it is prepared \
+                 anew from now on: roll the transaction back and run it again"
+                    .into()
+            }
             ErrorKind::MissingTable => {
                 format!("the table {table} does not exist: create it with migrate()")
             }
@@ -153,6 +266,9 @@ impl Error {
             }
             ErrorKind::DuplicateToken => "another session already has this token".into(),
             ErrorKind::Constraint => "a constraint of the database refused the write".into(),
+            ErrorKind::InvalidField if is_of_the_encoding(error) => {
+                format!("a value holds a character that the encoding of {table}, or of its column, lacks: {}", cause.message)
+            }
             ErrorKind::InvalidField => {
                 format!("a value cannot be stored in {table}: {}", cause.message)
             }
@@ -167,6 +283,11 @@ impl Error {
                 "another transaction has had the row, the table or the database's file locked for too long"
                     .into()
             }
+            ErrorKind::StatementTimeout => {
+                "the server gave the statement up, which ran for too long or was cancelled".into()
+            }
+            ErrorKind::DiskFull => format!("there is no room for what was to be written: {}", cause.message),
+            ErrorKind::PermissionDenied => format!("the database's role lacks a right: {}", cause.message),
             ErrorKind::Unavailable => format!("the database cannot serve now: {}", cause.message),
             _ => "the database refused the statement".into(),
         };
@@ -185,6 +306,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("message", &self.0.message)
+            .field("outcome", &self.0.outcome)
             .field("source", &self.0.source)
             .finish()
     }

@@ -61,7 +61,7 @@
 //! | serve a schema for each tenant | [`Sessions::with_schema`] |
 //! | work on a table known only at run time | [`DynamicFields`] |
 //! | test with a clock of your own | [`ManualClock`] |
-//! | know what can go wrong | [`Error`], [`ErrorKind`] |
+//! | know what can go wrong, and what an error leaves done | [`Error`], [`ErrorKind`], [`Outcome`] |
 //!
 //! # What you can rely on
 //!
@@ -206,7 +206,7 @@ pub use cursor::{Cursor, ParseCursorError};
 pub use database::Row;
 pub use database::{Backend, Connection, Database, LoadedRow, StoredType, Transaction};
 pub use dynamic::{DynamicFields, DynamicValue};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Outcome, Result};
 pub use field::{ColumnType, FieldReader, FieldType, FieldValue, ParseColumnTypeError};
 pub use hashing::{DigestError, Hashing, ParseHashingError};
 pub use migrations::Migration;

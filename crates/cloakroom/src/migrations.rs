@@ -23,8 +23,8 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::config::ConfigError;
-use crate::database::{Backend, Connection, Database, Exclusive, Statement};
-use crate::error::{Error, ErrorKind, Result};
+use crate::database::{Backend, Connection, Database, Exclusive, IndexInfo, Statement};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::field::{ColumnType, FieldValue};
 use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, TableDefinition, column};
 
@@ -58,6 +58,30 @@ pub fn up_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, 
     Ok(statements)
 }
 
+/// The statements that build the indexes of a table that is in use, each without its semicolon: others go on reading and
+/// writing it meanwhile.
+///
+/// To be run one by one, outside of transactions, before [`Sessions::migrate`](crate::Sessions::migrate) adopts a table
+/// of many rows, which then finds them. On PostgreSQL they are `CREATE INDEX CONCURRENTLY`; MariaDB and MySQL are asked
+/// for `LOCK=NONE` and refuse if they would have to keep writers waiting. SQLite has no such form: it keeps writers
+/// waiting until an index is built, and readers not at all in WAL mode. `docs/adopting.md` in the repository says more.
+///
+/// # Errors
+///
+/// Where the definition's names are no identifiers.
+pub fn index_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, ConfigError> {
+    table.validate(backend)?;
+    let statement = |index: &Index| match backend {
+        Backend::Sqlite => create_index(table, index, backend),
+        // Not "if it is not there": one that is there and not valid would be taken for one that is.
+        Backend::Postgres => {
+            create_index(table, index, backend).replacen("INDEX IF NOT EXISTS", "INDEX CONCURRENTLY", 1)
+        }
+        Backend::MySql => format!("{} ALGORITHM=INPLACE LOCK=NONE", create_index(table, index, backend)),
+    };
+    Ok(indexes(table).iter().map(statement).collect())
+}
+
 /// The statements that undo [`up_sql`]. They drop the table with all its sessions.
 ///
 /// # Errors
@@ -73,20 +97,47 @@ pub(crate) async fn up(
     table: &TableDefinition,
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
-    let failed = |error| Error::from_sqlx(error, &table.to_string());
     // Most starts find everything in place; they need no lock, and no right to write.
-    let mut pool = Connection::pool(database);
-    if Plan::make(&mut pool, table).await?.is_empty() {
-        return Ok(Vec::new());
+    let plan = Plan::make(&mut Connection::pool(database), table).await;
+    match plan {
+        Ok(plan) if plan.is_empty() => return Ok(Vec::new()),
+        Ok(plan) if plan.is_of_the_record_alone => {}
+        Ok(_) => return carry_out(database, table, now).await,
+        Err(error) => return Err(error),
     }
+    match carry_out(database, table, now).await {
+        // The table is as it shall be. Whoever may only use it need not write down that it is.
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
+            tracing::debug!(%table, "the table is in place, and this role may not record that it is");
+            Ok(Vec::new())
+        }
+        done => done,
+    }
+}
+
+async fn carry_out(
+    database: &Database,
+    table: &TableDefinition,
+    now: OffsetDateTime,
+) -> Result<Vec<Migration>> {
+    let failed = |error| Error::from_sqlx(error, &table.to_string());
     let mut exclusive = Exclusive::acquire(database, table).await?;
     let mut connection = exclusive.connection();
     let plan = Plan::make(&mut connection, table).await?;
+    let mut is_begun = false;
+    let partly = |error: Error, is_begun| {
+        // Each statement of MariaDB's and MySQL's that changes tables commits.
+        let is_partly = is_begun && database.backend() == Backend::MySql;
+        if is_partly { error.with_outcome(Outcome::Unknown) } else { error }
+    };
     for statement in &plan.statements {
-        connection.execute_raw(statement).await.map_err(failed)?;
+        connection.execute_raw(statement).await.map_err(|error| partly(failed(error), is_begun))?;
+        is_begun = true;
     }
     for migration in &plan.pending {
-        connection.execute(&record(table, *migration, database.backend(), now)).await.map_err(failed)?;
+        let record = record(table, *migration, database.backend(), now);
+        connection.execute(&record).await.map_err(|error| partly(failed(error), is_begun))?;
+        is_begun = true;
     }
     exclusive.commit().await.map_err(failed)?;
     for migration in &plan.pending {
@@ -145,6 +196,8 @@ pub(crate) async fn recorded_fields(
 struct Plan {
     statements: Vec<String>,
     pending: Vec<Migration>,
+    /// The table and its indexes are there, and it is not recorded that they are.
+    is_of_the_record_alone: bool,
 }
 
 impl Plan {
@@ -167,28 +220,55 @@ impl Plan {
             })?;
             statements.push(create);
         }
-        let applied = applied(connection, table).await?;
-        if applied.is_empty() {
-            statements.push(create_history(table, backend));
-        }
+        let applied = match applied(connection, table).await {
+            // On PostgreSQL every role sees that there is a record, and not every role may read it.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && connection.is_pool() => Vec::new(),
+            applied => applied?,
+        };
         let columns = connection.columns(schema, &table.table).await.map_err(failed)?;
         let present: Vec<&str> = columns.iter().map(|info| info.name.as_str()).collect();
-        if present.is_empty() {
-            statements.push(create_table(table, backend));
-        } else {
-            check_columns(table, &present, backend)?;
-        }
         let existing = if present.is_empty() {
+            statements.push(create_table(table, backend));
             Vec::new()
         } else {
+            check_columns(table, &present, backend)?;
             connection.indexes(schema, &table.table).await.map_err(failed)?
         };
-        for index in indexes(table).iter().filter(|index| !existing.contains(&index.name)) {
-            statements.push(create_index(table, index, backend));
+        for index in &indexes(table) {
+            match existing.iter().find(|info| info.name == index.name) {
+                Some(info) => check_index(table, index, info, backend)?,
+                None => statements.push(create_index(table, index, backend)),
+            }
+        }
+        let is_of_the_record_alone = statements.is_empty();
+        if applied.is_empty() {
+            statements.insert(0, create_history(table, backend));
         }
         let pending = MIGRATIONS.into_iter().filter(|migration| !applied.contains(migration)).collect();
-        Ok(Self { statements, pending })
+        Ok(Self { statements, pending, is_of_the_record_alone })
     }
+}
+
+/// Checks that an index which has the name of ours does what ours does.
+fn check_index(table: &TableDefinition, index: &Index, info: &IndexInfo, backend: Backend) -> Result<()> {
+    let name = match backend {
+        // An index lives where its table does.
+        Backend::Postgres => qualified(table, &index.name, backend),
+        _ => quoted(&index.name, backend),
+    };
+    let problem = if !info.is_valid {
+        format!(
+            "the index {name} of {table} is not complete: CREATE INDEX CONCURRENTLY is still building it, or has \
+             failed. Unless it is being built, drop it with DROP INDEX CONCURRENTLY {name}, and build it again"
+        )
+    } else if index.is_unique && !info.is_unique {
+        format!(
+            "the index {name} of {table} is not unique over all rows, as it must be: drop it, and migrate again"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Unsupported, problem))
 }
 
 async fn applied(connection: &mut Connection<'_>, table: &TableDefinition) -> Result<Vec<Migration>> {
@@ -356,10 +436,10 @@ fn index_name(table: &str, columns: &[&str]) -> String {
 }
 
 /// Whether one of `indexes`, by its name, is a field's own: ours, or the one that `ecto_sessions` makes.
-pub(crate) fn has_index(table: &str, field: &str, indexes: &[String]) -> bool {
+pub(crate) fn has_index(table: &str, field: &str, indexes: &[IndexInfo]) -> bool {
     let ours = index_name(table, &[field, column::INSERTED_AT]);
     let ectos = index_name(table, &[field]);
-    indexes.iter().any(|name| *name == ours || *name == ectos)
+    indexes.iter().any(|index| index.name == ours || index.name == ectos)
 }
 
 fn create_index(table: &TableDefinition, index: &Index, backend: Backend) -> String {

@@ -10,7 +10,7 @@ use crate::data::StoredData;
 use crate::database::{
     Bindings, Connection, Guard, Row, Statement, guard_rows, identifier, place_of_condition,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::expiry;
 use crate::field::FieldValue;
 use crate::found::Found;
@@ -289,10 +289,11 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         ];
         let statement = Statement::new(self.sessions.store().statements.expire.clone(), values);
         let was_valid = self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0;
-        if self.read_end(session, now).await? && session.is_valid(now) {
+        let has_ended = |error: Error| error.with_outcome(Outcome::Done);
+        if self.read_end(session, now).await.map_err(has_ended)? && session.is_valid(now) {
             // It was ended by a clock that is ahead of this one, and need not wait for it.
             self.query().id(session.id).expire_all().await?;
-            self.read_end(session, now).await?;
+            self.read_end(session, now).await.map_err(has_ended)?;
         }
         Ok(was_valid)
     }
@@ -364,12 +365,12 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     pub(crate) async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>> {
         let rows = self.connection.fetch_all(statement).await;
-        rows.map_err(|error| self.failed(error))
+        rows.map_err(|error| self.failed(error).with_outcome(Outcome::NotDone))
     }
 
     pub(crate) async fn fetch_optional(&mut self, statement: &Statement) -> Result<Option<Row>> {
         let row = self.connection.fetch_optional(statement).await;
-        row.map_err(|error| self.failed(error))
+        row.map_err(|error| self.failed(error).with_outcome(Outcome::NotDone))
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64> {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SubQueryStatement};
 
 use crate::database::{Backend, place_of_condition};
-use crate::error::Result;
+use crate::error::{Outcome, Result};
 use crate::field::FieldValue;
 use crate::operations::Operations;
 use crate::table::{SessionFields, column};
@@ -31,7 +31,10 @@ impl<T: SessionFields> Operations<'_, T> {
         let mut total = 0;
         loop {
             let begun = Instant::now();
-            let deleted = self.delete_expired_batch(batch).await?;
+            let deleted = self.delete_expired_batch(batch).await.map_err(|error| {
+                // Batches before it stay deleted.
+                if total > 0 { error.with_outcome(Outcome::Unknown) } else { error }
+            })?;
             total += deleted;
             progress(total);
             if deleted < batch {

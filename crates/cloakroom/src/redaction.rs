@@ -38,6 +38,7 @@ impl StdError for DatabaseError {}
 /// Names of tables, columns and keys stay, since they tell the reader what to mend. A message that is known
 /// to quote a value, and does so in words that are not known here, in another language, is left out.
 fn without_values(said: &str, quotes_a_value: bool) -> String {
+    let said = &without_bytes(said);
     match without_quoted_values(said) {
         Some(blanked) => without_digests(&blanked),
         None if quotes_a_value => "a value was refused, in words that are left out for quoting it".to_owned(),
@@ -59,6 +60,18 @@ fn without_quoted_values(said: &str) -> Option<String> {
     let tail = said[start..].rfind("' for ").or_else(|| said[start..].rfind(quote));
     let end = tail.map_or(said.len(), |at| start + at);
     Some(format!("{}…{}", &said[..start], &said[end..]))
+}
+
+/// Blanks the bytes of a character that an encoding lacks: `byte sequence 0xf0 0x9f`. That of U+0000 stays, which tells
+/// nothing.
+fn without_bytes(said: &str) -> String {
+    let is_byte = |word: &str| {
+        let digits = word.strip_prefix("0x").filter(|digits| digits.len() == 2 && *digits != "00");
+        digits.is_some_and(|digits| digits.chars().all(|c| c.is_ascii_hexdigit()))
+    };
+    let mut words: Vec<&str> = said.split(' ').map(|word| if is_byte(word) { "…" } else { word }).collect();
+    words.dedup_by(|word, before| *word == "…" && *before == "…");
+    words.join(" ")
 }
 
 /// Blanks what may be a digest, wherever it stands: a trigger of the application's may say anything.
@@ -90,6 +103,11 @@ mod tests {
             ),
             ("invalid input syntax for type uuid: \"c0ffee\"", "invalid input syntax for type uuid: \"…\""),
             ("column \"role\" does not exist", "column \"role\" does not exist"),
+            ("byte sequence 0xf0 0x9f in encoding \"UTF8\"", "byte sequence … in encoding \"UTF8\""),
+            (
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+            ),
             // A value that tries to end its own quotation.
             ("Duplicate entry 'a' for key 'b', c0ffee' for key 'd'", "Duplicate entry '…' for key 'd'"),
             (

@@ -328,10 +328,17 @@ impl<T: SessionFields> Sessions<T> {
     /// Creates the table and its indexes, or brings them up to date; what was done.
     ///
     /// Safe to call at every start and from any number of processes at once. A table that
-    /// `ecto_sessions` made is adopted: its columns stay as they are, and the indexes that it lacks are added.
+    /// `ecto_sessions` made is adopted: its columns stay as they are, and the indexes that it lacks are added. A
+    /// role that may only use the table may call it too, and does nothing if the table is in place.
+    ///
+    /// On a table of many rows the indexes take time, and writers wait: build them beforehand, with the statements of
+    /// [`migrations::index_sql`](crate::migrations::index_sql).
     ///
     /// # Errors
     ///
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if something is to be done that this role may not do,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if an index of the name that it looks for is incomplete, as a
+    /// failed `CREATE INDEX CONCURRENTLY` leaves it, or not unique as it must be;
     /// [`MissingColumn`](crate::ErrorKind::MissingColumn) where a table of this name exists that lacks a
     /// column; the message has the statement that adds it.
     pub async fn migrate(&self) -> Result<Vec<Migration>> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::database::{Backend, Connection, Database, Pooled, Row, Statement, guard_of_rows};
-use crate::error::{Error, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::field::FieldValue;
 use crate::hashing::Hashed;
 use crate::statements::Statements;
@@ -106,7 +106,7 @@ impl Store {
     }
 
     pub(crate) async fn fetch_all(&self, on: &mut Pooled, statement: &Statement) -> Result<Vec<Row>> {
-        on.connection().fetch_all(statement).await.map_err(|error| self.failed(error))
+        on.connection().fetch_all(statement).await.map_err(|error| self.failed_read(error))
     }
 
     pub(crate) async fn fetch_optional(
@@ -114,12 +114,16 @@ impl Store {
         mut on: Connection<'_>,
         statement: &Statement,
     ) -> Result<Option<Row>> {
-        on.fetch_optional(statement).await.map_err(|error| self.failed(error))
+        on.fetch_optional(statement).await.map_err(|error| self.failed_read(error))
     }
 
     /// Runs a statement that is a transaction of its own; how many rows it concerned.
     pub(crate) async fn execute(&self, mut on: Connection<'_>, statement: &Statement) -> Result<u64> {
         on.execute(statement).await.map_err(|error| self.failed(error))
+    }
+
+    fn failed_read(&self, error: sqlx::Error) -> Error {
+        self.failed(error).with_outcome(Outcome::NotDone)
     }
 
     pub(crate) fn failed(&self, error: sqlx::Error) -> Error {

@@ -11,7 +11,7 @@ pub(crate) async fn run(context: &Context, command: Migrate) -> Result<(), Failu
         Migrate::Up { fields } => up(context, fields).await,
         Migrate::Down { yes } => down(context, yes).await,
         Migrate::Status => status(context).await,
-        Migrate::Sql { fields, down } => sql(context, fields, down),
+        Migrate::Sql { fields, down, indexes } => sql(context, fields, down, indexes),
     }
 }
 
@@ -66,11 +66,13 @@ async fn status(context: &Context) -> Result<(), Failure> {
     context.output.rows(&json, rows)
 }
 
-fn sql(context: &Context, fields: Fields, down: bool) -> Result<(), Failure> {
+fn sql(context: &Context, fields: Fields, down: bool, indexes: bool) -> Result<(), Failure> {
     let definition = declared(context, fields).unwrap_or_else(|| by_default(context));
     let backend = context.backend();
     let statements = if down {
         migrations::down_sql(&definition, backend)?
+    } else if indexes {
+        migrations::index_sql(&definition, backend)?
     } else {
         migrations::up_sql(&definition, backend)?
     };

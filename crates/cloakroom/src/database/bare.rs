@@ -127,6 +127,16 @@ impl Bare<'_> {
         run!(self, |connection| sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection).await.map(drop))
     }
 
+    /// Has the driver forget the statements that it has prepared, so that each is prepared anew.
+    pub(crate) async fn forget_statements(&mut self) -> Result<(), sqlx::Error> {
+        run!(self, |connection| sqlx::Connection::clear_cached_statements(&mut **connection).await)
+    }
+
+    /// Whether whoever is at the other end answers.
+    pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
+        run!(self, |connection| sqlx::Connection::ping(&mut **connection).await)
+    }
+
     /// Whether a transaction is open, by the driver's count of those that it began.
     pub(crate) fn counts_a_transaction(&self) -> bool {
         run!(self, |connection| sqlx::Connection::is_in_transaction(&**connection))

@@ -12,6 +12,16 @@ pub(crate) struct ColumnInfo {
     pub(crate) nullable: bool,
 }
 
+/// An index as the database describes it.
+#[derive(Debug)]
+pub(crate) struct IndexInfo {
+    pub(crate) name: String,
+    /// Whether it keeps every two rows of the table apart.
+    pub(crate) is_unique: bool,
+    /// Whether it is complete.
+    pub(crate) is_valid: bool,
+}
+
 impl Connection<'_> {
     /// The columns of a table, in their order; none where there is no such table.
     pub(crate) async fn columns(
@@ -43,19 +53,20 @@ impl Connection<'_> {
             .collect()
     }
 
-    /// The names of a table's indexes.
+    /// A table's indexes.
     pub(crate) async fn indexes(
         &mut self,
         schema: Option<&str>,
         table: &str,
-    ) -> Result<Vec<String>, sqlx::Error> {
+    ) -> Result<Vec<IndexInfo>, sqlx::Error> {
         let statement = match self.backend() {
             Backend::Sqlite => Statement::new(
-                "SELECT name FROM pragma_index_list(?, ?)",
+                r#"SELECT name, "unique" AND NOT partial, 1 FROM pragma_index_list(?, ?)"#,
                 vec![FieldValue::plain(table), FieldValue::plain(schema.unwrap_or("main"))],
             ),
             Backend::Postgres => Statement::new(
-                "SELECT i.relname::text FROM pg_catalog.pg_index x \
+                "SELECT i.relname::text, (x.indisunique AND x.indpred IS NULL)::int, x.indisvalid::int \
+                 FROM pg_catalog.pg_index x \
                  JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
                  JOIN pg_catalog.pg_class c ON c.oid = x.indrelid \
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -64,13 +75,21 @@ impl Connection<'_> {
                 vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))],
             ),
             Backend::MySql => Statement::new(
-                "SELECT DISTINCT index_name FROM information_schema.statistics \
-                 WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE())",
+                "SELECT index_name, MAX(non_unique) = 0, 1 FROM information_schema.statistics \
+                 WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE()) GROUP BY index_name",
                 vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))],
             ),
         };
         let rows = self.fetch_all(&statement).await?;
-        rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
+        rows.iter()
+            .map(|row| {
+                Ok(IndexInfo {
+                    name: row.text(0)?.unwrap_or_default(),
+                    is_unique: row.integer(1)? == Some(1),
+                    is_valid: row.integer(2)? == Some(1),
+                })
+            })
+            .collect()
     }
 
     /// Whether a schema of this name exists.

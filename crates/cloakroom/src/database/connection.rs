@@ -1,11 +1,12 @@
 use std::fmt;
 
+use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
 use super::guard::{Guard, guard_write};
 use super::pooled::Pooled;
 use super::row::Row;
 use super::statement::Statement;
-use super::{Backend, classify};
+use super::{Backend, Cause, classify};
 use crate::error::{Error, Result};
 
 /// How often a statement that lost a deadlock runs again.
@@ -192,11 +193,11 @@ impl<'c> Connection<'c> {
     }
 
     pub(crate) async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>, sqlx::Error> {
-        Ok(self.run(statement, Wanted::Rows).await?.rows)
+        Ok(self.run(statement, Wanted::Rows, Asks::Read).await?.rows)
     }
 
     pub(crate) async fn fetch_optional(&mut self, statement: &Statement) -> Result<Option<Row>, sqlx::Error> {
-        Ok(self.run(statement, Wanted::FirstRow).await?.rows.pop())
+        Ok(self.run(statement, Wanted::FirstRow, Asks::Read).await?.rows.pop())
     }
 
     /// Runs a statement that writes and returns no rows; the number of rows that it wrote.
@@ -205,7 +206,7 @@ impl<'c> Connection<'c> {
     /// times. Inside the caller's transaction it does not: there the whole transaction was rolled back.
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64, sqlx::Error> {
         if !self.is_pool() {
-            return Ok(self.run(statement, Wanted::Count).await?.written);
+            return Ok(self.run(statement, Wanted::Count, Asks::Write).await?.written);
         }
         let guarded;
         let statement = if statement.guard == Guard::None {
@@ -220,8 +221,10 @@ impl<'c> Connection<'c> {
         };
         let mut retries = DEADLOCK_RETRIES;
         loop {
-            match self.run(statement, wanted).await {
-                Err(sqlx::Error::Database(error)) if retries > 0 && classify(&*error).is_transient => {
+            match self.run(statement, wanted, Asks::Write).await {
+                Err(sqlx::Error::Database(error))
+                    if retries > 0 && classify(&*error).cause == Cause::Transient =>
+                {
                     retries -= 1;
                 }
                 Err(error) => return Err(error),
@@ -230,13 +233,25 @@ impl<'c> Connection<'c> {
         }
     }
 
-    async fn run(&mut self, statement: &Statement, wanted: Wanted) -> Result<Answer, sqlx::Error> {
+    async fn run(
+        &mut self,
+        statement: &Statement,
+        wanted: Wanted,
+        asks: Asks,
+    ) -> Result<Answer, sqlx::Error> {
         match &mut self.0 {
-            Place::Pool(database) => database.acquire().await?.run(statement, wanted).await,
-            Place::Pooled(pooled) => pooled.run(statement, wanted).await,
+            Place::Pool(database) => database.acquire().await?.run(statement, wanted, asks).await,
+            Place::Pooled(pooled) => pooled.run(statement, wanted, asks).await,
             Place::Own(bare, rule) => {
                 bare.check(*rule).await?;
-                bare.run(statement, wanted).await
+                let answer = bare.run(statement, wanted).await;
+                if let Err(error) = &answer
+                    && Again::after(error, asks) == Again::SameAfterForgetting
+                {
+                    // The caller's transaction has ended with the error, which says so; the next shall not fail too.
+                    let _ = bare.forget_statements().await;
+                }
+                answer
             }
         }
     }
@@ -244,8 +259,8 @@ impl<'c> Connection<'c> {
     /// Runs one statement of a migration, without preparing it.
     pub(crate) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         match &mut self.0 {
-            Place::Pool(database) => database.acquire().await?.bare().execute_raw(sql).await,
-            Place::Pooled(pooled) => pooled.bare().execute_raw(sql).await,
+            Place::Pool(database) => database.acquire().await?.bare().await?.execute_raw(sql).await,
+            Place::Pooled(pooled) => pooled.bare().await?.execute_raw(sql).await,
             Place::Own(bare, _) => bare.execute_raw(sql).await,
         }
     }

@@ -8,6 +8,7 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+mod again;
 mod bare;
 mod bind;
 mod catalog;
@@ -26,6 +27,8 @@ use std::fmt;
 
 use sqlx::error::DatabaseError;
 
+pub(crate) use again::{NotConnected, cause};
+pub(crate) use catalog::IndexInfo;
 pub use connection::{Connection, Database};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows, place_of_condition};
@@ -103,21 +106,42 @@ impl fmt::Display for Backend {
 }
 
 /// What a database's error comes to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) kind: ErrorKind,
-    /// Whether the statement may succeed when it simply runs again.
-    pub(crate) is_transient: bool,
+    pub(crate) cause: Cause,
+}
+
+/// What an error tells of the statement that it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It was refused, or undone: nothing is written.
+    Refused,
+    /// It was undone, and may succeed when it simply runs again.
+    Transient,
+    /// It was prepared for a table that has changed since, or is not known any more to whoever was asked. It did not
+    /// run.
+    Stale,
+    /// The connection had been closed for being idle. It did not run.
+    Idle,
+    /// The connection ended, perhaps in the middle of it or after it.
+    Lost,
+    /// Whether it was done is not known.
+    Unclear,
 }
 
 impl Fault {
-    fn of(kind: ErrorKind) -> Self {
-        Self { kind, is_transient: false }
+    fn of(kind: ErrorKind, cause: Cause) -> Self {
+        Self { kind, cause }
+    }
+
+    fn refused(kind: ErrorKind) -> Self {
+        Self::of(kind, Cause::Refused)
     }
 
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     fn transient() -> Self {
-        Self { kind: ErrorKind::Database, is_transient: true }
+        Self::of(ErrorKind::Database, Cause::Transient)
     }
 }
 
@@ -136,7 +160,21 @@ pub(crate) fn classify(error: &dyn DatabaseError) -> Fault {
     }
     // A driver of another library: nothing is known of its codes.
     let _ = error;
-    Fault::of(ErrorKind::Database)
+    Fault::of(ErrorKind::Database, Cause::Unclear)
+}
+
+/// Whether a character was refused, since an encoding lacks it.
+pub(crate) fn is_of_the_encoding(error: &dyn DatabaseError) -> bool {
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref() {
+        return postgres::is_of_the_encoding(error);
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref() {
+        return mysql::is_of_the_encoding(error);
+    }
+    let _ = error;
+    false
 }
 
 /// Whether the message of `error` holds a value that was to be stored or compared.

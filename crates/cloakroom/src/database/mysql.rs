@@ -13,11 +13,11 @@ use sqlx::{Arguments, Connection as _, MySql, Row as _, Type, TypeInfo};
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
-use super::Fault;
 use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::MySqlType;
+use super::{Cause, Fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldValue, Repr};
 use crate::table::TableDefinition;
@@ -35,7 +35,7 @@ pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<My
     const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), \
          LEAST(60, @@lock_wait_timeout))";
     let failed = |error| Error::from_sqlx(error, &table.to_string());
-    let mut connection = pool.acquire().await.map_err(failed)?.detach();
+    let mut connection = pool.acquire().await.map_err(super::again::not_connected).map_err(failed)?.detach();
     let got: Option<i64> = sqlx::query_scalar(LOCK)
         .bind(table.schema_name())
         .bind(table.table_name())
@@ -186,21 +186,32 @@ pub(crate) fn fingerprint<V: MySqlType>(value: &V) -> Option<Vec<u8>> {
 
 /// The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which MySQL shares.
 pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
-    Fault::of(match error.number() {
+    let kind = match error.number() {
         1062 if names_the_digests_index(error.message()) => ErrorKind::DuplicateToken,
         // Of valid JSON the check, which the server itself named so, refuses only what is nested too deeply.
         4025 if error.message().contains(".data`") => ErrorKind::InvalidData,
         3157 => ErrorKind::InvalidData,
         1022 | 1062 | 1169 | 1216 | 1217 | 1451 | 1452 | 1761 | 1762 | 3819 | 4025 => ErrorKind::Constraint,
-        1048 | 1264 | 1292 | 1364 | 1366 | 1406 | 1265 => ErrorKind::InvalidField,
+        1048 | 1264 | 1265 | 1267 | 1292 | 1364 | 1366 | 1406 | 1977 | 3854 => ErrorKind::InvalidField,
         1146 | 1049 => ErrorKind::MissingTable,
         1054 => ErrorKind::MissingColumn,
+        1044 | 1142 | 1143 | 1227 | 1370 => ErrorKind::PermissionDenied,
         1290 | 1792 | 1836 => ErrorKind::ReadOnly,
         1205 | 3572 => ErrorKind::LockTimeout,
-        1040 | 1053 | 1077 | 1079 | 1152 | 1159 | 1161 | 1203 | 1927 => ErrorKind::Unavailable,
-        1020 | 1213 => return Fault::transient(),
-        _ => ErrorKind::Database,
-    })
+        1021 | 1114 => ErrorKind::DiskFull,
+        1030 if error.message().contains("error 28 ") => ErrorKind::DiskFull,
+        1317 | 1969 | 3024 => ErrorKind::StatementTimeout,
+        4031 => return Fault::of(ErrorKind::Unavailable, Cause::Idle),
+        1040 | 1053 | 1077 | 1079 | 1152 | 1159 | 1161 | 1203 | 1927 => {
+            return Fault::of(ErrorKind::Unavailable, Cause::Lost);
+        }
+        1020 | 1213 | 1412 => return Fault::transient(),
+        // No such prepared statement, or the table changes too often for it.
+        1243 | 1615 => return Fault::of(ErrorKind::Database, Cause::Stale),
+        1064 | 1461 | 1644 => ErrorKind::Database,
+        _ => return Fault::of(ErrorKind::Database, Cause::Unclear),
+    };
+    Fault::refused(kind)
 }
 
 /// The index comes last, after the value, which may say anything.
@@ -210,6 +221,12 @@ fn names_the_digests_index(message: &str) -> bool {
         .rsplit('\'')
         .next()
         .is_some_and(|index| index.contains("auth_token_digest"))
+}
+
+/// Whether a character was refused, since the column's encoding lacks it, or cannot be compared with it.
+pub(crate) fn is_of_the_encoding(error: &MySqlDatabaseError) -> bool {
+    matches!(error.number(), 1267 | 1977 | 3854)
+        || error.number() == 1366 && error.message().contains("string value")
 }
 
 /// Whether the message holds a value that was to be stored or compared.

@@ -6,17 +6,17 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions,
-    PgRow, PgTypeInfo, PgTypeKind, PgValueFormat,
+    PgRow, PgSeverity, PgTypeInfo, PgTypeKind, PgValueFormat,
 };
 use sqlx::types::Json;
 use sqlx::{Arguments, Connection as _, Encode, Executor, Postgres, Row as _, Type, TypeInfo, ValueRef};
 use time::OffsetDateTime;
 
-use super::Fault;
 use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::PostgresType;
+use super::{Cause, Fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldValue, Repr};
 use crate::table::TableDefinition;
@@ -35,7 +35,7 @@ pub(crate) async fn begin_exclusive(
     pool: &PgPool,
     table: &TableDefinition,
 ) -> Result<PgConnection, sqlx::Error> {
-    let mut connection = pool.acquire().await?.detach();
+    let mut connection = pool.acquire().await.map_err(super::again::not_connected)?.detach();
     connection.execute("BEGIN").await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || coalesce($2, current_schema(), '') || '.' || $3, 0))")
         .bind("cloakroom ")
@@ -270,12 +270,17 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
         "23505" if error.constraint().is_some_and(|name| name.contains("auth_token_digest")) => {
             ErrorKind::DuplicateToken
         }
-        "23502" | "22001" | "22003" | "22008" | "22021" | "22P02" | "22P03" => ErrorKind::InvalidField,
-        "22P05" => ErrorKind::InvalidData,
+        "22P05" if !is_of_the_encoding(error) => ErrorKind::InvalidData,
+        "23502" | "22001" | "22003" | "22008" | "22021" | "22P02" | "22P03" | "22P05" => {
+            ErrorKind::InvalidField
+        }
         "42P01" | "3F000" => ErrorKind::MissingTable,
         "42703" => ErrorKind::MissingColumn,
+        "42501" => ErrorKind::PermissionDenied,
         "25006" => ErrorKind::ReadOnly,
         "55P03" => ErrorKind::LockTimeout,
+        "53100" => ErrorKind::DiskFull,
+        "57014" => ErrorKind::StatementTimeout,
         "40001" | "40P01" => return Fault::transient(),
         _ => match code.get(..2) {
             Some("23") => ErrorKind::Constraint,
@@ -283,7 +288,32 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
             _ => ErrorKind::Database,
         },
     };
-    Fault::of(kind)
+    match error.severity() {
+        // While it waits for a statement, the server looks at this time-out last before it reads the next.
+        _ if code == "57P05" => Fault::of(ErrorKind::Unavailable, Cause::Idle),
+        PgSeverity::Fatal | PgSeverity::Panic => Fault::of(ErrorKind::Unavailable, Cause::Lost),
+        _ if code.starts_with("08") => Fault::of(kind, Cause::Lost),
+        _ if is_stale(error) => Fault::of(kind, Cause::Stale),
+        // What ends in an error is undone.
+        _ => Fault::refused(kind),
+    }
+}
+
+/// Whether the statement was prepared for a table that has changed since, or the server has no such statement.
+///
+/// The code for "cached plan must not change result type" stands for many features that a server lacks; which
+/// function complains is the same in every language.
+fn is_stale(error: &PgDatabaseError) -> bool {
+    match error.code() {
+        "0A000" => error.routine() == Some("RevalidateCachedQuery"),
+        "26000" => true,
+        _ => false,
+    }
+}
+
+/// Whether a character was refused by the database's encoding, and not an escape by JSON.
+pub(crate) fn is_of_the_encoding(error: &PgDatabaseError) -> bool {
+    error.routine() == Some("report_untranslatable_char")
 }
 
 /// Whether the message holds a value that was to be stored or compared.

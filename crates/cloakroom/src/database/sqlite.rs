@@ -11,11 +11,11 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::Fault;
 use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::SqliteType;
+use super::{Cause, Fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldValue, Repr};
 
@@ -241,17 +241,20 @@ pub(crate) fn classify(error: &SqliteError) -> Fault {
     use sqlx::error::DatabaseError;
     let message = error.message();
     let code = result_code(error);
-    Fault::of(match (code & 0xff, code) {
+    let kind = match (code & 0xff, code) {
         (19, _) if message.contains("UNIQUE") && message.contains(".auth_token_digest") => {
             ErrorKind::DuplicateToken
         }
         (19, 1299 | 3091) | (18, _) => ErrorKind::InvalidField,
         (19, _) => ErrorKind::Constraint,
+        (3 | 23, _) => ErrorKind::PermissionDenied,
         (8, _) => ErrorKind::ReadOnly,
         // What others wrote since this transaction began to read is no lock, and waiting would not help.
         (5, 517) => return Fault::transient(),
         (5 | 6, _) => ErrorKind::LockTimeout,
-        (10 | 11 | 13 | 14 | 26, _) => ErrorKind::Unavailable,
+        (9, _) => ErrorKind::StatementTimeout,
+        (10 | 11 | 14 | 26, _) => ErrorKind::Unavailable,
+        (13, _) => ErrorKind::DiskFull,
         (1, _) if message.starts_with("no such table") || message.starts_with("unknown database") => {
             ErrorKind::MissingTable
         }
@@ -259,7 +262,10 @@ pub(crate) fn classify(error: &SqliteError) -> Fault {
             ErrorKind::MissingColumn
         }
         _ => ErrorKind::Database,
-    })
+    };
+    // A commit whose last write fails may yet be found in the log. Everything else is undone.
+    let is_certain = !matches!(code & 0xff, 7 | 10 | 11 | 14 | 26);
+    Fault::of(kind, if is_certain { Cause::Refused } else { Cause::Unclear })
 }
 
 pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {

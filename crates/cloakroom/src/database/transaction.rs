@@ -5,7 +5,7 @@ use super::bare::Bare;
 #[cfg(feature = "mysql")]
 use super::connection::Rule;
 use super::{Backend, Connection, Database};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 
 /// A transaction in the application's own database, whichever of the three that is.
 ///
@@ -67,7 +67,7 @@ impl Database {
     }
 
     async fn begin_here(&self) -> Result<Transaction> {
-        let failed = |error| Error::from_sqlx(error, "the database");
+        let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(pool) => super::sqlite::begin(pool).await.map(Transaction::Sqlite),
@@ -113,7 +113,7 @@ impl Transaction {
 
     /// Rolls it back. Dropping it does so too, a little later.
     pub async fn rollback(self) -> Result<()> {
-        let failed = |error| Error::from_sqlx(error, "the database");
+        let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(transaction) => transaction.rollback().await,

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::queue::{self, Queue, Turn};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{self, Error, ErrorKind, Result};
 
 /// How often a statement looks whether anybody still waits for it, and those who wait whether a slot is stuck.
 const LOOK_AROUND: Duration = queue::STUCK;
@@ -165,7 +165,8 @@ impl<W: Work> Combiner<W> {
         loop {
             let patience = if may_leave { until.saturating_duration_since(now()) } else { LOOK_AROUND };
             if let Ok(reply) = tokio::time::timeout(patience.min(LOOK_AROUND), &mut replied).await {
-                return reply.unwrap_or_else(|_| Reply::Answer(Err(stopped())));
+                return reply
+                    .unwrap_or_else(|_| Reply::Answer(Err(stopped().with_outcome(error::Outcome::Unknown))));
             }
             if may_leave && now() >= until {
                 if queue.leave(|waiting| waiting.ticket == number).is_some() {

@@ -54,7 +54,7 @@ pub(crate) use session_cache::{Revoked, SessionCache};
 pub(crate) use shelf::{Kept, Note};
 
 use crate::database::Backend;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::field::FieldValue;
 use crate::found::Found;
 use crate::store::Store;
@@ -80,7 +80,7 @@ impl Lookup {
     ///
     /// [`Statements::find`]: crate::statements::Statements::find
     pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<Found>> {
-        self.find.ask(digest.clone()).await
+        self.find.ask(digest.clone()).await.map_err(|error| error.with_outcome(Outcome::NotDone))
     }
 
     /// Makes a row of these values.
@@ -131,6 +131,8 @@ impl Failure {
             ErrorKind::MissingTable
             | ErrorKind::MissingColumn
             | ErrorKind::ReadOnly
+            | ErrorKind::DiskFull
+            | ErrorKind::StatementTimeout
             | ErrorKind::Unavailable => Self::All(error),
             _ => Self::Some(error),
         }

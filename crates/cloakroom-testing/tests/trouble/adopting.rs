@@ -1,0 +1,160 @@
+//! A table of many rows that is adopted: its indexes are built beforehand, while others use it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cloakroom::{ErrorKind, SessionTable, Sessions, migrations};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, run, user};
+
+/// A table as another program made it: without any index but its key's, and without a record.
+async fn foreign_table(db: &TestDatabase) -> Sessions<UserSession> {
+    let sessions = db.sessions::<UserSession>().await;
+    let indexes = [
+        "sessions_auth_token_digest_index",
+        "sessions_expires_at_index",
+        "sessions_user_id_inserted_at_index",
+    ];
+    for index in indexes {
+        let on = if db.kind() == Kind::MariaDb { " ON sessions" } else { "" };
+        db.execute(&format!("DROP INDEX {index}{on}")).await;
+    }
+    db.execute("DROP TABLE sessions_cloakroom_migrations").await;
+    sessions
+}
+
+fn index_sql(sessions: &Sessions<UserSession>) -> Vec<String> {
+    migrations::index_sql(&UserSession::definition(), sessions.backend()).unwrap()
+}
+
+/// What tells an index from another that is made in its place.
+async fn indexes(db: &TestDatabase) -> Vec<Option<String>> {
+    db.texts(match db.kind() {
+        Kind::Sqlite => "SELECT name || rootpage FROM sqlite_schema WHERE type = 'index' ORDER BY 1",
+        Kind::Postgres => {
+            "SELECT c.relname || c.oid FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid \
+             WHERE x.indrelid = 'sessions'::regclass ORDER BY 1"
+        }
+        Kind::MariaDb => {
+            "SELECT CONCAT(i.name, i.index_id) FROM information_schema.innodb_sys_indexes i \
+             JOIN information_schema.innodb_sys_tables t USING (table_id) \
+             WHERE t.name = CONCAT(DATABASE(), '/sessions') ORDER BY 1"
+        }
+    })
+    .await
+}
+
+async fn indexes_that_were_built_beforehand_are_taken(db: TestDatabase) {
+    let sessions = foreign_table(&db).await;
+    for n in 0..50 {
+        sessions.create(user(&n.to_string())).await.unwrap();
+    }
+    for statement in index_sql(&sessions) {
+        db.execute(&statement).await;
+    }
+    let before = indexes(&db).await;
+    assert_eq!(before.len(), 4, "{before:?}");
+    assert_eq!(sessions.migrate().await.unwrap().len(), 2);
+    assert_eq!(indexes(&db).await, before);
+    assert_eq!(sessions.migrate().await.unwrap(), []);
+}
+
+/// Which is what keeps them from being a time in which no one can log in.
+async fn others_write_the_table_while_its_indexes_are_built(db: TestDatabase) {
+    let sessions = foreign_table(&db).await;
+    let rows = if db.kind() == Kind::Sqlite { 2_000 } else { 100_000 };
+    fill(&db, rows).await;
+    let (others, database) = (sessions.clone(), db.database());
+    let stop = Arc::<AtomicBool>::default();
+    let writer = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let mut longest = Duration::ZERO;
+            let mut written = 0;
+            while !stop.load(Ordering::SeqCst) {
+                let begun = Instant::now();
+                others.create(user("1234")).await.unwrap();
+                longest = longest.max(begun.elapsed());
+                written += 1;
+            }
+            drop(database);
+            (written, longest)
+        }
+    });
+    let begun = Instant::now();
+    for statement in index_sql(&sessions) {
+        db.execute_anew(&statement).await;
+    }
+    let took = begun.elapsed();
+    stop.store(true, Ordering::SeqCst);
+    let (written, longest) = writer.await.unwrap();
+    println!("{:?}: {written} writes in {took:?}, the longest {longest:?}", db.kind());
+    assert!(written > 5, "{written} in {took:?}");
+    if db.kind() != Kind::Sqlite {
+        assert!(longest < took / 2, "one write waited {longest:?} of {took:?}");
+    }
+    sessions.migrate().await.unwrap();
+    assert!(sessions.query().count().await.unwrap() >= written);
+}
+
+/// Rows of another program's, whose digests are none.
+async fn fill(db: &TestDatabase, rows: u32) {
+    let columns = "id, auth_token_digest, data, user_id, expires_at, inserted_at, updated_at";
+    let sql = match db.kind() {
+        Kind::Sqlite => format!(
+            "INSERT INTO sessions ({columns}) SELECT randomblob(16), 'filler ' || value, '{{}}', value, \
+             NULL, '2026-11-23T01:48:09.000000Z', '2026-11-23T01:48:09.000000Z' FROM \
+             (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < {rows}) \
+             SELECT value FROM n)"
+        ),
+        Kind::Postgres => format!(
+            "INSERT INTO sessions ({columns}) SELECT gen_random_uuid(), 'filler ' || n, '{{}}', n, NULL, now(), now() \
+             FROM generate_series(1, {rows}) n"
+        ),
+        Kind::MariaDb => format!(
+            "INSERT INTO sessions ({columns}) SELECT UNHEX(MD5(seq)), CONCAT('filler ', seq), '{{}}', seq, NULL, \
+             NOW(6), NOW(6) FROM seq_1_to_{rows}"
+        ),
+    };
+    db.execute(&sql).await;
+}
+
+async fn an_index_of_that_name_that_is_not_unique_is_refused(db: TestDatabase) {
+    let sessions = foreign_table(&db).await;
+    db.execute("CREATE INDEX sessions_auth_token_digest_index ON sessions (auth_token_digest)").await;
+    let error = sessions.migrate().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    assert!(error.to_string().contains("sessions_auth_token_digest_index"), "{error}");
+    assert!(error.to_string().contains("not unique"), "{error}");
+}
+
+each_database! {
+    indexes_that_were_built_beforehand_are_taken,
+    others_write_the_table_while_its_indexes_are_built,
+    an_index_of_that_name_that_is_not_unique_is_refused,
+}
+
+async fn an_index_that_was_left_incomplete_is_refused_until_it_is_built_again_case(db: TestDatabase) {
+    let sessions = foreign_table(&db).await;
+    fill(&db, 10).await;
+    db.execute("UPDATE sessions SET auth_token_digest = 'twice' WHERE user_id IN ('1', '2')").await;
+    let statements = index_sql(&sessions);
+    db.try_execute(&statements[0]).await.unwrap_err();
+    let error = sessions.migrate().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    let said = error.to_string();
+    assert!(said.contains("sessions_auth_token_digest_index") && said.contains("not complete"), "{said}");
+    // As it says.
+    let (_, advice) = said.split_once("drop it with ").unwrap();
+    let (statement, _) = advice.split_once(',').unwrap();
+    db.execute("DELETE FROM sessions WHERE user_id = '2'").await;
+    db.execute(statement).await;
+    db.execute(&statements[0]).await;
+    assert_eq!(sessions.migrate().await.unwrap().len(), 2);
+}
+
+#[test]
+#[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+fn an_index_that_was_left_incomplete_is_refused_until_it_is_built_again() {
+    run(Kind::Postgres, an_index_that_was_left_incomplete_is_refused_until_it_is_built_again_case);
+}

@@ -1,0 +1,236 @@
+//! Trouble of one sort has one kind, whatever the database calls it.
+
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use cloakroom::{Config, Database, ErrorKind, NewSession, Outcome, Sessions};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, run, user};
+use serde_json::json;
+use sqlx::mysql::MySqlPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+
+use crate::everything::every_operation;
+
+/// A character that few encodings have.
+const RARE: &str = "😀";
+
+/// The test's database through connections whose statements are soon given up.
+async fn in_a_hurry(db: &TestDatabase) -> Database {
+    match db.database() {
+        Database::Sqlite(_) => {
+            let pool = SqlitePoolOptions::new().after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.lock_handle().await?.set_progress_handler(1, || false);
+                    Ok(())
+                })
+            });
+            pool.connect(db.url()).await.unwrap().into()
+        }
+        Database::Postgres(_) => {
+            let options: PgConnectOptions = db.url().parse().unwrap();
+            let options = options.options([("statement_timeout", "100")]);
+            PgPoolOptions::new().connect_with(options).await.unwrap().into()
+        }
+        Database::MySql(_) => {
+            let pool = MySqlPoolOptions::new().after_connect(|connection, _| {
+                let setting = "SET SESSION max_statement_time = 0.1";
+                Box::pin(async move { connection.execute(setting).await.map(drop) })
+            });
+            pool.connect(db.url()).await.unwrap().into()
+        }
+        other => panic!("no such database: {other:?}"),
+    }
+}
+
+async fn a_statement_that_the_server_gives_up_says_so(db: TestDatabase) {
+    let created = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap();
+    let sessions = Sessions::<UserSession>::new(in_a_hurry(&db).await, db.config().build().unwrap()).unwrap();
+    macro_rules! check {
+        () => {
+            for outcome in every_operation(&sessions, &created.session, &created.token).await {
+                match &outcome.error {
+                    Some(error) => {
+                        assert_eq!(error.kind(), ErrorKind::StatementTimeout, "{outcome:?}");
+                        assert_eq!(error.outcome(), Outcome::NotDone, "{outcome:?}");
+                    }
+                    None => assert_eq!(outcome.operation, "extend", "nothing is due, so nothing is asked"),
+                }
+            }
+        };
+    }
+    match db.database() {
+        Database::Postgres(pool) => {
+            let mut other = pool.acquire().await.unwrap();
+            other.execute("BEGIN; LOCK TABLE sessions").await.unwrap();
+            check!();
+            other.execute("ROLLBACK").await.unwrap();
+        }
+        Database::MySql(pool) => {
+            let mut other = pool.acquire().await.unwrap();
+            other.execute("LOCK TABLES sessions WRITE").await.unwrap();
+            check!();
+            other.execute("UNLOCK TABLES").await.unwrap();
+        }
+        _ => check!(),
+    }
+    sessions.database().close().await;
+    let found = db.sessions::<UserSession>().await.query().fetch_all().await.unwrap();
+    assert_eq!(found, [created.session], "what was given up is undone");
+}
+
+fn assert_is_of_the_encoding(error: &cloakroom::Error) {
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidField, Outcome::NotDone), "{error:?}");
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("encoding of sessions"), "{shown}");
+    for value in [RARE, "f0", "F0", "0x"] {
+        assert!(!shown.contains(value), "{value}: {shown}");
+    }
+}
+
+/// The test's database with a table whose encoding lacks most characters; on SQLite there is none that does.
+async fn poor_in_characters(db: &TestDatabase) -> (Sessions<UserSession>, Option<String>) {
+    let config = || db.config().build().unwrap();
+    match db.database() {
+        Database::Sqlite(_) => {
+            let options: SqliteConnectOptions = format!("{}-utf16", db.url()).parse().unwrap();
+            let options = options.create_if_missing(true).pragma("encoding", "'UTF-16'");
+            let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+            let sessions = Sessions::new(pool, config()).unwrap();
+            sessions.migrate().await.unwrap();
+            (sessions, None)
+        }
+        Database::Postgres(pool) => {
+            let name = db.unique_name();
+            let create = format!(
+                "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+            );
+            pool.execute(AssertSqlSafe(create)).await.unwrap();
+            let options: PgConnectOptions = db.url().parse().unwrap();
+            let options = options.database(&name).options([("search_path", "public")]);
+            let pool = PgPoolOptions::new().connect_with(options).await.unwrap();
+            let sessions = Sessions::new(pool, config()).unwrap();
+            sessions.migrate().await.unwrap();
+            (sessions, Some(format!("DROP DATABASE {name}")))
+        }
+        _ => {
+            let sessions = db.sessions::<UserSession>().await;
+            let poor = "ALTER TABLE sessions MODIFY user_id varchar(255) CHARACTER SET latin1 NOT NULL, \
+                 MODIFY data longtext CHARACTER SET latin1 NOT NULL DEFAULT '{}' CHECK (json_valid(data))";
+            db.execute(poor).await;
+            (sessions, None)
+        }
+    }
+}
+
+async fn a_character_that_the_encoding_lacks_is_a_value_that_cannot_be_stored(db: TestDatabase) {
+    let (sessions, clean_up) = poor_in_characters(&db).await;
+    let created = sessions.create(user("é").data(json!({"name": "é"}))).await.unwrap();
+    let new: fn() -> [NewSession<UserSession>; 2] =
+        || [user(RARE), user("1234").data(json!({ "name": RARE }))];
+    if db.kind() == Kind::Sqlite {
+        for new in new() {
+            let created = sessions.create(new).await.unwrap();
+            assert_eq!(sessions.authenticate(&created.token).await.unwrap(), Some(created.session));
+        }
+    } else {
+        for new in new() {
+            assert_is_of_the_encoding(&sessions.create(new).await.unwrap_err());
+        }
+        let mut session = created.session.clone();
+        session.fields.user_id = RARE.to_owned();
+        assert_is_of_the_encoding(&sessions.update(&mut session).await.unwrap_err());
+    }
+    // No row has it, whether the server can be asked so or not.
+    let asked = sessions.query().filter(UserSession::USER_ID.eq(RARE)).count().await;
+    match asked {
+        Ok(count) => assert_eq!(count, u64::from(db.kind() == Kind::Sqlite)),
+        Err(error) => assert_is_of_the_encoding(&error),
+    }
+    // And not that of a token.
+    assert_eq!(sessions.authenticate(RARE).await.unwrap(), None);
+    assert_eq!(sessions.authenticate(&created.token).await.unwrap(), Some(created.session));
+    if db.kind() == Kind::Postgres {
+        let error = sessions.create(user("1234").data(json!("\0"))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error:?}");
+        assert!(error.to_string().contains("U+0000"), "{error}");
+    }
+    if let Some(statement) = clean_up {
+        sessions.database().close().await;
+        db.execute(&statement).await;
+    }
+}
+
+each_database! {
+    a_statement_that_the_server_gives_up_says_so,
+    a_character_that_the_encoding_lacks_is_a_value_that_cannot_be_stored,
+}
+
+/// SQLite's case is in `outage`.
+async fn fills_up(sessions: &Sessions<UserSession>) {
+    let before = sessions.query().count().await.unwrap();
+    let created = sessions.create(user("1234")).await.unwrap();
+    let mut written = 1;
+    let error = loop {
+        match sessions.create(user("1234").data(json!("x".repeat(1_500)))).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 200, "there is always room");
+    };
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::DiskFull, Outcome::NotDone), "{error:?}");
+    assert!(error.to_string().contains("no room"), "{error}");
+    assert!(sessions.authenticate(&created.token).await.unwrap().is_some(), "reads go on");
+    assert_eq!(sessions.query().count().await.unwrap(), before + written);
+}
+
+#[test]
+#[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
+fn a_full_table_of_mariadb_is_a_lack_of_room_and_reads_go_on() {
+    run(Kind::MariaDb, async |db| {
+        let sessions = db.sessions::<UserSession>().await;
+        // An engine that can be told how much it may hold, 64 KiB, and whose keys are short.
+        db.execute("DROP INDEX sessions_user_id_inserted_at_index ON sessions").await;
+        db.execute("ALTER TABLE sessions ENGINE = MyISAM, MAX_ROWS = 1, AVG_ROW_LENGTH = 1").await;
+        fills_up(&sessions).await;
+    });
+}
+
+/// The server process that serves the connection may write no file beyond a size that is in the middle of a page, so
+/// that it finds its disk full as it extends the table: it writes a part of the page.
+#[test]
+#[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+fn a_full_disk_of_postgresql_is_a_lack_of_room_and_reads_go_on() {
+    let server = cloakroom_testing::servers::postgres().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let pool = PgPoolOptions::new().max_connections(1).connect(server.url()).await.unwrap();
+        let sessions = Sessions::<UserSession>::new(pool.clone(), Config::default()).unwrap();
+        sessions.migrate().await.unwrap();
+        let mut other = sqlx::PgConnection::connect(server.url()).await.unwrap();
+        // The write-ahead log's files have 16 MiB, and must have room.
+        let fill = "ALTER TABLE sessions ALTER COLUMN data SET STORAGE PLAIN; \
+             INSERT INTO sessions SELECT gen_random_uuid(), 'filler ' || n, to_jsonb(repeat('x', 1500)), now() + '1 day', \
+             n, now(), now() FROM generate_series(1, 13000) n; ANALYZE sessions";
+        other.execute(fill).await.unwrap();
+        let size: i64 =
+            sqlx::query_scalar("SELECT pg_relation_size('sessions')").fetch_one(&mut other).await.unwrap();
+        assert!(size > 17 * 1024 * 1024, "{size}");
+        let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&pool).await.unwrap();
+        let limit = size + 8192 + 4096;
+        // By the account that the server runs as: the limit is that account's.
+        let account = std::fs::metadata(format!("/proc/{process}")).unwrap();
+        let limited = Command::new("prlimit")
+            .uid(account.uid())
+            .gid(account.gid())
+            .args(["--pid", &process.to_string(), &format!("--fsize={limit}")])
+            .status()
+            .expect("prlimit, of util-linux, is installed");
+        assert!(limited.success());
+        fills_up(&sessions).await;
+        other.close().await.unwrap();
+        pool.close().await;
+    });
+}
