@@ -414,8 +414,8 @@ async fn data_of_another_form_is_an_error_and_no_missing_session(db: TestDatabas
     let created = sessions.create(NewSession::new(DeviceSession { user_id: "1".into() })).await.unwrap();
     db.execute(r#"UPDATE device_sessions SET data = '{"name": 5}'"#).await;
     let error = sessions.authenticate(&created.token).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidData);
-    assert_eq!(sessions.query().fetch_all().await.unwrap_err().kind(), ErrorKind::InvalidData);
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert_eq!(sessions.query().fetch_all().await.unwrap_err().kind(), ErrorKind::Decode);
     assert_eq!(sessions.query().count().await.unwrap(), 1);
 }
 
