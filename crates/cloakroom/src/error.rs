@@ -62,7 +62,11 @@ pub enum ErrorKind {
     /// The database could not be reached: refused, gone in the middle, shutting down, or no connection
     /// became free within the pool's own time-out.
     Unavailable,
-    /// A row was read that does not decode into the declared types.
+    /// A row was read that does not decode into the declared types: its `data` or a field is of another form than
+    /// the program's type has now. It can be ended and deleted by its token and by its id, as in
+    /// `sessions.query().token(&token).expire_all()`, and [`SessionQuery::fetch_each`] lists the others.
+    ///
+    /// [`SessionQuery::fetch_each`]: crate::SessionQuery::fetch_each
     Decode,
     /// Any other trouble that the database reports.
     Database,
