@@ -21,6 +21,10 @@ Usage: cargo xtask COMMAND
         --only picks cases by the start of their names (`bench --only x` lists them);
         --json, --svg and --docs write the results, a picture of them, and, of a whole
         run, the tables of docs/performance.md.
+  torture [--minutes N] [--database DATABASE]... [--seed N]
+        Run operations under injected faults for N minutes (default: 5) on each database,
+        on servers started for the purpose, and check that nothing acknowledged is lost
+        and nothing ended comes back. docs/reliability.md says how.
   serve postgres|mariadb
         Start a throwaway server, print its URL, and keep it until Ctrl-C.
   help  Print this.
@@ -33,6 +37,7 @@ pub(crate) enum Task {
     Test(TestOptions),
     Ci,
     Bench(BenchOptions),
+    Torture(TortureOptions),
     Serve(Kind),
 }
 
@@ -44,6 +49,14 @@ pub(crate) struct BenchOptions {
     pub(crate) json: Option<String>,
     pub(crate) svg: Option<String>,
     pub(crate) docs: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TortureOptions {
+    /// Which databases to run on: at least one, each once.
+    pub(crate) databases: Vec<Database>,
+    pub(crate) minutes: Option<String>,
+    pub(crate) seed: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -116,6 +129,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
     match (command.as_str(), rest) {
         ("test", rest) => parse_test(rest).map(Task::Test),
         ("bench", rest) => parse_bench(rest).map(Task::Bench),
+        ("torture", rest) => parse_torture(rest).map(Task::Torture),
         ("serve", [server]) => parse_server(server).map(Task::Serve),
         ("serve", _) => Err("serve takes one argument: postgres or mariadb".to_owned()),
         ("ci", []) => Ok(Task::Ci),
@@ -178,6 +192,33 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
         return Err("--docs is for a whole run: it goes neither with --quick nor with --only".to_owned());
     }
     Ok(options)
+}
+
+fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
+    let (mut picked, mut minutes, mut seed) = (Vec::new(), None, None);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let (option, value) = match argument.split_once('=') {
+            Some((option, value)) => (option, Some(value)),
+            None => (argument.as_str(), None),
+        };
+        if !matches!(option, "--database" | "--minutes" | "--seed") {
+            return Err(format!("unknown argument: {argument}"));
+        }
+        let value = value.or_else(|| arguments.next().map(String::as_str));
+        let value = value.ok_or_else(|| format!("{option} needs a value"))?;
+        let number = |is_one: bool| {
+            if is_one { Ok(Some(value.to_owned())) } else { Err(format!("no number: {value}")) }
+        };
+        match option {
+            "--database" => picked.extend(parse_databases(value)?),
+            "--minutes" => minutes = number(value.parse::<f64>().is_ok_and(|minutes| minutes > 0.0))?,
+            _ => seed = number(value.parse::<u64>().is_ok())?,
+        }
+    }
+    let databases =
+        Database::ALL.into_iter().filter(|database| picked.is_empty() || picked.contains(database));
+    Ok(TortureOptions { databases: databases.collect(), minutes, seed })
 }
 
 fn parse_databases(words: &str) -> Result<Vec<Database>, String> {
@@ -249,6 +290,18 @@ mod tests {
     }
 
     #[test]
+    fn the_workload_runs_on_every_database_unless_told_otherwise() {
+        let torture = |databases: &[Database], minutes: Option<&str>, seed: Option<&str>| {
+            let (minutes, seed) = (minutes.map(str::to_owned), seed.map(str::to_owned));
+            Ok(Task::Torture(TortureOptions { databases: databases.to_vec(), minutes, seed }))
+        };
+        assert_eq!(parsed("torture"), torture(&Database::ALL, None, None));
+        let line = "torture --minutes 0.5 --database=mariadb --seed 7 --database sqlite";
+        let wanted = [Database::Sqlite, Database::MariaDb];
+        assert_eq!(parsed(line), torture(&wanted, Some("0.5"), Some("7")));
+    }
+
+    #[test]
     fn servers_are_named_as_the_databases_are() {
         assert_eq!(parsed("serve postgres"), Ok(Task::Serve(Kind::Postgres)));
         assert_eq!(parsed("serve mariadb"), Ok(Task::Serve(Kind::MariaDb)));
@@ -280,6 +333,11 @@ mod tests {
             "bench --quick=yes",
             "bench --only",
             "bench --json=",
+            "torture sqlite",
+            "torture --database oracle",
+            "torture --minutes",
+            "torture --minutes 0",
+            "torture --seed one",
             "help me",
         ] {
             assert!(parsed(line).is_err(), "{line}");

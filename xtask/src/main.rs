@@ -9,6 +9,7 @@ mod install;
 mod serve;
 mod summary;
 mod test;
+mod torture;
 
 use std::env;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Torture(options) => torture::run(&options),
         Task::Serve(kind) => serve::run(kind),
     };
     match result {

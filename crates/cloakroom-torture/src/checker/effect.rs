@@ -1,0 +1,106 @@
+use std::collections::HashMap;
+
+use crate::journal::{Action, Call, Outcome, Tick, TransactionId};
+
+/// When something took effect, as far as the journal tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Effect {
+    /// Not before.
+    pub(super) from: Tick,
+    /// Certainly by then; `None` if it may never have.
+    pub(super) by: Option<Tick>,
+    /// The call's own place in the order, which identifies it.
+    pub(super) call: Tick,
+    /// When the call had its answer, which may be long before its transaction's end.
+    pub(super) answered: Tick,
+    /// The outermost transaction, whose calls are in order among themselves.
+    pub(super) transaction: Option<TransactionId>,
+}
+
+impl Effect {
+    /// Whether it is certain that it came about, and did so before `other`, if that did.
+    pub(super) fn is_before(&self, other: &Self) -> bool {
+        match self.by {
+            Some(_) if self.is_in_one_transaction_with(other) => self.call < other.call,
+            Some(by) => by < other.from,
+            None => false,
+        }
+    }
+
+    /// Whether it may have come about after `other`.
+    pub(super) fn may_follow(&self, other: &Self) -> bool {
+        self.call != other.call && !self.is_before(other)
+    }
+
+    pub(super) fn is_in_one_transaction_with(&self, other: &Self) -> bool {
+        self.transaction.is_some() && self.transaction == other.transaction
+    }
+
+    pub(super) fn is_certain_before(&self, tick: Tick) -> bool {
+        self.by.is_some_and(|by| by < tick)
+    }
+}
+
+/// What became of the transactions.
+pub(super) struct Transactions {
+    commits: HashMap<TransactionId, (Tick, Option<Tick>)>,
+    outer: HashMap<TransactionId, TransactionId>,
+}
+
+impl Transactions {
+    pub(super) fn of(calls: &[Call]) -> Self {
+        let (mut commits, mut outer) = (HashMap::new(), HashMap::new());
+        for call in calls {
+            match call.action {
+                Action::Commit { transaction } => {
+                    let by = (call.outcome == Outcome::Yes).then_some(call.end);
+                    commits.insert(transaction, (call.start, by));
+                }
+                Action::InnerBegin { transaction, outer: id } => {
+                    outer.insert(transaction, id);
+                }
+                _ => {}
+            }
+        }
+        Self { commits, outer }
+    }
+
+    /// When the write of this call took effect; `None` if it never did.
+    pub(super) fn effect(&self, call: &Call) -> Option<Effect> {
+        let is_certain = match call.outcome {
+            Outcome::Yes => true,
+            // "There is nothing to be done": whoever asks for an end has it.
+            Outcome::No => matches!(call.action, Action::Expire { .. } | Action::Delete { .. }),
+            Outcome::Refused => return None,
+            Outcome::Unknown | Outcome::Dropped | Outcome::Hung => false,
+        };
+        if call.outcome == Outcome::No && !is_certain {
+            return None;
+        }
+        let mut effect = Effect {
+            from: call.start,
+            by: is_certain.then_some(call.end),
+            call: call.start,
+            answered: call.end,
+            transaction: None,
+        };
+        let mut within = call.within;
+        while let Some(transaction) = within {
+            let (from, by) = self.commits.get(&transaction)?;
+            effect.from = *from;
+            effect.by = effect.by.and(*by);
+            effect.transaction = Some(transaction);
+            within = self.outer.get(&transaction).copied();
+        }
+        Some(effect)
+    }
+
+    /// The outermost transaction of a call.
+    pub(super) fn outermost(&self, call: &Call) -> Option<TransactionId> {
+        let mut transaction = call.within?;
+        while let Some(outer) = self.outer.get(&transaction) {
+            transaction = *outer;
+        }
+        Some(transaction)
+    }
+}

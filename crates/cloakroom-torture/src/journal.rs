@@ -1,0 +1,175 @@
+//! What the workers did, and what they were told: all that the checker knows.
+
+use std::fmt;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+/// A moment in the order of the run: a number drawn before a call begins and after it has ended.
+pub(crate) type Tick = u64;
+
+/// A session, by the number that its creation was given. It stands in the row.
+pub(crate) type Label = i64;
+
+/// A token, by the number that its creation or rotation was given.
+pub(crate) type TokenNumber = u64;
+
+/// A transaction, or one inside another.
+pub(crate) type TransactionId = u64;
+
+/// One call, from its beginning to its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) start: Tick,
+    pub(crate) end: Tick,
+    pub(crate) within: Option<TransactionId>,
+    pub(crate) action: Action,
+    pub(crate) outcome: Outcome,
+    /// What the error calls itself, where there was one.
+    pub(crate) error: Option<String>,
+    pub(crate) seen: Seen,
+    pub(crate) took: Duration,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Create {
+        label: Label,
+        user: u32,
+        token: TokenNumber,
+    },
+    Authenticate {
+        label: Label,
+        token: TokenNumber,
+    },
+    Expire {
+        label: Label,
+    },
+    Delete {
+        label: Label,
+    },
+    Rotate {
+        label: Label,
+        token: TokenNumber,
+    },
+    Update {
+        label: Label,
+        mark: i64,
+    },
+    Extend {
+        label: Label,
+    },
+    ExpireAll {
+        user: u32,
+    },
+    DeleteAll {
+        user: u32,
+    },
+    /// Through the library.
+    Begin {
+        transaction: TransactionId,
+    },
+    /// By the application, on its own pool.
+    OwnBegin {
+        transaction: TransactionId,
+    },
+    InnerBegin {
+        transaction: TransactionId,
+        outer: TransactionId,
+    },
+    Commit {
+        transaction: TransactionId,
+    },
+    Rollback {
+        transaction: TransactionId,
+    },
+    /// A statement of the application's own.
+    Statement,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// Done, or found.
+    Yes,
+    /// There is no such session, or it has ended: an answer of the database's.
+    No,
+    /// An error after which it is certain that nothing was done.
+    Refused,
+    /// An error that does not say.
+    Unknown,
+    /// The caller left.
+    Dropped,
+    /// The caller left after a minute.
+    Hung,
+}
+
+/// What an answer showed of the row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) mark: Option<i64>,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    /// The digest of the token that was made or given, if the caller knows it.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// SHA-256 of a token, in lower-case hexadecimal; computed here, not by the library.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Digest(pub(crate) String);
+
+impl Digest {
+    pub(crate) fn of(token: &str) -> Self {
+        use sha2::Digest as _;
+        use std::fmt::Write as _;
+        let mut text = String::with_capacity(64);
+        for byte in sha2::Sha256::digest(token.as_bytes()) {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+impl Action {
+    /// The one session that it concerns.
+    pub(crate) fn label(self) -> Option<Label> {
+        match self {
+            Self::Create { label, .. }
+            | Self::Authenticate { label, .. }
+            | Self::Expire { label }
+            | Self::Delete { label }
+            | Self::Rotate { label, .. }
+            | Self::Update { label, .. }
+            | Self::Extend { label } => Some(label),
+            _ => None,
+        }
+    }
+
+    /// As it is called in a report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Authenticate { .. } => "authenticate",
+            Self::Expire { .. } => "expire",
+            Self::Delete { .. } => "delete",
+            Self::Rotate { .. } => "rotate",
+            Self::Update { .. } => "update",
+            Self::Extend { .. } => "extend",
+            Self::ExpireAll { .. } => "expire_all",
+            Self::DeleteAll { .. } => "delete_all",
+            Self::Begin { .. } => "sessions.begin()",
+            Self::OwnBegin { .. } => "pool.begin()",
+            Self::InnerBegin { .. } => "tx.begin()",
+            Self::Commit { .. } => "commit",
+            Self::Rollback { .. } => "rollback",
+            Self::Statement => "the application's statement",
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The application's own pools, as it would open them, and the transactions that it begins on them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use cloakroom::{Database, Operations, SessionTable, Sessions};
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySql, Postgres, Sqlite, Transaction};
+
+use crate::settings::Kind;
+
+/// The table of the workload.
+#[derive(Clone, Debug, SessionTable)]
+#[session(table = "torture_sessions")]
+pub(crate) struct Coat {
+    #[session(index)]
+    pub(crate) user_id: String,
+    pub(crate) label: i64,
+    /// The number of the last update.
+    pub(crate) mark: i64,
+}
+
+/// Waits longer than this for a connection or a lock are errors.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection that does not answer for so long when it comes back to the pool is closed.
+const ANSWERING: Duration = Duration::from_secs(2);
+
+/// How much room there is on SQLite's disk: a limit on its pages that every connection is told of.
+#[derive(Clone, Debug)]
+pub(crate) struct Room(Arc<AtomicU32>);
+
+impl Room {
+    const ENOUGH: u32 = 1_000_000;
+
+    pub(crate) fn enough() -> Self {
+        Self(Arc::new(AtomicU32::new(Self::ENOUGH)))
+    }
+
+    pub(crate) fn set(&self, is_full: bool) {
+        // SQLite takes a limit below the file's size for that size.
+        self.0.store(if is_full { 1 } else { Self::ENOUGH }, Ordering::SeqCst);
+    }
+
+    async fn tell(&self, connection: &mut sqlx::SqliteConnection) -> Result<(), sqlx::Error> {
+        let pages = self.0.load(Ordering::SeqCst);
+        connection.execute(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).await.map(drop)
+    }
+}
+
+/// Opens a pool, with the settings of an application that does not mean to wait for ever.
+pub(crate) async fn open(
+    kind: Kind,
+    url: &str,
+    connections: u32,
+    room: &Room,
+) -> Result<Database, sqlx::Error> {
+    Ok(match kind {
+        Kind::Sqlite => {
+            let options: SqliteConnectOptions = url.parse()?;
+            let options =
+                options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(PATIENCE);
+            let (opened, taken) = (room.clone(), room.clone());
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(2 * PATIENCE)
+                .after_connect(move |connection, _| {
+                    let room = opened.clone();
+                    Box::pin(async move { room.tell(connection).await })
+                })
+                .before_acquire(move |connection, _| {
+                    let room = taken.clone();
+                    Box::pin(async move { room.tell(connection).await.map(|()| true) })
+                })
+                .connect_with(options)
+                .await?
+                .into()
+        }
+        Kind::Postgres => {
+            let options: PgConnectOptions = url.parse()?;
+            let timeout = format!("{}s", PATIENCE.as_secs());
+            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(2 * PATIENCE);
+            pool.connect_with(options.options([("lock_timeout", timeout)])).await?.into()
+        }
+        Kind::MariaDb => {
+            let options: MySqlConnectOptions = url.parse()?;
+            let pool = MySqlPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(2 * PATIENCE)
+                // A transaction that ends while one of its calls is dropped midway, the first of its SQL on that
+                // connection, leaves answers that the driver (sqlx 0.9) waits for in vain. Without this the pool
+                // would never have the connection back.
+                .after_release(|connection, _| {
+                    Box::pin(async move {
+                        let ping = tokio::time::timeout(ANSWERING, connection.ping());
+                        Ok(ping.await.is_ok_and(|pong| pong.is_ok()))
+                    })
+                });
+            let pool = pool.after_connect(|connection, _| {
+                let statement = format!("SET innodb_lock_wait_timeout = {}", PATIENCE.as_secs());
+                Box::pin(async move { connection.execute(AssertSqlSafe(statement)).await.map(drop) })
+            });
+            pool.connect_with(options).await?.into()
+        }
+    })
+}
+
+/// A transaction of sqlx's.
+pub(crate) enum Open<'c> {
+    Sqlite(Transaction<'c, Sqlite>),
+    Postgres(Transaction<'c, Postgres>),
+    MariaDb(Transaction<'c, MySql>),
+}
+
+/// Runs `$body` with the transaction of whatever database it is.
+macro_rules! each {
+    ($open:expr, |$transaction:ident| $body:expr) => {
+        match $open {
+            Open::Sqlite($transaction) => $body,
+            Open::Postgres($transaction) => $body,
+            Open::MariaDb($transaction) => $body,
+        }
+    };
+}
+
+impl Open<'static> {
+    /// `pool.begin()`, or on SQLite at times one that takes the lock for writers at once.
+    pub(crate) async fn own(database: &Database, takes_lock: bool) -> Result<Self, sqlx::Error> {
+        Ok(match database {
+            Database::Sqlite(pool) if takes_lock => Self::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Database::Sqlite(pool) => Self::Sqlite(pool.begin().await?),
+            Database::Postgres(pool) => Self::Postgres(pool.begin().await?),
+            Database::MySql(pool) => Self::MariaDb(pool.begin().await?),
+            other => unreachable!("no such database: {other:?}"),
+        })
+    }
+}
+
+/// Begun by the library, which hands over sqlx's own.
+impl From<cloakroom::Transaction> for Open<'static> {
+    fn from(transaction: cloakroom::Transaction) -> Self {
+        match transaction {
+            cloakroom::Transaction::Sqlite(transaction) => Self::Sqlite(transaction),
+            cloakroom::Transaction::Postgres(transaction) => Self::Postgres(transaction),
+            cloakroom::Transaction::MySql(transaction) => Self::MariaDb(transaction),
+            other => unreachable!("no such database: {other:?}"),
+        }
+    }
+}
+
+impl Open<'_> {
+    /// `tx.begin()`.
+    pub(crate) async fn begin(&mut self) -> Result<Open<'_>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(transaction) => Open::Sqlite(transaction.begin().await?),
+            Self::Postgres(transaction) => Open::Postgres(transaction.begin().await?),
+            Self::MariaDb(transaction) => Open::MariaDb(transaction.begin().await?),
+        })
+    }
+
+    pub(crate) fn within(&mut self, sessions: &Sessions<Coat>) -> Operations<'_, Coat> {
+        each!(self, |transaction| sessions.within(transaction))
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        each!(self, |transaction| transaction.execute(sql).await.map(drop))
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        each!(self, |transaction| transaction.commit().await)
+    }
+
+    pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
+        each!(self, |transaction| transaction.rollback().await)
+    }
+}

@@ -1,0 +1,68 @@
+use std::fmt;
+use std::time::Duration;
+
+/// What is run, for how long, and how much goes wrong.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Repeats the choice of operations and faults. What the workers meet depends on their timing, too.
+    pub seed: u64,
+    /// When the workers stop.
+    pub until: Until,
+    /// How many tasks work at once, half of them through each of two handles with pools of their own.
+    pub workers: usize,
+    /// How many connections each of the two pools may open.
+    pub connections: u32,
+    /// How much later everything arrives that a server says.
+    pub latency: Duration,
+    /// The share of calls that are dropped midway, from 0 to 1.
+    pub dropped: f64,
+    /// Whether the disk is full from time to time, on SQLite.
+    pub fills_disk: bool,
+    /// Whether to print a line every few seconds.
+    pub is_talkative: bool,
+}
+
+/// When the workers stop.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// After this time.
+    Time(Duration),
+    /// After so many operations of all workers together.
+    Operations(u64),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            until: Until::Time(Duration::from_mins(5)),
+            workers: 24,
+            connections: 8,
+            latency: Duration::from_millis(3),
+            dropped: 0.02,
+            fills_disk: true,
+            is_talkative: false,
+        }
+    }
+}
+
+/// The databases that the workload runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    Sqlite,
+    /// A server, behind a proxy.
+    Postgres,
+    /// A server, behind a proxy.
+    MariaDb,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+            Self::MariaDb => "MariaDB",
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! What the journal has of one session, for people who look into a violation.
+
+use std::collections::BTreeSet;
+
+use crate::journal::{Action, Call, Label, TransactionId};
+
+/// Longer stories are cut at their beginning.
+const LINES: usize = 40;
+
+/// The calls that concern a session, and all others of the transactions in which they were.
+pub(crate) fn of(label: Label, calls: &[Call]) -> Vec<String> {
+    let of_label = |call: &&Call| call.action.label() == Some(label);
+    let mut transactions: BTreeSet<TransactionId> =
+        calls.iter().filter(of_label).filter_map(|call| call.within).collect();
+    for call in calls {
+        // Those inside of others, and the others.
+        if let Action::InnerBegin { transaction, outer } = call.action
+            && (transactions.contains(&transaction) || transactions.contains(&outer))
+        {
+            transactions.extend([transaction, outer]);
+        }
+    }
+    let belongs = |call: &&Call| {
+        of_label(call) || call.within.is_some_and(|transaction| transactions.contains(&transaction))
+    };
+    let lines: Vec<String> = calls.iter().filter(belongs).map(line).collect();
+    lines[lines.len().saturating_sub(LINES)..].to_vec()
+}
+
+fn line(call: &Call) -> String {
+    let within = call.within.map_or_else(String::new, |transaction| format!(" in transaction {transaction}"));
+    let error = call.error.as_ref().map_or_else(String::new, |error| format!(", {error}"));
+    format!("{}–{}{within}: {:?}: {:?}{error}", call.start, call.end, call.action, call.outcome)
+}

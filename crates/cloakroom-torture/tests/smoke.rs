@@ -1,0 +1,25 @@
+//! A short run of the workload on each database. `cargo xtask torture` runs it for minutes.
+
+use std::time::Duration;
+
+use cloakroom_testing::{TestDatabase, each_database};
+use cloakroom_torture::{Kind, Settings, Until, run};
+
+async fn nothing_acknowledged_is_lost_and_nothing_ended_comes_back(db: TestDatabase) {
+    let kind = match db.kind() {
+        cloakroom_testing::Kind::Sqlite => Kind::Sqlite,
+        cloakroom_testing::Kind::Postgres => Kind::Postgres,
+        cloakroom_testing::Kind::MariaDb => Kind::MariaDb,
+    };
+    let settings = Settings {
+        until: Until::Operations(1000),
+        latency: Duration::from_millis(1),
+        dropped: 0.15,
+        ..Settings::default()
+    };
+    let report = run(kind, db.url(), &settings).await.unwrap();
+    assert!(report.calls() > 500 && report.dropped() > 10, "hardly anything was done: {report}");
+    assert!(report.violations().is_empty(), "{report}");
+}
+
+each_database! { nothing_acknowledged_is_lost_and_nothing_ended_comes_back }
