@@ -54,7 +54,14 @@ impl Driver {
         let mut command = Command::new(program("CLOAKROOM_TEST_CHROMEDRIVER"));
         // Profiles and other litter go where we remove them.
         command.arg("--port=0").env("TMPDIR", directory.path()).env("HOME", directory.path());
-        let (process, port) = Process::start(&command, "started successfully on port ");
+        // It takes any free port of IPv6, and gives up where the same is taken in IPv4.
+        let mut attempts = (0..5).map(|_| Process::try_start(&command, "started successfully on port "));
+        let started = attempts.find_map(|attempt| match attempt {
+            Ok(started) => Some(started),
+            Err(output) if output.contains("Address already in use") => None,
+            Err(output) => panic!("{command:?} does not start:\n{output}"),
+        });
+        let (process, port) = started.expect("some port is free");
         Self { _process: process, url: format!("http://127.0.0.1:{port}"), directory }
     }
 
