@@ -11,12 +11,13 @@ use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
+use crate::front;
 use crate::process::Process;
-use crate::site::Site;
 
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,9 +44,20 @@ impl Default for Profile {
 }
 
 /// A browser with an empty profile: a device that nobody has used before.
-pub(crate) struct Browser<'a> {
+pub(crate) struct Browser {
     client: Client,
-    site: &'a Site,
+    /// The scheme, host and port that paths belong to.
+    origin: String,
+}
+
+/// What a browser keeps, and would send.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Cookie {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    /// With a dot in front where it is not for one host alone.
+    pub(crate) domain: String,
+    pub(crate) path: String,
 }
 
 impl Driver {
@@ -65,12 +77,15 @@ impl Driver {
         Self { _process: process, url: format!("http://127.0.0.1:{port}"), directory }
     }
 
-    pub(crate) async fn open<'a>(&self, site: &'a Site, profile: Profile) -> Browser<'a> {
+    /// A browser that looks at what is at this origin.
+    pub(crate) async fn open(&self, origin: &str, profile: Profile) -> Browser {
         let data = tempfile::tempdir_in(&self.directory).expect("a temporary directory").keep();
         let mut arguments = vec![
             "--headless=new".to_owned(),
             format!("--user-data-dir={}", data.display()),
             "--window-size=1100,800".to_owned(),
+            format!("--host-resolver-rules=MAP *.{} 127.0.0.1", front::SITE),
+            format!("--ignore-certificate-errors-spki-list={}", front::fingerprint()),
         ];
         let quiet = [
             "--disable-gpu",
@@ -103,7 +118,7 @@ impl Driver {
         let wanted: Capabilities = serde_json::from_value(wanted).expect("an object");
         let connector = HttpConnector::new();
         let client = ClientBuilder::new(connector).capabilities(wanted).connect(&self.url).await;
-        let browser = Browser { client: client.expect("a browser starts"), site };
+        let browser = Browser { client: client.expect("a browser starts"), origin: origin.to_owned() };
         assert_eq!(browser.runs_scripts().await, profile.has_scripts);
         browser
     }
@@ -113,7 +128,7 @@ fn program(variable: &str) -> String {
     env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run `cargo xtask test`"))
 }
 
-impl Browser<'_> {
+impl Browser {
     /// A page that says so, since a setting could be ignored.
     async fn runs_scripts(&self) -> bool {
         let page = "data:text/html,<title>off</title><script>document.title='on'</script>";
@@ -125,7 +140,12 @@ impl Browser<'_> {
     }
 
     pub(crate) async fn go(&self, path: &str) {
-        self.client.goto(&self.site.url(path)).await.expect("a page");
+        self.visit(&format!("{}{path}", self.origin)).await;
+    }
+
+    /// Goes to a page of any site.
+    pub(crate) async fn visit(&self, url: &str) {
+        self.client.goto(url).await.expect("a page");
         self.expect_silence().await;
     }
 
@@ -187,6 +207,17 @@ impl Browser<'_> {
 
     pub(crate) async fn path(&self) -> String {
         self.client.current_url().await.expect("an address").path().to_owned()
+    }
+
+    pub(crate) async fn title(&self) -> String {
+        self.client.title().await.expect("a title")
+    }
+
+    /// The cookies that a request for this path would carry.
+    pub(crate) async fn cookies(&self, path: &str) -> Vec<Cookie> {
+        let urls = json!({ "urls": [format!("{}{path}", self.origin)] });
+        let answer = self.devtools("Network.getCookies", urls).await;
+        Vec::deserialize(&answer["cookies"]).expect("a list of cookies")
     }
 
     async fn expect_silence(&self) {

@@ -4,10 +4,13 @@
 
 mod api;
 mod chromium;
+mod front;
+mod process;
+mod sibling;
+mod site;
 
 mod look;
-mod process;
-mod site;
+mod planted;
 mod walk;
 
 /// Makes a test of each case, which without a browser is ignored.

@@ -22,7 +22,7 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloakroom-demo"));
         command
             .args(["--address", "127.0.0.1:0", "--database"])
-            .arg(format!("sqlite:{}", directory.path().join("demo.db").display()))
+            .arg(database_in(&directory))
             .args(arguments)
             .current_dir(directory.path())
             .env_remove("DATABASE_URL")
@@ -32,7 +32,11 @@ impl Site {
         Self { _process: process, _directory: directory, address }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
     }
+}
+
+fn database_in(directory: &TempDir) -> String {
+    format!("sqlite:{}", directory.path().join("demo.db").display())
 }
