@@ -139,6 +139,11 @@ impl Browser {
         runs
     }
 
+    /// The same browser, looking at what is at another origin.
+    pub(crate) fn at(self, origin: &str) -> Self {
+        Self { origin: origin.to_owned(), ..self }
+    }
+
     pub(crate) async fn go(&self, path: &str) {
         self.visit(&format!("{}{path}", self.origin)).await;
     }
@@ -230,6 +235,18 @@ impl Browser {
         let entries = self.command("se/log", json!({ "type": "browser" })).await;
         let entries = entries.as_array().cloned().unwrap_or_default();
         entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect()
+    }
+
+    /// Waits for a line on the console, which may come after the page; nothing else is to be there.
+    pub(crate) async fn until_console_says(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut console = self.take_console().await;
+        while console.is_empty() {
+            assert!(Instant::now() < deadline, "the console never said `{text}`");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            console = self.take_console().await;
+        }
+        assert!(matches!(&console[..], [line] if line.contains(text)), "{console:?}");
     }
 
     /// A command of the `DevTools` protocol.

@@ -175,6 +175,12 @@ async fn what_a_sibling_plants_logs_nobody_in_as_somebody_else_nor_locks_anybody
     let second = session_cookie(ada).await.value;
     assert!(![&mallory.token, MADE_UP, &first].contains(&second.as_str()));
     mallory.assert_is_herself();
+    // More than a browser keeps for all hosts of a site. It may forget hers for them, which logs her out.
+    let crowd = (0..200).map(|n| (Means::Header, format!("n{n}=1; Domain={SITE}; Path=/; Secure; HttpOnly")));
+    here.sibling.plant(ada, crowd.collect()).await;
+    log_in(ada, "ada", PASSWORD).await;
+    assert_is(ada, "ada").await;
+    log_out(ada).await;
     here.ada.close().await;
 }
 

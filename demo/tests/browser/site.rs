@@ -8,7 +8,7 @@ use crate::process::Process;
 /// The demo as it is built, on a database of its own.
 pub(crate) struct Site {
     _process: Process,
-    _directory: TempDir,
+    directory: TempDir,
     pub(crate) address: SocketAddr,
 }
 
@@ -29,11 +29,16 @@ impl Site {
             .envs([("RUST_LOG", "info"), ("NO_COLOR", "1")]);
         let (process, address) = Process::start(&command, "Listening on http://");
         let address = address.trim_end_matches('/').parse().expect("an address");
-        Self { _process: process, _directory: directory, address }
+        Self { _process: process, directory, address }
     }
 
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The URL of its database.
+    pub(crate) fn database(&self) -> String {
+        database_in(&self.directory)
     }
 }
 
