@@ -11,12 +11,13 @@ use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
+use crate::front;
 use crate::process::Process;
-use crate::site::Site;
 
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,9 +44,20 @@ impl Default for Profile {
 }
 
 /// A browser with an empty profile: a device that nobody has used before.
-pub(crate) struct Browser<'a> {
+pub(crate) struct Browser {
     client: Client,
-    site: &'a Site,
+    /// The scheme, host and port that paths belong to.
+    origin: String,
+}
+
+/// What a browser keeps, and would send.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Cookie {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    /// With a dot in front where it is not for one host alone.
+    pub(crate) domain: String,
+    pub(crate) path: String,
 }
 
 impl Driver {
@@ -54,16 +66,26 @@ impl Driver {
         let mut command = Command::new(program("CLOAKROOM_TEST_CHROMEDRIVER"));
         // Profiles and other litter go where we remove them.
         command.arg("--port=0").env("TMPDIR", directory.path()).env("HOME", directory.path());
-        let (process, port) = Process::start(&command, "started successfully on port ");
+        // It takes any free port of IPv6, and gives up where the same is taken in IPv4.
+        let mut attempts = (0..5).map(|_| Process::try_start(&command, "started successfully on port "));
+        let started = attempts.find_map(|attempt| match attempt {
+            Ok(started) => Some(started),
+            Err(output) if output.contains("Address already in use") => None,
+            Err(output) => panic!("{command:?} does not start:\n{output}"),
+        });
+        let (process, port) = started.expect("some port is free");
         Self { _process: process, url: format!("http://127.0.0.1:{port}"), directory }
     }
 
-    pub(crate) async fn open<'a>(&self, site: &'a Site, profile: Profile) -> Browser<'a> {
+    /// A browser that looks at what is at this origin.
+    pub(crate) async fn open(&self, origin: &str, profile: Profile) -> Browser {
         let data = tempfile::tempdir_in(&self.directory).expect("a temporary directory").keep();
         let mut arguments = vec![
             "--headless=new".to_owned(),
             format!("--user-data-dir={}", data.display()),
             "--window-size=1100,800".to_owned(),
+            format!("--host-resolver-rules=MAP *.{} 127.0.0.1", front::SITE),
+            format!("--ignore-certificate-errors-spki-list={}", front::fingerprint()),
         ];
         let quiet = [
             "--disable-gpu",
@@ -96,7 +118,7 @@ impl Driver {
         let wanted: Capabilities = serde_json::from_value(wanted).expect("an object");
         let connector = HttpConnector::new();
         let client = ClientBuilder::new(connector).capabilities(wanted).connect(&self.url).await;
-        let browser = Browser { client: client.expect("a browser starts"), site };
+        let browser = Browser { client: client.expect("a browser starts"), origin: origin.to_owned() };
         assert_eq!(browser.runs_scripts().await, profile.has_scripts);
         browser
     }
@@ -106,7 +128,7 @@ fn program(variable: &str) -> String {
     env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run `cargo xtask test`"))
 }
 
-impl Browser<'_> {
+impl Browser {
     /// A page that says so, since a setting could be ignored.
     async fn runs_scripts(&self) -> bool {
         let page = "data:text/html,<title>off</title><script>document.title='on'</script>";
@@ -117,8 +139,18 @@ impl Browser<'_> {
         runs
     }
 
+    /// The same browser, looking at what is at another origin.
+    pub(crate) fn at(self, origin: &str) -> Self {
+        Self { origin: origin.to_owned(), ..self }
+    }
+
     pub(crate) async fn go(&self, path: &str) {
-        self.client.goto(&self.site.url(path)).await.expect("a page");
+        self.visit(&format!("{}{path}", self.origin)).await;
+    }
+
+    /// Goes to a page of any site.
+    pub(crate) async fn visit(&self, url: &str) {
+        self.client.goto(url).await.expect("a page");
         self.expect_silence().await;
     }
 
@@ -182,6 +214,17 @@ impl Browser<'_> {
         self.client.current_url().await.expect("an address").path().to_owned()
     }
 
+    pub(crate) async fn title(&self) -> String {
+        self.client.title().await.expect("a title")
+    }
+
+    /// The cookies that a request for this path would carry.
+    pub(crate) async fn cookies(&self, path: &str) -> Vec<Cookie> {
+        let urls = json!({ "urls": [format!("{}{path}", self.origin)] });
+        let answer = self.devtools("Network.getCookies", urls).await;
+        Vec::deserialize(&answer["cookies"]).expect("a list of cookies")
+    }
+
     async fn expect_silence(&self) {
         let console = self.take_console().await;
         assert!(console.is_empty(), "the console at {}: {console:#?}", self.path().await);
@@ -192,6 +235,18 @@ impl Browser<'_> {
         let entries = self.command("se/log", json!({ "type": "browser" })).await;
         let entries = entries.as_array().cloned().unwrap_or_default();
         entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect()
+    }
+
+    /// Waits for a line on the console, which may come after the page; nothing else is to be there.
+    pub(crate) async fn until_console_says(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut console = self.take_console().await;
+        while console.is_empty() {
+            assert!(Instant::now() < deadline, "the console never said `{text}`");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            console = self.take_console().await;
+        }
+        assert!(matches!(&console[..], [line] if line.contains(text)), "{console:?}");
     }
 
     /// A command of the `DevTools` protocol.

@@ -50,7 +50,7 @@ async fn no_page_is_wider_than_a_phone_and_pictures_are_taken_of_all() {
     let directory = directory();
     let site = Site::start_with(&["--fill"]);
     let driver = Driver::start();
-    let browser = driver.open(&site, Profile::default()).await;
+    let browser = driver.open(&site.origin(), Profile::default()).await;
 
     for path in ["/", "/signup", "/login"] {
         browser.go(path).await;
@@ -77,7 +77,7 @@ fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots")
 }
 
-async fn photograph(browser: &Browser<'_>, page: &str) {
+async fn photograph(browser: &Browser, page: &str) {
     let page = if page.is_empty() { "front" } else { page };
     for look in Look::ALL {
         let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": look.scheme() }] });
@@ -94,15 +94,19 @@ async fn photograph(browser: &Browser<'_>, page: &str) {
         );
         // The whole page, if it is not too long.
         set_screen(browser, look, pixels(&content["height"]).clamp(height, 2400)).await;
-        let picture = browser.screenshot().await;
-        let directory = directory();
-        fs::create_dir_all(&directory).expect("a directory for screenshots");
-        fs::write(directory.join(format!("{page}-{}.png", look.name())), picture).expect("a screenshot");
+        keep(&format!("{page}-{}", look.name()), &browser.screenshot().await);
     }
     browser.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
 }
 
-async fn set_screen(browser: &Browser<'_>, look: Look, height: u64) {
+/// Keeps a picture under this name.
+pub(crate) fn keep(name: &str, picture: &[u8]) {
+    let directory = directory();
+    fs::create_dir_all(&directory).expect("a directory for screenshots");
+    fs::write(directory.join(format!("{name}.png")), picture).expect("a screenshot");
+}
+
+async fn set_screen(browser: &Browser, look: Look, height: u64) {
     let (width, _) = look.size();
     let is_phone = matches!(look, Look::Phone);
     let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone });

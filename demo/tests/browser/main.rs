@@ -4,10 +4,17 @@
 
 mod api;
 mod chromium;
-
-mod look;
+mod club;
+mod front;
 mod process;
+mod sibling;
 mod site;
+
+mod leaving;
+mod look;
+mod planted;
+mod reading_ahead;
+mod shared;
 mod walk;
 
 /// Makes a test of each case, which without a browser is ignored.

@@ -13,12 +13,19 @@ pub(crate) struct Process {
 }
 
 /// Runs the program in a process group of its own, and kills that group once the pipe from us is
-/// closed: by `Drop`, or by the end of this process.
-const GUARD: &str = r#""$@" </dev/null 2>&1 & read -r _; kill -s KILL 0"#;
+/// closed: by `Drop`, or by the end of this process. Its output ends with the program.
+const GUARD: &str = r#""$@" </dev/null 2>&1 & exec >/dev/null 2>&1; read -r _; kill -s KILL 0"#;
 
 impl Process {
     /// Starts it, and waits for what follows `mark` in a line of its output, up to a blank.
     pub(crate) fn start(command: &Command, mark: &str) -> (Self, String) {
+        Self::try_start(command, mark).unwrap_or_else(|output| {
+            panic!("{command:?} never said `{mark}`, but:\n{output}");
+        })
+    }
+
+    /// The same, or what it said instead: when it ended, or has not said it within a minute.
+    pub(crate) fn try_start(command: &Command, mark: &str) -> Result<(Self, String), String> {
         let mut guarded = Command::new("/bin/sh");
         guarded
             .args(["-c", GUARD, "guard"])
@@ -56,8 +63,8 @@ impl Process {
         });
         let process = Self { shell, output };
         match finding.recv_timeout(Duration::from_mins(1)) {
-            Ok(word) => (process, word),
-            Err(error) => panic!("{command:?} never said `{mark}` ({error}), but:\n{}", process.output()),
+            Ok(word) => Ok((process, word)),
+            Err(_) => Err(process.output()),
         }
     }
 

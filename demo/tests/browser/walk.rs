@@ -10,7 +10,7 @@ crate::in_a_browser!(
 );
 
 const NAME: &str = "ada";
-const PASSWORD: &str = "a-coat-and-a-ticket";
+pub(crate) const PASSWORD: &str = "a-coat-and-a-ticket";
 const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 async fn two_devices_see_and_end_each_other_and_keys_are_minted_and_revoked() {
@@ -24,11 +24,11 @@ async fn the_whole_walk_needs_no_scripts() {
 async fn walk(has_scripts: bool) {
     let site = Site::start();
     let driver = Driver::start();
-    let here = driver.open(&site, Profile { has_scripts, ..Profile::default() }).await;
-    let there = driver.open(&site, Profile { has_scripts, user_agent: Some(FIREFOX) }).await;
+    let here = driver.open(&site.origin(), Profile { has_scripts, ..Profile::default() }).await;
+    let there = driver.open(&site.origin(), Profile { has_scripts, user_agent: Some(FIREFOX) }).await;
 
     here.go("/").await;
-    sign_up(&here).await;
+    sign_up(&here, NAME).await;
     assert_eq!(here.count("#sessions tr[data-id]").await, 1);
     a_wrong_password_is_refused(&there).await;
     log_in(&there, NAME, PASSWORD).await;
@@ -40,19 +40,19 @@ async fn walk(has_scripts: bool) {
     there.close().await;
 }
 
-async fn sign_up(browser: &Browser<'_>) {
+pub(crate) async fn sign_up(browser: &Browser, name: &str) {
     browser.go("/signup").await;
-    browser.submit(&[("name", NAME), ("password", PASSWORD)]).await;
+    browser.submit(&[("name", name), ("password", PASSWORD)]).await;
     assert_eq!(browser.path().await, "/account");
 }
 
-pub(crate) async fn log_in(browser: &Browser<'_>, name: &str, password: &str) {
+pub(crate) async fn log_in(browser: &Browser, name: &str, password: &str) {
     browser.go("/login").await;
     browser.submit(&[("name", name), ("password", password)]).await;
     assert_eq!(browser.path().await, "/account");
 }
 
-async fn a_wrong_password_is_refused(browser: &Browser<'_>) {
+async fn a_wrong_password_is_refused(browser: &Browser) {
     browser.go("/account").await;
     assert_eq!(browser.path().await, "/login");
     browser.fill("name", NAME).await;
@@ -66,7 +66,7 @@ async fn a_wrong_password_is_refused(browser: &Browser<'_>) {
     assert_eq!(browser.path().await, "/login");
 }
 
-async fn one_signs_the_other_out(here: &Browser<'_>, there: &Browser<'_>) {
+async fn one_signs_the_other_out(here: &Browser, there: &Browser) {
     here.go("/account").await;
     for browser in [here, there] {
         assert_eq!(browser.count("#sessions tr[data-id]").await, 2);
@@ -88,7 +88,7 @@ async fn one_signs_the_other_out(here: &Browser<'_>, there: &Browser<'_>) {
     assert_eq!(here.path().await, "/keys");
 }
 
-async fn a_key_works_until_it_is_revoked(browser: &Browser<'_>, site: &Site) {
+async fn a_key_works_until_it_is_revoked(browser: &Browser, site: &Site) {
     let key = mint(browser).await;
     assert!(!key.contains(char::is_whitespace), "{} characters", key.len());
     let call = |key: &str| get_with_key(site.address, "/api/me", key);
@@ -110,14 +110,14 @@ async fn a_key_works_until_it_is_revoked(browser: &Browser<'_>, site: &Site) {
     }
 }
 
-pub(crate) async fn mint(browser: &Browser<'_>) -> String {
+pub(crate) async fn mint(browser: &Browser) -> String {
     browser.go("/keys").await;
     browser.submit(&[("name", "deployment")]).await;
     browser.find("#new-key").await;
     browser.text("#new-key").await.trim().to_owned()
 }
 
-async fn everyone_is_signed_out(here: &Browser<'_>, there: &Browser<'_>) {
+async fn everyone_is_signed_out(here: &Browser, there: &Browser) {
     log_in(there, NAME, PASSWORD).await;
     here.go("/account").await;
     here.click("#logout-everywhere").await;
