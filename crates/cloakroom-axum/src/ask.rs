@@ -32,7 +32,8 @@ impl<T: SessionFields> State<T> {
                 );
                 Ok(Known::default())
             }
-            (None, tokens) => self.choose(tokens, reading).await,
+            // Rare, and larger than the rest.
+            (None, tokens) => Box::pin(self.choose(tokens, reading)).await,
         }
     }
 
@@ -110,7 +111,7 @@ impl<T: SessionFields> State<T> {
         }
         known.is_settled = true;
         while let Some(token) = known.leftovers.last() {
-            if let Err(error) = end_by_token(self.sessions(), token).await {
+            if let Err(error) = Box::pin(end_by_token(self.sessions(), token)).await {
                 tracing::warn!(
                     table = %self.sessions().definition(),
                     error = &error as &dyn std::error::Error,

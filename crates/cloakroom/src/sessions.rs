@@ -189,7 +189,7 @@ impl<T: SessionFields> Sessions<T> {
     /// answer: for operations whose harm outweighs a query, such as a payment or a change of password.
     pub async fn authenticate_fresh(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         match self.store().hash(token.as_ref()) {
-            Some(hashed) => self.ask(hashed, Use::Extends).await,
+            Some(hashed) => Box::pin(self.ask(hashed, Use::Extends)).await,
             None => Ok(None),
         }
     }
@@ -202,7 +202,7 @@ impl<T: SessionFields> Sessions<T> {
         token: impl AsRef<[u8]>,
     ) -> Result<Option<Session<T>>> {
         match self.store().hash(token.as_ref()) {
-            Some(hashed) => self.ask(hashed, Use::Leaves).await,
+            Some(hashed) => Box::pin(self.ask(hashed, Use::Leaves)).await,
             None => Ok(None),
         }
     }

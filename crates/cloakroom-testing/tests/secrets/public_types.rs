@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use cloakroom::{
-    Backend, Cache, Column, ColumnType, Config, ConfigError, Connection, Cursor, Hashing, ManualClock,
-    SignedSpan, Status, SystemClock, Token,
+    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, Hashing, ManualClock, SignedSpan,
+    Status, SystemClock, Token,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 

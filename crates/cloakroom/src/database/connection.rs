@@ -1,4 +1,5 @@
 use std::fmt;
+use std::pin::Pin;
 
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
@@ -261,27 +262,31 @@ impl<'c> Connection<'c> {
         }
     }
 
-    async fn run(
-        &mut self,
-        statement: &Statement,
+    /// On the heap, and of a type that is no longer known: those of the futures around it would become too deep for the
+    /// compiler, in applications too.
+    fn run<'a>(
+        &'a mut self,
+        statement: &'a Statement,
         wanted: Wanted,
         asks: Asks,
-    ) -> Result<Answer, sqlx::Error> {
-        match &mut self.0 {
-            Place::Pool(database) => database.acquire().await?.run(statement, wanted, asks).await,
-            Place::Pooled(pooled) => pooled.run(statement, wanted, asks).await,
-            Place::Own(bare, rule) => {
-                bare.check(*rule).await?;
-                let answer = bare.run(statement, wanted).await;
-                if let Err(error) = &answer
-                    && Again::after(error, asks) == Again::SameAfterForgetting
-                {
-                    // The caller's transaction has ended with the error, which says so; the next shall not fail too.
-                    let _ = bare.forget_statements().await;
+    ) -> Pin<Box<dyn Future<Output = Result<Answer, sqlx::Error>> + Send + 'a>> {
+        Box::pin(async move {
+            match &mut self.0 {
+                Place::Pool(database) => database.acquire().await?.run(statement, wanted, asks).await,
+                Place::Pooled(pooled) => pooled.run(statement, wanted, asks).await,
+                Place::Own(bare, rule) => {
+                    bare.check(*rule).await?;
+                    let answer = bare.run(statement, wanted).await;
+                    if let Err(error) = &answer
+                        && Again::after(error, asks) == Again::SameAfterForgetting
+                    {
+                        // The caller's transaction has ended with the error, which says so; the next shall not fail too.
+                        let _ = bare.forget_statements().await;
+                    }
+                    answer
                 }
-                answer
             }
-        }
+        })
     }
 
     /// Runs one statement of a migration, without preparing it.

@@ -123,6 +123,10 @@ pub(crate) enum Cause {
     /// run.
     Stale,
     /// The connection had been closed for being idle. It did not run.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql")),
+        allow(dead_code, reason = "no server closes SQLite's")
+    )]
     Idle,
     /// The connection ended, perhaps in the middle of it or after it.
     Lost,
@@ -135,6 +139,7 @@ impl Fault {
         Self { kind, cause }
     }
 
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     fn refused(kind: ErrorKind) -> Self {
         Self::of(kind, Cause::Refused)
     }

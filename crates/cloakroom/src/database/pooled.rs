@@ -1,3 +1,5 @@
+use std::pin::Pin;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -36,10 +38,14 @@ enum PoolConnection {
 
 impl Database {
     /// A connection of the pool, for several statements, each of which commits by itself.
-    pub(crate) async fn acquire(&self) -> Result<Pooled, sqlx::Error> {
-        let since = Instant::now();
-        let connection = Some(self.take().await?);
-        Ok(Pooled { database: self.clone(), connection, since, is_known_alone: false })
+    ///
+    /// On the heap, and of a type that is no longer known, as in [`Connection`]: the driver's are deep.
+    pub(crate) fn acquire(&self) -> Pin<Box<dyn Future<Output = Result<Pooled, sqlx::Error>> + Send + '_>> {
+        Box::pin(async move {
+            let since = Instant::now();
+            let connection = Some(self.take().await?);
+            Ok(Pooled { database: self.clone(), connection, since, is_known_alone: false })
+        })
     }
 
     async fn take(&self) -> Result<PoolConnection, sqlx::Error> {
@@ -101,6 +107,7 @@ impl PoolConnection {
                 }
                 Ok(is_in_memory)
             }
+            #[allow(unreachable_patterns, reason = "reachable if a server's feature is on")]
             _ => {
                 self.spoil();
                 Ok(false)

@@ -1,5 +1,7 @@
 use uuid::Uuid;
 
+use crate::database::Statement;
+
 use crate::lookup::announcement::{read, with};
 use crate::lookup::session_cache::Revoked;
 
@@ -44,11 +46,14 @@ fn another_tables_announcement_is_not_this_ones() {
 #[test]
 fn a_write_is_announced_in_its_own_statement() {
     let write = r#"DELETE FROM "sessions" WHERE "id" = $1"#;
-    let one = with(write, "sessions", Revoked::Session(Uuid::nil()));
-    let many = with(write, "sessions", Revoked::Any);
-    for sql in [&one, &many] {
-        assert_eq!(sql.matches(write).count(), 1);
-        assert!(!sql.contains(';') && !sql.contains("digest"), "{sql}");
+    let statement = Statement::new(write, Vec::new());
+    for on_pool in [false, true] {
+        let sql = |revoked| with(&statement, "sessions", revoked, on_pool).sql;
+        let (one, many) = (sql(Revoked::Session(Uuid::nil())), sql(Revoked::Any));
+        for sql in [&one, &many] {
+            assert_eq!(sql.matches(write).count(), 1);
+            assert!(!sql.contains(';') && !sql.contains("digest"), "{sql}");
+        }
+        assert!(!one.contains("'*'") && many.contains("'*'") && many.contains("> 1000"), "{many}");
     }
-    assert!(!one.contains('*') && many.contains("'*'") && many.contains("> 1000"), "{many}");
 }
