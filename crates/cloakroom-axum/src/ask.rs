@@ -21,8 +21,7 @@ impl<T: SessionFields> State<T> {
     pub(crate) async fn ask(&self, reading: Reading) -> Result<Known<T>, Error> {
         let credentials = self.credentials();
         match (&credentials.from_api, &*credentials.from_cookies) {
-            (Some(token), _) => self.ask_for(token, reading).await,
-            (None, [token]) => self.ask_for(token, reading).await,
+            (Some(token), _) | (None, [token]) => self.ask_for(token, reading).await,
             (None, []) => Ok(Known::default()),
             (None, _) if credentials.has_too_many => {
                 tracing::warn!(

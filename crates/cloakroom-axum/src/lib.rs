@@ -134,7 +134,7 @@
 //! the server alone, since the browser has not heard of it, and [`Clear-Site-Data`](SessionLayer::clear_site_data)
 //! does not either. Pages that must go then have to ask by a script, on the event `pageshow`.
 //!
-//! # WebSockets
+//! # `WebSocket` handshakes
 //!
 //! A browser sends its cookies with the handshake of a WebSocket to whichever page opens one, and no rule for
 //! requests between origins applies: a page of another site gets a connection that speaks for the user, unless

@@ -14,7 +14,7 @@ pub enum SiteData {
     /// Every cookie of the whole registrable domain, sibling hosts included. Chromium then also drops every
     /// `Set-Cookie` of the same response, that of another layer or of the application among them.
     Cookies,
-    /// What scripts of this origin have stored: local storage, IndexedDB, service workers. Chromium ends
+    /// What scripts of this origin have stored: local storage, `IndexedDB`, service workers. Chromium ends
     /// device-bound sessions of the origin with it, too.
     Storage,
 }

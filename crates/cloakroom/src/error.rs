@@ -123,7 +123,7 @@ impl Error {
     ///
     /// In a transaction of the caller's it speaks of the statement alone, since nothing is done before the commit; that of
     /// [`Transaction::commit`](crate::Transaction::commit) speaks of the commit. All of it holds for tables of an engine
-    /// that has transactions, as InnoDB has.
+    /// that has transactions, as `InnoDB` has.
     ///
     /// ```
     /// # use cloakroom::{Error, Outcome};

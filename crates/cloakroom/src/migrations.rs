@@ -220,6 +220,7 @@ impl Plan {
             })?;
             statements.push(create);
         }
+        let after_schema = statements.len();
         let applied = match applied(connection, table).await {
             // On PostgreSQL every role sees that there is a record, and not every role may read it.
             Err(error) if error.kind() == ErrorKind::PermissionDenied && connection.is_pool() => Vec::new(),
@@ -242,7 +243,7 @@ impl Plan {
         }
         let is_of_the_record_alone = statements.is_empty();
         if applied.is_empty() {
-            statements.insert(0, create_history(table, backend));
+            statements.insert(after_schema, create_history(table, backend));
         }
         let pending = MIGRATIONS.into_iter().filter(|migration| !applied.contains(migration)).collect();
         Ok(Self { statements, pending, is_of_the_record_alone })

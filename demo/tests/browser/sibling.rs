@@ -53,7 +53,7 @@ async fn page(State(cookies): State<Cookies>) -> impl IntoResponse {
     let cookies = cookies.lock().expect("nobody panics with it");
     let by =
         |wanted| cookies.iter().filter(move |(means, _)| *means == wanted).map(|(_, cookie)| cookie.clone());
-    let scripted = serde_json::Value::from_iter(by(Means::Script));
+    let scripted = by(Means::Script).collect::<serde_json::Value>();
     let page = format!(
         "<!doctype html><title></title><link rel=icon href='data:,'><p>A harmless page.</p>\
          <script>for (const cookie of {scripted}) document.cookie = cookie; document.title = 'planted'</script>"

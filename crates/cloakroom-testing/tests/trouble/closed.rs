@@ -161,22 +161,19 @@ async fn end_one(db: &TestDatabase, id: &mut i64) {
 /// Has the server close what is idle for a second, and waits until it has.
 async fn a_connection_that_was_idle_for_too_long_costs_a_read_nothing(db: TestDatabase) {
     let created = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap();
-    let pool: Database = match db.kind() {
-        Kind::Postgres => {
-            let options: PgConnectOptions = db.url().parse().unwrap();
-            let pool = PgPoolOptions::new().max_connections(2).test_before_acquire(false);
-            let pool = pool.connect_with(options.options([("idle_session_timeout", "300ms")])).await;
-            pool.unwrap().into()
-        }
-        _ => {
-            let pool = MySqlPoolOptions::new().max_connections(2).test_before_acquire(false);
-            let pool = pool.after_connect(|connection, _| {
-                Box::pin(async move {
-                    sqlx::Executor::execute(connection, "SET SESSION wait_timeout = 1").await.map(drop)
-                })
-            });
-            pool.connect(db.url()).await.unwrap().into()
-        }
+    let pool: Database = if db.kind() == Kind::Postgres {
+        let options: PgConnectOptions = db.url().parse().unwrap();
+        let pool = PgPoolOptions::new().max_connections(2).test_before_acquire(false);
+        let pool = pool.connect_with(options.options([("idle_session_timeout", "300ms")])).await;
+        pool.unwrap().into()
+    } else {
+        let pool = MySqlPoolOptions::new().max_connections(2).test_before_acquire(false);
+        let pool = pool.after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::Executor::execute(connection, "SET SESSION wait_timeout = 1").await.map(drop)
+            })
+        });
+        pool.connect(db.url()).await.unwrap().into()
     };
     let sessions = Sessions::<UserSession>::new(pool, db.config().build().unwrap()).unwrap();
     for write in [false, true] {
@@ -262,9 +259,9 @@ fn restart(mut server: Server, kind: Kind) {
             let created = sessions.create(user("1234")).await.unwrap();
             open_all(&sessions, &created.token).await;
             if is_killed {
-                server.kill()
+                server.kill();
             } else {
-                server.stop()
+                server.stop();
             }
             server.start().unwrap();
             let failed = failures(&sessions, &created.token, at_once).await;

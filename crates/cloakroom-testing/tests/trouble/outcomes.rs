@@ -145,17 +145,14 @@ async fn proxy(server: String, name: &'static str, cut: Cut) -> u16 {
 }
 
 async fn by_way_of(db: &TestDatabase, port: u16) -> Database {
-    match db.kind() {
-        Kind::Postgres => {
-            let options: PgConnectOptions = db.url().parse().unwrap();
-            let pool = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
-            pool.connect_with(options.port(port)).await.unwrap().into()
-        }
-        _ => {
-            let options: MySqlConnectOptions = db.url().parse().unwrap();
-            let pool = MySqlPoolOptions::new().max_connections(1).test_before_acquire(false);
-            pool.connect_with(options.port(port)).await.unwrap().into()
-        }
+    if db.kind() == Kind::Postgres {
+        let options: PgConnectOptions = db.url().parse().unwrap();
+        let pool = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+        pool.connect_with(options.port(port)).await.unwrap().into()
+    } else {
+        let options: MySqlConnectOptions = db.url().parse().unwrap();
+        let pool = MySqlPoolOptions::new().max_connections(1).test_before_acquire(false);
+        pool.connect_with(options.port(port)).await.unwrap().into()
     }
 }
 

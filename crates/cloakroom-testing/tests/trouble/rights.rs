@@ -42,17 +42,14 @@ impl<'d> Guest<'d> {
 
     async fn database(&self) -> Database {
         let Self { db, name } = self;
-        match db.kind() {
-            Kind::Postgres => {
-                let options: PgConnectOptions = db.url().parse().unwrap();
-                let options = options.username(name).password("guest");
-                PgPoolOptions::new().max_connections(4).connect_with(options).await.unwrap().into()
-            }
-            _ => {
-                let options: MySqlConnectOptions = db.url().parse().unwrap();
-                let options = options.username(name).password("guest");
-                MySqlPoolOptions::new().max_connections(4).connect_with(options).await.unwrap().into()
-            }
+        if db.kind() == Kind::Postgres {
+            let options: PgConnectOptions = db.url().parse().unwrap();
+            let options = options.username(name).password("guest");
+            PgPoolOptions::new().max_connections(4).connect_with(options).await.unwrap().into()
+        } else {
+            let options: MySqlConnectOptions = db.url().parse().unwrap();
+            let options = options.username(name).password("guest");
+            MySqlPoolOptions::new().max_connections(4).connect_with(options).await.unwrap().into()
         }
     }
 

@@ -365,7 +365,7 @@ async fn a_transaction_that_cannot_be_committed_says_so(db: TestDatabase) {
     match db.kind() {
         Kind::Sqlite => drop(sqlx::raw_sql("ROLLBACK").execute(transaction.sqlite()).await.unwrap()),
         Kind::Postgres => {
-            drop(sqlx::raw_sql("SELECT 1 / 0").execute(transaction.postgres()).await.unwrap_err())
+            drop(sqlx::raw_sql("SELECT 1 / 0").execute(transaction.postgres()).await.unwrap_err());
         }
         Kind::MariaDb => drop(sqlx::raw_sql("ROLLBACK").execute(transaction.mysql()).await.unwrap()),
     }

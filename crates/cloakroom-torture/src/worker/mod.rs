@@ -141,8 +141,8 @@ impl Worker {
                         self.shared.known().apply(change);
                     }
                 }
-                86..94 => self.transaction().await,
-                _ => self.abandoned_transaction().await,
+                86..94 => Box::pin(self.transaction()).await,
+                _ => Box::pin(self.abandoned_transaction()).await,
             }
         }
         self.calls

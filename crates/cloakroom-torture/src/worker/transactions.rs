@@ -39,7 +39,7 @@ impl Worker {
     /// A transaction with operations of the library's in it.
     pub(super) async fn transaction(&mut self) {
         let transaction = self.shared.number();
-        let Ok(mut open) = self.begin(transaction).await else {
+        let Ok(mut open) = Box::pin(self.begin(transaction)).await else {
             return;
         };
         let mut standing = Standing::Sound;
@@ -67,7 +67,7 @@ impl Worker {
     /// A transaction of the application's alone, which its handler often leaves behind.
     pub(super) async fn abandoned_transaction(&mut self) {
         let transaction = self.shared.number();
-        let Ok(mut open) = self.own_begin(transaction).await else {
+        let Ok(mut open) = Box::pin(self.own_begin(transaction)).await else {
             return;
         };
         let mut standing = Standing::Sound;
@@ -84,7 +84,7 @@ impl Worker {
     /// At times as the library recommends, at times not.
     async fn begin(&mut self, transaction: TransactionId) -> Result<Open<'static>, Stop> {
         if self.random.bool() {
-            return self.own_begin(transaction).await;
+            return Box::pin(self.own_begin(transaction)).await;
         }
         let sessions = self.sessions.clone();
         let action = Action::Begin { transaction };
@@ -95,7 +95,7 @@ impl Worker {
         let takes_lock = self.random.bool();
         let database = self.sessions.database().clone();
         let call = Open::own(&database, takes_lock);
-        self.perform(Action::OwnBegin { transaction }, Some(transaction), call, done).await
+        Box::pin(self.perform(Action::OwnBegin { transaction }, Some(transaction), call, done)).await
     }
 
     /// One thing that an application does in its transaction.

@@ -95,7 +95,6 @@ pub(crate) fn place_of_condition(backend: Backend) -> Option<Expr> {
 pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
     let sql = &*write.sql;
     let (sql, guard) = match backend {
-        Backend::Sqlite => (Cow::Borrowed(sql), Guard::Silent),
         Backend::Postgres => {
             let (counted, guard) = counted("count(*)");
             (Cow::Owned(format!("WITH written AS ({sql} RETURNING 1) SELECT {counted} FROM written")), guard)
@@ -106,7 +105,7 @@ pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
         Backend::MySql if sql.contains(PLACE_OF_CONDITION) => {
             (Cow::Owned(sql.replacen(PLACE_OF_CONDITION, CONDITION, 1)), Guard::Condition)
         }
-        Backend::MySql => (Cow::Borrowed(sql), Guard::Silent),
+        Backend::Sqlite | Backend::MySql => (Cow::Borrowed(sql), Guard::Silent),
     };
     Statement::new(sql, write.values.clone()).guarded(guard)
 }

@@ -140,12 +140,11 @@ impl Pooled {
 
     /// The connection, or another one in the place of one that was lost.
     pub(super) async fn bare(&mut self) -> Result<Bare<'_>, sqlx::Error> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                self.is_known_alone = false;
-                self.database.take().await?
-            }
+        let connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            self.is_known_alone = false;
+            self.database.take().await?
         };
         Ok(self.connection.insert(connection).bare())
     }

@@ -233,7 +233,7 @@ fn a_slot_whose_holder_is_heard_of_is_not_stuck() {
     let slot = scene.enter(0).unwrap();
     scene.waits(1);
     for _ in 0..4 {
-        scene.pass(STUCK - Duration::from_millis(1));
+        scene.pass(STUCK.saturating_sub(Duration::from_millis(1)));
         scene.queue.beat(slot, scene.now);
         assert_eq!(scene.rescue(), None);
     }
