@@ -1,7 +1,6 @@
 //! What must hold on every database: one case a sentence, one test a case and database.
 
 mod between;
-mod by_token;
 mod create;
 mod explain;
 mod kept;
@@ -15,5 +14,4 @@ mod rows;
 mod statements;
 mod transactions;
 mod types;
-mod undecodable;
 mod update;
