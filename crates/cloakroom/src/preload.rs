@@ -255,7 +255,18 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
         select.and_where(bindings.is_among(key, keys));
         let guard = self.query.operations.guard(&mut select);
         let statement = bindings.build(&select).guarded(guard);
-        if bindings.backend() == Backend::Sqlite { statement.compiled_anew() } else { statement }
+        if bindings.backend() != Backend::Sqlite {
+            return statement;
+        }
+        // A connection learns of a change of its tables when it reads, and the driver looks at the columns before: so a
+        // statement that has none goes first.
+        let schema = target.table.split_once('.').map_or("main", |(schema, _)| schema);
+        let mut look = Query::select();
+        look.expr(Expr::cust("1"))
+            .from((identifier(schema), identifier("sqlite_schema")))
+            .and_where(Expr::cust("0"));
+        let look = bindings.build(&look).sql;
+        Statement::new(format!("{look}; {}", statement.sql), statement.values).compiled_anew()
     }
 }
 

@@ -97,6 +97,7 @@ async fn case(db: TestDatabase) {
     let sessions = guests(&db, salted).await;
     succeed(&db, &sessions, &mut seen).await;
     show_the_rest(&mut seen);
+    seen.show("Outcome", &cloakroom::Outcome::NotDone);
     seen.show("Transaction", &sessions.begin().await.unwrap());
 
     let exported = exported();

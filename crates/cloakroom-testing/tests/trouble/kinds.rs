@@ -140,7 +140,7 @@ async fn a_character_that_the_encoding_lacks_is_a_value_that_cannot_be_stored(db
             assert_is_of_the_encoding(&sessions.create(new).await.unwrap_err());
         }
         let mut session = created.session.clone();
-        session.fields.user_id = RARE.to_owned();
+        RARE.clone_into(&mut session.fields.user_id);
         assert_is_of_the_encoding(&sessions.update(&mut session).await.unwrap_err());
     }
     // No row has it, whether the server can be asked so or not.

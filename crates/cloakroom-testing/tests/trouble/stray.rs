@@ -208,8 +208,8 @@ async fn a_transaction_that_reads_only_and_was_left_open_refuses_no_write(db: Te
 async fn shared_statements_are_committed_though_transactions_were_left_open(db: TestDatabase) {
     let app = Application::on(&db).await;
     app.begin_unseen().await;
-    let creates = (0..40).map(|_| app.sessions.create(user("1234")));
-    let created = futures_util::future::try_join_all(creates).await.unwrap();
+    let asked = (0..40).map(|_| app.sessions.create(user("1234")));
+    let created = futures_util::future::try_join_all(asked).await.unwrap();
     assert_eq!(app.elsewhere.query().count().await.unwrap(), 40);
     app.elsewhere.query().expire_all().await.unwrap();
     app.begin_unseen().await;

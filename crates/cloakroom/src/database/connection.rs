@@ -94,7 +94,7 @@ impl fmt::Debug for Database {
 
 /// Where a statement runs: any connection of the pool, or the caller's own, inside its transaction.
 ///
-/// Made with `From` of `&mut` a [`Transaction`], of `&mut sqlx::Transaction`, or of `&mut` a connection of sqlx.
+/// Made with `From` of `&mut` a [`Transaction`](crate::Transaction), of `&mut sqlx::Transaction`, or of `&mut` a connection of sqlx.
 pub struct Connection<'c>(pub(crate) Place<'c>);
 
 pub(crate) enum Place<'c> {

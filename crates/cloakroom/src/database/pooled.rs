@@ -96,6 +96,7 @@ impl PoolConnection {
 
     /// Rolls back what the driver counts; whether the connection is of use all the same. Others would begin savepoints
     /// on it, so it is closed, unless its database would end with it.
+    #[cfg_attr(not(feature = "sqlite"), allow(clippy::unused_async, reason = "a server's is closed"))]
     async fn is_cleared(&mut self, database: &Database) -> Result<bool, sqlx::Error> {
         match (&mut *self, database) {
             #[cfg(feature = "sqlite")]

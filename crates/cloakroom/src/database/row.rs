@@ -67,6 +67,7 @@ impl Row {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(row) => sqlx::Row::try_get(row, index),
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
             _ => Ok(self.integer(index)?.map(|flag| flag != 0)),
         }
     }
