@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use cloakroom::{Database, Sessions, Token};
 use cloakroom_testing::{Kind, TestDatabase, UserSession, hold_connections, run, user};
+use futures_util::future::try_join_all;
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::SqlitePoolOptions;
@@ -153,10 +154,8 @@ async fn a_locked_user(db: &TestDatabase) {
 /// Reads at once, all of which extend their sessions, one of which is locked.
 async fn a_locked_session(db: &TestDatabase) {
     let sessions = sessions(db, 256).await;
-    let mut tokens = Vec::new();
-    for n in 0..CALLERS {
-        tokens.push(sessions.create(user(&n.to_string())).await.unwrap().token);
-    }
+    let created = try_join_all((0..CALLERS).map(|n| sessions.create(user(&n.to_string())))).await.unwrap();
+    let tokens: Vec<_> = created.into_iter().map(|created| created.token).collect();
     db.clock().advance(Duration::from_hours(48));
     while_locked!(db, "SELECT id FROM sessions WHERE user_id = '7' FOR UPDATE", {
         let read = |token: &Token| {
@@ -176,11 +175,8 @@ async fn a_locked_session(db: &TestDatabase) {
 async fn a_locked_file(db: &TestDatabase) {
     db.sessions::<UserSession>().await;
     let sessions = sessions(db, 256).await;
-    let mut tokens = Vec::new();
-    for n in 0..1000 {
-        tokens.push(sessions.create(user(&n.to_string())).await.unwrap().token);
-    }
-    let tokens: Arc<[Token]> = tokens.into();
+    let created = try_join_all((0..1000).map(|n| sessions.create(user(&n.to_string())))).await.unwrap();
+    let tokens: Arc<[Token]> = created.into_iter().map(|created| created.token).collect();
     let (read, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let callers: Vec<_> = (0..32_usize)
         .map(|caller| {

@@ -80,7 +80,7 @@ async fn a_statement_that_fails_fails_all_of_its_callers_with_the_cause(db: Test
 async fn an_exhausted_pool_is_unavailable_to_all_who_wait(db: TestDatabase) {
     let token = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap().token;
     let config = db.config().build().unwrap();
-    let pool = pool::with_patience(&db, 2, Duration::from_millis(100)).await;
+    let pool = pool::with_patience(&db, 2, Duration::from_millis(500)).await;
     let sessions = Sessions::<UserSession>::new(pool, config).unwrap();
     let held = hold_connections(sessions.database()).await;
     let asked = ask(&sessions, &vec![token.clone(); CALLERS]);
