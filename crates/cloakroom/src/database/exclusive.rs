@@ -1,5 +1,5 @@
 use super::{Connection, Database};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::table::TableDefinition;
 
 /// A connection that holds the lock under which a table is migrated. Dropping it undoes what a transaction
@@ -18,7 +18,8 @@ pub(crate) enum Exclusive {
 impl Exclusive {
     /// Waits until no other process migrates this table.
     pub(crate) async fn acquire(database: &Database, table: &TableDefinition) -> Result<Self> {
-        let failed = |error| Error::from_sqlx(error, &table.to_string());
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
+        let failed = |error| crate::Error::from_sqlx(error, &table.to_string());
         match database {
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => {
