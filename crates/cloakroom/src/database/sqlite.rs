@@ -93,12 +93,18 @@ async fn begin_with(
     pool: &SqlitePool,
     statement: &'static str,
 ) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
-    match pool.begin_with(statement).await {
-        // A savepoint is as good where the only connection must not be closed: nothing is left around it.
-        Err(sqlx::Error::InvalidSavePointStatement) if is_in_memory(pool) => return pool.begin().await,
-        Err(sqlx::Error::InvalidSavePointStatement) => {}
-        result => return result,
+    loop {
+        match pool.begin_with(statement).await {
+            // A savepoint is as good where the only connection must not be closed: nothing is left around it.
+            Err(sqlx::Error::InvalidSavePointStatement) if is_in_memory(pool) => return pool.begin().await,
+            // Others may give back more of them meanwhile. Each is closed once.
+            Err(sqlx::Error::InvalidSavePointStatement) => close_what_is_left_open(pool).await?,
+            result => return result,
+        }
     }
+}
+
+async fn close_what_is_left_open(pool: &SqlitePool) -> Result<(), sqlx::Error> {
     let mut idle = Vec::new();
     while let Some(mut connection) = pool.try_acquire() {
         if connection.is_in_transaction() {
@@ -107,8 +113,7 @@ async fn begin_with(
         }
         idle.push(connection);
     }
-    drop(idle);
-    pool.begin_with(statement).await
+    Ok(())
 }
 
 /// Whether a database ends with its connections.
