@@ -35,9 +35,37 @@ impl Database {
     /// Opens a pool from a URL: `sqlite:file.db`, `postgres://…`, `mysql://…`.
     ///
     /// An embedded database is created if it does not exist, and opened with the settings that suit
-    /// sessions: WAL, so that readers do not wait for writers, `synchronous = NORMAL`, and a busy time-out
+    /// sessions: WAL, so that readers do not wait for writers, `synchronous = FULL`, and a busy time-out
     /// of five seconds. An application that already has a pool passes that to
     /// [`Sessions::new`](crate::Sessions::new) instead.
+    ///
+    /// # Durability on SQLite
+    ///
+    /// With `synchronous = FULL` each commit waits for the disk. With `NORMAL`, which many recommend for WAL, a
+    /// power cut, a crash of the operating system or an error of the disk can undo the last commits, though they
+    /// were acknowledged ([SQLite's manual](https://www.sqlite.org/pragma.html#pragma_synchronous)): a session that
+    /// was logged out is valid again, and so is a token that was rotated away. Concurrent creates share their
+    /// commits, and cost no more with `FULL`; one write after another takes longer by the time of an `fsync`. The
+    /// figures are in `docs/performance.md`.
+    ///
+    /// A pool of the application's own has FULL unless it sets something else, since that is the default of SQLite
+    /// and of sqlx. An application that can do without the last log-outs opens one with `NORMAL`:
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # async fn example() -> Result<(), sqlx::Error> {
+    /// # use std::time::Duration;
+    /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+    ///
+    /// let options = SqliteConnectOptions::new()
+    ///     .filename("sessions.db")
+    ///     .journal_mode(SqliteJournalMode::Wal)
+    ///     .synchronous(SqliteSynchronous::Normal)
+    ///     .busy_timeout(Duration::from_secs(5));
+    /// let pool = SqlitePool::connect_with(options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

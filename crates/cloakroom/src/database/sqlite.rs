@@ -38,7 +38,7 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
     let options = options
         .create_if_missing(!url.contains("mode="))
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
+        .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE);
     // What SQLite has ended by itself, the application's next transaction on that connection must not meet.
     let pool = SqlitePoolOptions::new().after_release(move |connection, _| {
