@@ -63,7 +63,7 @@ mod valid;
 /// |---|---|---|
 /// | `table = "api_keys"` | the table's name, at most 40 characters | `sessions` |
 /// | `schema = "auth"` | the schema that holds the table; on MariaDB and MySQL this is a database | the connection's own |
-/// | `data = DeviceInfo` | the type of a session's `data`, stored as JSON | `serde_json::Value`: any JSON |
+/// | `data = DeviceInfo` | the type of a session's `data`, stored as JSON; give it `#[serde(default)]`, see [below](#data-that-changes-with-a-release) | `serde_json::Value`: any JSON |
 /// | `crate = my_framework::cloakroom` | where the library is, for a crate that knows it by another path; also as a string | `::cloakroom` |
 ///
 /// # Attributes of a field
@@ -77,6 +77,48 @@ mod valid;
 /// | `sql_type = "varchar(32)"` | the column's type in SQL, put into the migration as it stands | follows from the field's type |
 ///
 /// Several attributes may share one `#[session(…)]` or have one each.
+///
+/// # Data that changes with a release
+///
+/// A session lives for days, and so holds what an older version of the program stored. What that lacks has to have
+/// a default, or the session does not decode: its user is logged out, by an error of the kind `Decode`.
+///
+/// ```
+/// use cloakroom::{NewSession, SessionTable};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// #[serde(default)]
+/// struct Settings {
+///     language: Option<String>,
+///     // New in this version: sessions from before have none.
+///     theme: Theme,
+/// }
+///
+/// #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// #[serde(rename_all = "lowercase")]
+/// enum Theme {
+///     #[default]
+///     Light,
+///     Dark,
+///     // A value that this version does not know, from a newer one that runs beside it.
+///     #[serde(other)]
+///     Unknown,
+/// }
+///
+/// #[derive(Clone, Debug, SessionTable)]
+/// #[session(data = Settings)]
+/// struct UserSession {
+///     user_id: i64,
+/// }
+///
+/// // The data is `Settings::default()`.
+/// let _ = NewSession::new(UserSession { user_id: 1 });
+/// ```
+///
+/// `NewSession::new` gives a session the default of its data type. A type without a `Default` does not compile
+/// there; `NewSession::with_data(fields, data)` takes the data itself. A field whose type is an enum has no such
+/// attributes: keep its old variants for as long as the sessions live.
 ///
 /// # Names
 ///

@@ -4,6 +4,7 @@
 //! a round trip through Rust values. So the text that was read is kept beside the value, and a write is the
 //! old text with only the changed parts replaced.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,36 @@ use serde_json::value::RawValue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{FieldValue, Repr};
 
+/// Says what data a new session has that is given none: the type's [`Default`], and of any JSON `{}`.
+///
+/// Every type with a `Default` has it; there is nothing to implement. [`NewSession::new`] asks for it, and
+/// [`NewSession::with_data`] does not.
+///
+/// [`NewSession::new`]: crate::NewSession::new
+/// [`NewSession::with_data`]: crate::NewSession::with_data
+#[diagnostic::on_unimplemented(
+    message = "a new session needs data, and `{Self}` has no default",
+    label = "`NewSession::new` gives no data, and `{Self}` does not implement `Default`",
+    note = "give the data with `NewSession::with_data(fields, data)`, or derive `Default` for `{Self}`"
+)]
+pub trait DefaultData {
+    /// The data of a new session that is given none.
+    fn default_data() -> Self;
+}
+
+// Without it the error is of `Default` alone, and says nothing of `with_data`.
+#[diagnostic::do_not_recommend]
+impl<D: Default + 'static> DefaultData for D {
+    fn default_data() -> Self {
+        let mut data = D::default();
+        // That of JSON is `null`, and a session's is an object.
+        if let Some(json) = (&mut data as &mut dyn Any).downcast_mut::<Value>() {
+            *json = Value::Object(serde_json::Map::new());
+        }
+        data
+    }
+}
+
 /// As deep as `serde_json` itself reads.
 const MAX_DEPTH: usize = 128;
 
@@ -24,11 +55,6 @@ const MAX_DEPTH: usize = 128;
 pub(crate) struct StoredData(Arc<str>);
 
 impl StoredData {
-    /// What a session without data holds.
-    pub(crate) fn empty() -> Self {
-        Self("{}".into())
-    }
-
     /// What the database returned, taken as it is.
     pub(crate) fn from_database(text: String) -> Self {
         Self(text.into())
@@ -58,8 +84,14 @@ impl StoredData {
         }
     }
 
-    pub(crate) fn parse<D: DeserializeOwned>(&self) -> Result<D> {
-        serde_json::from_str(&self.0).map_err(|error| {
+    /// As the table's data type has it.
+    pub(crate) fn parse<D: DeserializeOwned>(&self) -> Result<D, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+
+    /// The same of what a caller wants to store.
+    pub(crate) fn parse_given<D: DeserializeOwned>(&self) -> Result<D> {
+        self.parse().map_err(|error| {
             Error::new(
                 ErrorKind::InvalidData,
                 "data does not have the form that the table's data type asks for",
@@ -70,7 +102,7 @@ impl StoredData {
 
     /// This text with what `data` changed of it, or `None` where nothing was changed.
     pub(crate) fn changed_to<D: Serialize + DeserializeOwned>(&self, data: &D) -> Result<Option<Self>> {
-        let before = serde_json::to_value(self.parse::<D>()?).map_err(invalid)?;
+        let before = serde_json::to_value(self.parse_given::<D>()?).map_err(invalid)?;
         let after = serde_json::to_value(data).map_err(invalid)?;
         if before == after {
             return Ok(None);

@@ -90,7 +90,11 @@ pub enum ErrorKind {
     /// The connection's role lacks a right that the operation needs; the message says which table. `docs/grants.md` in
     /// the repository lists what each operation needs.
     PermissionDenied,
-    /// A row was read that does not decode into the declared types.
+    /// A row was read that does not decode into the declared types: its `data` or a field is of another form than
+    /// the program's type has now. It can be ended and deleted by its token and by its id, as in
+    /// `sessions.query().token(&token).expire_all()`, and [`SessionQuery::fetch_each`] lists the others.
+    ///
+    /// [`SessionQuery::fetch_each`]: crate::SessionQuery::fetch_each
     Decode,
     /// Any other trouble that the database reports.
     Database,

@@ -12,6 +12,16 @@ pub(crate) fn is_valid(expires_at: Option<OffsetDateTime>, now: OffsetDateTime) 
     expires_at.is_none_or(|expires_at| expires_at > now)
 }
 
+/// Whether a session has expired, or had when it was last written: a clock that lags behind the one which ended
+/// it, that of another machine perhaps, neither accepts it nor brings it back.
+pub(crate) fn is_over(
+    expires_at: Option<OffsetDateTime>,
+    updated_at: OffsetDateTime,
+    now: OffsetDateTime,
+) -> bool {
+    !is_valid(expires_at, Ord::max(now, updated_at))
+}
+
 /// When a new session expires by default: after the time to live, or never where there is none.
 pub(crate) fn by_default(config: &Config, now: OffsetDateTime) -> Option<OffsetDateTime> {
     config.ttl().map(|ttl| later(now, ttl))

@@ -69,12 +69,13 @@ impl Found {
         self.row.text(self.first)
     }
 
-    /// The session, if it is that with this digest: the database decides by its own rules of comparison, which may
-    /// ignore case, and here there is one rule.
+    /// The session, if it is that with this digest, and not over at `now`: the database decides by its own rules of
+    /// comparison, which may ignore case, and here there is one rule. What is over is not decoded.
     pub(crate) fn session<T: SessionFields>(
         &self,
         digest: &TokenDigest,
         table: &TableDefinition,
+        now: OffsetDateTime,
     ) -> Result<Option<Session<T>>> {
         let text = self.row.text(self.first).map_err(|error| unreadable(table, column::DIGEST, error))?;
         let Some(text) = text else {
@@ -92,6 +93,9 @@ impl Found {
             let head = self.first + 1;
             (Head::read(table, &self.row, head)?, head + Head::WIDTH)
         };
+        if head.is_over(now) {
+            return Ok(None);
+        }
         read_rest(&head, table, &self.row, rest).map(Some)
     }
 }

@@ -72,14 +72,14 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// Why a guarded write found no row.
     pub(crate) async fn lost(&mut self, session: &Session<T>) -> Result<Error> {
-        Ok(if self.read(session.id).await?.is_some() { changed() } else { self.gone() })
+        Ok(if self.last_written(session.id).await?.is_some() { changed() } else { self.gone() })
     }
 
     /// Why a session that is over, as far as the caller knows, is not written as if it were not.
     pub(crate) async fn not_brought_back(&mut self, session: &Session<T>) -> Result<Error> {
-        Ok(match self.read(session.id).await? {
+        Ok(match self.last_written(session.id).await? {
             None => self.gone(),
-            Some(row) if row.updated_at != session.stored.updated_at => changed(),
+            Some(updated_at) if updated_at != session.stored.updated_at => changed(),
             Some(_) => expired(),
         })
     }
@@ -163,10 +163,9 @@ fn after(previous: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
     Ord::max(now, previous.saturating_add(Duration::MICROSECOND))
 }
 
-/// Whether the session has expired, or had when it was last written: a clock that lags behind the one which
-/// ended it, that of another machine perhaps, neither accepts it nor brings it back.
+/// Whether the session, as it was read, is [over](expiry::is_over) at `now`.
 pub(crate) fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
-    !expiry::is_valid(session.stored.expires_at, Ord::max(now, session.stored.updated_at))
+    expiry::is_over(session.stored.expires_at, session.stored.updated_at, now)
 }
 
 fn changed() -> Error {

@@ -121,8 +121,8 @@
 //!   life before each statement: a second round trip. [`Database::connect`] turns it off.
 //! - Behind a transaction pooler such as pgbouncer, named prepared statements need its support for them
 //!   (`max_prepared_statements`), or `statement_cache_capacity(0)` in the options of the connections.
-//! - A file of SQLite's should be in WAL mode with a busy time-out, as [`Database::connect`] opens it.
-//!   `STRICT` tables and JSON functions come with the bundled library.
+//! - A file of SQLite's should be in WAL mode with a busy time-out and `synchronous = FULL`, as
+//!   [`Database::connect`] opens it: with `NORMAL` a power cut can undo a log-out that was acknowledged. `STRICT` tables and JSON functions come with the bundled library.
 //!
 //! MariaDB and MySQL compare text by a column's collation. The tables made here use one that tells
 //! `bob`, `Bob` and `bob ` apart; look at yours when you adopt a table of your own.
@@ -130,8 +130,8 @@
 //! # Limits
 //!
 //! - **Clocks.** Each machine judges by its own, so keep them in step. A session that a machine whose clock
-//!   is ahead has ended is refused by [`Sessions::authenticate`] everywhere at once, and is neither extended
-//!   nor brought back; listings on a machine that lags show it until its clock comes there. A write binds the time
+//!   is ahead has ended is refused everywhere at once, listed as expired, and neither extended
+//!   nor brought back; also one that had expired there, but not elsewhere, when it was ended. A write binds the time
 //!   at which it was called: while it waits for a connection or a lock, a session may run out by time alone
 //!   and be extended all the same.
 //! - **Connections.** Writes hold three quarters of the pool's at most, however many are asked for at once, so that
@@ -174,6 +174,7 @@ mod cursor;
 mod data;
 mod database;
 mod dynamic;
+mod ending;
 mod error;
 mod expiry;
 mod field;
@@ -202,6 +203,7 @@ pub use clock::{Clock, ManualClock, SignedSpan, SystemClock};
 pub use column::{Column, Filter};
 pub use config::{Config, ConfigBuilder, ConfigError};
 pub use cursor::{Cursor, ParseCursorError};
+pub use data::DefaultData;
 #[doc(hidden)]
 pub use database::Row;
 pub use database::{Backend, Connection, Database, LoadedRow, StoredType, Transaction};
@@ -213,7 +215,7 @@ pub use migrations::Migration;
 pub use operations::Operations;
 pub use preload::{Loaded, Preload, ToMany, ToOne};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
-pub use query::SessionQuery;
+pub use query::{SessionQuery, UnreadableSession};
 pub use session::{CreatedSession, NewSession, Session, SessionRow, Status};
 pub use sessions::Sessions;
 pub use table::{FieldDefinition, SessionFields, SessionTable, TableDefinition};

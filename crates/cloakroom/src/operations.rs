@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::config::Config;
-use crate::data::StoredData;
 use crate::database::{
     Bindings, Connection, Guard, Row, Statement, guard_rows, identifier, place_of_condition,
 };
@@ -19,7 +18,7 @@ use crate::lookup::Revoked;
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored};
 use crate::sessions::Sessions;
-use crate::statements::{read_session, table_ref};
+use crate::statements::{Head, read_session, table_ref};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::{Token, TokenDigest};
 use crate::writers::Waits;
@@ -92,13 +91,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             }
             None => config.generate_token().map_err(no_randomness)?,
         };
-        let data = match &new.data {
-            None => StoredData::empty(),
-            Some(data) => match &*data.0 {
-                Ok(data) => data.clone(),
-                Err(error) => return Err(Error::new(error.kind(), error.to_string())),
-            },
-        };
+        let data = (*new.data.0).clone()?;
         let expires_at = match new.expiry {
             Expiry::ByDefault => expiry::by_default(config, now),
             Expiry::At(instant) => Some(crate::clock::to_stored_precision(instant)),
@@ -111,7 +104,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let session = Session::from(SessionRow {
             id: new_id(now),
             fields,
-            data: data.parse()?,
+            data: data.parse_given()?,
             expires_at,
             inserted_at: now,
             updated_at: now,
@@ -181,12 +174,9 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let Some(found) = found else {
             return Ok(None);
         };
-        let Some(session) = found.session(digest, self.table())? else {
-            return Ok(None);
-        };
         // And the query may have waited long for a connection.
         let now = Ord::max(now, self.config().now());
-        Ok((!is_over(&session, now)).then_some(session))
+        found.session(digest, self.table(), now)
     }
 
     /// See [`Sessions::query`].
@@ -281,35 +271,24 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         }
         // Whoever wrote the row meanwhile, it ends; and the caller holds what it is now, so that no later
         // update undoes the other's write.
-        let values = vec![
-            FieldValue::plain(now),
-            FieldValue::plain(now),
-            FieldValue::plain(session.id),
-            FieldValue::plain(now),
-        ];
-        let statement = Statement::new(self.sessions.store().statements.expire.clone(), values);
-        let was_valid = self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0;
-        let has_ended = |error: Error| error.with_outcome(Outcome::Done);
-        if self.read_end(session, now).await.map_err(has_ended)? && session.is_valid(now) {
-            // It was ended by a clock that is ahead of this one, and need not wait for it.
-            self.query().id(session.id).expire_all().await?;
-            self.read_end(session, now).await.map_err(has_ended)?;
-        }
+        let was_valid = self.expire_by_id(session.id, now).await?;
+        self.read_end(session, now).await.map_err(|error| error.with_outcome(Outcome::Done))?;
         Ok(was_valid)
     }
 
-    /// Reads the session again; whether it is still there. What is gone is no longer valid either, and must
-    /// not say that it is.
-    async fn read_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<bool> {
-        let read = self.read(session.id).await?;
-        let is_there = read.is_some();
-        if let Some(read) = read {
-            *session = read;
-        } else if session.is_valid(now) {
-            session.expires_at = Some(now);
-            session.stored.expires_at = session.expires_at;
+    /// Reads the session that has ended again. What is gone is no longer valid either, nor is what no longer
+    /// decodes, and neither must say that it is; it stays as it was read, so that no update overwrites the row.
+    async fn read_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<()> {
+        match self.read(session.id).await {
+            Ok(Some(read)) => *session = read,
+            Err(error) if error.kind() != ErrorKind::Decode => return Err(error),
+            _ if session.is_valid(now) => {
+                session.expires_at = Some(now);
+                session.stored.expires_at = session.expires_at;
+            }
+            _ => {}
         }
-        Ok(is_there)
+        Ok(())
     }
 
     /// See [`Sessions::rotate`].
@@ -341,10 +320,20 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
     }
 
-    pub(crate) async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {
-        let statement = self.sessions.store().by_id(id, self.connection.is_pool());
-        let row = self.fetch_optional(&statement).await?;
+    async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {
+        let row = self.read_row(id).await?;
         row.map(|row| self.decode(&row)).transpose()
+    }
+
+    /// When the session was last written, if it is there; whether or not the rest of it decodes.
+    pub(crate) async fn last_written(&mut self, id: Uuid) -> Result<Option<OffsetDateTime>> {
+        let row = self.read_row(id).await?;
+        row.map(|row| Ok(Head::read(self.table(), &row, 0)?.updated_at)).transpose()
+    }
+
+    async fn read_row(&mut self, id: Uuid) -> Result<Option<Row>> {
+        let statement = self.sessions.store().by_id(id, self.connection.is_pool());
+        self.fetch_optional(&statement).await
     }
 
     /// The fields' values, with none missing where one is required.

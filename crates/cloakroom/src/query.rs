@@ -1,3 +1,5 @@
+mod each;
+mod end;
 mod stream;
 
 use std::fmt;
@@ -9,22 +11,24 @@ use uuid::Uuid;
 use crate::column::Filter;
 use crate::cursor::Cursor;
 use crate::data::StoredData;
-use crate::database::{Backend, Bindings, Statement, identifier, place_of_condition};
+use crate::database::{Backend, Bindings, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
-use crate::hashing::Hashing;
-use crate::lookup::Revoked;
 use crate::operations::Operations;
 use crate::preload::{Preload, ToMany, ToOne};
 use crate::session::{Session, Status};
-use crate::statements::{has_status, select_columns, written_at};
+use crate::statements::{Which, has, select_columns};
 use crate::table::{SessionFields, column};
+use crate::token::TokenDigest;
+
+pub use each::UnreadableSession;
 
 /// A query on a session table: what to look for, then what to do with it.
 ///
 /// Made by [`Sessions::query`](crate::Sessions::query). By default it looks at valid sessions, newest
 /// first. Nothing is asked of the database before one of the last methods of the chain is awaited:
-/// `fetch_one`, `fetch_optional`, `fetch_all`, `stream`, `count`, `exists`, `expire_all`, `delete_all`.
+/// `fetch_one`, `fetch_optional`, `fetch_all`, `fetch_each`, `stream`, `stream_each`, `count`, `exists`,
+/// `expire_all`, `delete_all`.
 #[must_use]
 pub struct SessionQuery<'c, T: SessionFields> {
     pub(crate) operations: Operations<'c, T>,
@@ -33,6 +37,8 @@ pub struct SessionQuery<'c, T: SessionFields> {
     order: SortOrder,
     after: Option<Cursor>,
     limit: Option<u64>,
+    /// A token is asked for, as `authenticate` does.
+    by_token: bool,
     /// The token was one that no session can have.
     matches_nothing: bool,
 }
@@ -53,6 +59,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
             order: SortOrder::NewestFirst,
             after: None,
             limit: None,
+            by_token: false,
             matches_nothing: false,
         }
     }
@@ -69,25 +76,22 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         self.filter(T::ID.eq(id))
     }
 
-    /// Only the session with this token. A token that no session can have, like an empty one, matches
-    /// nothing and costs no query.
+    /// Only the session with this token, compared to the byte. A token that no session can have, like an empty
+    /// one, matches nothing and costs no query.
+    ///
+    /// With the default status, a query refuses each token that
+    /// [`authenticate`](crate::Sessions::authenticate) refuses.
     pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
+        self.by_token = true;
         let Some(digest) = self.operations.digest(token) else {
             self.matches_nothing = true;
             return self;
         };
-        let is_plaintext = self.operations.config().hashing() == Hashing::DangerousPlaintext;
-        let digest = FieldValue::plain(digest.expose());
         self.filter(Filter::new(move |bindings| {
-            let is_it = bindings.column(column::DIGEST).eq(bindings.expr(digest.clone()));
-            let mut condition = Condition::all().add(is_it);
-            if is_plaintext && bindings.backend() == Backend::MySql {
-                // Its comparison ignores spaces at the end and may ignore case, which no digest differs in.
-                let bytes = [bindings.column(column::DIGEST), bindings.expr(digest.clone())];
-                condition =
-                    condition.add(Expr::cust_with_exprs("CAST(? AS BINARY) = CAST(? AS BINARY)", bytes));
-            }
-            Ok(condition)
+            let column = || bindings.column(column::DIGEST);
+            let (stored, bytes) = (column(), column());
+            let is_it = stored.eq(bindings.expr(FieldValue::plain(digest.expose())));
+            Ok(Condition::all().add(is_it).add(has_bytes(bindings, bytes, &digest)))
         }))
     }
 
@@ -183,7 +187,12 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     }
 
     async fn fetch_sole(&mut self, now: OffsetDateTime) -> Result<Option<Session<T>>> {
-        let mut sessions = self.fetch_page(now).await?;
+        let mut sessions = self.fetch_page(now).await?.sessions()?;
+        if self.status == Status::Valid {
+            // The query may have waited long for a connection.
+            let now = Ord::max(now, self.operations.config().now());
+            sessions.retain(|session| session.is_valid(now));
+        }
         let found = sessions.pop();
         if !sessions.is_empty() {
             let message = format!("more than one session of {} matches", self.operations.table());
@@ -193,9 +202,14 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     }
 
     /// All sessions that match, in order. Extends none.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](ErrorKind::Decode) where a session that matches does not decode;
+    /// [`fetch_each`](Self::fetch_each) returns the others.
     pub async fn fetch_all(mut self) -> Result<Vec<Session<T>>> {
         let now = self.operations.config().now();
-        self.fetch_page(now).await
+        self.fetch_page(now).await?.sessions()
     }
 
     /// How many sessions match.
@@ -208,11 +222,12 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let mut count = Query::select();
         count.expr(Expr::cust("COUNT(*)"));
         if self.limit.is_some() {
-            let mut rows = self.selection(&mut bindings, now)?;
+            let mut rows = self.selection(&mut bindings, self.which(), now)?;
             rows.expr(Expr::cust("1"));
             count.from_subquery(rows, "counted");
         } else {
-            count.from(self.operations.table_ref()).cond_where(self.condition(&mut bindings, now)?);
+            let condition = self.condition(&mut bindings, self.which(), now)?;
+            count.from(self.operations.table_ref()).cond_where(condition);
         }
         let guard = self.operations.guard(&mut count);
         let statement = bindings.build(&count).guarded(guard);
@@ -229,51 +244,11 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         }
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
-        let mut rows = self.selection(&mut bindings, now)?;
+        let mut rows = self.selection(&mut bindings, self.which(), now)?;
         rows.expr(Expr::cust("1")).limit(1);
         let guard = self.operations.guard(&mut rows);
         let statement = bindings.build(&rows).guarded(guard);
         Ok(self.operations.fetch_optional(&statement).await?.is_some())
-    }
-
-    /// Ends every session that matches and is still valid, now; their number.
-    ///
-    /// This is "sign out everywhere". The rows stay, for the record.
-    pub async fn expire_all(mut self) -> Result<u64> {
-        if self.matches_nothing || self.status == Status::Expired {
-            return Ok(0);
-        }
-        self.status = Status::Valid;
-        let now = self.operations.config().now();
-        let mut bindings = self.operations.bindings();
-        let condition = self.targets(&mut bindings, now)?;
-        let mut update = Query::update();
-        update
-            .table(self.operations.table_ref())
-            .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(now)))
-            .value(column::UPDATED_AT, written_at(&mut bindings, FieldValue::plain(now)))
-            .cond_where(condition)
-            .and_where_option(place_of_condition(bindings.backend()));
-        let statement = bindings.build(&update);
-        self.operations.execute_revoking(statement, Revoked::Any).await
-    }
-
-    /// Deletes every session that matches; their number. By default only valid sessions match: see
-    /// [`status`](Self::status).
-    pub async fn delete_all(mut self) -> Result<u64> {
-        if self.matches_nothing {
-            return Ok(0);
-        }
-        let now = self.operations.config().now();
-        let mut bindings = self.operations.bindings();
-        let condition = self.targets(&mut bindings, now)?;
-        let mut delete = Query::delete();
-        delete
-            .from_table(self.operations.table_ref())
-            .cond_where(condition)
-            .and_where_option(place_of_condition(bindings.backend()));
-        let statement = bindings.build(&delete);
-        self.operations.execute_revoking(statement, Revoked::Any).await
     }
 
     /// The query as a sea-query statement that selects the built-in columns, less the digest, and the
@@ -289,7 +264,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub fn into_select(self) -> Result<SelectStatement> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
-        let mut select = self.selection(&mut bindings, now)?;
+        let mut select = self.selection(&mut bindings, self.which(), now)?;
         select_columns(&bindings, &mut select);
         portable(&bindings)?;
         Ok(select)
@@ -304,7 +279,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub fn into_delete(self) -> Result<sea_query::DeleteStatement> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
-        let condition = self.targets(&mut bindings, now)?;
+        let condition = self.targets(&mut bindings, self.which(), now)?;
         portable(&bindings)?;
         let mut delete = Query::delete();
         delete.from_table(self.operations.table_ref()).cond_where(condition);
@@ -320,31 +295,33 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
             order: self.order.clone(),
             after: self.after,
             limit: self.limit,
+            by_token: self.by_token,
             matches_nothing: self.matches_nothing,
         }
     }
 
-    async fn fetch_page(&mut self, now: OffsetDateTime) -> Result<Vec<Session<T>>> {
-        if self.matches_nothing {
-            return Ok(Vec::new());
-        }
-        let statement = self.select_statement(now)?;
-        let rows = self.operations.fetch_all(&statement).await?;
-        rows.iter().map(|row| self.operations.decode(row)).collect()
-    }
-
     fn select_statement(&self, now: OffsetDateTime) -> Result<Statement> {
         let mut bindings = self.operations.bindings();
-        let mut select = self.selection(&mut bindings, now)?;
+        let mut select = self.selection(&mut bindings, self.which(), now)?;
         select_columns(&bindings, &mut select);
         let guard = self.operations.guard(&mut select);
         Ok(bindings.build(&select).guarded(guard))
     }
 
+    /// What is asked for, by this machine's clock.
+    fn which(&self) -> Which {
+        Which::Has(self.status)
+    }
+
     /// Everything but the columns.
-    fn selection(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<SelectStatement> {
+    fn selection(
+        &self,
+        bindings: &mut Bindings<'_>,
+        which: Which,
+        now: OffsetDateTime,
+    ) -> Result<SelectStatement> {
         let mut select = Query::select();
-        select.from(self.operations.table_ref()).cond_where(self.condition(bindings, now)?);
+        select.from(self.operations.table_ref()).cond_where(self.condition(bindings, which, now)?);
         match &self.order {
             SortOrder::NewestFirst | SortOrder::OldestFirst => {
                 let order = if self.is_newest_first() { Order::Desc } else { Order::Asc };
@@ -363,7 +340,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(select)
     }
 
-    fn condition(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
+    fn condition(&self, bindings: &mut Bindings<'_>, which: Which, now: OffsetDateTime) -> Result<Condition> {
         let mut condition = Condition::all();
         if self.matches_nothing {
             condition = condition.add(Expr::cust("1 = 0"));
@@ -371,7 +348,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         for filter in &self.filters {
             condition = condition.add(filter.resolve(bindings)?);
         }
-        if let Some(status) = has_status(bindings, self.status, now) {
+        if let Some(status) = has(bindings, which, FieldValue::plain(now)) {
             condition = condition.add(status);
         }
         if let Some(cursor) = self.after {
@@ -403,18 +380,37 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// The condition of an UPDATE or DELETE. Neither takes a limit everywhere, so a limited one names the
     /// rows by id; MariaDB lets a statement read its own table only through a derived table.
-    fn targets(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
+    fn targets(&self, bindings: &mut Bindings<'_>, which: Which, now: OffsetDateTime) -> Result<Condition> {
         if self.limit.is_none() {
-            return self.condition(bindings, now);
+            return self.condition(bindings, which, now);
         }
-        let mut chosen = self.selection(bindings, now)?;
+        let mut chosen = self.selection(bindings, which, now)?;
         chosen.expr(bindings.column(column::ID));
         let mut ids = Query::select();
         ids.column((identifier("chosen"), identifier(column::ID))).from_subquery(chosen, "chosen");
         // Once more, for PostgreSQL: it waits for whoever is writing a chosen row, and then looks at the
         // row's new state with the outer condition alone.
-        let condition = self.condition(bindings, now)?;
+        let condition = self.condition(bindings, which, now)?;
         Ok(Condition::all().add(bindings.column(column::ID).in_subquery(ids)).add(condition))
+    }
+}
+
+/// Whether a column holds this digest to the byte, as [`TokenDigest::matches`] says of what was read: a table that
+/// somebody else made may compare without regard to case or to spaces at the end.
+fn has_bytes(bindings: &mut Bindings<'_>, column: Expr, digest: &TokenDigest) -> Expr {
+    let text = digest.expose();
+    let value = bindings.expr(FieldValue::plain(text));
+    match bindings.backend() {
+        Backend::Sqlite => Expr::cust_with_exprs("CAST(? AS BLOB) = CAST(? AS BLOB)", [column, value]),
+        // A cast takes the spaces from the end of a `char(n)`, whose length counts them.
+        Backend::Postgres => Expr::cust_with_exprs(
+            "$2 = (CAST($1 AS text) COLLATE \"C\") AND OCTET_LENGTH($1) = OCTET_LENGTH($3)",
+            [column, value, bindings.expr(FieldValue::plain(text))],
+        ),
+        Backend::MySql => Expr::cust_with_exprs(
+            "CAST(CONVERT(? USING utf8mb4) AS BINARY) = CAST(CONVERT(? USING utf8mb4) AS BINARY)",
+            [column, value],
+        ),
     }
 }
 

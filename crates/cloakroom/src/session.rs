@@ -3,11 +3,12 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::data::StoredData;
+use crate::data::{DefaultData, StoredData};
 use crate::error::Result;
 use crate::expiry;
 use crate::lookup::{Kept, Note};
@@ -95,8 +96,11 @@ impl<T: SessionFields> Session<T> {
     }
 
     /// Whether the session never expires, or not before some instant after `now`.
+    ///
+    /// One whose expiry is not after its last write was ended, perhaps by a machine whose clock is ahead, and
+    /// is valid at no `now`.
     pub fn is_valid(&self, now: OffsetDateTime) -> bool {
-        expiry::is_valid(self.expires_at, now)
+        !expiry::is_over(self.expires_at, self.updated_at, now)
     }
 
     /// `data` as the JSON text that is stored, with every digit of numbers that no Rust type holds.
@@ -182,7 +186,7 @@ where
 #[must_use]
 pub struct NewSession<T: SessionFields> {
     pub(crate) fields: T,
-    pub(crate) data: Option<NewData>,
+    pub(crate) data: NewData,
     pub(crate) expiry: Expiry,
     pub(crate) token: Option<Token>,
 }
@@ -190,6 +194,12 @@ pub struct NewSession<T: SessionFields> {
 /// `data` of a new session: serialised when it is given, and its error kept for `create`.
 #[derive(Clone)]
 pub(crate) struct NewData(pub(crate) Arc<Result<StoredData>>);
+
+impl NewData {
+    fn of<D: Serialize + ?Sized>(data: &D) -> Self {
+        Self(Arc::new(StoredData::of(data)))
+    }
+}
 
 impl fmt::Debug for NewData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -209,9 +219,21 @@ pub(crate) enum Expiry {
 }
 
 impl<T: SessionFields> NewSession<T> {
-    /// A session with these extra fields, the data `{}`, and the expiry that the configuration gives.
-    pub fn new(fields: T) -> Self {
-        Self { fields, data: None, expiry: Expiry::ByDefault, token: None }
+    /// A session with these extra fields, the default of the table's data type, and the expiry that the
+    /// configuration gives.
+    ///
+    /// Where the table declares no data type, that is the JSON `{}`. A type without a `Default` does not
+    /// compile here: [`with_data`](Self::with_data) takes what the session is to hold.
+    pub fn new(fields: T) -> Self
+    where
+        T::Data: DefaultData,
+    {
+        Self::with_data(fields, T::Data::default_data())
+    }
+
+    /// A session with these extra fields and this data, and the expiry that the configuration gives.
+    pub fn with_data(fields: T, data: impl Into<T::Data>) -> Self {
+        Self { fields, data: NewData::of(&data.into()), expiry: Expiry::ByDefault, token: None }
     }
 
     /// The extra fields, for code that fills in what the caller could not know.
@@ -219,16 +241,14 @@ impl<T: SessionFields> NewSession<T> {
         &mut self.fields
     }
 
-    /// The session's JSON data. Default `{}`.
+    /// The session's JSON data, in place of what it had.
     pub fn data(self, data: impl Into<T::Data>) -> Self {
-        let data = StoredData::of(&data.into());
-        Self { data: Some(NewData(Arc::new(data))), ..self }
+        Self { data: NewData::of(&data.into()), ..self }
     }
 
     /// The session's JSON data, as text whose numbers are stored digit by digit.
     pub fn raw_data(self, data: &RawValue) -> Self {
-        let data = StoredData::of(data);
-        Self { data: Some(NewData(Arc::new(data))), ..self }
+        Self { data: NewData::of(data), ..self }
     }
 
     /// When the session expires. May lie in the past: then the session is made expired.
@@ -277,10 +297,10 @@ where
 /// Which sessions a query looks at, and what one of them is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Never expires, or expires after now. The default of every query.
+    /// Never expires, or expires after now, and was not ended. The default of every query.
     #[default]
     Valid,
-    /// Expired now or before.
+    /// Expired now or before, or ended: its expiry is not after its last write.
     Expired,
     /// Both; no session is this, only a query asks for it.
     All,

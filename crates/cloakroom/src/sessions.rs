@@ -31,7 +31,8 @@ use crate::writers::Writers;
 /// # Cancellation
 ///
 /// Any future may be dropped at any time. An operation that writes does so in one statement, which has then
-/// either happened or not.
+/// either happened or not. Those that end sessions may have ended before it what has expired by this machine's clock
+/// and not by every other's.
 pub struct Sessions<T> {
     inner: Arc<Inner>,
     of: PhantomData<fn() -> T>,
@@ -284,7 +285,9 @@ impl<T: SessionFields> Sessions<T> {
     /// Ends the session now; whether it was still valid. The row stays, for the record.
     ///
     /// Afterwards `session` says that it has expired, whoever ended it. Where somebody else wrote the row
-    /// since it was read, `session` is read again.
+    /// since it was read, `session` is read again; if it no longer decodes, it stays as it was.
+    ///
+    /// Where it has expired by this machine's clock alone, it ends for machines whose clocks are behind, too.
     pub async fn expire(&self, session: &mut Session<T>) -> Result<bool> {
         self.on_pool().expire(session).await
     }

@@ -15,7 +15,9 @@ use crate::data::StoredData;
 use crate::database::{
     AT_ONCE_ON_MARIADB, Backend, Bindings, Row, guard_rows, identifier, place_of_condition,
 };
+use crate::ending;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry;
 use crate::field::{FieldReader, FieldValue};
 use crate::found::{select_found, width_on_sqlite};
 use crate::session::{Session, SessionRow, Status, Stored};
@@ -30,6 +32,7 @@ pub(crate) struct Statements {
     /// On the pool, where it tells whether it was a transaction of its own.
     pub(crate) by_id: Arc<str>,
     pub(crate) by_id_within: Arc<str>,
+    pub(crate) lapse: Arc<str>,
     pub(crate) expire: Arc<str>,
     find: BySize,
     find_within: OnceLock<Arc<str>>,
@@ -68,26 +71,13 @@ impl Statements {
         let by_id_within = bindings.build(&by_id).sql;
         guard_rows(backend, &mut by_id);
 
-        // Two callers may read the clock in one order and write in the other: an end that lies after the
-        // second's `now` is an end all the same.
-        let expires_at = bindings.column(column::EXPIRES_AT);
-        let is_not_ended =
-            expires_at.clone().is_null().or(expires_at.gt(bindings.column(column::UPDATED_AT)));
-        let mut expire = Query::update();
-        let id = bindings.expr(value());
-        expire
-            .table(table_ref(table))
-            .value(column::EXPIRES_AT, bindings.expr(value()))
-            .value(column::UPDATED_AT, written_at(bindings, value()))
-            .and_where(bindings.column(column::ID).eq(id))
-            .cond_where(is_valid(bindings, value()))
-            .and_where(is_not_ended)
-            .and_where_option(place_of_condition(backend));
-
+        let by_id = bindings.build(&by_id).sql;
+        let [lapse, expire] = ending::by_id(bindings).map(|statement| bindings.build(&statement).sql);
         Self {
-            by_id: bindings.build(&by_id).sql,
+            by_id,
             by_id_within,
-            expire: bindings.build(&expire).sql,
+            lapse,
+            expire,
             find: BySize::default(),
             find_within: OnceLock::new(),
             insert: BySize::default(),
@@ -285,7 +275,7 @@ fn by_id(bindings: &mut Bindings<'_>, size: usize, column: &str) -> Expr {
 }
 
 /// Only the place of a value matters in a text that is written beforehand.
-fn value() -> FieldValue {
+pub(crate) fn value() -> FieldValue {
     FieldValue::plain("")
 }
 
@@ -313,6 +303,11 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) const WIDTH: usize = 4;
+
+    /// See [`expiry::is_over`].
+    pub(crate) fn is_over(&self, now: OffsetDateTime) -> bool {
+        expiry::is_over(self.expires_at, self.updated_at, now)
+    }
 
     /// From the columns from `first` on.
     pub(crate) fn read(table: &TableDefinition, row: &Row, first: usize) -> Result<Self> {
@@ -368,23 +363,43 @@ pub(crate) fn unreadable(
     Error::new(ErrorKind::Decode, message).with_source(error)
 }
 
-/// The condition that a status comes to; `All` asks for nothing.
-pub(crate) fn has_status(
-    bindings: &mut Bindings<'_>,
-    status: Status,
-    now: OffsetDateTime,
-) -> Option<Condition> {
-    let now = FieldValue::plain(now);
-    match status {
-        Status::Valid => Some(is_valid(bindings, now)),
-        Status::Expired => {
-            let now = bindings.expr(now);
-            Some(Condition::all().add(bindings.column(column::EXPIRES_AT).lte(now)))
-        }
-        Status::All => None,
-    }
+/// Which rows a statement is about, as far as their expiry goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those with this status, by this machine's clock.
+    Has(Status),
+    /// Those that some machine may accept, however far its clock is behind.
+    HasNotEnded,
+    /// Of those the ones that have expired by this machine's clock.
+    HasLapsed,
 }
 
+/// The condition that this comes to; `All` asks for nothing.
+///
+/// It says of a row what [`expiry::is_over`] says of what was read of it.
+pub(crate) fn has(bindings: &mut Bindings<'_>, which: Which, now: FieldValue) -> Option<Condition> {
+    let expires_at = bindings.column(column::EXPIRES_AT);
+    let updated_at = bindings.column(column::UPDATED_AT);
+    let never_expires = expires_at.clone().is_null();
+    Some(match which {
+        Which::Has(Status::All) => return None,
+        Which::Has(Status::Valid) => {
+            let is_valid = expires_at.clone().gt(bindings.expr(now)).and(expires_at.gt(updated_at));
+            Condition::any().add(never_expires).add(is_valid)
+        }
+        Which::Has(Status::Expired) => {
+            let is_expired = expires_at.clone().lte(bindings.expr(now));
+            Condition::any().add(is_expired).add(expires_at.lte(updated_at))
+        }
+        Which::HasNotEnded => Condition::any().add(never_expires).add(expires_at.gt(updated_at)),
+        Which::HasLapsed => {
+            let is_expired = expires_at.clone().lte(bindings.expr(now));
+            Condition::all().add(is_expired).add(expires_at.gt(updated_at))
+        }
+    })
+}
+
+/// What a lookup by the digest asks for; whether the row has ended is seen when it is read.
 fn is_valid(bindings: &mut Bindings<'_>, now: FieldValue) -> Condition {
     let expires_at = bindings.column(column::EXPIRES_AT);
     is_later(expires_at, bindings.expr(now))

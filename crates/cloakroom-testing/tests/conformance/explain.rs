@@ -41,6 +41,7 @@ fn with_values(kind: Kind, sql: &str) -> String {
     // Each names another row.
     let mut numbers = 77..ROWS;
     let mut number = || numbers.next().unwrap_or(77);
+    let mut digest = String::new();
     while let Some(at) = rest.find(['?', '$']) {
         filled.push_str(&rest[..at]);
         rest = rest[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit());
@@ -55,7 +56,12 @@ fn with_values(kind: Kind, sql: &str) -> String {
         };
         let value = match column {
             "id" => rows::uuid(kind, rows::id(number())),
-            "auth_token_digest" => format!("'{}'", rows::digest(number())),
+            // MariaDB sees that a digest cannot equal two others.
+            "auth_token_digest" if filled.ends_with("CONVERT(") => digest.clone(),
+            "auth_token_digest" => {
+                digest = format!("'{}'", rows::digest(number()));
+                digest.clone()
+            }
             "user_id" => "'user-77'".to_owned(),
             "expires_at" | "inserted_at" | "updated_at" => rows::instant(kind, START),
             other => panic!("a value for {other:?} in {sql}"),

@@ -1,6 +1,7 @@
 //! What must hold on every database: one case a sentence, one test a case and database.
 
 mod between;
+mod by_token;
 mod create;
 mod explain;
 mod kept;
@@ -14,4 +15,5 @@ mod rows;
 mod statements;
 mod transactions;
 mod types;
+mod undecodable;
 mod update;

@@ -110,6 +110,13 @@ impl Seen {
     fn is_over(&self, now: OffsetDateTime) -> bool {
         !is_valid_at(self.expires_at, now) || !is_valid_at(self.expires_at, self.updated_at)
     }
+
+    /// Expired by this clock, and not yet by every other: from now on it is, and its expiry stays.
+    fn end_if_lapsed(&mut self, now: OffsetDateTime) {
+        if !is_valid_at(self.expires_at, now) && is_valid_at(self.expires_at, self.updated_at) {
+            self.written_at(now);
+        }
+    }
 }
 
 impl Change {
@@ -210,7 +217,7 @@ impl Naive {
         let place = |seen: &Seen| (seen.inserted_at, seen.id);
         let mut found: Vec<Seen> = Vec::new();
         for Row { seen, token } in &self.rows {
-            let is_valid = is_valid_at(seen.expires_at, now);
+            let is_valid = !seen.is_over(now);
             let is_wanted = wanted.id.is_none_or(|id| seen.id == id)
                 && wanted.token.is_none_or(|wanted| wanted == TokenChoice::Given(*token))
                 && wanted.user_id.as_ref().is_none_or(|user_id| seen.user_id == *user_id)
@@ -311,16 +318,17 @@ impl Naive {
     pub(crate) fn expire(&mut self, handle: &mut Seen) -> bool {
         let now = self.now();
         let Ok(row) = self.row(handle.id) else {
-            if is_valid_at(handle.expires_at, now) {
+            if !handle.is_over(now) {
                 handle.expires_at = Some(now);
             }
             return false;
         };
         let was_over = row.seen.is_over(now);
-        if is_valid_at(row.seen.expires_at, now) {
+        if !was_over {
             row.seen.expires_at = Some(now);
             row.seen.written_at(now);
         }
+        row.seen.end_if_lapsed(now);
         *handle = row.seen.clone();
         !was_over
     }
@@ -350,12 +358,31 @@ impl Naive {
         for mut handle in found.iter().cloned() {
             self.expire(&mut handle);
         }
+        self.end_lapsed(wanted, found.len());
         found.len()
     }
 
     pub(crate) fn delete_all(&mut self, wanted: &Wanted) -> usize {
         let found = self.list(wanted);
-        found.iter().filter(|seen| self.delete(seen.id)).count()
+        let deleted = found.iter().filter(|seen| self.delete(seen.id)).count();
+        if wanted.status == Status::Valid {
+            self.end_lapsed(wanted, deleted);
+        }
+        deleted
+    }
+
+    /// Nor does anybody else accept what has expired here, whatever their clock shows; unless a limit was
+    /// reached before.
+    fn end_lapsed(&mut self, wanted: &Wanted, ended: usize) {
+        let now = self.now();
+        if wanted.limit.is_some_and(|limit| ended as u64 >= limit) {
+            return;
+        }
+        for seen in self.list(&Wanted { status: Status::All, limit: None, ..wanted.clone() }) {
+            if let Ok(row) = self.row(seen.id) {
+                row.seen.end_if_lapsed(now);
+            }
+        }
     }
 
     pub(crate) fn delete_expired(&mut self) -> usize {

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cloakroom::{Clock, ErrorKind, ManualClock, Session, Sessions, Status};
+use cloakroom::{Clock, CreatedSession, ErrorKind, ManualClock, Session, Sessions, Status};
 use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, listening, user};
+use futures_util::TryStreamExt;
 use time::OffsetDateTime;
+
+use crate::at_once;
 
 const DAY: Duration = Duration::from_hours(24);
 const LAG: Duration = Duration::from_millis(50);
@@ -28,9 +31,12 @@ async fn a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_beh
     let ended_at = created.session.expires_at;
     assert_eq!(ended_at, Some(sessions.config().now()));
 
-    // Until its own clock comes there it finds the session valid in a listing; but it lets nobody in, and
-    // nothing that it does makes the session last.
-    assert_eq!(behind.query().count().await.unwrap(), 1);
+    // Its own clock has not come there yet; but it lists it as expired, lets nobody in, and nothing that it does
+    // makes the session last.
+    assert_eq!(behind.query().count().await.unwrap(), 0);
+    assert_eq!(behind.query().token(&created.token).fetch_optional().await.unwrap(), None);
+    let expired = behind.query().status(Status::Expired).fetch_one().await.unwrap();
+    assert_eq!((expired.id, expired.status(behind.config().now())), (stale.id, Status::Expired));
     assert_eq!(behind.authenticate(&created.token).await.unwrap(), None);
     assert!(!behind.extend(&mut stale).await.unwrap());
     assert_eq!(stale.expires_at, ended_at);
@@ -49,6 +55,138 @@ async fn a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind(db
     assert_eq!(sessions.query().expire_all().await.unwrap(), 1);
     assert_eq!(behind.authenticate(&created.token).await.unwrap(), None);
     assert_eq!(sessions.authenticate(&created.token).await.unwrap(), None);
+}
+
+/// How far the clock of one machine is ahead of the other's, and what a session has left by the latter.
+const AHEAD: Duration = Duration::from_mins(10);
+const LEFT: Duration = Duration::from_mins(5);
+
+/// The same table, seen from a machine whose clock shows `AHEAD` more.
+fn ahead(db: &TestDatabase, sessions: &Sessions<UserSession>) -> Sessions<UserSession> {
+    let clock = Arc::new(ManualClock::new(sessions.config().now() + AHEAD));
+    let config = db.config().clock(clock).build().unwrap();
+    Sessions::new(db.database(), config).unwrap()
+}
+
+/// Every way in which a session ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Expire,
+    ExpireAll,
+    ExpireAFew,
+    ExpireByToken,
+    DeleteAll,
+    DeleteAFew,
+}
+
+impl End {
+    const ALL: [Self; 6] = [
+        Self::Expire,
+        Self::ExpireAll,
+        Self::ExpireAFew,
+        Self::ExpireByToken,
+        Self::DeleteAll,
+        Self::DeleteAFew,
+    ];
+
+    /// How many sessions it says that it ended.
+    async fn run(self, on: &Sessions<UserSession>, created: &CreatedSession<UserSession>) -> u64 {
+        let query = on.query().filter(UserSession::USER_ID.eq("1234"));
+        match self {
+            Self::Expire => on.expire(&mut created.session.clone()).await.map(u64::from),
+            Self::ExpireAll => query.expire_all().await,
+            Self::ExpireAFew => query.limit(2).expire_all().await,
+            Self::ExpireByToken => on.query().token(&created.token).expire_all().await,
+            Self::DeleteAll => query.delete_all().await,
+            Self::DeleteAFew => query.oldest_first().limit(2).delete_all().await,
+        }
+        .unwrap()
+    }
+}
+
+/// What has expired by the clock of the machine that ends it, and not by another's, ends for the other too. It
+/// is not counted, keeps its expiry, and is written only once.
+async fn a_machine_ahead_ends_what_another_still_accepts(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let ahead = ahead(&db, &sessions);
+    for end in End::ALL {
+        let created = sessions.create(user("1234").expires_in(LEFT)).await.unwrap();
+        let mut stale = created.session.clone();
+        let bystander = sessions.create(user("5678").expires_in(LEFT)).await.unwrap();
+        assert_eq!(end.run(&ahead, &created).await, 0, "{end:?}");
+
+        assert_eq!(sessions.authenticate(&created.token).await.unwrap(), None, "{end:?}");
+        assert_eq!(sessions.query().token(&created.token).fetch_optional().await.unwrap(), None, "{end:?}");
+        assert!(!sessions.extend(&mut stale).await.unwrap(), "{end:?}");
+        let row = sessions.query().id(stale.id).status(Status::All).fetch_one().await.unwrap();
+        assert_eq!(row.expires_at, created.session.expires_at, "{end:?}");
+        assert_eq!(row.updated_at, ahead.config().now(), "{end:?}");
+
+        assert_eq!(end.run(&ahead, &created).await, 0, "{end:?}");
+        assert_eq!(
+            sessions.query().id(row.id).status(Status::All).fetch_one().await.unwrap(),
+            row,
+            "{end:?}"
+        );
+        assert_eq!(
+            sessions.authenticate(&bystander.token).await.unwrap(),
+            Some(bystander.session),
+            "{end:?}"
+        );
+        sessions.query().status(Status::All).delete_all().await.unwrap();
+    }
+}
+
+/// The other machine reads the session and so extends it, at any moment.
+async fn a_machine_ahead_ends_what_another_extends_meanwhile(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let ahead = ahead(&db, &sessions);
+    let mut extended = 0;
+    for round in 0..24 {
+        let end = End::ALL[round % End::ALL.len()];
+        let created = sessions.create(user("1234").expires_in(LEFT)).await.unwrap();
+        let found = at_once(4, |task| {
+            let (sessions, ahead, created) = (sessions.clone(), ahead.clone(), created.clone());
+            async move {
+                if task == 0 {
+                    end.run(&ahead, &created).await;
+                    return None;
+                }
+                sessions.authenticate_fresh(&created.token).await.unwrap()
+            }
+        });
+        extended += found
+            .await
+            .iter()
+            .flatten()
+            .filter(|found| found.expires_at > created.session.expires_at)
+            .count();
+        assert_eq!(sessions.authenticate_fresh(&created.token).await.unwrap(), None, "{end:?}");
+        let valid = sessions.query().filter(UserSession::USER_ID.eq("1234"));
+        assert_eq!(valid.count().await.unwrap(), 0, "{end:?}");
+    }
+    assert!(extended > 0, "nothing was tested: nobody was in time to extend a session");
+}
+
+/// "The oldest" is not one that expired long ago.
+async fn a_limit_counts_sessions_that_are_valid_by_this_machines_clock(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let ahead = ahead(&db, &sessions);
+    let lapsed = sessions.create(user("1234").expires_in(LEFT)).await.unwrap();
+    db.clock().advance(Duration::from_secs(1));
+    let old = sessions.create(user("1234")).await.unwrap();
+    db.clock().advance(Duration::from_secs(1));
+    let new = sessions.create(user("1234")).await.unwrap();
+
+    let oldest = || ahead.query().oldest_first().limit(1);
+    assert_eq!(oldest().expire_all().await.unwrap(), 1);
+    assert_eq!(sessions.authenticate_fresh(&old.token).await.unwrap(), None);
+    assert!(sessions.authenticate_fresh(&new.token).await.unwrap().is_some());
+    assert!(sessions.query().token(&lapsed.token).exists().await.unwrap());
+    assert_eq!(oldest().expire_all().await.unwrap(), 1);
+    assert_eq!(sessions.authenticate_fresh(&new.token).await.unwrap(), None);
+    assert_eq!(oldest().expire_all().await.unwrap(), 0);
+    assert_eq!(sessions.query().status(Status::Valid).count().await.unwrap(), 0);
 }
 
 /// Whoever ends a session, an update prepared before that is refused.
@@ -142,13 +280,17 @@ async fn a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_e
 
     // Queries look once before they wait, in each mode.
     let created = create().await;
-    for status in [Status::All, Status::Valid] {
-        let query = waiting(1, true).0.query().id(created.session.id).status(status);
-        assert_eq!(query.fetch_one().await.unwrap(), created.session);
-    }
+    let query = || waiting(1, true).0.query().token(&created.token);
+    assert_eq!(query().status(Status::All).fetch_one().await.unwrap(), created.session);
+    assert_eq!(query().fetch_optional().await.unwrap(), None);
+    assert_eq!(query().fetch_all().await.unwrap(), []);
+    assert_eq!(query().stream().try_collect::<Vec<_>>().await.unwrap(), []);
 }
 
 each_mode! {
+    a_machine_ahead_ends_what_another_still_accepts,
+    a_machine_ahead_ends_what_another_extends_meanwhile,
+    a_limit_counts_sessions_that_are_valid_by_this_machines_clock,
     a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_extended,
     a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,
@@ -158,6 +300,9 @@ each_mode! {
 
 // But for the one whose clock the listener would look at too.
 listening! {
+    a_machine_ahead_ends_what_another_still_accepts,
+    a_machine_ahead_ends_what_another_extends_meanwhile,
+    a_limit_counts_sessions_that_are_valid_by_this_machines_clock,
     a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,
     ending_a_session_from_an_old_reading_loses_no_update,

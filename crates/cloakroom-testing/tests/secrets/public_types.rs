@@ -8,12 +8,13 @@ use cloakroom_testing::{Kind, START, TestDatabase, run};
 
 use crate::capture;
 use crate::full_run::succeed;
-use crate::guests::{Guest, SALT, configurations, guests};
+use crate::guests::{Guest, SALT, configurations, guest, guests};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 11] = [
+const NOT_SHOWN: [&str; 12] = [
     "Clock",
+    "DefaultData",
     "FieldType",
     "Loaded",
     "LoadedRow",
@@ -98,6 +99,12 @@ async fn case(db: TestDatabase) {
     succeed(&db, &sessions, &mut seen).await;
     show_the_rest(&mut seen);
     seen.show("Outcome", &cloakroom::Outcome::NotDone);
+    sessions.create(guest("1234")).await.unwrap();
+    db.execute("UPDATE guests SET data = 'of no form'").await;
+    for unreadable in sessions.query().fetch_each().await.unwrap().into_iter().filter_map(Result::err) {
+        seen.show("UnreadableSession", &unreadable);
+        seen.error(&unreadable);
+    }
     seen.show("Transaction", &sessions.begin().await.unwrap());
 
     let exported = exported();

@@ -2,7 +2,8 @@ use futures_core::stream::BoxStream;
 use futures_util::stream;
 use time::OffsetDateTime;
 
-use super::{SessionQuery, SortOrder, not_pageable};
+use super::each::Each;
+use super::{SessionQuery, SortOrder, UnreadableSession, not_pageable};
 use crate::error::Result;
 use crate::session::Session;
 use crate::table::SessionFields;
@@ -22,6 +23,20 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// The stream's items are `Result`s; it ends after the first error. A query with an order of its own,
     /// by [`order_by`](Self::order_by), cannot be read page by page: `Unsupported`.
     pub fn stream(self) -> BoxStream<'c, Result<Session<T>>> {
+        self.unfold(|each| each.map_err(|unreadable| unreadable.error))
+    }
+
+    /// As [`stream`](Self::stream), where those that do not decode are items among the others; see
+    /// [`fetch_each`](Self::fetch_each).
+    ///
+    /// # Errors
+    ///
+    /// As [`stream`](Self::stream), but for what does not decode.
+    pub fn stream_each(self) -> BoxStream<'c, Result<Result<Session<T>, UnreadableSession>>> {
+        self.unfold(Ok)
+    }
+
+    fn unfold<I: Send + 'c>(self, item: fn(Each<T>) -> Result<I>) -> BoxStream<'c, Result<I>> {
         let now = self.operations.config().now();
         let state = StreamState {
             remaining: self.limit,
@@ -31,8 +46,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         };
         Box::pin(stream::try_unfold(state, move |mut state| async move {
             loop {
-                if let Some(session) = state.page.next() {
-                    return Ok(Some((session, state)));
+                if let Some(each) = state.page.next() {
+                    return Ok(Some((item(each)?, state)));
                 }
                 if !state.read_page(now).await? {
                     return Ok(None);
@@ -47,7 +62,7 @@ struct StreamState<'c, T: SessionFields> {
     query: Option<SessionQuery<'c, T>>,
     remaining: Option<u64>,
     page_size: u64,
-    page: std::vec::IntoIter<Session<T>>,
+    page: std::vec::IntoIter<Each<T>>,
 }
 
 impl<T: SessionFields> StreamState<'_, T> {
@@ -62,14 +77,17 @@ impl<T: SessionFields> StreamState<'_, T> {
         if matches!(query.order, SortOrder::By(_)) {
             return Err(not_pageable());
         }
-        let page = if size == 0 { Vec::new() } else { query.fetch_page(now).await? };
-        let count = page.len() as u64;
-        self.remaining = self.remaining.map(|remaining| remaining - count);
-        match page.last() {
-            Some(last) if count == size => query.after = Some(last.cursor()),
+        if size == 0 {
+            self.query = None;
+            return Ok(true);
+        }
+        let page = query.fetch_page(now).await?;
+        self.remaining = self.remaining.map(|remaining| remaining - page.rows);
+        match page.last {
+            Some(last) if page.rows == size => query.after = Some(last),
             _ => self.query = None,
         }
-        self.page = page.into_iter();
+        self.page = page.found.into_iter();
         Ok(true)
     }
 }

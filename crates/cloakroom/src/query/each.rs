@@ -1,0 +1,128 @@
+//! A query's sessions, each by itself: one that does not decode hides no other.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::SessionQuery;
+use crate::cursor::Cursor;
+use crate::error::{Error, Result};
+use crate::session::{Session, Status};
+use crate::statements::{Head, read_rest};
+use crate::table::SessionFields;
+
+/// A session that is there and does not decode: its `data` or a field is not of the type that the program has now.
+///
+/// Returned by [`fetch_each`](SessionQuery::fetch_each) and [`stream_each`](SessionQuery::stream_each). Such a
+/// session can be ended and deleted by its id, and by its token, since neither decodes it:
+/// `sessions.query().id(unreadable.id).expire_all()`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UnreadableSession {
+    /// The row's id.
+    pub id: Uuid,
+    /// When the session ends; `None` if it never does.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When the session was created.
+    pub inserted_at: OffsetDateTime,
+    /// When the row was last written.
+    pub updated_at: OffsetDateTime,
+    /// What does not decode, of kind [`Decode`](crate::ErrorKind::Decode).
+    pub error: Error,
+}
+
+impl UnreadableSession {
+    /// Where this session stands in a listing; see [`SessionQuery::after`].
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.inserted_at, self.id)
+    }
+}
+
+impl fmt::Display for UnreadableSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the session {} does not decode", self.id)
+    }
+}
+
+impl StdError for UnreadableSession {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.error)
+    }
+}
+
+pub(super) type Each<T> = Result<Session<T>, UnreadableSession>;
+
+/// What one statement returned.
+pub(super) struct Page<T: SessionFields> {
+    /// How many rows there were, and where the last of them stands.
+    pub(super) rows: u64,
+    pub(super) last: Option<Cursor>,
+    pub(super) found: Vec<Each<T>>,
+}
+
+impl<T: SessionFields> Page<T> {
+    /// All of them, if all decode.
+    pub(super) fn sessions(self) -> Result<Vec<Session<T>>> {
+        self.found.into_iter().map(|each| each.map_err(|unreadable| unreadable.error)).collect()
+    }
+}
+
+impl<T: SessionFields> SessionQuery<'_, T> {
+    /// All sessions that match, in order, where those that do not decode stand as [`UnreadableSession`]s among the
+    /// others. Extends none.
+    ///
+    /// A session does not decode once its `data` or a field's type has changed in a way that the stored value does
+    /// not fit: a list of a user's devices can show the others, and offer to end this one.
+    ///
+    /// ```
+    /// # use cloakroom::{SessionTable, Sessions};
+    /// # #[derive(Clone, SessionTable)]
+    /// # struct UserSession { user_id: String }
+    /// # async fn example(sessions: Sessions<UserSession>) -> cloakroom::Result<()> {
+    /// for each in sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_each().await? {
+    ///     match each {
+    ///         Ok(session) => println!("since {}", session.inserted_at),
+    ///         Err(unreadable) => println!("since {}, of an older version", unreadable.inserted_at),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](crate::ErrorKind::Decode) where even the id or an instant of a row cannot be read, which no
+    /// change of the application's types leads to.
+    pub async fn fetch_each(mut self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
+        let now = self.operations.config().now();
+        Ok(self.fetch_page(now).await?.found)
+    }
+
+    /// Everything that matches at `now`. What is asked for by its token, as `authenticate` does, may not have expired
+    /// while the query waited for its answer either.
+    pub(super) async fn fetch_page(&mut self, now: OffsetDateTime) -> Result<Page<T>> {
+        let mut page = Page { rows: 0, last: None, found: Vec::new() };
+        if self.matches_nothing {
+            return Ok(page);
+        }
+        let statement = self.select_statement(now)?;
+        let rows = self.operations.fetch_all(&statement).await?;
+        let now = if self.by_token { Ord::max(now, self.operations.config().now()) } else { now };
+        let table = self.operations.table();
+        page.rows = rows.len() as u64;
+        page.found.reserve(rows.len());
+        for row in rows {
+            let head = Head::read(table, &row, 0)?;
+            page.last = Some(Cursor::new(head.inserted_at, head.id));
+            if self.status != Status::Valid || !head.is_over(now) {
+                page.found.push(read_rest(&head, table, &row, Head::WIDTH).map_err(|error| {
+                    let Head { id, expires_at, inserted_at, updated_at } = head;
+                    UnreadableSession { id, expires_at, inserted_at, updated_at, error }
+                }));
+            }
+        }
+        Ok(page)
+    }
+}
