@@ -7,6 +7,12 @@ use axum::response::{Html, IntoResponse, Response};
 use cloakroom_axum::SessionRejection;
 
 /// What a browser is shown whose user has logged out while the session could not be ended.
+const PERHAPS_NOT_ENDED: (&str, &str) = (
+    "Logged out on this device, perhaps not elsewhere",
+    "This browser has forgotten you. But the database did not answer in time, so the session itself may not have \
+     ended: log in again later, and end it in the list of your devices if it is still there.",
+);
+
 const NOT_ENDED: (&str, &str) = (
     "Logged out on this device only",
     "This browser has forgotten you. But the database cannot be asked, so the session itself could not be ended: \
@@ -27,7 +33,7 @@ pub(crate) enum PageError {
     /// Another site sent the request.
     CrossSite,
     /// It took too long.
-    TimedOut,
+    TimedOut { logs_out: bool },
     /// A mistake of the demo's own.
     Internal(String),
 }
@@ -44,7 +50,7 @@ impl PageError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Session(rejection) => rejection.status(),
-            Self::Database(_) | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(_) | Self::TimedOut { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::CrossSite => StatusCode::FORBIDDEN,
@@ -63,7 +69,8 @@ impl IntoResponse for PageError {
         }
         let (title, text) = match status {
             _ if matches!(self, Self::Session(SessionRejection::NotEnded(_))) => NOT_ENDED,
-            _ if matches!(self, Self::TimedOut) => {
+            _ if matches!(self, Self::TimedOut { logs_out: true }) => PERHAPS_NOT_ENDED,
+            _ if matches!(self, Self::TimedOut { .. }) => {
                 ("Not available for the moment", "This took too long. Try again in a moment.")
             }
             StatusCode::NOT_FOUND => ("Not found", "There is nothing here, or nothing of yours."),

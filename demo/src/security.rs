@@ -48,13 +48,14 @@ pub(crate) fn same_site() -> CsrfLayer<impl Fn(ProtectionError) -> Response + Cl
 /// Answers with 503 what takes too long.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
     let is_for_programs = request.uri().path().starts_with("/api/");
+    let logs_out = request.uri().path() == "/logout";
     let response = tokio::time::timeout(PATIENCE, next.run(request)).await;
     response.unwrap_or_else(|_| {
         tracing::error!("a request took too long");
         if is_for_programs {
             Problem::unavailable().into_response()
         } else {
-            PageError::TimedOut.into_response()
+            PageError::TimedOut { logs_out }.into_response()
         }
     })
 }

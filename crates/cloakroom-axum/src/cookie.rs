@@ -22,6 +22,9 @@ pub(crate) const LONGEST_COOKIE: usize = 4096;
 /// And take no notice of an attribute that is longer.
 const LONGEST_ATTRIBUTE: usize = 1024;
 
+/// For how many paths a response clears a cookie, so that its head stays small.
+const CLEARED_PATHS: usize = 16;
+
 /// The session cookie: its name and attributes.
 ///
 /// The default is `__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/` without `Domain`: sent over TLS
@@ -116,6 +119,24 @@ impl CookieConfig {
         let is_same = self.path == "/" && (localhost || self.domain.is_none());
         let host_only = || Self { domain: None, path: Cow::Borrowed("/"), ..self.clone() };
         (!is_same).then(|| host_only().clear(localhost)).flatten()
+    }
+
+    /// The same for every cookie of this name that a browser may send with a request for `path`: that of each path
+    /// above it, kept to this host or shared as this one is. None for a name of which a browser keeps one cookie.
+    pub(crate) fn clear_above(&self, path: &str, localhost: bool) -> Vec<HeaderValue> {
+        if has_prefix(self.name_for(localhost), HOST_PREFIX) {
+            return Vec::new();
+        }
+        let shared = self.domain.clone().filter(|_| !localhost);
+        let domains = [Some(None), shared.map(Some)];
+        let forms = paths_above(path).into_iter().flat_map(|path| {
+            domains.clone().into_iter().flatten().map(move |domain| (path.to_owned(), domain))
+        });
+        forms
+            .filter_map(|(path, domain)| {
+                Self { path: Cow::Owned(path), domain, ..self.clone() }.clear(localhost)
+            })
+            .collect()
     }
 
     fn header(&self, value: &str, max_age: Duration, localhost: bool) -> Option<HeaderValue> {
@@ -284,6 +305,17 @@ impl fmt::Display for CookieConfigError {
 
 impl std::error::Error for CookieConfigError {}
 
+/// The paths of cookies that go with a request for this one, by
+/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4): `/`, `/a`, `/a/`, `/a/b`. The first of many.
+fn paths_above(path: &str) -> Vec<&str> {
+    let ends = path.match_indices('/').flat_map(|(at, _)| [at, at + 1]).chain([path.len()]);
+    let mut above: Vec<_> = ends.map(|end| &path[..end]).filter(|path| path.starts_with('/')).collect();
+    above.dedup();
+    above.truncate(CLEARED_PATHS);
+    above.retain(|path| path.len() <= LONGEST_ATTRIBUTE && is_cookie_value(path.as_bytes()));
+    above
+}
+
 /// Browsers look at prefixes without regard to case.
 fn has_prefix(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -383,6 +415,17 @@ mod tests {
         assert_eq!(cleared(build().domain("example.com"), true), None);
         assert_eq!(cleared(build().path("/a"), false), secure);
         assert_eq!(cleared(build().path("/a"), true), insecure);
+    }
+
+    #[test]
+    fn the_paths_above_one_are_those_of_the_cookies_that_go_with_it() {
+        assert_eq!(paths_above("/"), ["/"]);
+        assert_eq!(paths_above("/a"), ["/", "/a"]);
+        assert_eq!(paths_above("/a/bc/"), ["/", "/a", "/a/", "/a/bc", "/a/bc/"]);
+        assert_eq!(paths_above("//a"), ["/", "//", "//a"]);
+        assert_eq!(paths_above("*"), [""; 0]);
+        assert_eq!(paths_above(&"/a".repeat(1000)).len(), CLEARED_PATHS);
+        assert_eq!(paths_above("/a;b/c"), ["/"]);
     }
 
     #[test]

@@ -37,7 +37,10 @@ use crate::state::State;
 /// so it is never a bad request. Up to eight different tokens are looked up, without extending anything. If several
 /// sessions are valid, nothing tells which of them the user means and which was planted to have them act for
 /// somebody else: so neither counts, and both are ended, lest the one that a browser happens to forget last
-/// remain. Logging in helps in any case. More than eight different tokens are not looked up, and count as none.
+/// remain. Logging in helps in any case.
+///
+/// More than eight different tokens are not looked up, and count as none. The response then has the browser forget
+/// the cookies of this name for each path above the request's, of this host and of the configured domain.
 ///
 /// # A session that cannot be decoded
 ///

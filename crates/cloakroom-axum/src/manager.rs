@@ -3,7 +3,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use cloakroom::{CreatedSession, ErrorKind, Filter, NewSession, Session, SessionFields, Sessions, Token};
+use cloakroom::{
+    CreatedSession, ErrorKind, Filter, NewSession, Session, SessionFields, Sessions, TableDefinition, Token,
+};
 use http::HeaderValue;
 use http::request::Parts;
 
@@ -90,24 +92,26 @@ impl<T: SessionFields> SessionManager<T> {
     ///
     /// [`NotEnded`](SessionRejection::NotEnded) if the database is in trouble. The cookie is cleared all the same,
     /// since on a shared machine a cookie that stays is worse; but the session itself stays valid until it
-    /// expires, and an error says so to `tracing`. The cookie is also cleared if the method is dropped while it
-    /// waits for the database, as by a time-out inside the layer.
+    /// expires, and an error says so to `tracing`. The same holds if the method is dropped while it waits for the
+    /// database, as by a time-out inside the layer.
     pub async fn log_out(&self) -> Result<bool, SessionRejection> {
         self.state.check()?;
         // Before anything is waited for.
         self.state.clear_cookie_on_log_out();
+        let waiting = Waiting(self.sessions().definition());
         let ended = match self.state.lock_to_end().await {
             Ok(mut current) => {
                 // The lookup may have sent the cookie again.
                 self.state.clear_cookie_on_log_out();
                 let ended = current.end_presented().await;
                 current.log_out();
-                ended.map_err(Arc::new)
+                Ok(ended.map_err(Arc::new))
             }
-            Err(SessionRejection::Database(error)) => Err(error),
-            Err(other) => return Err(other),
+            Err(SessionRejection::Database(error)) => Ok(Err(error)),
+            Err(other) => Err(other),
         };
-        ended.map_err(|error| {
+        waiting.has_answer();
+        ended?.map_err(|error| {
             tracing::error!(
                 table = %self.sessions().definition(),
                 error = &*error as &dyn StdError,
@@ -220,6 +224,24 @@ impl<T: SessionFields> SessionManager<T> {
 /// Somebody else wrote or ended the session meanwhile.
 fn is_overtaken(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Expired)
+}
+
+/// Says so to `tracing` if a log-out is dropped before the database has answered.
+struct Waiting<'t>(&'t TableDefinition);
+
+impl Waiting<'_> {
+    fn has_answer(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        tracing::error!(
+            table = %self.0,
+            "a log-out was given up before the database answered: the session may be valid until it expires",
+        );
+    }
 }
 
 impl<T: SessionFields, S: Send + Sync> FromRequestParts<S> for SessionManager<T> {

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::extract::OriginalUri;
 use cloakroom::{Error, Session, SessionFields, Sessions};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
@@ -25,6 +26,8 @@ pub(crate) struct State<T: SessionFields> {
     settings: Arc<Settings<T>>,
     credentials: Credentials,
     is_localhost: bool,
+    /// The request's path, where more cookies came with it than are looked up.
+    crowded_path: Option<String>,
     accepts_html: bool,
     reads_ahead: bool,
     outer: Option<Outer>,
@@ -106,10 +109,15 @@ impl<T: SessionFields> State<T> {
             .get_all(header::ACCEPT)
             .iter()
             .any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("text/html")));
+        let crowded_path = credentials.has_too_many.then(|| {
+            // A nested router's own is shorter.
+            extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(uri)| uri).path().to_owned()
+        });
         let state = Self {
             settings,
             credentials,
             is_localhost,
+            crowded_path,
             accepts_html,
             reads_ahead: reads_ahead(headers),
             outer: extensions.get().cloned(),
@@ -278,8 +286,12 @@ impl<T: SessionFields> State<T> {
             }
         };
         // First, since a browser that takes both for one cookie keeps what it is told last.
-        let other = forgets_the_other.then(|| cookie.clear_host_only(self.is_localhost)).flatten();
-        for header in other.into_iter().chain(header) {
+        let others = match &self.crowded_path {
+            Some(path) => cookie.clear_above(path, self.is_localhost),
+            None if forgets_the_other => cookie.clear_host_only(self.is_localhost).into_iter().collect(),
+            None => Vec::new(),
+        };
+        for header in others.into_iter().chain(header) {
             headers.append(header::SET_COOKIE, header);
             keep_out_of_caches(headers);
         }

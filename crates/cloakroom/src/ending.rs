@@ -1,16 +1,17 @@
-//! Ends sessions by every clock: a machine that is ahead ends what another, which is behind, would still accept.
+//! Ends sessions by every clock: a machine that is ahead also ends what another, which is behind, would still accept.
 //!
-//! A row whose expiry is not after its last write has [ended](crate::expiry::is_over) for everybody. One that
-//! has expired by this machine's clock, but not by its own last write, has *lapsed*: a clock that is behind may
-//! still accept and extend it. It is written once more, its expiry left as it is; then it has ended, and nobody
-//! writes it again.
+//! A row whose expiry is not after its last write has [ended](crate::expiry::is_over) for every machine. One that has
+//! expired by this machine's clock, but not by its own last write, has *lapsed*: it may be valid by a clock that is
+//! behind, whose machine would accept and extend it. It is written once more, its expiry left as it is. Then it has
+//! ended, and nothing writes it again.
 //!
-//! What has lapsed goes first, in a statement of its own, so that the number of those that were ended is that of
-//! the sessions that were valid here. What comes between the two, the second finds: it takes whatever has not
-//! ended, since an extension may have brought a lapsed session back meanwhile.
+//! What has lapsed is written in a statement of its own, so that the count of the other is that of the sessions that
+//! were valid here. A query has that statement first: what is extended before it is valid when the other comes, and
+//! what comes after it can no longer be extended. One session is ended first and looked at again only if it was not
+//! valid, so that an end is one statement.
 
 use sea_query::{CaseStatement, Expr, ExprTrait, Query, UpdateStatement};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::database::{Bindings, Statement, place_of_condition};
@@ -18,10 +19,19 @@ use crate::error::Result;
 use crate::field::FieldValue;
 use crate::lookup::Revoked;
 use crate::operations::Operations;
-use crate::statements::{Which, has, table_ref, value, written_at};
+use crate::session::Status;
+use crate::statements::{has_status, table_ref, value, written_at};
 use crate::table::{SessionFields, column};
 
-/// Sets the end of rows that have not ended, to `now` or where it lies before that.
+/// How far behind this machine's clock another's may be. What expired before that stays as it was written.
+const SKEW: Duration = Duration::DAY;
+
+/// What a clock shows that is behind this one.
+pub(crate) fn behind(now: OffsetDateTime) -> OffsetDateTime {
+    now.saturating_sub(SKEW)
+}
+
+/// Ends rows now, or leaves their expiry where it lies before that.
 pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
     let expires_at = bindings.column(column::EXPIRES_AT);
     let is_before = expires_at.clone().lt(bindings.expr(now.clone()));
@@ -36,42 +46,31 @@ pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateSta
     update
 }
 
-/// Writes rows that have lapsed, so that they have ended.
-pub(crate) fn lapse(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
-    let mut update = Query::update();
-    update
-        .table(table_ref(bindings.table()))
-        .value(column::UPDATED_AT, written_at(bindings, now.clone()))
-        .and_where_option(place_of_condition(bindings.backend()));
-    update
-}
-
-/// The two statements on the row with one id. The values of the first are `now` and the id, and `now` again;
-/// those of the second `now` three times, and the id.
-pub(crate) fn by_id(bindings: &mut Bindings<'_>) -> [UpdateStatement; 2] {
-    let mut lapse = lapse(bindings, &value());
-    let id = bindings.expr(value());
-    lapse.and_where(bindings.column(column::ID).eq(id));
-    if let Some(has_lapsed) = has(bindings, Which::HasLapsed, value()) {
-        lapse.cond_where(has_lapsed);
-    }
+/// The row with one id. The values are `now` three times, the id, and the instant at which the row must be valid.
+pub(crate) fn expire_by_id(bindings: &mut Bindings<'_>) -> UpdateStatement {
     let mut expire = expire(bindings, &value());
     let id = bindings.expr(value());
     expire.and_where(bindings.column(column::ID).eq(id));
-    if let Some(has_not_ended) = has(bindings, Which::HasNotEnded, value()) {
-        expire.cond_where(has_not_ended);
+    if let Some(is_valid) = has_status(bindings, Status::Valid, value()) {
+        expire.cond_where(is_valid);
     }
-    [lapse, expire]
+    expire
 }
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// Ends the session by every clock, whoever has written it meanwhile; whether it was valid by this one.
+    /// Ends the session by every clock, whichever process has written it meanwhile. Returns whether it was valid by this
+    /// machine's.
     pub(crate) async fn expire_by_id(&mut self, id: Uuid, now: OffsetDateTime) -> Result<bool> {
-        let (id, revoked, now) = (FieldValue::plain(id), Revoked::Session(id), FieldValue::plain(now));
-        let statements = &self.sessions().store().statements;
-        let lapse = Statement::new(statements.lapse.clone(), vec![now.clone(), id.clone(), now.clone()]);
-        let expire = Statement::new(statements.expire.clone(), vec![now.clone(), now.clone(), now, id]);
-        self.execute_revoking(lapse, revoked).await?;
-        Ok(self.execute_revoking(expire, revoked).await? > 0)
+        let sql = self.sessions().store().statements.expire.clone();
+        let expire = |valid_at: OffsetDateTime| {
+            let mut values = vec![FieldValue::plain(now); 3];
+            values.extend([FieldValue::plain(id), FieldValue::plain(valid_at)]);
+            Statement::new(sql.clone(), values)
+        };
+        if self.execute_revoking(expire(now), Revoked::Session(id)).await? > 0 {
+            return Ok(true);
+        }
+        self.execute_revoking(expire(behind(now)), Revoked::Session(id)).await?;
+        Ok(false)
     }
 }

@@ -122,7 +122,8 @@
 //! - Behind a transaction pooler such as pgbouncer, named prepared statements need its support for them
 //!   (`max_prepared_statements`), or `statement_cache_capacity(0)` in the options of the connections.
 //! - A file of SQLite's should be in WAL mode with a busy time-out and `synchronous = FULL`, as
-//!   [`Database::connect`] opens it: with `NORMAL` a power cut can undo a log-out that was acknowledged. `STRICT` tables and JSON functions come with the bundled library.
+//!   [`Database::connect`] opens it: with `NORMAL` a power cut can undo a log-out that was acknowledged.
+//!   `STRICT` tables and JSON functions come with the bundled library.
 //!
 //! MariaDB and MySQL compare text by a column's collation. The tables made here use one that tells
 //! `bob`, `Bob` and `bob ` apart; look at yours when you adopt a table of your own.
@@ -130,10 +131,10 @@
 //! # Limits
 //!
 //! - **Clocks.** Each machine judges by its own, so keep them in step. A session that a machine whose clock
-//!   is ahead has ended is refused everywhere at once, listed as expired, and neither extended
-//!   nor brought back; also one that had expired there, but not elsewhere, when it was ended. A write binds the time
-//!   at which it was called: while it waits for a connection or a lock, a session may run out by time alone
-//!   and be extended all the same.
+//!   is ahead has ended is refused everywhere at once, listed as expired, and neither extended nor brought back. That
+//!   holds also for one that had expired there, but not elsewhere, if the clocks differ by less than a day. A write
+//!   binds the time at which it was called: while it waits for a connection or a lock, a session may run out by time
+//!   alone and be extended all the same.
 //! - **Connections.** Writes hold three quarters of the pool's at most, however many are asked for at once, so that
 //!   reads go on while writes wait for a lock. Of a pool of one they hold that one.
 //! - **Time-outs.** The pool's own bounds the wait for a connection. A server that keeps a connection open

@@ -17,7 +17,7 @@ use crate::field::FieldValue;
 use crate::operations::Operations;
 use crate::preload::{Preload, ToMany, ToOne};
 use crate::session::{Session, Status};
-use crate::statements::{Which, has, select_columns};
+use crate::statements::{has_status, select_columns};
 use crate::table::{SessionFields, column};
 use crate::token::TokenDigest;
 
@@ -222,11 +222,11 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let mut count = Query::select();
         count.expr(Expr::cust("COUNT(*)"));
         if self.limit.is_some() {
-            let mut rows = self.selection(&mut bindings, self.which(), now)?;
+            let mut rows = self.selection(&mut bindings, now)?;
             rows.expr(Expr::cust("1"));
             count.from_subquery(rows, "counted");
         } else {
-            let condition = self.condition(&mut bindings, self.which(), now)?;
+            let condition = self.condition(&mut bindings, now)?;
             count.from(self.operations.table_ref()).cond_where(condition);
         }
         let guard = self.operations.guard(&mut count);
@@ -244,7 +244,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         }
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
-        let mut rows = self.selection(&mut bindings, self.which(), now)?;
+        let mut rows = self.selection(&mut bindings, now)?;
         rows.expr(Expr::cust("1")).limit(1);
         let guard = self.operations.guard(&mut rows);
         let statement = bindings.build(&rows).guarded(guard);
@@ -264,7 +264,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub fn into_select(self) -> Result<SelectStatement> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
-        let mut select = self.selection(&mut bindings, self.which(), now)?;
+        let mut select = self.selection(&mut bindings, now)?;
         select_columns(&bindings, &mut select);
         portable(&bindings)?;
         Ok(select)
@@ -279,7 +279,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub fn into_delete(self) -> Result<sea_query::DeleteStatement> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
-        let condition = self.targets(&mut bindings, self.which(), now)?;
+        let condition = self.targets(&mut bindings, now)?;
         portable(&bindings)?;
         let mut delete = Query::delete();
         delete.from_table(self.operations.table_ref()).cond_where(condition);
@@ -302,26 +302,16 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     fn select_statement(&self, now: OffsetDateTime) -> Result<Statement> {
         let mut bindings = self.operations.bindings();
-        let mut select = self.selection(&mut bindings, self.which(), now)?;
+        let mut select = self.selection(&mut bindings, now)?;
         select_columns(&bindings, &mut select);
         let guard = self.operations.guard(&mut select);
         Ok(bindings.build(&select).guarded(guard))
     }
 
-    /// What is asked for, by this machine's clock.
-    fn which(&self) -> Which {
-        Which::Has(self.status)
-    }
-
     /// Everything but the columns.
-    fn selection(
-        &self,
-        bindings: &mut Bindings<'_>,
-        which: Which,
-        now: OffsetDateTime,
-    ) -> Result<SelectStatement> {
+    fn selection(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<SelectStatement> {
         let mut select = Query::select();
-        select.from(self.operations.table_ref()).cond_where(self.condition(bindings, which, now)?);
+        select.from(self.operations.table_ref()).cond_where(self.condition(bindings, now)?);
         match &self.order {
             SortOrder::NewestFirst | SortOrder::OldestFirst => {
                 let order = if self.is_newest_first() { Order::Desc } else { Order::Asc };
@@ -340,7 +330,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(select)
     }
 
-    fn condition(&self, bindings: &mut Bindings<'_>, which: Which, now: OffsetDateTime) -> Result<Condition> {
+    fn condition(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
         let mut condition = Condition::all();
         if self.matches_nothing {
             condition = condition.add(Expr::cust("1 = 0"));
@@ -348,7 +338,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         for filter in &self.filters {
             condition = condition.add(filter.resolve(bindings)?);
         }
-        if let Some(status) = has(bindings, which, FieldValue::plain(now)) {
+        if let Some(status) = has_status(bindings, self.status, FieldValue::plain(now)) {
             condition = condition.add(status);
         }
         if let Some(cursor) = self.after {
@@ -380,17 +370,17 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// The condition of an UPDATE or DELETE. Neither takes a limit everywhere, so a limited one names the
     /// rows by id; MariaDB lets a statement read its own table only through a derived table.
-    fn targets(&self, bindings: &mut Bindings<'_>, which: Which, now: OffsetDateTime) -> Result<Condition> {
+    fn targets(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
         if self.limit.is_none() {
-            return self.condition(bindings, which, now);
+            return self.condition(bindings, now);
         }
-        let mut chosen = self.selection(bindings, which, now)?;
+        let mut chosen = self.selection(bindings, now)?;
         chosen.expr(bindings.column(column::ID));
         let mut ids = Query::select();
         ids.column((identifier("chosen"), identifier(column::ID))).from_subquery(chosen, "chosen");
         // Once more, for PostgreSQL: it waits for whoever is writing a chosen row, and then looks at the
         // row's new state with the outer condition alone.
-        let condition = self.condition(bindings, which, now)?;
+        let condition = self.condition(bindings, now)?;
         Ok(Condition::all().add(bindings.column(column::ID).in_subquery(ids)).add(condition))
     }
 }

@@ -31,8 +31,8 @@ use crate::writers::Writers;
 /// # Cancellation
 ///
 /// Any future may be dropped at any time. An operation that writes does so in one statement, which has then
-/// either happened or not. Those that end sessions may have ended before it what has expired by this machine's clock
-/// and not by every other's.
+/// either happened or not. Those that end sessions do so in another statement for what only a clock that is behind holds
+/// valid.
 pub struct Sessions<T> {
     inner: Arc<Inner>,
     of: PhantomData<fn() -> T>,
@@ -287,7 +287,8 @@ impl<T: SessionFields> Sessions<T> {
     /// Afterwards `session` says that it has expired, whoever ended it. Where somebody else wrote the row
     /// since it was read, `session` is read again; if it no longer decodes, it stays as it was.
     ///
-    /// Where it has expired by this machine's clock alone, it ends for machines whose clocks are behind, too.
+    /// A session that expired by this machine's clock less than a day ago also ends for machines whose clocks are
+    /// behind.
     pub async fn expire(&self, session: &mut Session<T>) -> Result<bool> {
         self.on_pool().expire(session).await
     }

@@ -32,7 +32,6 @@ pub(crate) struct Statements {
     /// On the pool, where it tells whether it was a transaction of its own.
     pub(crate) by_id: Arc<str>,
     pub(crate) by_id_within: Arc<str>,
-    pub(crate) lapse: Arc<str>,
     pub(crate) expire: Arc<str>,
     find: BySize,
     find_within: OnceLock<Arc<str>>,
@@ -72,11 +71,11 @@ impl Statements {
         guard_rows(backend, &mut by_id);
 
         let by_id = bindings.build(&by_id).sql;
-        let [lapse, expire] = ending::by_id(bindings).map(|statement| bindings.build(&statement).sql);
+        let expire = ending::expire_by_id(bindings);
+        let expire = bindings.build(&expire).sql;
         Self {
             by_id,
             by_id_within,
-            lapse,
             expire,
             find: BySize::default(),
             find_within: OnceLock::new(),
@@ -363,40 +362,24 @@ pub(crate) fn unreadable(
     Error::new(ErrorKind::Decode, message).with_source(error)
 }
 
-/// Which rows a statement is about, as far as their expiry goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// Those with this status, by this machine's clock.
-    Has(Status),
-    /// Those that some machine may accept, however far its clock is behind.
-    HasNotEnded,
-    /// Of those the ones that have expired by this machine's clock.
-    HasLapsed,
-}
-
-/// The condition that this comes to; `All` asks for nothing.
+/// The condition that a status comes to at `now`; `All` asks for nothing.
 ///
 /// It says of a row what [`expiry::is_over`] says of what was read of it.
-pub(crate) fn has(bindings: &mut Bindings<'_>, which: Which, now: FieldValue) -> Option<Condition> {
+pub(crate) fn has_status(bindings: &mut Bindings<'_>, status: Status, now: FieldValue) -> Option<Condition> {
     let expires_at = bindings.column(column::EXPIRES_AT);
     let updated_at = bindings.column(column::UPDATED_AT);
-    let never_expires = expires_at.clone().is_null();
-    Some(match which {
-        Which::Has(Status::All) => return None,
-        Which::Has(Status::Valid) => {
+    match status {
+        Status::Valid => {
+            let never_expires = expires_at.clone().is_null();
             let is_valid = expires_at.clone().gt(bindings.expr(now)).and(expires_at.gt(updated_at));
-            Condition::any().add(never_expires).add(is_valid)
+            Some(Condition::any().add(never_expires).add(is_valid))
         }
-        Which::Has(Status::Expired) => {
+        Status::Expired => {
             let is_expired = expires_at.clone().lte(bindings.expr(now));
-            Condition::any().add(is_expired).add(expires_at.lte(updated_at))
+            Some(Condition::any().add(is_expired).add(expires_at.lte(updated_at)))
         }
-        Which::HasNotEnded => Condition::any().add(never_expires).add(expires_at.gt(updated_at)),
-        Which::HasLapsed => {
-            let is_expired = expires_at.clone().lte(bindings.expr(now));
-            Condition::all().add(is_expired).add(expires_at.gt(updated_at))
-        }
-    })
+        Status::All => None,
+    }
 }
 
 /// What a lookup by the digest asks for; whether the row has ended is seen when it is read.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use cloakroom::{CreatedSession, Sessions, Status};
 use cloakroom_axum::{CookieConfig, SessionLayer};
 use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
@@ -146,6 +147,32 @@ async fn more_cookies_than_are_looked_up_count_as_none_and_end_nothing(db: TestD
     assert!(is_valid(&sessions, &created).await);
 }
 
+/// As a sibling host plants them to keep one page shut: a browser sends the cookies of longer paths first.
+async fn more_cookies_than_are_looked_up_are_cleared_on_every_path_that_they_may_be_of(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let config = CookieConfig::builder().name("__Secure-app").domain("example.com").build().unwrap();
+    let router = Router::new().nest("/a", routes()).layer(SessionLayer::new(sessions).cookie(config));
+    let site = Site::start(router).await;
+    let eight: Vec<_> = "abcdefgh".chars().map(|letter| format!("__Secure-app={letter}")).collect();
+    let nine = format!("{}; __Secure-app={}", eight.join("; "), created.token.expose());
+    let answer = site.get("/a/maybe", &[("cookie", &nine)]).await;
+    assert_eq!(answer.body, "nobody");
+    let attributes = |path| format!("__Secure-app=; HttpOnly; SameSite=Lax; Secure; Path={path};");
+    let cleared: Vec<_> = ["/", "/a", "/a/", "/a/maybe"]
+        .into_iter()
+        .flat_map(|path| {
+            let attributes = attributes(path);
+            [format!("{attributes} Max-Age=0"), format!("{attributes} Domain=example.com; Max-Age=0")]
+        })
+        .chain([format!("{} Domain=example.com; Max-Age=0", attributes("/"))])
+        .collect();
+    assert_eq!(answer.cookies(), cleared);
+    // What is set comes last, or it would be cleared.
+    let answer = site.post("/a/login/5678", &[("cookie", &nine)]).await;
+    let last = answer.cookies().pop().unwrap();
+    assert!(last.contains(&answer.body) && last.contains("Path=/; Domain=example.com"), "{last}");
+}
+
 async fn both_forms_of_the_cookie_are_cleared_where_it_is_shared_with_subdomains(db: TestDatabase) {
     let (sessions, created) = logged_in(&db).await;
     let config = CookieConfig::builder().name("__Secure-app").domain("example.com").build().unwrap();
@@ -216,6 +243,7 @@ each_database! {
     logging_in_or_out_with_several_cookies_ends_all_that_they_stand_for,
     one_valid_session_and_junk_are_ended_by_a_log_in_and_a_log_out,
     more_cookies_than_are_looked_up_count_as_none_and_end_nothing,
+    more_cookies_than_are_looked_up_are_cleared_on_every_path_that_they_may_be_of,
     both_forms_of_the_cookie_are_cleared_where_it_is_shared_with_subdomains,
     a_browser_from_before_the_domain_was_switched_on_stays_logged_in_and_can_log_in_and_out,
     the_same_cookie_twice_is_cleared_once_where_there_is_one_form,

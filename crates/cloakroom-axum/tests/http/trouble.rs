@@ -128,6 +128,22 @@ async fn a_log_out_that_is_given_up_while_it_waits_clears_the_cookie_too(db: Tes
     drop(held);
 }
 
+async fn a_log_out_that_is_given_up_is_reported_and_one_that_has_its_answer_is_not(db: TestDatabase) {
+    let (sessions, created) = logged_in(&db).await;
+    let layer = SessionLayer::new(sessions.clone());
+    let given_up = routes().layer(middleware::from_fn(give_up_at_once)).layer(layer.clone());
+    let log_out = || Request::post("/logout").header("cookie", cookie(&created)).body(Body::empty()).unwrap();
+    let captured = Captured::start();
+    let held = cloakroom_testing::hold_connections(sessions.database()).await;
+    assert_eq!(given_up.oneshot(log_out()).await.unwrap().status(), 503);
+    drop(held);
+    let told = captured.take();
+    assert!(told.starts_with("ERROR") && told.contains("may be valid until it expires"), "{told}");
+    assert!(told.lines().count() == 1 && !told.contains(created.token.expose()), "{told}");
+    assert_eq!(routes().layer(layer).oneshot(log_out()).await.unwrap().status(), 200);
+    assert_eq!(captured.take(), "");
+}
+
 async fn several_sessions_that_cannot_be_ended_are_none_and_keep_their_cookies(db: TestDatabase) {
     let (sessions, created) = logged_in(&db).await;
     let other = sessions.create(cloakroom_testing::user("5678")).await.unwrap();
@@ -197,4 +213,5 @@ each_database! {
     a_log_out_that_could_not_end_the_session_is_reported_without_its_token,
     logging_out_while_the_database_is_away_clears_the_cookie_and_says_what_was_not_done,
     a_log_out_that_is_given_up_while_it_waits_clears_the_cookie_too,
+    a_log_out_that_is_given_up_is_reported_and_one_that_has_its_answer_is_not,
 }

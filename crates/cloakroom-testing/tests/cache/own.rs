@@ -144,7 +144,8 @@ async fn a_change_whose_caller_went_away_leaves_no_old_answer(db: TestDatabase) 
         let mut lock = Own::begin(&scene.db).await;
         lock.execute(&format!("UPDATE {} SET user_id = 'locked'", scene.table)).await;
         if is_bulk {
-            let query = sessions.query().id(created.session.id);
+            // One statement, unlike that which ends only what is valid.
+            let query = sessions.query().id(created.session.id).status(Status::All);
             drop_midway(query.delete_all(), async || somebody_waits(&scene).await).await;
         } else {
             let delete = sessions.delete(created.session.clone());

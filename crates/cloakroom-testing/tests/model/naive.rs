@@ -111,9 +111,10 @@ impl Seen {
         !is_valid_at(self.expires_at, now) || !is_valid_at(self.expires_at, self.updated_at)
     }
 
-    /// Expired by this clock, and not yet by every other: from now on it is, and its expiry stays.
+    /// Expired by this clock, and not by one that is a day behind: from now on it is, and its expiry stays.
     fn end_if_lapsed(&mut self, now: OffsetDateTime) {
-        if !is_valid_at(self.expires_at, now) && is_valid_at(self.expires_at, self.updated_at) {
+        let behind = self.updated_at.max(now.saturating_sub(time::Duration::DAY));
+        if !is_valid_at(self.expires_at, now) && is_valid_at(self.expires_at, behind) {
             self.written_at(now);
         }
     }

@@ -94,11 +94,11 @@ pub(crate) struct Trouble {
 
 impl From<cloakroom::Error> for Trouble {
     fn from(error: cloakroom::Error) -> Self {
-        let outcome = match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Expired => Outcome::No,
-            ErrorKind::Conflict | ErrorKind::Unsupported | ErrorKind::ReadOnly | ErrorKind::NoTransaction => {
-                Outcome::Refused
-            }
+        // What the library says of itself is checked, too: "not done" allows nothing to have been done.
+        let outcome = match (error.kind(), error.outcome()) {
+            (ErrorKind::NotFound | ErrorKind::Expired, _) => Outcome::No,
+            (_, cloakroom::Outcome::NotDone) => Outcome::Refused,
+            (_, cloakroom::Outcome::Done) => Outcome::Yes,
             _ => Outcome::Unknown,
         };
         // The database's own words, which the library has cleared of values.

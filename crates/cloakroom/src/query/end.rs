@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::field::FieldValue;
 use crate::lookup::Revoked;
 use crate::session::Status;
-use crate::statements::Which;
 use crate::table::SessionFields;
 
 /// How a session ends.
@@ -20,17 +19,18 @@ enum End {
     Delete,
 }
 
-/// How many lapsed sessions a limited query writes at once, at least.
-const LAPSED_AT_ONCE: u64 = 1_000;
+/// How many rows a limited query writes at once, at least, of those that only another clock holds valid.
+const AT_ONCE: u64 = 1_000;
 
 impl<T: SessionFields> SessionQuery<'_, T> {
-    /// Ends every session that matches and is still valid, now; their number.
+    /// Ends every session that matches and is still valid, now. Returns their number.
     ///
     /// This is "sign out everywhere". The rows stay, for the record, and none is decoded.
     ///
-    /// A session that has expired by this machine's clock, and may be valid by that of a machine which is behind,
-    /// ends too: its expiry stays, it is not counted, and `updated_at` says when. With a
-    /// [`limit`](Self::limit), that is done once there are fewer valid sessions than the limit.
+    /// A session that expired by this machine's clock less than a day ago may be valid by the clock of a machine that is
+    /// behind. It ends too, in a statement of its own before the others: its expiry stays, it is not counted, and its
+    /// `updated_at` says when. With a [`limit`](Self::limit), that is done if fewer valid sessions than the limit were
+    /// found.
     pub async fn expire_all(mut self) -> Result<u64> {
         if self.status == Status::Expired {
             return Ok(0);
@@ -39,44 +39,51 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         self.end_valid(End::Expire).await
     }
 
-    /// Deletes every session that matches; their number. By default only valid sessions match: see
+    /// Deletes every session that matches. Returns their number. By default only valid sessions match: see
     /// [`status`](Self::status). None is decoded.
     ///
-    /// With the default status, a session that has expired by this machine's clock alone is not deleted but
-    /// ended, as by [`expire_all`](Self::expire_all).
+    /// With the default status, a session that only a clock which is behind holds valid is not deleted but ended, as by
+    /// [`expire_all`](Self::expire_all).
     pub async fn delete_all(mut self) -> Result<u64> {
         if self.status == Status::Valid {
             return self.end_valid(End::Delete).await;
         }
         let now = self.operations.config().now();
-        self.end(End::Delete, self.which(), now).await
+        self.end(End::Delete, now, now).await
     }
 
-    /// Ends what is valid by any clock; how many of them were by this machine's.
+    /// Ends what is valid by any clock. Returns how many of them were valid by this machine's.
     async fn end_valid(&mut self, how: End) -> Result<u64> {
         let now = self.operations.config().now();
         let mut ended = 0;
         if let Some(limit) = self.limit {
-            // Those that this machine holds valid come first, or "the oldest" would be one that expired long ago.
-            ended = self.end(how, self.which(), now).await?;
+            // What a limit allows goes to sessions that are valid here, before anything is done about others.
+            ended = self.end(how, now, now).await?;
             if ended >= limit {
                 return Ok(ended);
             }
-            self.limit = Some(limit.max(LAPSED_AT_ONCE));
-            self.lapse(now).await?;
             self.limit = Some(limit - ended);
-        } else {
-            self.lapse(now).await?;
         }
-        Ok(ended + self.end(how, Which::HasNotEnded, now).await?)
+        self.end_lapsed(now).await?;
+        Ok(ended + self.end(how, now, ending::behind(now)).await?)
     }
 
-    async fn end(&mut self, how: End, which: Which, now: OffsetDateTime) -> Result<u64> {
+    /// Ends what has expired by this machine's clock, and is valid by one that is behind.
+    async fn end_lapsed(&mut self, now: OffsetDateTime) -> Result<()> {
+        let mut lapsed = self.reborrow().filter(T::EXPIRES_AT.le(now));
+        lapsed.limit = lapsed.limit.map(|limit| limit.max(AT_ONCE));
+        // What has been written has ended, so that each round finds others.
+        while lapsed.end(End::Expire, now, ending::behind(now)).await? == lapsed.limit.unwrap_or(u64::MAX) {}
+        Ok(())
+    }
+
+    /// Ends what matches at `valid_at`.
+    async fn end(&mut self, how: End, now: OffsetDateTime, valid_at: OffsetDateTime) -> Result<u64> {
         if self.matches_nothing {
             return Ok(0);
         }
         let mut bindings = self.operations.bindings();
-        let condition = self.targets(&mut bindings, which, now)?;
+        let condition = self.targets(&mut bindings, valid_at)?;
         let statement = match how {
             End::Expire => {
                 let mut expire = ending::expire(&mut bindings, &FieldValue::plain(now));
@@ -92,22 +99,5 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             }
         };
         self.operations.execute_revoking(statement, Revoked::Any).await
-    }
-
-    /// Ends what has expired by this machine's clock alone, as many at once as the limit says.
-    async fn lapse(&mut self, now: OffsetDateTime) -> Result<()> {
-        if self.matches_nothing {
-            return Ok(());
-        }
-        loop {
-            let mut bindings = self.operations.bindings();
-            let condition = self.targets(&mut bindings, Which::HasLapsed, now)?;
-            let mut lapse = ending::lapse(&mut bindings, &FieldValue::plain(now));
-            let statement = bindings.build(lapse.cond_where(condition));
-            let written = self.operations.execute_revoking(statement, Revoked::Any).await?;
-            if self.limit.is_none_or(|limit| written < limit) {
-                return Ok(());
-            }
-        }
     }
 }
