@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::config::MAX_BATCH;
 use crate::data::StoredData;
 use crate::database::{
-    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, guard_rows, identifier, place_of_condition,
+    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, guard_lookup, guard_rows, identifier, place_of_condition,
 };
 use crate::ending;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +34,8 @@ pub(crate) struct Statements {
     pub(crate) by_id_within: Arc<str>,
     pub(crate) expire: Arc<str>,
     find: BySize,
+    /// For a server on which the clock does not tell soon enough.
+    find_exactly: BySize,
     find_within: OnceLock<Arc<str>>,
     insert: BySize,
     insert_at_once: BySize,
@@ -78,6 +80,7 @@ impl Statements {
             by_id_within,
             expire,
             find: BySize::default(),
+            find_exactly: BySize::default(),
             find_within: OnceLock::new(),
             insert: BySize::default(),
             insert_at_once: BySize::default(),
@@ -88,15 +91,22 @@ impl Statements {
     /// Reads the valid sessions with any of `size` digests, each as [`select_found`] has it. The values are the
     /// digests, as [`Bindings::is_among`] takes them, and `now`.
     ///
-    /// Each row tells whether the statement was a transaction of its own, and so does one of nulls if there is none
-    /// to be found.
+    /// Each row tells whether the statement was a transaction of its own; on PostgreSQL also one of nulls, if there is
+    /// none to be found. `by_the_clock` is as [`guard_lookup`] has it.
     ///
     /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
     /// where there is none, and [no more](most_side_by_side) than fit; the values are `now` and the digests. The
     /// driver hands over row by row, from one thread to another, and waking the other costs more than looking a
     /// session up.
-    pub(crate) fn find(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
-        self.find.get(size, || {
+    pub(crate) fn find(
+        &self,
+        table: &TableDefinition,
+        backend: Backend,
+        size: usize,
+        by_the_clock: bool,
+    ) -> Arc<str> {
+        let written = if by_the_clock { &self.find } else { &self.find_exactly };
+        written.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
             if backend == Backend::Sqlite && size > 1 {
                 return find_side_by_side(bindings, size.min(most_side_by_side(table)));
@@ -104,16 +114,17 @@ impl Statements {
             let is_it = has_digest(bindings, size);
             let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
             let mut find = Query::select();
-            if backend == Backend::Sqlite {
-                find.from(table_ref(table)).cond_where(is_found);
-            } else {
+            if backend == Backend::Postgres {
                 let mut row = Query::select();
                 row.expr(Expr::cust("1"));
                 find.from_subquery(row, identifier("one"));
                 find.join(JoinType::LeftJoin, table_ref(table), is_found);
+            } else {
+                // MariaDB would make a table of the row first, which costs as much as a third of the lookup.
+                find.from(table_ref(table)).cond_where(is_found);
             }
             select_found(bindings, &mut find);
-            guard_rows(backend, &mut find);
+            guard_lookup(backend, by_the_clock, &mut find);
             bindings.build(&find).sql
         })
     }

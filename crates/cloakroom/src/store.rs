@@ -4,7 +4,9 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::database::{Backend, Connection, Database, Pooled, Row, Statement, guard_of_rows};
+use crate::database::{
+    Backend, Connection, Database, Pooled, Row, Statement, go_by_the_clock, guard_of_lookup, guard_of_rows,
+};
 use crate::error::{Error, Outcome, Result};
 use crate::field::FieldValue;
 use crate::hashing::Hashed;
@@ -44,8 +46,9 @@ impl Store {
 
     /// The statement that finds any of `size` digests on the pool; see [`Statements::find`].
     pub(crate) fn find(&self, size: usize, values: Vec<FieldValue>) -> Statement {
-        let sql = self.statements.find(&self.table, self.backend(), size);
-        Statement::new(sql, values).guarded(guard_of_rows(self.backend()))
+        let by_the_clock = go_by_the_clock();
+        let sql = self.statements.find(&self.table, self.backend(), size, by_the_clock);
+        Statement::new(sql, values).guarded(guard_of_lookup(self.backend(), by_the_clock))
     }
 
     /// The statement that finds one digest within the caller's transaction.

@@ -7,12 +7,13 @@
 //!
 //! | database | what tells |
 //! |---|---|
-//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. |
+//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, so a lookup by a token only compares when its transaction and its execution began, and is asked about if that leaves a doubt. |
 //! | MariaDB | `@@in_transaction` and `@@autocommit` |
 //! | MySQL | nothing does, so [`Pooled`](super::Pooled) asks once for each time that a connection is taken |
 //! | SQLite | The driver's own count, which is right but for transactions that SQL of the application's own began. Those are looked for after a write, which costs another message to the driver's thread. |
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_query::{Expr, SelectStatement};
 
@@ -26,6 +27,8 @@ pub(crate) enum Guard {
     None,
     /// The last column of each row says so; an answer without rows does not.
     LastColumn,
+    /// The last column of each row says that it was, or that this is in doubt; an answer without rows says neither.
+    Clock,
     /// The only row has the number of rows that were written, and says so.
     Count,
     /// If it was not, nothing was written; that nothing was written does not tell why.
@@ -40,6 +43,24 @@ pub(crate) enum Guard {
 /// other when Execute did. A portal notes when Bind came.
 const ALONE_ON_POSTGRES: &str =
     "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE creation_time = transaction_timestamp())";
+
+/// True only if the statement is a transaction of its own, and nearly always if it is.
+///
+/// Bind begins the transaction and Execute the statement. The two come together, and lie some microseconds apart. What
+/// was left open began before its connection went through the pool, which asks the server for an answer at that time:
+/// a round trip earlier at least. The clock may go back meanwhile, and then there is a doubt too.
+const ALONE_BY_THE_CLOCK_ON_POSTGRES: &str = "statement_timestamp() BETWEEN transaction_timestamp() \
+     AND transaction_timestamp() + interval '20 microseconds'";
+
+/// How many lookups by the clock may have been in doubt for nothing. On a server that is too slow for it, lookups go on
+/// to look at portals.
+const DOUBTS: u32 = 1_000;
+
+/// What a doubt for nothing counts, if each lookup without one takes one off.
+const DOUBT: u32 = 30;
+
+/// Whether the clocks of the servers that this process asks tell soon enough.
+static DOUBTED: AtomicU32 = AtomicU32::new(0);
 
 /// Null on MySQL, which has no such variable. Each server reads the comment meant for it.
 const ALONE_ON_MYSQL: &str =
@@ -74,10 +95,40 @@ fn alone(backend: Backend) -> Option<&'static str> {
 pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guard {
     match alone(backend) {
         Some(alone) => {
-            select.expr(Expr::cust(alone));
+            // By default its name would be its text, which MariaDB sends along.
+            select.expr_as(Expr::cust(alone), "alone");
             Guard::LastColumn
         }
         None => Guard::None,
+    }
+}
+
+/// Has each row of a lookup by a token tell, as cheaply as it can. With `by_the_clock` it may be in doubt.
+pub(crate) fn guard_lookup(backend: Backend, by_the_clock: bool, select: &mut SelectStatement) {
+    if backend == Backend::Postgres && by_the_clock {
+        select.expr(Expr::cust(ALONE_BY_THE_CLOCK_ON_POSTGRES));
+    } else {
+        guard_rows(backend, select);
+    }
+}
+
+/// How the rows of a statement that [`guard_lookup`] has changed tell.
+pub(crate) fn guard_of_lookup(backend: Backend, by_the_clock: bool) -> Guard {
+    if backend == Backend::Postgres && by_the_clock { Guard::Clock } else { guard_of_rows(backend) }
+}
+
+/// Whether lookups go by the clock, on a database where they may.
+pub(crate) fn go_by_the_clock() -> bool {
+    DOUBTED.load(Ordering::Relaxed) < DOUBTS
+}
+
+/// Takes down whether a lookup by the clock was in doubt for nothing.
+pub(super) fn note_doubt(was_in_doubt: bool) {
+    if was_in_doubt {
+        DOUBTED.fetch_add(DOUBT, Ordering::Relaxed);
+    } else if DOUBTED.load(Ordering::Relaxed) > 0 {
+        // Two at once may lose one of the two, which does not matter.
+        DOUBTED.store(DOUBTED.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
     }
 }
 
@@ -134,6 +185,13 @@ impl Guard {
         match self {
             Self::None => Told::NotAsked,
             Self::LastColumn | Self::Count => rows.last().map_or(Told::Nothing, last_column),
+            Self::Clock => match rows.last().map(last_column) {
+                Some(Told::Alone) => {
+                    note_doubt(false);
+                    Told::Alone
+                }
+                _ => Told::Nothing,
+            },
             Self::Condition if written > 0 => Told::Alone,
             Self::Condition | Self::Silent => Told::Nothing,
         }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
-use super::guard::Told;
+use super::guard::{Guard, Told, note_doubt};
 use super::statement::Statement;
 use super::{Backend, Cause, Connection, Database, again, misuse};
 
@@ -233,7 +233,12 @@ impl Pooled {
                     let mut bare = self.bare().await?;
                     match Box::pin(bare.end_stray_transaction()).await {
                         Ok(true) => continue,
-                        Ok(false) => self.is_known_alone = true,
+                        Ok(false) => {
+                            self.is_known_alone = true;
+                            if statement.guard == Guard::Clock && has_rows(&answer) {
+                                note_doubt(true);
+                            }
+                        }
                         Err(error) => {
                             self.lose();
                             return answer.and(Err(error));
@@ -246,4 +251,8 @@ impl Pooled {
         self.lose();
         Err(misuse::never_commits())
     }
+}
+
+fn has_rows(answer: &Result<Answer, sqlx::Error>) -> bool {
+    answer.as_ref().is_ok_and(|answer| !answer.rows.is_empty())
 }

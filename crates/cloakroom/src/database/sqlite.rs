@@ -40,10 +40,10 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE);
-    // What SQLite has ended by itself, the application's next transaction on that connection must not meet.
-    let pool = SqlitePoolOptions::new().after_release(move |connection, _| {
+    // What SQLite has ended by itself, the application's next transaction on that connection must not meet. To look
+    // costs nothing. Nothing is asked before: the library is in this process, and answers.
+    let pool = SqlitePoolOptions::new().test_before_acquire(false).before_acquire(move |connection, _| {
         Box::pin(async move {
-            connection.ping().await?;
             let is_left_open = connection.is_in_transaction();
             if is_left_open {
                 end_stray_transaction(connection).await?;
