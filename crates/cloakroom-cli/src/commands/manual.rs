@@ -17,6 +17,9 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
         shells.completer(&name).ok_or_else(|| Failure::usage(format!("{name} is not supported")))?;
     let mut script = Vec::new();
     completer.write_registration("COMPLETE", "cloakroom", "cloakroom", "cloakroom", &mut script)?;
+    if shell == Shell::Bash {
+        script.extend_from_slice(include_bytes!("complete.bash"));
+    }
     Ok(io::stdout().write_all(&script)?)
 }
 

@@ -1,5 +1,7 @@
 //! What needs no server: help, completions, and the files of an embedded database.
 
+use std::process::Stdio;
+
 use crate::harness::{Cloakroom, Outcome};
 
 fn files(cloakroom: &Cloakroom) -> Vec<String> {
@@ -71,6 +73,44 @@ fn tables_and_fields_are_completed_from_the_database() {
     );
     let unreachable = Cloakroom::new().with("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x");
     assert_eq!(offered(&unreachable, &["list", "--table", "s"]), [""; 0]);
+}
+
+/// What bash has to choose from, with the cursor at the end of this line.
+const IN_BASH: &str = r#"
+    source <("$CLOAKROOM" completions bash)
+    function cloakroom { "$CLOAKROOM" "$@"; }
+    COMP_LINE=$1 COMP_POINT=${#1}
+    # As bash parts it.
+    read -ra COMP_WORDS <<< "$(printf %s "$1" | sed 's/\([:=]\)/ \1 /g')"
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    _cloakroom cloakroom "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}" 2> /dev/null
+    printf '%s\n' "${COMPREPLY[@]}"
+"#;
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_behind_the_url_of_a_database() {
+    let cloakroom = Cloakroom::new();
+    cloakroom.run(&["create", "--set", "user_id=1", "--set", "role=admin"]).done();
+    for (line, expected) in [
+        ("cloakroom --database sqlite:cloakroom.db auth", "authenticate\n"),
+        ("cloakroom --database sqlite:cloakroom.db list --where ro", "role=\n"),
+        ("cloakroom --database=sqlite:cloakroom.db list --where=ro", "role=\n"),
+        ("cloakroom --database sqlite:cloakroom.db list --columns id,ro", "id,role\n"),
+        ("cloakroom --database sqlite:none.db list --where ro", "\n"),
+        ("cloakroom create --set user_id=7 --set ro", "role=\n"),
+    ] {
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["--norc", "-c", IN_BASH, "bash", line])
+            .env("CLOAKROOM", env!("CARGO_BIN_EXE_cloakroom"))
+            .env_remove("DATABASE_URL")
+            .current_dir(cloakroom.directory())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let outcome = Outcome::of(bash.spawn().unwrap()).done();
+        assert_eq!(outcome.stdout, expected, "{line}: {outcome:?}");
+    }
 }
 
 #[test]
