@@ -68,7 +68,8 @@ impl<T: SessionFields> Sessions<T> {
     /// # Errors
     ///
     /// As [`create`](Self::create). [`InvalidField`](ErrorKind::InvalidField), too, for a session that was created in
-    /// the future. [`DuplicateToken`](ErrorKind::DuplicateToken) if a token or an id is taken.
+    /// the future. [`DuplicateToken`](ErrorKind::DuplicateToken) if a token is taken, and
+    /// [`Constraint`](ErrorKind::Constraint) if an id is.
     pub async fn import(&self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
         let mut transaction = self.begin().await?;
         self.within(&mut transaction).import(sessions).await?;

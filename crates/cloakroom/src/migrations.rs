@@ -254,12 +254,11 @@ impl Plan {
             connection.indexes(schema, &table.table).await.map_err(failed)?
         };
         for index in &indexes(table) {
-            match existing.iter().find(|info| info.name == index.name) {
-                Some(info) => check_index(table, index, info, backend)?,
-                None => {
-                    statements.push(create_index(table, index, backend));
-                    touched.push(if index.is_unique { table_migration } else { index_migration });
-                }
+            if let Some(info) = existing.iter().find(|info| info.name == index.name) {
+                check_index(table, index, info, backend)?;
+            } else {
+                statements.push(create_index(table, index, backend));
+                touched.push(if index.is_unique { table_migration } else { index_migration });
             }
         }
         let is_of_the_record_alone = statements.is_empty();
