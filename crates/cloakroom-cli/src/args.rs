@@ -137,11 +137,12 @@ pub(crate) enum Command {
     /// A file in CSV has a line of names first. In JSON lines each line is an object, also as `list --format jsonl`
     /// writes it. The names are: the table's fields; `token`; `digest` (see --digests); `id`; `data`, as JSON;
     /// `expires_at` and `inserted_at`, as in 2026-11-23T01:48:09Z. `status`, `updated_at` and `cursor` are passed over;
-    /// any other name is an error. An empty cell is null, or what a new session gets. `expires_at` is `never`, or null in
+    /// any other name is an error. An empty cell is null, or what a new session gets; JSON lines tell an empty text from
+    /// null. `expires_at` is `never`, or null in
     /// JSON, for a session that does not expire.
     ///
     /// First the whole file is read: if a line is bad, all that are bad are named, and nothing is written. Then all is
-    /// written in one transaction. Tokens are read from the file alone, never from an argument, and never shown: not in
+    /// written in one transaction, for which other writers wait on SQLite. Tokens are read from the file alone, never from an argument, and never shown: not in
     /// an error either. Take care of the file as of the tokens.
     Import(Import),
     /// Make tokens and digests, without a database
@@ -311,7 +312,7 @@ pub(crate) struct List {
     /// `inserted_at`, `updated_at`, `cursor`. A JSON object has these keys then.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', add = ArgValueCompleter::new(completing::columns))]
     pub(crate) columns: Vec<String>,
-    /// By which column, with a minus for the greatest first [default: -inserted_at]
+    /// By which column, with a minus for the greatest first [default: `-inserted_at`]
     ///
     /// Where nulls stand depends on the database. Sorted by another column than `inserted_at`, all that is shown is held
     /// in memory, and there are no pages.
@@ -438,7 +439,7 @@ pub(crate) struct Import {
     pub(crate) digests: bool,
     /// Give sessions without a token a new one, and write line, id and token of each to this new file, as CSV
     ///
-    /// Only its owner may read the file. Hand the tokens out and delete it.
+    /// What `list` writes has no tokens. Only its owner may read the new file. Hand the tokens out and delete it.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tokens: Option<PathBuf>,
     /// Try everything, in the database too, and undo it

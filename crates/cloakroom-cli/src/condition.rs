@@ -66,7 +66,7 @@ impl Condition {
         let (table, backend) = (sessions.definition(), sessions.backend());
         let is_field = table.fields().iter().any(|field| field.name() == self.name);
         if let Some(keys) = self.name.strip_prefix("data.").filter(|_| !is_field) {
-            return Ok(Path::parse(keys)?.condition(&self.test, backend)?.into());
+            return Ok(Path::parse(keys)?.condition(&self.test, backend).into());
         }
         if self.name == "data" && !is_field {
             return Err(Failure::usage("data is compared by its parts: data.name, or data.device.os"));

@@ -10,7 +10,7 @@ impl Hints {
         let mut push = |name: &str, value: Option<&str>| {
             // A value that no shell can have is no value of a command line.
             if let Some(value) = value.and_then(|value| shlex::try_quote(value).ok()) {
-                given.push_str(&format!(" --{name} {value}"));
+                given.extend([" --", name, " ", &value]);
             }
         };
         if is_database_given {

@@ -24,6 +24,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use clap_complete::CompleteEnv;
 
 use crate::args::Args;
+use crate::escape::printable_lines;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
@@ -39,12 +40,23 @@ fn main() -> ExitCode {
             Err(error) => Failure::from(error).report(),
         };
     }
-    let matches = Args::command().get_matches();
-    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = Args::command().try_get_matches().unwrap_or_else(|error| refuse(&error));
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| refuse(&error));
     match run(args, is_given(&matches, "database")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Says what is wrong with the command line, which scripts fill with what came from anywhere; or shows the help.
+fn refuse(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    let escaped = printable_lines(&text);
+    if !error.use_stderr() || escaped == text {
+        error.exit();
+    }
+    eprint!("{escaped}");
+    std::process::exit(error.exit_code())
 }
 
 /// Whether an option stands on the command line itself, before or after the command's name.

@@ -39,13 +39,13 @@ impl Path {
     }
 
     /// The condition that this part of the data is so.
-    pub(crate) fn condition(&self, test: &Test, backend: Backend) -> Result<Condition, Failure> {
+    pub(crate) fn condition(&self, test: &Test, backend: Backend) -> Condition {
         let part = Part { json: self.json(backend), backend };
-        Ok(match test {
+        match test {
             Test::IsNull => part.text().is_null().into_condition(),
             Test::IsNotNull => part.text().is_not_null().into_condition(),
             Test::Compares(comparison, value) => part.compares(*comparison, value).into_condition(),
-        })
+        }
     }
 
     /// An expression for the part, as the database has JSON.
@@ -58,7 +58,11 @@ impl Path {
                 let keys = self.0.iter().map(|key| Expr::val(&**key));
                 Expr::cust_with_exprs(sql, [data].into_iter().chain(keys))
             }
-            Backend::Sqlite => self.step_by_step(data, "? -> ?"),
+            Backend::Sqlite => {
+                // Text that is no JSON has no parts; it would be an error of the whole query.
+                let valid = Expr::cust_with_exprs("CASE WHEN json_valid(?) THEN ? END", [data.clone(), data]);
+                self.step_by_step(valid, "? -> ?")
+            }
             Backend::MySql => self.step_by_step(data, "JSON_EXTRACT(?, ?)"),
         }
     }

@@ -9,7 +9,7 @@ use crate::commands::create::{self, parse_data};
 use crate::commands::one::find;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::value::{self, Span};
+use crate::value::{self, Moment, Span};
 
 /// How often a token is given anew to a session that others keep writing.
 const ATTEMPTS: usize = 20;
@@ -43,13 +43,10 @@ pub(crate) async fn update(context: &Context, command: Update) -> Result<(), Fai
     if !session.is_valid(now) {
         return Err(Failure::not_found("the session has expired, and an expired session is not changed"));
     }
-    let expires_at = new_expiry(&expiry, now);
     sessions
         .update_with(&mut session, |session| {
             change(session, &values, data.as_ref());
-            if let Some(expires_at) = expires_at {
-                session.expires_at = expires_at;
-            }
+            session.expires_at = new_expiry(&expiry, now, session.expires_at);
         })
         .await?;
     context.output.session(&session, sessions.config().now())
@@ -65,13 +62,17 @@ fn change(session: &mut Session<DynamicFields>, values: &[(&str, DynamicValue)],
     }
 }
 
-/// What the expiry becomes; `None` if it stays.
-fn new_expiry(expiry: &Expiry, now: OffsetDateTime) -> Option<Option<OffsetDateTime>> {
+/// What becomes of an expiry that is `current`.
+fn new_expiry(
+    expiry: &Expiry,
+    now: OffsetDateTime,
+    current: Option<OffsetDateTime>,
+) -> Option<OffsetDateTime> {
     match (expiry.ttl, expiry.expires_at, expiry.never) {
-        (Some(Span::Of(ttl)), ..) => Some(Some(value::Moment::In(ttl).instant(now))),
-        (_, Some(instant), _) => Some(Some(instant)),
-        (Some(Span::Never), ..) | (.., true) => Some(None),
-        (None, None, false) => None,
+        (Some(Span::Of(ttl)), ..) => Some(Moment::In(ttl).instant(now)),
+        (_, Some(instant), _) => Some(instant),
+        (Some(Span::Never), ..) | (.., true) => None,
+        (None, None, false) => current,
     }
 }
 

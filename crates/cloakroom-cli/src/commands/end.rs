@@ -24,16 +24,14 @@ pub(crate) async fn expire(context: &Context, command: Expire) -> Result<(), Fai
 
 async fn expire_one(context: &Context, id: uuid::Uuid) -> Result<(), Failure> {
     let sessions = context.sessions().await?;
-    let (each, has_ended) = match find_each(&sessions, id).await? {
-        Ok(mut session) => {
-            let has_ended = sessions.expire(&mut session).await?;
-            (Ok(session), has_ended)
-        }
+    let mut each = find_each(&sessions, id).await?;
+    let has_ended = if let Ok(session) = &mut each {
+        sessions.expire(session).await?
+    } else {
         // What does not decode can be ended, too.
-        Err(_) => {
-            let ended = sessions.query().id(id).expire_all().await?;
-            (find_each(&sessions, id).await?, ended > 0)
-        }
+        let ended = sessions.query().id(id).expire_all().await?;
+        each = find_each(&sessions, id).await?;
+        ended > 0
     };
     if !has_ended {
         eprintln!("the session had expired already");

@@ -67,7 +67,7 @@ fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
             let wrong = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
             let mut file = File::open(path).map_err(wrong)?;
             // All of its room at once: a vector that grows leaves copies behind.
-            let length = file.metadata().map(|metadata| metadata.len()).unwrap_or(0);
+            let length = file.metadata().map_or(0, |metadata| metadata.len());
             bytes.reserve_exact(usize::try_from(length).unwrap_or(0).saturating_add(1));
             file.read_to_end(&mut bytes).map_err(wrong)?;
         }
@@ -201,7 +201,11 @@ async fn write(
 async fn whose(sessions: &Table, batch: &[Numbered], error: cloakroom::Error) -> Failure {
     let is_of_a_line = matches!(
         error.kind(),
-        ErrorKind::InvalidField | ErrorKind::InvalidData | ErrorKind::DuplicateToken | ErrorKind::Database
+        ErrorKind::InvalidField
+            | ErrorKind::InvalidData
+            | ErrorKind::DuplicateToken
+            | ErrorKind::Constraint
+            | ErrorKind::Database
     );
     if !is_of_a_line {
         return error.into();
@@ -215,7 +219,11 @@ async fn whose(sessions: &Table, batch: &[Numbered], error: cloakroom::Error) ->
         if let Err(error) = sessions.within(&mut transaction).import(these).await {
             let _ = transaction.rollback().await;
             let failure = match error.kind() {
-                ErrorKind::DuplicateToken => Failure::usage("a session in the table has its token or its id"),
+                ErrorKind::DuplicateToken => Failure::usage("a session in the table has its token"),
+                ErrorKind::Constraint => {
+                    Failure::usage("its id is taken, or it breaks another rule of the table")
+                        .caused_by(&error)
+                }
                 _ => Failure::from(error),
             };
             return of_line(failure, numbered.line);

@@ -36,13 +36,13 @@ pub(crate) async fn list(context: &Context, list: List) -> Result<(), Failure> {
     let (is_paged, found) = order.run(query).await?;
 
     let now = sessions.config().now();
-    let (mut count, mut last) = (0, None);
+    let (mut found_so_far, mut end) = (0, None);
     let mut unreadable = Vec::new();
     let shown = found.try_filter_map(|each| {
-        count += 1;
-        let is_shown = limit.is_none_or(|limit| count <= limit);
+        found_so_far += 1;
+        let is_shown = limit.is_none_or(|limit| found_so_far <= limit);
         if is_shown {
-            last = Some(match &each {
+            end = Some(match &each {
                 Ok(session) => session.cursor(),
                 Err(session) => {
                     unreadable.push(session.id);
@@ -54,13 +54,13 @@ pub(crate) async fn list(context: &Context, list: List) -> Result<(), Failure> {
     });
     context.output.sessions(&columns, shown, now).await?;
 
-    if let Some(limit) = limit.filter(|limit| count > *limit) {
+    if let Some(limit) = limit.filter(|limit| found_so_far > *limit) {
         if list.limit.is_none() {
             let all = list.filter.query(&sessions)?.status(list.status.into()).count().await?;
             eprintln!("{limit} of {all}; --limit shows more");
         }
-        if let Some(last) = last.filter(|_| is_paged) {
-            eprintln!("the next page: --after {last}");
+        if let Some(end) = end.filter(|_| is_paged) {
+            eprintln!("the next page: --after {end}");
         }
     }
     if !unreadable.is_empty() {

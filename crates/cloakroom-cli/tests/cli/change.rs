@@ -90,7 +90,7 @@ async fn all_sessions_end_only_when_that_is_agreed_to(db: TestDatabase) {
         assert!(code == 0 && shown.contains("1 session expired"), "{shown}");
     }
     cloakroom.create(&["--set", "user_id=2"]);
-    assert_eq!(cloakroom.json(&["expire", "--all", "-y"])["affected"].as_u64().unwrap() > 0, true);
+    assert!(cloakroom.json(&["expire", "--all", "-y"])["affected"].as_u64() > Some(0));
     assert_eq!(cloakroom.json(&["count"]), json!({"count": 0}));
     assert_eq!(cloakroom.json(&["expire", "--all"]), json!({"affected": 0}), "there is nothing to ask about");
     assert_eq!(cloakroom.json(&["delete", "--all", "--yes"]), json!({"affected": 2}));

@@ -203,6 +203,7 @@ async fn a_session_that_does_not_decode_hides_no_other(db: TestDatabase) {
     assert!(broken["error"].is_string() && broken["data"].is_null(), "{broken}");
     let id = broken["id"].as_str().unwrap();
     assert!(outcome.stderr.contains("1 of them could not be read") && outcome.stderr.contains(id));
+    assert_eq!(users(&cloakroom, &["--where", "data.device.os=iOS"]), "1");
     assert_eq!(cloakroom.json(&["show", "--id", id])["status"], "valid");
     assert_eq!(cloakroom.json(&["expire", "--id", id])["status"], "expired");
     assert_eq!(cloakroom.json(&["delete", "--id", id]), json!({"affected": 1}));

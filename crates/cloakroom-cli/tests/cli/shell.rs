@@ -167,6 +167,7 @@ fn nothing_that_is_stored_commands_a_terminal() {
         &["rotate", "--id", id],
         &["list", "--columns", evil],
         &["update", "--id", id, "--set", &not_there],
+        &["list", "--limit", evil],
     ] {
         let (_, shown) = cloakroom.on_terminal(arguments, "");
         for sign in ['\u{9b}', '\u{202e}', '\u{200f}', '\u{7f}'] {

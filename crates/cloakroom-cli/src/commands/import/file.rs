@@ -49,6 +49,10 @@ struct Read<'t> {
 
 impl Read<'_> {
     fn csv(&mut self, bytes: &[u8]) {
+        // Of a mark that is not closed the reader would make one cell, with the lines after it inside.
+        if let Some((number, problem)) = misplaced_mark(bytes) {
+            return self.is_bad(number, problem);
+        }
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
         let mut record = csv::ByteRecord::new();
         let mut names: Option<Vec<String>> = None;
@@ -145,6 +149,42 @@ impl Read<'_> {
     }
 }
 
+/// The line of the first quotation mark that RFC 4180 has no place for: within a cell that does not begin with one, behind
+/// the one that closes a cell, or never closed.
+fn misplaced_mark(bytes: &[u8]) -> Option<(u64, &'static str)> {
+    #[derive(Clone, Copy)]
+    enum At {
+        Start,
+        Bare,
+        /// Within a cell that was opened on this line.
+        Quoted(u64),
+        /// Behind a mark that closes the cell, unless another follows.
+        Closed(u64),
+    }
+
+    let (mut at, mut number) = (At::Start, 1);
+    for byte in bytes {
+        at = match (at, byte) {
+            (At::Start, b'"') => At::Quoted(number),
+            (At::Quoted(opened), b'"') => At::Closed(opened),
+            (At::Bare, b'"') => {
+                return Some((number, "it has a quotation mark within a cell; put the cell in marks"));
+            }
+            (At::Closed(opened), b'"') | (At::Quoted(opened), _) => At::Quoted(opened),
+            (_, b',' | b'\n' | b'\r') => At::Start,
+            (At::Closed(_), _) => return Some((number, "a cell goes on behind its closing quotation mark")),
+            (At::Start | At::Bare, _) => At::Bare,
+        };
+        if *byte == b'\n' {
+            number += 1;
+        }
+    }
+    match at {
+        At::Quoted(opened) => Some((opened, "it opens a quotation mark that is never closed")),
+        _ => None,
+    }
+}
+
 /// A JSON object whose values are kept to the letter, and which has no key twice.
 struct Object<'j>(Vec<(String, &'j RawValue)>);
 
@@ -172,5 +212,26 @@ impl<'de: 'j, 'j> Deserialize<'de> for Object<'j> {
         }
 
         deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotation_marks_enclose_whole_cells() {
+        for good in ["", "a,b\n1,2", "\"a\",\"b\r\nc\"\r\n\"\"\"\",\"\"", "\"a\""] {
+            assert_eq!(misplaced_mark(good.as_bytes()), None, "{good:?}");
+        }
+        for (bad, line) in [
+            ("a\nb\"c\n", 2),
+            ("a\n\"b\" ,c\n", 2),
+            ("a\n\"b\nc\nd", 2),
+            ("a\n\"b\nc\n\"d\n", 4),
+            ("\"\"\"", 1),
+        ] {
+            assert_eq!(misplaced_mark(bad.as_bytes()).map(|(line, _)| line), Some(line), "{bad:?}");
+        }
     }
 }
