@@ -1,20 +1,29 @@
 //! What may be written on the command line. The comments are the texts of `--help`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use cloakroom::Status;
 use time::OffsetDateTime;
 
-use crate::value::{self, Assignment, Field, Span};
+use crate::completing;
+use crate::condition::Condition;
+use crate::hints::DEFAULT_TABLE;
+use crate::value::{self, Assignment, Field, Moment, Span};
 
 const EXAMPLES: &str = "\
 Examples:
   cloakroom create --set user_id=1234 --data '{\"device_name\":\"Sample Browser\"}'
   cloakroom create --set user_id=1234 | cloakroom authenticate
-  cloakroom list --where user_id=1234
+  cloakroom list --where user_id=1234 --columns id,data.device_name,inserted_at
+  cloakroom list --status all --format csv > sessions.csv
+  cloakroom count --expires-before +7d
   cloakroom expire --where user_id=1234 --yes
+  cloakroom expire --all
+  cloakroom prune --older-than 30d --quiet
   cloakroom --database postgres://localhost/app --table api_keys stats
 
 Exit codes:
@@ -22,10 +31,10 @@ Exit codes:
 
 Configuration file (TOML), each line optional:
   token_length = 64           # characters of a new token
-  hashing = \"sha256\"          # or sha512, sha3-256, blake2b-512, … or \"none\"
+  hashing = \"sha256\"          # or sha512, sha3-256, blake2b-512, …, or as in ecto_sessions, or \"none\"
   secret_salt = \"…\"           # better: the variable CLOAKROOM_SECRET_SALT
   ttl = \"7d\"                  # or \"12h\", \"never\"
-  extend_after = \"1d\"         # what an extension must gain to be written, or \"never\"
+  extend_after = \"1d\"         # what an extension must gain to be written, \"0s\" for anything, or \"never\"
   auto_extend = true          # whether authenticating extends
   max_lifetime = \"never\"      # the end that no extension passes";
 
@@ -59,15 +68,15 @@ pub(crate) struct Options {
     )]
     pub(crate) database: String,
     /// The schema that holds the table (on MariaDB/MySQL: the database)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, add = ArgValueCompleter::new(completing::schema))]
     pub(crate) schema: Option<String>,
     /// The session table
-    #[arg(long, global = true, default_value = "sessions")]
+    #[arg(long, global = true, default_value = DEFAULT_TABLE, add = ArgValueCompleter::new(completing::table))]
     pub(crate) table: String,
     /// The configuration file, in TOML
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
-    /// What standard output gets: a table on a terminal and tab-separated lines elsewhere, or JSON
+    /// What standard output gets: a table on a terminal and tab-separated lines elsewhere, CSV, JSON, or JSON lines
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
@@ -76,7 +85,10 @@ pub(crate) struct Options {
 pub(crate) enum Format {
     #[default]
     Table,
+    Csv,
     Json,
+    /// One JSON value a line
+    Jsonl,
 }
 
 #[derive(Subcommand)]
@@ -97,30 +109,63 @@ pub(crate) enum Command {
     ///
     /// Tab-separated lines are: id, the table's fields in order, status, `expires_at`, `inserted_at`, data. A narrow
     /// terminal is shown less than that; `show` tells all of one session.
+    ///
+    /// With --format csv there is a line of names first, and every cell is what is stored: a spreadsheet may take a cell
+    /// that begins with =, +, - or @ for a formula, so have it import all cells as text. Null is an empty cell. No format
+    /// has tokens or digests in it.
     List(List),
     /// Count sessions
     Count(Count),
     /// Show one session
     Show(One),
+    /// Change fields, data or expiry of one session
+    ///
+    /// What is not named stays as it is. A session that has expired stays so.
+    Update(Update),
     /// Move the expiry of one session forward, if that is due
     Extend(One),
+    /// Give one session a new token, and print it; the old one is refused from now on
+    Rotate(One),
     /// End sessions now; their rows stay, for the record
     Expire(Expire),
     /// Delete sessions
     Delete(Delete),
     /// Delete expired sessions, once or from time to time
     Prune(Prune),
+    /// Make sessions that another system has made, all of a file or none
+    ///
+    /// A file in CSV has a line of names first. In JSON lines each line is an object, also as `list --format jsonl`
+    /// writes it. The names are: the table's fields; `token`; `digest` (see --digests); `id`; `data`, as JSON;
+    /// `expires_at` and `inserted_at`, as in 2026-11-23T01:48:09Z. `status`, `updated_at` and `cursor` are passed over;
+    /// any other name is an error. An empty cell is null, or what a new session gets; JSON lines tell an empty text from
+    /// null. `expires_at` is `never`, or null in
+    /// JSON, for a session that does not expire.
+    ///
+    /// First the whole file is read: if a line is bad, all that are bad are named, and nothing is written. Then all is
+    /// written in one transaction, for which other writers wait on SQLite. Tokens are read from the file alone, never from an argument, and never shown: not in
+    /// an error either. Take care of the file as of the tokens.
+    Import(Import),
     /// Make tokens and digests, without a database
     #[command(subcommand)]
     Token(Token),
-    /// Count by status, and show newest, oldest, and the owner with most sessions
-    Stats,
+    /// Count by status, and show newest, oldest, and the owner with most sessions; or count by a field
+    Stats(Stats),
     /// Print a script that completes this command's arguments in a shell
     ///
     /// For bash: source <(cloakroom completions bash)
+    ///
+    /// Tables and fields are completed too: for that the database is asked, as the options before the cursor and
+    /// `DATABASE_URL` name it. Have the shell read the script anew whenever it starts: it goes with this version.
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page of this command, or of one of its commands, for man
+    ///
+    /// cloakroom man > /usr/local/share/man/man1/cloakroom.1
+    Man {
+        /// The command, such as `list` or `migrate up`
+        command: Vec<String>,
     },
 }
 
@@ -167,7 +212,7 @@ pub(crate) struct Create {
     /// A field's value
     ///
     /// Bytes in hexadecimal, times as in 2026-11-23T01:48:09Z. What is left out is null.
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", add = ArgValueCompleter::new(completing::assignment))]
     pub(crate) set: Vec<Assignment>,
     /// The session's data, any JSON
     #[arg(long, value_name = "JSON")]
@@ -190,6 +235,12 @@ pub(crate) struct Expiry {
     pub(crate) never: bool,
 }
 
+impl Expiry {
+    pub(crate) fn is_by_default(&self) -> bool {
+        self.ttl.is_none() && self.expires_at.is_none() && !self.never
+    }
+}
+
 #[derive(Group)]
 pub(crate) struct TokenInput {
     /// Read the token from this file, in place of standard input
@@ -209,29 +260,70 @@ pub(crate) struct Authenticate {
     pub(crate) no_extend: bool,
 }
 
-#[derive(Group)]
-pub(crate) struct Where {
-    /// Only sessions with this value in a field, or in `id`; repeat it for all of several
-    #[arg(long = "where", value_name = "NAME=VALUE")]
-    pub(crate) conditions: Vec<Assignment>,
+/// Which sessions, beside their status.
+#[derive(Group, Default)]
+pub(crate) struct Filter {
+    /// Only sessions for which this holds; repeat it for all of several
+    ///
+    /// NAME is a field, `id`, `expires_at`, `inserted_at`, `updated_at`, or `data.` with the keys that lead to a part of
+    /// the data: `data.device.os=iOS`. It is followed by =, !=, <, <=, > or >= and a value, or by ` is null` or
+    /// ` is not null`. What is null, or missing in the data, is neither equal nor unequal to a value, neither less nor
+    /// greater. Fields compare as the database compares them. In data, numbers compare with a number, and text byte by
+    /// byte.
+    #[arg(long = "where", value_name = "CONDITION", add = ArgValueCompleter::new(completing::condition))]
+    pub(crate) conditions: Vec<Condition>,
+    /// Only sessions that expire before this: 2026-11-30, 2026-11-23T01:48:09Z, or from now +7d or -7d
+    #[arg(long, value_name = "TIME", value_parser = Moment::from_str, allow_hyphen_values = true)]
+    pub(crate) expires_before: Option<Moment>,
+    /// Only sessions that expire then or later, and not those that never do
+    #[arg(long, value_name = "TIME", value_parser = Moment::from_str, allow_hyphen_values = true)]
+    pub(crate) expires_after: Option<Moment>,
+    /// Only sessions that were created before this
+    #[arg(long, value_name = "TIME", value_parser = Moment::from_str, allow_hyphen_values = true)]
+    pub(crate) created_before: Option<Moment>,
+    /// Only sessions that were created then or later
+    #[arg(long, value_name = "TIME", value_parser = Moment::from_str, allow_hyphen_values = true)]
+    pub(crate) created_after: Option<Moment>,
+}
+
+impl Filter {
+    pub(crate) fn is_empty(&self) -> bool {
+        let times = [self.expires_before, self.expires_after, self.created_before, self.created_after];
+        self.conditions.is_empty() && times.iter().all(Option::is_none)
+    }
 }
 
 #[derive(Group)]
 pub(crate) struct List {
     #[command(flatten)]
-    pub(crate) filter: Where,
+    pub(crate) filter: Filter,
     /// Which sessions
     #[arg(long, value_enum, default_value_t)]
     pub(crate) status: StatusArg,
     /// At most this many; 100 by default on a terminal, all of them elsewhere
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    /// Only what comes after this session: its id, or the cursor that the page before ended with
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+    /// Which columns, in this order, separated by commas
+    ///
+    /// The table's fields, `id`, `data`, `data.` with the keys that lead to a part of it, `status`, `expires_at`,
+    /// `inserted_at`, `updated_at`, `cursor`. A JSON object has these keys then.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', add = ArgValueCompleter::new(completing::columns))]
+    pub(crate) columns: Vec<String>,
+    /// By which column, with a minus for the greatest first [default: `-inserted_at`]
+    ///
+    /// Where nulls stand depends on the database. Sorted by another column than `inserted_at`, all that is shown is held
+    /// in memory, and there are no pages.
+    #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true, add = ArgValueCompleter::new(completing::sort))]
+    pub(crate) sort: Option<String>,
 }
 
 #[derive(Group)]
 pub(crate) struct Count {
     #[command(flatten)]
-    pub(crate) filter: Where,
+    pub(crate) filter: Filter,
     /// Which sessions
     #[arg(long, value_enum, default_value_t)]
     pub(crate) status: StatusArg,
@@ -265,16 +357,36 @@ pub(crate) struct One {
     pub(crate) id: String,
 }
 
-/// One session, or those with some value.
 #[derive(Group)]
-#[group(required = true, multiple = false)]
+pub(crate) struct Update {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// A field's new value
+    ///
+    /// Bytes in hexadecimal, times as in 2026-11-23T01:48:09Z.
+    #[arg(long, value_name = "NAME=VALUE", add = ArgValueCompleter::new(completing::assignment))]
+    pub(crate) set: Vec<Assignment>,
+    /// A field that becomes null
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completing::field))]
+    pub(crate) set_null: Vec<String>,
+    /// The session's new data, any JSON, in place of all that it had
+    #[arg(long, value_name = "JSON")]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) expiry: Expiry,
+}
+
+/// One session, those for which something holds, or all.
+#[derive(Group)]
 pub(crate) struct Target {
     /// The session's id
-    #[arg(long, value_name = "UUID", allow_hyphen_values = true)]
+    #[arg(long, value_name = "UUID", allow_hyphen_values = true, conflicts_with_all = ["Filter", "all"])]
     pub(crate) id: Option<String>,
-    /// All sessions with this value in a field; repeat it for all of several
-    #[arg(long = "where", value_name = "NAME=VALUE")]
-    pub(crate) conditions: Vec<Assignment>,
+    /// All sessions of the table; always asks
+    #[arg(long, conflicts_with = "Filter")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
 }
 
 #[derive(Group)]
@@ -290,7 +402,7 @@ pub(crate) struct Expire {
 pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// With --where: which sessions [default: all]
+    /// Of many sessions: which [default: all]
     #[arg(long, value_enum, conflicts_with = "id")]
     pub(crate) status: Option<StatusArg>,
     /// Do not ask, however many sessions it is
@@ -300,9 +412,55 @@ pub(crate) struct Delete {
 
 #[derive(Group)]
 pub(crate) struct Prune {
+    /// Keep what has expired or was ended less than this ago [default: nothing]
+    #[arg(long, value_name = "SPAN", value_parser = value::duration)]
+    pub(crate) older_than: Option<Duration>,
     /// Go on, about so often, until interrupted; each run is reported on standard error
     #[arg(long, value_name = "SPAN", value_parser = value::duration)]
     pub(crate) every: Option<Duration>,
+    /// Say nothing unless something goes wrong, as for cron
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Group)]
+pub(crate) struct Import {
+    /// The file, in CSV or JSON lines; standard input if it is left out or `-`
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// What it is [default: as its first character shows]
+    #[arg(long, value_enum)]
+    pub(crate) from: Option<ImportFormat>,
+    /// Take digests, which another system has made, in a column `digest`
+    ///
+    /// Their tokens are accepted only if they were hashed and salted as the configuration says, of which nothing can be
+    /// seen here: try one of the tokens afterwards. Who can write such a file decides which token is whose.
+    #[arg(long)]
+    pub(crate) digests: bool,
+    /// Give sessions without a token a new one, and write line, id and token of each to this new file, as CSV
+    ///
+    /// What `list` writes has no tokens. Only its owner may read the new file. Hand the tokens out and delete it.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) tokens: Option<PathBuf>,
+    /// Try everything, in the database too, and undo it
+    #[arg(long, conflicts_with = "tokens")]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    Csv,
+    Jsonl,
+}
+
+#[derive(Group)]
+pub(crate) struct Stats {
+    /// Count by the value of this field: the values that most sessions have
+    #[arg(long, value_name = "FIELD", add = ArgValueCompleter::new(completing::field))]
+    pub(crate) by: Option<String>,
+    /// How many values
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "by")]
+    pub(crate) limit: u64,
 }
 
 #[derive(Subcommand)]

@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for Span {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
-                text.parse().map_err(|error| E::custom(format!("{text:?}: {error}")))
+                Span::parse(text).map_err(|error| E::custom(format!("{text:?}: {error}")))
             }
         }
 
@@ -159,6 +159,19 @@ mod tests {
     }
 
     #[test]
+    fn the_originals_names_and_its_stale_time_of_nothing_are_understood() {
+        for (name, hashing) in [
+            ("sha", Hashing::Sha1),
+            ("sha3_256", Hashing::Sha3_256),
+            ("blake2b", Hashing::Blake2b512),
+            ("blake2s", Hashing::Blake2s256),
+        ] {
+            assert_eq!(load(&format!("hashing = \"{name}\"")).unwrap().hashing(), hashing);
+        }
+        assert_eq!(load("extend_after = \"0s\"").unwrap().extend_after(), Some(Duration::ZERO));
+    }
+
+    #[test]
     fn never_is_none() {
         let config = load("ttl = \"never\"\nextend_after = \"never\"\nmax_lifetime = \"never\"").unwrap();
         assert_eq!((config.ttl(), config.extend_after(), config.max_lifetime()), (None, None, None));
@@ -183,6 +196,8 @@ mod tests {
             ("hashing = \"md5\"", "line 1: \\\"md5\\\" is"),
             ("ttl = 7", "a span such as"),
             ("ttl = \"soon\"", "soon"),
+            ("ttl = \"0s\"", "ttl"),
+            ("max_lifetime = \"0s\"", "max_lifetime"),
             ("token_length = \"long\"", "line 1"),
             ("token_length = 15", "at least 16"),
             ("ttl = \"1d\"\nextend_after = \"2d\"", "must be less than ttl"),

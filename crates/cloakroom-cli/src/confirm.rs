@@ -1,5 +1,6 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use crate::escape::printable;
 use crate::failure::Failure;
 
 /// Asks before something that cannot be undone. Where nobody is there to answer, the answer is no.
@@ -10,7 +11,7 @@ pub(crate) fn ask(question: &str, yes: bool) -> Result<(), Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::usage(format!("{question} Nobody is there to be asked: say --yes")));
     }
-    eprint!("{question} [y/N] ");
+    eprint!("{} [y/N] ", printable(question));
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use cloakroom::sqlx::mysql::MySqlConnectOptions;
 use cloakroom::sqlx::postgres::PgConnectOptions;
 use cloakroom::sqlx::sqlite::SqliteConnectOptions;
-use cloakroom::{
-    Backend, Config, Database, DynamicFields, SessionQuery, Sessions, Status, TableDefinition, sqlx,
-};
+use cloakroom::{Backend, Config, Database, DynamicFields, Sessions, TableDefinition, sqlx};
 
 use crate::args::Options;
+use crate::catalog;
 use crate::config;
 use crate::failure::Failure;
+use crate::hints::Hints;
 use crate::output::Output;
-use crate::value::Assignment;
+
+/// The command that makes a table.
+const MAKE: &str = "migrate up --field user_id:text:index";
 
 /// The sessions of a table whose fields are known only now.
 pub(crate) type Table = Sessions<DynamicFields>;
@@ -26,16 +28,18 @@ pub(crate) struct Context {
     opened: OnceCell<Database>,
     schema: Option<String>,
     table: String,
+    hints: Hints,
 }
 
 impl Context {
     /// Reads the options; asks nothing of the database yet.
-    pub(crate) fn new(options: Options, no_extend: bool) -> Result<Self, Failure> {
+    pub(crate) fn new(options: Options, no_extend: bool, is_database_given: bool) -> Result<Self, Failure> {
+        let hints = Hints::new(&options, is_database_given);
         let Options { database: url, schema, table, config, format } = options;
         let server = Server::of(&url)?;
         let config = config::load(config.as_deref(), no_extend)?;
         let output = Output::new(format);
-        let context = Self { output, config, url, server, opened: OnceCell::new(), schema, table };
+        let context = Self { output, config, url, server, opened: OnceCell::new(), schema, table, hints };
         // A bad name is a matter of the command line, before anything is opened or made.
         cloakroom::migrations::down_sql(&context.definition(), context.backend())?;
         Ok(context)
@@ -64,7 +68,7 @@ impl Context {
         let database = self.connect().await?;
         match self.existing(&database).await? {
             Some(definition) => self.sessions_of(database, definition),
-            None => Err(self.missing_table()),
+            None => Err(self.missing_table(&database).await),
         }
     }
 
@@ -79,7 +83,10 @@ impl Context {
     /// Opens the database, which must exist.
     pub(crate) async fn connect(&self) -> Result<Database, Failure> {
         match self.missing_file() {
-            Some(file) => Err(Failure::trouble(format!("there is no database file {file}"))),
+            Some(file) => {
+                let make = self.hints.command(MAKE);
+                Err(Failure::trouble(format!("there is no database file {file}; make it with: {make}")))
+            }
             None => self.connect_or_make().await,
         }
     }
@@ -107,30 +114,31 @@ impl Context {
         self.server.file().filter(|file| !file.exists()).map(|file| file.display().to_string())
     }
 
-    pub(crate) fn missing_table(&self) -> Failure {
-        Failure::trouble(format!(
-            "there is no table {}; make it with: cloakroom migrate up --field user_id:text:index",
-            self.definition()
-        ))
+    /// What to say where there is no such table: which there are, and how to make this one.
+    async fn missing_table(&self, database: &Database) -> Failure {
+        let table = self.definition();
+        let make = self.hints.command(MAKE);
+        let missing = Failure::trouble(format!("there is no table {table}; make it with: {make}"));
+        // The hint is not worth an error of its own.
+        let mut others = catalog::session_tables(database).await.unwrap_or_default();
+        if others.iter().any(|found| found.schema.is_none()) {
+            others.retain(|found| found.schema.is_none());
+        }
+        if others.is_empty() {
+            return missing;
+        }
+        let others: Vec<String> = others.iter().map(catalog::Found::options).collect();
+        missing.details(vec![format!("session tables that there are: {}", others.join(", "))])
     }
-}
 
-/// The sessions of this status for which all the conditions hold.
-pub(crate) fn select(
-    sessions: &Table,
-    conditions: &[Assignment],
-    status: impl Into<Status>,
-) -> Result<SessionQuery<'static, DynamicFields>, Failure> {
-    let mut query = sessions.query().status(status.into());
-    for condition in conditions {
-        let value = condition.parse(sessions.definition(), sessions.backend())?;
-        query = query.filter(DynamicFields::equals(sessions.definition(), &condition.name, &value));
+    /// A command that somebody may type next, with the options that were given to this one.
+    pub(crate) fn hint(&self, command: &str) -> String {
+        self.hints.command(command)
     }
-    Ok(query)
 }
 
 /// What the URL leads to.
-enum Server {
+pub(crate) enum Server {
     /// A file, unless the database is held in memory.
     Sqlite(Option<PathBuf>),
     Postgres,
@@ -139,7 +147,7 @@ enum Server {
 
 impl Server {
     /// Nothing of the URL goes into the errors: it may hold a password.
-    fn of(url: &str) -> Result<Self, Failure> {
+    pub(crate) fn of(url: &str) -> Result<Self, Failure> {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         let unreadable =
             |error: sqlx::Error| Failure::usage("--database is no URL of a database").caused_by(&error);
@@ -168,7 +176,7 @@ impl Server {
     }
 
     /// The file of an embedded database.
-    fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(file) => file.as_deref(),
             Self::Postgres | Self::MySql => None,

@@ -5,11 +5,15 @@ use std::process::ExitCode;
 use cloakroom::{ConfigError, Error, ErrorKind};
 use console::style;
 
+use crate::escape::printable;
+
 /// Why a command did not do what it was asked: what goes to standard error, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
     message: String,
+    /// Lines of their own, below the message.
+    details: Vec<String>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -28,15 +32,15 @@ enum Exit {
 
 impl Failure {
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self { exit: Exit::NotFound, message: message.into(), cause: None }
+        Self { exit: Exit::NotFound, message: message.into(), details: Vec::new(), cause: None }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), cause: None }
+        Self { exit: Exit::Usage, message: message.into(), details: Vec::new(), cause: None }
     }
 
     pub(crate) fn trouble(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Trouble, message: message.into(), cause: None }
+        Self { exit: Exit::Trouble, message: message.into(), details: Vec::new(), cause: None }
     }
 
     /// Whatever kept the database from being opened.
@@ -48,24 +52,32 @@ impl Failure {
         Self { cause: Some(Cause::of(cause).into()), ..self }
     }
 
+    /// The same failure, with these lines below its message.
+    pub(crate) fn details(self, details: Vec<String>) -> Self {
+        Self { details, ..self }
+    }
+
     /// The same failure, with `context` as its first line.
     pub(crate) fn context(self, context: impl Into<String>) -> Self {
-        let Self { exit, message, cause } = self;
+        let Self { exit, message, details, cause } = self;
         let cause = Cause { message, cause };
-        Self { exit, message: context.into(), cause: Some(Box::new(cause)) }
+        Self { exit, message: context.into(), details, cause: Some(Box::new(cause)) }
     }
 
     /// Tells the user, and says how to exit.
     pub(crate) fn report(&self) -> ExitCode {
         if self.exit != Exit::Done {
-            eprintln!("{} {}", style("error:").for_stderr().red().bold(), self.message);
+            eprintln!("{} {}", style("error:").for_stderr().red().bold(), printable(&self.message));
+            for line in &self.details {
+                eprintln!("  {}", printable(line));
+            }
             let mut cause = self.cause.as_ref().map(|cause| &**cause as &dyn StdError);
             let mut last = self.message.clone();
             while let Some(error) = cause {
                 let message = error.to_string();
                 // Many libraries repeat in an error what its cause says.
                 if !last.contains(&message) {
-                    eprintln!("  caused by: {message}");
+                    eprintln!("  caused by: {}", printable(&message));
                 }
                 last = message;
                 cause = error.source();
@@ -90,7 +102,8 @@ impl From<Error> for Failure {
             ErrorKind::MissingTable => "the session table does not exist".to_owned(),
             _ => error.to_string(),
         };
-        Self { exit, message, cause: error.source().map(|cause| Cause::of(cause).into()) }
+        let cause = error.source().map(|cause| Cause::of(cause).into());
+        Self { exit, message, details: Vec::new(), cause }
     }
 }
 
@@ -106,7 +119,12 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Exit::Done,
             _ => Exit::Trouble,
         };
-        Self { exit, message: "reading or writing failed".to_owned(), cause: Some(error.into()) }
+        Self {
+            exit,
+            message: "reading or writing failed".to_owned(),
+            details: Vec::new(),
+            cause: Some(error.into()),
+        }
     }
 }
 

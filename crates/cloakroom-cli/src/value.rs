@@ -4,8 +4,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use cloakroom::{Backend, ColumnType, DynamicFields, DynamicValue, FieldDefinition, TableDefinition};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::{datetime, format_description};
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::failure::Failure;
@@ -26,24 +27,38 @@ impl Span {
     }
 }
 
+impl Span {
+    /// A span that may have no length, for settings that know what that means.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        any_duration(text).map(Self::Of)
+    }
+}
+
 impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "never" {
-            return Ok(Self::Never);
+        match Self::parse(text)? {
+            Self::Of(span) => has_length(span).map(Self::Of),
+            Self::Never => Ok(Self::Never),
         }
-        duration(text).map(Self::Of)
     }
 }
 
 /// A span that has some length.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("a span must have some length".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write a span as 7d, 12h or 90s")),
-    }
+    any_duration(text).and_then(has_length)
+}
+
+fn any_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write a span as 7d, 12h or 90s"))
+}
+
+fn has_length(span: Duration) -> Result<Duration, String> {
+    if span.is_zero() { Err("a span must have some length".to_owned()) } else { Ok(span) }
 }
 
 pub(crate) fn instant(text: &str) -> Result<OffsetDateTime, String> {
@@ -51,6 +66,50 @@ pub(crate) fn instant(text: &str) -> Result<OffsetDateTime, String> {
         .ok()
         .and_then(|instant| instant.checked_to_offset(time::UtcOffset::UTC))
         .ok_or_else(|| "write a time as in 2026-11-23T01:48:09Z".to_owned())
+}
+
+/// An instant, as such or as seen from now: `2026-11-23T01:48:09Z`, `2026-11-23`, `+7d`, `-7d`, `now`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    At(OffsetDateTime),
+    /// So long after now.
+    In(Duration),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl Moment {
+    pub(crate) fn instant(self, now: OffsetDateTime) -> OffsetDateTime {
+        const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
+        const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);
+        let long = |span| time::Duration::try_from(span).unwrap_or(time::Duration::MAX);
+        match self {
+            Self::At(instant) => instant,
+            Self::In(span) => now.checked_add(long(span)).unwrap_or(LAST),
+            Self::Ago(span) => now.checked_sub(long(span)).unwrap_or(FIRST),
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "now" {
+            return Ok(Self::In(Duration::ZERO));
+        }
+        if let Some(span) = text.strip_prefix('+') {
+            return any_duration(span).map(Self::In);
+        }
+        if let Some(span) = text.strip_prefix('-') {
+            return any_duration(span).map(Self::Ago);
+        }
+        if let Ok(date) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
+            return Ok(Self::At(date.midnight().assume_utc()));
+        }
+        let hint = "write a time as in 2026-11-23T01:48:09Z or 2026-11-23, or from now as +7d or -7d";
+        instant(text).map(Self::At).map_err(|_| hint.to_owned())
+    }
 }
 
 /// `name=value`; what the value is depends on the table.
@@ -76,19 +135,28 @@ impl FromStr for Assignment {
 impl Assignment {
     /// The value, as the type of the column that it is for asks.
     pub(crate) fn parse(&self, table: &TableDefinition, backend: Backend) -> Result<DynamicValue, Failure> {
-        let column_type = match self.name.as_str() {
-            "id" => &ColumnType::Uuid,
-            "expires_at" | "inserted_at" | "updated_at" => &ColumnType::Timestamp,
-            name => {
-                // Has the library refuse a name that the table does not have, and say which it has.
-                DynamicFields::new(table, backend).set(name, DynamicValue::Null)?;
-                let field = table.fields().iter().find(|field| field.name() == name);
-                field.map_or(&ColumnType::Text, |field| field.column_type(backend))
-            }
-        };
-        DynamicValue::parse(column_type, &self.value)
+        let column_type = column_type(table, backend, &self.name)?;
+        DynamicValue::parse(&column_type, &self.value)
             .map_err(|error| Failure::from(error).context(format!("{} is not right", self.name)))
     }
+}
+
+/// The type of one of the columns that can be asked for.
+pub(crate) fn column_type(
+    table: &TableDefinition,
+    backend: Backend,
+    name: &str,
+) -> Result<ColumnType, Failure> {
+    Ok(match name {
+        "id" => ColumnType::Uuid,
+        "expires_at" | "inserted_at" | "updated_at" => ColumnType::Timestamp,
+        name => {
+            // Has the library refuse a name that the table does not have, and say which it has.
+            DynamicFields::new(table, backend).set(name, DynamicValue::Null)?;
+            let field = table.fields().iter().find(|field| field.name() == name);
+            field.map_or(ColumnType::Text, |field| field.column_type(backend).clone())
+        }
+    })
 }
 
 /// `name:type[?][:index]`, a column to make.
@@ -138,6 +206,21 @@ mod tests {
         assert_eq!("never".parse(), Ok(Span::Never));
         for text in ["", "7", "0s", "7 fortnights", "-1d", "99999999999999999999d"] {
             assert!(text.parse::<Span>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_an_instant_or_is_seen_from_now() {
+        let now = datetime!(2026-11-23 01:48:09 UTC);
+        let instant = |text: &str| text.parse::<Moment>().unwrap().instant(now);
+        assert_eq!(instant("2026-11-30"), datetime!(2026-11-30 00:00 UTC));
+        assert_eq!(instant("2026-11-30T01:00:00+01:00"), datetime!(2026-11-30 00:00 UTC));
+        assert_eq!(instant("+7d"), datetime!(2026-11-30 01:48:09 UTC));
+        assert_eq!(instant("-1h 30m"), datetime!(2026-11-23 00:18:09 UTC));
+        assert_eq!(instant("now"), now);
+        assert_eq!((instant("+99999y").year(), instant("-99999y").year()), (9999, 1));
+        for text in ["", "tomorrow", "7d", "+", "2026-13-01", "+-7d"] {
+            assert!(text.parse::<Moment>().is_err(), "{text:?}");
         }
     }
 

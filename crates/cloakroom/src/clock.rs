@@ -103,7 +103,6 @@ impl From<std::time::Duration> for SignedSpan {
 /// `instant` in UTC, without what is finer than a microsecond, within the years 1 to 9999: what every
 /// supported database can store.
 pub(crate) fn to_stored_precision(instant: OffsetDateTime) -> OffsetDateTime {
-    const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
     let instant = instant.clamp(FIRST, LAST).to_offset(time::UtcOffset::UTC);
     let nanos = instant.nanosecond() / 1_000 * 1_000;
     // Less than a second, since it is no more than what the instant itself had.
@@ -114,6 +113,15 @@ pub(crate) fn to_stored_precision(instant: OffsetDateTime) -> OffsetDateTime {
 pub(crate) fn unix_microseconds(instant: OffsetDateTime) -> i64 {
     i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
+
+/// `instant` less `span`, no earlier than the first instant that every supported database can store.
+pub(crate) fn earlier(instant: OffsetDateTime, span: std::time::Duration) -> OffsetDateTime {
+    let span = Duration::try_from(span).unwrap_or(Duration::MAX);
+    instant.checked_sub(span).map_or(FIRST, |instant| instant.max(FIRST))
+}
+
+/// The first instant that every supported database can store.
+const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
 
 /// The last instant that every supported database can store.
 pub(crate) const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);

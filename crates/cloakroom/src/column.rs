@@ -102,6 +102,31 @@ impl<T, V> fmt::Debug for Column<T, V> {
     }
 }
 
+/// How [`DynamicFields::compare`](crate::DynamicFields::compare) compares a field with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    pub(crate) fn operator(self) -> BinOper {
+        match self {
+            Self::Equal => BinOper::Equal,
+            Self::NotEqual => BinOper::NotEqual,
+            Self::Less => BinOper::SmallerThan,
+            Self::LessOrEqual => BinOper::SmallerThanOrEqual,
+            Self::Greater => BinOper::GreaterThan,
+            Self::GreaterOrEqual => BinOper::GreaterThanOrEqual,
+        }
+    }
+}
+
 /// A condition on the sessions of `T`; what [`SessionQuery::filter`](crate::SessionQuery::filter) takes.
 ///
 /// A column's comparisons make one, and `From` makes one of any sea-query condition or expression. A filter

@@ -1,13 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sea_query::{BinOper, Value};
+use sea_query::Value;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::clock::to_stored_precision;
-use crate::column::Filter;
+use crate::column::{Comparison, Filter};
 use crate::database::{Backend, Bind, Connection, Database, Row, RowError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldReader, FieldValue, Repr};
@@ -107,6 +107,19 @@ impl DynamicFields {
     /// A field that does not exist and a comparison with null are errors of the query that the condition
     /// goes into.
     pub fn equals(table: &TableDefinition, name: &str, value: &DynamicValue) -> Filter<Self> {
+        Self::compare(table, name, Comparison::Equal, value)
+    }
+
+    /// The condition that the field `name` of `table`, or one of its built-in columns, compares so with `value`. A null
+    /// compares with nothing: it is neither equal nor unequal to a value, neither less nor greater.
+    ///
+    /// What does not exist and what is null is refused as by [`equals`](Self::equals).
+    pub fn compare(
+        table: &TableDefinition,
+        name: &str,
+        comparison: Comparison,
+        value: &DynamicValue,
+    ) -> Filter<Self> {
         let is_queryable = table.has_column(name) && name != column::DIGEST && name != column::DATA;
         if !is_queryable {
             let error = unknown_field(name, table.fields.iter().map(FieldDefinition::name));
@@ -119,7 +132,7 @@ impl DynamicFields {
         // A type that is named in SQL alone is the same everywhere.
         let field = table.fields.iter().find(|field| field.name == name);
         let column_type = field.map_or(&ColumnType::Text, |field| field.column_type(Backend::Postgres));
-        Filter::compare(name.to_owned(), BinOper::Equal, value.to_field_value(column_type))
+        Filter::compare(name.to_owned(), comparison.operator(), value.to_field_value(column_type))
     }
 }
 

@@ -69,6 +69,17 @@ const NAMES: [(Hashing, &str); 13] = [
     (Hashing::DangerousPlaintext, "none"),
 ];
 
+/// The names that Elixir's `:crypto` has for them, and so the settings of `ecto_sessions`, where they are others.
+const NAMES_IN_ELIXIR: [(Hashing, &str); 7] = [
+    (Hashing::Sha1, "sha"),
+    (Hashing::Sha3_224, "sha3_224"),
+    (Hashing::Sha3_256, "sha3_256"),
+    (Hashing::Sha3_384, "sha3_384"),
+    (Hashing::Sha3_512, "sha3_512"),
+    (Hashing::Blake2b512, "blake2b"),
+    (Hashing::Blake2s256, "blake2s"),
+];
+
 impl Hashing {
     /// The digest of `token` under `salt`; an empty salt is no salt.
     ///
@@ -78,6 +89,25 @@ impl Hashing {
     /// [`MAX_TOKEN_LENGTH`], and, without hashing, when it is no text that a table of such tokens could hold.
     pub fn digest(self, salt: &[u8], token: &[u8]) -> Result<TokenDigest, DigestError> {
         self.hash(salt, token).map(|hashed| hashed.digest())
+    }
+
+    /// Reads a digest that this hashing has made, in hexadecimal: that of a token that another system of your own
+    /// issued. See [`ImportedSession::with_digest`](crate::ImportedSession::with_digest).
+    ///
+    /// # Errors
+    ///
+    /// [`DigestError::NotADigest`] if it has another length, or is something else than hexadecimal; and always with
+    /// [`DangerousPlaintext`](Self::DangerousPlaintext), under which no token has a digest.
+    pub fn parse_digest(self, text: &str) -> Result<TokenDigest, DigestError> {
+        // Of anything: all digests of one hashing are of one length.
+        let length = match self {
+            Self::DangerousPlaintext => return Err(DigestError::NotADigest),
+            _ => self.digest(b"", b"any")?.expose().len(),
+        };
+        if text.len() != length || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(DigestError::NotADigest);
+        }
+        Ok(TokenDigest::new(text.to_ascii_lowercase()))
     }
 
     pub(crate) fn hash<'t>(self, salt: &[u8], token: &'t [u8]) -> Result<Hashed<'t>, DigestError> {
@@ -189,16 +219,14 @@ impl fmt::Display for Hashing {
     }
 }
 
-/// Reads the names that [`Display`](fmt::Display) writes: `sha256`, `sha3-512`, `blake2b-512`, `none`…
+/// Reads the names that [`Display`](fmt::Display) writes: `sha256`, `sha3-512`, `blake2b-512`, `none`…; and those that
+/// `ecto_sessions` has: `sha`, `sha3_512`, `blake2b`…
 impl FromStr for Hashing {
     type Err = ParseHashingError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        NAMES
-            .iter()
-            .find(|(_, known)| *known == name)
-            .map(|(hashing, _)| *hashing)
-            .ok_or(ParseHashingError(()))
+        let mut names = NAMES.iter().chain(&NAMES_IN_ELIXIR);
+        names.find(|(_, known)| *known == name).map(|(hashing, _)| *hashing).ok_or(ParseHashingError(()))
     }
 }
 
@@ -233,6 +261,8 @@ pub enum DigestError {
     NotText,
     /// Without hashing, a token that has the form of a digest is not accepted.
     LooksLikeADigest,
+    /// A text that was to be a digest of this hashing is none.
+    NotADigest,
 }
 
 impl fmt::Display for DigestError {
@@ -243,6 +273,9 @@ impl fmt::Display for DigestError {
             Self::SaltWithoutHashing => "a token that is not hashed cannot be salted",
             Self::NotText => "a token that is not hashed must be text",
             Self::LooksLikeADigest => "a token that is not hashed must not look like a digest",
+            Self::NotADigest => {
+                "this is no digest of the configured hashing, which are hexadecimal and of one length"
+            }
         })
     }
 }
@@ -257,6 +290,9 @@ mod tests {
     fn names_are_read_as_they_are_written() {
         for (hashing, name) in NAMES {
             assert_eq!(hashing.to_string(), name);
+            assert_eq!(name.parse(), Ok(hashing));
+        }
+        for (hashing, name) in NAMES_IN_ELIXIR {
             assert_eq!(name.parse(), Ok(hashing));
         }
         let error = "md5".parse::<Hashing>().unwrap_err().to_string();
@@ -281,6 +317,22 @@ mod tests {
         let stolen = Hashing::Sha256.digest(b"", b"a token of long ago").unwrap();
         let error = Hashing::DangerousPlaintext.digest(b"", stolen.expose().as_bytes()).unwrap_err();
         assert_eq!(error, DigestError::LooksLikeADigest);
+    }
+
+    #[test]
+    fn a_digest_is_read_as_its_own_hashing_writes_it() {
+        for (hashing, _) in NAMES {
+            let digest = hashing.digest(b"", b"a token").unwrap();
+            let text = digest.expose();
+            if hashing == Hashing::DangerousPlaintext {
+                assert_eq!(hashing.parse_digest(text).unwrap_err(), DigestError::NotADigest);
+                continue;
+            }
+            assert_eq!(hashing.parse_digest(&text.to_uppercase()).unwrap().expose(), text);
+            for other in [&text[1..], &format!("{text}0"), &format!("g{}", &text[1..]), ""] {
+                assert_eq!(hashing.parse_digest(other).unwrap_err(), DigestError::NotADigest);
+            }
+        }
     }
 
     #[test]

@@ -140,10 +140,11 @@ async fn carry_out(
         is_begun = true;
     }
     exclusive.commit().await.map_err(failed)?;
-    for migration in &plan.pending {
+    let done = plan.done();
+    for migration in &done {
         tracing::info!(%table, version = migration.version, "{}", migration.name);
     }
-    Ok(plan.pending)
+    Ok(done)
 }
 
 pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result<Vec<Migration>> {
@@ -152,6 +153,11 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
     let mut exclusive = Exclusive::acquire(database, table).await?;
     let mut connection = exclusive.connection();
     let mut undone = applied(&mut connection, table).await?;
+    let columns = connection.columns(table.schema.as_deref(), &table.table).await.map_err(failed)?;
+    if undone.is_empty() && !columns.is_empty() {
+        // Somebody else made the table, and it is dropped all the same.
+        undone = MIGRATIONS.to_vec();
+    }
     let history = format!("DROP TABLE IF EXISTS {}", qualified(table, &history_name(table), backend));
     let statements =
         down_sql(table, backend).map_err(|error| Error::new(ErrorKind::Unsupported, error.to_string()))?;
@@ -196,6 +202,8 @@ pub(crate) async fn recorded_fields(
 struct Plan {
     statements: Vec<String>,
     pending: Vec<Migration>,
+    /// Those that are recorded, and of whose work something is missing.
+    restored: Vec<Migration>,
     /// The table and its indexes are there, and it is not recorded that they are.
     is_of_the_record_alone: bool,
 }
@@ -203,6 +211,13 @@ struct Plan {
 impl Plan {
     fn is_empty(&self) -> bool {
         self.statements.is_empty() && self.pending.is_empty()
+    }
+
+    /// What has been done once it is carried out.
+    fn done(self) -> Vec<Migration> {
+        let mut done = [self.pending, self.restored].concat();
+        done.sort_by_key(|migration| migration.version);
+        done
     }
 
     async fn make(connection: &mut Connection<'_>, table: &TableDefinition) -> Result<Self> {
@@ -228,25 +243,32 @@ impl Plan {
         };
         let columns = connection.columns(schema, &table.table).await.map_err(failed)?;
         let present: Vec<&str> = columns.iter().map(|info| info.name.as_str()).collect();
+        let [table_migration, index_migration] = MIGRATIONS;
+        let mut touched = Vec::new();
         let existing = if present.is_empty() {
             statements.push(create_table(table, backend));
+            touched.push(table_migration);
             Vec::new()
         } else {
             check_columns(table, &present, backend)?;
             connection.indexes(schema, &table.table).await.map_err(failed)?
         };
         for index in &indexes(table) {
-            match existing.iter().find(|info| info.name == index.name) {
-                Some(info) => check_index(table, index, info, backend)?,
-                None => statements.push(create_index(table, index, backend)),
+            if let Some(info) = existing.iter().find(|info| info.name == index.name) {
+                check_index(table, index, info, backend)?;
+            } else {
+                statements.push(create_index(table, index, backend));
+                touched.push(if index.is_unique { table_migration } else { index_migration });
             }
         }
         let is_of_the_record_alone = statements.is_empty();
         if applied.is_empty() {
             statements.insert(after_schema, create_history(table, backend));
         }
-        let pending = MIGRATIONS.into_iter().filter(|migration| !applied.contains(migration)).collect();
-        Ok(Self { statements, pending, is_of_the_record_alone })
+        let (recorded, pending): (Vec<_>, Vec<_>) =
+            MIGRATIONS.into_iter().partition(|migration| applied.contains(migration));
+        let restored = recorded.into_iter().filter(|migration| touched.contains(migration)).collect();
+        Ok(Self { statements, pending, restored, is_of_the_record_alone })
     }
 }
 

@@ -337,7 +337,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     /// The fields' values, with none missing where one is required.
-    fn checked_values(&self, fields: &T) -> Result<Vec<FieldValue>> {
+    pub(crate) fn checked_values(&self, fields: &T) -> Result<Vec<FieldValue>> {
         let values = fields.to_values();
         for (field, value) in self.table().fields.iter().zip(&values) {
             if !field.nullable {
@@ -415,7 +415,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 }
 
 /// A UUID of version 7 for a row created at `now`; those of one instant are in order too.
-fn new_id(now: OffsetDateTime) -> Uuid {
+pub(crate) fn new_id(now: OffsetDateTime) -> Uuid {
     static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
     let context = CONTEXT.lock().unwrap_or_else(PoisonError::into_inner);
     // Instants before 1970 have no place in a UUID.
@@ -424,7 +424,7 @@ fn new_id(now: OffsetDateTime) -> Uuid {
 }
 
 /// The most that the rows of one statement may hold. MariaDB takes no packet above 16 MiB by default.
-const MAX_STATEMENT: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_STATEMENT: usize = 4 * 1024 * 1024;
 
 /// Whether a row holds too much to share a statement with as many like it as there may be.
 fn is_large(values: &[FieldValue], max_batch: usize) -> bool {

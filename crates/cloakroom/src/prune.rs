@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SubQueryStatement};
 
+use crate::clock;
 use crate::database::{Backend, place_of_condition};
 use crate::error::{Outcome, Result};
 use crate::field::FieldValue;
@@ -21,17 +22,22 @@ impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::delete_expired`](crate::Sessions::delete_expired). Without its pauses, in which the
     /// transaction would hold its locks.
     pub async fn delete_expired(&mut self) -> Result<u64> {
-        self.prune(None, |_| {}).await
+        self.prune(None, Duration::ZERO, |_| {}).await
     }
 
-    /// Deletes what has expired, `batch` sessions at a time, which are at least one, and calls `progress` after
-    /// each with how many there were so far; how many there were.
-    pub(crate) async fn prune(&mut self, batch: Option<u64>, mut progress: impl FnMut(u64)) -> Result<u64> {
+    /// Deletes what expired at least `keep` ago, `batch` sessions at a time, which are at least one, and calls
+    /// `progress` after each with how many there were so far; how many there were.
+    pub(crate) async fn prune(
+        &mut self,
+        batch: Option<u64>,
+        keep: Duration,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64> {
         let batch = batch.unwrap_or_else(|| default_batch(self.connection().backend()));
         let mut total = 0;
         loop {
             let begun = Instant::now();
-            let deleted = self.delete_expired_batch(batch).await.map_err(|error| {
+            let deleted = self.delete_expired_batch(batch, keep).await.map_err(|error| {
                 // Batches before it stay deleted.
                 if total > 0 { error.with_outcome(Outcome::Unknown) } else { error }
             })?;
@@ -47,15 +53,16 @@ impl<T: SessionFields> Operations<'_, T> {
         }
     }
 
-    /// Deletes the `limit` sessions that expired first; how many there were.
-    pub(crate) async fn delete_expired_batch(&mut self, limit: u64) -> Result<u64> {
+    /// Deletes the `limit` sessions that expired first, of those that did at least `keep` ago; how many there were.
+    pub(crate) async fn delete_expired_batch(&mut self, limit: u64, keep: Duration) -> Result<u64> {
         let (now, backend) = (self.config().now(), self.connection().backend());
         if let Some(cache) = self.sessions().cache() {
             // By the same look at the clock, which may be set back before the next.
             cache.pruning(now);
         }
         let mut bindings = self.bindings();
-        let is_expired = bindings.column(column::EXPIRES_AT).lte(bindings.expr(FieldValue::plain(now)));
+        let last = FieldValue::plain(clock::earlier(now, keep));
+        let is_expired = bindings.column(column::EXPIRES_AT).lte(bindings.expr(last));
         let mut delete = Query::delete();
         delete.from_table(self.table_ref());
         if backend == Backend::MySql {

@@ -14,7 +14,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 ///
 /// A run deletes as [`Sessions::delete_expired`] does, in batches with pauses between them. Any number of
 /// pruners may work on one table, in one process or many: they take different rows or wait for each other
-/// briefly, and nothing is deleted that is not expired. A run that fails is reported to `tracing` and tried
+/// briefly, and nothing is deleted that is not expired, or that expired less than [`keep`](PrunerBuilder::keep) ago. A run that fails is reported to `tracing` and tried
 /// again, sooner than the next one would be and ever later while it keeps failing. What a run deleted is
 /// reported too.
 ///
@@ -60,7 +60,7 @@ impl Pruner {
 
     /// A pruner with settings of its own.
     pub fn builder(every: Duration) -> PrunerBuilder {
-        PrunerBuilder { every, batch: None, jitter: 0.1 }
+        PrunerBuilder { every, batch: None, keep: Duration::ZERO, jitter: 0.1 }
     }
 
     /// What has been done so far.
@@ -90,6 +90,7 @@ impl Pruner {
 pub struct PrunerBuilder {
     every: Duration,
     batch: Option<u64>,
+    keep: Duration,
     jitter: f64,
 }
 
@@ -97,6 +98,13 @@ impl PrunerBuilder {
     /// How many sessions one statement deletes. Default 200, on SQLite 50; at least 1.
     pub fn batch(self, batch: u64) -> Self {
         Self { batch: Some(batch.max(1)), ..self }
+    }
+
+    /// How long a session is kept after it has expired or was ended. Default not at all: the next run deletes it.
+    ///
+    /// For applications that show who was logged in of late, or must be able to tell.
+    pub fn keep(self, keep: Duration) -> Self {
+        Self { keep, ..self }
     }
 
     /// By what part of it the time between two runs varies, 0 to 1. Default 0.1.
@@ -159,7 +167,7 @@ impl PrunerBuilder {
                 false
             });
         };
-        let deleted = sessions.on_pool().prune(self.batch, count).await?;
+        let deleted = sessions.on_pool().prune(self.batch, self.keep, count).await?;
         report.send_modify(|progress| progress.runs += 1);
         Ok(deleted)
     }

@@ -1,3 +1,4 @@
+mod count_by;
 mod each;
 mod end;
 mod stream;
@@ -21,6 +22,7 @@ use crate::statements::{has_status, select_columns};
 use crate::table::{SessionFields, column};
 use crate::token::TokenDigest;
 
+pub use count_by::CountBy;
 pub use each::UnreadableSession;
 
 /// A query on a session table: what to look for, then what to do with it.

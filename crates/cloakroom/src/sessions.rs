@@ -1,6 +1,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Transaction};
@@ -320,16 +321,23 @@ impl<T: SessionFields> Sessions<T> {
     /// As [`delete_expired`](Self::delete_expired), calling `progress` after each batch with the number of those
     /// deleted so far. They stay deleted where a later batch fails.
     pub async fn delete_expired_with(&self, progress: impl FnMut(u64)) -> Result<u64> {
-        self.on_pool().prune(None, progress).await
+        self.on_pool().prune(None, Duration::ZERO, progress).await
+    }
+
+    /// Deletes every session that expired at least `keep` ago, and keeps those that did later: for a record of who was
+    /// logged in of late. Otherwise as [`delete_expired_with`](Self::delete_expired_with).
+    pub async fn delete_expired_for(&self, keep: Duration, progress: impl FnMut(u64)) -> Result<u64> {
+        self.on_pool().prune(None, keep, progress).await
     }
 
     /// Deletes at most `limit` expired sessions, first expired first; their number, which is less than
     /// `limit` when none are left. For loops of your own, that do other things in between.
     pub async fn delete_expired_batch(&self, limit: u64) -> Result<u64> {
-        self.on_pool().delete_expired_batch(limit).await
+        self.on_pool().delete_expired_batch(limit, Duration::ZERO).await
     }
 
-    /// Creates the table and its indexes, or brings them up to date; what was done.
+    /// Creates the table and its indexes, or brings them up to date; what was done, and nothing else. A migration whose
+    /// indexes were dropped since is done, and named, again.
     ///
     /// Safe to call at every start and from any number of processes at once. A table that
     /// `ecto_sessions` made is adopted: its columns stay as they are, and the indexes that it lacks are added. A

@@ -1,13 +1,16 @@
 use cloakroom::{
-    Backend, ColumnType, DynamicFields, FieldDefinition, NewSession, TableDefinition, migrations,
+    Backend, ColumnType, DynamicFields, FieldDefinition, NewSession, Session, TableDefinition, Token,
+    migrations,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
 
 use crate::args::{Create, Expiry};
 use crate::context::{Context, Table};
+use crate::escape::printable;
 use crate::failure::Failure;
-use crate::output::{self, SessionJson};
+use crate::output::{self, SessionJson, Shown};
 use crate::value::{Assignment, Span};
 
 #[derive(Serialize)]
@@ -30,14 +33,22 @@ pub(crate) async fn run(context: &Context, create: Create) -> Result<(), Failure
         new = new.raw_data(data);
     }
     let created = sessions.create(new).await?;
+    print(context, &created.session, &created.token, sessions.config().now())
+}
 
-    let now = sessions.config().now();
-    let token = created.token.expose();
+/// A new token, alone on standard output unless that is JSON, and the session that it stands for.
+pub(crate) fn print(
+    context: &Context,
+    session: &Session<DynamicFields>,
+    token: &Token,
+    now: OffsetDateTime,
+) -> Result<(), Failure> {
+    let token = token.expose();
     if !context.output.is_json() {
-        output::describe(&created.session, now);
+        output::describe(session, now);
     }
-    let json = Created { token, session: SessionJson::new(&created.session, now) };
-    context.output.answer(&json, token)
+    let shown = Shown::of(session, now);
+    context.output.answer(&Created { token, session: SessionJson::new(&shown) }, token)
 }
 
 /// The table; an embedded database that has none gets one.
@@ -56,14 +67,17 @@ async fn open(context: &Context, set: &[Assignment]) -> Result<Table, Failure> {
     }
     let sessions = context.sessions_of(database, wanted?)?;
     sessions.migrate().await?;
-    eprintln!("made the table {}", sessions.definition());
+    eprintln!("made the table {}", printable(&sessions.definition().to_string()));
     Ok(sessions)
 }
 
 /// A table for the fields that are set: text, to look up by each.
 fn table_for(context: &Context, set: &[Assignment]) -> Result<TableDefinition, Failure> {
     if set.is_empty() {
-        return Err(Failure::usage("a new table needs a field: say --set user_id=1234, or run migrate up"));
+        return Err(Failure::usage(format!(
+            "a new table needs a field: say --set user_id=1234, or run: {}",
+            context.hint("migrate up")
+        )));
     }
     if let Some(blank) = set.iter().find(|assignment| assignment.value.trim().is_empty()) {
         return Err(Failure::usage(format!("{} can't be blank", blank.name)));
@@ -77,7 +91,7 @@ fn table_for(context: &Context, set: &[Assignment]) -> Result<TableDefinition, F
     Ok(definition)
 }
 
-fn parse_data(text: &str) -> Result<Box<RawValue>, Failure> {
+pub(crate) fn parse_data(text: &str) -> Result<Box<RawValue>, Failure> {
     serde_json::from_str(text).map_err(|error| {
         Failure::usage("--data takes JSON, such as {\"device\":\"a phone\"}").caused_by(&error)
     })

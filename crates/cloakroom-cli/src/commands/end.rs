@@ -3,30 +3,40 @@
 use cloakroom::{DynamicFields, SessionQuery, Status};
 use serde_json::json;
 
-use crate::args::{Delete, Expire, StatusArg};
-use crate::commands::one::find;
+use crate::args::{Delete, Expire, Filter, StatusArg, Target};
+use crate::commands::one::find_each;
 use crate::commands::progress::Progress;
 use crate::confirm;
-use crate::context::{Context, Table, select};
+use crate::context::{Context, Table};
 use crate::failure::Failure;
-use crate::output::counted;
-use crate::value::{self, Assignment};
+use crate::output::{Shown, counted};
+use crate::value;
 
 pub(crate) async fn expire(context: &Context, command: Expire) -> Result<(), Failure> {
     if let Some(id) = &command.target.id {
-        let id = value::id(id)?;
-        let sessions = context.sessions().await?;
-        let mut session = find(&sessions, id).await?;
-        if !sessions.expire(&mut session).await? {
-            eprintln!("the session had expired already");
-        }
-        return context.output.session(&session, sessions.config().now());
+        return expire_one(context, value::id(id)?).await;
     }
-    let sessions = context.sessions().await?;
-    let many = Many { sessions, conditions: command.target.conditions, status: Status::Valid };
+    let many = Many::new(context, command.target, Status::Valid).await?;
     let total = many.confirmed("Expire", command.yes).await?;
     let affected = many.in_batches(total, "expired", SessionQuery::expire_all).await?;
     context.output.answer(&json!({"affected": affected}), format_args!("{} expired", counted(affected)))
+}
+
+async fn expire_one(context: &Context, id: uuid::Uuid) -> Result<(), Failure> {
+    let sessions = context.sessions().await?;
+    let mut each = find_each(&sessions, id).await?;
+    let has_ended = if let Ok(session) = &mut each {
+        sessions.expire(session).await?
+    } else {
+        // What does not decode can be ended, too.
+        let ended = sessions.query().id(id).expire_all().await?;
+        each = find_each(&sessions, id).await?;
+        ended > 0
+    };
+    if !has_ended {
+        eprintln!("the session had expired already");
+    }
+    context.output.shown(&Shown::each(&each, sessions.config().now()))
 }
 
 pub(crate) async fn delete(context: &Context, command: Delete) -> Result<(), Failure> {
@@ -39,9 +49,8 @@ pub(crate) async fn delete(context: &Context, command: Delete) -> Result<(), Fai
         }
         return context.output.answer(&json!({"affected": 1}), "1 session deleted");
     }
-    let sessions = context.sessions().await?;
     let status = command.status.unwrap_or(StatusArg::All).into();
-    let many = Many { sessions, conditions: command.target.conditions, status };
+    let many = Many::new(context, command.target, status).await?;
     let total = many.confirmed("Delete", command.yes).await?;
     let affected = many.in_batches(total, "deleted", SessionQuery::delete_all).await?;
     context.output.answer(&json!({"affected": affected}), format_args!("{} deleted", counted(affected)))
@@ -50,16 +59,29 @@ pub(crate) async fn delete(context: &Context, command: Delete) -> Result<(), Fai
 /// The sessions that a command is about to end.
 struct Many {
     sessions: Table,
-    conditions: Vec<Assignment>,
+    filter: Filter,
+    is_all: bool,
     status: Status,
 }
 
 impl Many {
-    /// How many they are; more than one is asked about.
+    async fn new(context: &Context, target: Target, status: Status) -> Result<Self, Failure> {
+        let Target { filter, all: is_all, .. } = target;
+        if !is_all && filter.is_empty() {
+            return Err(Failure::usage(
+                "say which sessions: --id UUID, --where CONDITION, --expires-before TIME or the like, or --all",
+            ));
+        }
+        Ok(Self { sessions: context.sessions().await?, filter, is_all, status })
+    }
+
+    /// How many they are; more than one is asked about, and one that is all there is.
     async fn confirmed(&self, verb: &str, yes: bool) -> Result<u64, Failure> {
         let total = self.query()?.count().await?;
-        if total > 1 {
-            confirm::ask(&format!("{verb} {} of {}?", counted(total), self.sessions.definition()), yes)?;
+        if total > u64::from(!self.is_all) {
+            let what = if self.is_all { "all, " } else { "" };
+            let table = self.sessions.definition();
+            confirm::ask(&format!("{verb} {what}{} of {table}?", counted(total)), yes)?;
         }
         Ok(total)
     }
@@ -76,7 +98,13 @@ impl Many {
         let progress = Progress::start(total, done);
         let mut affected = 0;
         loop {
-            let ended = end(self.query()?.limit(batch)).await?;
+            let ended = end(self.query()?.limit(batch)).await.map_err(|error| {
+                let failure = Failure::from(error);
+                match affected {
+                    0 => failure,
+                    _ => failure.context(format!("{} had been {done} when it failed", counted(affected))),
+                }
+            })?;
             affected += ended;
             progress.reached(affected);
             if ended < batch {
@@ -86,6 +114,6 @@ impl Many {
     }
 
     fn query(&self) -> Result<SessionQuery<'static, DynamicFields>, Failure> {
-        select(&self.sessions, &self.conditions, self.status)
+        Ok(self.filter.query(&self.sessions)?.status(self.status))
     }
 }

@@ -1,8 +1,11 @@
 //! One module a group of commands.
 
+mod change;
 mod create;
 mod end;
+mod import;
 mod list;
+mod manual;
 mod migrate;
 mod one;
 mod progress;
@@ -10,9 +13,6 @@ mod prune;
 mod stats;
 mod token;
 
-use std::io::{self, Write};
-
-use clap::CommandFactory;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Args, Command};
@@ -20,17 +20,20 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::log;
 
-pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, is_database_given: bool) -> Result<(), Failure> {
     // Pruning for hours, one wants to see each run.
-    let reports_runs = matches!(&args.command, Command::Prune(prune) if prune.every.is_some());
+    let reports_runs =
+        matches!(&args.command, Command::Prune(prune) if prune.every.is_some() && !prune.quiet);
     log::to_stderr(if reports_runs { LevelFilter::DEBUG } else { LevelFilter::WARN });
 
-    if let Command::Completions { shell } = args.command {
-        // Whatever the other options say.
-        return completions(shell);
+    // Whatever the other options say.
+    match args.command {
+        Command::Completions { shell } => return manual::completions(shell),
+        Command::Man { command } => return manual::page(&command),
+        _ => {}
     }
     let no_extend = matches!(&args.command, Command::Authenticate(authenticate) if authenticate.no_extend);
-    let context = Context::new(args.options, no_extend)?;
+    let context = Context::new(args.options, no_extend, is_database_given)?;
     let result = run_with(&context, args.command).await;
     context.close().await;
     result
@@ -44,18 +47,16 @@ async fn run_with(context: &Context, command: Command) -> Result<(), Failure> {
         Command::List(list) => list::list(context, list).await,
         Command::Count(count) => list::count(context, count).await,
         Command::Show(one) => one::show(context, &one.id).await,
+        Command::Update(update) => change::update(context, update).await,
         Command::Extend(one) => one::extend(context, &one.id).await,
+        Command::Rotate(one) => change::rotate(context, &one.id).await,
         Command::Expire(expire) => end::expire(context, expire).await,
         Command::Delete(delete) => end::delete(context, delete).await,
         Command::Prune(prune) => prune::run(context, prune).await,
+        Command::Import(import) => import::run(context, import).await,
         Command::Token(token) => token::run(context, token),
-        Command::Stats => stats::run(context).await,
-        Command::Completions { shell } => completions(shell),
+        Command::Stats(stats) => stats::run(context, stats).await,
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { command } => manual::page(&command),
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "cloakroom", &mut script);
-    Ok(io::stdout().write_all(&script)?)
 }

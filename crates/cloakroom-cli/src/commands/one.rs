@@ -2,13 +2,14 @@ use cloakroom::{DynamicFields, Session, Status};
 
 use crate::context::{Context, Table};
 use crate::failure::Failure;
+use crate::output::{Each, Shown};
 use crate::value;
 
 pub(crate) async fn show(context: &Context, id: &str) -> Result<(), Failure> {
     let id = value::id(id)?;
     let sessions = context.sessions().await?;
-    let session = find(&sessions, id).await?;
-    context.output.session(&session, sessions.config().now())
+    let each = find_each(&sessions, id).await?;
+    context.output.shown(&Shown::each(&each, sessions.config().now()))
 }
 
 pub(crate) async fn extend(context: &Context, id: &str) -> Result<(), Failure> {
@@ -28,6 +29,11 @@ pub(crate) async fn extend(context: &Context, id: &str) -> Result<(), Failure> {
 
 /// The session with this id, whatever its status, and as it is: looking at it does not extend it.
 pub(crate) async fn find(sessions: &Table, id: uuid::Uuid) -> Result<Session<DynamicFields>, Failure> {
-    let mut found = sessions.query().id(id).status(Status::All).fetch_all().await?;
+    find_each(sessions, id).await?.map_err(|unreadable| unreadable.error.into())
+}
+
+/// The same, or what is known of it if it does not decode.
+pub(crate) async fn find_each(sessions: &Table, id: uuid::Uuid) -> Result<Each, Failure> {
+    let mut found = sessions.query().id(id).status(Status::All).fetch_each().await?;
     found.pop().ok_or_else(|| Failure::not_found(format!("there is no session {id}")))
 }

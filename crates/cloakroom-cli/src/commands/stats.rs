@@ -1,9 +1,9 @@
-use cloakroom::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
 use cloakroom::{
     DynamicFields, DynamicValue, FieldDefinition, Session, SessionQuery, Status, TableDefinition,
 };
 use serde::Serialize;
 
+use crate::args;
 use crate::context::{Context, Table};
 use crate::failure::Failure;
 use crate::output::{ValueJson, counted, text_of, timestamp};
@@ -33,8 +33,25 @@ struct Busiest<'s> {
     count: u64,
 }
 
-pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
+#[derive(Serialize)]
+struct By<'s> {
+    field: &'s str,
+    values: Vec<ByValue<'s>>,
+}
+
+#[derive(Serialize)]
+struct ByValue<'s> {
+    value: ValueJson<'s>,
+    valid: u64,
+    expired: u64,
+    all: u64,
+}
+
+pub(crate) async fn run(context: &Context, stats: args::Stats) -> Result<(), Failure> {
     let sessions = context.sessions().await?;
+    if let Some(field) = &stats.by {
+        return by(context, &sessions, field, stats.limit).await;
+    }
     let all = || sessions.query().status(Status::All);
     let valid = sessions.query().count().await?;
     let expired = sessions.query().status(Status::Expired).count().await?;
@@ -86,30 +103,25 @@ fn owner_field(table: &TableDefinition) -> Option<&str> {
 
 /// The value that most sessions have in `field`, and how many they are.
 async fn busiest(sessions: &Table, field: &str) -> Result<Option<(DynamicValue, u64)>, Failure> {
-    let has_most = || {
-        let most = most_frequent(sessions.definition(), field);
-        sessions.query().status(Status::All).filter(Expr::col(Alias::new(field)).eq(most))
-    };
-    let Some(session) = first(has_most()).await? else {
-        return Ok(None);
-    };
-    let count = has_most().count().await?;
-    Ok(session.fields.get(field).map(|value| (value.clone(), count)))
+    // Null is nobody.
+    let counts = sessions.query().status(Status::All).count_by(field, 2).await?;
+    let busiest = counts.into_iter().find(|count| count.value != DynamicValue::Null);
+    Ok(busiest.map(|busiest| (busiest.value, busiest.count)))
 }
 
-fn most_frequent(table: &TableDefinition, field: &str) -> SelectStatement {
-    let field = Alias::new(field);
-    let mut most = Query::select();
-    most.column(field.clone())
-        .and_where(Expr::col(field.clone()).is_not_null())
-        .group_by_col(field.clone())
-        .order_by_expr(Expr::cust("COUNT(*)"), Order::Desc)
-        .order_by(field, Order::Asc)
-        .limit(1);
-    let name = Alias::new(table.table_name().to_owned());
-    match table.schema_name() {
-        Some(schema) => most.from((Alias::new(schema.to_owned()), name)),
-        None => most.from(name),
-    };
-    most
+/// How many sessions have each value of a field.
+async fn by(context: &Context, sessions: &Table, field: &str, limit: u64) -> Result<(), Failure> {
+    let counts = sessions.query().status(Status::All).count_by(field, limit).await?;
+    let values = counts.iter().map(|count| ByValue {
+        value: ValueJson(&count.value),
+        valid: count.valid,
+        expired: count.count - count.valid,
+        all: count.count,
+    });
+    let json = By { field, values: values.collect() };
+    let rows = json
+        .values
+        .iter()
+        .map(|by| [text_of(by.value.0), by.valid.to_string(), by.expired.to_string(), by.all.to_string()]);
+    context.output.records(&json, Some([field, "valid", "expired", "all"]), rows)
 }

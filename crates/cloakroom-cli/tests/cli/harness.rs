@@ -132,3 +132,39 @@ impl Outcome {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
+
+/// What a terminal showed.
+#[cfg(unix)]
+impl Cloakroom {
+    /// Runs the command on a terminal of its own, on which `typed` is typed at once.
+    pub(crate) fn on_terminal(&self, arguments: &[&str], typed: &str) -> (i32, String) {
+        use std::io::Read;
+        use std::os::fd::OwnedFd;
+
+        use rustix::fs::{Mode, OFlags};
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let size = rustix::termios::Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&slave, size).unwrap();
+        let end = || Stdio::from(OwnedFd::try_clone(&slave).unwrap());
+        let mut command = self.command(arguments);
+        let mut child =
+            command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        // Once the child has ended, nobody writes any more, and reading ends too.
+        drop((command, slave));
+        let mut master = std::fs::File::from(master);
+        master.write_all(typed.as_bytes()).unwrap();
+        let mut shown = Vec::new();
+        let mut buffer = [0; 4096];
+        // Linux ends it with an error.
+        while let Ok(length @ 1..) = master.read(&mut buffer) {
+            shown.extend_from_slice(&buffer[..length]);
+        }
+        (child.wait().unwrap().code().unwrap(), String::from_utf8(shown).unwrap())
+    }
+}

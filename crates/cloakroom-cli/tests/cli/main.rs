@@ -1,9 +1,13 @@
 //! The `cloakroom` command as a user meets it: the built program, its two outputs and its exit code.
 
 mod bad_input;
+mod change;
+mod everyday;
 mod exit_codes;
+mod filters;
 mod golden;
 mod harness;
+mod import;
 mod json;
 mod own_types;
 mod prompts;

@@ -17,7 +17,8 @@ mod postgres {
         cloakroom.run(&["create", "--set", "user_id=1", "--set", "mood=odd"]).failed(2, "mood");
 
         db.execute("UPDATE sessions SET seen_from = '10.0.0.1'").await;
-        cloakroom.run(&["list"]).failed(3, "the column seen_from");
+        let listed = cloakroom.run(&["list"]).done();
+        assert!(listed.stderr.contains("1 of them could not be read"), "{listed:?}");
     }
 
     #[test]

@@ -21,7 +21,12 @@ async fn a_token_is_printed_once_and_its_digest_and_salt_never(db: TestDatabase)
         &["list"],
         &["list", "--format", "json"],
         &["show", "--id", &id],
+        &["list", "--format", "csv"],
+        &["list", "--format", "jsonl", "--columns", "id,user_id,data,cursor"],
+        &["update", "--id", &id, "--set", "user_id=2"],
+        &["import", "--tokens", "tokens.csv"],
         &["stats"],
+        &["stats", "--by", "user_id"],
         &["migrate", "status"],
         &["extend", "--id", &id],
         &["expire", "--id", &id],
@@ -47,7 +52,7 @@ async fn a_token_is_printed_once_and_its_digest_and_salt_never(db: TestDatabase)
         }
     }
     // The ones that were refused are refused for their form.
-    for refused in &outcomes[10..16] {
+    for refused in &outcomes[15..21] {
         refused.failed(2, "token");
     }
 }

@@ -4,6 +4,7 @@ mod between;
 mod by_token;
 mod create;
 mod explain;
+mod import;
 mod kept;
 mod mended;
 mod migrations;

@@ -76,6 +76,30 @@ async fn deleting_what_has_expired_goes_in_batches(db: TestDatabase) {
     assert_eq!(users(sessions).await, ["never", "later"]);
 }
 
+async fn what_ended_less_than_so_long_ago_is_kept(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let tick = Duration::from_micros(1);
+    let almost = (DAY * 30).checked_sub(tick).unwrap();
+    for (user_id, expiry) in [("long ago", DAY * 30), ("of late", almost), ("just now", Duration::ZERO)] {
+        sessions.create(user(user_id).expires_at(START - expiry)).await.unwrap();
+    }
+    let mut ended = sessions.create(user("ended").never_expires()).await.unwrap().session;
+    sessions.expire(&mut ended).await.unwrap();
+    let mut pruner = Pruner::builder(DAY).keep(DAY * 30).spawn(sessions.clone());
+    assert_eq!(promptly(pruner.run_ended()).await.deleted, 1);
+    promptly(pruner.stop()).await;
+    assert_eq!(users(&sessions).await, ["of late", "just now", "ended"]);
+
+    assert_eq!(sessions.delete_expired_for(Duration::MAX, |_| {}).await.unwrap(), 0);
+    db.clock().advance(almost);
+    let mut reported = 0;
+    assert_eq!(sessions.delete_expired_for(DAY * 30, |deleted| reported = deleted).await.unwrap(), 1);
+    assert_eq!(reported, 1);
+    assert_eq!(users(&sessions).await, ["just now", "ended"], "the last instant of being kept");
+    db.clock().advance(tick);
+    assert_eq!(sessions.delete_expired_for(DAY * 30, |_| {}).await.unwrap(), 2);
+}
+
 /// Has the database refuse to delete the session of this user.
 async fn keep(db: &TestDatabase, user_id: &str) {
     let (head, test) =
@@ -184,6 +208,7 @@ async fn a_pruner_stops_when_its_handle_is_dropped(db: TestDatabase) {
 each_mode! {
     a_run_deletes_in_batches_what_has_expired_and_nothing_else,
     deleting_what_has_expired_goes_in_batches,
+    what_ended_less_than_so_long_ago_is_kept,
     what_expired_first_is_deleted_first_and_counts_though_a_later_batch_fails,
     whoever_asks_is_told_after_each_batch_though_a_later_one_fails,
     two_pruners_do_each_other_no_harm,

@@ -16,6 +16,9 @@ fn no_vector_is_missing() {
     assert_eq!(vectors.iter().filter(|vector| vector.ok).count(), 99);
     let algorithms: BTreeSet<_> = vectors.iter().map(|vector| vector.algorithm.as_deref()).collect();
     assert_eq!(algorithms.len(), 13, "twelve algorithms, and none");
+    for name in algorithms.iter().copied().flatten() {
+        assert_eq!(name.parse(), Ok(hashing_named(Some(name))), "a configuration may name it so");
+    }
     let hashings: std::collections::HashSet<Hashing> = algorithms.into_iter().map(hashing_named).collect();
     assert_eq!(hashings.len(), 13);
     for vector in &vectors {

@@ -1,0 +1,238 @@
+//! Which columns a list has, and what stands in them.
+
+use cloakroom::{FieldDefinition, TableDefinition};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, Table};
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use super::session::{SessionJson, Shown, ValueJson, text_of};
+use super::{Style, timestamp};
+use crate::escape::printable;
+use crate::failure::Failure;
+use crate::path::Path;
+
+/// How much of a timestamp leads up to the second.
+const SECONDS: usize = "2026-11-23T01:48:09".len();
+
+/// How much of a cell a list on a terminal shows.
+const SHOWN: usize = 60;
+
+/// Every column that is no field of the table's.
+pub(crate) const BUILT_IN: [&str; 7] =
+    ["id", "data", "status", "expires_at", "inserted_at", "updated_at", "cursor"];
+
+/// The columns of a list, with their names.
+pub(crate) struct Columns {
+    columns: Vec<(String, Column)>,
+    /// They were asked for, and are the keys of a JSON object.
+    are_chosen: bool,
+}
+
+enum Column {
+    Id,
+    Field(String),
+    Data,
+    Part(Path),
+    Status,
+    ExpiresAt,
+    InsertedAt,
+    UpdatedAt,
+    Cursor,
+}
+
+impl Columns {
+    /// Those of these names, or else all that this style shows by default.
+    pub(crate) fn new(names: &[String], table: &TableDefinition, style: Style) -> Result<Self, Failure> {
+        let mut columns: Vec<(String, Column)> = Vec::new();
+        for name in names {
+            if columns.iter().any(|(known, _)| known == name) {
+                return Err(Failure::usage(format!("the column {name} is asked for twice")));
+            }
+            columns.push((name.clone(), Column::named(name, table)?));
+        }
+        if !names.is_empty() {
+            return Ok(Self { columns, are_chosen: true });
+        }
+        let fields = table.fields().iter().map(FieldDefinition::name);
+        columns.push(("id".to_owned(), Column::Id));
+        columns.extend(fields.map(|name| (name.to_owned(), Column::Field(name.to_owned()))));
+        let others: &[&str] = match style {
+            Style::Csv => &["status", "expires_at", "inserted_at", "updated_at", "data"],
+            _ => &["status", "expires_at", "inserted_at", "data"],
+        };
+        for name in others {
+            // A file with names has each once: the table's own comes first.
+            if style != Style::Csv || columns.iter().all(|(known, _)| known != name) {
+                columns.push(((*name).to_owned(), Column::built_in(name).unwrap_or(Column::Data)));
+            }
+        }
+        Ok(Self { columns, are_chosen: false })
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn texts(&self, shown: &Shown<'_>) -> Vec<String> {
+        self.columns.iter().map(|(_, column)| column.text(shown)).collect()
+    }
+
+    pub(super) fn json(&self, shown: &Shown<'_>) -> Result<String, serde_json::Error> {
+        if self.are_chosen {
+            return serde_json::to_string(&Chosen { columns: self, shown });
+        }
+        serde_json::to_string(&SessionJson::new(shown))
+    }
+
+    /// On one line, though what is stored may stand on several.
+    pub(super) fn json_line(&self, shown: &Shown<'_>) -> Result<String, serde_json::Error> {
+        // Ends of lines stand between JSON's values alone, never within a string.
+        self.json(shown).map(|json| json.replace(['\n', '\r'], " "))
+    }
+
+    /// An empty table. Where there is little room, and nothing was asked for, it has what tells one session from others.
+    pub(super) fn table(&self, is_wide: bool) -> Table {
+        let mut table = super::table();
+        let shown = self.columns.iter().filter(|(_, column)| is_wide || self.is_shown_on_little_room(column));
+        table.set_header(shown.map(|(name, _)| Cell::new(printable(name)).add_attribute(Attribute::Bold)));
+        if let Some(id) = self.columns.iter().position(|(_, column)| matches!(column, Column::Id))
+            && let Some(id) = table.column_mut(id)
+        {
+            // It is there to be copied.
+            id.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        table
+    }
+
+    fn is_shown_on_little_room(&self, column: &Column) -> bool {
+        self.are_chosen || !matches!(column, Column::InsertedAt | Column::Data)
+    }
+
+    pub(super) fn cells(&self, shown: &Shown<'_>, is_wide: bool) -> Vec<Cell> {
+        let columns = self.columns.iter().map(|(_, column)| column);
+        let columns = columns.filter(|column| is_wide || self.is_shown_on_little_room(column));
+        columns.map(|column| column.cell(shown, self.are_chosen)).collect()
+    }
+}
+
+impl Column {
+    fn named(name: &str, table: &TableDefinition) -> Result<Self, Failure> {
+        let fields = || table.fields().iter().map(FieldDefinition::name);
+        if fields().any(|field| field == name) {
+            return Ok(Self::Field(name.to_owned()));
+        }
+        if let Some(keys) = name.strip_prefix("data.") {
+            return Path::parse(keys).map(Self::Part);
+        }
+        Self::built_in(name).ok_or_else(|| {
+            let known: Vec<&str> = fields().chain(BUILT_IN).collect();
+            Failure::usage(format!("there is no column {name:?}; there are {}, data.KEY", known.join(", ")))
+        })
+    }
+
+    fn built_in(name: &str) -> Option<Self> {
+        Some(match name {
+            "id" => Self::Id,
+            "data" => Self::Data,
+            "status" => Self::Status,
+            "expires_at" => Self::ExpiresAt,
+            "inserted_at" => Self::InsertedAt,
+            "updated_at" => Self::UpdatedAt,
+            "cursor" => Self::Cursor,
+            _ => return None,
+        })
+    }
+
+    fn text(&self, shown: &Shown<'_>) -> String {
+        match self {
+            Self::Id => shown.id.to_string(),
+            Self::Field(name) => {
+                shown.fields.and_then(|fields| fields.get(name)).map(text_of).unwrap_or_default()
+            }
+            Self::Data => shown.data.unwrap_or_default().to_owned(),
+            Self::Part(path) => match shown.data.and_then(|data| path.find(data)).map(RawValue::get) {
+                None | Some("null") => String::new(),
+                // What a string says, and other JSON as it is written.
+                Some(part) => serde_json::from_str(part).unwrap_or_else(|_| part.to_owned()),
+            },
+            Self::Status => shown.status().to_owned(),
+            Self::ExpiresAt => shown.expiry(),
+            Self::InsertedAt => timestamp(shown.inserted_at),
+            Self::UpdatedAt => timestamp(shown.updated_at),
+            Self::Cursor => shown.cursor.to_string(),
+        }
+    }
+
+    /// What a table on a terminal has: times to the second, and long text shortened unless it was asked for.
+    fn cell(&self, shown: &Shown<'_>, is_chosen: bool) -> Cell {
+        let second = |instant: OffsetDateTime| {
+            let timestamp = timestamp(instant);
+            Cell::new(timestamp.get(..SECONDS).unwrap_or_default().replace('T', " "))
+        };
+        match self {
+            Self::ExpiresAt => shown.expires_at.map_or_else(|| Cell::new("never"), second),
+            Self::InsertedAt => second(shown.inserted_at),
+            Self::UpdatedAt => second(shown.updated_at),
+            Self::Status => {
+                Cell::new(shown.status()).fg(if shown.is_valid { Color::Green } else { Color::Red })
+            }
+            _ => {
+                let text = printable(&self.text(shown));
+                Cell::new(if is_chosen { text } else { shortened(&text) })
+            }
+        }
+    }
+}
+
+/// The columns that were asked for, as an object.
+struct Chosen<'s> {
+    columns: &'s Columns,
+    shown: &'s Shown<'s>,
+}
+
+impl Serialize for Chosen<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shown = self.shown;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, column) in &self.columns.columns {
+            match column {
+                Column::Field(field) => {
+                    map.serialize_entry(
+                        name,
+                        &shown.fields.and_then(|fields| fields.get(field)).map(ValueJson),
+                    )?;
+                }
+                Column::Data => {
+                    let data = shown.data.map(serde_json::from_str::<&RawValue>).transpose();
+                    map.serialize_entry(name, &data.map_err(S::Error::custom)?)?;
+                }
+                Column::Part(path) => {
+                    map.serialize_entry(name, &shown.data.and_then(|data| path.find(data)))?;
+                }
+                Column::ExpiresAt => map.serialize_entry(name, &shown.expires_at.map(timestamp))?,
+                other => map.serialize_entry(name, &other.text(shown))?,
+            }
+        }
+        map.end()
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        assert_eq!(shortened(&"é".repeat(61)), "é".repeat(60) + "…");
+        assert_eq!(shortened(&"é".repeat(60)), "é".repeat(60));
+    }
+}

@@ -1,0 +1,152 @@
+//! The forms in which a session is shown.
+
+use cloakroom::{Cursor, DynamicFields, DynamicValue, Session, UnreadableSession};
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Each, timestamp};
+
+/// What is shown of a session; of one that does not decode, neither fields nor data.
+pub(crate) struct Shown<'s> {
+    pub(super) id: Uuid,
+    pub(super) fields: Option<&'s DynamicFields>,
+    pub(super) data: Option<&'s str>,
+    pub(super) is_valid: bool,
+    pub(super) expires_at: Option<OffsetDateTime>,
+    pub(super) inserted_at: OffsetDateTime,
+    pub(super) updated_at: OffsetDateTime,
+    pub(super) cursor: Cursor,
+    error: Option<String>,
+}
+
+impl<'s> Shown<'s> {
+    pub(crate) fn of(session: &'s Session<DynamicFields>, now: OffsetDateTime) -> Self {
+        Self {
+            id: session.id,
+            fields: Some(&session.fields),
+            data: Some(session.stored_data()),
+            is_valid: session.is_valid(now),
+            expires_at: session.expires_at,
+            inserted_at: session.inserted_at,
+            updated_at: session.updated_at,
+            cursor: session.cursor(),
+            error: None,
+        }
+    }
+
+    pub(crate) fn unreadable(session: &'s UnreadableSession, now: OffsetDateTime) -> Self {
+        let is_after = |instant: OffsetDateTime| instant > Ord::max(now, session.updated_at);
+        Self {
+            id: session.id,
+            fields: None,
+            data: None,
+            is_valid: session.expires_at.is_none_or(is_after),
+            expires_at: session.expires_at,
+            inserted_at: session.inserted_at,
+            updated_at: session.updated_at,
+            cursor: session.cursor(),
+            error: Some(session.error.to_string()),
+        }
+    }
+
+    pub(crate) fn each(each: &'s Each, now: OffsetDateTime) -> Self {
+        match each {
+            Ok(session) => Self::of(session, now),
+            Err(unreadable) => Self::unreadable(unreadable, now),
+        }
+    }
+
+    /// The lines that show one session.
+    pub(crate) fn details(&self) -> Vec<[String; 2]> {
+        let line = |name: &str, value: String| [name.to_owned(), value];
+        let mut lines = vec![line("id", self.id.to_string())];
+        if let Some(fields) = self.fields {
+            lines.extend(fields.iter().map(|(name, value)| line(name, text_of(value))));
+        }
+        lines.extend(self.data.map(|data| line("data", data.to_owned())));
+        lines.push(line("status", self.status().to_owned()));
+        lines.push(line("expires_at", self.expiry()));
+        lines.push(line("inserted_at", timestamp(self.inserted_at)));
+        lines.push(line("updated_at", timestamp(self.updated_at)));
+        lines.extend(self.error.as_ref().map(|error| line("error", error.clone())));
+        lines
+    }
+
+    pub(super) fn status(&self) -> &'static str {
+        if self.is_valid { "valid" } else { "expired" }
+    }
+
+    pub(super) fn expiry(&self) -> String {
+        self.expires_at.map_or_else(|| "never".to_owned(), timestamp)
+    }
+}
+
+/// A session as JSON. This form is part of the command's interface.
+#[derive(Serialize)]
+pub(crate) struct SessionJson<'s> {
+    id: String,
+    fields: Option<FieldsJson<'s>>,
+    data: Option<&'s RawValue>,
+    status: &'static str,
+    expires_at: Option<String>,
+    inserted_at: String,
+    updated_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'s str>,
+}
+
+impl<'s> SessionJson<'s> {
+    pub(crate) fn new(shown: &'s Shown<'s>) -> Self {
+        Self {
+            id: shown.id.to_string(),
+            fields: shown.fields.map(FieldsJson),
+            // What was stored is JSON, or the session could not have been read.
+            data: shown.data.map(|data| serde_json::from_str(data).unwrap_or(RawValue::NULL)),
+            status: shown.status(),
+            expires_at: shown.expires_at.map(timestamp),
+            inserted_at: timestamp(shown.inserted_at),
+            updated_at: timestamp(shown.updated_at),
+            error: shown.error.as_deref(),
+        }
+    }
+}
+
+struct FieldsJson<'s>(&'s DynamicFields);
+
+impl Serialize for FieldsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.0.iter() {
+            map.serialize_entry(name, &ValueJson(value))?;
+        }
+        map.end()
+    }
+}
+
+/// A field's value as JSON: numbers and truth values as such, bytes in hexadecimal.
+pub(crate) struct ValueJson<'s>(pub(crate) &'s DynamicValue);
+
+impl Serialize for ValueJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            DynamicValue::Null => serializer.serialize_unit(),
+            DynamicValue::Integer(integer) => serializer.serialize_i64(*integer),
+            DynamicValue::Bool(truth) => serializer.serialize_bool(*truth),
+            DynamicValue::Float(float) => serializer.serialize_f64(*float),
+            DynamicValue::Json(text) => {
+                serde_json::from_str::<&RawValue>(text).map_err(S::Error::custom)?.serialize(serializer)
+            }
+            other => serializer.serialize_str(&text_of(other)),
+        }
+    }
+}
+
+pub(crate) fn text_of(value: &DynamicValue) -> String {
+    match value {
+        DynamicValue::Timestamp(instant) => timestamp(*instant),
+        other => other.to_string(),
+    }
+}

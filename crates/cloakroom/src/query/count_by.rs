@@ -1,0 +1,73 @@
+//! Counting by the value of a field.
+
+use sea_query::{CaseStatement, Expr, ExprTrait, Order, Query};
+
+use super::SessionQuery;
+use crate::dynamic::{self, DynamicFields, DynamicValue};
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::FieldValue;
+use crate::session::Status;
+use crate::statements::has_status;
+use crate::table::FieldDefinition;
+
+/// How many sessions have one value in a field; from [`SessionQuery::count_by`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CountBy {
+    /// The value; null counts as one.
+    pub value: DynamicValue,
+    /// How many sessions that match have it.
+    pub count: u64,
+    /// How many of them are valid.
+    pub valid: u64,
+}
+
+impl SessionQuery<'_, DynamicFields> {
+    /// Counts the sessions that match by the value of a field: the `most` values that most sessions have, the most
+    /// frequent first. A [`limit`](Self::limit) and an order of the query have no meaning here.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownField`](ErrorKind::UnknownField) if the table has no field of this name.
+    pub async fn count_by(mut self, field: &str, most: u64) -> Result<Vec<CountBy>> {
+        let (table, backend) = (self.operations.table(), self.operations.sessions().backend());
+        let Some(definition) = table.fields.iter().find(|known| known.name() == field) else {
+            let known: Vec<&str> = table.fields.iter().map(FieldDefinition::name).collect();
+            let message = format!("the table has no field {field:?}; its fields: {}", known.join(", "));
+            return Err(Error::new(ErrorKind::UnknownField, message));
+        };
+        let column_type = definition.column_type(backend).clone();
+        if self.matches_nothing {
+            return Ok(Vec::new());
+        }
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let mut is_valid = CaseStatement::new();
+        if let Some(valid) = has_status(&mut bindings, Status::Valid, FieldValue::plain(now)) {
+            is_valid = is_valid.case(valid, Expr::cust("1"));
+        }
+        let is_valid: Expr = is_valid.into();
+        let condition = self.condition(&mut bindings, now)?;
+        let column = || bindings.column(field);
+        let mut count = Query::select();
+        count
+            .expr(column())
+            .expr(Expr::cust("COUNT(*)"))
+            .expr(is_valid.count())
+            .from(self.operations.table_ref())
+            .cond_where(condition)
+            .add_group_by([column()])
+            .order_by_expr(Expr::cust("COUNT(*)"), Order::Desc)
+            .order_by_expr(column(), Order::Asc)
+            .limit(most);
+        let guard = self.operations.guard(&mut count);
+        let statement = bindings.build(&count).guarded(guard);
+        let rows = self.operations.fetch_all(&statement).await?;
+        let counts = rows.iter().map(|row| {
+            let number = |index| row.integer(index).map(|number| number.unwrap_or(0).unsigned_abs());
+            let value = dynamic::read(row, 0, &column_type)?;
+            Ok(CountBy { value, count: number(1)?, valid: number(2)? })
+        });
+        counts.collect::<Result<_, sqlx::Error>>().map_err(|error| self.operations.failed(error))
+    }
+}
