@@ -92,7 +92,12 @@ impl Passwords {
 
     /// On a thread where blocking is no harm.
     async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Result<R, Error> {
-        let _permit = self.permits.acquire().await.map_err(|_| Error::Internal)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Internal)?;
+        // Held by the work, which goes on if its caller goes away.
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal)
     }
 }
@@ -117,6 +122,25 @@ mod tests {
         let limit = AttemptLimit::new();
         let tried = (0..100).filter(|n| limit.allows(&n.to_string(), IpAddr::from([192, 0, 2, 1]))).count();
         assert_eq!(tried, 60);
+    }
+
+    #[tokio::test]
+    async fn work_whose_caller_went_away_keeps_its_permit_until_it_is_done() {
+        let passwords = Passwords { permits: Arc::new(Semaphore::new(1)), decoy: "".into() };
+        let (starts, started) = tokio::sync::oneshot::channel();
+        let (finish, finished) = std::sync::mpsc::channel::<()>();
+        let mut work = Box::pin(passwords.run(move || {
+            starts.send(()).unwrap();
+            finished.recv().unwrap();
+        }));
+        tokio::select! {
+            done = &mut work => panic!("{done:?}"),
+            started = started => started.unwrap(),
+        }
+        drop(work);
+        assert_eq!(passwords.permits.available_permits(), 0);
+        finish.send(()).unwrap();
+        drop(passwords.permits.acquire().await.unwrap());
     }
 
     #[test]

@@ -19,6 +19,19 @@ const STEPS: &[Step] = &[
     single_feature("only sqlite", &feature_arguments("sqlite")),
     single_feature("only postgres", &feature_arguments("postgres")),
     single_feature("only mysql", &feature_arguments("mysql")),
+    // Each as it would be published, the one that it depends on among them.
+    Step {
+        name: "package",
+        arguments: &[
+            "package",
+            "--allow-dirty",
+            "--package=cloakroom-derive",
+            "--package=cloakroom",
+            "--package=cloakroom-axum",
+            "--package=cloakroom-cli",
+        ],
+        environment: None,
+    },
     Step {
         name: "fmt of the benchmark",
         arguments: &["fmt", "--manifest-path", BENCH, "--check"],

@@ -12,7 +12,7 @@ use crate::token::{MAX_TOKEN_LENGTH, TokenDigest};
 
 /// How the digest that the database stores is made of a token: lower-case hex of `hash(salt ‖ token)`.
 ///
-/// A token has at least 96 bits from the operating system's generator, so a fast hash is enough: there is
+/// A new token has at least 132 bits from the operating system's generator, so a fast hash is enough: there is
 /// no dictionary to try. [`Sha256`](Hashing::Sha256) is the default and what to choose when in doubt; the
 /// others are there for tables that already use them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

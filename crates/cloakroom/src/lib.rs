@@ -128,6 +128,27 @@
 //! MariaDB and MySQL compare text by a column's collation. The tables made here use one that tells
 //! `bob`, `Bob` and `bob ` apart; look at yours when you adopt a table of your own.
 //!
+//! # Encrypted connections
+//!
+//! How the connection to a server is encrypted is sqlx's to say, and the application turns it on: this crate adds no
+//! TLS. Name one of sqlx's features beside this crate; features add up.
+//!
+//! ```toml
+//! sqlx = { version = "0.9", default-features = false, features = ["tls-rustls-ring-native-roots"] }
+//! ```
+//!
+//! | feature of sqlx | whose certificates it trusts |
+//! |---|---|
+//! | `tls-rustls-ring-native-roots` | the system's |
+//! | `tls-rustls-ring-webpki`, `tls-rustls-aws-lc-rs` | Mozilla's, compiled in |
+//! | `tls-native-tls` | the system's, by its own library |
+//!
+//! Then say in the URL what must hold. By default both drivers encrypt if the server offers it and **verify nothing**:
+//! a machine in between reads each digest and each field. With `?sslmode=verify-full` (PostgreSQL) or
+//! `?ssl-mode=VERIFY_IDENTITY` (MariaDB, MySQL) a connection is refused unless the certificate is one of that host;
+//! `sslrootcert=` and `ssl-ca=` name the file of an authority of your own. Without one of the features such a URL is an
+//! error.
+//!
 //! # Limits
 //!
 //! - **Clocks.** Each machine judges by its own, so keep them in step. A session that a machine whose clock
@@ -227,8 +248,9 @@ pub use token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, TokenErr
 /// Declares a session table: see [the derive crate](cloakroom_derive::SessionTable) for every attribute.
 pub use cloakroom_derive::SessionTable;
 
-// Public dependencies on purpose: pools, transactions and conditions are the application's own.
-pub use {sea_query, sqlx};
+// Public dependencies on purpose: pools, transactions and conditions are the application's own, and so are the types
+// of ids and instants.
+pub use {sea_query, sqlx, time, uuid};
 
 /// The type of a session's `data` where the derive names none: any JSON, `{}` by default.
 pub type JsonValue = serde_json::Value;

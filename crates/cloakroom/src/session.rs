@@ -1,3 +1,5 @@
+mod serialize;
+
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

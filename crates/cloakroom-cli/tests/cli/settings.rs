@@ -39,7 +39,7 @@ fn a_configuration_that_cannot_be_is_2() {
         ("ttl = 7", "a span such as"),
         ("hashing = \"md5\"", "md5"),
         ("hashing = \"none\"\nsecret_salt = \"pepper\"", "cannot be salted"),
-        ("token_length = 15", "at least 16"),
+        ("token_length = 21", "at least 22"),
         ("extend_after = \"8d\"", "must be less than ttl"),
         ("ttl = ", "line 1"),
     ] {

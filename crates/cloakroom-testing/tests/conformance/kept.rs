@@ -65,7 +65,7 @@ async fn a_token_may_be_any_bytes(db: TestDatabase) {
 }
 
 async fn a_token_has_the_configured_length_and_only_url_safe_characters(db: TestDatabase) {
-    for length in [MIN_TOKEN_LENGTH, 17, 64, 255] {
+    for length in [MIN_TOKEN_LENGTH, 23, 64, 255] {
         let sessions = db.sessions_with::<UserSession>(db.config().token_length(length)).await;
         let created = sessions.create(user("1")).await.unwrap();
         let token = created.token.expose();
@@ -73,10 +73,11 @@ async fn a_token_has_the_configured_length_and_only_url_safe_characters(db: Test
         assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
         assert_eq!(sessions.authenticate(token).await.unwrap(), Some(created.session));
     }
-    assert_eq!(MIN_TOKEN_LENGTH, 16);
-    let refused = db.config().token_length(15).build().unwrap_err();
-    assert!(refused.to_string().contains("at least 16"), "{refused}");
-    assert!(matches!(Token::generate(15), Err(TokenError::TooShort)));
+    // Six bits each: no fewer than 128.
+    assert_eq!(MIN_TOKEN_LENGTH, 128_usize.div_ceil(6));
+    let refused = db.config().token_length(21).build().unwrap_err();
+    assert!(refused.to_string().contains("at least 22"), "{refused}");
+    assert!(matches!(Token::generate(21), Err(TokenError::TooShort { least: 22, .. })));
 }
 
 async fn a_session_is_valid_without_expiry_or_before_it_and_expired_from_that_instant_on(db: TestDatabase) {

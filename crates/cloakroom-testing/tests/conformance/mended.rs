@@ -585,7 +585,7 @@ async fn a_table_that_was_there_already_is_adopted(db: TestDatabase) {
 async fn settings_are_checked_once_and_before_anything_is_asked_of_the_database(db: TestDatabase) {
     // A closed pool fails whatever is asked of it.
     db.database().close().await;
-    assert!(matches!(db.config().token_length(15).build(), Err(ConfigError::TokenLength { .. })));
+    assert!(matches!(db.config().token_length(21).build(), Err(ConfigError::TokenLength { .. })));
     let late = db.config().ttl(DAY).extend_after(DAY).build();
     assert!(matches!(late, Err(ConfigError::ExtendAfter { .. })));
     let config = db.config().build().unwrap();

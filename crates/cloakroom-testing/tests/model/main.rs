@@ -62,7 +62,7 @@ async fn every_answer_is_the_models_without_extension_on_reading(db: TestDatabas
 
 async fn every_answer_is_the_models_when_every_gain_extends_and_tokens_are_plain(db: TestDatabase) {
     let settings = Settings { ttl: Some(10 * MINUTE), extend_after: Some(Duration::ZERO), ..DEFAULTS };
-    run::sequences(&db, settings, |config| config.hashing(Hashing::DangerousPlaintext).token_length(16))
+    run::sequences(&db, settings, |config| config.hashing(Hashing::DangerousPlaintext).token_length(22))
         .await;
 }
 
