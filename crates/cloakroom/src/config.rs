@@ -436,7 +436,9 @@ impl fmt::Display for ConfigError {
             Self::TokenLength { longest } => {
                 write!(f, "token_length must be at least {MIN_TOKEN_LENGTH} and at most {longest}")
             }
-            Self::EmptySalt => f.write_str("secret_salt must not be empty: leave it out if there is to be none"),
+            Self::EmptySalt => {
+                f.write_str("secret_salt must not be empty: leave it out if there is to be none")
+            }
             Self::SaltWithoutHashing => f.write_str(
                 "a token that is not hashed cannot be salted: leave out secret_salt or choose a hashing",
             ),

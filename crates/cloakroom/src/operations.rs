@@ -168,7 +168,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             self.sessions.lookup().find(digest).await?
         } else {
             let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
-            let statement = self.sessions.store().find_within(values);
+            let statement = self.sessions.store().find(1, values, true);
             self.fetch_optional(&statement).await?.map(Found::alone)
         };
         let Some(found) = found else {

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::config::MAX_BATCH;
 use crate::data::StoredData;
 use crate::database::{
-    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, guard_lookup, guard_rows, identifier, place_of_condition,
+    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, Tells, guard_lookup, guard_rows, identifier,
+    place_of_condition,
 };
 use crate::ending;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,9 +35,8 @@ pub(crate) struct Statements {
     pub(crate) by_id_within: Arc<str>,
     pub(crate) expire: Arc<str>,
     find: BySize,
-    /// For a server on which the clock does not tell soon enough.
+    find_by_the_clock: BySize,
     find_exactly: BySize,
-    find_within: OnceLock<Arc<str>>,
     insert: BySize,
     insert_at_once: BySize,
     extend: BySize,
@@ -80,8 +80,8 @@ impl Statements {
             by_id_within,
             expire,
             find: BySize::default(),
+            find_by_the_clock: BySize::default(),
             find_exactly: BySize::default(),
-            find_within: OnceLock::new(),
             insert: BySize::default(),
             insert_at_once: BySize::default(),
             extend: BySize::default(),
@@ -91,8 +91,8 @@ impl Statements {
     /// Reads the valid sessions with any of `size` digests, each as [`select_found`] has it. The values are the
     /// digests, as [`Bindings::is_among`] takes them, and `now`.
     ///
-    /// Each row tells whether the statement was a transaction of its own; on PostgreSQL also one of nulls, if there is
-    /// none to be found. `by_the_clock` is as [`guard_lookup`] has it.
+    /// Each row tells, if `tells` says so, whether the statement was a transaction of its own. On PostgreSQL that of a
+    /// single digest does so by a row of nulls, if there is none to be found; more would cost more to plan.
     ///
     /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
     /// where there is none, and [no more](most_side_by_side) than fit; the values are `now` and the digests. The
@@ -103,10 +103,14 @@ impl Statements {
         table: &TableDefinition,
         backend: Backend,
         size: usize,
-        by_the_clock: bool,
+        tells: Tells,
     ) -> Arc<str> {
-        let written = if by_the_clock { &self.find } else { &self.find_exactly };
-        written.get(size, || {
+        let texts = match tells {
+            Tells::Nothing => &self.find,
+            Tells::ByTheClock => &self.find_by_the_clock,
+            Tells::Exactly => &self.find_exactly,
+        };
+        texts.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
             if backend == Backend::Sqlite && size > 1 {
                 return find_side_by_side(bindings, size.min(most_side_by_side(table)));
@@ -114,7 +118,7 @@ impl Statements {
             let is_it = has_digest(bindings, size);
             let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
             let mut find = Query::select();
-            if backend == Backend::Postgres {
+            if backend == Backend::Postgres && size == 1 && tells != Tells::Nothing {
                 let mut row = Query::select();
                 row.expr(Expr::cust("1"));
                 find.from_subquery(row, identifier("one"));
@@ -124,22 +128,9 @@ impl Statements {
                 find.from(table_ref(table)).cond_where(is_found);
             }
             select_found(bindings, &mut find);
-            guard_lookup(backend, by_the_clock, &mut find);
+            guard_lookup(backend, tells, &mut find);
             bindings.build(&find).sql
         })
-    }
-
-    /// Reads the valid session with one digest, as [`find`](Self::find) does, within the caller's transaction.
-    pub(crate) fn find_within(&self, table: &TableDefinition, backend: Backend) -> Arc<str> {
-        let write = || {
-            let bindings = &mut Bindings::new(table, backend);
-            let is_it = has_digest(bindings, 1);
-            let mut find = Query::select();
-            find.from(table_ref(table)).and_where(is_it).cond_where(is_valid(bindings, value()));
-            select_found(bindings, &mut find);
-            bindings.build(&find).sql
-        };
-        self.find_within.get_or_init(write).clone()
     }
 
     /// Makes `size` rows. The values are those of all columns, row by row.

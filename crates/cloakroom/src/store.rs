@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::database::{
-    Backend, Connection, Database, Pooled, Row, Statement, go_by_the_clock, guard_of_lookup, guard_of_rows,
+    Backend, Connection, Database, Pooled, Row, Statement, Tells, guard_of_lookup, guard_of_rows,
 };
 use crate::error::{Error, Outcome, Result};
 use crate::field::FieldValue;
@@ -44,16 +44,12 @@ impl Store {
         (!is_text || self.backend() != Backend::MySql).then_some(hashed)
     }
 
-    /// The statement that finds any of `size` digests on the pool; see [`Statements::find`].
-    pub(crate) fn find(&self, size: usize, values: Vec<FieldValue>) -> Statement {
-        let by_the_clock = go_by_the_clock();
-        let sql = self.statements.find(&self.table, self.backend(), size, by_the_clock);
-        Statement::new(sql, values).guarded(guard_of_lookup(self.backend(), by_the_clock))
-    }
-
-    /// The statement that finds one digest within the caller's transaction.
-    pub(crate) fn find_within(&self, values: Vec<FieldValue>) -> Statement {
-        Statement::new(self.statements.find_within(&self.table, self.backend()), values)
+    /// The statement that finds any of `size` digests; see [`Statements::find`]. It need not tell that it is a
+    /// transaction of its own if that is known of its connection, or if it runs within the caller's.
+    pub(crate) fn find(&self, size: usize, values: Vec<FieldValue>, is_known: bool) -> Statement {
+        let tells = Tells::of_lookup(self.backend(), size, is_known);
+        let sql = self.statements.find(&self.table, self.backend(), size, tells);
+        Statement::new(sql, values).guarded(guard_of_lookup(self.backend(), tells))
     }
 
     /// The statement that reads the session with this id.

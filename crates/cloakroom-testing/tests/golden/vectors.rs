@@ -5,7 +5,7 @@ use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
 
 use crate::files::{Vector, hashing_named, vectors};
 
-fn salt(vector: &Vector) -> &str {
+fn configured_salt(vector: &Vector) -> &str {
     vector.salt.as_deref().unwrap_or_default()
 }
 
@@ -43,7 +43,7 @@ fn every_digest_is_the_originals_to_the_byte() {
 }
 
 /// To the original an empty salt is none, where it hashes. Here it is an error, and to be left out.
-fn salt(vector: &Vector) -> Option<&str> {
+fn configured_salt(vector: &Vector) -> Option<&str> {
     vector.salt.as_deref().filter(|salt| !salt.is_empty() || !vector.ok)
 }
 
@@ -51,7 +51,7 @@ fn salt(vector: &Vector) -> Option<&str> {
 fn a_configuration_digests_as_the_original_does_and_is_refused_where_the_original_raises() {
     for vector in vectors() {
         let mut builder = cloakroom::Config::builder().hashing(hashing_named(vector.algorithm.as_deref()));
-        if let Some(salt) = salt(&vector) {
+        if let Some(salt) = configured_salt(&vector) {
             builder = builder.secret_salt(salt.as_bytes());
         }
         if vector.ok {
@@ -78,7 +78,7 @@ async fn the_stored_digest_of_every_vector_is_the_originals(db: TestDatabase) {
             continue;
         };
         let config = db.config().hashing(hashing_named(vector.algorithm.as_deref()));
-        let config = match salt(&vector) {
+        let config = match configured_salt(&vector) {
             Some(salt) => config.secret_salt(salt.as_bytes()),
             None => config,
         };

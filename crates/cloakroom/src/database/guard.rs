@@ -52,8 +52,8 @@ const ALONE_ON_POSTGRES: &str =
 const ALONE_BY_THE_CLOCK_ON_POSTGRES: &str = "statement_timestamp() BETWEEN transaction_timestamp() \
      AND transaction_timestamp() + interval '20 microseconds'";
 
-/// How many lookups by the clock may have been in doubt for nothing. On a server that is too slow for it, lookups go on
-/// to look at portals.
+/// How many doubts for nothing there may be at once. On a server that is too slow for the clock, lookups go on to look
+/// at portals.
 const DOUBTS: u32 = 1_000;
 
 /// What a doubt for nothing counts, if each lookup without one takes one off.
@@ -103,23 +103,47 @@ pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guar
     }
 }
 
-/// Has each row of a lookup by a token tell, as cheaply as it can. With `by_the_clock` it may be in doubt.
-pub(crate) fn guard_lookup(backend: Backend, by_the_clock: bool, select: &mut SelectStatement) {
-    if backend == Backend::Postgres && by_the_clock {
-        select.expr(Expr::cust(ALONE_BY_THE_CLOCK_ON_POSTGRES));
-    } else {
-        guard_rows(backend, select);
+/// What the rows of a lookup by a token say about their transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tells {
+    Nothing,
+    /// As cheaply as PostgreSQL can. It may be in doubt.
+    ByTheClock,
+    Exactly,
+}
+
+impl Tells {
+    /// For a lookup of `size` digests, on a connection of which it `is_known` that no transaction is open.
+    pub(crate) fn of_lookup(backend: Backend, size: usize, is_known: bool) -> Self {
+        if is_known {
+            return Self::Nothing;
+        }
+        // That of many is planned anew each time, between the two instants that are compared.
+        let has_time = size == 1 && DOUBTED.load(Ordering::Relaxed) < DOUBTS;
+        if backend == Backend::Postgres && has_time { Self::ByTheClock } else { Self::Exactly }
+    }
+}
+
+/// Has each row of a lookup tell.
+pub(crate) fn guard_lookup(backend: Backend, tells: Tells, select: &mut SelectStatement) {
+    match tells {
+        Tells::Nothing => {}
+        Tells::ByTheClock => {
+            select.expr_as(Expr::cust(ALONE_BY_THE_CLOCK_ON_POSTGRES), "alone");
+        }
+        Tells::Exactly => {
+            guard_rows(backend, select);
+        }
     }
 }
 
 /// How the rows of a statement that [`guard_lookup`] has changed tell.
-pub(crate) fn guard_of_lookup(backend: Backend, by_the_clock: bool) -> Guard {
-    if backend == Backend::Postgres && by_the_clock { Guard::Clock } else { guard_of_rows(backend) }
-}
-
-/// Whether lookups go by the clock, on a database where they may.
-pub(crate) fn go_by_the_clock() -> bool {
-    DOUBTED.load(Ordering::Relaxed) < DOUBTS
+pub(crate) fn guard_of_lookup(backend: Backend, tells: Tells) -> Guard {
+    match tells {
+        Tells::Nothing => Guard::None,
+        Tells::ByTheClock => Guard::Clock,
+        Tells::Exactly => guard_of_rows(backend),
+    }
 }
 
 /// Takes down whether a lookup by the clock was in doubt for nothing.

@@ -32,8 +32,7 @@ pub(crate) use catalog::IndexInfo;
 pub use connection::{Connection, Database};
 pub(crate) use exclusive::Exclusive;
 pub(crate) use guard::{
-    Guard, counted, go_by_the_clock, guard_lookup, guard_of_lookup, guard_of_rows, guard_rows,
-    place_of_condition,
+    Guard, Tells, counted, guard_lookup, guard_of_lookup, guard_of_rows, guard_rows, place_of_condition,
 };
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
 pub(crate) use misuse::Misuse;

@@ -135,6 +135,11 @@ impl Pooled {
         Connection::pooled(self)
     }
 
+    /// Whether an answer has told, since the connection was taken, that no transaction is open.
+    pub(crate) fn is_known_alone(&self) -> bool {
+        self.is_known_alone && self.connection.is_some()
+    }
+
     pub(super) fn backend(&self) -> Backend {
         self.database.backend()
     }

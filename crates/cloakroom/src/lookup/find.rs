@@ -42,11 +42,11 @@ impl Work for Find {
     }
 
     async fn answer(&self, digest: &TokenDigest) -> Option<Result<Option<Found>>> {
-        Some(self.find(self.0.pool(), digest).await)
+        Some(self.find(self.0.pool(), digest, false).await)
     }
 
     async fn answer_alone(&self, digest: TokenDigest, _until: Instant) -> Result<Option<Found>> {
-        self.find(self.0.pool(), &digest).await
+        self.find(self.0.pool(), &digest, false).await
     }
 
     async fn connect(&self) -> Result<Pooled> {
@@ -59,7 +59,10 @@ impl Work for Find {
 
     async fn answer_all(&self, connection: &mut Pooled, digests: &[TokenDigest]) -> Outcome<Option<Found>> {
         let found = match (digests, self.0.backend()) {
-            ([digest], _) => Ok(vec![self.find(connection.connection(), digest).await]),
+            ([digest], _) => {
+                let is_known = connection.is_known_alone();
+                Ok(vec![self.find(connection.connection(), digest, is_known).await])
+            }
             (_, Backend::Sqlite) => self.find_side_by_side(connection, digests).await,
             _ => self.find_all(connection, digests).await,
         };
@@ -68,9 +71,9 @@ impl Work for Find {
 }
 
 impl Find {
-    async fn find(&self, on: Connection<'_>, digest: &TokenDigest) -> Result<Option<Found>> {
+    async fn find(&self, on: Connection<'_>, digest: &TokenDigest, is_known: bool) -> Result<Option<Found>> {
         let now = FieldValue::plain(self.0.config.now());
-        let statement = self.0.find(1, vec![FieldValue::plain(digest.expose()), now]);
+        let statement = self.0.find(1, vec![FieldValue::plain(digest.expose()), now], is_known);
         let row = self.0.fetch_optional(on, &statement).await?;
         Ok(row.map(Found::alone))
     }
@@ -84,7 +87,7 @@ impl Find {
         let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
         let texts = texts.chain(std::iter::repeat(nobody)).take(size.min(most_side_by_side(table)));
         let values = std::iter::once(now).chain(texts).collect();
-        let statement = self.0.find(size, values);
+        let statement = self.0.find(size, values, on.is_known_alone());
         let row = self.0.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
         let found = |place: usize| row.as_ref().map(|row| Found::among_others(row, place * width));
         Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
@@ -103,7 +106,7 @@ impl Find {
             vec![FieldValue::texts(texts.collect())]
         };
         values.push(now);
-        let statement = self.0.find(size, values);
+        let statement = self.0.find(size, values, on.is_known_alone());
         let mut found = HashMap::with_capacity(digests.len());
         let mut unreadable = None;
         for row in self.0.fetch_all(on, &statement).await? {
