@@ -109,6 +109,11 @@ pub(crate) fn to_stored_precision(instant: OffsetDateTime) -> OffsetDateTime {
     instant.replace_nanosecond(nanos).unwrap_or(instant)
 }
 
+/// `instant` in UTC, if it lies in the years that every supported database can store.
+pub(crate) fn in_range(instant: OffsetDateTime) -> Option<OffsetDateTime> {
+    (FIRST..=LAST).contains(&instant).then(|| instant.to_offset(time::UtcOffset::UTC))
+}
+
 /// `instant` in microseconds since 1970.
 pub(crate) fn unix_microseconds(instant: OffsetDateTime) -> i64 {
     i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
@@ -121,7 +126,7 @@ pub(crate) fn earlier(instant: OffsetDateTime, span: std::time::Duration) -> Off
 }
 
 /// The first instant that every supported database can store.
-const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
+pub(crate) const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
 
 /// The last instant that every supported database can store.
 pub(crate) const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);

@@ -169,7 +169,7 @@ impl<T> Filter<T> {
     ) -> Self {
         let column = column.into();
         Self::new(move |bindings| {
-            let value = bindings.expr(value.clone());
+            let value = bindings.compared_with(&column, value.clone())?;
             Ok(bindings.column(&column).binary(operator, value).into_condition())
         })
     }
@@ -182,10 +182,10 @@ impl<T> Filter<T> {
                 return Ok(Expr::cust("1 = 0").into_condition());
             }
             if values.len() > MAX_PLACEHOLDERS {
-                let column = bindings.column(&column);
-                return Ok(bindings.is_among(column, values.clone()).into_condition());
+                return Ok(bindings.is_field_among(&column, values.clone())?.into_condition());
             }
-            let values: Vec<Expr> = values.iter().map(|value| bindings.expr(value.clone())).collect();
+            let values = values.iter().map(|value| bindings.compared_with(&column, value.clone()));
+            let values = values.collect::<Result<Vec<Expr>>>()?;
             Ok(bindings.column(&column).binary(BinOper::In, Expr::tuple(values)).into_condition())
         })
     }

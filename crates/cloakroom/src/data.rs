@@ -48,7 +48,7 @@ impl<D: Default + 'static> DefaultData for D {
 }
 
 /// As deep as `serde_json` itself reads.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 127;
 
 /// JSON text with sorted keys and no white space, so that equal data is equal text. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,16 @@ impl StoredData {
         let mut text = String::with_capacity(raw.get().len());
         write_canonical(&raw, MAX_DEPTH, &mut text)?;
         Ok(Self(text.into()))
+    }
+
+    /// Of JSON text that somebody else may have written: no number is beyond all that readers hold, and each character is
+    /// one.
+    pub(crate) fn of_raw(data: &RawValue) -> Result<Self> {
+        let stored = Self::of(data)?;
+        serde_json::from_str::<Value>(&stored.0).map_err(|error| {
+            Error::new(ErrorKind::InvalidData, "data holds what could not be read again").with_source(error)
+        })?;
+        Ok(stored)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -110,7 +120,10 @@ impl StoredData {
         let stored: &RawValue = serde_json::from_str(&self.0).map_err(invalid)?;
         let mut text = String::with_capacity(self.0.len());
         write_merged(stored, &before, &after, MAX_DEPTH, &mut text)?;
-        Ok(Some(Self(text.into())))
+        let changed = Self(text.into());
+        // What cannot be read again is not written.
+        changed.parse_given::<D>()?;
+        Ok(Some(changed))
     }
 }
 

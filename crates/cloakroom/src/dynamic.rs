@@ -1,14 +1,14 @@
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
-use sea_query::Value;
+use sea_query::{ExprTrait, IntoCondition, Value};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::clock::to_stored_precision;
 use crate::column::{Comparison, Filter};
-use crate::database::{Backend, Bind, Connection, Database, Row, RowError};
+use crate::database::{Backend, Connection, Database, Row, RowError, may_be};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldReader, FieldValue, Repr};
 use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, SessionFields, TableDefinition, column};
@@ -18,7 +18,10 @@ use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, SessionFields, TableDefini
 /// This is what `Sessions<DynamicFields>` holds in place of a struct: for tools that work on any session
 /// table. [`DynamicFields::definition_from`] reads the columns from the database itself.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DynamicFields(Vec<DynamicField>);
+pub struct DynamicFields {
+    backend: Backend,
+    fields: Vec<DynamicField>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 struct DynamicField {
@@ -35,7 +38,7 @@ impl DynamicFields {
             column_type: field.column_type(backend).clone(),
             value: DynamicValue::Null,
         });
-        Self(fields.collect())
+        Self { backend, fields: fields.collect() }
     }
 
     /// Reads the definition of an existing session table from the database; `None` where there is no
@@ -65,11 +68,17 @@ impl DynamicFields {
             ));
         }
         let indexes = connection.indexes(schema, table).await.map_err(failed)?;
-        // A database that has fewer types than there are kinds of fields does not know what was declared.
-        let declared = crate::migrations::recorded_fields(&mut connection, &definition).await?;
+        let backend = database.backend();
+        // A database that has fewer types than there are kinds of fields does not know what was declared. Where it does, the
+        // column may have become another since.
+        let recorded = match backend {
+            Backend::Postgres => HashMap::new(),
+            _ => crate::migrations::recorded_fields(&mut connection, &definition).await?,
+        };
         for info in columns.into_iter().filter(|info| !BUILT_IN_COLUMNS.contains(&info.name.as_str())) {
-            let column_type = declared.get(&info.name).cloned().unwrap_or(info.column_type);
-            let mut field = FieldDefinition::dynamic(info.name, column_type);
+            let recorded = recorded.get(&info.name).filter(|it| may_be(backend, &info.declared, it));
+            let column_type = recorded.cloned().unwrap_or(info.column_type);
+            let mut field = FieldDefinition::described(info.name, column_type, backend, info.foreign);
             field.nullable = info.nullable;
             field.indexed = crate::migrations::has_index(table, field.name(), &indexes);
             definition = definition.field(field);
@@ -83,12 +92,12 @@ impl DynamicFields {
     ///
     /// [`UnknownField`](ErrorKind::UnknownField) where the table has no field of this name.
     pub fn set(&mut self, name: &str, value: DynamicValue) -> Result<()> {
-        match self.0.iter_mut().find(|field| field.name == name) {
+        match self.fields.iter_mut().find(|field| field.name == name) {
             Some(field) => {
                 field.value = value;
                 Ok(())
             }
-            None => Err(unknown_field(name, self.0.iter().map(|field| field.name.as_str()))),
+            None => Err(unknown_field(name, self.fields.iter().map(|field| field.name.as_str()))),
         }
     }
 
@@ -99,7 +108,7 @@ impl DynamicFields {
 
     /// The fields in the order of the table's definition.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &DynamicValue)> {
-        self.0.iter().map(|field| (field.name.as_str(), &field.value))
+        self.fields.iter().map(|field| (field.name.as_str(), &field.value))
     }
 
     /// The condition that the field `name` of `table`, or one of its built-in columns, equals `value`.
@@ -129,10 +138,18 @@ impl DynamicFields {
             let message = format!("{name} cannot be compared with null");
             return Filter::refuse(ErrorKind::Unsupported, message);
         }
-        // A type that is named in SQL alone is the same everywhere.
         let field = table.fields.iter().find(|field| field.name == name);
-        let column_type = field.map_or(&ColumnType::Text, |field| field.column_type(Backend::Postgres));
-        Filter::compare(name.to_owned(), comparison.operator(), value.to_field_value(column_type))
+        let (field, name, value) = (field.cloned(), name.to_owned(), value.clone());
+        Filter::new(move |bindings| {
+            let backend = bindings.backend();
+            let column_type = match (&field, name.as_str()) {
+                (Some(field), _) => field.column_type(backend),
+                (None, column::ID) => &ColumnType::Uuid,
+                (None, _) => &ColumnType::Timestamp,
+            };
+            let value = bindings.compared_with(&name, value.to_field_value(&name, column_type, backend))?;
+            Ok(bindings.column(&name).binary(comparison.operator(), value).into_condition())
+        })
     }
 }
 
@@ -146,7 +163,7 @@ impl SessionFields for DynamicFields {
     type Data = serde_json::Value;
 
     fn truncate_instants(&mut self) {
-        for field in &mut self.0 {
+        for field in &mut self.fields {
             if let DynamicValue::Timestamp(instant) = &mut field.value {
                 *instant = to_stored_precision(*instant);
             }
@@ -154,19 +171,28 @@ impl SessionFields for DynamicFields {
     }
 
     fn to_values(&self) -> Vec<FieldValue> {
-        self.0.iter().map(|field| field.value.to_field_value(&field.column_type)).collect()
+        let to_value =
+            |field: &DynamicField| field.value.to_field_value(&field.name, &field.column_type, self.backend);
+        self.fields.iter().map(to_value).collect()
     }
 
     fn from_row(row: &FieldReader<'_>) -> Result<Self> {
         let mut fields = Self::new(row.table(), row.backend());
-        for (index, field) in fields.0.iter_mut().enumerate() {
+        for (index, field) in fields.fields.iter_mut().enumerate() {
             field.value = row.dynamic(index, &field.column_type)?;
         }
         Ok(fields)
     }
 }
 
+/// What PostgreSQL calls the instants after and before all others.
+const INFINITY: &str = "infinity";
+const NEGATIVE_INFINITY: &str = "-infinity";
+
 /// A value of one of the [`ColumnType`]s.
+///
+/// A value of an exact type is text, as the database writes it. What a column holds against its declared type, as SQLite
+/// lets it, is of the type that it is of itself, and is written back so.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DynamicValue {
@@ -192,7 +218,8 @@ pub enum DynamicValue {
 
 impl DynamicValue {
     /// Reads a value of the type `column_type` as it is written on a command line: integers and floats in
-    /// decimal, `true` or `false`, bytes in hexadecimal, instants in RFC 3339.
+    /// decimal, `true` or `false`, bytes in hexadecimal, instants in RFC 3339. Of an exact type it is what the database
+    /// reads, such as `{a,b}` for an array of PostgreSQL's, which says later whether it is right.
     ///
     /// # Errors
     ///
@@ -210,25 +237,73 @@ impl DynamicValue {
                 Self::Bytes(bytes_of_hex(text).ok_or_else(|| expected("bytes in hexadecimal"))?)
             }
             ColumnType::Uuid => Self::Uuid(text.parse().map_err(|_| expected("a UUID"))?),
+            ColumnType::Timestamp if matches!(text, INFINITY | NEGATIVE_INFINITY) => {
+                Self::Text(text.to_owned())
+            }
             ColumnType::Timestamp => {
                 let instant = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
                 Self::Timestamp(instant.map_err(|_| expected("a time as in 2026-11-23T01:48:09Z"))?)
             }
             ColumnType::Json => {
-                serde_json::from_str::<&RawValue>(text).map_err(|_| expected("JSON"))?;
-                Self::Json(text.to_owned())
+                // As every reader reads it: no number is beyond all others, and no nesting too deep.
+                if !is_json(text) {
+                    return Err(expected("JSON"));
+                }
+                Self::Json(text.trim().to_owned())
             }
         })
     }
 
-    /// The value to bind; a null has the type of the column it is for.
-    fn to_field_value(&self, column_type: &ColumnType) -> FieldValue {
-        match self {
-            // Such as an enum of PostgreSQL's, which is not compared with text, only with a literal.
-            Self::Null if matches!(column_type, ColumnType::Exact(_)) => Untyped(None).into_field_value(),
-            Self::Text(text) if matches!(column_type, ColumnType::Exact(_)) => {
-                Untyped(Some(text.clone())).into_field_value()
+    /// The value to bind for the column `name`, in the form of the column's type, which a null has too.
+    ///
+    /// The drivers remember of which types a statement's values are: a value of another type would be taken for one of
+    /// theirs. SQLite's values say of which type each is.
+    fn to_field_value(&self, name: &str, column_type: &ColumnType, backend: Backend) -> FieldValue {
+        if backend == Backend::Sqlite {
+            return self.as_it_is(column_type);
+        }
+        let has_type = match (self, column_type) {
+            (Self::Null, _)
+            | (Self::Text(_), ColumnType::Text | ColumnType::Exact(_))
+            | (Self::Integer(_), ColumnType::Integer)
+            | (Self::Bool(_), ColumnType::Bool)
+            | (Self::Float(_), ColumnType::Float)
+            | (Self::Bytes(_), ColumnType::Bytes)
+            | (Self::Uuid(_), ColumnType::Uuid)
+            | (Self::Timestamp(_), ColumnType::Timestamp)
+            | (Self::Json(_), ColumnType::Json) => true,
+            // There it is a number.
+            (Self::Integer(_), ColumnType::Bool) => backend == Backend::MySql,
+            _ => false,
+        };
+        if has_type {
+            return self.as_it_is(column_type);
+        }
+        #[cfg(feature = "postgres")]
+        if let (Self::Text(text), ColumnType::Timestamp, Backend::Postgres) = (self, column_type, backend)
+            && matches!(text.as_str(), INFINITY | NEGATIVE_INFINITY)
+        {
+            return FieldValue::infinite(text == NEGATIVE_INFINITY);
+        }
+        let same_bytes = match (self, column_type) {
+            (Self::Uuid(uuid), ColumnType::Bytes) => Some(Self::Bytes(uuid.as_bytes().to_vec())),
+            (Self::Bytes(bytes), ColumnType::Uuid) => Uuid::from_slice(bytes).ok().map(Self::Uuid),
+            _ => None,
+        };
+        if let Some(same) = same_bytes {
+            return same.as_it_is(column_type);
+        }
+        let text = self.to_string();
+        match Self::parse(column_type, &text) {
+            Ok(value) if !matches!((&value, column_type), (Self::Text(_), ColumnType::Timestamp)) => {
+                value.as_it_is(column_type)
             }
+            _ => FieldValue::unfit(format!("{name} takes no value of this type")),
+        }
+    }
+
+    fn as_it_is(&self, column_type: &ColumnType) -> FieldValue {
+        match self {
             Self::Null => FieldValue::plain(typed_null(column_type)),
             Self::Text(text) => FieldValue::plain(text.clone()),
             Self::Integer(integer) => FieldValue::plain(*integer),
@@ -239,44 +314,9 @@ impl DynamicValue {
             Self::Timestamp(instant) => FieldValue::plain(*instant),
             Self::Json(text) => match RawValue::from_string(text.clone()) {
                 Ok(raw) => FieldValue(Repr::Json(raw.into())),
-                // Checked when it was parsed; text that is no JSON is the database's to refuse.
-                Err(_) => FieldValue::plain(text.clone()),
+                Err(_) => FieldValue::unfit("a field of JSON takes no other text".to_owned()),
             },
         }
-    }
-}
-
-/// Text for a column of whatever type.
-struct Untyped(Option<String>);
-
-impl Untyped {
-    fn into_field_value(self) -> FieldValue {
-        FieldValue(Repr::Native(Arc::new(self)))
-    }
-}
-
-impl Bind for Untyped {
-    fn is_blank(&self) -> bool {
-        self.0.as_ref().is_none_or(|text| text.trim().is_empty())
-    }
-
-    fn fingerprint(&self) -> Option<Vec<u8>> {
-        self.0.as_ref().map(|text| text.clone().into_bytes())
-    }
-
-    #[cfg(feature = "sqlite")]
-    fn bind_sqlite(&self, to: &mut sqlx::sqlite::SqliteArguments) -> Result<(), sqlx::error::BoxDynError> {
-        sqlx::Arguments::add(to, self.0.as_deref())
-    }
-
-    #[cfg(feature = "postgres")]
-    fn bind_postgres(&self, to: &mut sqlx::postgres::PgArguments) -> Result<(), sqlx::error::BoxDynError> {
-        crate::database::bind_untyped(to, self.0.as_deref())
-    }
-
-    #[cfg(feature = "mysql")]
-    fn bind_mysql(&self, to: &mut sqlx::mysql::MySqlArguments) -> Result<(), sqlx::error::BoxDynError> {
-        sqlx::Arguments::add(to, self.0.as_deref())
     }
 }
 
@@ -294,18 +334,77 @@ fn typed_null(column_type: &ColumnType) -> Value {
 }
 
 pub(crate) fn read(row: &Row, index: usize, column_type: &ColumnType) -> Result<DynamicValue, RowError> {
+    #[cfg(feature = "sqlite")]
+    #[allow(irrefutable_let_patterns, reason = "there are others if another database's feature is on")]
+    if let Row::Sqlite(sqlite) = row {
+        return Ok(as_declared(column_type, crate::database::stored_on_sqlite(sqlite, index)?));
+    }
     let value = match column_type {
-        // An exact type is an enum of PostgreSQL's, whose values are text.
-        ColumnType::Text | ColumnType::Exact(_) => row.text(index)?.map(DynamicValue::Text),
+        ColumnType::Text => row.text(index)?.map(DynamicValue::Text),
+        ColumnType::Exact(sql_type) => row.text(index)?.map(|text| as_exact(sql_type, text)),
         ColumnType::Integer => row.integer(index)?.map(DynamicValue::Integer),
+        ColumnType::Bool if row.backend() == Backend::MySql => row.integer(index)?.map(as_bool),
         ColumnType::Bool => row.get::<Option<bool>>(index)?.map(DynamicValue::Bool),
         ColumnType::Float => row.float(index)?.map(DynamicValue::Float),
         ColumnType::Bytes => row.get::<Option<Vec<u8>>>(index)?.map(DynamicValue::Bytes),
         ColumnType::Uuid => row.get::<Option<Uuid>>(index)?.map(DynamicValue::Uuid),
+        #[cfg(feature = "postgres")]
+        ColumnType::Timestamp if row.is_infinite(index)?.is_some() => {
+            let is_negative = row.is_infinite(index)? == Some(true);
+            let infinity = if is_negative { NEGATIVE_INFINITY } else { INFINITY };
+            Some(DynamicValue::Text(infinity.to_owned()))
+        }
         ColumnType::Timestamp => row.timestamp(index)?.map(DynamicValue::Timestamp),
         ColumnType::Json => row.json(index)?.map(DynamicValue::Json),
     };
     Ok(value.unwrap_or(DynamicValue::Null))
+}
+
+/// An unsigned integer is an integer as far as that goes.
+fn as_exact(sql_type: &str, text: String) -> DynamicValue {
+    match text.parse() {
+        Ok(integer) if sql_type.to_ascii_lowercase().starts_with("bigint") => DynamicValue::Integer(integer),
+        _ => DynamicValue::Text(text),
+    }
+}
+
+/// A number in a column for true and false, of which there may be more than two.
+fn as_bool(integer: i64) -> DynamicValue {
+    match integer {
+        0 => DynamicValue::Bool(false),
+        1 => DynamicValue::Bool(true),
+        other => DynamicValue::Integer(other),
+    }
+}
+
+/// What SQLite holds, of the type that the column declares if it is a value of that, and as it is otherwise.
+#[cfg(feature = "sqlite")]
+fn as_declared(column_type: &ColumnType, stored: crate::database::StoredOnSqlite) -> DynamicValue {
+    use crate::database::StoredOnSqlite as Stored;
+    match (stored, column_type) {
+        (Stored::Null, _) => DynamicValue::Null,
+        (Stored::Integer(integer), ColumnType::Bool) => as_bool(integer),
+        (Stored::Integer(integer), _) => DynamicValue::Integer(integer),
+        (Stored::Real(float), _) => DynamicValue::Float(float),
+        (Stored::Text(text), ColumnType::Timestamp) => match crate::database::instant_of_sqlite(&text) {
+            // In any other form it would be written back as something else.
+            Some(instant) if crate::database::text_on_sqlite(instant) == text => {
+                DynamicValue::Timestamp(instant)
+            }
+            _ => DynamicValue::Text(text),
+        },
+        (Stored::Text(text), ColumnType::Json) if is_json(&text) => DynamicValue::Json(text),
+        (Stored::Text(text), _) => DynamicValue::Text(text),
+        (Stored::Blob(bytes), ColumnType::Uuid) => {
+            Uuid::from_slice(&bytes).map_or_else(|_| DynamicValue::Bytes(bytes), DynamicValue::Uuid)
+        }
+        (Stored::Blob(bytes), _) => DynamicValue::Bytes(bytes),
+    }
+}
+
+/// Whether every reader of JSON reads this.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
 }
 
 /// As people read it; bytes in hexadecimal, null as nothing.

@@ -91,7 +91,7 @@ pub enum ErrorKind {
     /// the repository lists what each operation needs.
     PermissionDenied,
     /// A row was read that does not decode into the declared types: its `data` or a field is of another form than
-    /// the program's type has now. It can be ended and deleted by its token and by its id, as in
+    /// the program's type has now, or an instant lies beyond the years 1 to 9999. It can be ended and deleted by its token and by its id, as in
     /// `sessions.query().token(&token).expire_all()`, and [`SessionQuery::fetch_each`] lists the others.
     ///
     /// [`SessionQuery::fetch_each`]: crate::SessionQuery::fetch_each
@@ -114,7 +114,7 @@ impl Error {
     /// | outcome | errors |
     /// |---|---|
     /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`StatementTimeout`], [`DiskFull`] and their like. [`Unavailable`] where no connection was to be had: refused, or none was free within the pool's time-out. |
-    /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again. |
+    /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again; [`create`] and [`update`] could not read what a column of another type made of a value. |
     /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write whose connection ended before its answer came, also by a server that shuts down; a write whose task was stopped; an I/O error of SQLite's; what a server says that is not known to mean that it undid the write. Also what takes several statements, once the first of them was done: [`delete_expired`] and [`migrate`] on MariaDB and MySQL. |
     ///
     /// In doubt it is `Unknown`. A session whose creation is in doubt has a token that no one knows, and does no harm; one
@@ -148,6 +148,8 @@ impl Error {
     /// [`DiskFull`]: ErrorKind::DiskFull
     /// [`Unavailable`]: ErrorKind::Unavailable
     /// [`expire`]: crate::Sessions::expire
+    /// [`create`]: crate::Sessions::create
+    /// [`update`]: crate::Sessions::update
     /// [`extend`]: crate::Sessions::extend
     /// [`delete`]: crate::Sessions::delete
     /// [`rotate`]: crate::Sessions::rotate
@@ -281,6 +283,9 @@ impl Error {
             }
             ErrorKind::InvalidData => {
                 "data is nested deeper than the server's JSON allows; MariaDB's limit is 32 levels".into()
+            }
+            ErrorKind::Unsupported => {
+                format!("the database does not compare values of this type so: {}", cause.message)
             }
             ErrorKind::ReadOnly => "the database takes no writes".into(),
             ErrorKind::LockTimeout => {

@@ -108,6 +108,17 @@ impl FieldValue {
         Self(Repr::Native(Arc::new(KeyList::Texts(texts))))
     }
 
+    /// A value that was given for a column which takes none of its type: to bind it fails, and says so.
+    pub(crate) fn unfit(problem: String) -> Self {
+        Self(Repr::Native(Arc::new(Unfit(problem))))
+    }
+
+    /// The instant before or after all others, on PostgreSQL.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn infinite(is_negative: bool) -> Self {
+        Self(Repr::Native(Arc::new(crate::database::Infinite { is_negative })))
+    }
+
     /// Refuses what a required column must not hold: null, and text that is blank.
     pub(crate) fn check_required(&self, column: &str) -> Result<()> {
         let is_blank = match &self.0 {
@@ -127,6 +138,34 @@ impl FieldValue {
 impl fmt::Debug for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FieldValue")
+    }
+}
+
+/// See [`FieldValue::unfit`].
+struct Unfit(String);
+
+impl Bind for Unfit {
+    fn is_blank(&self) -> bool {
+        false
+    }
+
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn bind_sqlite(&self, _: &mut sqlx::sqlite::SqliteArguments) -> Result<(), sqlx::error::BoxDynError> {
+        Err(self.0.clone().into())
+    }
+
+    #[cfg(feature = "postgres")]
+    fn bind_postgres(&self, _: &mut sqlx::postgres::PgArguments) -> Result<(), sqlx::error::BoxDynError> {
+        Err(self.0.clone().into())
+    }
+
+    #[cfg(feature = "mysql")]
+    fn bind_mysql(&self, _: &mut sqlx::mysql::MySqlArguments) -> Result<(), sqlx::error::BoxDynError> {
+        Err(self.0.clone().into())
     }
 }
 

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::clock::in_range;
 use crate::database::{Backend, Bindings, Row};
 use crate::error::Result;
 use crate::session::Session;
@@ -31,7 +32,7 @@ pub(crate) struct Found {
 pub(crate) fn select_found(bindings: &Bindings<'_>, select: &mut SelectStatement) {
     if bindings.backend() == Backend::Sqlite {
         let data = bindings.column(column::DATA);
-        let fields = bindings.table().fields.iter().map(|field| bindings.column(&field.name));
+        let fields = bindings.table().fields.iter().map(|field| bindings.selected(&field.name));
         select.expr(joined(bindings)).expr(data).exprs(fields);
     } else {
         select.expr(bindings.column(column::DIGEST));
@@ -123,7 +124,8 @@ fn split(joined: &str, table: &TableDefinition) -> Result<Head> {
 /// An instant as it is written here, or with a space or without a zone as others may have written it.
 fn instant(text: &str, table: &TableDefinition, name: &str) -> Result<OffsetDateTime> {
     let in_full = || OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339);
-    OffsetDateTime::parse(text, &Rfc3339)
+    let instant = OffsetDateTime::parse(text, &Rfc3339)
         .or_else(|_| in_full())
-        .map_err(|error| unreadable(table, name, error))
+        .map_err(|error| unreadable(table, name, error))?;
+    in_range(instant).ok_or_else(|| unreadable(table, name, "an instant beyond the years 1 to 9999"))
 }

@@ -43,7 +43,7 @@ impl<T: SessionFields> Operations<'_, T> {
             .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
             .cond_where(as_it_was_read(&mut bindings, session))
             .and_where_option(place_of_condition(bindings.backend()));
-        let statement = bindings.build(&update);
+        let statement = bindings.build(&update).strictly(bindings.backend());
         let written = match effect {
             Effect::Revokes => self.execute_revoking(statement, Revoked::Session(session.id)).await?,
             Effect::Extends => self.execute_extending(&statement, session.id).await?,
@@ -122,6 +122,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let Some(read) = session.stored.expires_at.filter(|_| self.connection().is_pool()) else {
             return self.write_expiry(session, now, expires_at, Effect::Extends).await;
         };
+        self.check_writes().await?;
         let updated_at = after(session.stored.updated_at, now);
         let extension = Extension {
             id: session.id,

@@ -191,6 +191,7 @@ compile_error!("cloakroom needs at least one of its features `sqlite`, `postgres
 mod cache;
 mod clock;
 mod column;
+mod columns;
 mod config;
 mod cursor;
 mod data;

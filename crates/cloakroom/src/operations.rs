@@ -118,12 +118,18 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             FieldValue::plain(now),
             FieldValue::plain(now),
         ];
-        values.extend(self.checked_values(&session.fields)?);
-        if self.connection.is_pool() && !is_large(&values, config.max_batch()) {
+        let max_batch = config.max_batch();
+        let (fields, may_change) = self.fitting_values(&session.fields).await?;
+        values.extend(fields);
+        if self.connection.is_pool() && !is_large(&values, max_batch) {
             self.sessions.lookup().insert(values).await?;
         } else {
             let statement = Statement::new(self.sessions.store().insert_sql(1), values);
             self.execute(&statement).await?;
+        }
+        let mut session = session;
+        if may_change {
+            self.read_back(&mut session).await?;
         }
         Ok(CreatedSession { session, token })
     }
@@ -195,16 +201,16 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         let now = self.config().now();
         let expires_at = self.expiry_to_write(session);
         session.fields.truncate_instants();
-        let values = self.checked_values(&session.fields)?;
+        let (values, may_change) = self.fitting_values(&session.fields).await?;
         let data = session.stored.data.changed_to(&session.data)?;
         let is_moved = expires_at != session.stored.expires_at;
         if is_moved && is_over(session, now) && expiry::is_valid(expires_at, now) {
             return Err(self.not_brought_back(session).await?);
         }
-        let columns: Vec<_> = self.table().fields.iter().map(|field| identifier(&field.name)).collect();
+        let names: Vec<_> = self.table().fields.iter().map(|field| field.name.clone()).collect();
         let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
-            for (column, value) in columns.into_iter().zip(values) {
-                update.value(column, bindings.expr(value));
+            for (name, value) in names.into_iter().zip(values) {
+                update.value(identifier(&name), bindings.stored_in(&name, value));
             }
             if let Some(data) = &data {
                 update.value(column::DATA, bindings.expr(data.to_field_value()));
@@ -216,6 +222,19 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         session.expires_at = expires_at;
         if let Some(data) = data {
             session.stored.data = data;
+        }
+        if may_change {
+            self.read_back(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what was written just now, since the database may have stored something else: the number that is nearest, or
+    /// what text says in other words. If others have written the row since, it stays as it was written.
+    async fn read_back(&mut self, session: &mut Session<T>) -> Result<()> {
+        match self.read(session.id).await.map_err(|error| error.with_outcome(Outcome::Done))? {
+            Some(read) if read.updated_at == session.updated_at => *session = read,
+            _ => {}
         }
         Ok(())
     }
@@ -246,6 +265,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// See [`Sessions::extend`].
     pub async fn extend(&mut self, session: &mut Session<T>) -> Result<bool> {
+        self.check_writes().await?;
         let now = self.config().now();
         for _ in 0..LOST_RACES {
             match self.due_extension(session, now) {
@@ -297,6 +317,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         if is_over(session, now) {
             return Err(self.not_brought_back(session).await?);
         }
+        self.check_writes().await?;
         let (token, digest) = self.config().generate_token().map_err(no_randomness)?;
         let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
             update.value(column::DIGEST, bindings.expr(FieldValue::plain(digest.expose())));
@@ -338,13 +359,17 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// The fields' values, with none missing where one is required.
     pub(crate) fn checked_values(&self, fields: &T) -> Result<Vec<FieldValue>> {
-        let values = fields.to_values();
-        for (field, value) in self.table().fields.iter().zip(&values) {
+        let backend = self.connection.backend();
+        let fitted = self.table().fields.iter().zip(fields.to_values()).map(|(field, value)| {
             if !field.nullable {
                 value.check_required(&field.name)?;
             }
-        }
-        Ok(values)
+            Ok(match &field.foreign[backend as usize] {
+                Some(foreign) => foreign.bound(value),
+                None => value,
+            })
+        });
+        fitted.collect()
     }
 
     /// The digest under which a session with this token is stored; `None` where no session can have it.

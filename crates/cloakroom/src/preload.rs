@@ -310,8 +310,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         }
         let keys: Vec<FieldValue> = owners.values().map(FieldValue::new).collect();
         let among = Filter::new(move |bindings| {
-            let column = bindings.column(column.name());
-            Ok(sea_query::Condition::all().add(bindings.is_among(column, keys.clone())))
+            Ok(sea_query::Condition::all().add(bindings.is_field_among(column.name(), keys.clone())?))
         });
         let sessions = self.reborrow().filter(among).fetch_all().await?;
         let mut by_key: HashMap<Vec<u8>, Vec<Session<T>>> = HashMap::new();

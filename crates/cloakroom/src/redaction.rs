@@ -49,9 +49,9 @@ fn without_values(said: &str, quotes_a_value: bool) -> String {
 /// Blanks what stands after words by which a server introduces a value; `None` where there are none.
 ///
 /// `Duplicate entry '…' for key`, `Incorrect string value: '…' for column`, `invalid input syntax for type
-/// uuid: "…"`.
+/// uuid: "…"`, `value "…" is out of range for type integer`.
 fn without_quoted_values(said: &str) -> Option<String> {
-    const INTRODUCTIONS: [&str; 3] = ["entry '", "value: '", ": \""];
+    const INTRODUCTIONS: [&str; 4] = ["entry '", "value: '", ": \"", "value \""];
     let found = INTRODUCTIONS.iter().filter_map(|words| Some((said.find(words)?, words)));
     let (at, introduction) = found.min()?;
     let start = at + introduction.len();
@@ -107,6 +107,10 @@ mod tests {
             (
                 "invalid byte sequence for encoding \"UTF8\": 0x00",
                 "invalid byte sequence for encoding \"UTF8\": 0x00",
+            ),
+            (
+                "value \"123\" is out of range for type integer",
+                "value \"…\" is out of range for type integer",
             ),
             // A value that tries to end its own quotation.
             ("Duplicate entry 'a' for key 'b', c0ffee' for key 'd'", "Duplicate entry '…' for key 'd'"),

@@ -249,8 +249,11 @@ impl<T: SessionFields> NewSession<T> {
     }
 
     /// The session's JSON data, as text whose numbers are stored digit by digit.
+    ///
+    /// What no reader could read again is an error of `create`: a number beyond those of 64 bits' floats, half of a
+    /// surrogate pair, nesting deeper than 127 levels.
     pub fn raw_data(self, data: &RawValue) -> Self {
-        Self { data: NewData::of(data), ..self }
+        Self { data: NewData(Arc::new(StoredData::of_raw(data))), ..self }
     }
 
     /// When the session expires. May lie in the past: then the session is made expired.

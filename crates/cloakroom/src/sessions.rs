@@ -3,6 +3,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::columns::Known;
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Transaction};
 use crate::error::Result;
@@ -75,7 +76,14 @@ impl<T: SessionFields> Sessions<T> {
         let cache =
             config.cache().map(|cache| SessionCache::new::<T>(cache, config.clone(), database.backend()));
         let writers = Writers::on(&database);
-        let store = Arc::new(Store { writers, database, table: definition, config, statements });
+        let store = Arc::new(Store {
+            writers,
+            database,
+            table: definition,
+            config,
+            statements,
+            known: Known::default(),
+        });
         let lookup = Lookup::new(&store);
         Ok(Self { inner: Arc::new(Inner { store, lookup, cache: cache.map(Arc::new) }), of: PhantomData })
     }
@@ -153,7 +161,9 @@ impl<T: SessionFields> Sessions<T> {
 
     /// Makes a new session, and with it a new token.
     ///
-    /// The token is in the answer and nowhere else; the database keeps its digest.
+    /// The token is in the answer and nowhere else; the database keeps its digest. The session in the answer is what the
+    /// row holds: if a column may round a value or write it in other words, the row is read again. The first write of a
+    /// handle asks the database's catalogue, in a query of its own, what the columns do.
     ///
     /// # Errors
     ///

@@ -10,11 +10,12 @@ use sea_query::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::clock::LAST;
 use crate::config::MAX_BATCH;
 use crate::data::StoredData;
 use crate::database::{
-    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, Tells, guard_lookup, guard_rows, identifier,
-    place_of_condition,
+    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB, Tells,
+    guard_lookup, guard_rows, identifier, place_of_condition,
 };
 use crate::ending;
 use crate::error::{Error, ErrorKind, Result};
@@ -135,7 +136,13 @@ impl Statements {
 
     /// Makes `size` rows. The values are those of all columns, row by row.
     pub(crate) fn insert(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
-        self.insert.get(size, || insert(&mut Bindings::new(table, backend), size, |id| id))
+        self.insert.get(size, || {
+            let insert = insert(&mut Bindings::new(table, backend), size, |id| id);
+            match backend {
+                Backend::MySql => format!("{STRICTLY_ON_MARIADB}{insert}").into(),
+                Backend::Sqlite | Backend::Postgres => insert,
+            }
+        })
     }
 
     /// The same, but on PostgreSQL and MariaDB it hardly waits for what others have locked: a user to whom one of the
@@ -144,8 +151,8 @@ impl Statements {
         match backend {
             Backend::Sqlite => self.insert(table, backend, size),
             Backend::MySql => self.insert_at_once.get(size, || {
-                let insert = self.insert(table, backend, size);
-                format!("{AT_ONCE_ON_MARIADB}{insert}").into()
+                let insert = insert(&mut Bindings::new(table, backend), size, |id| id);
+                format!("{STRICTLY_AT_ONCE_ON_MARIADB}{insert}").into()
             }),
             Backend::Postgres => self.insert_at_once.get(size, || {
                 let at_once = |id| Expr::cust_with_exprs(AT_ONCE_ON_POSTGRES, [id]);
@@ -213,13 +220,13 @@ impl Statements {
 fn insert(bindings: &mut Bindings<'_>, size: usize, first_id: impl FnOnce(Expr) -> Expr) -> Arc<str> {
     let table = bindings.table();
     let fields = table.fields.iter().map(|field| &*field.name);
-    let columns: Vec<_> = BUILT_IN_COLUMNS.into_iter().chain(fields).map(identifier).collect();
-    let width = columns.len();
+    let names = BUILT_IN_COLUMNS.into_iter().chain(fields);
+    let columns: Vec<_> = names.clone().map(identifier).collect();
     let mut insert = Query::insert();
     insert.into_table(table_ref(table)).columns(columns);
     let mut first_id = Some(first_id);
     for _ in 0..size {
-        let mut row: Vec<_> = (0..width).map(|_| bindings.expr(value())).collect();
+        let mut row: Vec<_> = names.clone().map(|name| bindings.stored_in(name, value())).collect();
         if let (Some(first_id), Some(id)) = (first_id.take(), row.first_mut()) {
             *id = first_id(id.clone());
         }
@@ -289,8 +296,16 @@ pub(crate) fn table_ref(table: &TableDefinition) -> TableRef {
 
 pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {
     let fields = bindings.table().fields.iter().map(|field| &*field.name);
-    for name in READ_COLUMNS.into_iter().chain(fields) {
+    for name in READ_COLUMNS {
         select.expr(bindings.column(name));
+    }
+    for name in fields {
+        if bindings.table().foreign(name, bindings.backend()).is_some() {
+            // By the column's name, for those who go on composing.
+            select.expr_as(bindings.selected(name), identifier(name));
+        } else {
+            select.expr(bindings.column(name));
+        }
     }
 }
 
@@ -313,14 +328,26 @@ impl Head {
     /// From the columns from `first` on.
     pub(crate) fn read(table: &TableDefinition, row: &Row, first: usize) -> Result<Self> {
         let failed = |index: usize, error| unreadable(table, READ_COLUMNS[index], error);
-        let instant = |index: usize| row.timestamp(first + index).map_err(|error| failed(index, error));
-        let required = |index: usize| instant(index)?.ok_or_else(|| failed(index, unexpected_null()));
+        let required = |index: usize| {
+            let instant = row.timestamp(first + index).and_then(|it| it.ok_or_else(unexpected_null));
+            instant.map_err(|error| failed(index, error))
+        };
         Ok(Self {
             id: row.uuid(first).map_err(|error| failed(0, error))?,
-            expires_at: instant(1)?,
+            expires_at: row.expiry(first + 1).map_err(|error| failed(1, error))?,
             inserted_at: required(2)?,
             updated_at: required(3)?,
         })
+    }
+}
+
+impl Head {
+    /// As far as it decodes, if its id does: an instant that does not is the last that there is.
+    pub(crate) fn read_in_part(table: &TableDefinition, row: &Row) -> Result<Self> {
+        let id = row.uuid(0).map_err(|error| unreadable(table, column::ID, error))?;
+        let required = |index: usize| row.timestamp(index).ok().flatten().unwrap_or(LAST);
+        let expires_at = row.expiry(1).unwrap_or(Some(LAST));
+        Ok(Self { id, expires_at, inserted_at: required(2), updated_at: required(3) })
     }
 }
 
@@ -404,6 +431,10 @@ pub(crate) fn as_it_was_read<T: SessionFields>(
     let updated_at = bindings.expr(FieldValue::plain(session.stored.updated_at));
     let expires_at = bindings.column(column::EXPIRES_AT);
     let same_expiry = match session.stored.expires_at {
+        // Both are never.
+        None if bindings.backend() == Backend::Postgres => {
+            expires_at.clone().is_null().or(expires_at.eq(Expr::cust("'infinity'")))
+        }
         None => expires_at.is_null(),
         Some(instant) => expires_at.eq(bindings.expr(FieldValue::plain(instant))),
     };
@@ -429,6 +460,11 @@ pub(crate) fn written_at(bindings: &mut Bindings<'_>, now: FieldValue) -> Expr {
         Backend::Postgres => {
             Expr::cust_with_exprs("GREATEST($1, $2 + INTERVAL '1 microsecond')", [now, last])
         }
-        Backend::MySql => Expr::cust_with_exprs("GREATEST(?, ? + INTERVAL 1 MICROSECOND)", [now, last]),
+        // In its strict mode MariaDB adds nothing to a date without a month or a day, which others may have stored.
+        Backend::MySql => Expr::cust_with_exprs(
+            "GREATEST(?, CASE WHEN MONTH(?) > 0 AND DAYOFMONTH(?) > 0 THEN ? ELSE TIMESTAMP'1000-01-01 00:00:00' END \
+             + INTERVAL 1 MICROSECOND)",
+            [now, last.clone(), last.clone(), last],
+        ),
     }
 }

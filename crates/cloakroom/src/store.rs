@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+use crate::columns::Known;
 use crate::config::Config;
 use crate::database::{
     Backend, Connection, Database, Pooled, Row, Statement, Tells, guard_of_lookup, guard_of_rows,
@@ -29,6 +30,7 @@ pub(crate) struct Store {
     pub(crate) table: TableDefinition,
     pub(crate) config: Config,
     pub(crate) statements: Statements,
+    pub(crate) known: Known,
 }
 
 impl Store {

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::column::Column;
 use crate::config::ConfigError;
-use crate::database::Backend;
+use crate::database::{Backend, Foreign};
 use crate::error::Result;
 use crate::field::{ColumnType, ColumnTypes, FieldReader, FieldType, FieldValue};
 
@@ -109,6 +109,18 @@ impl TableDefinition {
         self.fields.iter().position(|field| field.name == name)
     }
 
+    /// How the values of a field of this name go to and fro, if not in the driver's way.
+    pub(crate) fn foreign(&self, name: &str, backend: Backend) -> Option<&Foreign> {
+        self.fields.iter().find(|field| field.name == name)?.foreign[backend as usize].as_ref()
+    }
+
+    /// Whether what the fields are read as is what was written, whatever that was.
+    pub(crate) fn keeps_to_the_letter(&self, backend: Backend) -> bool {
+        let is_exact =
+            |field: &FieldDefinition| field.foreign[backend as usize].as_ref().is_none_or(Foreign::is_exact);
+        self.fields.iter().all(is_exact)
+    }
+
     pub(crate) fn has_column(&self, name: &str) -> bool {
         BUILT_IN_COLUMNS.contains(&name) || self.field_index(name).is_some()
     }
@@ -154,6 +166,8 @@ impl fmt::Display for TableDefinition {
 pub struct FieldDefinition {
     pub(crate) name: Cow<'static, str>,
     pub(crate) types: ColumnTypes,
+    /// How the column's values go to and fro on each database, if not in the driver's way.
+    pub(crate) foreign: [Option<Foreign>; 3],
     pub(crate) nullable: bool,
     pub(crate) indexed: bool,
     pub(crate) references: Option<Reference>,
@@ -176,11 +190,33 @@ impl FieldDefinition {
 
     /// A required column of a type that is the same on every database; for tables known only at run time.
     pub fn dynamic(name: impl Into<Cow<'static, str>>, column_type: ColumnType) -> Self {
-        Self::with_types(name, ColumnTypes::same(column_type))
+        match column_type {
+            ColumnType::Exact(sql_type) => Self::dynamic(name, ColumnType::Text).sql_type(sql_type),
+            column_type => Self::with_types(name, ColumnTypes::same(column_type)),
+        }
+    }
+
+    /// A column as the catalogue of `backend` describes it.
+    pub(crate) fn described(
+        name: String,
+        column_type: ColumnType,
+        backend: Backend,
+        foreign: Option<Foreign>,
+    ) -> Self {
+        let mut field = Self::with_types(name, ColumnTypes::same(column_type));
+        field.foreign[backend as usize] = foreign;
+        field
     }
 
     fn with_types(name: impl Into<Cow<'static, str>>, types: ColumnTypes) -> Self {
-        Self { name: name.into(), types, nullable: false, indexed: false, references: None }
+        Self {
+            name: name.into(),
+            types,
+            foreign: Default::default(),
+            nullable: false,
+            indexed: false,
+            references: None,
+        }
     }
 
     /// Allows null.
@@ -215,8 +251,14 @@ impl FieldDefinition {
 
     /// The column's type in SQL, in place of the one that follows from the Rust type. Put into the
     /// migration as it stands: never let it come from outside the program.
+    ///
+    /// A field of text may name any type, such as `numeric(12, 2)`, `citext` or an enum of the application's own: its
+    /// values are read and written as text, and compared as that type compares.
     pub fn sql_type(mut self, sql_type: impl Into<Cow<'static, str>>) -> Self {
-        self.types = ColumnTypes::same(ColumnType::Exact(sql_type.into()));
+        let sql_type = sql_type.into();
+        self.foreign =
+            Backend::ALL.map(|backend| Foreign::declared(backend, &sql_type, self.types.on(backend)));
+        self.types = ColumnTypes::same(ColumnType::Exact(sql_type));
         self
     }
 

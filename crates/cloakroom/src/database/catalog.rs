@@ -1,7 +1,7 @@
 //! What the database says of its own tables.
 
 use super::statement::Statement;
-use super::{Backend, Connection};
+use super::{Backend, Connection, Foreign};
 use crate::field::{ColumnType, FieldValue};
 
 /// A column as the database describes it.
@@ -9,6 +9,10 @@ use crate::field::{ColumnType, FieldValue};
 pub(crate) struct ColumnInfo {
     pub(crate) name: String,
     pub(crate) column_type: ColumnType,
+    /// How its values go to and fro, if not in the driver's way.
+    pub(crate) foreign: Option<Foreign>,
+    /// The type as the database describes it, with its length or precision.
+    pub(crate) declared: String,
     pub(crate) nullable: bool,
 }
 
@@ -44,9 +48,16 @@ impl Connection<'_> {
         rows.iter()
             .map(|row| {
                 let declared = row.text(1)?.unwrap_or_default();
+                let (column_type, foreign) = match backend {
+                    Backend::Sqlite => on_sqlite(&declared),
+                    Backend::Postgres => on_postgres(&row.text(3)?.unwrap_or_default()),
+                    Backend::MySql => on_mysql(&declared),
+                };
                 Ok(ColumnInfo {
                     name: row.text(0)?.unwrap_or_default(),
-                    column_type: column_type_named(backend, &declared),
+                    column_type,
+                    foreign,
+                    declared,
                     nullable: row.integer(2)? == Some(1),
                 })
             })
@@ -112,29 +123,74 @@ impl Connection<'_> {
     }
 }
 
-/// The type of a column that the database describes by `declared`.
-fn column_type_named(backend: Backend, declared: &str) -> ColumnType {
+/// The type of a column that SQLite declares so. What a value is, each value says for itself.
+fn on_sqlite(declared: &str) -> (ColumnType, Option<Foreign>) {
     let declared = declared.to_ascii_lowercase();
-    let word = declared.split(['(', ' ']).next().unwrap_or_default();
-    match (word, backend) {
-        ("integer" | "int" | "bigint" | "smallint" | "int8" | "int4" | "int2" | "mediumint", _) => {
+    let known = match declared.split(['(', ' ']).next().unwrap_or_default() {
+        "integer" | "int" | "bigint" | "smallint" | "int8" | "int4" | "int2" | "mediumint" | "tinyint" => {
             ColumnType::Integer
         }
-        ("tinyint", Backend::MySql) if declared.starts_with("tinyint(1)") => ColumnType::Bool,
-        ("tinyint", _) => ColumnType::Integer,
-        ("bool" | "boolean", _) => ColumnType::Bool,
-        ("real" | "double" | "float", _) => ColumnType::Float,
-        ("binary", Backend::MySql) if declared.starts_with("binary(16)") => ColumnType::Uuid,
-        ("blob" | "bytea" | "binary" | "varbinary" | "tinyblob" | "mediumblob" | "longblob", _) => {
-            ColumnType::Bytes
-        }
-        ("uuid", _) => ColumnType::Uuid,
-        ("timestamp" | "datetime", _) => ColumnType::Timestamp,
-        ("json" | "jsonb", _) => ColumnType::Json,
-        (
-            "text" | "varchar" | "character" | "char" | "citext" | "tinytext" | "mediumtext" | "longtext",
-            _,
-        ) => ColumnType::Text,
+        "bool" | "boolean" => ColumnType::Bool,
+        "real" | "double" | "float" => ColumnType::Float,
+        "blob" | "bytea" | "binary" | "varbinary" => ColumnType::Bytes,
+        "uuid" => ColumnType::Uuid,
+        "timestamp" | "datetime" => ColumnType::Timestamp,
+        "json" | "jsonb" => ColumnType::Json,
+        "text" | "varchar" | "character" | "char" | "citext" => ColumnType::Text,
         _ => ColumnType::Exact(declared.into()),
+    };
+    // Of a value in a column of numbers, text becomes a number where it can.
+    let foreign = matches!(known, ColumnType::Exact(_)).then(Foreign::default);
+    (known, foreign)
+}
+
+/// The type of a column by PostgreSQL's name for it, of a domain by that for what it is made of.
+fn on_postgres(name: &str) -> (ColumnType, Option<Foreign>) {
+    let (known, bound) = match name {
+        "bigint" | "integer" | "smallint" => (ColumnType::Integer, "bigint"),
+        "boolean" => (ColumnType::Bool, "boolean"),
+        "double precision" => (ColumnType::Float, "double precision"),
+        "bytea" => (ColumnType::Bytes, "bytea"),
+        "uuid" => (ColumnType::Uuid, "uuid"),
+        "text" | "character varying" => (ColumnType::Text, "text"),
+        // Of these two the driver's values have one form.
+        "timestamp without time zone" | "timestamp with time zone" => return (ColumnType::Timestamp, None),
+        "json" | "jsonb" => return (ColumnType::Json, None),
+        "real" => return (ColumnType::Float, Some(Foreign::narrow(Backend::Postgres))),
+        "bpchar" | "character" => return (ColumnType::Text, Some(Foreign::padded_on_postgres())),
+        _ => return (ColumnType::Exact(name.to_owned().into()), Some(Foreign::on_postgres(name))),
+    };
+    (known, Some(Foreign::bound_on_postgres(bound)))
+}
+
+/// The type of a column that MariaDB or MySQL describes by `declared`.
+fn on_mysql(declared: &str) -> (ColumnType, Option<Foreign>) {
+    if let Some(foreign) = Foreign::on_mysql(declared) {
+        return (ColumnType::Exact(declared.to_owned().into()), Some(foreign));
+    }
+    let words = declared.to_ascii_lowercase();
+    let known = match words.split(['(', ' ']).next().unwrap_or_default() {
+        "tinyint" if words.starts_with("tinyint(1)") => ColumnType::Bool,
+        "bigint" | "int" | "mediumint" | "smallint" | "tinyint" => ColumnType::Integer,
+        "double" => ColumnType::Float,
+        "float" => return (ColumnType::Float, Some(Foreign::narrow(Backend::MySql))),
+        "binary" if words.starts_with("binary(16)") => ColumnType::Uuid,
+        "blob" | "binary" | "varbinary" | "tinyblob" | "mediumblob" | "longblob" => ColumnType::Bytes,
+        "timestamp" | "datetime" => ColumnType::Timestamp,
+        "json" => ColumnType::Json,
+        "varchar" | "char" | "text" | "tinytext" | "mediumtext" | "longtext" => ColumnType::Text,
+        _ => ColumnType::Exact(declared.to_owned().into()),
+    };
+    (known, None)
+}
+
+/// Whether a column that is declared so may be of the type that a migration has recorded of it, since the database has
+/// fewer types than there are kinds of fields.
+pub(crate) fn may_be(backend: Backend, declared: &str, recorded: &ColumnType) -> bool {
+    match backend {
+        Backend::Sqlite => backend.sql_type(recorded).eq_ignore_ascii_case(declared),
+        // The server's word for its own alias.
+        Backend::MySql => *recorded == ColumnType::Json && declared.eq_ignore_ascii_case("longtext"),
+        Backend::Postgres => false,
     }
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_query::{Expr, SelectStatement};
 
-use super::statement::{AT_ONCE_ON_MARIADB, Statement};
+use super::statement::Statement;
 use super::{Backend, Row};
 
 /// How the answer to a statement tells whether the statement was a transaction of its own.
@@ -174,7 +174,7 @@ pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
             let (counted, guard) = counted("count(*)");
             (Cow::Owned(format!("WITH written AS ({sql} RETURNING 1) SELECT {counted} FROM written")), guard)
         }
-        Backend::MySql if sql.trim_start_matches(AT_ONCE_ON_MARIADB).starts_with("INSERT") => {
+        Backend::MySql if without_settings(sql).starts_with("INSERT") => {
             (Cow::Owned(format!("{sql} {RETURNING}")), Guard::LastColumn)
         }
         Backend::MySql if sql.contains(PLACE_OF_CONDITION) => {
@@ -183,6 +183,15 @@ pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
         Backend::Sqlite | Backend::MySql => (Cow::Borrowed(sql), Guard::Silent),
     };
     Statement::new(sql, write.values.clone()).guarded(guard)
+}
+
+/// A statement of MariaDB's without the settings that hold for it alone.
+fn without_settings(sql: &str) -> &str {
+    const END: &str = " FOR */ ";
+    match sql.split_once(END) {
+        Some((settings, rest)) if settings.starts_with("/*M!") => rest,
+        _ => sql,
+    }
 }
 
 /// What PostgreSQL selects of a write whose rows `count` counts.

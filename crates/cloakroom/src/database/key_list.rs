@@ -26,6 +26,20 @@ impl Bindings<'_> {
         }
     }
 
+    /// The same on PostgreSQL, where the list of keys is cast first.
+    pub(super) fn is_among_cast(
+        &mut self,
+        column: Expr,
+        keys: Vec<FieldValue>,
+        cast: impl FnOnce(Expr) -> Expr,
+    ) -> Expr {
+        let Some(list) = KeyList::new(&keys) else {
+            return self.is_among(column, keys);
+        };
+        let list = self.expr(FieldValue(Repr::Native(std::sync::Arc::new(list))));
+        Expr::cust_with_exprs("$1 = ANY($2)", [column, cast(list)])
+    }
+
     fn in_key_list(&mut self, column: Expr, list: KeyList) -> Expr {
         let is_uuid = matches!(list, KeyList::Uuids(_));
         let is_text = matches!(list, KeyList::Texts(_));

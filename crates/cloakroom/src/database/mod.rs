@@ -14,6 +14,7 @@ mod bind;
 mod catalog;
 mod connection;
 mod exclusive;
+mod foreign;
 mod guard;
 mod key_list;
 mod misuse;
@@ -28,9 +29,10 @@ use std::fmt;
 use sqlx::error::DatabaseError;
 
 pub(crate) use again::{NotConnected, cause};
-pub(crate) use catalog::IndexInfo;
+pub(crate) use catalog::{ColumnInfo, IndexInfo, may_be};
 pub use connection::{Connection, Database};
 pub(crate) use exclusive::Exclusive;
+pub(crate) use foreign::Foreign;
 pub(crate) use guard::{
     Guard, Tells, counted, guard_lookup, guard_of_lookup, guard_of_rows, guard_rows, place_of_condition,
 };
@@ -38,10 +40,17 @@ pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
 pub(crate) use misuse::Misuse;
 pub(crate) use pooled::Pooled;
 #[cfg(feature = "postgres")]
-pub(crate) use postgres::bind_untyped;
+pub(crate) use postgres::Infinite;
 pub use row::Row;
 pub(crate) use row::RowError;
-pub(crate) use statement::{AT_ONCE_ON_MARIADB, Bindings, Statement, identifier};
+#[cfg(feature = "sqlite")]
+pub(crate) use sqlite::{
+    Stored as StoredOnSqlite, instant as instant_of_sqlite, read_stored as stored_on_sqlite,
+    timestamp_text as text_on_sqlite,
+};
+pub(crate) use statement::{
+    AT_ONCE_ON_MARIADB, Bindings, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB, Statement, identifier,
+};
 pub(crate) use stored_type::Bind;
 pub use stored_type::{LoadedRow, StoredType};
 pub use transaction::Transaction;

@@ -9,7 +9,7 @@ use sqlx::mysql::{
     MySqlRow,
 };
 use sqlx::types::Json;
-use sqlx::{Arguments, Connection as _, MySql, Row as _, Type, TypeInfo};
+use sqlx::{Arguments, Connection as _, MySql, Row as _, Type, TypeInfo, ValueRef};
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
@@ -133,11 +133,24 @@ pub(crate) fn read<V: MySqlType>(row: &MySqlRow, index: usize) -> Result<V, RowE
     if V::type_info().name() == "ENUM" {
         return row.try_get_unchecked(index);
     }
+    refuse_zero_date(row, index)?;
     row.try_get(index)
 }
 
 pub(crate) fn read_timestamp(row: &MySqlRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
-    row.try_get(index)
+    refuse_zero_date(row, index)?;
+    super::row::in_range(row.try_get(index)?)
+}
+
+/// Fails for a date of noughts alone, as a server in a mode of old stores what is none. The driver takes it for null, which
+/// says of an expiry that it never comes.
+fn refuse_zero_date(row: &MySqlRow, index: usize) -> Result<(), RowError> {
+    let is_null = row.try_get_raw(index)?.is_null();
+    // Of what is null indeed there are no bytes.
+    if is_null && row.try_get_unchecked::<Vec<u8>, _>(index).is_ok() {
+        return Err(sqlx::Error::Decode("a date of noughts alone".into()));
+    }
+    Ok(())
 }
 
 pub(crate) fn read_text(row: &MySqlRow, index: usize) -> Result<Option<String>, RowError> {
@@ -149,11 +162,19 @@ pub(crate) fn read_json(row: &MySqlRow, index: usize) -> Result<Option<String>, 
 }
 
 pub(crate) fn read_integer(row: &MySqlRow, index: usize) -> Result<Option<i64>, RowError> {
+    // Unchecked, the driver would take what is beyond half of an unsigned type for a negative number.
+    if row.try_get_raw(index)?.type_info().name().ends_with("UNSIGNED") {
+        let unsigned = row.try_get_unchecked::<Option<u64>, _>(index)?;
+        return unsigned.map(i64::try_from).transpose().map_err(|error| sqlx::Error::Decode(error.into()));
+    }
     row.try_get_unchecked(index)
 }
 
 pub(crate) fn read_float(row: &MySqlRow, index: usize) -> Result<Option<f64>, RowError> {
-    row.try_get_unchecked(index)
+    match row.try_get_raw(index)?.type_info().name() {
+        "FLOAT" => Ok(row.try_get::<Option<f32>, _>(index)?.map(super::row::widened)),
+        _ => row.try_get_unchecked(index),
+    }
 }
 
 /// Whether an application's own value is null or blank text.

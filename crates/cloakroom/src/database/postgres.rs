@@ -2,20 +2,21 @@ use std::any::Any;
 
 use sea_query::Value;
 use sqlx::encode::IsNull;
-use sqlx::error::BoxDynError;
+use sqlx::error::{BoxDynError, UnexpectedNullError};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions,
-    PgRow, PgSeverity, PgTypeInfo, PgTypeKind, PgValueFormat,
+    PgRow, PgSeverity, PgTypeInfo, PgTypeKind, PgValueFormat, PgValueRef,
 };
 use sqlx::types::Json;
 use sqlx::{Arguments, Connection as _, Encode, Executor, Postgres, Row as _, Type, TypeInfo, ValueRef};
 use time::OffsetDateTime;
+use time::macros::datetime;
 
 use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
-use super::stored_type::PostgresType;
+use super::stored_type::{Bind, PostgresType};
 use super::{Cause, Fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldValue, Repr};
@@ -103,7 +104,7 @@ fn bind(to: &mut PgArguments, value: &Value) -> Result<(), BoxDynError> {
         Value::Unsigned(value) => to.add(value.map(i64::from)),
         Value::BigUnsigned(value) => to.add(value.map(i64::try_from).transpose()?),
         Value::Json(value) => to.add(value.as_deref()),
-        Value::TimeDateTimeWithTimeZone(value) => to.add(value.map(Instant)),
+        Value::TimeDateTimeWithTimeZone(value) => to.add(value.map(Bound)),
     })
 }
 
@@ -112,15 +113,15 @@ fn bind(to: &mut PgArguments, value: &Value) -> Result<(), BoxDynError> {
 /// Both have the same binary form, the microseconds in UTC since 2000. Bound without a type, the parameter
 /// takes the column's; bound as `timestamptz`, it would be compared with a `timestamp` column in the
 /// server's time zone.
-struct Instant(OffsetDateTime);
+struct Bound(OffsetDateTime);
 
-impl Type<Postgres> for Instant {
+impl Type<Postgres> for Bound {
     fn type_info() -> PgTypeInfo {
         unspecified()
     }
 }
 
-impl Encode<'_, Postgres> for Instant {
+impl Encode<'_, Postgres> for Bound {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         Encode::<Postgres>::encode_by_ref(&self.0, buffer)
     }
@@ -145,6 +146,48 @@ pub(crate) fn bind_untyped(to: &mut PgArguments, text: Option<&str>) -> Result<(
     to.add(text.map(Untyped))
 }
 
+/// An instant before or after all others.
+pub(crate) struct Infinite {
+    pub(crate) is_negative: bool,
+}
+
+impl Type<Postgres> for Infinite {
+    fn type_info() -> PgTypeInfo {
+        unspecified()
+    }
+}
+
+impl Encode<'_, Postgres> for Infinite {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let micros = if self.is_negative { i64::MIN } else { i64::MAX };
+        Encode::<Postgres>::encode_by_ref(&micros, buffer)
+    }
+}
+
+impl Bind for Infinite {
+    fn is_blank(&self) -> bool {
+        false
+    }
+
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        Some(vec![u8::from(self.is_negative)])
+    }
+
+    fn bind_postgres(&self, to: &mut PgArguments) -> Result<(), BoxDynError> {
+        to.add(Self { is_negative: self.is_negative })
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn bind_sqlite(&self, _: &mut sqlx::sqlite::SqliteArguments) -> Result<(), BoxDynError> {
+        Err("SQLite knows no infinite instant".into())
+    }
+
+    #[cfg(feature = "mysql")]
+    fn bind_mysql(&self, _: &mut sqlx::mysql::MySqlArguments) -> Result<(), BoxDynError> {
+        Err("MariaDB knows no infinite instant".into())
+    }
+}
+
 fn unspecified() -> PgTypeInfo {
     PgTypeInfo::with_oid(Oid(0))
 }
@@ -164,11 +207,113 @@ pub(crate) fn column_type<V: PostgresType>() -> ColumnType {
     }
 }
 
+/// A value of a column of `timestamp` or `timestamptz`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Instant {
+    Finite(OffsetDateTime),
+    Infinity,
+    NegativeInfinity,
+    /// One that is not infinite, and beyond what the library holds.
+    BeyondRange,
+}
+
+impl Instant {
+    /// From its binary form: microseconds since the year 2000.
+    fn of(micros: i64) -> Self {
+        const EPOCH: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
+        match micros {
+            i64::MAX => Self::Infinity,
+            i64::MIN => Self::NegativeInfinity,
+            _ => {
+                let instant = EPOCH.checked_add(time::Duration::microseconds(micros));
+                instant.and_then(crate::clock::in_range).map_or(Self::BeyondRange, Self::Finite)
+            }
+        }
+    }
+
+    pub(crate) fn finite(self) -> Result<OffsetDateTime, RowError> {
+        match self {
+            Self::Finite(instant) => Ok(instant),
+            Self::Infinity | Self::NegativeInfinity => Err(decode("an infinite instant")),
+            Self::BeyondRange => Err(decode("an instant beyond the years 1 to 9999")),
+        }
+    }
+}
+
+fn decode(problem: impl Into<BoxDynError>) -> sqlx::Error {
+    sqlx::Error::Decode(problem.into())
+}
+
+/// The driver itself panics where an instant is beyond what it holds.
+pub(crate) fn read_instant(row: &PgRow, index: usize) -> Result<Option<Instant>, RowError> {
+    let value = row.try_get_raw(index)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    let (column, bytes) = (value.type_info(), value.as_bytes().map_err(sqlx::Error::Decode)?);
+    match (column.name(), value.format(), <[u8; 8]>::try_from(bytes)) {
+        ("TIMESTAMP" | "TIMESTAMPTZ", PgValueFormat::Binary, Ok(bytes)) => {
+            Ok(Some(Instant::of(i64::from_be_bytes(bytes))))
+        }
+        (name, ..) => Err(decode(format!("a value of the type {name} is no instant"))),
+    }
+}
+
+/// Fails for what the driver would panic about, or take for another value: dates and instants beyond what it holds, also
+/// in arrays, and the end of a day as a time.
+fn check_range(value: &PgValueRef<'_>) -> Result<(), RowError> {
+    if value.is_null() || value.format() != PgValueFormat::Binary {
+        return Ok(());
+    }
+    let column = value.type_info();
+    let element: fn(&[u8]) -> bool = match column.name().trim_end_matches("[]") {
+        "TIMESTAMP" | "TIMESTAMPTZ" => |bytes| {
+            let micros = <[u8; 8]>::try_from(bytes).map(i64::from_be_bytes);
+            micros.is_ok_and(|micros| matches!(Instant::of(micros), Instant::Finite(_)))
+        },
+        "DATE" => |bytes| {
+            const FIRST: i32 = -730_119;
+            const LAST: i32 = 2_921_939;
+            let days = <[u8; 4]>::try_from(bytes).map(i32::from_be_bytes);
+            days.is_ok_and(|days| (FIRST..=LAST).contains(&days))
+        },
+        "TIME" => |bytes| {
+            let micros = <[u8; 8]>::try_from(bytes).map(i64::from_be_bytes);
+            micros.is_ok_and(|micros| (0..86_400_000_000).contains(&micros))
+        },
+        _ => return Ok(()),
+    };
+    let bytes = value.as_bytes().map_err(sqlx::Error::Decode)?;
+    let are_in_range = match column.kind() {
+        PgTypeKind::Array(_) => elements(bytes).is_some_and(|mut all| all.all(element)),
+        _ => element(bytes),
+    };
+    if are_in_range { Ok(()) } else { Err(decode("a date or time beyond what the driver holds")) }
+}
+
+/// The elements of an array in its binary form, those that are not null; `None` if it is not in that form.
+fn elements(bytes: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let dimensions = usize::try_from(i32::from_be_bytes(bytes.first_chunk().copied()?)).ok()?;
+    let mut rest = bytes.get(12 + dimensions.checked_mul(8)?..)?;
+    Some(std::iter::from_fn(move || {
+        loop {
+            let (length, after) = rest.split_first_chunk()?;
+            let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+                rest = after;
+                continue;
+            };
+            let (element, after) = after.split_at_checked(length)?;
+            rest = after;
+            return Some(element);
+        }
+    }))
+}
+
 pub(crate) fn read<V: PostgresType + Any>(row: &PgRow, index: usize) -> Result<V, RowError> {
     // The driver reads an `OffsetDateTime` from `timestamptz` only; tables of ecto_sessions' have `timestamp`.
     let mut instant = None::<V>;
     if let Some(instant) = (&mut instant as &mut dyn Any).downcast_mut::<Option<OffsetDateTime>>() {
-        *instant = Some(row.try_get_unchecked(index)?);
+        *instant = Some(read_timestamp(row, index)?.ok_or_else(|| decode(UnexpectedNullError))?);
     }
     let mut nullable = None::<V>;
     if let Some(nullable) = (&mut nullable as &mut dyn Any).downcast_mut::<Option<Option<OffsetDateTime>>>() {
@@ -177,12 +322,40 @@ pub(crate) fn read<V: PostgresType + Any>(row: &PgRow, index: usize) -> Result<V
     if let Some(instant) = instant.or(nullable) {
         return Ok(instant);
     }
+    // Nor a number from a column of a narrower type.
+    if let Some(widened) = read_widened(row, index) {
+        return widened;
+    }
     // Nor does it read an enum of the application's that is declared as `text` from a column of `varchar`.
-    let column = row.try_get_raw(index)?.type_info().into_owned();
+    let value = row.try_get_raw(index)?;
+    check_range(&value)?;
+    let column = value.type_info().into_owned();
     if is_text(&V::type_info()) && <str as Type<Postgres>>::compatible(&column) {
         return row.try_get_unchecked(index);
     }
     row.try_get(index)
+}
+
+/// A number of a type that holds those of narrower ones, if `V` is one; `None` if it is not.
+fn read_widened<V: Any>(row: &PgRow, index: usize) -> Option<Result<V, RowError>> {
+    let mut widened = None::<Result<V, RowError>>;
+    let place: &mut dyn Any = &mut widened;
+    let required = || decode(UnexpectedNullError);
+    let narrowed = |integer: i64| i32::try_from(integer).map_err(decode);
+    if let Some(place) = place.downcast_mut::<Option<Result<i64, RowError>>>() {
+        *place = Some(read_integer(row, index).and_then(|it| it.ok_or_else(required)));
+    } else if let Some(place) = place.downcast_mut::<Option<Result<Option<i64>, RowError>>>() {
+        *place = Some(read_integer(row, index));
+    } else if let Some(place) = place.downcast_mut::<Option<Result<i32, RowError>>>() {
+        *place = Some(read_integer(row, index).and_then(|it| narrowed(it.ok_or_else(required)?)));
+    } else if let Some(place) = place.downcast_mut::<Option<Result<Option<i32>, RowError>>>() {
+        *place = Some(read_integer(row, index).and_then(|it| it.map(narrowed).transpose()));
+    } else if let Some(place) = place.downcast_mut::<Option<Result<f64, RowError>>>() {
+        *place = Some(read_float(row, index).and_then(|it| it.ok_or_else(required)));
+    } else if let Some(place) = place.downcast_mut::<Option<Result<Option<f64>, RowError>>>() {
+        *place = Some(read_float(row, index));
+    }
+    widened
 }
 
 fn is_text(type_info: &PgTypeInfo) -> bool {
@@ -190,7 +363,7 @@ fn is_text(type_info: &PgTypeInfo) -> bool {
 }
 
 pub(crate) fn read_timestamp(row: &PgRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
-    row.try_get_unchecked(index)
+    read_instant(row, index)?.map(Instant::finite).transpose()
 }
 
 pub(crate) fn read_text(row: &PgRow, index: usize) -> Result<Option<String>, RowError> {
@@ -235,7 +408,7 @@ pub(crate) fn read_integer(row: &PgRow, index: usize) -> Result<Option<i64>, Row
 
 pub(crate) fn read_float(row: &PgRow, index: usize) -> Result<Option<f64>, RowError> {
     match row.try_get_raw(index)?.type_info().name() {
-        "FLOAT4" => Ok(row.try_get::<Option<f32>, _>(index)?.map(f64::from)),
+        "FLOAT4" => Ok(row.try_get::<Option<f32>, _>(index)?.map(super::row::widened)),
         _ => row.try_get(index),
     }
 }
@@ -271,11 +444,11 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
             ErrorKind::DuplicateToken
         }
         "22P05" if !is_of_the_encoding(error) => ErrorKind::InvalidData,
-        "23502" | "22001" | "22003" | "22008" | "22021" | "22P02" | "22P03" | "22P05" => {
-            ErrorKind::InvalidField
-        }
+        "23502" => ErrorKind::InvalidField,
         "42P01" | "3F000" => ErrorKind::MissingTable,
         "42703" => ErrorKind::MissingColumn,
+        // No such operator: values of the column's type are not compared, or not in this way.
+        "42883" => ErrorKind::Unsupported,
         "42501" => ErrorKind::PermissionDenied,
         "25006" => ErrorKind::ReadOnly,
         "55P03" => ErrorKind::LockTimeout,
@@ -283,6 +456,8 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
         "57014" => ErrorKind::StatementTimeout,
         "40001" | "40P01" => return Fault::transient(),
         _ => match code.get(..2) {
+            // A value that is none of its type, or too long, or beyond a range.
+            Some("22") => ErrorKind::InvalidField,
             Some("23") => ErrorKind::Constraint,
             Some("08" | "53" | "57" | "58") => ErrorKind::Unavailable,
             _ => ErrorKind::Database,
@@ -318,12 +493,25 @@ pub(crate) fn is_of_the_encoding(error: &PgDatabaseError) -> bool {
 
 /// Whether the message holds a value that was to be stored or compared.
 pub(crate) fn quotes_a_value(error: &PgDatabaseError) -> bool {
-    matches!(error.code(), "22P02" | "22007" | "22008" | "22018")
+    match error.code() {
+        "22P02" | "22007" | "22008" | "22018" => true,
+        // Of numbers that are written as text, and not of others.
+        "22003" => error.message().chars().any(|c| matches!(c, '"' | '»' | '«' | '„' | '“' | '”' | '\'')),
+        _ => false,
+    }
 }
 
 pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
     Statement::new(
-        "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, NULL), (NOT a.attnotnull)::int \
+        // What a domain is made of, and without a length: as it is cast to.
+        "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), (NOT a.attnotnull)::int, ( \
+           WITH RECURSIVE made_of AS ( \
+             SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid \
+             UNION ALL \
+             SELECT t.oid, t.typtype, t.typbasetype FROM made_of \
+             JOIN pg_catalog.pg_type t ON t.oid = made_of.typbasetype WHERE made_of.typtype = 'd' \
+           ) SELECT pg_catalog.format_type(oid, -1) FROM made_of WHERE typtype <> 'd' \
+         ) \
          FROM pg_catalog.pg_attribute a \
          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \

@@ -47,6 +47,34 @@ impl Row {
         read!(self, index, read_timestamp)
     }
 
+    /// When a session ends. PostgreSQL's infinity is never.
+    pub(crate) fn expiry(&self, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
+        #[cfg(feature = "postgres")]
+        #[allow(irrefutable_let_patterns, reason = "there are others if another database's feature is on")]
+        if let Self::Postgres(row) = self {
+            return Ok(match super::postgres::read_instant(row, index)? {
+                Some(super::postgres::Instant::Infinity) | None => None,
+                Some(instant) => Some(instant.finite()?),
+            });
+        }
+        self.timestamp(index)
+    }
+
+    /// Of an infinite instant of PostgreSQL's, whether it is before all others.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_infinite(&self, index: usize) -> Result<Option<bool>, RowError> {
+        use super::postgres::{Instant, read_instant};
+        match self {
+            Self::Postgres(row) => Ok(match read_instant(row, index)? {
+                Some(Instant::Infinity) => Some(false),
+                Some(Instant::NegativeInfinity) => Some(true),
+                _ => None,
+            }),
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            _ => Ok(None),
+        }
+    }
+
     /// Text, whatever collation or type of text the column has.
     pub(crate) fn text(&self, index: usize) -> Result<Option<String>, RowError> {
         read!(self, index, read_text)
@@ -100,6 +128,19 @@ impl Row {
     pub(crate) fn integer(&self, index: usize) -> Result<Option<i64>, RowError> {
         read!(self, index, read_integer)
     }
+}
+
+/// An instant that was read, if it lies in the years that every database can store.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(super) fn in_range(instant: Option<OffsetDateTime>) -> Result<Option<OffsetDateTime>, RowError> {
+    let beyond = || sqlx::Error::Decode("an instant beyond the years 1 to 9999".into());
+    instant.map(|instant| crate::clock::in_range(instant).ok_or_else(beyond)).transpose()
+}
+
+/// A float in twice the width, as the number that people read in it: 0.1 is not 0.10000000149.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn widened(float: f32) -> f64 {
+    float.to_string().parse().unwrap_or_else(|_| f64::from(float))
 }
 
 /// A row holds a digest; nothing of it is shown.

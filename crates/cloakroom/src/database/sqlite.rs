@@ -6,9 +6,10 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::types::Json;
-use sqlx::{Arguments, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo};
+use sqlx::{Arguments, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use super::bind::bind_value;
@@ -16,6 +17,7 @@ use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::SqliteType;
 use super::{Cause, Fault};
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{ColumnType, FieldValue, Repr};
 
@@ -27,6 +29,13 @@ pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
     // The format fails for instants with an offset or beyond the year 9999 only, and neither gets here:
     // every instant was brought to UTC, and the calendar's end is enforced where expiries are computed.
     instant.format(TIMESTAMP).unwrap_or_default()
+}
+
+/// The instant that text in a column stands for, in the form that is written here or in one of the driver's.
+pub(crate) fn instant(text: &str) -> Option<OffsetDateTime> {
+    let in_full = || OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339).ok();
+    let instant = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(in_full)?;
+    clock::in_range(instant)
 }
 
 /// How long one waits for others who have the file locked.
@@ -170,7 +179,7 @@ fn bind(to: &mut SqliteArguments, value: &Value) -> Result<(), sqlx::error::BoxD
         Value::BigUnsigned(value) => to.add(value.map(i64::try_from).transpose()?),
         Value::Json(value) => to.add(value.as_deref()),
         Value::TimeDateTimeWithTimeZone(value) => {
-            to.add(value.map(|instant| timestamp_text(crate::clock::to_stored_precision(instant))))
+            to.add(value.map(|instant| timestamp_text(clock::to_stored_precision(instant))))
         }
     })
 }
@@ -188,11 +197,42 @@ pub(crate) fn column_type<V: SqliteType>() -> ColumnType {
 }
 
 pub(crate) fn read<V: SqliteType>(row: &SqliteRow, index: usize) -> Result<V, RowError> {
+    // The driver takes an integer for seconds since 1970, and panics where a calendar ends.
+    if V::type_info().name() == "DATETIME" && row.try_get_raw(index)?.type_info().name() == "INTEGER" {
+        let seconds = row.try_get_unchecked::<i64, _>(index)?;
+        super::row::in_range(Some(
+            OffsetDateTime::from_unix_timestamp(seconds)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?,
+        ))?;
+    }
     row.try_get(index)
 }
 
+/// A value, as SQLite holds it: of a type that each value has for itself.
+pub(crate) enum Stored {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+pub(crate) fn read_stored(row: &SqliteRow, index: usize) -> Result<Stored, RowError> {
+    let value = row.try_get_raw(index)?;
+    if value.is_null() {
+        return Ok(Stored::Null);
+    }
+    let storage = value.type_info();
+    Ok(match storage.name() {
+        "INTEGER" => Stored::Integer(row.try_get_unchecked(index)?),
+        "REAL" => Stored::Real(row.try_get_unchecked(index)?),
+        "TEXT" => Stored::Text(row.try_get_unchecked(index)?),
+        _ => Stored::Blob(row.try_get_unchecked(index)?),
+    })
+}
+
 pub(crate) fn read_timestamp(row: &SqliteRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
-    row.try_get(index)
+    super::row::in_range(row.try_get(index)?)
 }
 
 pub(crate) fn read_text(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {

@@ -51,7 +51,7 @@ impl SessionQuery<'_, DynamicFields> {
         let column = || bindings.column(field);
         let mut count = Query::select();
         count
-            .expr(column())
+            .expr(bindings.selected(field))
             .expr(Expr::cust("COUNT(*)"))
             .expr(is_valid.count())
             .from(self.operations.table_ref())

@@ -23,7 +23,8 @@ use crate::table::SessionFields;
 pub struct UnreadableSession {
     /// The row's id.
     pub id: Uuid,
-    /// When the session ends; `None` if it never does.
+    /// When the session ends; `None` if it never does. This instant and the two below are the last of the year 9999
+    /// if what the row holds is beyond the years 1 to 9999, or no instant at all; `error` says which.
     pub expires_at: Option<OffsetDateTime>,
     /// When the session was created.
     pub inserted_at: OffsetDateTime,
@@ -54,11 +55,18 @@ impl StdError for UnreadableSession {
 
 pub(super) type Each<T> = Result<Session<T>, UnreadableSession>;
 
+impl Head {
+    fn unreadable(&self, error: Error) -> UnreadableSession {
+        let Self { id, expires_at, inserted_at, updated_at } = *self;
+        UnreadableSession { id, expires_at, inserted_at, updated_at, error }
+    }
+}
+
 /// What one statement returned.
 pub(super) struct Page<T: SessionFields> {
-    /// How many rows there were, and where the last of them stands.
+    /// How many rows there were, and where the last of them stands, if that can be read.
     pub(super) rows: u64,
-    pub(super) last: Option<Cursor>,
+    pub(super) last: Option<Result<Cursor>>,
     pub(super) found: Vec<Each<T>>,
 }
 
@@ -93,8 +101,8 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     ///
     /// # Errors
     ///
-    /// [`Decode`](crate::ErrorKind::Decode) where even the id or an instant of a row cannot be read, which no
-    /// change of the application's types leads to.
+    /// [`Decode`](crate::ErrorKind::Decode) if even the id of a row cannot be read, which no change of the
+    /// application's types leads to.
     pub async fn fetch_each(mut self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
         let now = self.operations.config().now();
         Ok(self.fetch_page(now).await?.found)
@@ -114,13 +122,22 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         page.rows = rows.len() as u64;
         page.found.reserve(rows.len());
         for row in rows {
-            let head = Head::read(table, &row, 0)?;
-            page.last = Some(Cursor::new(head.inserted_at, head.id));
+            let head = match Head::read(table, &row, 0) {
+                Ok(head) => head,
+                Err(error) => {
+                    let head = Head::read_in_part(table, &row)?;
+                    page.last = match row.timestamp(2) {
+                        Ok(Some(inserted_at)) => Some(Ok(Cursor::new(inserted_at, head.id))),
+                        _ => Some(Err(error.clone())),
+                    };
+                    page.found.push(Err(head.unreadable(error)));
+                    continue;
+                }
+            };
+            page.last = Some(Ok(Cursor::new(head.inserted_at, head.id)));
             if self.status != Status::Valid || !head.is_over(now) {
-                page.found.push(read_rest(&head, table, &row, Head::WIDTH).map_err(|error| {
-                    let Head { id, expires_at, inserted_at, updated_at } = head;
-                    UnreadableSession { id, expires_at, inserted_at, updated_at, error }
-                }));
+                let read = read_rest(&head, table, &row, Head::WIDTH);
+                page.found.push(read.map_err(|error| head.unreadable(error)));
             }
         }
         Ok(page)

@@ -84,7 +84,8 @@ impl<T: SessionFields> StreamState<'_, T> {
         let page = query.fetch_page(now).await?;
         self.remaining = self.remaining.map(|remaining| remaining - page.rows);
         match page.last {
-            Some(last) if page.rows == size => query.after = Some(last),
+            // Where a row stands whose creation cannot be read, nothing can be said to come after it.
+            Some(last) if page.rows == size => query.after = Some(last?),
             _ => self.query = None,
         }
         self.page = page.found.into_iter();
