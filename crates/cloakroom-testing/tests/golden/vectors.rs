@@ -5,7 +5,7 @@ use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
 
 use crate::files::{Vector, hashing_named, vectors};
 
-fn configured_salt(vector: &Vector) -> &str {
+fn salt(vector: &Vector) -> &str {
     vector.salt.as_deref().unwrap_or_default()
 }
 
