@@ -25,6 +25,9 @@ Usage: cargo xtask COMMAND
         Run operations under injected faults for N minutes (default: 5) on each database,
         on servers started for the purpose, and check that nothing acknowledged is lost
         and nothing ended comes back. docs/reliability.md says how.
+  fuzz [--minutes N] [--seed N]
+        Draw what the library reads from outside at random, for N minutes (default: 5):
+        rows of the three databases, cookies and headers, cursors, JSON that is merged.
   serve postgres|mariadb
         Start a throwaway server, print its URL, and keep it until Ctrl-C.
   help  Print this.
@@ -38,6 +41,7 @@ pub(crate) enum Task {
     Ci,
     Bench(BenchOptions),
     Torture(TortureOptions),
+    Fuzz(FuzzOptions),
     Serve(Kind),
 }
 
@@ -60,8 +64,22 @@ pub(crate) struct TortureOptions {
 }
 
 #[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FuzzOptions {
+    pub(crate) minutes: u64,
+    pub(crate) seed: u64,
+}
+
+impl Default for FuzzOptions {
+    fn default() -> Self {
+        Self { minutes: 5, seed: 1 }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TestOptions {
     pub(crate) filter: Option<String>,
+    /// Has the tests that draw at random draw more, and from this seed on.
+    pub(crate) fuzz_seed: Option<u64>,
     /// Which databases to run on: at least one, each once.
     pub(crate) databases: Vec<Database>,
 }
@@ -114,7 +132,7 @@ impl TestOptions {
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self { filter: None, databases: Database::ALL.to_vec() }
+        Self { filter: None, fuzz_seed: None, databases: Database::ALL.to_vec() }
     }
 }
 
@@ -130,6 +148,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         ("test", rest) => parse_test(rest).map(Task::Test),
         ("bench", rest) => parse_bench(rest).map(Task::Bench),
         ("torture", rest) => parse_torture(rest).map(Task::Torture),
+        ("fuzz", rest) => parse_fuzz(rest).map(Task::Fuzz),
         ("serve", [server]) => parse_server(server).map(Task::Serve),
         ("serve", _) => Err("serve takes one argument: postgres or mariadb".to_owned()),
         ("ci", []) => Ok(Task::Ci),
@@ -137,6 +156,21 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         ("ci" | "help", [surplus, ..]) => Err(format!("{command} takes no argument: {surplus}")),
         _ => Err(format!("unknown command: {command}")),
     }
+}
+
+fn parse_fuzz(arguments: &[String]) -> Result<FuzzOptions, String> {
+    let mut options = FuzzOptions::default();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let setting = match argument.as_str() {
+            "--minutes" => &mut options.minutes,
+            "--seed" => &mut options.seed,
+            other => return Err(format!("unknown argument: {other}")),
+        };
+        let value = arguments.next().ok_or_else(|| format!("{argument} needs a number"))?;
+        *setting = value.parse().map_err(|_| format!("{argument} needs a whole number: {value}"))?;
+    }
+    Ok(options)
 }
 
 fn parse_test(arguments: &[String]) -> Result<TestOptions, String> {
@@ -161,7 +195,7 @@ fn parse_test(arguments: &[String]) -> Result<TestOptions, String> {
     }
     let databases =
         Database::ALL.into_iter().filter(|database| only.is_empty() || only.contains(database)).collect();
-    Ok(TestOptions { filter, databases })
+    Ok(TestOptions { filter, fuzz_seed: None, databases })
 }
 
 fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
@@ -249,7 +283,24 @@ mod tests {
     }
 
     fn test_on(filter: Option<&str>, databases: &[Database]) -> Task {
-        Task::Test(TestOptions { filter: filter.map(str::to_owned), databases: databases.to_vec() })
+        Task::Test(TestOptions {
+            filter: filter.map(str::to_owned),
+            fuzz_seed: None,
+            databases: databases.to_vec(),
+        })
+    }
+
+    #[test]
+    fn fuzz_takes_whole_numbers() {
+        let fuzz = |arguments: &[&str]| {
+            parse(["fuzz"].iter().chain(arguments).map(|argument| (*argument).to_owned()))
+        };
+        assert_eq!(fuzz(&[]), Ok(Task::Fuzz(FuzzOptions { minutes: 5, seed: 1 })));
+        let given = fuzz(&["--minutes", "1", "--seed", "7"]);
+        assert_eq!(given, Ok(Task::Fuzz(FuzzOptions { minutes: 1, seed: 7 })));
+        for wrong in [&["--minutes"][..], &["--minutes", "x"], &["7"]] {
+            assert!(fuzz(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

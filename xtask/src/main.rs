@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod cargo;
 mod ci;
+mod fuzz;
 mod install;
 mod serve;
 mod summary;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Torture(options) => torture::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Serve(kind) => serve::run(kind),
     };
     match result {

@@ -67,6 +67,9 @@ fn cargo_test(packages: &[&str], options: &TestOptions, servers: &[Server]) -> C
         }
     }
     command.env("CLOAKROOM_TEST_DATABASES", wanted.join(","));
+    if let Some(seed) = options.fuzz_seed {
+        command.env("CLOAKROOM_FUZZ_SEED", seed.to_string()).env("CLOAKROOM_FUZZ_ROUNDS", "100000");
+    }
     if !options.has_browser() {
         command.args(["--skip", "browser::"]);
     }
@@ -145,13 +148,17 @@ mod tests {
 
     #[test]
     fn nobody_who_picks_databases_is_owed_a_browser() {
-        let options = TestOptions { filter: None, databases: vec![Database::Sqlite] };
+        let options = TestOptions { databases: vec![Database::Sqlite], ..TestOptions::default() };
         assert_eq!(silent_groups(&Summary::default(), &options), ["not one test ran on SQLite"]);
     }
 
     #[test]
     fn what_was_not_asked_for_is_left_out() {
-        let options = TestOptions { filter: Some("prune".to_owned()), databases: vec![Database::Sqlite] };
+        let options = TestOptions {
+            filter: Some("prune".to_owned()),
+            databases: vec![Database::Sqlite],
+            ..TestOptions::default()
+        };
         let command = cargo_test(&["--workspace"], &options, &[]);
         let arguments: Vec<_> = command.get_args().filter_map(|a| a.to_str()).collect();
         assert_eq!(

@@ -157,6 +157,8 @@ mod cookie;
 mod cookie_header;
 mod extract;
 mod future;
+#[cfg(test)]
+mod fuzz;
 mod layer;
 mod lifetime;
 mod localhost;

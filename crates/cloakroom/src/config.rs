@@ -488,8 +488,8 @@ mod tests {
     #[test]
     fn a_token_length_out_of_bounds_is_refused() {
         let build = |length| Config::builder().token_length(length).build();
-        assert!(build(16).is_ok() && build(4096).is_ok());
-        assert!(matches!(build(15), Err(ConfigError::TokenLength { .. })));
+        assert!(build(22).is_ok() && build(4096).is_ok());
+        assert!(matches!(build(21), Err(ConfigError::TokenLength { .. })));
         assert!(matches!(build(4097), Err(ConfigError::TokenLength { .. })));
     }
 

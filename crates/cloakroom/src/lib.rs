@@ -202,6 +202,8 @@ mod error;
 mod expiry;
 mod field;
 mod found;
+#[cfg(test)]
+mod fuzz;
 mod guarded;
 mod hashing;
 mod import;
