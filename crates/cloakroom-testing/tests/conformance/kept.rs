@@ -42,8 +42,10 @@ async fn the_digest_is_the_lower_case_hex_of_the_salted_hash(db: TestDatabase) {
     assert_eq!(unsalted.authenticate(TOKEN).await.unwrap(), None);
 }
 
-async fn an_empty_salt_is_no_salt_but_is_refused_without_hashing(db: TestDatabase) {
-    let sessions = db.sessions_with::<UserSession>(db.config().secret_salt("")).await;
+/// To the original an empty salt is none; a table that it made so is read without one.
+async fn a_salt_is_refused_without_hashing_and_an_empty_one_in_any_case(db: TestDatabase) {
+    assert_eq!(db.config().secret_salt("").build().unwrap_err(), ConfigError::EmptySalt);
+    let sessions = db.sessions::<UserSession>().await;
     sessions.create(user("1").import_token(Token::import(TOKEN).unwrap())).await.unwrap();
     assert_eq!(db.texts(DIGESTS).await, [Some(golden_digest("sha256", None))]);
     for salt in ["", "super-secret"] {
@@ -412,7 +414,7 @@ async fn the_built_in_columns_have_the_originals_names(db: TestDatabase) {
 
 each_mode! {
     the_digest_is_the_lower_case_hex_of_the_salted_hash,
-    an_empty_salt_is_no_salt_but_is_refused_without_hashing,
+    a_salt_is_refused_without_hashing_and_an_empty_one_in_any_case,
     a_token_may_be_any_bytes,
     a_token_has_the_configured_length_and_only_url_safe_characters,
     a_session_is_valid_without_expiry_or_before_it_and_expired_from_that_instant_on,

@@ -54,11 +54,16 @@ pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<My
 /// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction). A connection that does not commit by
 /// itself is always in a transaction.
 pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
-    let commits: bool = sqlx::query_scalar("SELECT @@autocommit = 1").fetch_one(&mut *connection).await?;
+    const ASK: &str = "SELECT @@autocommit = 1, COALESCE(/*M! @@in_transaction, */ NULL)";
+    let (commits, is_open): (bool, Option<i64>) = sqlx::query_as(ASK).fetch_one(&mut *connection).await?;
     if !commits {
         return sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true);
     }
-    // The driver says no more of what the server told it than whether this put the connection into a transaction.
+    if is_open == Some(0) {
+        return Ok(false);
+    }
+    // On MySQL the driver says no more of what the server told it than whether this put the connection into a
+    // transaction. On MariaDB it ends the one that is open.
     match connection.begin_with("DO 0").await {
         Ok(transaction) => transaction.rollback().await.map(|()| true),
         Err(sqlx::Error::BeginFailed) => Ok(false),
