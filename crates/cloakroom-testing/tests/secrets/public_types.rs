@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use cloakroom::{
-    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, Hashing, ManualClock, SignedSpan,
-    Status, SystemClock, Token,
+    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, Hashing, ManualClock,
+    Sessions, SignedSpan, Status, SystemClock, Token,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 
@@ -99,6 +99,15 @@ async fn case(db: TestDatabase) {
     succeed(&db, &sessions, &mut seen).await;
     show_the_rest(&mut seen);
     seen.show("Outcome", &cloakroom::Outcome::NotDone);
+    seen.show("Comparison", &cloakroom::Comparison::Equal);
+    let token = Token::generate(64).unwrap();
+    seen.secret("an imported token", token.expose().as_bytes());
+    let imported = cloakroom::ImportedSession::with_token(guest("1234"), token);
+    seen.show("ImportedSession", &imported);
+    let table = DynamicFields::definition_from(&db.database(), None, "guests").await.unwrap().unwrap();
+    let dynamic =
+        Sessions::<DynamicFields>::with_definition(db.database(), table, Config::default()).unwrap();
+    seen.show("CountBy", &dynamic.query().count_by("user_id", 5).await.unwrap());
     sessions.create(guest("1234")).await.unwrap();
     db.execute("UPDATE guests SET data = 'of no form'").await;
     for unreadable in sessions.query().fetch_each().await.unwrap().into_iter().filter_map(Result::err) {

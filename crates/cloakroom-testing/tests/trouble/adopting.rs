@@ -62,7 +62,7 @@ async fn indexes_that_were_built_beforehand_are_taken(db: TestDatabase) {
 /// Which is what keeps them from being a time in which no one can log in.
 async fn others_write_the_table_while_its_indexes_are_built(db: TestDatabase) {
     let sessions = foreign_table(&db).await;
-    let rows = if db.kind() == Kind::Sqlite { 2_000 } else { 100_000 };
+    let rows = if db.kind() == Kind::Sqlite { 20_000 } else { 100_000 };
     fill(&db, rows).await;
     let (others, database) = (sessions.clone(), db.database());
     let stop = Arc::<AtomicBool>::default();
