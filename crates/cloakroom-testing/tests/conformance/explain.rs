@@ -232,10 +232,12 @@ async fn listing_and_counting_by_an_indexed_field_use_its_index(
     uses(db, watched, index, async { query().limit(5).after(cursor).fetch_all().await.unwrap() }).await;
     uses(db, watched, index, async { query().count().await.unwrap() }).await;
     uses(db, watched, index, async { query().exists().await.unwrap() }).await;
-    uses(db, watched, index, async { query().expire_all().await.unwrap() }).await;
-    uses(db, watched, index, async { query().delete_all().await.unwrap() }).await;
-    uses(db, watched, &["user_id_inserted_at", "id"], async { query().limit(1).expire_all().await.unwrap() })
-        .await;
+    // What has expired within a day is few rows, too.
+    let either = &["user_id_inserted_at", "expires_at"];
+    uses(db, watched, either, async { query().expire_all().await.unwrap() }).await;
+    uses(db, watched, either, async { query().delete_all().await.unwrap() }).await;
+    let any = &["user_id_inserted_at", "expires_at", "id"];
+    uses(db, watched, any, async { query().limit(1).expire_all().await.unwrap() }).await;
 }
 
 async fn pruning_uses_the_index_on_the_expiry(db: &TestDatabase, watched: &Watched<UserSession>) {

@@ -54,13 +54,14 @@ pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<My
 /// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction). A connection that does not commit by
 /// itself is always in a transaction.
 pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
-    const ASK: &str = "SELECT @@autocommit = 1, COALESCE(/*M! @@in_transaction, */ NULL)";
-    let (commits, is_open): (bool, Option<i64>) = sqlx::query_as(ASK).fetch_one(&mut *connection).await?;
+    let is_inside: Option<i64> =
+        sqlx::query_scalar(super::guard::INSIDE_ON_MYSQL).fetch_one(&mut *connection).await?;
+    if is_inside == Some(0) {
+        return Ok(false);
+    }
+    let commits: bool = sqlx::query_scalar("SELECT @@autocommit = 1").fetch_one(&mut *connection).await?;
     if !commits {
         return sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true);
-    }
-    if is_open == Some(0) {
-        return Ok(false);
     }
     // On MySQL the driver says no more of what the server told it than whether this put the connection into a
     // transaction. On MariaDB it ends the one that is open.
