@@ -248,10 +248,17 @@ impl<T: SessionFields> Sessions<T> {
         self.on_pool().reload(session).await
     }
 
-    /// Writes the session's fields, data and expiry, if the row is still as it was read.
+    /// Writes what the caller has changed of the session's fields, data and expiry, if the row is still as it was read.
     ///
-    /// Data that was not changed is not written, and in changed data the parts that were not changed keep
-    /// every digit. An expiry set by the caller ends no later than the absolute lifetime allows.
+    /// A column whose value is as it was read is not written: what the application's own SQL has put there since stays.
+    /// In changed data the parts that were not changed keep every digit. An expiry set by the caller ends no later than
+    /// the absolute lifetime allows. If nothing was changed, `updated_at` moves all the same.
+    ///
+    /// "As it was read" is told by `updated_at` and `expires_at`. SQL of the application's own that changes a session is
+    /// seen if it moves `updated_at` too, as in `UPDATE sessions SET role = 'guest', updated_at = updated_at + interval '1
+    /// microsecond' WHERE …`: then an update of what was read before is a `Conflict`. SQL that leaves `updated_at` is not
+    /// seen: this update keeps it in the columns that the caller has not changed, and overwrites it in the others, in
+    /// `data` as a whole. `session` then still has in those columns what was read; [`reload`](Self::reload) reads them.
     ///
     /// # Errors
     ///

@@ -20,5 +20,6 @@ mod statements;
 mod stored;
 mod transactions;
 mod types;
+mod unchanged;
 mod undecodable;
 mod update;
