@@ -69,7 +69,9 @@ impl Known {
 
 impl Columns {
     fn new(table: &TableDefinition, backend: Backend, found: &[ColumnInfo]) -> Self {
-        let declared = |name: &str| found.iter().find(|info| info.name == name).map(|info| &*info.declared);
+        let declared = |name: &str| {
+            found.iter().find(|info| backend.is_same_name(&info.name, name)).map(|info| &*info.declared)
+        };
         let rounds = |name| declared(name).is_some_and(|declared| rounds_instants(backend, declared));
         let problem = rounds(column::UPDATED_AT).then(|| {
             let sql_type = backend.sql_type(&ColumnType::Timestamp);

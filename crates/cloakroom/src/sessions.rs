@@ -53,7 +53,8 @@ impl<T: SessionTable> Sessions<T> {
     ///
     /// # Errors
     ///
-    /// Where the declared names are no identifiers, or a field's type has no place in this database.
+    /// If a declared name is empty, longer than 63 bytes or holds a control character, if two columns have one name by this
+    /// database's rules, or if a field's type has no place in it.
     pub fn new(database: impl Into<Database>, config: Config) -> Result<Self, ConfigError> {
         Self::with_definition(database, T::definition(), config)
     }
@@ -95,7 +96,7 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// # Errors
     ///
-    /// Where `schema` is no identifier.
+    /// If `schema` is empty, longer than 63 bytes, or holds a control character.
     pub fn with_schema(&self, schema: impl Into<String>) -> Result<Self, ConfigError> {
         let definition = self.definition().clone().schema(schema.into());
         Self::with_definition(self.database().clone(), definition, self.config().clone())
@@ -367,9 +368,13 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if something is to be done that this role may not do,
     /// [`Unsupported`](crate::ErrorKind::Unsupported) if an index of the name that it looks for is incomplete, as a
-    /// failed `CREATE INDEX CONCURRENTLY` leaves it, or not unique as it must be;
+    /// failed `CREATE INDEX CONCURRENTLY` leaves it, or not unique over the digest alone as it must be;
     /// [`MissingColumn`](crate::ErrorKind::MissingColumn) where a table of this name exists that lacks a
     /// column; the message has the statement that adds it.
+    /// [`ColumnMismatch`](crate::ErrorKind::ColumnMismatch) if a column of such a table does not hold what its field
+    /// does, or only one of the two may be null, with the statement that mends it; also if the server refuses a foreign
+    /// key for its type, sign, width or collation. A column that is wider than its field is taken, and so is a type of
+    /// which it is not known what it holds: one of the application's own, a domain of one, what `sql_type` names.
     pub async fn migrate(&self) -> Result<Vec<Migration>> {
         migrations::up(self.database(), self.definition(), self.config().now()).await
     }

@@ -3,6 +3,7 @@
 
 use super::session_cache::Revoked;
 use crate::database::{Statement, counted};
+use crate::field::FieldValue;
 
 pub(crate) const CHANNEL: &str = "cloakroom";
 
@@ -18,9 +19,11 @@ pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bo
             "CASE WHEN (SELECT count(*) FROM revoked) > {MAX_ANNOUNCED} THEN '*' ELSE \"id\"::text END"
         ),
     };
-    let (sql, values) = (&write.sql, write.values.clone());
+    let mut values = write.values.clone();
+    values.push(FieldValue::plain(table));
+    let (sql, place) = (&write.sql, values.len());
     let revoking = format!("WITH revoked AS ({sql} RETURNING \"id\")");
-    let notify = format!("pg_notify('{CHANNEL}', '{table} ' || {what})");
+    let notify = format!("pg_notify('{CHANNEL}', ${place}::text || ' ' || {what})");
     if on_pool {
         let (counted, guard) = counted(&format!("count({notify})"));
         Statement::new(format!("{revoking} SELECT {counted} FROM revoked"), values).guarded(guard)
@@ -32,7 +35,11 @@ pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bo
 /// What an announcement about `table` revokes; `None` if it is about another.
 #[cfg(feature = "postgres")]
 pub(crate) fn read(announcement: &str, table: &str) -> Option<Revoked> {
-    let what = announcement.strip_prefix(table)?.strip_prefix(' ')?;
+    // A table's name may hold spaces.
+    let (about, what) = announcement.rsplit_once(' ')?;
+    if about != table {
+        return None;
+    }
     match what.parse() {
         Ok(id) => Some(Revoked::Session(id)),
         // Whatever it says, it is no less than this.
