@@ -46,3 +46,22 @@ pub(crate) fn read(announcement: &str, table: &str) -> Option<Revoked> {
         Err(_) => Some(Revoked::Any),
     }
 }
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_announcement_is_of_the_table_whose_whole_name_it_has() {
+        let id = Uuid::from_u128(7);
+        let table = "Tenant A";
+        assert!(matches!(read(&format!("{table} {id}"), table), Some(Revoked::Session(read)) if read == id));
+        assert!(matches!(read(&format!("{table} *"), table), Some(Revoked::Any)));
+        assert!(matches!(read(&format!("{table} whatever"), table), Some(Revoked::Any)));
+        for other in ["Tenant", "A", "Tenant A ", "Tenant A B", "tenant a"] {
+            assert!(read(&format!("{table} {id}"), other).is_none(), "{other}");
+        }
+    }
+}
