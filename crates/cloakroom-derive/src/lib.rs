@@ -122,8 +122,9 @@ mod valid;
 ///
 /// # Names
 ///
-/// The names of schemas, tables and columns are made of the letters A to Z and a to z, digits and
-/// `_`, and do not begin with a digit; 63 characters is the most, 40 for the session table. Every
+/// The names of schemas, tables and columns are quoted wherever they stand, so that they may hold any character but
+/// control characters, as in `table = "org-42"` and `column = "admin?"`; a table's holds no dot, since its schema is an
+/// attribute of its own. 63 bytes is the most. Every
 /// session has the columns `id`, `auth_token_digest`, `data`, `expires_at`, `inserted_at` and
 /// `updated_at` already, so no field and no column can have one of these names. No two columns
 /// can differ in capital letters alone, since SQLite, MariaDB and MySQL do not tell them apart.

@@ -233,8 +233,8 @@ fn belongs_to_names_a_table_and_a_column() {
         ("people", "write `people.id`"),
         ("people.", "write `users.id`"),
         ("app.people.number", "without a schema: write `people.number`"),
-        ("my people.id", "cannot name a table"),
-        ("people.1", "cannot name a column"),
+        ("people\\0.id", "cannot name a table"),
+        ("people.\\nid", "cannot name a column"),
     ] {
         let attribute = format!("belongs_to = \"{value}\", on_delete = \"cascade\"");
         assert_error_on_field(&attribute, remedy);
@@ -268,37 +268,35 @@ fn built_in_columns_are_not_declared_again() {
 fn names_are_checked() {
     for (table, remedy) in [
         ("", "leave the attribute out"),
-        ("1st", "does not begin with a digit"),
-        ("api-keys", "write `api_keys`"),
-        ("\\\"; drop table users; --", "cannot name a table"),
         ("auth.keys", "write `schema = \"auth\", table = \"keys\"`"),
-        ("schlüssel", "cannot name a table"),
-        ("a\\0b", "cannot name a table"),
-        (&"a".repeat(41), "40 characters at most, this one 41"),
+        ("a\\0b", "cannot name a table: it holds a control character"),
+        ("a\\nb", "cannot name a table"),
+        (&"a".repeat(64), "63 bytes at most, this one 64"),
     ] {
         assert_error_on_struct(&format!("table = \"{table}\""), remedy);
     }
-    let long = "a".repeat(64);
-    let length = "63 characters at most, this one 64";
+    let long = "é".repeat(32);
+    let length = "63 bytes at most, this one 64";
     assert_error_on_struct(&format!("schema = \"{long}\""), length);
     assert_error_on_field(&format!("column = \"{long}\""), length);
     assert_error_on_field(&format!("belongs_to = \"{long}.id\""), length);
-    assert_error_on_field("column = \"a b\"", "write `a_b`");
     let elsewhere = "with `#[session(column = \"…\")]`";
     assert_error(&format!("struct S {{ {long}: i32 }}"), elsewhere);
-    assert_error("struct S { größe: i32 }", elsewhere);
 }
 
 #[test]
 fn names_may_be_as_long_and_as_odd_as_databases_allow() {
-    let (forty, sixty_three) = ("a".repeat(40), "a".repeat(63));
+    let sixty_three = "a".repeat(63);
     let input = format!(
         r#"
-        #[session(schema = "{sixty_three}", table = "{forty}")]
+        #[session(schema = "example.org", table = "Tenant A's \"org-42\"")]
         struct S {{
             _0: i32,
             #[session(column = "{sixty_three}", belongs_to = "_._")]
             größe: i32,
+            straße: i32,
+            #[session(column = "admin?", belongs_to = "my people.person no")]
+            is_admin: bool,
         }}
         "#
     );
@@ -342,7 +340,7 @@ fn a_type_that_no_column_has_is_answered_with_one_that_it_may_have() {
 fn all_errors_are_told_at_once() {
     let errors = errors(
         r#"
-        #[session(table = 3, "keys", schema = "a b", tabel = "keys")]
+        #[session(table = 3, "keys", schema = "a\nb", tabel = "keys")]
         struct S<T> {
             #[session(index = 1, on_delete = "cascade")]
             id: &'static str,

@@ -9,8 +9,7 @@ use syn::Type;
 use crate::ast::{Field, Table, option_argument, without_group};
 use crate::report::Report;
 
-const MAX_COLUMN: usize = 63; // what PostgreSQL keeps of a name
-const MAX_TABLE: usize = 40; // names of indexes and constraints are made from a table's
+const MAX_NAME: usize = 63; // what PostgreSQL keeps of one, in bytes
 
 /// The columns that every session table has, and how a program reads them.
 const BUILT_IN: [(&str, &str); 6] = [
@@ -53,7 +52,7 @@ impl Table<'_> {
         let mut constants = HashMap::new();
         for field in &self.fields {
             let (name, column) = (field.name(), field.column());
-            // SQLite and MariaDB take `Role` and `role` for the same column.
+            // SQLite and MariaDB take `Role` and `role` for the same column, and a struct is for all of them.
             if let Some(other) = columns.insert(column.to_ascii_lowercase(), name.clone()) {
                 let message = format!(
                     "the field `{other}` has the column `{column}` already, capital letters or \
@@ -183,64 +182,31 @@ impl Kind {
             Self::Column | Self::Field => "column",
         }
     }
-
-    fn max_length(self) -> usize {
-        match self {
-            Self::Table => MAX_TABLE,
-            Self::Schema | Self::OtherTable | Self::Column | Self::Field => MAX_COLUMN,
-        }
-    }
 }
 
+/// A name may have any character that can be quoted, as the library itself says when a handle is made.
 fn check_name(kind: Kind, name: &str, tokens: impl ToTokens, report: &mut Report) {
-    if !is_identifier(name) {
-        report.at(tokens, not_a_name(kind, name));
-    } else if name.len() > kind.max_length() {
-        let (noun, length, most) = (kind.noun(), name.len(), kind.max_length());
+    let noun = kind.noun();
+    if name.is_empty() {
+        report.at(tokens, format!("a {noun} has a name: write one, or leave the attribute out"));
+    } else if name.contains(char::is_control) {
+        report.at(tokens, format!("{name:?} cannot name a {noun}: it holds a control character"));
+    } else if let (Kind::Table, Some((schema, table))) = (kind, name.split_once('.')) {
+        let message = format!(
+            "a table's schema is an attribute of its own: write `schema = \"{schema}\", \
+             table = \"{table}\"`"
+        );
+        report.at(tokens, message);
+    } else if name.len() > MAX_NAME {
         let remedy = match kind {
             Kind::Field => "write a shorter one with `#[session(column = \"…\")]`",
             _ => "write a shorter one",
         };
+        let length = name.len();
         let message =
-            format!("the name of a {noun} has {most} characters at most, this one {length}: {remedy}");
+            format!("the name of a {noun} has {MAX_NAME} bytes at most, this one {length}: {remedy}");
         report.at(tokens, message);
     }
-}
-
-fn not_a_name(kind: Kind, name: &str) -> String {
-    if let (Kind::Table, Some((schema, table))) = (kind, name.split_once('.'))
-        && is_identifier(schema)
-        && is_identifier(table)
-    {
-        return format!(
-            "a table's schema is an attribute of its own: write `schema = \"{schema}\", \
-             table = \"{table}\"`"
-        );
-    }
-    let noun = kind.noun();
-    if name.is_empty() {
-        return format!("a {noun} has a name: write one, or leave the attribute out");
-    }
-    let remedy = match (kind, repaired(name)) {
-        (Kind::Field, _) => ": write one with `#[session(column = \"…\")]`".to_owned(),
-        (_, Some(repaired)) => format!(": write `{repaired}`"),
-        (_, None) => String::new(),
-    };
-    format!(
-        "`{name}` cannot name a {noun}; a name is made of the letters A to Z and a to z, digits \
-         and `_`, and does not begin with a digit{remedy}"
-    )
-}
-
-fn is_identifier(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// A valid name that looks like an invalid one.
-fn repaired(name: &str) -> Option<String> {
-    let name = name.trim().replace(['-', ' '], "_");
-    is_identifier(&name).then_some(name)
 }
 
 fn check_owned(what: &str, ty: &Type, report: &mut Report) {

@@ -69,7 +69,9 @@ impl Known {
 
 impl Columns {
     fn new(table: &TableDefinition, backend: Backend, found: &[ColumnInfo]) -> Self {
-        let declared = |name: &str| found.iter().find(|info| info.name == name).map(|info| &*info.declared);
+        let declared = |name: &str| {
+            found.iter().find(|info| backend.is_same_name(&info.name, name)).map(|info| &*info.declared)
+        };
         let rounds = |name| declared(name).is_some_and(|declared| rounds_instants(backend, declared));
         let problem = rounds(column::UPDATED_AT).then(|| {
             let sql_type = backend.sql_type(&ColumnType::Timestamp);
@@ -106,8 +108,11 @@ impl Columns {
     }
 
     /// Refuses what does not fit, by the field's name.
-    pub(crate) fn check_values(&self, table: &TableDefinition, values: &[FieldValue]) -> Result<()> {
+    pub(crate) fn check_values(&self, table: &TableDefinition, values: &[Option<FieldValue>]) -> Result<()> {
         for ((field, bound), value) in table.fields.iter().zip(&self.bounds).zip(values) {
+            let Some(value) = value else {
+                continue;
+            };
             let problem = match (bound, &value.0) {
                 (Bound::Characters(most), Repr::Plain(Value::String(Some(text))))
                     if text.len() > *most && text.chars().count() > *most =>
@@ -236,19 +241,26 @@ impl<T: SessionFields> crate::operations::Operations<'_, T> {
     /// The fields' values, checked against what their columns hold, and whether what is read may be something else than
     /// what is written.
     pub(crate) async fn fitting_values(&mut self, fields: &T) -> Result<(Vec<FieldValue>, bool)> {
-        let values = self.checked_values(fields)?;
+        let values: Vec<_> = self.checked_values(fields)?.into_iter().map(Some).collect();
+        let may_change = self.fit(&values).await?;
+        Ok((values.into_iter().flatten().collect(), may_change))
+    }
+
+    /// Checks those of the fields' values that are to be written against what their columns hold; whether what is read may
+    /// be something else than what is written.
+    pub(crate) async fn fit(&mut self, values: &[Option<FieldValue>]) -> Result<bool> {
         let Some(mut columns) = self.columns().await? else {
-            return Ok((values, false));
+            return Ok(false);
         };
         let sessions = self.sessions().clone();
         let table = sessions.definition();
-        let is_doubtful = columns.check_writes().is_err() || columns.check_values(table, &values).is_err();
+        let is_doubtful = columns.check_writes().is_err() || columns.check_values(table, values).is_err();
         if is_doubtful && let Some(anew) = sessions.store().known.ask(self.connection(), table).await? {
             columns = anew;
         }
         columns.check_writes()?;
-        columns.check_values(table, &values)?;
-        Ok((values, columns.may_change_values))
+        columns.check_values(table, values)?;
+        Ok(columns.may_change_values)
     }
 
     /// Refuses to write where one write could not be told from another.

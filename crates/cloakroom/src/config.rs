@@ -407,7 +407,8 @@ pub enum ConfigError {
     MaxInFlight,
     /// A cache for no sessions, or for more than there can be.
     CacheCapacity,
-    /// A name of a schema, table or column is not an identifier.
+    /// A name of a schema, table or column is none that the database can have: it is empty, longer than 63 bytes, or
+    /// holds a control character.
     Identifier {
         /// What was to be named.
         what: &'static str,

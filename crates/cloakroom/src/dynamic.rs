@@ -61,7 +61,10 @@ impl DynamicFields {
         if columns.is_empty() {
             return Ok(None);
         }
-        if let Some(missing) = BUILT_IN_COLUMNS.iter().find(|name| columns.iter().all(|c| c.name != **name)) {
+        let is_same = |one: &str, other: &str| database.backend().is_same_name(one, other);
+        if let Some(missing) =
+            BUILT_IN_COLUMNS.iter().find(|name| !columns.iter().any(|c| is_same(&c.name, name)))
+        {
             return Err(Error::new(
                 ErrorKind::MissingColumn,
                 format!("{definition} is no session table: it has no column {missing}"),
@@ -75,7 +78,9 @@ impl DynamicFields {
             Backend::Postgres => HashMap::new(),
             _ => crate::migrations::recorded_fields(&mut connection, &definition).await?,
         };
-        for info in columns.into_iter().filter(|info| !BUILT_IN_COLUMNS.contains(&info.name.as_str())) {
+        for info in
+            columns.into_iter().filter(|info| !BUILT_IN_COLUMNS.iter().any(|name| is_same(name, &info.name)))
+        {
             let recorded = recorded.get(&info.name).filter(|it| may_be(backend, &info.declared, it));
             let column_type = recorded.cloned().unwrap_or(info.column_type);
             let mut field = FieldDefinition::described(info.name, column_type, backend, info.foreign);

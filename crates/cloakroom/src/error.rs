@@ -63,6 +63,10 @@ pub enum ErrorKind {
     MissingTable,
     /// The session table lacks a column that the struct declares.
     MissingColumn,
+    /// A column of the session table is of a type that does not hold what its field does, or only one of the two may be
+    /// null, or it cannot be the foreign key that the struct declares. The message says which, and the statement that
+    /// mends it. Found by [`Sessions::migrate`](crate::Sessions::migrate).
+    ColumnMismatch,
     /// A constraint of the database refused the write: a foreign key, a check, a unique index of the
     /// application's own.
     Constraint,

@@ -90,6 +90,27 @@ impl FieldValue {
         }
     }
 
+    /// Whether the two store the same, to the bit: a float's sign counts, and what is no number is itself. Only values
+    /// that one Rust type gave are comparable in this way.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Repr::Plain(Value::Double(Some(one))), Repr::Plain(Value::Double(Some(other)))) => {
+                one.to_bits() == other.to_bits()
+            }
+            (Repr::Plain(Value::Float(Some(one))), Repr::Plain(Value::Float(Some(other)))) => {
+                one.to_bits() == other.to_bits()
+            }
+            (Repr::Plain(one), Repr::Plain(other)) => one == other,
+            (Repr::Json(one), Repr::Json(other)) => one.get() == other.get(),
+            (Repr::Native(one), Repr::Native(other)) => match (one.fingerprint(), other.fingerprint()) {
+                // Two nulls; what cannot be encoded is no null, and to be written, so that its error is heard.
+                (None, None) => one.is_blank() && other.is_blank(),
+                (one, other) => one == other,
+            },
+            _ => false,
+        }
+    }
+
     /// About how many bytes it comes to in a statement.
     pub(crate) fn size(&self) -> usize {
         match &self.0 {

@@ -24,7 +24,7 @@ pub(crate) enum Effect {
 }
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// Writes what `set` sets, and the expiry, if the row is still as it was read; whether it was.
+    /// Writes what `set` sets, and the expiry if it is another, if the row is still as it was read; whether it was.
     pub(crate) async fn write(
         &mut self,
         session: &mut Session<T>,
@@ -38,8 +38,10 @@ impl<T: SessionFields> Operations<'_, T> {
         let mut update = Query::update();
         update.table(self.table_ref());
         set(&mut update, &mut bindings);
+        if expires_at != session.stored.expires_at {
+            update.value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(expires_at)));
+        }
         update
-            .value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(expires_at)))
             .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
             .cond_where(as_it_was_read(&mut bindings, session))
             .and_where_option(place_of_condition(bindings.backend()));
@@ -65,7 +67,7 @@ impl<T: SessionFields> Operations<'_, T> {
     ) -> Result<bool> {
         let is_written = self.write(session, now, Some(expires_at), effect, |_, _| {}).await?;
         if is_written {
-            session.expires_at = Some(expires_at);
+            session.row_mut().expires_at = Some(expires_at);
         }
         Ok(is_written)
     }
@@ -132,7 +134,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let is_written = self.sessions().lookup().extend(extension).await?;
         self.forget(session.id);
         if is_written {
-            session.expires_at = Some(expires_at);
+            session.row_mut().expires_at = Some(expires_at);
             session.note_write(session.expires_at, updated_at);
         }
         Ok(is_written)

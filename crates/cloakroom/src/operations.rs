@@ -19,7 +19,7 @@ use crate::query::SessionQuery;
 use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored};
 use crate::sessions::Sessions;
 use crate::statements::{Head, read_session, table_ref};
-use crate::table::{SessionFields, TableDefinition, column};
+use crate::table::{FieldDefinition, SessionFields, TableDefinition, column};
 use crate::token::{Token, TokenDigest};
 use crate::writers::Waits;
 
@@ -108,7 +108,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             expires_at,
             inserted_at: now,
             updated_at: now,
-            stored: Stored { expires_at, updated_at: now, data },
+            stored: Stored { expires_at, updated_at: now, data, fields: None },
         });
         let mut values = vec![
             FieldValue::plain(session.id),
@@ -200,8 +200,8 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     pub async fn update(&mut self, session: &mut Session<T>) -> Result<()> {
         let now = self.config().now();
         let expires_at = self.expiry_to_write(session);
-        session.fields.truncate_instants();
-        let (values, may_change) = self.fitting_values(&session.fields).await?;
+        let changed = self.changed_values(session)?;
+        let may_change = self.fit(&changed).await?;
         let data = session.stored.data.changed_to(&session.data)?;
         let is_moved = expires_at != session.stored.expires_at;
         if is_moved && is_over(session, now) && expiry::is_valid(expires_at, now) {
@@ -209,8 +209,10 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         }
         let names: Vec<_> = self.table().fields.iter().map(|field| field.name.clone()).collect();
         let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
-            for (name, value) in names.into_iter().zip(values) {
-                update.value(identifier(&name), bindings.stored_in(&name, value));
+            for (name, value) in names.into_iter().zip(changed) {
+                if let Some(value) = value {
+                    update.value(identifier(&name), bindings.stored_in(&name, value));
+                }
             }
             if let Some(data) = &data {
                 update.value(column::DATA, bindings.expr(data.to_field_value()));
@@ -219,9 +221,12 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         if !self.write(session, now, expires_at, Effect::Revokes, set).await? {
             return Err(self.lost(session).await?);
         }
-        session.expires_at = expires_at;
+        let row = session.row_mut();
+        row.fields.truncate_instants();
+        row.expires_at = expires_at;
+        row.stored.fields = None;
         if let Some(data) = data {
-            session.stored.data = data;
+            row.stored.data = data;
         }
         if may_change {
             self.read_back(session).await?;
@@ -237,6 +242,25 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Of each field its value, if that is not what was read of it.
+    fn changed_values(&self, session: &Session<T>) -> Result<Vec<Option<FieldValue>>> {
+        let Some(read) = &session.stored.fields else {
+            return Ok(Vec::new());
+        };
+        let values_of = |fields: &T| {
+            let mut fields = fields.clone();
+            fields.truncate_instants();
+            fields.to_values()
+        };
+        let pairs = values_of(read).into_iter().zip(values_of(&session.fields));
+        let fields = self.table().fields.iter().zip(pairs);
+        let changed = fields.map(|(field, (before, after))| {
+            let is_changed = !after.is_same(&before);
+            is_changed.then(|| self.checked_value(field, after)).transpose()
+        });
+        changed.collect()
     }
 
     /// See [`Sessions::update_with`].
@@ -303,8 +327,9 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             Ok(Some(read)) => *session = read,
             Err(error) if error.kind() != ErrorKind::Decode => return Err(error),
             _ if session.is_valid(now) => {
-                session.expires_at = Some(now);
-                session.stored.expires_at = session.expires_at;
+                let row = session.row_mut();
+                row.expires_at = Some(now);
+                row.stored.expires_at = row.expires_at;
             }
             _ => {}
         }
@@ -359,17 +384,19 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// The fields' values, with none missing where one is required.
     pub(crate) fn checked_values(&self, fields: &T) -> Result<Vec<FieldValue>> {
-        let backend = self.connection.backend();
-        let fitted = self.table().fields.iter().zip(fields.to_values()).map(|(field, value)| {
-            if !field.nullable {
-                value.check_required(&field.name)?;
-            }
-            Ok(match &field.foreign[backend as usize] {
-                Some(foreign) => foreign.bound(value),
-                None => value,
-            })
-        });
-        fitted.collect()
+        let fitted = self.table().fields.iter().zip(fields.to_values());
+        fitted.map(|(field, value)| self.checked_value(field, value)).collect()
+    }
+
+    /// A field's value as it is bound, unless it is missing where one is required.
+    fn checked_value(&self, field: &FieldDefinition, value: FieldValue) -> Result<FieldValue> {
+        if !field.nullable {
+            value.check_required(&field.name)?;
+        }
+        Ok(match &field.foreign[self.connection.backend() as usize] {
+            Some(foreign) => foreign.bound(value),
+            None => value,
+        })
     }
 
     /// The digest under which a session with this token is stored; `None` where no session can have it.

@@ -28,7 +28,6 @@ use crate::token::Token;
 pub struct Session<T: SessionFields>(Arc<Kept<SessionRow<T>>>);
 
 /// What a [`Session`] holds, and derefs to.
-#[derive(Clone)]
 #[non_exhaustive]
 pub struct SessionRow<T: SessionFields> {
     /// The row's id: a UUID of version 7, in the order of creation. It is no secret.
@@ -44,14 +43,47 @@ pub struct SessionRow<T: SessionFields> {
     /// When the row was last written. Strictly grows with every write, whatever the clock does.
     pub updated_at: OffsetDateTime,
     /// The row as it was read, which a write is conditional on.
-    pub(crate) stored: Stored,
+    pub(crate) stored: Stored<T>,
 }
 
-#[derive(Clone)]
-pub(crate) struct Stored {
+pub(crate) struct Stored<T> {
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) updated_at: OffsetDateTime,
     pub(crate) data: StoredData,
+    /// The fields, once the session was lent to be changed or a copy of its row made. Before that the row's own are
+    /// as they were read, and a session that is only read pays for no second copy.
+    pub(crate) fields: Option<Arc<T>>,
+}
+
+/// Copies what was read along with it, so that a row that is changed and made a session again is known to differ.
+impl<T: SessionFields> Clone for SessionRow<T> {
+    fn clone(&self) -> Self {
+        let stored = &self.stored;
+        let as_read = stored.fields.clone().unwrap_or_else(|| Arc::new(self.fields.clone()));
+        Self {
+            id: self.id,
+            fields: self.fields.clone(),
+            data: self.data.clone(),
+            expires_at: self.expires_at,
+            inserted_at: self.inserted_at,
+            updated_at: self.updated_at,
+            stored: Stored {
+                expires_at: stored.expires_at,
+                updated_at: stored.updated_at,
+                data: stored.data.clone(),
+                fields: Some(as_read),
+            },
+        }
+    }
+}
+
+impl<T: SessionFields> SessionRow<T> {
+    /// Keeps the fields as they were read; to be called before anybody may change them.
+    fn keep_as_read(&mut self) {
+        if self.stored.fields.is_none() {
+            self.stored.fields = Some(Arc::new(self.fields.clone()));
+        }
+    }
 }
 
 impl<T: SessionFields> Deref for Session<T> {
@@ -62,10 +94,12 @@ impl<T: SessionFields> Deref for Session<T> {
     }
 }
 
-/// Copies the row first, where another clone has it too.
+/// Copies the row first, where another clone has it too, and the fields as they were read.
 impl<T: SessionFields> DerefMut for Session<T> {
     fn deref_mut(&mut self) -> &mut SessionRow<T> {
-        &mut Arc::make_mut(&mut self.0).value
+        let row = self.row_mut();
+        row.keep_as_read();
+        row
     }
 }
 
@@ -78,7 +112,14 @@ impl<T: SessionFields> From<SessionRow<T>> for Session<T> {
 impl<T: SessionFields> Session<T> {
     /// The row itself, to take its fields out of. Copied where another clone has it too.
     pub fn into_row(self) -> SessionRow<T> {
-        Arc::unwrap_or_clone(self.0).value
+        let mut row = Arc::unwrap_or_clone(self.0).value;
+        row.keep_as_read();
+        row
+    }
+
+    /// The row, for changes to anything but its fields.
+    pub(crate) fn row_mut(&mut self) -> &mut SessionRow<T> {
+        &mut Arc::make_mut(&mut self.0).value
     }
 
     /// A session of a row that clones share.
@@ -114,9 +155,10 @@ impl<T: SessionFields> Session<T> {
 
     /// Notes that the row was written, its fields and data aside.
     pub(crate) fn note_write(&mut self, expires_at: Option<OffsetDateTime>, updated_at: OffsetDateTime) {
-        self.updated_at = updated_at;
-        self.stored.expires_at = expires_at;
-        self.stored.updated_at = updated_at;
+        let row = self.row_mut();
+        row.updated_at = updated_at;
+        row.stored.expires_at = expires_at;
+        row.stored.updated_at = updated_at;
     }
 
     /// Where this session stands in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

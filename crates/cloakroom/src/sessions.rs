@@ -53,7 +53,8 @@ impl<T: SessionTable> Sessions<T> {
     ///
     /// # Errors
     ///
-    /// Where the declared names are no identifiers, or a field's type has no place in this database.
+    /// If a declared name is empty, longer than 63 bytes or holds a control character, if two columns have one name by this
+    /// database's rules, or if a field's type has no place in it.
     pub fn new(database: impl Into<Database>, config: Config) -> Result<Self, ConfigError> {
         Self::with_definition(database, T::definition(), config)
     }
@@ -95,7 +96,7 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// # Errors
     ///
-    /// Where `schema` is no identifier.
+    /// If `schema` is empty, longer than 63 bytes, or holds a control character.
     pub fn with_schema(&self, schema: impl Into<String>) -> Result<Self, ConfigError> {
         let definition = self.definition().clone().schema(schema.into());
         Self::with_definition(self.database().clone(), definition, self.config().clone())
@@ -248,10 +249,17 @@ impl<T: SessionFields> Sessions<T> {
         self.on_pool().reload(session).await
     }
 
-    /// Writes the session's fields, data and expiry, if the row is still as it was read.
+    /// Writes what the caller has changed of the session's fields, data and expiry, if the row is still as it was read.
     ///
-    /// Data that was not changed is not written, and in changed data the parts that were not changed keep
-    /// every digit. An expiry set by the caller ends no later than the absolute lifetime allows.
+    /// A column whose value is as it was read is not written: what the application's own SQL has put there since stays.
+    /// In changed data the parts that were not changed keep every digit. An expiry set by the caller ends no later than
+    /// the absolute lifetime allows. If nothing was changed, `updated_at` moves all the same.
+    ///
+    /// "As it was read" is told by `updated_at` and `expires_at`. SQL of the application's own that changes a session is
+    /// seen if it moves `updated_at` too, as in `UPDATE sessions SET role = 'guest', updated_at = updated_at + interval '1
+    /// microsecond' WHERE …`: then an update of what was read before is a `Conflict`. SQL that leaves `updated_at` is not
+    /// seen: this update keeps it in the columns that the caller has not changed, and overwrites it in the others, in
+    /// `data` as a whole. `session` then still has in those columns what was read; [`reload`](Self::reload) reads them.
     ///
     /// # Errors
     ///
@@ -360,9 +368,13 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if something is to be done that this role may not do,
     /// [`Unsupported`](crate::ErrorKind::Unsupported) if an index of the name that it looks for is incomplete, as a
-    /// failed `CREATE INDEX CONCURRENTLY` leaves it, or not unique as it must be;
+    /// failed `CREATE INDEX CONCURRENTLY` leaves it, or not unique over the digest alone as it must be;
     /// [`MissingColumn`](crate::ErrorKind::MissingColumn) where a table of this name exists that lacks a
     /// column; the message has the statement that adds it.
+    /// [`ColumnMismatch`](crate::ErrorKind::ColumnMismatch) if a column of such a table does not hold what its field
+    /// does, or only one of the two may be null, with the statement that mends it; also if the server refuses a foreign
+    /// key for its type, sign, width or collation. A column that is wider than its field is taken, and so is a type of
+    /// which it is not known what it holds: one of the application's own, a domain of one, what `sql_type` names.
     pub async fn migrate(&self) -> Result<Vec<Migration>> {
         migrations::up(self.database(), self.definition(), self.config().now()).await
     }

@@ -374,7 +374,7 @@ pub(crate) fn read_rest<T: SessionFields>(
         expires_at,
         inserted_at,
         updated_at,
-        stored: Stored { expires_at, updated_at, data: stored },
+        stored: Stored { expires_at, updated_at, data: stored, fields: None },
     }))
 }
 

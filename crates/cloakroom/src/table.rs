@@ -10,8 +10,7 @@ use crate::database::{Backend, Foreign};
 use crate::error::Result;
 use crate::field::{ColumnType, ColumnTypes, FieldReader, FieldType, FieldValue};
 
-/// The longest name of a table: what PostgreSQL allows, less the endings of its indexes' names.
-const MAX_TABLE_NAME: usize = 40;
+/// The longest name, in bytes: what PostgreSQL keeps of one. Names that are made from it are shortened.
 const MAX_NAME: usize = 63;
 
 /// The columns that every session table has, in the order in which they are read.
@@ -125,24 +124,24 @@ impl TableDefinition {
         BUILT_IN_COLUMNS.contains(&name) || self.field_index(name).is_some()
     }
 
-    /// Checks every name, since a name may come from a configuration: it is quoted as well, but a name that
-    /// needs its quotes is a mistake or an attack.
+    /// Checks every name, since a name may come from a configuration. It is quoted wherever it stands.
     pub(crate) fn validate(&self, backend: Backend) -> Result<(), ConfigError> {
+        let check = |what, name: &str| check_identifier(what, name, backend);
         if let Some(schema) = &self.schema {
-            check_identifier("schema", schema, MAX_NAME)?;
+            check("schema", schema)?;
         }
-        check_identifier("table", &self.table, MAX_TABLE_NAME)?;
+        check("table", &self.table)?;
         for (place, field) in self.fields.iter().enumerate() {
-            check_identifier("column", &field.name, MAX_NAME)?;
-            let is_built_in = BUILT_IN_COLUMNS.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
+            check("column", &field.name)?;
+            let is_built_in = BUILT_IN_COLUMNS.iter().any(|name| backend.is_same_name(name, &field.name));
             let is_repeated =
-                self.fields[..place].iter().any(|other| other.name.eq_ignore_ascii_case(&field.name));
+                self.fields[..place].iter().any(|other| backend.is_same_name(&other.name, &field.name));
             if is_built_in || is_repeated {
                 return Err(ConfigError::DuplicateColumn { name: field.name.to_string() });
             }
             if let Some(reference) = &field.references {
-                check_identifier("table", &reference.table, MAX_NAME)?;
-                check_identifier("column", &reference.column, MAX_NAME)?;
+                check("table", &reference.table)?;
+                check("column", &reference.column)?;
             }
             field.validate_type(backend)?;
         }
@@ -171,6 +170,8 @@ pub struct FieldDefinition {
     pub(crate) nullable: bool,
     pub(crate) indexed: bool,
     pub(crate) references: Option<Reference>,
+    /// Whether it is read and written by what the table says, and not by a Rust type.
+    pub(crate) is_dynamic: bool,
 }
 
 /// The column of another table that a field points at.
@@ -192,7 +193,9 @@ impl FieldDefinition {
     pub fn dynamic(name: impl Into<Cow<'static, str>>, column_type: ColumnType) -> Self {
         match column_type {
             ColumnType::Exact(sql_type) => Self::dynamic(name, ColumnType::Text).sql_type(sql_type),
-            column_type => Self::with_types(name, ColumnTypes::same(column_type)),
+            column_type => {
+                Self { is_dynamic: true, ..Self::with_types(name, ColumnTypes::same(column_type)) }
+            }
         }
     }
 
@@ -204,6 +207,7 @@ impl FieldDefinition {
         foreign: Option<Foreign>,
     ) -> Self {
         let mut field = Self::with_types(name, ColumnTypes::same(column_type));
+        field.is_dynamic = true;
         field.foreign[backend as usize] = foreign;
         field
     }
@@ -216,6 +220,7 @@ impl FieldDefinition {
             nullable: false,
             indexed: false,
             references: None,
+            is_dynamic: false,
         }
     }
 
@@ -294,16 +299,20 @@ impl FieldDefinition {
     }
 }
 
-fn check_identifier(what: &'static str, name: &str, longest: usize) -> Result<(), ConfigError> {
-    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+/// A name may have any character that can be quoted.
+fn check_identifier(what: &'static str, name: &str, backend: Backend) -> Result<(), ConfigError> {
     let problem = if name.is_empty() {
         "it is empty"
-    } else if name.len() > longest {
-        "it is too long"
-    } else if !name.starts_with(is_letter) {
-        "it must begin with a letter or an underscore"
-    } else if !name.chars().all(|c| is_letter(c) || c.is_ascii_digit()) {
-        "only the letters A–Z and a–z, digits and underscores are allowed"
+    } else if name.len() > MAX_NAME {
+        "it is longer than 63 bytes"
+    } else if name.contains(char::is_control) {
+        "it holds a control character"
+    } else if what == "table" && name.contains('.') {
+        "a dot stands between a schema and its table: give the schema by itself"
+    } else if backend == Backend::MySql && name.ends_with(' ') {
+        "MariaDB and MySQL have no name that ends with a space"
+    } else if backend == Backend::MySql && name.chars().any(|c| u32::from(c) > 0xffff) {
+        "MariaDB and MySQL have no name with a character beyond U+FFFF"
     } else {
         return Ok(());
     };
@@ -314,12 +323,33 @@ fn check_identifier(what: &'static str, name: &str, longest: usize) -> Result<()
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_name_that_is_no_identifier_is_an_error() {
-        for name in ["", "; drop table users; --", "a b", "1st", "séance", "a\0b", "a\"b", &"x".repeat(41)] {
-            let error = check_identifier("table", name, MAX_TABLE_NAME).unwrap_err();
-            assert!(matches!(error, ConfigError::Identifier { what: "table", .. }), "{name:?}");
+    fn is_name(what: &'static str, name: &str, backend: Backend) -> bool {
+        match check_identifier(what, name, backend) {
+            Ok(()) => true,
+            Err(error) => {
+                assert!(matches!(error, ConfigError::Identifier { .. }), "{error:?}");
+                false
+            }
         }
-        assert!(check_identifier("table", "_user_sessions_2", MAX_TABLE_NAME).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_whatever_can_be_quoted() {
+        for backend in Backend::ALL {
+            for what in ["schema", "table", "column"] {
+                for name in
+                    ["org-42", "Tenant A", "admin?", "séance", "1st", "a\"b`c", "; --", &"x".repeat(63)]
+                {
+                    assert!(is_name(what, name, backend), "{name:?}");
+                }
+                for name in ["", "a\0b", "a\nb", "a\u{7f}", "\u{85}", &"x".repeat(64), &"é".repeat(32)] {
+                    assert!(!is_name(what, name, backend), "{name:?}");
+                }
+            }
+            assert!(is_name("schema", "example.org", backend));
+            assert!(!is_name("table", "auth.sessions", backend));
+            assert_eq!(is_name("column", "🦀", backend), backend != Backend::MySql);
+            assert_eq!(is_name("column", "a ", backend), backend != Backend::MySql);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod between;
 mod by_token;
+mod compared;
 mod create;
 mod explain;
 mod foreign;
@@ -11,6 +12,7 @@ mod kept;
 mod mended;
 mod migrations;
 mod named_types;
+mod names;
 mod pools;
 mod preload;
 mod pruner;
@@ -20,5 +22,6 @@ mod statements;
 mod stored;
 mod transactions;
 mod types;
+mod unchanged;
 mod undecodable;
 mod update;

@@ -589,11 +589,11 @@ async fn settings_are_checked_once_and_before_anything_is_asked_of_the_database(
     let late = db.config().ttl(DAY).extend_after(DAY).build();
     assert!(matches!(late, Err(ConfigError::ExtendAfter { .. })));
     let config = db.config().build().unwrap();
-    let unsound = TableDefinition::new("; drop table users; --");
+    let unsound = TableDefinition::new("sessions\0");
     let refused = Sessions::<DynamicFields>::with_definition(db.database(), unsound, config.clone());
     assert!(matches!(refused, Err(ConfigError::Identifier { .. })));
     let sessions = Sessions::<UserSession>::new(db.database(), config).unwrap();
-    assert!(matches!(sessions.with_schema("a b"), Err(ConfigError::Identifier { .. })));
+    assert!(matches!(sessions.with_schema("a\nb"), Err(ConfigError::Identifier { .. })));
     // What can fail afterwards is the database alone.
     assert_eq!(sessions.authenticate("a token").await.unwrap_err().kind(), ErrorKind::Unavailable);
 }

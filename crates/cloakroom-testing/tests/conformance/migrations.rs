@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use cloakroom::{
     Backend, ColumnType, ConfigError, Database, DynamicFields, ErrorKind, FieldDefinition, Migration,
-    NewSession, SessionTable, Sessions, TableDefinition, migrations,
+    NewSession, SessionTable, Sessions, Status, TableDefinition, migrations,
 };
 use cloakroom_testing::{ApiKey, Kind, Role, START, TestDatabase, UserSession, each_mode, user};
 use sqlx::mysql::MySqlPoolOptions;
@@ -226,7 +226,7 @@ async fn eight_processes_migrate_at_once(db: TestDatabase) {
     let sessions = unmigrated::<UserSession>(&db);
     assert_eq!(applied(&sessions).await, [true, true]);
     // Each made one; the children's clock is the system's.
-    assert_eq!(sessions.query().status(cloakroom::Status::All).count().await.unwrap(), 8);
+    assert_eq!(sessions.query().status(Status::All).count().await.unwrap(), 8);
     assert_eq!(versions(&sessions.migrate().await.unwrap()), [0; 0]);
 }
 
@@ -305,26 +305,42 @@ async fn a_name_that_is_no_identifier_never_becomes_sql(db: TestDatabase) {
     db.execute("CREATE TABLE users (id integer NOT NULL PRIMARY KEY)").await;
     let config = || db.config().build().unwrap();
     let field = |name: &'static str| FieldDefinition::dynamic(name, ColumnType::Text);
-    for hostile in
-        ["\"; drop table users; --", "`; drop table users; --", "'; drop table users; --", "a\0b", ""]
-    {
-        for table in [
-            TableDefinition::new(hostile),
-            TableDefinition::new("sessions").schema(hostile),
-            TableDefinition::new("sessions").field(FieldDefinition::dynamic(hostile, ColumnType::Text)),
-            TableDefinition::new("sessions").field(field("user_id").references(hostile, "id")),
-            TableDefinition::new("sessions").field(field("user_id").references("users", hostile)),
-        ] {
+    let places = |name: &'static str| {
+        [
+            TableDefinition::new(name),
+            TableDefinition::new("sessions").schema(name),
+            TableDefinition::new("sessions").field(field(name)),
+            TableDefinition::new("sessions").field(field("user_id").references(name, "id")),
+            TableDefinition::new("sessions").field(field("user_id").references("users", name)),
+        ]
+    };
+    for refused in ["a\0b", "a\nb", "", "a_name_that_goes_on_and_on_and_on_and_on_and_on_for_sixty_four_ch"] {
+        for table in places(refused) {
             let result = Sessions::<DynamicFields>::with_definition(db.database(), table, config());
-            assert!(matches!(result, Err(ConfigError::Identifier { .. })), "{hostile}");
+            assert!(matches!(result, Err(ConfigError::Identifier { .. })), "{refused}");
+        }
+        let found = DynamicFields::definition_from(&db.database(), Some(refused), refused).await;
+        assert!(!matches!(found, Ok(Some(_))), "{refused}");
+    }
+    // What can be quoted is a name, and nothing else.
+    for hostile in [
+        "\"; drop table users; --",
+        "`; drop table users; --",
+        "'; drop table users; --",
+        "\\'; drop table users; --",
+        "*/ drop table users; /*",
+        "$1?::text",
+    ] {
+        for table in places(hostile).into_iter().filter(|table| table.schema_name().is_none()) {
+            let sessions =
+                Sessions::<DynamicFields>::with_definition(db.database(), table, config()).unwrap();
+            sessions.migrate().await.unwrap();
+            assert_eq!(sessions.query().status(Status::All).delete_all().await.unwrap(), 0);
+            assert_eq!(sessions.query().count().await.unwrap(), 0);
+            sessions.migrate_down().await.unwrap();
         }
         let found = DynamicFields::definition_from(&db.database(), Some(hostile), hostile).await;
         assert!(!matches!(found, Ok(Some(_))), "{hostile}");
-    }
-    for name in ["ID", "Auth_Token_Digest"] {
-        let table = TableDefinition::new("sessions").field(FieldDefinition::dynamic(name, ColumnType::Text));
-        let result = Sessions::<DynamicFields>::with_definition(db.database(), table, config());
-        assert!(matches!(result, Err(ConfigError::DuplicateColumn { .. })), "{name}");
     }
     db.execute("INSERT INTO users VALUES (1)").await;
 }

@@ -24,6 +24,8 @@ pub(crate) struct IndexInfo {
     pub(crate) is_unique: bool,
     /// Whether it is complete.
     pub(crate) is_valid: bool,
+    /// What it is over: columns, expressions, or the first characters of a column, as the database writes them.
+    pub(crate) over: String,
 }
 
 impl Connection<'_> {
@@ -72,11 +74,18 @@ impl Connection<'_> {
     ) -> Result<Vec<IndexInfo>, sqlx::Error> {
         let statement = match self.backend() {
             Backend::Sqlite => Statement::new(
-                r#"SELECT name, "unique" AND NOT partial, 1 FROM pragma_index_list(?, ?)"#,
-                vec![FieldValue::plain(table), FieldValue::plain(schema.unwrap_or("main"))],
+                "SELECT name, \"unique\" AND NOT partial, 1, \
+                (SELECT group_concat(coalesce(c.name, 'an expression'), ', ') FROM pragma_index_info(l.name, ?) c) \
+                FROM pragma_index_list(?, ?) l",
+                {
+                    let schema = || FieldValue::plain(schema.unwrap_or("main"));
+                    vec![schema(), FieldValue::plain(table), schema()]
+                },
             ),
             Backend::Postgres => Statement::new(
-                "SELECT i.relname::text, (x.indisunique AND x.indpred IS NULL)::int, x.indisvalid::int \
+                "SELECT i.relname::text, (x.indisunique AND x.indpred IS NULL)::int, x.indisvalid::int, \
+                 (SELECT string_agg(pg_catalog.pg_get_indexdef(x.indexrelid, k, true), ', ' ORDER BY k) \
+                 FROM generate_series(1, x.indnkeyatts) k) \
                  FROM pg_catalog.pg_index x \
                  JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
                  JOIN pg_catalog.pg_class c ON c.oid = x.indrelid \
@@ -86,7 +95,8 @@ impl Connection<'_> {
                 vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))],
             ),
             Backend::MySql => Statement::new(
-                "SELECT index_name, MAX(non_unique) = 0, 1 FROM information_schema.statistics \
+                "SELECT index_name, MAX(non_unique) = 0, 1, GROUP_CONCAT(CONCAT(COALESCE(column_name, 'an expression'), \
+                 IF(COALESCE(sub_part, 255) < 255, CONCAT('(', sub_part, ')'), '')) ORDER BY seq_in_index SEPARATOR ', ') FROM information_schema.statistics \
                  WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE()) GROUP BY index_name",
                 vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))],
             ),
@@ -98,6 +108,7 @@ impl Connection<'_> {
                     name: row.text(0)?.unwrap_or_default(),
                     is_unique: row.integer(1)? == Some(1),
                     is_valid: row.integer(2)? == Some(1),
+                    over: row.text(3)?.unwrap_or_default(),
                 })
             })
             .collect()

@@ -75,8 +75,9 @@ pub(super) const INSIDE_ON_POSTGRES: &str =
 pub(super) const INSIDE_ON_MYSQL: &str =
     "SELECT CASE WHEN @@autocommit THEN COALESCE(/*M! @@in_transaction = 1, */ NULL) ELSE 1 END";
 
-/// Stands in each UPDATE and DELETE for MariaDB and MySQL, where [`CONDITION`] may take its place.
-const PLACE_OF_CONDITION: &str = "/* alone */ TRUE";
+/// Stands in each UPDATE and DELETE for MariaDB and MySQL, where [`CONDITION`] may take its place. No name holds a control
+/// character, so that none is mistaken for it.
+const PLACE_OF_CONDITION: &str = "/*\talone\t*/ TRUE";
 
 const CONDITION: &str = "/*M! NOT @@in_transaction AND */ @@autocommit";
 

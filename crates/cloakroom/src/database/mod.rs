@@ -13,6 +13,7 @@ mod bare;
 mod bind;
 mod catalog;
 mod connection;
+mod described;
 mod exclusive;
 mod foreign;
 mod guard;
@@ -31,6 +32,7 @@ use sqlx::error::DatabaseError;
 pub(crate) use again::{NotConnected, cause};
 pub(crate) use catalog::{ColumnInfo, IndexInfo, may_be};
 pub use connection::{Connection, Database};
+pub(crate) use described::Described;
 pub(crate) use exclusive::Exclusive;
 pub(crate) use foreign::Foreign;
 pub(crate) use guard::{
@@ -71,6 +73,16 @@ pub enum Backend {
 
 impl Backend {
     pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MySql];
+
+    /// Whether two names are one column's or one index's. PostgreSQL tells letters apart by case where a name is quoted,
+    /// MariaDB and MySQL do not, and SQLite does not those from A to Z.
+    pub(crate) fn is_same_name(self, one: &str, other: &str) -> bool {
+        match self {
+            Self::Sqlite => one.eq_ignore_ascii_case(other),
+            Self::Postgres => one == other,
+            Self::MySql => one.to_lowercase() == other.to_lowercase(),
+        }
+    }
 
     /// The type of a column in SQL.
     #[expect(clippy::match_same_arms, reason = "a table, in the order of the types")]

@@ -3,6 +3,7 @@
 
 use super::session_cache::Revoked;
 use crate::database::{Statement, counted};
+use crate::field::FieldValue;
 
 pub(crate) const CHANNEL: &str = "cloakroom";
 
@@ -18,9 +19,11 @@ pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bo
             "CASE WHEN (SELECT count(*) FROM revoked) > {MAX_ANNOUNCED} THEN '*' ELSE \"id\"::text END"
         ),
     };
-    let (sql, values) = (&write.sql, write.values.clone());
+    let mut values = write.values.clone();
+    values.push(FieldValue::plain(table));
+    let (sql, place) = (&write.sql, values.len());
     let revoking = format!("WITH revoked AS ({sql} RETURNING \"id\")");
-    let notify = format!("pg_notify('{CHANNEL}', '{table} ' || {what})");
+    let notify = format!("pg_notify('{CHANNEL}', ${place}::text || ' ' || {what})");
     if on_pool {
         let (counted, guard) = counted(&format!("count({notify})"));
         Statement::new(format!("{revoking} SELECT {counted} FROM revoked"), values).guarded(guard)
@@ -32,10 +35,33 @@ pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bo
 /// What an announcement about `table` revokes; `None` if it is about another.
 #[cfg(feature = "postgres")]
 pub(crate) fn read(announcement: &str, table: &str) -> Option<Revoked> {
-    let what = announcement.strip_prefix(table)?.strip_prefix(' ')?;
+    // A table's name may hold spaces.
+    let (about, what) = announcement.rsplit_once(' ')?;
+    if about != table {
+        return None;
+    }
     match what.parse() {
         Ok(id) => Some(Revoked::Session(id)),
         // Whatever it says, it is no less than this.
         Err(_) => Some(Revoked::Any),
+    }
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_announcement_is_of_the_table_whose_whole_name_it_has() {
+        let id = Uuid::from_u128(7);
+        let table = "Tenant A";
+        assert!(matches!(read(&format!("{table} {id}"), table), Some(Revoked::Session(read)) if read == id));
+        assert!(matches!(read(&format!("{table} *"), table), Some(Revoked::Any)));
+        assert!(matches!(read(&format!("{table} whatever"), table), Some(Revoked::Any)));
+        for other in ["Tenant", "A", "Tenant A ", "Tenant A B", "tenant a"] {
+            assert!(read(&format!("{table} {id}"), other).is_none(), "{other}");
+        }
     }
 }

@@ -13,14 +13,13 @@ struct BuiltIn {
 }
 
 #[derive(Clone, SessionTable)]
-#[session(schema = "", table = "sessions; DROP TABLE users")]
+#[session(schema = "", table = "sessions\n")]
 struct Invalid {
-    #[session(column = "user-id")]
+    #[session(column = "user\0id")]
     user_id: String,
-    #[session(column = "2nd_factor")]
+    #[session(column = "")]
     second_factor: bool,
-    straße: String,
-    #[session(belongs_to = "my users.id")]
+    #[session(belongs_to = "users.\tid")]
     owner: i64,
 }
 
@@ -29,7 +28,7 @@ struct Invalid {
 struct Qualified {}
 
 #[derive(Clone, SessionTable)]
-#[session(table = "a_table_with_a_name_of_forty_one_letters_")]
+#[session(table = "a_table_with_a_name_that_goes_on_and_on_and_on_for_sixty_four_ch")]
 struct TooLong {
     a_column_with_a_name_that_goes_on_and_on_and_on_for_sixty_four_ch: String,
 }

@@ -1,0 +1,265 @@
+//! What a table that is there is compared with: the columns and indexes that its definition asks for.
+//!
+//! Refused is what cannot work: a column that does not hold all values of its field, or whose values the field cannot be
+//! read from. In doubt a column is accepted: a type of the application's own, a domain of a domain, what `sql_type`
+//! names. A column may be wider than its field.
+
+use super::sql::{Index, column_definition, drop_index_of, qualified, quoted};
+use crate::database::{Backend, Described, IndexInfo};
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::ColumnType;
+use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Reference, TableDefinition, column};
+
+mod family;
+
+use family::{Fit, fit};
+
+/// Checks that an index which has the name of ours does what ours does.
+pub(super) fn check_index(
+    table: &TableDefinition,
+    index: &Index,
+    info: &IndexInfo,
+    backend: Backend,
+) -> Result<()> {
+    let name = match backend {
+        // An index lives where its table does.
+        Backend::Postgres => qualified(table, &index.name, backend),
+        _ => quoted(&index.name, backend),
+    };
+    let problem = if !info.is_valid {
+        format!(
+            "the index {name} of {table} is not complete: CREATE INDEX CONCURRENTLY is still building it, or has \
+             failed. Unless it is being built, drop it with DROP INDEX CONCURRENTLY {name}, and build it again"
+        )
+    } else if index.is_unique && !info.is_unique {
+        format!(
+            "the index {name} of {table} is not unique over all rows, as it must be: drop it, and migrate again"
+        )
+    } else if index.is_unique && !index.columns.iter().any(|column| backend.is_same_name(&info.over, column))
+    {
+        format!(
+            "the index {name} of {table} is over {}, and not over {} alone, as it must be: drop it, and migrate again",
+            info.over,
+            index.columns.join(", ")
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Unsupported, problem))
+}
+
+/// Checks that each column that the definition asks for is there, and holds what its field does.
+pub(super) fn check_columns(table: &TableDefinition, present: &[Described], backend: Backend) -> Result<()> {
+    let find = |name: &str| present.iter().find(|described| backend.is_same_name(&described.name, name));
+    if let Some(missing) = BUILT_IN_COLUMNS.into_iter().find(|name| find(name).is_none()) {
+        let other = other_case(table, present, missing, backend);
+        let message = format!("there is a table {table} already, which lacks the column {missing}{other}");
+        return Err(Error::new(ErrorKind::MissingColumn, message));
+    }
+    if let Some(missing) = table.fields.iter().find(|field| find(&field.name).is_none()) {
+        let other = other_case(table, present, &missing.name, backend);
+        let target = qualified(table, &table.table, backend);
+        let column = column_definition(missing, backend);
+        // A required column needs a value in the rows that are there already.
+        let default = if missing.nullable { "" } else { ", which needs a DEFAULT where the table has rows" };
+        let message = format!(
+            "the table {table} lacks the column {}{other}{default}; add it with: ALTER TABLE {target} ADD COLUMN \
+             {column}",
+            missing.name
+        );
+        return Err(Error::new(ErrorKind::MissingColumn, message));
+    }
+    for (name, column_type) in [
+        (column::ID, ColumnType::Uuid),
+        (column::DIGEST, ColumnType::Text),
+        (column::DATA, ColumnType::Json),
+        (column::EXPIRES_AT, ColumnType::Timestamp),
+        (column::INSERTED_AT, ColumnType::Timestamp),
+        (column::UPDATED_AT, ColumnType::Timestamp),
+    ] {
+        let mut built_in = FieldDefinition::dynamic(name, column_type);
+        built_in.nullable = name == column::EXPIRES_AT;
+        if let Some(described) = find(name) {
+            check_type(table, &built_in, described, backend)?;
+        }
+    }
+    for field in &table.fields {
+        if let Some(described) = find(&field.name) {
+            check_type(table, field, described, backend)?;
+            check_null(table, field, described, backend)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names the column that a program may have meant, if letters are told apart by case.
+fn other_case(table: &TableDefinition, present: &[Described], name: &str, backend: Backend) -> String {
+    let Some(other) = present.iter().find(|described| described.name.to_lowercase() == name.to_lowercase())
+    else {
+        return String::new();
+    };
+    let (target, from, to) =
+        (qualified(table, &table.table, backend), quoted(&other.name, backend), quoted(name, backend));
+    format!(
+        " (it has {}, which {backend} takes for another: name the field's column so, or rename it with ALTER TABLE \
+         {target} RENAME COLUMN {from} TO {to})",
+        other.name
+    )
+}
+
+fn check_type(
+    table: &TableDefinition,
+    field: &FieldDefinition,
+    described: &Described,
+    backend: Backend,
+) -> Result<()> {
+    let Fit::Cannot(why) = fit(field, described, backend) else {
+        return Ok(());
+    };
+    let null = described.nullable.unwrap_or(field.nullable);
+    Err(mismatch(
+        table,
+        field,
+        &format!(
+            "is of the type {}, {why} (a new table would have {})",
+            shown(&described.declared),
+            backend.sql_type(field.column_type(backend)),
+        ),
+        &change_type(table, field, null, backend),
+    ))
+}
+
+/// A view says nothing of it, and of the columns that every table has a null is refused or read as what it is.
+fn check_null(
+    table: &TableDefinition,
+    field: &FieldDefinition,
+    described: &Described,
+    backend: Backend,
+) -> Result<()> {
+    let (problem, null) = match (field.nullable, described.nullable) {
+        (true, Some(false)) => ("is NOT NULL, and its field may be null", true),
+        (false, Some(true)) => ("may be null, and its field may not", false),
+        _ => return Ok(()),
+    };
+    Err(mismatch(table, field, problem, &change_null(table, field, described, null, backend)))
+}
+
+fn shown(declared: &str) -> &str {
+    if declared.is_empty() { "of no name" } else { declared }
+}
+
+fn mismatch(table: &TableDefinition, field: &FieldDefinition, problem: &str, remedy: &str) -> Error {
+    let message = format!(
+        "the column {} of {table} {problem}; change the field, or the column with: {remedy}",
+        field.name
+    );
+    Error::new(ErrorKind::ColumnMismatch, message)
+}
+
+fn change_type(table: &TableDefinition, field: &FieldDefinition, null: bool, backend: Backend) -> String {
+    let (target, name) = (qualified(table, &table.table, backend), quoted(&field.name, backend));
+    let sql_type = backend.sql_type(field.column_type(backend));
+    match backend {
+        Backend::Postgres => {
+            format!("ALTER TABLE {target} ALTER COLUMN {name} TYPE {sql_type} USING {name}::text::{sql_type}")
+        }
+        Backend::MySql => format!("ALTER TABLE {target} MODIFY {name} {sql_type} {}", null_or_not(null)),
+        Backend::Sqlite => make_anew(table, field, sql_type, null, &format!("CAST({name} AS {sql_type})")),
+    }
+}
+
+fn change_null(
+    table: &TableDefinition,
+    field: &FieldDefinition,
+    described: &Described,
+    null: bool,
+    backend: Backend,
+) -> String {
+    let (target, name) = (qualified(table, &table.table, backend), quoted(&field.name, backend));
+    match backend {
+        Backend::Postgres => {
+            let change = if null { "DROP" } else { "SET" };
+            format!("ALTER TABLE {target} ALTER COLUMN {name} {change} NOT NULL")
+        }
+        Backend::MySql => {
+            let collation = described.collation.as_ref();
+            let collate = collation.map_or(String::new(), |collation| format!(" COLLATE {collation}"));
+            let null = null_or_not(null);
+            // It is written differently by each server, and lost unless it is said again.
+            let default = if described.has_default { " DEFAULT … /* as it was */" } else { "" };
+            format!("ALTER TABLE {target} MODIFY {name} {}{collate} {null}{default}", described.declared)
+        }
+        Backend::Sqlite => make_anew(table, field, &described.declared, null, &name),
+    }
+}
+
+/// SQLite changes no column: another takes its place, and its index is made by the next migration.
+fn make_anew(
+    table: &TableDefinition,
+    field: &FieldDefinition,
+    sql_type: &str,
+    null: bool,
+    from: &str,
+) -> String {
+    let backend = Backend::Sqlite;
+    let target = qualified(table, &table.table, backend);
+    let (old, new) = (quoted(&field.name, backend), quoted(&format!("{}_new", field.name), backend));
+    let nothing =
+        if null { " NULL".to_owned() } else { format!(" NOT NULL DEFAULT {}", empty_value(sql_type)) };
+    let index = drop_index_of(table, field);
+    format!(
+        "{index}ALTER TABLE {target} ADD COLUMN {new} {sql_type}{nothing}; UPDATE {target} SET {new} = {from}; ALTER \
+         TABLE {target} DROP COLUMN {old}; ALTER TABLE {target} RENAME COLUMN {new} TO {old}"
+    )
+}
+
+/// The value that a required column of a type is made with.
+fn empty_value(sql_type: &str) -> &'static str {
+    let sql_type = sql_type.to_ascii_uppercase();
+    if sql_type.contains("BLOB") {
+        "x''"
+    } else if sql_type.contains("INT") || sql_type.contains("REAL") {
+        "0"
+    } else {
+        "''"
+    }
+}
+
+fn null_or_not(null: bool) -> &'static str {
+    if null { "NULL" } else { "NOT NULL" }
+}
+
+/// Why a server may refuse the foreign key of `field`, as far as what it refers to tells.
+pub(super) fn why_refused(
+    field: &FieldDefinition,
+    reference: &Reference,
+    target: &[Described],
+    backend: Backend,
+) -> Option<String> {
+    let (table, key) = (&reference.table, &reference.column);
+    let own = backend.sql_type(field.column_type(backend));
+    let of = format!("the foreign key of {} to {table}.{key}", field.name);
+    if target.is_empty() {
+        return Some(format!("{of} cannot be made: there is no table {table}; make it first"));
+    }
+    let Some(found) = target.iter().find(|described| backend.is_same_name(&described.name, key)) else {
+        return Some(format!("{of} cannot be made: {table} has no column {key}"));
+    };
+    let differ = |difference: &str, theirs: &str| {
+        format!(
+            "{of} cannot be made: {} would be {own}, and {table}.{key} is {theirs}; the two must agree in \
+             {difference}. Give the field a type that is the same, or name it with sql_type = \"{theirs}\"",
+            field.name
+        )
+    };
+    if let Some(difference) = family::difference(own, found, backend) {
+        return Some(differ(difference, &found.declared));
+    }
+    if !found.is_key {
+        let needed =
+            if backend == Backend::Postgres { "unique index" } else { "key or index that begins with it" };
+        return Some(format!("{of} cannot be made: {table}.{key} has no {needed}"));
+    }
+    let collation = found.collation.as_ref().filter(|_| family::differs_in_collation(own, found, backend))?;
+    Some(differ("character set and collation", &format!("{} COLLATE {collation}", found.declared)))
+}

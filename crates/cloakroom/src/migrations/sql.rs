@@ -1,0 +1,216 @@
+//! The SQL of the migrations, and the names in it.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use crate::database::{Backend, IndexInfo};
+use crate::field::ColumnType;
+use crate::table::{FieldDefinition, TableDefinition, column};
+
+/// The longest name of an index or a table, on PostgreSQL, in bytes.
+const MAX_NAME: usize = 63;
+
+pub(crate) fn create_schema(table: &TableDefinition, backend: Backend) -> Option<String> {
+    let schema = quoted(table.schema.as_deref()?, backend);
+    match backend {
+        // A schema is an attached database; only the application can attach it.
+        Backend::Sqlite => None,
+        Backend::Postgres => Some(format!("CREATE SCHEMA IF NOT EXISTS {schema}")),
+        Backend::MySql => Some(format!("CREATE DATABASE IF NOT EXISTS {schema}")),
+    }
+}
+
+pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String {
+    let timestamp = backend.sql_type(&ColumnType::Timestamp);
+    let (digest, default_data, options) = match backend {
+        Backend::Sqlite => ("TEXT", "'{}'", strict(table)),
+        Backend::Postgres => ("varchar(255)", "'{}'::jsonb", ""),
+        // Neither folds case nor, on MariaDB, ignores trailing spaces. Each server reads its own comment.
+        Backend::MySql => (
+            "varchar(255) CHARACTER SET ascii COLLATE /*M! ascii_nopad_bin */ /*!80017 ascii_bin */",
+            "('{}')",
+            "",
+        ),
+    };
+    let mut lines = vec![
+        format!("{} {} NOT NULL PRIMARY KEY", column::ID, backend.sql_type(&ColumnType::Uuid)),
+        format!("{} {digest} NOT NULL", column::DIGEST),
+        format!("{} {} NOT NULL DEFAULT {default_data}", column::DATA, backend.sql_type(&ColumnType::Json)),
+        format!("{} {timestamp} NULL", column::EXPIRES_AT),
+    ];
+    lines.extend(table.fields.iter().map(|field| column_definition(field, backend)));
+    lines.push(format!("{} {timestamp} NOT NULL", column::INSERTED_AT));
+    lines.push(format!("{} {timestamp} NOT NULL", column::UPDATED_AT));
+    for field in &table.fields {
+        if let Some(reference) = field.references.as_ref().filter(|reference| reference.cascade) {
+            lines.push(format!(
+                "FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE CASCADE",
+                quoted(&field.name, backend),
+                quoted(&reference.table, backend),
+                quoted(&reference.column, backend),
+            ));
+        }
+    }
+    let name = qualified(table, &table.table, backend);
+    format!("CREATE TABLE IF NOT EXISTS {name} (\n    {}\n){options}", lines.join(",\n    "))
+}
+
+/// SQLite checks the types of what is stored, unless a type is named that it knows by affinity alone.
+pub(crate) fn strict(table: &TableDefinition) -> &'static str {
+    const STRICT_TYPES: [&str; 6] = ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"];
+    let is_strict = |field: &FieldDefinition| match field.column_type(Backend::Sqlite) {
+        ColumnType::Exact(sql) => STRICT_TYPES.iter().any(|strict| sql.eq_ignore_ascii_case(strict)),
+        _ => true,
+    };
+    if table.fields.iter().all(is_strict) { " STRICT" } else { "" }
+}
+
+pub(crate) fn column_definition(field: &FieldDefinition, backend: Backend) -> String {
+    let null = if field.nullable { "NULL" } else { "NOT NULL" };
+    let sql_type = backend.sql_type(field.column_type(backend));
+    format!("{} {sql_type} {null}", quoted(&field.name, backend))
+}
+
+pub(crate) fn create_history(table: &TableDefinition, backend: Backend) -> String {
+    let name = qualified(table, &history_name(table), backend);
+    let (timestamp, options) = match backend {
+        Backend::Sqlite => ("TEXT", " STRICT"),
+        Backend::Postgres => ("timestamptz", ""),
+        Backend::MySql => ("datetime(6)", ""),
+    };
+    let text = if backend == Backend::MySql { "text" } else { "TEXT" };
+    let integer = if backend == Backend::Sqlite { "INTEGER" } else { "bigint" };
+    format!(
+        "CREATE TABLE IF NOT EXISTS {name} (\n    version {integer} NOT NULL PRIMARY KEY,\n    \
+         applied_at {timestamp} NOT NULL,\n    fields {text} NOT NULL\n){options}"
+    )
+}
+
+pub(crate) struct Index {
+    pub(crate) name: String,
+    pub(crate) is_unique: bool,
+    pub(crate) columns: Vec<String>,
+}
+
+pub(crate) fn indexes(table: &TableDefinition) -> Vec<Index> {
+    let index = |columns: &[&str], is_unique| Index {
+        name: index_name(&table.table, columns),
+        is_unique,
+        columns: columns.iter().map(|&column| column.to_owned()).collect(),
+    };
+    let mut indexes = vec![index(&[column::DIGEST], true), index(&[column::EXPIRES_AT], false)];
+    let fields = table.fields.iter().filter(|field| field.indexed);
+    indexes.extend(fields.map(|field| index(&[&field.name, column::INSERTED_AT], false)));
+    indexes
+}
+
+/// As Ecto names an index: `sessions_auth_token_digest_index`, which also finds those that it made.
+fn index_name(table: &str, columns: &[&str]) -> String {
+    const DIGEST: &str = "_auth_token_digest_index";
+    // By the end of its name the database's error about a digest that is there already is told from others.
+    if columns == [column::DIGEST] && table.len() + DIGEST.len() > MAX_NAME {
+        let hash = hash_of(table);
+        let start = &table[..table.floor_char_boundary(MAX_NAME - DIGEST.len() - hash.len())];
+        return format!("{start}{hash}{DIGEST}");
+    }
+    shortened(format!("{table}_{}_index", columns.join("_")))
+}
+
+/// The name, or as much of it as fits and a hash of all of it: shortened by the server, two long names could become one.
+fn shortened(mut name: String) -> String {
+    if name.len() <= MAX_NAME {
+        return name;
+    }
+    let hash = hash_of(&name);
+    name.truncate(name.floor_char_boundary(MAX_NAME - hash.len()));
+    name + &hash
+}
+
+fn hash_of(name: &str) -> String {
+    Sha256::digest(name.as_bytes()).iter().take(4).fold("_".to_owned(), |mut hash, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    })
+}
+
+/// Whether one of `indexes`, by its name, is a field's own: ours, or the one that `ecto_sessions` makes.
+pub(crate) fn has_index(table: &str, field: &str, indexes: &[IndexInfo]) -> bool {
+    let ours = index_name(table, &[field, column::INSERTED_AT]);
+    let ectos = index_name(table, &[field]);
+    indexes.iter().any(|index| index.name == ours || index.name == ectos)
+}
+
+/// What drops the index of a field of SQLite's, if a migration has made one.
+pub(crate) fn drop_index_of(table: &TableDefinition, field: &FieldDefinition) -> String {
+    let backend = Backend::Sqlite;
+    let name = qualified(table, &index_name(&table.table, &[&field.name, column::INSERTED_AT]), backend);
+    format!("DROP INDEX IF EXISTS {name}; ")
+}
+
+pub(crate) fn create_index(table: &TableDefinition, index: &Index, backend: Backend) -> String {
+    let unique = if index.is_unique { "UNIQUE " } else { "" };
+    // MySQL does not know the words, and MariaDB needs none: `migrate` asks first which indexes there are.
+    let if_not_exists = if backend == Backend::MySql { "" } else { "IF NOT EXISTS " };
+    let name = quoted(&index.name, backend);
+    // An index of SQLite's names the schema itself; elsewhere it lives where its table does.
+    let (name, target) = match (backend, &table.schema) {
+        (Backend::Sqlite, Some(schema)) => {
+            (format!("{}.{name}", quoted(schema, backend)), quoted(&table.table, backend))
+        }
+        _ => (name, qualified(table, &table.table, backend)),
+    };
+    let columns: Vec<String> = index.columns.iter().map(|column| quoted(column, backend)).collect();
+    format!("CREATE {unique}INDEX {if_not_exists}{name} ON {target} ({})", columns.join(", "))
+}
+
+pub(crate) fn history_name(table: &TableDefinition) -> String {
+    shortened(format!("{}_cloakroom_migrations", table.table))
+}
+
+pub(crate) fn qualified(table: &TableDefinition, name: &str, backend: Backend) -> String {
+    match &table.schema {
+        Some(schema) => format!("{}.{}", quoted(schema, backend), quoted(name, backend)),
+        None => quoted(name, backend),
+    }
+}
+
+/// A name as SQL writes it, whatever characters it has; none of them is a control character, of which
+/// `TableDefinition::validate` has made sure.
+pub(crate) fn quoted(name: &str, backend: Backend) -> String {
+    let quote = if backend == Backend::MySql { "`" } else { "\"" };
+    format!("{quote}{}{quote}", name.replace(quote, &quote.repeat(2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_named_as_ecto_names_it_and_never_too_long() {
+        assert_eq!(index_name("sessions", &["auth_token_digest"]), "sessions_auth_token_digest_index");
+        let long = "x".repeat(60);
+        let name = index_name("sessions", &[&long, "inserted_at"]);
+        assert_eq!(name.len(), MAX_NAME);
+        assert_ne!(name, index_name("sessions", &[&long, "updated_at"]));
+    }
+
+    #[test]
+    fn a_name_is_shortened_between_characters_and_is_still_another_than_its_neighbours() {
+        for filler in ["x", "é", "語", "🦀"] {
+            let long = filler.repeat(63 / filler.len());
+            let names = ["a", "b", column::DIGEST].map(|last| index_name(&long, &[last]));
+            assert!(names[2].ends_with("_auth_token_digest_index"), "{names:?}");
+            assert!(names.iter().all(|name| name.len() <= MAX_NAME), "{names:?}");
+            assert_ne!(names[0], names[1]);
+            assert!(history_name(&TableDefinition::new(long)).len() <= MAX_NAME);
+        }
+    }
+
+    #[test]
+    fn a_quote_in_a_name_is_doubled() {
+        assert_eq!(quoted("a\"b`c", Backend::Postgres), "\"a\"\"b`c\"");
+        assert_eq!(quoted("a\"b`c", Backend::MySql), "`a\"b``c`");
+    }
+}
