@@ -43,7 +43,7 @@ async fn what_makes_no_sense_is_2(db: TestDatabase) {
         (&["delete", "--id", id, "--where", "user_id=1"], "cannot be used with"),
         (&["prune", "--every", "now and then"], "--every"),
         (&["migrate", "up", "--field", "user_id:string"], "the types are text, integer"),
-        (&["migrate", "up", "--field", "a b:text"], "is no name for a column"),
+        (&["migrate", "up", "--field", "a\tb:text"], "is no name for a column"),
         (&["migrate", "up", "--field", "data:text"], "built in"),
         (&["sing"], "sing"),
         (&["--database", "oracle://x", "list"], "must begin with"),

@@ -95,7 +95,7 @@ async fn tables_and_schemas_are_told_apart(db: TestDatabase) {
     assert_eq!(cloakroom.run(&[&elsewhere[..], &["count"]].concat()).done().stdout, "1\n");
     assert_eq!(cloakroom.json(&[&elsewhere[..], &["stats"]].concat())["busiest"]["value"], "1234");
     assert_eq!(cloakroom.count_all(), 0);
-    cloakroom.run(&["--table", "x; drop table sessions", "count"]).failed(2, "is no name for a table");
+    cloakroom.run(&["--table", "x\ndrop table sessions", "count"]).failed(2, "is no name for a table");
 }
 
 async fn stats_tell_how_many_how_old_and_whose(db: TestDatabase) {

@@ -210,8 +210,9 @@ fn an_embedded_database_is_made_by_create_alone() {
         cloakroom.run(arguments).failed(3, "there is no database file cloakroom.db");
     }
     cloakroom.run(&["migrate", "sql"]).done();
-    cloakroom.run(&["migrate", "up", "--field", "a b:text"]).failed(2, "is no name");
-    for arguments in [&["--set", "a b=1"][..], &["--set", "user_id="], &["--set", "id=1"], &["--data", "{"]] {
+    cloakroom.run(&["migrate", "up", "--field", "a\tb:text"]).failed(2, "is no name");
+    for arguments in [&["--set", "a\tb=1"][..], &["--set", "user_id="], &["--set", "id=1"], &["--data", "{"]]
+    {
         let outcome = cloakroom.run(&[&["create"], arguments].concat());
         assert_eq!(outcome.code, 2, "{outcome:?}");
     }

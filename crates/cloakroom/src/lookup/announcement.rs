@@ -35,11 +35,8 @@ pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bo
 /// What an announcement about `table` revokes; `None` if it is about another.
 #[cfg(feature = "postgres")]
 pub(crate) fn read(announcement: &str, table: &str) -> Option<Revoked> {
-    // A table's name may hold spaces.
-    let (about, what) = announcement.rsplit_once(' ')?;
-    if about != table {
-        return None;
-    }
+    // A name may hold spaces, and what a later version announces too. In doubt it is about this table.
+    let what = announcement.strip_prefix(table)?.strip_prefix(' ')?;
     match what.parse() {
         Ok(id) => Some(Revoked::Session(id)),
         // Whatever it says, it is no less than this.
@@ -54,14 +51,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_announcement_is_of_the_table_whose_whole_name_it_has() {
+    fn an_announcement_is_of_the_table_whose_name_it_begins_with() {
         let id = Uuid::from_u128(7);
         let table = "Tenant A";
         assert!(matches!(read(&format!("{table} {id}"), table), Some(Revoked::Session(read)) if read == id));
         assert!(matches!(read(&format!("{table} *"), table), Some(Revoked::Any)));
         assert!(matches!(read(&format!("{table} whatever"), table), Some(Revoked::Any)));
-        for other in ["Tenant", "A", "Tenant A ", "Tenant A B", "tenant a"] {
+        for other in ["A", "Tenant A ", "Tenant A B", "Tena", "tenant a"] {
             assert!(read(&format!("{table} {id}"), other).is_none(), "{other}");
         }
+        // As if it were a later version's: too much is void, and never too little.
+        assert!(matches!(read(&format!("{table} {id}"), "Tenant"), Some(Revoked::Any)));
     }
 }
