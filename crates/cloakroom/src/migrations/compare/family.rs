@@ -188,8 +188,9 @@ fn fit_on_sqlite(wanted: Family, described: &Described) -> Fit {
     } else if ["REAL", "FLOA", "DOUB"].iter().any(|real| declared.contains(real)) {
         !matches!(wanted, Family::Text | Family::Integer { .. } | Family::Bool)
     } else {
-        // A number, be its name DECIMAL, UUID or STRING: '007' becomes 7. JSON is text to the driver.
-        wanted != Family::Text || declared.contains("JSON")
+        // A number, be its name DECIMAL, UUID or STRING: '007' becomes 7. To the driver JSON, dates and times are text,
+        // which is none that becomes a number.
+        wanted != Family::Text || ["JSON", "DATE", "TIME"].iter().any(|text| declared.contains(text))
     };
     if holds { Fit::May } else { OF_ANOTHER_KIND }
 }
