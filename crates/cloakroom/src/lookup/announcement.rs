@@ -35,15 +35,15 @@ pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bo
 /// What an announcement about `table` revokes; `None` if it is about another.
 #[cfg(feature = "postgres")]
 pub(crate) fn read(announcement: &str, table: &str) -> Option<Revoked> {
-    // A table's name may hold spaces.
-    let (about, what) = announcement.rsplit_once(' ')?;
-    if about != table {
-        return None;
-    }
-    match what.parse() {
-        Ok(id) => Some(Revoked::Session(id)),
+    // The table's name may hold spaces, and what comes last holds none.
+    let told = announcement.rsplit_once(' ').and_then(|(about, what)| {
+        let revoked = if what == "*" { Revoked::Any } else { Revoked::Session(what.parse().ok()?) };
+        Some((about, revoked))
+    });
+    match told {
+        Some((about, revoked)) => (about == table).then_some(revoked),
         // Whatever it says, it is no less than this.
-        Err(_) => Some(Revoked::Any),
+        None => announcement.strip_prefix(table)?.strip_prefix(' ').map(|_| Revoked::Any),
     }
 }
 
@@ -59,7 +59,9 @@ mod tests {
         let table = "Tenant A";
         assert!(matches!(read(&format!("{table} {id}"), table), Some(Revoked::Session(read)) if read == id));
         assert!(matches!(read(&format!("{table} *"), table), Some(Revoked::Any)));
-        assert!(matches!(read(&format!("{table} whatever"), table), Some(Revoked::Any)));
+        for unknown in ["", "whatever", "of a later version"] {
+            assert!(matches!(read(&format!("{table} {unknown}"), table), Some(Revoked::Any)), "{unknown}");
+        }
         for other in ["Tenant", "A", "Tenant A ", "Tenant A B", "tenant a"] {
             assert!(read(&format!("{table} {id}"), other).is_none(), "{other}");
         }
