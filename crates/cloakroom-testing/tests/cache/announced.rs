@@ -187,6 +187,40 @@ async fn what_cannot_be_read_as_one_session_voids_all(db: TestDatabase) {
     }
 }
 
+async fn a_table_whose_name_needs_quotes_is_announced_by_it_and_no_other_hears(db: TestDatabase) {
+    let one = format!("Tenant {} A's org-42?", db.unique_name());
+    let scene = Scene::named(db, one).await;
+    let here = scene.node(scene.db.config().cache(listening()));
+    let there = scene.node_apart(scene.db.config().cache(listening())).await;
+    let mut heard = scene.hear().await;
+    for change in CHANGES {
+        let created = here.create(user("1234")).await.unwrap();
+        scene.until_kept(&there, &created.token).await;
+        change.make(&here, &created, scene.db.now()).await;
+        until("the other node sees the change", async || {
+            let answer = there.authenticate(&created.token).await.unwrap();
+            answer.is_none_or(|session| change.changes_fields() && session.fields.user_id == "changed")
+        })
+        .await;
+        let told = heard.so_far(&scene).await;
+        assert!(told.iter().all(|what| *what == created.session.id.to_string()), "{told:?}");
+    }
+    // A table whose name ends where that of this one has a space.
+    let shorter = scene.table.split_once(" A's").unwrap().0.to_owned();
+    let config = scene.db.config().cache(listening()).build().unwrap();
+    let definition = definition(&shorter);
+    let neighbour =
+        Sessions::<UserSession>::with_definition(scene.db.database(), definition, config).unwrap();
+    neighbour.migrate().await.unwrap();
+    let kept = scene.create().await;
+    scene.until_kept(&there, &kept).await;
+    neighbour.query().status(Status::All).delete_all().await.unwrap();
+    let gone = neighbour.create(user("1234")).await.unwrap();
+    assert!(neighbour.delete(gone.session).await.unwrap());
+    assert_eq!(heard.so_far(&scene).await, [""; 0]);
+    assert!(scene.is_kept(&there, &kept).await);
+}
+
 async fn an_announcement_holds_no_secret(db: TestDatabase) {
     let scene = Scene::set(db).await;
     let here = scene.node(scene.db.config());
@@ -264,6 +298,7 @@ on_postgres! {
     without_announcements_the_bound_is_the_greatest_age,
     other_tables_announcements_are_not_heard,
     what_cannot_be_read_as_one_session_voids_all,
+    a_table_whose_name_needs_quotes_is_announced_by_it_and_no_other_hears,
     an_announcement_holds_no_secret,
     a_change_on_its_way_to_another_node_is_not_undone_by_its_lookups,
     a_flood_of_announcements_is_drunk,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use cloakroom::{
     Cache, ConfigBuilder, Database, ManualClock, SessionTable, Sessions, TableDefinition, Token,
 };
-use cloakroom_testing::{START, TestDatabase, UserSession, user};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, user};
 
 /// No change takes this long to be seen unless it never is.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,9 +18,18 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn set(db: TestDatabase) -> Self {
         let table = db.unique_name();
+        Self::named(db, table).await
+    }
+
+    pub(crate) async fn named(db: TestDatabase, table: String) -> Self {
         let scene = Self { db, table };
         scene.node(scene.db.config()).migrate().await.unwrap();
         scene
+    }
+
+    fn quoted(&self) -> String {
+        let quote = if self.db.kind() == Kind::MariaDb { '`' } else { '"' };
+        format!("{quote}{}{quote}", self.table)
     }
 
     /// A handle on the test's own pool.
@@ -54,14 +63,14 @@ impl Scene {
 
     /// Sets a column of the token's row behind the library's back.
     pub(crate) async fn set_column(&self, token: &Token, assignment: &str) {
-        let (table, digest) = (&self.table, self.digest(token));
+        let (table, digest) = (self.quoted(), self.digest(token));
         let sql = format!("UPDATE {table} SET {assignment} WHERE auth_token_digest = '{digest}'");
         self.db.execute(&sql).await;
     }
 
     /// Deletes the token's row behind the library's back.
     pub(crate) async fn delete_row(&self, token: &Token) {
-        let (table, digest) = (&self.table, self.digest(token));
+        let (table, digest) = (self.quoted(), self.digest(token));
         self.db.execute(&format!("DELETE FROM {table} WHERE auth_token_digest = '{digest}'")).await;
     }
 
@@ -100,7 +109,7 @@ impl Heard {
     pub(crate) async fn so_far(&mut self, scene: &Scene) -> Vec<String> {
         // About no table.
         let last = format!("{}: no more", self.table);
-        scene.db.execute(&format!("NOTIFY cloakroom, '{last}'")).await;
+        scene.db.execute(&format!("NOTIFY cloakroom, '{}'", last.replace('\'', "''"))).await;
         let mut heard = Vec::new();
         loop {
             let received = tokio::time::timeout(PATIENCE, self.listener.recv()).await;

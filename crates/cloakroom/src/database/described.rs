@@ -6,6 +6,7 @@ use crate::field::FieldValue;
 
 /// A column as it is declared.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what a catalogue says of a column")]
 pub(crate) struct Described {
     pub(crate) name: String,
     /// The type in full, as the database writes it.
