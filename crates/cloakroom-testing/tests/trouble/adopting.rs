@@ -89,7 +89,9 @@ async fn others_write_the_table_while_its_indexes_are_built(db: TestDatabase) {
     stop.store(true, Ordering::SeqCst);
     let (written, longest) = writer.await.unwrap();
     println!("{:?}: {written} writes in {took:?}, the longest {longest:?}", db.kind());
-    assert!(written > 5, "{written} in {took:?}");
+    // SQLite has one writer, which an index is, too: the others' turn comes between two of them.
+    let least = if db.kind() == Kind::Sqlite { 1 } else { 6 };
+    assert!(written >= least, "{written} in {took:?}");
     if db.kind() != Kind::Sqlite {
         assert!(longest < took / 2, "one write waited {longest:?} of {took:?}");
     }
