@@ -10,11 +10,12 @@
 //! what comes after it can no longer be extended. One session is ended first and looked at again only if it was not
 //! valid, so that an end is one statement.
 
-use sea_query::{CaseStatement, Expr, ExprTrait, Query, UpdateStatement};
+use sea_query::{CaseStatement, Expr, ExprTrait, IntoCondition, Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::database::{Bindings, Statement, place_of_condition};
+use crate::column::Filter;
+use crate::database::{Backend, Bindings, Statement, place_of_condition};
 use crate::error::Result;
 use crate::field::FieldValue;
 use crate::lookup::Revoked;
@@ -29,6 +30,21 @@ const SKEW: Duration = Duration::DAY;
 /// What a clock shows that is behind this one.
 pub(crate) fn behind(now: OffsetDateTime) -> OffsetDateTime {
     now.saturating_sub(SKEW)
+}
+
+/// What has expired at `now`.
+///
+/// On SQLite without the index on the expiry: all that ever expired is in it, and statistics that are older can make
+/// the planner take that for few rows, and read them all for the ten of one user.
+pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
+    Filter::new(move |bindings| {
+        let expires_at = bindings.column(column::EXPIRES_AT);
+        let expires_at = match bindings.backend() {
+            Backend::Sqlite => Expr::cust_with_exprs("+?", [expires_at]),
+            Backend::Postgres | Backend::MySql => expires_at,
+        };
+        Ok(expires_at.lte(bindings.expr(FieldValue::plain(now))).into_condition())
+    })
 }
 
 /// Ends rows now, or leaves their expiry where it lies before that.

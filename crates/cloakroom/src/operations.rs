@@ -415,7 +415,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64> {
-        if self.connection.is_pool() {
+        if self.connection.is_any_of_pool() {
             let store = self.sessions.store();
             let mut writing = store.acquire_to_write(Waits::ForLocks, store.until()).await?;
             return store.execute(writing.connection.connection(), statement).await;

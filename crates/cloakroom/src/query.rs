@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::column::Filter;
 use crate::cursor::Cursor;
 use crate::data::StoredData;
-use crate::database::{Backend, Bindings, Statement, identifier};
+use crate::database::{Backend, Bindings, Connection, Statement, identifier};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::FieldValue;
 use crate::operations::Operations;
@@ -292,6 +292,20 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub(crate) fn reborrow(&mut self) -> SessionQuery<'_, T> {
         SessionQuery {
             operations: self.operations.reborrow(),
+            filters: self.filters.clone(),
+            status: self.status,
+            order: self.order.clone(),
+            after: self.after,
+            limit: self.limit,
+            by_token: self.by_token,
+            matches_nothing: self.matches_nothing,
+        }
+    }
+
+    /// The same query on another connection.
+    fn on<'o>(&self, connection: Connection<'o>) -> SessionQuery<'o, T> {
+        SessionQuery {
+            operations: Operations::new(self.operations.sessions().clone(), connection),
             filters: self.filters.clone(),
             status: self.status,
             order: self.order.clone(),

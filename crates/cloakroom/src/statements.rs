@@ -14,8 +14,8 @@ use crate::clock::LAST;
 use crate::config::MAX_BATCH;
 use crate::data::StoredData;
 use crate::database::{
-    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB, Tells,
-    guard_lookup, guard_rows, identifier, place_of_condition,
+    AT_ONCE_ON_MARIADB, Backend, Bindings, Row, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB, guard_rows,
+    identifier, place_of_condition,
 };
 use crate::ending;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,8 +36,7 @@ pub(crate) struct Statements {
     pub(crate) by_id_within: Arc<str>,
     pub(crate) expire: Arc<str>,
     find: BySize,
-    find_by_the_clock: BySize,
-    find_exactly: BySize,
+    find_telling: BySize,
     insert: BySize,
     insert_at_once: BySize,
     extend: BySize,
@@ -81,8 +80,7 @@ impl Statements {
             by_id_within,
             expire,
             find: BySize::default(),
-            find_by_the_clock: BySize::default(),
-            find_exactly: BySize::default(),
+            find_telling: BySize::default(),
             insert: BySize::default(),
             insert_at_once: BySize::default(),
             extend: BySize::default(),
@@ -92,7 +90,7 @@ impl Statements {
     /// Reads the valid sessions with any of `size` digests, each as [`select_found`] has it. The values are the
     /// digests, as [`Bindings::is_among`] takes them, and `now`.
     ///
-    /// Each row tells, if `tells` says so, whether the statement was a transaction of its own. On PostgreSQL that of a
+    /// With `tells`, each row says whether the statement was a transaction of its own. On PostgreSQL that of a
     /// single digest does so by a row of nulls, if there is none to be found; more would cost more to plan.
     ///
     /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
@@ -104,13 +102,9 @@ impl Statements {
         table: &TableDefinition,
         backend: Backend,
         size: usize,
-        tells: Tells,
+        tells: bool,
     ) -> Arc<str> {
-        let texts = match tells {
-            Tells::Nothing => &self.find,
-            Tells::ByTheClock => &self.find_by_the_clock,
-            Tells::Exactly => &self.find_exactly,
-        };
+        let texts = if tells { &self.find_telling } else { &self.find };
         texts.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
             if backend == Backend::Sqlite && size > 1 {
@@ -119,7 +113,7 @@ impl Statements {
             let is_it = has_digest(bindings, size);
             let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
             let mut find = Query::select();
-            if backend == Backend::Postgres && size == 1 && tells != Tells::Nothing {
+            if backend == Backend::Postgres && size == 1 && tells {
                 let mut row = Query::select();
                 row.expr(Expr::cust("1"));
                 find.from_subquery(row, identifier("one"));
@@ -129,7 +123,9 @@ impl Statements {
                 find.from(table_ref(table)).cond_where(is_found);
             }
             select_found(bindings, &mut find);
-            guard_lookup(backend, tells, &mut find);
+            if tells {
+                guard_rows(backend, &mut find);
+            }
             bindings.build(&find).sql
         })
     }

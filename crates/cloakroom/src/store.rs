@@ -5,9 +5,7 @@ use uuid::Uuid;
 
 use crate::columns::Known;
 use crate::config::Config;
-use crate::database::{
-    Backend, Connection, Database, Pooled, Row, Statement, Tells, guard_of_lookup, guard_of_rows,
-};
+use crate::database::{Backend, Connection, Database, Pooled, Row, Statement, guard_of_rows};
 use crate::error::{Error, Outcome, Result};
 use crate::field::FieldValue;
 use crate::hashing::Hashed;
@@ -49,9 +47,9 @@ impl Store {
     /// The statement that finds any of `size` digests; see [`Statements::find`]. It need not tell that it is a
     /// transaction of its own if that is known of its connection, or if it runs within the caller's.
     pub(crate) fn find(&self, size: usize, values: Vec<FieldValue>, is_known: bool) -> Statement {
-        let tells = Tells::of_lookup(self.backend(), size, is_known);
-        let sql = self.statements.find(&self.table, self.backend(), size, tells);
-        Statement::new(sql, values).guarded(guard_of_lookup(self.backend(), tells))
+        let sql = self.statements.find(&self.table, self.backend(), size, !is_known);
+        let statement = Statement::new(sql, values);
+        if is_known { statement } else { statement.guarded(guard_of_rows(self.backend())) }
     }
 
     /// The statement that reads the session with this id.

@@ -37,7 +37,7 @@ impl Answer {
                 let count = self.rows.first().map(|row| row.integer(0)).transpose()?.flatten();
                 count.unwrap_or(0).unsigned_abs()
             }
-            Guard::LastColumn | Guard::Clock => self.rows.len() as u64,
+            Guard::LastColumn => self.rows.len() as u64,
             Guard::None | Guard::Condition | Guard::Silent => self.written,
         })
     }

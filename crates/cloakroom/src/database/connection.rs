@@ -204,6 +204,11 @@ impl<'c> Connection<'c> {
         !matches!(self.0, Place::Own(..))
     }
 
+    /// Whether each statement takes a connection of the pool for itself.
+    pub(crate) fn is_any_of_pool(&self) -> bool {
+        matches!(self.0, Place::Pool(_))
+    }
+
     pub(crate) fn backend(&self) -> Backend {
         match &self.0 {
             Place::Pool(database) => database.backend(),

@@ -7,13 +7,12 @@
 //!
 //! | database | what tells |
 //! |---|---|
-//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, so a lookup by a token only compares when its transaction and its execution began, and is asked about if that leaves a doubt. |
+//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, which a lookup on a [spare connection](crate::lookup) saves. |
 //! | MariaDB | `@@in_transaction` and `@@autocommit` |
 //! | MySQL | nothing does, so [`Pooled`](super::Pooled) asks once for each time that a connection is taken |
 //! | SQLite | The driver's own count, which is right but for transactions that SQL of the application's own began. Those are looked for after a write, which costs another message to the driver's thread. |
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_query::{Expr, SelectStatement};
 
@@ -27,8 +26,6 @@ pub(crate) enum Guard {
     None,
     /// The last column of each row says so; an answer without rows does not.
     LastColumn,
-    /// The last column of each row says that it was, or that this is in doubt; an answer without rows says neither.
-    Clock,
     /// The only row has the number of rows that were written, and says so.
     Count,
     /// If it was not, nothing was written; that nothing was written does not tell why.
@@ -43,24 +40,6 @@ pub(crate) enum Guard {
 /// other when Execute did. A portal notes when Bind came.
 const ALONE_ON_POSTGRES: &str =
     "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE creation_time = transaction_timestamp())";
-
-/// True only if the statement is a transaction of its own, and nearly always if it is.
-///
-/// Bind begins the transaction and Execute the statement. The two come together, and lie some microseconds apart. What
-/// was left open began before its connection went through the pool, which asks the server for an answer at that time:
-/// a round trip earlier at least. The clock may go back meanwhile, and then there is a doubt too.
-const ALONE_BY_THE_CLOCK_ON_POSTGRES: &str = "statement_timestamp() BETWEEN transaction_timestamp() \
-     AND transaction_timestamp() + interval '20 microseconds'";
-
-/// How many doubts for nothing there may be at once. On a server that is too slow for the clock, lookups go on to look
-/// at portals.
-const DOUBTS: u32 = 1_000;
-
-/// What a doubt for nothing counts, if each lookup without one takes one off.
-const DOUBT: u32 = 30;
-
-/// Whether the clocks of the servers that this process asks tell soon enough.
-static DOUBTED: AtomicU32 = AtomicU32::new(0);
 
 /// Null on MySQL, which has no such variable. Each server reads the comment meant for it.
 const ALONE_ON_MYSQL: &str =
@@ -101,59 +80,6 @@ pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guar
             Guard::LastColumn
         }
         None => Guard::None,
-    }
-}
-
-/// What the rows of a lookup by a token say about their transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tells {
-    Nothing,
-    /// As cheaply as PostgreSQL can. It may be in doubt.
-    ByTheClock,
-    Exactly,
-}
-
-impl Tells {
-    /// For a lookup of `size` digests, on a connection of which it `is_known` that no transaction is open.
-    pub(crate) fn of_lookup(backend: Backend, size: usize, is_known: bool) -> Self {
-        if is_known {
-            return Self::Nothing;
-        }
-        // That of many is planned anew each time, between the two instants that are compared.
-        let has_time = size == 1 && DOUBTED.load(Ordering::Relaxed) < DOUBTS;
-        if backend == Backend::Postgres && has_time { Self::ByTheClock } else { Self::Exactly }
-    }
-}
-
-/// Has each row of a lookup tell.
-pub(crate) fn guard_lookup(backend: Backend, tells: Tells, select: &mut SelectStatement) {
-    match tells {
-        Tells::Nothing => {}
-        Tells::ByTheClock => {
-            select.expr_as(Expr::cust(ALONE_BY_THE_CLOCK_ON_POSTGRES), "alone");
-        }
-        Tells::Exactly => {
-            guard_rows(backend, select);
-        }
-    }
-}
-
-/// How the rows of a statement that [`guard_lookup`] has changed tell.
-pub(crate) fn guard_of_lookup(backend: Backend, tells: Tells) -> Guard {
-    match tells {
-        Tells::Nothing => Guard::None,
-        Tells::ByTheClock => Guard::Clock,
-        Tells::Exactly => guard_of_rows(backend),
-    }
-}
-
-/// Takes down whether a lookup by the clock was in doubt for nothing.
-pub(super) fn note_doubt(was_in_doubt: bool) {
-    if was_in_doubt {
-        DOUBTED.fetch_add(DOUBT, Ordering::Relaxed);
-    } else if DOUBTED.load(Ordering::Relaxed) > 0 {
-        // Two at once may lose one of the two, which does not matter.
-        DOUBTED.store(DOUBTED.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
     }
 }
 
@@ -219,13 +145,6 @@ impl Guard {
         match self {
             Self::None => Told::NotAsked,
             Self::LastColumn | Self::Count => rows.last().map_or(Told::Nothing, last_column),
-            Self::Clock => match rows.last().map(last_column) {
-                Some(Told::Alone) => {
-                    note_doubt(false);
-                    Told::Alone
-                }
-                _ => Told::Nothing,
-            },
             Self::Condition if written > 0 => Told::Alone,
             Self::Condition | Self::Silent => Told::Nothing,
         }

@@ -35,9 +35,7 @@ pub use connection::{Connection, Database};
 pub(crate) use described::Described;
 pub(crate) use exclusive::Exclusive;
 pub(crate) use foreign::Foreign;
-pub(crate) use guard::{
-    Guard, Tells, counted, guard_lookup, guard_of_lookup, guard_of_rows, guard_rows, place_of_condition,
-};
+pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows, place_of_condition};
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
 pub(crate) use misuse::Misuse;
 pub(crate) use pooled::Pooled;

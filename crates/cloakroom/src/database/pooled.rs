@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
-use super::guard::{Guard, Told, note_doubt};
+use super::guard::Told;
 use super::statement::Statement;
 use super::{Backend, Cause, Connection, Database, again, misuse};
 
@@ -21,8 +21,10 @@ pub(crate) struct Pooled {
     database: Database,
     /// None once it was lost, until another takes its place.
     connection: Option<PoolConnection>,
-    /// Since when a connection has been asked for.
+    /// Since when the statement's caller has waited.
     since: Instant,
+    /// Since when a connection of the pool's has been taken.
+    taken: Instant,
     /// An answer has told since the connection was taken that no transaction is open.
     is_known_alone: bool,
 }
@@ -44,7 +46,13 @@ impl Database {
         Box::pin(async move {
             let since = Instant::now();
             let connection = Some(self.take().await?);
-            Ok(Pooled { database: self.clone(), connection, since, is_known_alone: false })
+            Ok(Pooled {
+                database: self.clone(),
+                connection,
+                since,
+                taken: Instant::now(),
+                is_known_alone: false,
+            })
         })
     }
 
@@ -67,6 +75,20 @@ impl Database {
             #[cfg(feature = "mysql")]
             Self::MySql(pool) => PoolConnection::MySql(pool.acquire().await?),
         })
+    }
+
+    /// Whether at least half of the pool's connections are free, or not opened yet.
+    fn is_half_free(&self) -> bool {
+        let (most, open, idle) = match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => (pool.options().get_max_connections(), pool.size(), pool.num_idle()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => (pool.options().get_max_connections(), pool.size(), pool.num_idle()),
+            #[cfg(feature = "mysql")]
+            Self::MySql(pool) => (pool.options().get_max_connections(), pool.size(), pool.num_idle()),
+        };
+        let (most, taken) = (most as usize, (open as usize).saturating_sub(idle));
+        most > 1 && taken * 2 <= most
     }
 
     /// How long the pool lets one wait for a connection.
@@ -138,6 +160,23 @@ impl Pooled {
     /// Whether an answer has told, since the connection was taken, that no transaction is open.
     pub(crate) fn is_known_alone(&self) -> bool {
         self.is_known_alone && self.connection.is_some()
+    }
+
+    /// Whether the pool can do without the connection, of which it is known that no transaction is open.
+    pub(crate) fn is_spare(&self) -> bool {
+        let is_known = self.is_known_alone || self.backend() == Backend::Sqlite;
+        is_known && self.connection.is_some() && self.database.is_half_free()
+    }
+
+    /// For how long the connection has been away from its pool.
+    pub(crate) fn held_for(&self) -> Duration {
+        self.taken.elapsed()
+    }
+
+    /// The connection, for a caller that begins to wait now.
+    pub(crate) fn for_another(mut self) -> Self {
+        self.since = Instant::now();
+        self
     }
 
     pub(super) fn backend(&self) -> Backend {
@@ -238,12 +277,7 @@ impl Pooled {
                     let mut bare = self.bare().await?;
                     match Box::pin(bare.end_stray_transaction()).await {
                         Ok(true) => continue,
-                        Ok(false) => {
-                            self.is_known_alone = true;
-                            if statement.guard == Guard::Clock && has_rows(&answer) {
-                                note_doubt(true);
-                            }
-                        }
+                        Ok(false) => self.is_known_alone = true,
                         Err(error) => {
                             self.lose();
                             return answer.and(Err(error));
@@ -256,8 +290,4 @@ impl Pooled {
         self.lose();
         Err(misuse::never_commits())
     }
-}
-
-fn has_rows(answer: &Result<Answer, sqlx::Error>) -> bool {
-    answer.as_ref().is_ok_and(|answer| !answer.rows.is_empty())
 }

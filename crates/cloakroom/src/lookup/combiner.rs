@@ -17,7 +17,7 @@ const LOOK_AROUND: Duration = queue::STUCK;
 const OFTEN: Duration = Duration::from_millis(50);
 
 /// For how long statements go out on one connection, before others whom the pool keeps waiting have their turn.
-const LONGEST_HOLD: Duration = Duration::from_millis(50);
+pub(super) const LONGEST_HOLD: Duration = Duration::from_millis(50);
 
 /// What callers can share a statement for.
 pub(super) trait Work: Send + Sync + 'static {
@@ -57,6 +57,11 @@ pub(super) trait Work: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Answer>> + Send;
 
     fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
+
+    /// Takes back a connection that nothing waits for any more.
+    fn release(&self, connection: Self::Connection) {
+        drop(connection);
+    }
 
     /// Closes a connection that did not answer.
     fn discard(connection: Self::Connection);
@@ -241,7 +246,10 @@ async fn serve<W: Work>(mut held: Slot<W>) {
         };
         match connected {
             Ok((mut connection, since)) => {
-                let Some(waiting) = shared.next(slot) else { break };
+                let Some(waiting) = shared.next(slot) else {
+                    shared.work.release(connection);
+                    break;
+                };
                 if shared.answer_all(slot, &mut connection, waiting).await {
                     kept = Some((connection, since));
                 } else {

@@ -16,7 +16,8 @@
 //!    Where another statement could only wait for the same, as writes on SQLite do, a holder who is polled says that
 //!    the slot is not stuck.
 //! 6. A connection goes back to the pool now and then, however many wait for more of its statements, so that
-//!    whatever else the application asks has its turn. Writes leave some [connections](crate::writers) to reads.
+//!    whatever else the application asks has its turn. A lookup keeps its [connection](spare) for the next one while
+//!    the pool has enough others. Writes leave some [connections](crate::writers) to reads.
 //! 7. Nobody waits for their turn longer than the pool has its callers wait, from when they came. Those whose
 //!    statement is out wait for its answer.
 
@@ -39,6 +40,7 @@ mod revocations;
 mod session_cache;
 #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 mod shelf;
+mod spare;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -70,7 +72,7 @@ pub(crate) struct Lookup {
 impl Lookup {
     pub(crate) fn new(store: &Arc<Store>) -> Self {
         Self {
-            find: Combiner::new(find::Find(Arc::clone(store))),
+            find: Combiner::new(find::Find::new(Arc::clone(store))),
             insert: Combiner::new(insert::Insert(Arc::clone(store))),
             extend: Combiner::new(extend::Extend(Arc::clone(store))),
         }

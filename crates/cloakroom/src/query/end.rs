@@ -11,6 +11,7 @@ use crate::field::FieldValue;
 use crate::lookup::Revoked;
 use crate::session::Status;
 use crate::table::SessionFields;
+use crate::writers::Waits;
 
 /// How a session ends.
 #[derive(Clone, Copy)]
@@ -36,7 +37,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             return Ok(0);
         }
         self.status = Status::Valid;
-        self.end_valid(End::Expire).await
+        self.end_valid_on_one(End::Expire).await
     }
 
     /// Deletes every session that matches. Returns their number. By default only valid sessions match: see
@@ -46,10 +47,22 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// [`expire_all`](Self::expire_all).
     pub async fn delete_all(mut self) -> Result<u64> {
         if self.status == Status::Valid {
-            return self.end_valid(End::Delete).await;
+            return self.end_valid_on_one(End::Delete).await;
         }
         let now = self.operations.config().now();
         self.end(End::Delete, now, now).await
+    }
+
+    /// The same as [`end_valid`](Self::end_valid), with one connection of the pool for all statements: SQLite lets one
+    /// connection write after another, and the second would wait for the first to let go.
+    async fn end_valid_on_one(&mut self, how: End) -> Result<u64> {
+        if !self.operations.connection().is_any_of_pool() {
+            return self.end_valid(how).await;
+        }
+        let sessions = self.operations.sessions().clone();
+        let store = sessions.store();
+        let mut writing = store.acquire_to_write(Waits::ForLocks, store.until()).await?;
+        self.on(writing.connection.connection()).end_valid(how).await
     }
 
     /// Ends what is valid by any clock. Returns how many of them were valid by this machine's.
@@ -70,7 +83,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
 
     /// Ends what has expired by this machine's clock, and is valid by one that is behind.
     async fn end_lapsed(&mut self, now: OffsetDateTime) -> Result<()> {
-        let mut lapsed = self.reborrow().filter(T::EXPIRES_AT.le(now));
+        let mut lapsed = self.reborrow().filter(ending::has_expired(now));
         lapsed.limit = lapsed.limit.map(|limit| limit.max(AT_ONCE));
         // What has been written has ended, so that each round finds others.
         while lapsed.end(End::Expire, now, ending::behind(now)).await? == lapsed.limit.unwrap_or(u64::MAX) {}
