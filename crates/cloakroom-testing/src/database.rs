@@ -79,6 +79,7 @@ pub fn run<F: Future<Output = ()>>(kind: Kind, case: impl FnOnce(TestDatabase) -
 ///
 /// As [`run`].
 pub fn run_in<F: Future<Output = ()>>(mode: Mode, kind: Kind, case: impl FnOnce(TestDatabase) -> F) {
+    assert_named_for(kind);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -90,6 +91,20 @@ pub fn run_in<F: Future<Output = ()>>(mode: Mode, kind: Kind, case: impl FnOnce(
         tokio::time::timeout(PATIENCE, case(database)).await.expect("the case hangs");
         tokio::time::timeout(PATIENCE, pool.close()).await.expect("a connection was leaked");
     });
+}
+
+/// Asserts that the test which runs is in a module that is named for its server: it is left out by that name where the
+/// server is not asked for.
+fn assert_named_for(kind: Kind) {
+    let module = match kind {
+        Kind::Sqlite => return,
+        Kind::Postgres => "postgres::",
+        Kind::MariaDb => "mariadb::",
+    };
+    let thread = std::thread::current();
+    // The harness names the thread for the test, if it has one for each.
+    let test = thread.name().filter(|name| *name != "main").unwrap_or(module);
+    assert!(test.contains(module), "{test} needs a server, and belongs into a module that ends in {module}");
 }
 
 impl TestDatabase {

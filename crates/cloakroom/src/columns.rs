@@ -35,6 +35,8 @@ enum Bound {
     Characters(usize),
     /// Integers from and to.
     Integers(i64, i64),
+    /// Nothing: its values would be taken for others.
+    Nothing,
 }
 
 impl Known {
@@ -69,9 +71,8 @@ impl Known {
 
 impl Columns {
     fn new(table: &TableDefinition, backend: Backend, found: &[ColumnInfo]) -> Self {
-        let declared = |name: &str| {
-            found.iter().find(|info| backend.is_same_name(&info.name, name)).map(|info| &*info.declared)
-        };
+        let info = |name: &str| found.iter().find(|info| backend.is_same_name(&info.name, name));
+        let declared = |name: &str| info(name).map(|info| &*info.declared);
         let rounds = |name| declared(name).is_some_and(|declared| rounds_instants(backend, declared));
         let problem = rounds(column::UPDATED_AT).then(|| {
             let sql_type = backend.sql_type(&ColumnType::Timestamp);
@@ -94,7 +95,11 @@ impl Columns {
             bounds: table
                 .fields
                 .iter()
-                .map(|field| declared(&field.name).map_or(Bound::None, |it| bound(backend, it)))
+                .map(|field| match info(&field.name) {
+                    Some(info) if is_mistaken(backend, field, info) => Bound::Nothing,
+                    Some(info) => bound(backend, &info.declared),
+                    None => Bound::None,
+                })
                 .collect(),
         }
     }
@@ -131,12 +136,24 @@ impl Columns {
                         field.name
                     )
                 }
+                (Bound::Nothing, _) => format!(
+                    "a value cannot be stored in {table}: the type of {} is made of one whose values are not sent as \
+                     text; let the field's sql_type be that one",
+                    field.name
+                ),
                 _ => continue,
             };
             return Err(Error::new(ErrorKind::InvalidField, problem));
         }
         Ok(())
     }
+}
+
+/// Whether PostgreSQL would take the bytes of the field's values for values of a type that the field does not name: its
+/// `sql_type` is a domain.
+fn is_mistaken(backend: Backend, field: &FieldDefinition, info: &ColumnInfo) -> bool {
+    let foreign = field.foreign[backend as usize].as_ref();
+    foreign.zip(info.base.as_deref()).is_some_and(|(foreign, base)| foreign.mistakes(base))
 }
 
 fn integer(value: &Value) -> Option<i128> {

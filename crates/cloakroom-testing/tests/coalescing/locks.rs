@@ -191,38 +191,42 @@ async fn one_connection_is_enough(db: TestDatabase) {
 
 each_database! { writes_that_wait_leave_connections_to_reads, one_connection_is_enough }
 
-mod postgres_rows {
-    use cloakroom_testing::run;
-
+mod rows {
     use super::*;
 
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-    fn whoever_needs_a_locked_row_waits_alone_and_holds_nobody_up() {
-        run(Kind::Postgres, whoever_needs_a_locked_row_waits_alone);
+    mod postgres {
+        use cloakroom_testing::run;
+
+        use super::*;
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn whoever_needs_a_locked_row_waits_alone_and_holds_nobody_up() {
+            run(Kind::Postgres, whoever_needs_a_locked_row_waits_alone);
+        }
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn whoever_waits_for_a_lock_for_too_long_fails_alone() {
+            run(Kind::Postgres, whoever_waits_for_too_long_fails_alone);
+        }
     }
 
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-    fn whoever_waits_for_a_lock_for_too_long_fails_alone() {
-        run(Kind::Postgres, whoever_waits_for_too_long_fails_alone);
-    }
-}
+    mod mariadb {
+        use cloakroom_testing::run;
 
-mod mariadb_rows {
-    use cloakroom_testing::run;
+        use super::*;
 
-    use super::*;
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
+        fn whoever_needs_a_locked_row_waits_alone_and_holds_nobody_up() {
+            run(Kind::MariaDb, whoever_needs_a_locked_row_waits_alone);
+        }
 
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
-    fn whoever_needs_a_locked_row_waits_alone_and_holds_nobody_up() {
-        run(Kind::MariaDb, whoever_needs_a_locked_row_waits_alone);
-    }
-
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
-    fn whoever_waits_for_a_lock_for_too_long_fails_alone() {
-        run(Kind::MariaDb, whoever_waits_for_too_long_fails_alone);
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
+        fn whoever_waits_for_a_lock_for_too_long_fails_alone() {
+            run(Kind::MariaDb, whoever_waits_for_too_long_fails_alone);
+        }
     }
 }

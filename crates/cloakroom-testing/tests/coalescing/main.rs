@@ -10,6 +10,7 @@ mod locks;
 mod lookups;
 mod pool;
 mod runtimes;
+mod spare;
 #[path = "../conformance/statements.rs"]
 mod statements;
 mod strict;

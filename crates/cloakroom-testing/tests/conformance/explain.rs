@@ -237,8 +237,11 @@ async fn listing_and_counting_by_an_indexed_field_use_its_index(
     uses(db, watched, index, async { query().limit(5).after(cursor).fetch_all().await.unwrap() }).await;
     uses(db, watched, index, async { query().count().await.unwrap() }).await;
     uses(db, watched, index, async { query().exists().await.unwrap() }).await;
-    // What has expired within a day is few rows, too.
-    let either = &["user_id_inserted_at", "expires_at"];
+    // What has expired within a day is few rows, too, and MariaDB knows how many.
+    let either: &[_] = match db.kind() {
+        Kind::MariaDb => &["user_id_inserted_at", "expires_at"],
+        Kind::Sqlite | Kind::Postgres => index,
+    };
     uses(db, watched, either, async { query().expire_all().await.unwrap() }).await;
     uses(db, watched, either, async { query().delete_all().await.unwrap() }).await;
     let any = &["user_id_inserted_at", "expires_at", "id"];

@@ -232,4 +232,46 @@ mod only_on_postgres {
     fn a_filter_matches_what_the_databases_own_comparison_matches() {
         run(Kind::Postgres, a_filter_matches_what_the_databases_own_comparison_matches_case);
     }
+
+    /// A domain over a type whose values are sent in binary.
+    #[derive(Clone, Debug, PartialEq, SessionTable)]
+    #[session(table = "purchases")]
+    struct Purchase {
+        #[session(sql_type = "price")]
+        paid: Option<String>,
+    }
+
+    /// The same column, named by what the domain is made of.
+    #[derive(Clone, Debug, PartialEq, SessionTable)]
+    #[session(table = "purchases")]
+    struct PurchaseInMoney {
+        #[session(sql_type = "money")]
+        paid: Option<String>,
+    }
+
+    async fn text_is_not_taken_for_the_bytes_of_a_domain_that_is_made_of_another_type_case(db: TestDatabase) {
+        db.execute("CREATE DOMAIN price AS money").await;
+        let sessions = Sessions::<Purchase>::new(db.database(), db.config().build().unwrap()).unwrap();
+        sessions.migrate().await.unwrap();
+        let purchase = Purchase { paid: Some("12345.67".to_owned()) };
+        let error = sessions.create(NewSession::new(purchase)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidField, "{error:?}");
+        assert!(error.to_string().contains("paid") && error.to_string().contains("sql_type"), "{error}");
+        assert_eq!(sessions.query().count().await.unwrap(), 0);
+
+        let config = db.config().build().unwrap();
+        let sessions = Sessions::<PurchaseInMoney>::new(db.database(), config).unwrap();
+        sessions.migrate().await.unwrap();
+        let purchase = PurchaseInMoney { paid: Some("12345.67".to_owned()) };
+        let created = sessions.create(NewSession::new(purchase)).await.unwrap().session;
+        assert_eq!(created.fields.paid.as_deref(), Some("$12,345.67"));
+        let paid = PurchaseInMoney::PAID.eq("12345.67".to_owned());
+        assert_eq!(sessions.query().filter(paid).fetch_one().await.unwrap(), created);
+    }
+
+    #[test]
+    #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+    fn text_is_not_taken_for_the_bytes_of_a_domain_that_is_made_of_another_type() {
+        run(Kind::Postgres, text_is_not_taken_for_the_bytes_of_a_domain_that_is_made_of_another_type_case);
+    }
 }

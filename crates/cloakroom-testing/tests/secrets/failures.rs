@@ -153,58 +153,62 @@ fn block_on(case: impl Future<Output = ()>) {
 
 each_database! { what_the_database_refuses_shows_no_secret }
 
-mod postgres_server {
+mod server {
     use super::*;
 
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-    fn a_server_that_is_killed_shows_no_secret() {
-        let server = cloakroom_testing::servers::postgres().unwrap();
-        block_on(async {
-            let options = PgPoolOptions::new().acquire_timeout(Duration::from_millis(300));
-            let pool = options.connect(server.url()).await.unwrap();
-            killed(server, pool.into(), &mut Seen::default()).await;
-        });
-    }
-}
+    mod postgres {
+        use super::*;
 
-mod mariadb_server {
-    use super::*;
-
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
-    fn a_server_that_is_killed_shows_no_secret() {
-        let server = cloakroom_testing::servers::mariadb().unwrap();
-        block_on(async {
-            let options = MySqlPoolOptions::new().acquire_timeout(Duration::from_millis(300));
-            let pool = options.connect(server.url()).await.unwrap();
-            killed(server, pool.into(), &mut Seen::default()).await;
-        });
-    }
-
-    /// The words by which values are known in a message are those of its language.
-    async fn case(db: TestDatabase) {
-        capture::start("");
-        let mut seen = Seen::default();
-        for config in configurations(&db) {
-            let sessions = guests(&db, config).await;
-            let options = MySqlPoolOptions::new().after_connect(|connection, _| {
-                Box::pin(async move {
-                    let statement = "SET SESSION lc_messages = 'de_DE'";
-                    sqlx::Executor::execute(connection, statement).await.map(drop)
-                })
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn a_server_that_is_killed_shows_no_secret() {
+            let server = cloakroom_testing::servers::postgres().unwrap();
+            block_on(async {
+                let options = PgPoolOptions::new().acquire_timeout(Duration::from_millis(300));
+                let pool = options.connect(server.url()).await.unwrap();
+                killed(server, pool.into(), &mut Seen::default()).await;
             });
-            let pool = options.connect(db.url()).await.unwrap();
-            let in_german = Sessions::<Guest>::new(pool.clone(), sessions.config().clone()).unwrap();
-            refused(&in_german, &mut seen).await;
-            pool.close().await;
         }
-        seen.assert_no_leaks();
     }
 
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
-    fn what_a_server_refuses_in_another_language_shows_no_secret() {
-        cloakroom_testing::run(Kind::MariaDb, case);
+    mod mariadb {
+        use super::*;
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
+        fn a_server_that_is_killed_shows_no_secret() {
+            let server = cloakroom_testing::servers::mariadb().unwrap();
+            block_on(async {
+                let options = MySqlPoolOptions::new().acquire_timeout(Duration::from_millis(300));
+                let pool = options.connect(server.url()).await.unwrap();
+                killed(server, pool.into(), &mut Seen::default()).await;
+            });
+        }
+
+        /// The words by which values are known in a message are those of its language.
+        async fn case(db: TestDatabase) {
+            capture::start("");
+            let mut seen = Seen::default();
+            for config in configurations(&db) {
+                let sessions = guests(&db, config).await;
+                let options = MySqlPoolOptions::new().after_connect(|connection, _| {
+                    Box::pin(async move {
+                        let statement = "SET SESSION lc_messages = 'de_DE'";
+                        sqlx::Executor::execute(connection, statement).await.map(drop)
+                    })
+                });
+                let pool = options.connect(db.url()).await.unwrap();
+                let in_german = Sessions::<Guest>::new(pool.clone(), sessions.config().clone()).unwrap();
+                refused(&in_german, &mut seen).await;
+                pool.close().await;
+            }
+            seen.assert_no_leaks();
+        }
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
+        fn what_a_server_refuses_in_another_language_shows_no_secret() {
+            cloakroom_testing::run(Kind::MariaDb, case);
+        }
     }
 }

@@ -155,8 +155,16 @@ async fn an_index_that_was_left_incomplete_is_refused_until_it_is_built_again_ca
     assert_eq!(sessions.migrate().await.unwrap().len(), 2);
 }
 
-#[test]
-#[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-fn an_index_that_was_left_incomplete_is_refused_until_it_is_built_again() {
-    run(Kind::Postgres, an_index_that_was_left_incomplete_is_refused_until_it_is_built_again_case);
+mod incomplete {
+    use super::*;
+
+    mod postgres {
+        use super::*;
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn an_index_that_was_left_incomplete_is_refused_until_it_is_built_again() {
+            run(Kind::Postgres, an_index_that_was_left_incomplete_is_refused_until_it_is_built_again_case);
+        }
+    }
 }

@@ -152,16 +152,24 @@ async fn statements_that_the_server_has_forgotten_are_prepared_anew_case(db: Tes
     }
 }
 
-#[test]
-#[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-fn inside_a_transaction_the_error_says_to_run_it_again_and_that_helps() {
-    run(Kind::Postgres, inside_a_transaction_the_error_says_to_run_it_again_and_that_helps_case);
-}
+mod prepared {
+    use super::*;
 
-#[test]
-#[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-fn statements_that_the_server_has_forgotten_are_prepared_anew() {
-    run(Kind::Postgres, statements_that_the_server_has_forgotten_are_prepared_anew_case);
+    mod postgres {
+        use super::*;
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn inside_a_transaction_the_error_says_to_run_it_again_and_that_helps() {
+            run(Kind::Postgres, inside_a_transaction_the_error_says_to_run_it_again_and_that_helps_case);
+        }
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn statements_that_the_server_has_forgotten_are_prepared_anew() {
+            run(Kind::Postgres, statements_that_the_server_has_forgotten_are_prepared_anew_case);
+        }
+    }
 }
 
 #[test]

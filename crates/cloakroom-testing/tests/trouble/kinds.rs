@@ -186,26 +186,36 @@ async fn fills_up(sessions: &Sessions<UserSession>) {
     assert_eq!(sessions.query().count().await.unwrap(), before + written);
 }
 
-#[test]
-#[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
-fn a_full_table_of_mariadb_is_a_lack_of_room_and_reads_go_on() {
-    run(Kind::MariaDb, async |db| {
-        let sessions = db.sessions::<UserSession>().await;
-        // An engine that can be told how much it may hold, 64 KiB, and whose keys are short.
-        db.execute("DROP INDEX sessions_user_id_inserted_at_index ON sessions").await;
-        db.execute("ALTER TABLE sessions ENGINE = MyISAM, MAX_ROWS = 1, AVG_ROW_LENGTH = 1").await;
-        fills_up(&sessions).await;
-    });
-}
+mod full {
+    use super::*;
 
-/// The server process that serves the connection may write no file beyond a size that is in the middle of a page, so
-/// that it finds its disk full as it extends the table: it writes a part of the page.
-#[test]
-#[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-fn a_full_disk_of_postgresql_is_a_lack_of_room_and_reads_go_on() {
-    let server = cloakroom_testing::servers::postgres().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
+    mod mariadb {
+        use super::*;
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
+        fn a_full_table_of_mariadb_is_a_lack_of_room_and_reads_go_on() {
+            run(Kind::MariaDb, async |db| {
+                let sessions = db.sessions::<UserSession>().await;
+                // An engine that can be told how much it may hold, 64 KiB, and whose keys are short.
+                db.execute("DROP INDEX sessions_user_id_inserted_at_index ON sessions").await;
+                db.execute("ALTER TABLE sessions ENGINE = MyISAM, MAX_ROWS = 1, AVG_ROW_LENGTH = 1").await;
+                fills_up(&sessions).await;
+            });
+        }
+    }
+
+    mod postgres {
+        use super::*;
+
+        /// The server process that serves the connection may write no file beyond a size that is in the middle of a page, so
+        /// that it finds its disk full as it extends the table: it writes a part of the page.
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn a_full_disk_of_postgresql_is_a_lack_of_room_and_reads_go_on() {
+            let server = cloakroom_testing::servers::postgres().unwrap();
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
         let pool = PgPoolOptions::new().max_connections(1).connect(server.url()).await.unwrap();
         let sessions = Sessions::<UserSession>::new(pool.clone(), Config::default()).unwrap();
         sessions.migrate().await.unwrap();
@@ -233,4 +243,6 @@ fn a_full_disk_of_postgresql_is_a_lack_of_room_and_reads_go_on() {
         other.close().await.unwrap();
         pool.close().await;
     });
+        }
+    }
 }

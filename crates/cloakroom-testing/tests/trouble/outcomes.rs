@@ -184,22 +184,26 @@ async fn whether_a_write_was_done_whose_connection_was_cut_is_not_known(db: Test
     }
 }
 
-mod postgres_cut {
-    cloakroom_testing::each_case!(
-        Postgres,
-        Coalesced,
-        super,
-        whether_a_write_was_done_whose_connection_was_cut_is_not_known
-    );
-}
+mod cut {
+    use super::*;
 
-mod mariadb_cut {
-    cloakroom_testing::each_case!(
-        MariaDb,
-        Coalesced,
-        super,
-        whether_a_write_was_done_whose_connection_was_cut_is_not_known
-    );
+    mod postgres {
+        cloakroom_testing::each_case!(
+            Postgres,
+            Coalesced,
+            super,
+            whether_a_write_was_done_whose_connection_was_cut_is_not_known
+        );
+    }
+
+    mod mariadb {
+        cloakroom_testing::each_case!(
+            MariaDb,
+            Coalesced,
+            super,
+            whether_a_write_was_done_whose_connection_was_cut_is_not_known
+        );
+    }
 }
 
 #[test]
@@ -228,22 +232,37 @@ fn a_prune_that_fails_after_its_first_batch_is_done_in_part() {
     });
 }
 
-#[test]
-#[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-fn a_server_that_shuts_down_takes_no_new_connection_and_does_nothing() {
-    let mut server = cloakroom_testing::servers::postgres().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(300));
-        let sessions =
-            Sessions::<UserSession>::new(pool.connect(server.url()).await.unwrap(), Config::default())
+mod shut_down {
+    use super::*;
+
+    mod postgres {
+        use super::*;
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn a_server_that_shuts_down_takes_no_new_connection_and_does_nothing() {
+            let mut server = cloakroom_testing::servers::postgres().unwrap();
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let pool =
+                    PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(300));
+                let sessions = Sessions::<UserSession>::new(
+                    pool.connect(server.url()).await.unwrap(),
+                    Config::default(),
+                )
                 .unwrap();
-        sessions.migrate().await.unwrap();
-        server.stop();
-        let error = sessions.create(user("1234")).await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotDone), "{error:?}");
-        server.start().unwrap();
-        assert_eq!(sessions.query().count().await.unwrap(), 0);
-        sessions.database().close().await;
-    });
+                sessions.migrate().await.unwrap();
+                server.stop();
+                let error = sessions.create(user("1234")).await.unwrap_err();
+                assert_eq!(
+                    (error.kind(), error.outcome()),
+                    (ErrorKind::Unavailable, Outcome::NotDone),
+                    "{error:?}"
+                );
+                server.start().unwrap();
+                assert_eq!(sessions.query().count().await.unwrap(), 0);
+                sessions.database().close().await;
+            });
+        }
+    }
 }

@@ -13,6 +13,8 @@ pub(crate) struct ColumnInfo {
     pub(crate) foreign: Option<Foreign>,
     /// The type as the database describes it, with its length or precision.
     pub(crate) declared: String,
+    /// On PostgreSQL what the type is made of, if it is a domain, and the type itself otherwise.
+    pub(crate) base: Option<String>,
     pub(crate) nullable: bool,
 }
 
@@ -50,9 +52,10 @@ impl Connection<'_> {
         rows.iter()
             .map(|row| {
                 let declared = row.text(1)?.unwrap_or_default();
+                let base = if backend == Backend::Postgres { row.text(3)? } else { None };
                 let (column_type, foreign) = match backend {
                     Backend::Sqlite => on_sqlite(&declared),
-                    Backend::Postgres => on_postgres(&row.text(3)?.unwrap_or_default()),
+                    Backend::Postgres => on_postgres(base.as_deref().unwrap_or_default()),
                     Backend::MySql => on_mysql(&declared),
                 };
                 Ok(ColumnInfo {
@@ -60,6 +63,7 @@ impl Connection<'_> {
                     column_type,
                     foreign,
                     declared,
+                    base,
                     nullable: row.integer(2)? == Some(1),
                 })
             })

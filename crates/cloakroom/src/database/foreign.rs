@@ -72,6 +72,11 @@ impl Foreign {
         self.is_exact
     }
 
+    /// Whether a value is bound as text to a column that is made of `base`, whose values have another form.
+    pub(crate) fn mistakes(&self, base: &str) -> bool {
+        self.is_untyped && (base.ends_with(']') || is_sent_in_binary(base))
+    }
+
     /// Of PostgreSQL's `char(n)`, which ignores spaces at the end where it is compared.
     pub(super) fn padded_on_postgres() -> Self {
         Self {

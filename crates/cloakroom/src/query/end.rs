@@ -56,6 +56,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// The same as [`end_valid`](Self::end_valid), with one connection of the pool for all statements: SQLite lets one
     /// connection write after another, and the second would wait for the first to let go.
     async fn end_valid_on_one(&mut self, how: End) -> Result<u64> {
+        if self.matches_nothing {
+            return Ok(0);
+        }
         if !self.operations.connection().is_any_of_pool() {
             return self.end_valid(how).await;
         }

@@ -1,0 +1,89 @@
+//! The connection of a lookup, which is kept for a moment for the next one.
+
+use cloakroom::Sessions;
+use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
+
+use crate::soon;
+use crate::statements::Watched;
+
+const LOOKUPS: usize = 50;
+
+async fn the_application_has_all_of_its_connections_moments_after_a_lookup(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let token = sessions.create(user("1")).await.unwrap().token;
+    for _ in 0..LOOKUPS {
+        assert!(sessions.authenticate(&token).await.unwrap().is_some());
+        drop(soon(hold_connections(sessions.database())).await);
+    }
+}
+
+async fn lookups_give_their_connection_back_however_many_follow(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let token = sessions.create(user("1")).await.unwrap().token;
+    let lookups = tokio::spawn({
+        let sessions = sessions.clone();
+        async move {
+            loop {
+                assert!(sessions.authenticate(&token).await.unwrap().is_some());
+            }
+        }
+    });
+    for _ in 0..5 {
+        drop(soon(hold_connections(sessions.database())).await);
+    }
+    lookups.abort();
+    assert!(lookups.await.unwrap_err().is_cancelled());
+}
+
+/// On a connection that is kept nobody can have left a transaction open.
+async fn lookups_in_a_row_need_not_tell_whether_a_transaction_is_open(db: TestDatabase) {
+    let watched = Watched::<UserSession>::on(&db, db.database(), db.config()).await;
+    let token = watched.sessions.create(user("1")).await.unwrap().token;
+    let looked_up = watched.statements(async {
+        for _ in 0..LOOKUPS {
+            assert!(watched.sessions.authenticate(&token).await.unwrap().is_some());
+        }
+    });
+    let lookups = looked_up.await;
+    assert_eq!(lookups.len(), LOOKUPS, "{lookups:#?}");
+    let telling = lookups.iter().filter(|sql| sql.contains("alone")).count();
+    assert!((1..LOOKUPS).contains(&telling), "{telling} of {LOOKUPS}");
+}
+
+async fn what_is_over_is_refused_on_a_kept_connection_too(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let other: Sessions<UserSession> = db.sessions_with(db.config()).await;
+    for _ in 0..LOOKUPS {
+        let created = sessions.create(user("1")).await.unwrap();
+        assert!(sessions.authenticate(&created.token).await.unwrap().is_some());
+        assert!(other.delete(created.session).await.unwrap());
+        assert_eq!(sessions.authenticate(&created.token).await.unwrap(), None);
+    }
+}
+
+each_database! {
+    the_application_has_all_of_its_connections_moments_after_a_lookup,
+    lookups_give_their_connection_back_however_many_follow,
+    what_is_over_is_refused_on_a_kept_connection_too
+}
+
+/// On SQLite a lookup never tells.
+mod tells {
+    mod postgres {
+        cloakroom_testing::each_case!(
+            Postgres,
+            Coalesced,
+            super::super,
+            lookups_in_a_row_need_not_tell_whether_a_transaction_is_open
+        );
+    }
+
+    mod mariadb {
+        cloakroom_testing::each_case!(
+            MariaDb,
+            Coalesced,
+            super::super,
+            lookups_in_a_row_need_not_tell_whether_a_transaction_is_open
+        );
+    }
+}
