@@ -33,6 +33,8 @@ enum Bound {
     None,
     /// Text of this many characters.
     Characters(usize),
+    /// This many bytes.
+    Bytes(usize),
     /// Integers from and to.
     Integers(i64, i64),
     /// Nothing: its values would be taken for others.
@@ -124,6 +126,12 @@ impl Columns {
                 {
                     format!(
                         "a value cannot be stored in {table}: {} is too long: its column holds {most} characters",
+                        field.name
+                    )
+                }
+                (Bound::Bytes(most), Repr::Plain(Value::Bytes(Some(bytes)))) if bytes.len() > *most => {
+                    format!(
+                        "a value cannot be stored in {table}: {} is too long: its column holds {most} bytes",
                         field.name
                     )
                 }
@@ -239,6 +247,7 @@ fn bound(backend: Backend, declared: &str) -> Bound {
         (Backend::Postgres, "character") | (Backend::MySql, "varchar" | "char") => {
             length().map_or(Bound::None, Bound::Characters)
         }
+        (Backend::MySql, "varbinary") => length().map_or(Bound::None, Bound::Bytes),
         (_, "smallint") => integers(16),
         (Backend::Postgres, "integer") | (Backend::MySql, "int") => integers(32),
         (Backend::MySql, "mediumint") => integers(24),
@@ -312,6 +321,7 @@ mod tests {
             (Postgres, "timestamp without time zone", Bound::None, false, false),
             (Postgres, "numeric(10,2)", Bound::None, true, false),
             (MySql, "varchar(30)", Bound::Characters(30), false, false),
+            (MySql, "varbinary(255)", Bound::Bytes(255), false, false),
             (MySql, "tinyint(3) unsigned", Bound::Integers(0, 255), false, false),
             (MySql, "datetime", Bound::None, true, true),
             (MySql, "datetime(6)", Bound::None, false, false),

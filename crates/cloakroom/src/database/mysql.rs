@@ -112,6 +112,10 @@ fn utc(instant: OffsetDateTime) -> PrimitiveDateTime {
 }
 
 pub(crate) fn column_type<V: MySqlType + 'static>() -> ColumnType {
+    // To the driver a UUID is bytes like any other.
+    if TypeId::of::<V>() == TypeId::of::<Uuid>() {
+        return ColumnType::Uuid;
+    }
     match V::type_info().name() {
         "VARCHAR" | "CHAR" | "TEXT" | "ENUM" => ColumnType::Text,
         "BIGINT" => ColumnType::Integer,
@@ -123,12 +127,7 @@ pub(crate) fn column_type<V: MySqlType + 'static>() -> ColumnType {
         "TIME" => ColumnType::Exact("time(6)".into()),
         "JSON" => ColumnType::Json,
         // The driver binds both a UUID and JSON as BINARY; only JSON can be read from text.
-        "BINARY"
-            if TypeId::of::<V>() != TypeId::of::<Uuid>()
-                && V::compatible(&<str as Type<MySql>>::type_info()) =>
-        {
-            ColumnType::Json
-        }
+        "BINARY" if V::compatible(&<str as Type<MySql>>::type_info()) => ColumnType::Json,
         "BINARY" => ColumnType::Uuid,
         other => ColumnType::Exact(other.to_owned().into()),
     }

@@ -4,7 +4,7 @@
 //! read from. In doubt a column is accepted: a type of the application's own, a domain of a domain, what `sql_type`
 //! names. A column may be wider than its field.
 
-use super::sql::{Index, column_definition, drop_index_of, qualified, quoted};
+use super::sql::{Index, column_definition, drop_index_of, qualified, quoted, sql_type};
 use crate::database::{Backend, Described, IndexInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::ColumnType;
@@ -123,7 +123,7 @@ fn check_type(
         &format!(
             "is of the type {}, {why} (a new table would have {})",
             shown(&described.declared),
-            backend.sql_type(field.column_type(backend)),
+            sql_type(field, backend),
         ),
         &change_type(table, field, null, backend),
     ))
@@ -158,7 +158,7 @@ fn mismatch(table: &TableDefinition, field: &FieldDefinition, problem: &str, rem
 
 fn change_type(table: &TableDefinition, field: &FieldDefinition, null: bool, backend: Backend) -> String {
     let (target, name) = (qualified(table, &table.table, backend), quoted(&field.name, backend));
-    let sql_type = backend.sql_type(field.column_type(backend));
+    let sql_type = sql_type(field, backend);
     match backend {
         Backend::Postgres => {
             format!("ALTER TABLE {target} ALTER COLUMN {name} TYPE {sql_type} USING {name}::text::{sql_type}")
@@ -237,7 +237,7 @@ pub(super) fn why_refused(
     backend: Backend,
 ) -> Option<String> {
     let (table, key) = (&reference.table, &reference.column);
-    let own = backend.sql_type(field.column_type(backend));
+    let own = sql_type(field, backend);
     let of = format!("the foreign key of {} to {table}.{key}", field.name);
     if target.is_empty() {
         return Some(format!("{of} cannot be made: there is no table {table}; make it first"));

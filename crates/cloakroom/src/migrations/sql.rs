@@ -68,8 +68,15 @@ pub(crate) fn strict(table: &TableDefinition) -> &'static str {
 
 pub(crate) fn column_definition(field: &FieldDefinition, backend: Backend) -> String {
     let null = if field.nullable { "NULL" } else { "NOT NULL" };
-    let sql_type = backend.sql_type(field.column_type(backend));
-    format!("{} {sql_type} {null}", quoted(&field.name, backend))
+    format!("{} {} {null}", quoted(&field.name, backend), sql_type(field, backend))
+}
+
+/// The type of a field's column. MariaDB indexes no bytes without a limit.
+pub(crate) fn sql_type(field: &FieldDefinition, backend: Backend) -> &str {
+    match field.column_type(backend) {
+        ColumnType::Bytes if field.indexed && backend == Backend::MySql => "varbinary(255)",
+        column_type => backend.sql_type(column_type),
+    }
 }
 
 pub(crate) fn create_history(table: &TableDefinition, backend: Backend) -> String {
