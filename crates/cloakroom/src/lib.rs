@@ -188,65 +188,52 @@
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("cloakroom needs at least one of its features `sqlite`, `postgres` and `mysql`");
 
+mod batching;
 mod cache;
 mod clock;
-mod column;
-mod columns;
 mod config;
-mod cursor;
-mod data;
 mod database;
-mod dynamic;
-mod ending;
 mod error;
-mod expiry;
-mod field;
-mod found;
 #[cfg(test)]
 mod fuzz;
-mod guarded;
-mod hashing;
-mod import;
-mod lookup;
 pub mod migrations;
 mod operations;
-mod preload;
-mod prune;
 mod pruner;
 mod query;
-mod redaction;
-mod revoking;
 mod session;
 mod sessions;
-mod statements;
+mod sql;
 mod store;
+mod sync;
 mod table;
 mod token;
-mod writers;
 
-pub use cache::Cache;
 pub use clock::{Clock, ManualClock, SignedSpan, SystemClock};
-pub use column::{Column, Comparison, Filter};
-pub use config::{Config, ConfigBuilder, ConfigError};
-pub use cursor::{Cursor, ParseCursorError};
-pub use data::DefaultData;
+pub use config::{Cache, Config, ConfigBuilder, ConfigError};
 #[doc(hidden)]
 pub use database::Row;
-pub use database::{Backend, Connection, Database, LoadedRow, StoredType, Transaction};
-pub use dynamic::{DynamicFields, DynamicValue};
+pub use database::{
+    Backend, ColumnType, Connection, Database, FieldType, FieldValue, LoadedRow, ParseColumnTypeError,
+    StoredType, Transaction,
+};
 pub use error::{Error, ErrorKind, Outcome, Result};
-pub use field::{ColumnType, FieldReader, FieldType, FieldValue, ParseColumnTypeError};
-pub use hashing::{DigestError, Hashing, ParseHashingError};
-pub use import::ImportedSession;
 pub use migrations::Migration;
-pub use operations::Operations;
-pub use preload::{Loaded, Preload, ToMany, ToOne};
+pub use operations::{ImportedSession, Operations};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
-pub use query::{CountBy, SessionQuery, UnreadableSession};
-pub use session::{CreatedSession, NewSession, Session, SessionRow, Status};
+pub use query::{CountBy, Loaded, Preload, SessionQuery, ToMany, ToOne, UnreadableSession};
+pub use session::{
+    CreatedSession, Cursor, DefaultData, NewSession, ParseCursorError, Session, SessionRow, Status,
+};
 pub use sessions::Sessions;
-pub use table::{FieldDefinition, SessionFields, SessionTable, TableDefinition};
-pub use token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, Token, TokenDigest, TokenError};
+pub use sql::{Comparison, Filter};
+pub use table::{
+    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, SessionFields, SessionTable,
+    TableDefinition,
+};
+pub use token::{
+    DigestError, Hashing, MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, ParseHashingError, Token, TokenDigest,
+    TokenError,
+};
 
 /// Declares a session table: see [the derive crate](cloakroom_derive::SessionTable) for every attribute.
 pub use cloakroom_derive::SessionTable;

@@ -3,21 +3,17 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::columns::Known;
+use crate::cache::{Revoked, SessionCache};
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Transaction};
 use crate::error::Result;
-use crate::hashing::Hashed;
-use crate::lookup::{Lookup, Revoked, SessionCache};
 use crate::migrations::{self, Migration};
-use crate::operations::{Operations, Use};
+use crate::operations::{Handle, ImportedSession, Operations, Use};
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, NewSession, Session};
-use crate::statements::Statements;
 use crate::store::Store;
 use crate::table::{SessionFields, SessionTable, TableDefinition};
-use crate::token::Token;
-use crate::writers::Writers;
+use crate::token::{Hashed, Token};
 
 /// The sessions of one table: the handle through which every operation goes.
 ///
@@ -36,14 +32,8 @@ use crate::writers::Writers;
 /// either happened or not. Those that end sessions do so in another statement for what only a clock that is behind holds
 /// valid.
 pub struct Sessions<T> {
-    inner: Arc<Inner>,
+    handle: Arc<Handle>,
     of: PhantomData<fn() -> T>,
-}
-
-struct Inner {
-    store: Arc<Store>,
-    lookup: Lookup,
-    cache: Option<Arc<SessionCache>>,
 }
 
 impl<T: SessionTable> Sessions<T> {
@@ -71,22 +61,8 @@ impl<T: SessionFields> Sessions<T> {
         definition: TableDefinition,
         config: Config,
     ) -> Result<Self, ConfigError> {
-        let database = database.into();
-        definition.validate(database.backend())?;
-        let statements = Statements::new(&definition, database.backend());
-        let cache =
-            config.cache().map(|cache| SessionCache::new::<T>(cache, config.clone(), database.backend()));
-        let writers = Writers::on(&database);
-        let store = Arc::new(Store {
-            writers,
-            database,
-            table: definition,
-            config,
-            statements,
-            known: Known::default(),
-        });
-        let lookup = Lookup::new(&store);
-        Ok(Self { inner: Arc::new(Inner { store, lookup, cache: cache.map(Arc::new) }), of: PhantomData })
+        let handle = Handle::new::<T>(database.into(), definition, config)?;
+        Ok(Self { handle: Arc::new(handle), of: PhantomData })
     }
 
     /// The same table in another schema: for applications with a schema for each tenant.
@@ -147,7 +123,7 @@ impl<T: SessionFields> Sessions<T> {
             self.database().backend(),
             "the transaction belongs to another kind of database than the sessions"
         );
-        Operations::new(self.clone(), connection)
+        Operations::new(Arc::clone(&self.handle), connection)
     }
 
     /// The operations on a connection of the caller's, which need not be in a transaction. If it is in one, they are
@@ -173,6 +149,21 @@ impl<T: SessionFields> Sessions<T> {
     /// [`DuplicateToken`](crate::ErrorKind::DuplicateToken) where an imported token is taken.
     pub async fn create(&self, new: NewSession<T>) -> Result<CreatedSession<T>> {
         self.on_pool().create(new).await
+    }
+
+    /// Makes the rows of sessions that another system has made, all or none of them.
+    ///
+    /// They are written in one transaction, hundreds in a statement. On SQLite other writers wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create). [`InvalidField`](crate::ErrorKind::InvalidField), too, for a session that was created in
+    /// the future. [`DuplicateToken`](crate::ErrorKind::DuplicateToken) if a token is taken, and
+    /// [`Constraint`](crate::ErrorKind::Constraint) if an id is.
+    pub async fn import(&self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        self.within(&mut transaction).import(sessions).await?;
+        transaction.commit().await
     }
 
     /// The session that this token stands for, if there is one and it is valid. The hot path: one query by
@@ -227,7 +218,7 @@ impl<T: SessionFields> Sessions<T> {
         #[cfg(feature = "postgres")]
         #[allow(irrefutable_let_patterns, reason = "refutable where other databases' features are on")]
         if let Database::Postgres(pool) = self.database() {
-            crate::lookup::listen(cache, pool, self.definition().table_name());
+            crate::cache::listen(cache, pool, self.definition().table_name());
         }
         let asked = cache.asked();
         let mut session = self.on_pool().authenticate_digest(digest, how).await?;
@@ -362,7 +353,7 @@ impl<T: SessionFields> Sessions<T> {
     /// role that may only use the table may call it too, and does nothing if the table is in place.
     ///
     /// On a table of many rows the indexes take time, and writers wait: build them beforehand, with the statements of
-    /// [`migrations::index_sql`](crate::migrations::index_sql).
+    /// [`migrations::index_sql`].
     ///
     /// # Errors
     ///
@@ -398,53 +389,45 @@ impl<T: SessionFields> Sessions<T> {
 
     /// The database that holds the table.
     pub fn database(&self) -> &Database {
-        &self.store().database
+        self.handle.database()
     }
 
     /// Which kind of database that is.
     pub fn backend(&self) -> Backend {
-        self.store().backend()
+        self.handle.backend()
     }
 
     /// The table's name and columns.
     pub fn definition(&self) -> &TableDefinition {
-        &self.store().table
+        self.handle.definition()
     }
 
     /// The settings.
     pub fn config(&self) -> &Config {
-        &self.store().config
+        self.handle.config()
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.inner.store
+        self.handle.store()
     }
 
     pub(crate) fn cache(&self) -> Option<&Arc<SessionCache>> {
-        self.inner.cache.as_ref()
-    }
-
-    pub(crate) fn lookup(&self) -> &Lookup {
-        &self.inner.lookup
+        self.handle.cache()
     }
 
     pub(crate) fn on_pool(&self) -> Operations<'static, T> {
-        Operations::new(self.clone(), self.store().pool())
+        Operations::new(Arc::clone(&self.handle), self.store().pool())
     }
 }
 
 impl<T> Clone for Sessions<T> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), of: PhantomData }
+        Self { handle: Arc::clone(&self.handle), of: PhantomData }
     }
 }
 
 impl<T> fmt::Debug for Sessions<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions")
-            .field("table", &format_args!("{}", self.inner.store.table))
-            .field("database", &self.inner.store.database)
-            .field("config", &self.inner.store.config)
-            .finish()
+        self.handle.fmt(f)
     }
 }

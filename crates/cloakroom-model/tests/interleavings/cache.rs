@@ -2,10 +2,11 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::thread;
 
+use crate::entry::{Asked, Kept, Note};
 use crate::lease::Lease;
 use crate::moment::Moment;
-use crate::revocations::{Asked, Scope};
-use crate::shelf::{Bounds, Kept, Note, Shelf};
+use crate::revocations::Scope;
+use crate::shelf::{Bounds, Shelf};
 
 const KEY: [u8; 32] = [7; 32];
 const SESSION: u64 = 7;

@@ -4,19 +4,21 @@
 //!
 //! Each test has a twin that breaks one rule and in which loom finds the order that shows it.
 
-#[path = "../../../cloakroom/src/lookup/entries.rs"]
+#[path = "../../../cloakroom/src/cache/entries.rs"]
 #[expect(dead_code, reason = "how much room it takes needs no other thread")]
 mod entries;
-#[path = "../../../cloakroom/src/lookup/lease.rs"]
+#[path = "../../../cloakroom/src/session/entry.rs"]
+mod entry;
+#[path = "../../../cloakroom/src/cache/lease.rs"]
 #[expect(dead_code, reason = "lapsing needs no other thread")]
 mod lease;
-#[path = "../../../cloakroom/src/lookup/moment.rs"]
+#[path = "../../../cloakroom/src/clock/reading.rs"]
 mod moment;
-#[path = "../../../cloakroom/src/lookup/queue.rs"]
+#[path = "../../../cloakroom/src/batching/queue.rs"]
 mod queue;
-#[path = "../../../cloakroom/src/lookup/revocations.rs"]
+#[path = "../../../cloakroom/src/cache/revocations.rs"]
 mod revocations;
-#[path = "../../../cloakroom/src/lookup/shelf.rs"]
+#[path = "../../../cloakroom/src/cache/shelf.rs"]
 #[expect(dead_code, reason = "removing and pruning need no other thread")]
 mod shelf;
 

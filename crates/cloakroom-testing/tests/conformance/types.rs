@@ -707,7 +707,7 @@ async fn a_field_of_any_type_but_json_can_be_indexed(db: TestDatabase) {
         small: None,
         r#bool: true,
         double: 0.5,
-        timestamp: START.into(),
+        timestamp: START,
         name: Name("ada".to_owned()),
     };
     let created = sessions.create(NewSession::new(fields.clone())).await.unwrap();

@@ -1,8 +1,7 @@
 //! What the database says of its own tables.
 
 use super::statement::Statement;
-use super::{Backend, Connection, Foreign};
-use crate::field::{ColumnType, FieldValue};
+use super::{Backend, ColumnType, Connection, FieldValue, Foreign};
 
 /// A column as the database describes it.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::pooled::Pooled;
 use super::row::Row;
 use super::statement::Statement;
 use super::{Backend, Cause, classify};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How often a statement that lost a deadlock runs again.
 const DEADLOCK_RETRIES: u32 = 10;
@@ -82,7 +82,7 @@ impl Database {
             #[cfg(feature = "mysql")]
             "mysql" | "mariadb" => super::mysql::connect(url).await.map(Self::MySql),
             _ => Err(Error::new(
-                crate::ErrorKind::Unsupported,
+                ErrorKind::Unsupported,
                 "the database's URL must begin with sqlite:, postgres: or mysql:, and the crate be built with that feature",
             )),
         }

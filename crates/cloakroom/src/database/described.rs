@@ -1,8 +1,7 @@
 //! The columns of a table as its database declares them, for comparison with what a field asks for.
 
 use super::statement::Statement;
-use super::{Backend, Connection};
-use crate::field::FieldValue;
+use super::{Backend, Connection, FieldValue};
 
 /// A column as it is declared.
 #[derive(Debug, Default)]

@@ -1,6 +1,23 @@
+use std::fmt;
+
 use super::{Connection, Database};
 use crate::error::Result;
-use crate::table::TableDefinition;
+
+/// The name of a table, with the schema that was given for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableName<'t> {
+    pub(crate) schema: Option<&'t str>,
+    pub(crate) table: &'t str,
+}
+
+impl fmt::Display for TableName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.table),
+            None => f.write_str(self.table),
+        }
+    }
+}
 
 /// A connection that holds the lock under which a table is migrated. Dropping it undoes what a transaction
 /// can undo, and releases the lock.
@@ -17,9 +34,9 @@ pub(crate) enum Exclusive {
 
 impl Exclusive {
     /// Waits until no other process migrates this table.
-    pub(crate) async fn acquire(database: &Database, table: &TableDefinition) -> Result<Self> {
+    pub(crate) async fn acquire(database: &Database, table: TableName<'_>) -> Result<Self> {
         #[cfg(any(feature = "sqlite", feature = "postgres"))]
-        let failed = |error| crate::Error::from_sqlx(error, &table.to_string());
+        let failed = |error| crate::error::Error::from_sqlx(error, &table.to_string());
         match database {
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => {

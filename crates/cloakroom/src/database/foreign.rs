@@ -7,14 +7,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sea_query::{BinOper, Expr, ExprTrait, Value};
+use sea_query::{Expr, Value};
 
 use sqlx::error::BoxDynError;
 
 use super::stored_type::Bind;
-use super::{Backend, Bindings, MAX_PLACEHOLDERS};
+use super::{Backend, ColumnType, FieldValue, Repr};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{ColumnType, FieldValue, Repr};
 
 /// How values of such a column are read and written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,9 +21,9 @@ pub(crate) struct Foreign {
     /// What is selected of the column; the column itself if it is none.
     read: Option<Cow<'static, str>>,
     /// What stands for a value that is stored in the column or compared with it; the value itself if it is none.
-    write: Option<Cow<'static, str>>,
+    pub(crate) write: Option<Cow<'static, str>>,
     /// On PostgreSQL, what stands for many values that are bound as one array.
-    write_all: Option<Cow<'static, str>>,
+    pub(crate) write_all: Option<Cow<'static, str>>,
     /// PostgreSQL finds out the type of the value, whose form is that of text.
     is_untyped: bool,
     form: Form,
@@ -161,7 +160,7 @@ impl Foreign {
     }
 
     /// The column, as it is selected.
-    fn selected(&self, column: Expr) -> Expr {
+    pub(crate) fn selected(&self, column: Expr) -> Expr {
         match &self.read {
             // Each `?` takes one; a numbered place is the same each time.
             Some(read) => {
@@ -173,7 +172,7 @@ impl Foreign {
     }
 
     /// An expression for a value, as the column takes it.
-    fn written(&self, value: Expr) -> Expr {
+    pub(crate) fn written(&self, value: Expr) -> Expr {
         match &self.write {
             Some(write) => Expr::cust_with_exprs(write.clone(), [value]),
             None => value,
@@ -191,7 +190,7 @@ impl Foreign {
     }
 
     /// Refuses text that the database would take for some value when it compares.
-    fn check(&self, column: &str, value: &FieldValue) -> Result<()> {
+    pub(crate) fn check(&self, column: &str, value: &FieldValue) -> Result<()> {
         let Repr::Plain(Value::String(Some(text))) = &value.0 else {
             return Ok(());
         };
@@ -328,59 +327,6 @@ fn has_text_affinity(declared: &str) -> bool {
     let declared = declared.to_ascii_uppercase();
     let has = |part: &str| declared.contains(part);
     !has("INT") && (has("CHAR") || has("CLOB") || has("TEXT"))
-}
-
-impl Bindings<'_> {
-    /// A column of the session table, as it is selected.
-    pub(crate) fn selected(&self, name: &str) -> Expr {
-        let column = self.column(name);
-        match self.table().foreign(name, self.backend()) {
-            Some(foreign) => foreign.selected(column),
-            None => column,
-        }
-    }
-
-    /// An expression for a value that is stored in the column `name`.
-    pub(crate) fn stored_in(&mut self, name: &str, value: FieldValue) -> Expr {
-        let foreign = self.table().foreign(name, self.backend());
-        let value = self.expr(foreign.map_or(value.clone(), |foreign| foreign.bound(value)));
-        foreign.map_or(value.clone(), |foreign| foreign.written(value))
-    }
-
-    /// An expression for a value that the column `name` is compared with.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidField`](ErrorKind::InvalidField) for text that the database would silently compare as another.
-    pub(crate) fn compared_with(&mut self, name: &str, value: FieldValue) -> Result<Expr> {
-        if let Some(foreign) = self.table().foreign(name, self.backend()) {
-            foreign.check(name, &value)?;
-        }
-        Ok(self.stored_in(name, value))
-    }
-
-    /// The condition that the column `name` of the session table is one of `keys`.
-    pub(crate) fn is_field_among(&mut self, name: &str, keys: Vec<FieldValue>) -> Result<Expr> {
-        let column = self.column(name);
-        let Some(foreign) = self.table().foreign(name, self.backend()) else {
-            return Ok(self.is_among(column, keys));
-        };
-        match (&foreign.write_all, keys.len() > MAX_PLACEHOLDERS) {
-            (Some(write_all), true) => {
-                let cast = |list| Expr::cust_with_exprs(write_all.clone(), [list]);
-                Ok(self.is_among_cast(column, keys, cast))
-            }
-            (None, true) if foreign.write.is_none() => {
-                keys.iter().try_for_each(|key| foreign.check(name, key))?;
-                Ok(self.is_among(column, keys))
-            }
-            _ => {
-                let keys =
-                    keys.into_iter().map(|key| self.compared_with(name, key)).collect::<Result<Vec<_>>>()?;
-                Ok(column.binary(BinOper::In, Expr::tuple(keys)))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

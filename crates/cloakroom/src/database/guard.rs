@@ -7,7 +7,7 @@
 //!
 //! | database | what tells |
 //! |---|---|
-//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, which a lookup on a [spare connection](crate::lookup) saves. |
+//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, which a lookup on a [spare connection](crate::batching) saves. |
 //! | MariaDB | `@@in_transaction` and `@@autocommit` |
 //! | MySQL | nothing does, so [`Pooled`](super::Pooled) asks once for each time that a connection is taken |
 //! | SQLite | The driver's own count, which is right but for transactions that SQL of the application's own began. Those are looked for after a write, which costs another message to the driver's thread. |

@@ -15,15 +15,18 @@ mod catalog;
 mod connection;
 mod described;
 mod exclusive;
+mod failure;
 mod foreign;
 mod guard;
 mod key_list;
 mod misuse;
 mod pooled;
+mod redaction;
 mod row;
 mod statement;
 mod stored_type;
 mod transaction;
+mod value;
 
 use std::fmt;
 
@@ -33,11 +36,10 @@ pub(crate) use again::{NotConnected, cause};
 pub(crate) use catalog::{ColumnInfo, IndexInfo, may_be};
 pub use connection::{Connection, Database};
 pub(crate) use described::Described;
-pub(crate) use exclusive::Exclusive;
+pub(crate) use exclusive::{Exclusive, TableName};
 pub(crate) use foreign::Foreign;
 pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows, place_of_condition};
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
-pub(crate) use misuse::Misuse;
 pub(crate) use pooled::Pooled;
 #[cfg(feature = "postgres")]
 pub(crate) use postgres::Infinite;
@@ -48,15 +50,14 @@ pub(crate) use sqlite::{
     Stored as StoredOnSqlite, instant as instant_of_sqlite, read_stored as stored_on_sqlite,
     timestamp_text as text_on_sqlite,
 };
-pub(crate) use statement::{
-    AT_ONCE_ON_MARIADB, Bindings, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB, Statement, identifier,
-};
+pub(crate) use statement::{AT_ONCE_ON_MARIADB, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB, Statement};
 pub(crate) use stored_type::Bind;
 pub use stored_type::{LoadedRow, StoredType};
 pub use transaction::Transaction;
+pub use value::{ColumnType, FieldType, FieldValue, ParseColumnTypeError};
+pub(crate) use value::{ColumnTypes, Repr};
 
 use crate::error::ErrorKind;
-use crate::field::ColumnType;
 
 /// Which kind of database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -220,7 +221,7 @@ pub(crate) fn quotes_a_value(error: &dyn DatabaseError) -> bool {
 /// Opens a connection and closes it again, to say at once what is wrong with a URL or its server: a pool goes
 /// on trying until its own time-out, and then tells of that alone.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-async fn knock<O>(options: &O) -> crate::Result<()>
+async fn knock<O>(options: &O) -> crate::error::Result<()>
 where
     O: sqlx::ConnectOptions,
     O::Connection: Sized,
@@ -228,8 +229,8 @@ where
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
     let knock = async { sqlx::Connection::close(options.connect().await?).await };
     match tokio::time::timeout(PATIENCE, knock).await {
-        Ok(answer) => answer.map_err(crate::Error::from_opening),
-        Err(_) => Err(crate::Error::new(
+        Ok(answer) => answer.map_err(crate::error::Error::from_opening),
+        Err(_) => Err(crate::error::Error::new(
             ErrorKind::Unavailable,
             format!("the database did not answer within {} seconds", PATIENCE.as_secs()),
         )),

@@ -17,10 +17,8 @@ use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::MySqlType;
-use super::{Cause, Fault};
+use super::{Cause, ColumnType, Fault, FieldValue, Repr};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{ColumnType, FieldValue, Repr};
-use crate::table::TableDefinition;
 
 pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
     let options: MySqlConnectOptions = url.parse().map_err(Error::from_opening)?;
@@ -29,7 +27,7 @@ pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
 }
 
 /// A connection, taken out of the pool, that holds the lock of this table.
-pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<MySqlConnection> {
+pub(crate) async fn lock(pool: &MySqlPool, table: super::TableName<'_>) -> Result<MySqlConnection> {
     // Hashed, since a lock's name may have no more than 64 characters. It waits for no longer than a statement of
     // this connection's waits for a table, which is a day by default.
     const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), \
@@ -37,8 +35,8 @@ pub(crate) async fn lock(pool: &MySqlPool, table: &TableDefinition) -> Result<My
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let mut connection = pool.acquire().await.map_err(super::again::not_connected).map_err(failed)?.detach();
     let got: Option<i64> = sqlx::query_scalar(LOCK)
-        .bind(table.schema_name())
-        .bind(table.table_name())
+        .bind(table.schema)
+        .bind(table.table)
         .fetch_one(&mut connection)
         .await
         .map_err(failed)?;

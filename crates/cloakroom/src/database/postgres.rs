@@ -17,10 +17,8 @@ use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::{Bind, PostgresType};
-use super::{Cause, Fault};
+use super::{Cause, ColumnType, Fault, FieldValue, Repr};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{ColumnType, FieldValue, Repr};
-use crate::table::TableDefinition;
 
 pub(crate) async fn connect(url: &str) -> Result<PgPool> {
     let options: PgConnectOptions = url.parse().map_err(Error::from_opening)?;
@@ -34,14 +32,14 @@ pub(crate) async fn connect(url: &str) -> Result<PgPool> {
 /// pool would get back a connection in a transaction that nobody ends.
 pub(crate) async fn begin_exclusive(
     pool: &PgPool,
-    table: &TableDefinition,
+    table: super::TableName<'_>,
 ) -> Result<PgConnection, sqlx::Error> {
     let mut connection = pool.acquire().await.map_err(super::again::not_connected)?.detach();
     connection.execute("BEGIN").await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || coalesce($2, current_schema(), '') || '.' || $3, 0))")
         .bind("cloakroom ")
-        .bind(table.schema_name())
-        .bind(table.table_name())
+        .bind(table.schema)
+        .bind(table.table)
         .execute(&mut connection)
         .await?;
     Ok(connection)

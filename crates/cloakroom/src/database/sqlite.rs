@@ -16,10 +16,9 @@ use super::bind::bind_value;
 use super::row::RowError;
 use super::statement::Statement;
 use super::stored_type::SqliteType;
-use super::{Cause, Fault};
+use super::{Cause, ColumnType, Fault, FieldValue, Repr};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{ColumnType, FieldValue, Repr};
 
 /// Fixed in width, so that text sorts as the instants do.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =

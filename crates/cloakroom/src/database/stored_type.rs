@@ -1,6 +1,5 @@
-use super::Backend;
 use super::row::{Row, RowError};
-use crate::field::ColumnType;
+use super::{Backend, ColumnType};
 
 macro_rules! stored_type_of {
     ($feature:literal, $trait:ident, $database:ident) => {

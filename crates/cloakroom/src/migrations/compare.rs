@@ -5,9 +5,8 @@
 //! names. A column may be wider than its field.
 
 use super::sql::{Index, column_definition, drop_index_of, qualified, quoted, sql_type};
-use crate::database::{Backend, Described, IndexInfo};
+use crate::database::{Backend, ColumnType, Described, IndexInfo};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::ColumnType;
 use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Reference, TableDefinition, column};
 
 mod family;

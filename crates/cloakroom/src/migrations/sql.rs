@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::database::{Backend, IndexInfo};
-use crate::field::ColumnType;
+use crate::database::{Backend, ColumnType, IndexInfo};
 use crate::table::{FieldDefinition, TableDefinition, column};
 
 /// The longest name of an index or a table, on PostgreSQL, in bytes.

@@ -3,12 +3,11 @@
 use sea_query::{CaseStatement, Expr, ExprTrait, Order, Query};
 
 use super::SessionQuery;
-use crate::dynamic::{self, DynamicFields, DynamicValue};
+use crate::database::FieldValue;
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::FieldValue;
 use crate::session::Status;
-use crate::statements::has_status;
-use crate::table::FieldDefinition;
+use crate::sql::has_status;
+use crate::table::{DynamicFields, DynamicValue, FieldDefinition, read_dynamic};
 
 /// How many sessions have one value in a field; from [`SessionQuery::count_by`].
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +29,7 @@ impl SessionQuery<'_, DynamicFields> {
     ///
     /// [`UnknownField`](ErrorKind::UnknownField) if the table has no field of this name.
     pub async fn count_by(mut self, field: &str, most: u64) -> Result<Vec<CountBy>> {
-        let (table, backend) = (self.operations.table(), self.operations.sessions().backend());
+        let (table, backend) = (self.operations.table(), self.operations.handle().backend());
         let Some(definition) = table.fields.iter().find(|known| known.name() == field) else {
             let known: Vec<&str> = table.fields.iter().map(FieldDefinition::name).collect();
             let message = format!("the table has no field {field:?}; its fields: {}", known.join(", "));
@@ -65,7 +64,7 @@ impl SessionQuery<'_, DynamicFields> {
         let rows = self.operations.fetch_all(&statement).await?;
         let counts = rows.iter().map(|row| {
             let number = |index| row.integer(index).map(|number| number.unwrap_or(0).unsigned_abs());
-            let value = dynamic::read(row, 0, &column_type)?;
+            let value = read_dynamic(row, 0, &column_type)?;
             Ok(CountBy { value, count: number(1)?, valid: number(2)? })
         });
         counts.collect::<Result<_, sqlx::Error>>().map_err(|error| self.operations.failed(error))

@@ -7,10 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::SessionQuery;
-use crate::cursor::Cursor;
 use crate::error::{Error, Result};
-use crate::session::{Session, Status};
-use crate::statements::{Head, read_rest};
+use crate::session::{Cursor, Session, Status};
+use crate::sql::{Head, read_rest};
 use crate::table::SessionFields;
 
 /// A session that is there and does not decode: its `data` or a field is not of the type that the program has now.

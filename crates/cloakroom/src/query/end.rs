@@ -1,17 +1,18 @@
 //! Ending and deleting all that matches.
 
+use std::sync::Arc;
+
 use sea_query::Query;
 use time::OffsetDateTime;
 
 use super::SessionQuery;
-use crate::database::place_of_condition;
-use crate::ending;
+use crate::cache::Revoked;
+use crate::database::{FieldValue, place_of_condition};
 use crate::error::Result;
-use crate::field::FieldValue;
-use crate::lookup::Revoked;
 use crate::session::Status;
+use crate::sql::ending;
+use crate::store::Waits;
 use crate::table::SessionFields;
-use crate::writers::Waits;
 
 /// How a session ends.
 #[derive(Clone, Copy)]
@@ -62,7 +63,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         if !self.operations.connection().is_any_of_pool() {
             return self.end_valid(how).await;
         }
-        let sessions = self.operations.sessions().clone();
+        let sessions = Arc::clone(self.operations.handle());
         let store = sessions.store();
         let mut writing = store.acquire_to_write(Waits::ForLocks, store.until()).await?;
         self.on(writing.connection.connection()).end_valid(how).await

@@ -1,7 +1,6 @@
 //! Which values a column's type holds, as far as it is known.
 
-use crate::database::{Backend, Described};
-use crate::field::ColumnType;
+use crate::database::{Backend, ColumnType, Described};
 use crate::table::FieldDefinition;
 
 /// Whether a column's type does for a field.

@@ -1,0 +1,146 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Failure;
+use super::combiner::{Outcome, Work};
+use crate::database::{Backend, FieldValue, Statement};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Store, Waits, Writing};
+
+/// The most sessions that one statement extends: each adds a branch to it.
+const MAX_EXTENSIONS: usize = 64;
+
+/// How long a read waits for the turn of its extension, which the next read can make as well.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+/// Moves expiries, as reads do on their way. The answer is whether the row was written for certain; whoever
+/// hears "no" reads it again.
+///
+/// On PostgreSQL a statement that is shared skips a row that somebody is writing, and whoever asked for it reads
+/// the row as it was before that write. Another extension of this handle is no such somebody: one statement is
+/// out at a time, and the next finds what it wrote. Only where a statement has been out for so long that its
+/// slot was taken from it, or its callers went away in the middle of it, the next may skip its rows too.
+pub(super) struct Extend(pub(super) Arc<Store>);
+
+/// A move of one session's expiry, if its row is still as it was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extension {
+    pub(crate) id: Uuid,
+    pub(crate) read: Written,
+    pub(crate) new: Written,
+}
+
+/// What tells one write of a row from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) expires_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+impl Work for Extend {
+    type Question = Extension;
+    type Answer = bool;
+    type Connection = Writing;
+
+    fn max_in_flight(&self) -> usize {
+        1
+    }
+
+    fn fit(&self, waiting: usize) -> usize {
+        waiting.min(MAX_EXTENSIONS).min(self.0.config.max_batch())
+    }
+
+    /// As [`Insert`](super::insert::Insert) does.
+    fn waits_in_line(&self) -> bool {
+        self.0.backend() == Backend::Sqlite
+    }
+
+    fn patience(&self) -> Duration {
+        MAX_WAIT.min(self.0.writers.patience())
+    }
+
+    fn out_of_patience(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, "other writes have kept the extension waiting for too long")
+    }
+
+    async fn answer(&self, extension: &Extension) -> Option<Result<bool>> {
+        // The connection first: whoever waits long for it may have waited too long.
+        let mut connection = match self.connect().await {
+            Ok(connection) => connection,
+            Err(error) => return Some(Err(error)),
+        };
+        self.answer_all(&mut connection, std::slice::from_ref(extension)).await.of_one()
+    }
+
+    async fn answer_alone(&self, extension: Extension, until: Instant) -> Result<bool> {
+        let mut writing = self.0.acquire_to_write(Waits::ForLocks, until).await?;
+        Ok(self.is_in_time(&extension) && self.write(&mut writing, &[extension]).await?)
+    }
+
+    async fn connect(&self) -> Result<Writing> {
+        // No longer than those wait who wait for it.
+        let until = (tokio::time::Instant::now() + self.patience()).into_std();
+        self.0.acquire_to_write(Waits::ForNone, until).await
+    }
+
+    fn discard(writing: Writing) {
+        writing.connection.discard();
+    }
+
+    async fn answer_all(&self, writing: &mut Writing, extensions: &[Extension]) -> Outcome<bool> {
+        // In one order, so that two machines' statements do not wait for each other. Of those who read the
+        // same row one extends it.
+        let mut distinct: Vec<_> = extensions.iter().copied().filter(|one| self.is_in_time(one)).collect();
+        distinct.sort_unstable_by_key(|extension| extension.id);
+        distinct.dedup_by_key(|extension| extension.id);
+        if distinct.is_empty() {
+            return Outcome::Each(vec![Ok(false); extensions.len()]);
+        }
+        let sent = Instant::now();
+        let result = self.write(writing, &distinct).await;
+        let answer = match result.map_err(|error| Failure::of(error, sent, self.0.backend())) {
+            Err(Failure::Locked | Failure::Some(_)) if distinct.len() > 1 => return Outcome::Halve,
+            // A row that somebody is writing is left to them.
+            Err(Failure::Locked) => Ok(false),
+            Err(Failure::LockedLong(error) | Failure::Some(error) | Failure::All(error)) => Err(error),
+            Ok(are_written) => Ok(are_written),
+        };
+        let is_in = |one: &Extension| match distinct.binary_search_by_key(&one.id, |other| other.id) {
+            Ok(at) => distinct[at] == *one,
+            Err(_) => false,
+        };
+        let answer = |one| if is_in(one) { answer.clone() } else { Ok(false) };
+        Outcome::Each(extensions.iter().map(answer).collect())
+    }
+}
+
+impl Extend {
+    /// Whether all were written.
+    async fn write(&self, on: &mut Writing, extensions: &[Extension]) -> Result<bool> {
+        let written = self.0.execute(on.connection.connection(), &self.statement(extensions)).await?;
+        Ok(usize::try_from(written) == Ok(extensions.len()))
+    }
+
+    /// Whether the session has not run out while it waited for its turn.
+    fn is_in_time(&self, extension: &Extension) -> bool {
+        extension.read.expires_at > self.0.config.now()
+    }
+
+    fn statement(&self, extensions: &[Extension]) -> Statement {
+        let size = extensions.len().next_power_of_two();
+        // A branch that is there twice is the same branch.
+        let all = || extensions.iter().chain(extensions.last().into_iter().cycle()).take(size);
+        let id = |extension: &Extension| FieldValue::plain(extension.id);
+        let mut values = Vec::with_capacity(size * 8);
+        values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.expires_at)]));
+        values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.updated_at)]));
+        values.extend(all().map(id));
+        values.extend(all().flat_map(|one| {
+            [id(one), FieldValue::plain(one.read.updated_at), FieldValue::plain(one.read.expires_at)]
+        }));
+        Statement::new(self.0.extend_sql(size), values)
+    }
+}

@@ -1,0 +1,153 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::combiner::{Outcome, Work};
+use super::spare::Spare;
+use crate::database::{Backend, Connection, FieldValue, Pooled};
+use crate::error::{Error, Result};
+use crate::sql::{Found, most_side_by_side, width_on_sqlite};
+use crate::store::Store;
+use crate::token::TokenDigest;
+
+/// Finds valid sessions by their digests.
+pub(super) struct Find {
+    store: Arc<Store>,
+    spare: Spare,
+}
+
+type Answers = Vec<Result<Option<Found>>>;
+
+/// PostgreSQL plans a statement that looks for any of a shorter list anew each time.
+const FEWEST_ON_POSTGRES: usize = 10;
+
+impl Work for Find {
+    type Question = TokenDigest;
+    type Answer = Option<Found>;
+    type Connection = Pooled;
+
+    fn max_in_flight(&self) -> usize {
+        super::max_in_flight(&self.store)
+    }
+
+    fn fit(&self, waiting: usize) -> usize {
+        let most = match self.store.backend() {
+            Backend::Sqlite => most_side_by_side(&self.store.table),
+            _ => usize::MAX,
+        };
+        waiting.min(self.store.config.max_batch()).min(most)
+    }
+
+    fn patience(&self) -> Duration {
+        self.store.writers.patience()
+    }
+
+    fn out_of_patience(&self) -> Error {
+        super::no_connection()
+    }
+
+    async fn answer(&self, digest: &TokenDigest) -> Option<Result<Option<Found>>> {
+        Some(self.find_on_spare(digest).await)
+    }
+
+    async fn answer_alone(&self, digest: TokenDigest, _until: Instant) -> Result<Option<Found>> {
+        self.find(self.store.pool(), &digest, false).await
+    }
+
+    async fn connect(&self) -> Result<Pooled> {
+        match self.spare.take() {
+            Some(connection) => Ok(connection),
+            None => self.store.acquire().await,
+        }
+    }
+
+    fn release(&self, connection: Pooled) {
+        self.spare.keep(connection);
+    }
+
+    fn discard(connection: Pooled) {
+        connection.discard();
+    }
+
+    async fn answer_all(&self, connection: &mut Pooled, digests: &[TokenDigest]) -> Outcome<Option<Found>> {
+        let found = match (digests, self.store.backend()) {
+            ([digest], _) => {
+                let is_known = connection.is_known_alone();
+                Ok(vec![self.find(connection.connection(), digest, is_known).await])
+            }
+            (_, Backend::Sqlite) => self.find_side_by_side(connection, digests).await,
+            _ => self.find_all(connection, digests).await,
+        };
+        Outcome::Each(found.unwrap_or_else(|error| vec![Err(error); digests.len()]))
+    }
+}
+
+impl Find {
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self { store, spare: Spare::new() }
+    }
+
+    async fn find_on_spare(&self, digest: &TokenDigest) -> Result<Option<Found>> {
+        let mut connection = self.connect().await?;
+        let is_known = connection.is_known_alone();
+        let found = self.find(connection.connection(), digest, is_known).await;
+        if found.is_ok() {
+            self.spare.keep(connection);
+        }
+        found
+    }
+
+    async fn find(&self, on: Connection<'_>, digest: &TokenDigest, is_known: bool) -> Result<Option<Found>> {
+        let now = FieldValue::plain(self.store.config.now());
+        let statement = self.store.find(1, vec![FieldValue::plain(digest.expose()), now], is_known);
+        let row = self.store.fetch_optional(on, &statement).await?;
+        Ok(row.map(Found::alone))
+    }
+
+    async fn find_side_by_side(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
+        let table = &self.store.table;
+        let width = width_on_sqlite(table);
+        let now = FieldValue::plain(self.store.config.now());
+        let size = digests.len().next_power_of_two();
+        let nobody = FieldValue::plain(None::<String>);
+        let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
+        let texts = texts.chain(std::iter::repeat(nobody)).take(size.min(most_side_by_side(table)));
+        let values = std::iter::once(now).chain(texts).collect();
+        let statement = self.store.find(size, values, on.is_known_alone());
+        let row = self.store.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
+        let found = |place: usize| row.as_ref().map(|row| Found::among_others(row, place * width));
+        Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
+    }
+
+    async fn find_all(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
+        let now = FieldValue::plain(self.store.config.now());
+        let size = digests.len().next_power_of_two();
+        let texts = digests.iter().map(|digest| digest.expose().to_owned());
+        // A digest that is asked for twice is found once.
+        let padded = texts.chain(digests.last().map(|digest| digest.expose().to_owned()).into_iter().cycle());
+        let mut values = if self.store.backend() == Backend::MySql {
+            padded.take(size).map(FieldValue::plain).collect()
+        } else {
+            vec![FieldValue::texts(padded.take(digests.len().max(FEWEST_ON_POSTGRES)).collect())]
+        };
+        values.push(now);
+        let statement = self.store.find(size, values, on.is_known_alone());
+        let mut found = HashMap::with_capacity(digests.len());
+        let mut unreadable = None;
+        for row in self.store.fetch_all(on, &statement).await? {
+            let one = Found::alone(row);
+            match one.digest() {
+                Ok(Some(digest)) => drop(found.insert(digest, one)),
+                // None was to be found.
+                Ok(None) => {}
+                Err(error) => unreadable = Some(self.store.failed(error)),
+            }
+        }
+        // Whose row could not be read is not known: it may be that of anyone who has none.
+        let answer = |digest: &TokenDigest| match (found.get(digest.expose()), &unreadable) {
+            (None, Some(error)) => Err(error.clone()),
+            (found, _) => Ok(found.cloned()),
+        };
+        Ok(digests.iter().map(answer).collect())
+    }
+}

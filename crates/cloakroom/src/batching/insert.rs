@@ -1,0 +1,86 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::combiner::{Outcome, Work};
+use crate::database::{Backend, FieldValue, MAX_PLACEHOLDERS, Statement};
+use crate::error::{Error, Result};
+use crate::store::{Store, Waits, Writing};
+use crate::table::BUILT_IN_COLUMNS;
+
+/// Makes rows. A statement takes a power of two of them, so that there are few statements, and halves are
+/// statements too.
+pub(super) struct Insert(pub(super) Arc<Store>);
+
+impl Work for Insert {
+    /// The values of all columns.
+    type Question = Vec<FieldValue>;
+    type Answer = ();
+    type Connection = Writing;
+
+    fn max_in_flight(&self) -> usize {
+        // SQLite has one writer, who need not read anew what nobody else has written meanwhile.
+        if self.0.backend() == Backend::Sqlite { 1 } else { super::max_in_flight(&self.0) }
+    }
+
+    fn fit(&self, waiting: usize) -> usize {
+        let width = BUILT_IN_COLUMNS.len() + self.0.table.fields.len();
+        let most = self.0.config.max_batch().min(MAX_PLACEHOLDERS / width).max(1);
+        1 << waiting.clamp(1, most).ilog2()
+    }
+
+    /// SQLite has one lock for all writers.
+    fn waits_in_line(&self) -> bool {
+        self.0.backend() == Backend::Sqlite
+    }
+
+    fn patience(&self) -> Duration {
+        self.0.writers.patience()
+    }
+
+    fn out_of_patience(&self) -> Error {
+        super::no_connection()
+    }
+
+    async fn answer(&self, row: &Vec<FieldValue>) -> Option<Result<()>> {
+        let mut connection = match self.connect().await {
+            Ok(connection) => connection,
+            Err(error) => return Some(Err(error)),
+        };
+        self.answer_all(&mut connection, std::slice::from_ref(row)).await.of_one()
+    }
+
+    async fn answer_alone(&self, row: Vec<FieldValue>, until: Instant) -> Result<()> {
+        let mut writing = self.0.acquire_to_write(Waits::ForLocks, until).await?;
+        self.write(&mut writing, self.0.insert_sql(1), &[row]).await
+    }
+
+    async fn connect(&self) -> Result<Writing> {
+        self.0.acquire_to_write(Waits::ForNone, self.0.until()).await
+    }
+
+    fn discard(writing: Writing) {
+        writing.connection.discard();
+    }
+
+    async fn answer_all(&self, writing: &mut Writing, rows: &[Vec<FieldValue>]) -> Outcome<()> {
+        let sent = Instant::now();
+        let result = self.write(writing, self.0.insert_at_once_sql(rows.len()), rows).await;
+        let is_one = rows.len() == 1;
+        match result.map_err(|error| Failure::of(error, sent, self.0.backend())) {
+            // To try again costs next to nothing.
+            Err(Failure::Locked | Failure::Some(_)) if !is_one => Outcome::Halve,
+            // Whoever has to wait, does so alone, and has nobody else wait.
+            Err(Failure::Locked | Failure::LockedLong(_)) => Outcome::Alone,
+            Err(Failure::Some(error) | Failure::All(error)) => Outcome::Each(vec![Err(error); rows.len()]),
+            Ok(()) => Outcome::Each(vec![Ok(()); rows.len()]),
+        }
+    }
+}
+
+impl Insert {
+    async fn write(&self, on: &mut Writing, sql: Arc<str>, rows: &[Vec<FieldValue>]) -> Result<()> {
+        let statement = Statement::new(sql, rows.concat());
+        self.0.execute(on.connection.connection(), &statement).await.map(drop)
+    }
+}

@@ -1,0 +1,175 @@
+//! Sessions that were read of late, answered again for as long as they hold.
+//!
+//! `shelf`, `entries`, `revocations` and `lease` ask nothing of anybody: a model checker compiles them too.
+
+#![cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
+
+pub(crate) mod announcement;
+mod entries;
+mod lease;
+#[cfg(feature = "postgres")]
+mod listener;
+mod revocations;
+mod shelf;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use lease::Lease;
+#[cfg(feature = "postgres")]
+pub(crate) use listener::start as listen;
+use moment::Moment;
+use revocations::Scope;
+use shelf::{Bounds, Shelf};
+
+use crate::clock::{reading as moment, unix_microseconds};
+use crate::config::{Cache, Config};
+use crate::database::Backend;
+use crate::session::entry::{self, Asked, Key, Note};
+use crate::session::{Session, SessionRow, expiry};
+use crate::sync;
+use crate::table::SessionFields;
+
+/// The sessions that were read of late. What it promises is said at [`Cache`].
+pub(crate) struct SessionCache {
+    settings: Cache,
+    config: Config,
+    bounds: Arc<Bounds>,
+    /// A [`Shelf`] of the rows of the handle's type, which is the same in all calls.
+    shelf: Box<dyn Any + Send + Sync>,
+    is_listening: AtomicBool,
+}
+
+/// A longer text of data is not kept, so that so many sessions take no more than so much memory.
+const LONGEST_DATA: usize = 64 * 1024;
+
+/// What a write revokes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Revoked {
+    Session(Uuid),
+    Any,
+}
+
+impl From<Revoked> for Scope {
+    fn from(revoked: Revoked) -> Self {
+        match revoked {
+            Revoked::Session(id) => Self::One(hash(id)),
+            Revoked::Any => Self::All,
+        }
+    }
+}
+
+impl SessionCache {
+    /// For sessions with the fields `T`.
+    pub(crate) fn new<T: SessionFields>(settings: Cache, config: Config, backend: Backend) -> Self {
+        let listens = settings.listens && backend == Backend::Postgres;
+        let lease = listens.then(|| Lease::new(nanoseconds(settings.lease)));
+        let bounds = Arc::new(Bounds::new(nanoseconds(settings.max_staleness), lease));
+        let shelf = Shelf::<SessionRow<T>>::new(settings.capacity, Arc::clone(&bounds));
+        Self { settings, config, bounds, shelf: Box::new(shelf), is_listening: AtomicBool::new(false) }
+    }
+
+    /// To be called before the database is asked for what will be kept.
+    pub(crate) fn asked(&self) -> Asked {
+        self.bounds.asked(self.now())
+    }
+
+    /// Keeps what the database answered: a session, for nothing is kept of absences.
+    pub(crate) fn put<T: SessionFields>(&self, key: Key, asked: Asked, answer: Option<&mut Session<T>>) {
+        let Some(rows) = self.shelf::<T>() else {
+            return;
+        };
+        match answer {
+            Some(session) if session.stored.data.len() <= LONGEST_DATA => {
+                let (session_hash, until) = (hash(session.id), self.until(session));
+                rows.put(session.noted(Note { key, asked, session: session_hash, until }));
+            }
+            _ => rows.remove(&key),
+        }
+    }
+
+    /// The session with this digest, if it can be answered without the database.
+    pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
+        self.shelf()?.get(key, self.now()).map(Session::of)
+    }
+
+    fn shelf<T: SessionFields>(&self) -> Option<&Shelf<SessionRow<T>>> {
+        self.shelf.downcast_ref()
+    }
+
+    /// When the session expires, or can be extended: then the row decides.
+    fn until<T: SessionFields>(&self, session: &Session<T>) -> i64 {
+        let config = &self.config;
+        let expires_at = session.stored.expires_at.map_or(i64::MAX, unix_microseconds);
+        let last = config
+            .auto_extend()
+            .then(|| expiry::last_before_extension(config, session.inserted_at, session.stored.expires_at));
+        last.flatten().map_or(expires_at, |last| expires_at.min(unix_microseconds(last).saturating_add(1)))
+    }
+
+    /// Says that a write is about to be sent. What comes of it is told to what this returns.
+    pub(crate) fn revoking(self: &Arc<Self>, revoked: Revoked) -> Revoking {
+        Revoking { cache: Arc::clone(self), scope: revoked.into(), is_committed: false }
+    }
+
+    /// Says that what has expired by `now` is about to be deleted.
+    pub(crate) fn pruning(&self, now: OffsetDateTime) {
+        self.bounds.pruning(unix_microseconds(now));
+    }
+
+    /// What the clocks show.
+    #[inline]
+    fn now(&self) -> Moment {
+        Moment { monotonic: nanoseconds(self.config.monotonic()), wall: self.config.unix_microseconds() }
+    }
+
+    fn settings(&self) -> Cache {
+        self.settings
+    }
+
+    /// Whether the caller is the one to start the listener.
+    fn begin_listening(&self) -> bool {
+        self.bounds.lease().is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
+    }
+}
+
+/// A revocation on its way. Unless it is known to have been committed, it may yet be, by the caller's own
+/// transaction or by a server whose answer was lost; until then nothing that it concerns is kept.
+pub(crate) struct Revoking {
+    cache: Arc<SessionCache>,
+    scope: Scope,
+    is_committed: bool,
+}
+
+impl Revoking {
+    pub(crate) fn committed(mut self) {
+        self.is_committed = true;
+    }
+}
+
+impl Drop for Revoking {
+    fn drop(&mut self) {
+        let cache = &self.cache;
+        if self.is_committed {
+            cache.bounds.revoke(self.scope);
+        } else {
+            cache.bounds.close(self.scope, cache.now());
+        }
+    }
+}
+
+/// The low half of a UUID, of version 4 or 7, is random.
+fn hash(id: Uuid) -> u64 {
+    id.as_u64_pair().1
+}
+
+fn nanoseconds(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos().into())
+}

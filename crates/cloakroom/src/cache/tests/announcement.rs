@@ -1,0 +1,59 @@
+use uuid::Uuid;
+
+use crate::database::Statement;
+
+use crate::cache::Revoked;
+use crate::cache::announcement::{read, with};
+
+fn is_one(announcement: &str, table: &str) -> Option<Uuid> {
+    match read(announcement, table) {
+        Some(Revoked::Session(id)) => Some(id),
+        _ => None,
+    }
+}
+
+fn is_any(announcement: &str, table: &str) -> bool {
+    matches!(read(announcement, table), Some(Revoked::Any))
+}
+
+#[test]
+fn what_was_announced_is_read() {
+    let id = Uuid::now_v7();
+    assert_eq!(is_one(&format!("sessions {id}"), "sessions"), Some(id));
+    assert!(is_any("sessions *", "sessions"));
+}
+
+#[test]
+fn what_is_not_understood_is_no_less_than_all() {
+    for what in ["", " ", "**", "some later form", "12345", "00000000-0000-0000-0000-00000000000g"] {
+        assert!(is_any(&format!("sessions {what}"), "sessions"), "{what:?}");
+    }
+}
+
+#[test]
+fn another_tables_announcement_is_not_this_ones() {
+    let id = Uuid::nil();
+    for other in ["sessions_2", "session", "my_sessions", "Sessions", "", " sessions"] {
+        for what in ["*", &id.to_string()] {
+            assert!(read(&format!("{other} {what}"), "sessions").is_none(), "{other:?}");
+        }
+    }
+    for malformed in ["", "*", "sessions", "sessions*", " sessions *"] {
+        assert!(read(malformed, "sessions").is_none(), "{malformed:?}");
+    }
+}
+
+#[test]
+fn a_write_is_announced_in_its_own_statement() {
+    let write = r#"DELETE FROM "sessions" WHERE "id" = $1"#;
+    let statement = Statement::new(write, Vec::new());
+    for on_pool in [false, true] {
+        let sql = |revoked| with(&statement, "sessions", revoked, on_pool).sql;
+        let (one, many) = (sql(Revoked::Session(Uuid::nil())), sql(Revoked::Any));
+        for sql in [&one, &many] {
+            assert_eq!(sql.matches(write).count(), 1);
+            assert!(!sql.contains(';') && !sql.contains("digest"), "{sql}");
+        }
+        assert!(!one.contains("'*'") && many.contains("'*'") && many.contains("> 1000"), "{many}");
+    }
+}

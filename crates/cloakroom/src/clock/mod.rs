@@ -1,0 +1,134 @@
+pub(crate) mod reading;
+
+use std::fmt;
+use std::sync::{LazyLock, Mutex};
+use std::time::Instant;
+
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+/// Where the library takes the time from.
+///
+/// No statement asks the database for its time: each binds the instant that this clock gave. Tests inject a
+/// [`ManualClock`]; an application keeps the default, [`SystemClock`].
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The current instant. The library drops what is finer than a microsecond.
+    fn now(&self) -> OffsetDateTime;
+
+    /// How long some fixed instant is ago. Never goes back, whatever is done to the clock: it measures the age
+    /// of what a [`Cache`](crate::Cache) holds. By default the operating system's monotonic clock.
+    fn monotonic(&self) -> std::time::Duration {
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        ORIGIN.elapsed()
+    }
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+}
+
+/// A clock that stands still until it is moved; for tests.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Reading>);
+
+#[derive(Debug)]
+struct Reading {
+    now: OffsetDateTime,
+    /// The sum of all moves ahead.
+    monotonic: std::time::Duration,
+}
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn new(now: OffsetDateTime) -> Self {
+        Self(Mutex::new(Reading { now, monotonic: std::time::Duration::ZERO }))
+    }
+
+    /// Moves the clock to `now`, which may be in its past.
+    pub fn set(&self, now: OffsetDateTime) {
+        self.lock().move_to(now);
+    }
+
+    /// Moves the clock by `span`; a negative span moves it back.
+    pub fn advance(&self, span: impl Into<SignedSpan>) {
+        let mut reading = self.lock();
+        let now = reading.now + span.into().0;
+        reading.move_to(now);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {
+        // A panic while the lock was held cannot have left half an instant behind.
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Reading {
+    fn move_to(&mut self, now: OffsetDateTime) {
+        // A move back has no place on a clock that never goes back.
+        self.monotonic += std::time::Duration::try_from(now - self.now).unwrap_or_default();
+        self.now = now;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> OffsetDateTime {
+        self.lock().now
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        self.lock().monotonic
+    }
+}
+
+/// A span that may be negative: what [`ManualClock::advance`] takes, from either crate's duration.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedSpan(Duration);
+
+impl From<Duration> for SignedSpan {
+    fn from(span: Duration) -> Self {
+        Self(span)
+    }
+}
+
+impl From<std::time::Duration> for SignedSpan {
+    fn from(span: std::time::Duration) -> Self {
+        Self(Duration::try_from(span).unwrap_or(Duration::MAX))
+    }
+}
+
+/// `instant` in UTC, without what is finer than a microsecond, within the years 1 to 9999: what every
+/// supported database can store.
+pub(crate) fn to_stored_precision(instant: OffsetDateTime) -> OffsetDateTime {
+    let instant = instant.clamp(FIRST, LAST).to_offset(time::UtcOffset::UTC);
+    let nanos = instant.nanosecond() / 1_000 * 1_000;
+    // Less than a second, since it is no more than what the instant itself had.
+    instant.replace_nanosecond(nanos).unwrap_or(instant)
+}
+
+/// `instant` in UTC, if it lies in the years that every supported database can store.
+pub(crate) fn in_range(instant: OffsetDateTime) -> Option<OffsetDateTime> {
+    (FIRST..=LAST).contains(&instant).then(|| instant.to_offset(time::UtcOffset::UTC))
+}
+
+/// `instant` in microseconds since 1970.
+pub(crate) fn unix_microseconds(instant: OffsetDateTime) -> i64 {
+    i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
+}
+
+/// `instant` less `span`, no earlier than the first instant that every supported database can store.
+pub(crate) fn earlier(instant: OffsetDateTime, span: std::time::Duration) -> OffsetDateTime {
+    let span = Duration::try_from(span).unwrap_or(Duration::MAX);
+    instant.checked_sub(span).map_or(FIRST, |instant| instant.max(FIRST))
+}
+
+/// The first instant that every supported database can store.
+pub(crate) const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
+
+/// The last instant that every supported database can store.
+pub(crate) const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);

@@ -1,0 +1,393 @@
+//! The session table's own migrations: what [`Sessions::migrate`](crate::Sessions::migrate) runs, and the
+//! same statements as text, for applications that keep their own.
+//!
+//! ```
+//! use cloakroom::{Backend, SessionTable, migrations};
+//!
+//! #[derive(Clone, SessionTable)]
+//! struct UserSession {
+//!     #[session(index)]
+//!     user_id: String,
+//! }
+//!
+//! for statement in migrations::up_sql(&UserSession::definition(), Backend::Sqlite)? {
+//!     println!("{statement};");
+//! }
+//! # Ok::<(), cloakroom::ConfigError>(())
+//! ```
+
+mod compare;
+mod introspection;
+mod sql;
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+
+use compare::{check_columns, check_index, why_refused};
+pub(crate) use sql::has_index;
+use sql::{
+    Index, create_history, create_index, create_schema, create_table, history_name, indexes, qualified,
+};
+
+use crate::config::ConfigError;
+use crate::database::{Backend, ColumnType, Connection, Database, Exclusive, FieldValue, Statement};
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::table::TableDefinition;
+
+/// One step of the session table's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Migration {
+    /// Its number, from 1.
+    pub version: u32,
+    /// What it does, in a few words.
+    pub name: &'static str,
+}
+
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "create the table, unique by digest" },
+    Migration { version: 2, name: "index expires_at and the fields to look up" },
+];
+
+/// The statements that create the table and its indexes, each without its semicolon.
+///
+/// # Errors
+///
+/// If a name in the definition is empty, too long, or holds a control character.
+pub fn up_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, ConfigError> {
+    table.validate(backend)?;
+    let mut statements: Vec<String> = create_schema(table, backend).into_iter().collect();
+    statements.push(create_table(table, backend));
+    statements.extend(indexes(table).iter().map(|index| create_index(table, index, backend)));
+    Ok(statements)
+}
+
+/// The statements that build the indexes of a table that is in use, each without its semicolon: others go on reading and
+/// writing it meanwhile.
+///
+/// To be run one by one, outside of transactions, before [`Sessions::migrate`](crate::Sessions::migrate) adopts a table
+/// of many rows, which then finds them. On PostgreSQL they are `CREATE INDEX CONCURRENTLY`; MariaDB and MySQL are asked
+/// for `LOCK=NONE` and refuse if they would have to keep writers waiting. SQLite has no such form: it keeps writers
+/// waiting until an index is built, and readers not at all in WAL mode. `docs/adopting.md` in the repository says more.
+///
+/// # Errors
+///
+/// If a name in the definition is empty, too long, or holds a control character.
+pub fn index_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, ConfigError> {
+    table.validate(backend)?;
+    let statement = |index: &Index| match backend {
+        Backend::Sqlite => create_index(table, index, backend),
+        // Not "if it is not there": one that is there and not valid would be taken for one that is.
+        Backend::Postgres => {
+            create_index(table, index, backend).replacen("INDEX IF NOT EXISTS", "INDEX CONCURRENTLY", 1)
+        }
+        Backend::MySql => format!("{} ALGORITHM=INPLACE LOCK=NONE", create_index(table, index, backend)),
+    };
+    Ok(indexes(table).iter().map(statement).collect())
+}
+
+/// The statements that undo [`up_sql`]. They drop the table with all its sessions.
+///
+/// # Errors
+///
+/// If a name in the definition is empty, too long, or holds a control character.
+pub fn down_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, ConfigError> {
+    table.validate(backend)?;
+    Ok(vec![format!("DROP TABLE IF EXISTS {}", qualified(table, &table.table, backend))])
+}
+
+pub(crate) async fn up(
+    database: &Database,
+    table: &TableDefinition,
+    now: OffsetDateTime,
+) -> Result<Vec<Migration>> {
+    // Most starts find everything in place; they need no lock, and no right to write.
+    let plan = Plan::make(&mut Connection::pool(database), table).await;
+    match plan {
+        Ok(plan) if plan.is_empty() => return Ok(Vec::new()),
+        Ok(plan) if plan.is_of_the_record_alone => {}
+        Ok(_) => return carry_out(database, table, now).await,
+        Err(error) => return Err(error),
+    }
+    match carry_out(database, table, now).await {
+        // The table is as it shall be. Whoever may only use it need not write down that it is.
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
+            tracing::debug!(%table, "the table is in place, and this role may not record that it is");
+            Ok(Vec::new())
+        }
+        done => done,
+    }
+}
+
+async fn carry_out(
+    database: &Database,
+    table: &TableDefinition,
+    now: OffsetDateTime,
+) -> Result<Vec<Migration>> {
+    let failed = |error| Error::from_sqlx(error, &table.to_string());
+    let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
+    let mut connection = exclusive.connection();
+    let plan = Plan::make(&mut connection, table).await?;
+    let mut is_begun = false;
+    let partly = |error: Error, is_begun| {
+        // Each statement of MariaDB's and MySQL's that changes tables commits.
+        let is_partly = is_begun && database.backend() == Backend::MySql;
+        if is_partly { error.with_outcome(Outcome::Unknown) } else { error }
+    };
+    for statement in &plan.statements {
+        let done = connection.execute_raw(statement).await;
+        done.map_err(|error| partly(plan.explained(failed(error), statement), is_begun))?;
+        is_begun = true;
+    }
+    for migration in &plan.pending {
+        let record = record(table, *migration, database.backend(), now);
+        connection.execute(&record).await.map_err(|error| partly(failed(error), is_begun))?;
+        is_begun = true;
+    }
+    exclusive.commit().await.map_err(failed)?;
+    let done = plan.done();
+    for migration in &done {
+        tracing::info!(%table, version = migration.version, "{}", migration.name);
+    }
+    Ok(done)
+}
+
+pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result<Vec<Migration>> {
+    let failed = |error| Error::from_sqlx(error, &table.to_string());
+    let backend = database.backend();
+    let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
+    let mut connection = exclusive.connection();
+    let mut undone = applied(&mut connection, table).await?;
+    let columns = connection.columns(table.schema.as_deref(), &table.table).await.map_err(failed)?;
+    if undone.is_empty() && !columns.is_empty() {
+        // Somebody else made the table, and it is dropped all the same.
+        undone = MIGRATIONS.to_vec();
+    }
+    let history = format!("DROP TABLE IF EXISTS {}", qualified(table, &history_name(table), backend));
+    let statements =
+        down_sql(table, backend).map_err(|error| Error::new(ErrorKind::Unsupported, error.to_string()))?;
+    for statement in statements.into_iter().chain([history]) {
+        connection.execute_raw(&statement).await.map_err(failed)?;
+    }
+    exclusive.commit().await.map_err(failed)?;
+    undone.reverse();
+    Ok(undone)
+}
+
+pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Result<Vec<(Migration, bool)>> {
+    let applied = applied(&mut Connection::pool(database), table).await?;
+    Ok(MIGRATIONS.map(|migration| (migration, applied.contains(&migration))).to_vec())
+}
+
+/// The types of the fields as they were declared when the table was made. SQLite and MariaDB have fewer
+/// types than there are kinds of fields, so the table itself does not tell.
+pub(crate) async fn recorded_fields(
+    connection: &mut Connection<'_>,
+    table: &TableDefinition,
+) -> Result<HashMap<String, ColumnType>> {
+    let failed = |error| Error::from_sqlx(error, &table.to_string());
+    let schema = table.schema.as_deref();
+    if connection.columns(schema, &history_name(table)).await.map_err(failed)?.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let history = qualified(table, &history_name(table), connection.backend());
+    let statement = Statement::new(format!("SELECT fields FROM {history} WHERE version = 1"), Vec::new());
+    let row = connection.fetch_optional(&statement).await.map_err(failed)?;
+    let fields = row.map(|row| row.text(0)).transpose().map_err(failed)?.flatten().unwrap_or_default();
+    Ok(fields
+        .split(',')
+        .filter_map(|field| {
+            let (name, column_type) = field.split_once(':')?;
+            Some((unescaped(name), column_type.parse().ok()?))
+        })
+        .collect())
+}
+
+/// What is to be done to bring the table up to date.
+struct Plan {
+    statements: Vec<String>,
+    pending: Vec<Migration>,
+    /// Those that are recorded, and of whose work something is missing.
+    restored: Vec<Migration>,
+    /// The table and its indexes are there, and it is not recorded that they are.
+    is_of_the_record_alone: bool,
+    /// What may be the reason if the server refuses to make the table.
+    refusals: Vec<String>,
+}
+
+impl Plan {
+    fn is_empty(&self) -> bool {
+        self.statements.is_empty() && self.pending.is_empty()
+    }
+
+    /// The error of a statement, with what is known of its reason.
+    fn explained(&self, error: Error, statement: &str) -> Error {
+        use ErrorKind::{Constraint, Database, MissingColumn, MissingTable};
+        let is_of_the_table = statement.starts_with("CREATE TABLE");
+        let may_be_a_key = matches!(error.kind(), Constraint | Database | MissingColumn | MissingTable);
+        if self.refusals.is_empty() || !is_of_the_table || !may_be_a_key {
+            return error;
+        }
+        let outcome = error.outcome();
+        Error::new(ErrorKind::ColumnMismatch, self.refusals.join("; and "))
+            .with_source(error)
+            .with_outcome(outcome)
+    }
+
+    /// What has been done once it is carried out.
+    fn done(self) -> Vec<Migration> {
+        let mut done = [self.pending, self.restored].concat();
+        done.sort_by_key(|migration| migration.version);
+        done
+    }
+
+    async fn make(connection: &mut Connection<'_>, table: &TableDefinition) -> Result<Self> {
+        let failed = |error| Error::from_sqlx(error, &table.to_string());
+        let backend = connection.backend();
+        let schema = table.schema.as_deref();
+        let mut statements = Vec::new();
+
+        if let Some(name) = schema
+            && !connection.has_schema(name).await.map_err(failed)?
+        {
+            let create = create_schema(table, backend).ok_or_else(|| {
+                let message = format!("no database is attached as {name}: attach it first");
+                Error::new(ErrorKind::Unsupported, message)
+            })?;
+            statements.push(create);
+        }
+        let after_schema = statements.len();
+        let applied = match applied(connection, table).await {
+            // On PostgreSQL every role sees that there is a record, and not every role may read it.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && connection.is_pool() => Vec::new(),
+            applied => applied?,
+        };
+        let present = connection.described(schema, &table.table).await.map_err(failed)?;
+        let mut refusals = Vec::new();
+        let [table_migration, index_migration] = MIGRATIONS;
+        let mut touched = Vec::new();
+        let existing = if present.is_empty() {
+            statements.push(create_table(table, backend));
+            touched.push(table_migration);
+            refusals = foreign_keys_that_may_be_refused(connection, table).await?;
+            Vec::new()
+        } else {
+            check_columns(table, &present, backend)?;
+            connection.indexes(schema, &table.table).await.map_err(failed)?
+        };
+        for index in &indexes(table) {
+            if let Some(info) = existing.iter().find(|info| backend.is_same_name(&info.name, &index.name)) {
+                check_index(table, index, info, backend)?;
+            } else {
+                statements.push(create_index(table, index, backend));
+                touched.push(if index.is_unique { table_migration } else { index_migration });
+            }
+        }
+        let is_of_the_record_alone = statements.is_empty();
+        if applied.is_empty() {
+            statements.insert(after_schema, create_history(table, backend));
+        }
+        let (recorded, pending): (Vec<_>, Vec<_>) =
+            MIGRATIONS.into_iter().partition(|migration| applied.contains(migration));
+        let restored = recorded.into_iter().filter(|migration| touched.contains(migration)).collect();
+        Ok(Self { statements, pending, restored, is_of_the_record_alone, refusals })
+    }
+}
+
+/// What stands for a character of a field's name that divides the record.
+const ESCAPES: [(&str, &str); 3] = [("%", "%25"), (",", "%2C"), (":", "%3A")];
+
+fn escaped(name: &str) -> String {
+    ESCAPES.iter().fold(name.to_owned(), |name, (divider, escape)| name.replace(divider, escape))
+}
+
+fn unescaped(name: &str) -> String {
+    ESCAPES.iter().rev().fold(name.to_owned(), |name, (divider, escape)| name.replace(escape, divider))
+}
+
+/// SQLite makes any foreign key, and looks at what it refers to when a row is written.
+async fn foreign_keys_that_may_be_refused(
+    connection: &mut Connection<'_>,
+    table: &TableDefinition,
+) -> Result<Vec<String>> {
+    let failed = |error| Error::from_sqlx(error, &table.to_string());
+    let backend = connection.backend();
+    let mut refusals = Vec::new();
+    for field in &table.fields {
+        let reference = field.references.as_ref().filter(|reference| reference.cascade);
+        let Some(reference) = reference.filter(|_| backend != Backend::Sqlite) else {
+            continue;
+        };
+        // MariaDB looks where the session table is, PostgreSQL along its search path.
+        let schema = table.schema.as_deref().filter(|_| backend == Backend::MySql);
+        let target = connection.described(schema, &reference.table).await.map_err(failed)?;
+        refusals.extend(why_refused(field, reference, &target, backend));
+    }
+    Ok(refusals)
+}
+
+async fn applied(connection: &mut Connection<'_>, table: &TableDefinition) -> Result<Vec<Migration>> {
+    let failed = |error| Error::from_sqlx(error, &table.to_string());
+    let schema = table.schema.as_deref();
+    if connection.columns(schema, &history_name(table)).await.map_err(failed)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let history = qualified(table, &history_name(table), connection.backend());
+    let statement = Statement::new(format!("SELECT version FROM {history} ORDER BY version"), Vec::new());
+    let rows = connection.fetch_all(&statement).await.map_err(failed)?;
+    let versions: Vec<i64> =
+        rows.iter().filter_map(|row| row.integer(0).transpose()).collect::<Result<_, _>>().map_err(failed)?;
+    Ok(MIGRATIONS.into_iter().filter(|migration| versions.contains(&i64::from(migration.version))).collect())
+}
+
+fn record(table: &TableDefinition, migration: Migration, backend: Backend, now: OffsetDateTime) -> Statement {
+    let history = qualified(table, &history_name(table), backend);
+    let values = if backend == Backend::Postgres { "$1, $2, $3" } else { "?, ?, ?" };
+    let fields: Vec<String> = table
+        .fields
+        .iter()
+        .filter(|field| !matches!(field.column_type(backend), ColumnType::Exact(_)))
+        .map(|field| format!("{}:{}", escaped(&field.name), field.column_type(backend)))
+        .collect();
+    Statement::new(
+        format!("INSERT INTO {history} (version, applied_at, fields) VALUES ({values})"),
+        vec![
+            FieldValue::plain(i64::from(migration.version)),
+            FieldValue::plain(now),
+            FieldValue::plain(fields.join(",")),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_becomes_sql() {
+        let hostile = "\"; drop table users; --";
+        let twice = "`; drop table users; --";
+        for backend in Backend::ALL {
+            let table = TableDefinition::new(if backend == Backend::MySql { twice } else { hostile });
+            let quoted = if backend == Backend::MySql {
+                "```; drop table users; --`"
+            } else {
+                "\"\"\"; drop table users; --\""
+            };
+            assert_eq!(down_sql(&table, backend).unwrap(), [format!("DROP TABLE IF EXISTS {quoted}")]);
+            for name in ["", "a\0b", "a\nb"] {
+                let refused = up_sql(&TableDefinition::new(name), backend);
+                assert!(matches!(refused, Err(ConfigError::Identifier { .. })), "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_with_the_records_own_dividers_is_read_back() {
+        for name in ["a,b", "a:b", "100%", "%2C", "%25,:%3A", "plain"] {
+            let escaped = escaped(name);
+            assert!(!escaped.contains([',', ':']), "{escaped}");
+            assert_eq!(unescaped(&escaped), name);
+        }
+    }
+}

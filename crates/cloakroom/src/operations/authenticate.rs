@@ -1,0 +1,75 @@
+//! The valid session of a token.
+
+use super::Operations;
+use crate::database::FieldValue;
+use crate::error::Result;
+use crate::session::Session;
+use crate::sql::Found;
+use crate::table::SessionFields;
+use crate::token::TokenDigest;
+
+/// Whether to read a session is to use it.
+#[derive(Clone, Copy)]
+pub(crate) enum Use {
+    /// It is extended, where the configuration says so and it is due.
+    Extends,
+    /// It stays as it is.
+    Leaves,
+}
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// See [`Sessions::authenticate`](crate::Sessions::authenticate). Inside a transaction the database is always asked.
+    pub async fn authenticate(&mut self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
+        match self.digest(token) {
+            Some(digest) => self.authenticate_digest(digest, Use::Extends).await,
+            None => Ok(None),
+        }
+    }
+
+    /// See [`Sessions::authenticate_without_extending`](crate::Sessions::authenticate_without_extending).
+    pub async fn authenticate_without_extending(
+        &mut self,
+        token: impl AsRef<[u8]>,
+    ) -> Result<Option<Session<T>>> {
+        match self.digest(token) {
+            Some(digest) => self.authenticate_digest(digest, Use::Leaves).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) async fn authenticate_digest(
+        &mut self,
+        digest: TokenDigest,
+        how: Use,
+    ) -> Result<Option<Session<T>>> {
+        let session = match (self.find_valid(&digest).await?, how) {
+            (Some(session), Use::Extends) => session,
+            (found, _) => return Ok(found),
+        };
+        match self.extend_on_read(session).await? {
+            Some(session) => Ok(Some(session)),
+            None => self.find_valid(&digest).await,
+        }
+    }
+
+    async fn find_valid(&mut self, digest: &TokenDigest) -> Result<Option<Session<T>>> {
+        let now = self.config().now();
+        let found = if self.connection.is_pool() {
+            self.handle.batching().find(digest).await?
+        } else {
+            let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
+            let statement = self.handle.store().find(1, values, true);
+            self.fetch_optional(&statement).await?.map(Found::alone)
+        };
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        // And the query may have waited long for a connection.
+        found.session(digest, self.table(), || Ord::max(now, self.config().now()))
+    }
+
+    /// The digest under which a session with this token is stored; `None` where no session can have it.
+    pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<TokenDigest> {
+        self.handle.store().hash(token.as_ref()).map(|hashed| hashed.digest())
+    }
+}

@@ -1,0 +1,111 @@
+//! Creating a session.
+
+use std::sync::{Mutex, PoisonError};
+
+use time::OffsetDateTime;
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use super::Operations;
+use crate::database::{FieldValue, Statement};
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored, expiry};
+use crate::table::SessionFields;
+use crate::token::TokenError;
+
+/// The most that the rows of one statement may hold. MariaDB takes no packet above 16 MiB by default.
+pub(crate) const MAX_STATEMENT: usize = 4 * 1024 * 1024;
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// See [`Sessions::create`](crate::Sessions::create).
+    pub async fn create(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
+        let config = self.config();
+        let now = config.now();
+        let (token, digest) = match new.token {
+            Some(token) => {
+                let digest = config.digest(&token).map_err(|error| {
+                    Error::new(ErrorKind::InvalidField, "the imported token cannot be stored")
+                        .with_source(error)
+                })?;
+                (token, digest)
+            }
+            None => config.generate_token().map_err(no_randomness)?,
+        };
+        let data = (*new.data.0).clone()?;
+        let expires_at = match new.expiry {
+            Expiry::ByDefault => expiry::by_default(config, now),
+            Expiry::At(instant) => Some(crate::clock::to_stored_precision(instant)),
+            Expiry::In(span) => Some(crate::clock::to_stored_precision(expiry::later(now, span))),
+            Expiry::Never => None,
+        };
+        let expires_at = expiry::capped(config, now, expires_at);
+        let mut fields = new.fields;
+        fields.truncate_instants();
+        let session = Session::from(SessionRow {
+            id: new_id(now),
+            fields,
+            data: data.parse_given()?,
+            expires_at,
+            inserted_at: now,
+            updated_at: now,
+            stored: Stored { expires_at, updated_at: now, data, fields: None },
+        });
+        let mut values = vec![
+            FieldValue::plain(session.id),
+            FieldValue::plain(digest.expose()),
+            session.stored.data.to_field_value(),
+            FieldValue::plain(expires_at),
+            FieldValue::plain(now),
+            FieldValue::plain(now),
+        ];
+        let max_batch = config.max_batch();
+        let (fields, may_change) = self.fitting_values(&session.fields).await?;
+        values.extend(fields);
+        if self.connection.is_pool() && !is_large(&values, max_batch) {
+            self.handle.batching().insert(values).await?;
+        } else {
+            let statement = Statement::new(self.handle.store().insert_sql(1), values);
+            self.execute(&statement).await?;
+        }
+        let mut session = session;
+        if may_change {
+            self.read_back(&mut session).await?;
+        }
+        Ok(CreatedSession { session, token })
+    }
+}
+
+/// A UUID of version 7 for a row created at `now`; those of one instant are in order too.
+pub(crate) fn new_id(now: OffsetDateTime) -> Uuid {
+    static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+    let context = CONTEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    // Instants before 1970 have no place in a UUID.
+    let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.nanosecond()))
+}
+
+/// Whether a row holds too much to share a statement with as many like it as there may be.
+fn is_large(values: &[FieldValue], max_batch: usize) -> bool {
+    const MAX_SHARED_ROW: usize = 16 * 1024;
+    values.iter().map(FieldValue::size).sum::<usize>() > (MAX_STATEMENT / max_batch).min(MAX_SHARED_ROW)
+}
+
+pub(super) fn no_randomness(error: TokenError) -> Error {
+    Error::new(ErrorKind::Unavailable, "a token could not be generated").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_share_a_statement_fit_into_one_packet() {
+        for max_batch in [1, 2, 256, 1024, 4096] {
+            let row = |length: usize| vec![FieldValue::plain("x".repeat(length))];
+            let longest =
+                (0..=1 << 20).step_by(512).take_while(|length| !is_large(&row(*length), max_batch)).last();
+            let longest = longest.unwrap();
+            assert!(longest >= 1024, "{longest} for {max_batch}");
+            assert!(longest * max_batch <= MAX_STATEMENT, "{longest} for {max_batch}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Ending and deleting one session.
+
+use sea_query::{ExprTrait, Query};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Operations;
+use super::guarded::{Effect, is_over};
+use crate::cache::Revoked;
+use crate::database::{FieldValue, Statement, place_of_condition};
+use crate::error::{ErrorKind, Outcome, Result};
+use crate::session::Session;
+use crate::sql::ending::behind;
+use crate::table::{SessionFields, column};
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// See [`Sessions::expire`](crate::Sessions::expire).
+    pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
+        let now = self.config().now();
+        if !is_over(session, now) && self.write_expiry(session, now, now, Effect::Revokes).await? {
+            return Ok(true);
+        }
+        // Whoever wrote the row meanwhile, it ends; and the caller holds what it is now, so that no later
+        // update undoes the other's write.
+        let was_valid = self.expire_by_id(session.id, now).await?;
+        self.read_end(session, now).await.map_err(|error| error.with_outcome(Outcome::Done))?;
+        Ok(was_valid)
+    }
+
+    /// Reads the session that has ended again. What is gone is no longer valid either, nor is what no longer
+    /// decodes, and neither must say that it is; it stays as it was read, so that no update overwrites the row.
+    async fn read_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<()> {
+        match self.read(session.id).await {
+            Ok(Some(read)) => *session = read,
+            Err(error) if error.kind() != ErrorKind::Decode => return Err(error),
+            _ if session.is_valid(now) => {
+                let row = session.row_mut();
+                row.expires_at = Some(now);
+                row.stored.expires_at = row.expires_at;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// See [`Sessions::delete`](crate::Sessions::delete).
+    pub async fn delete(&mut self, session: Session<T>) -> Result<bool> {
+        let mut bindings = self.bindings();
+        let mut delete = Query::delete();
+        let id = bindings.expr(FieldValue::plain(session.id));
+        delete
+            .from_table(self.table_ref())
+            .and_where(bindings.column(column::ID).eq(id))
+            .and_where_option(place_of_condition(bindings.backend()));
+        let statement = bindings.build(&delete);
+        Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
+    }
+
+    /// Ends the session by every clock, whichever process has written it meanwhile. Returns whether it was valid by this
+    /// machine's.
+    pub(crate) async fn expire_by_id(&mut self, id: Uuid, now: OffsetDateTime) -> Result<bool> {
+        let sql = self.handle().store().statements.expire.clone();
+        let expire = |valid_at: OffsetDateTime| {
+            let mut values = vec![FieldValue::plain(now); 3];
+            values.extend([FieldValue::plain(id), FieldValue::plain(valid_at)]);
+            Statement::new(sql.clone(), values)
+        };
+        if self.execute_revoking(expire(now), Revoked::Session(id)).await? > 0 {
+            return Ok(true);
+        }
+        self.execute_revoking(expire(behind(now)), Revoked::Session(id)).await?;
+        Ok(false)
+    }
+}

@@ -1,0 +1,117 @@
+//! Writes that are conditional on the row being as it was read, and what follows where it is not.
+
+use sea_query::{Query, UpdateStatement};
+use time::{Duration, OffsetDateTime};
+
+use crate::cache::Revoked;
+use crate::clock;
+use crate::database::{FieldValue, place_of_condition};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operations::Operations;
+use crate::session::{Session, expiry};
+use crate::sql::{Bindings, as_it_was_read};
+use crate::table::{SessionFields, column};
+
+/// What a write means to those who read the session before.
+#[derive(Clone, Copy)]
+pub(crate) enum Effect {
+    /// What they read no longer holds.
+    Revokes,
+    /// What they read holds, and for longer.
+    Extends,
+}
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// Writes what `set` sets, and the expiry if it is another, if the row is still as it was read; whether it was.
+    pub(crate) async fn write(
+        &mut self,
+        session: &mut Session<T>,
+        now: OffsetDateTime,
+        expires_at: Option<OffsetDateTime>,
+        effect: Effect,
+        set: impl FnOnce(&mut UpdateStatement, &mut Bindings<'_>),
+    ) -> Result<bool> {
+        let updated_at = after(session.stored.updated_at, now);
+        let mut bindings = self.bindings();
+        let mut update = Query::update();
+        update.table(self.table_ref());
+        set(&mut update, &mut bindings);
+        if expires_at != session.stored.expires_at {
+            update.value(column::EXPIRES_AT, bindings.expr(FieldValue::plain(expires_at)));
+        }
+        update
+            .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
+            .cond_where(as_it_was_read(&mut bindings, session))
+            .and_where_option(place_of_condition(bindings.backend()));
+        let statement = bindings.build(&update).strictly(bindings.backend());
+        let written = match effect {
+            Effect::Revokes => self.execute_revoking(statement, Revoked::Session(session.id)).await?,
+            Effect::Extends => self.execute_extending(&statement, session.id).await?,
+        };
+        let is_written = written > 0;
+        if is_written {
+            session.note_write(expires_at, updated_at);
+        }
+        Ok(is_written)
+    }
+
+    /// Moves the expiry, if the row is still as it was read; whether it was.
+    pub(crate) async fn write_expiry(
+        &mut self,
+        session: &mut Session<T>,
+        now: OffsetDateTime,
+        expires_at: OffsetDateTime,
+        effect: Effect,
+    ) -> Result<bool> {
+        let is_written = self.write(session, now, Some(expires_at), effect, |_, _| {}).await?;
+        if is_written {
+            session.row_mut().expires_at = Some(expires_at);
+        }
+        Ok(is_written)
+    }
+
+    /// Why a guarded write found no row.
+    pub(crate) async fn lost(&mut self, session: &Session<T>) -> Result<Error> {
+        Ok(if self.last_written(session.id).await?.is_some() { changed() } else { self.gone() })
+    }
+
+    /// Why a session that is over, as far as the caller knows, is not written as if it were not.
+    pub(crate) async fn not_brought_back(&mut self, session: &Session<T>) -> Result<Error> {
+        Ok(match self.last_written(session.id).await? {
+            None => self.gone(),
+            Some(updated_at) if updated_at != session.stored.updated_at => changed(),
+            Some(_) => expired(),
+        })
+    }
+
+    /// What an update writes as the expiry: what the caller set, within the absolute lifetime.
+    pub(crate) fn expiry_to_write(&self, session: &Session<T>) -> Option<OffsetDateTime> {
+        let expires_at = session.expires_at.map(clock::to_stored_precision);
+        if expires_at == session.stored.expires_at {
+            return expires_at;
+        }
+        expiry::capped(self.config(), session.inserted_at, expires_at)
+    }
+
+    pub(crate) fn gone(&self) -> Error {
+        Error::new(ErrorKind::NotFound, format!("the session is no longer in {}", self.table()))
+    }
+}
+
+/// `now`, or the instant after `previous` where the clock has not moved past it.
+pub(crate) fn after(previous: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+    Ord::max(now, previous.saturating_add(Duration::MICROSECOND))
+}
+
+/// Whether the session, as it was read, is [over](expiry::is_over) at `now`.
+pub(crate) fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
+    expiry::is_over(session.stored.expires_at, session.stored.updated_at, now)
+}
+
+fn changed() -> Error {
+    Error::new(ErrorKind::Conflict, "the session was changed since it was read")
+}
+
+fn expired() -> Error {
+    Error::new(ErrorKind::Expired, "the session has expired, and an expired session is not brought back")
+}

@@ -1,0 +1,130 @@
+//! Sessions that another system has made, on their way into the table.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Operations;
+use super::create::{MAX_STATEMENT, new_id};
+use crate::clock::to_stored_precision;
+use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::{Expiry, NewSession, expiry};
+use crate::table::{BUILT_IN_COLUMNS, SessionFields};
+use crate::token::{Token, TokenDigest};
+
+/// How many rows one statement makes at most.
+const MOST_ROWS: usize = 256;
+
+/// A session that another system of your own has made, and whose client holds its token. Given to
+/// [`Sessions::import`](crate::Sessions::import).
+///
+/// Whoever fills such a session decides which token is valid: never make one of what a client sent.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ImportedSession<T: SessionFields> {
+    new: NewSession<T>,
+    secret: Secret,
+    id: Option<Uuid>,
+    inserted_at: Option<OffsetDateTime>,
+}
+
+#[derive(Clone, Debug)]
+enum Secret {
+    Token(Token),
+    Digest(TokenDigest),
+}
+
+impl<T: SessionFields> ImportedSession<T> {
+    /// A session whose token is known. What is stored is its digest.
+    pub fn with_token(new: NewSession<T>, token: Token) -> Self {
+        Self { new, secret: Secret::Token(token), id: None, inserted_at: None }
+    }
+
+    /// A session of whose token the digest alone is known, as [`Hashing::parse_digest`](crate::Hashing::parse_digest)
+    /// reads it. Its token is accepted if the other system made the digest with the hashing and the salt of this
+    /// configuration, and by nobody otherwise.
+    pub fn with_digest(new: NewSession<T>, digest: TokenDigest) -> Self {
+        Self { new, secret: Secret::Digest(digest), id: None, inserted_at: None }
+    }
+
+    /// The row's id. Default a new one.
+    pub fn id(self, id: Uuid) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
+    /// When the session was created, from when an absolute lifetime counts. Default now.
+    pub fn inserted_at(self, instant: OffsetDateTime) -> Self {
+        Self { inserted_at: Some(instant), ..self }
+    }
+}
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// See [`Sessions::import`](crate::Sessions::import). After an error, roll the transaction back: some of them may have been written.
+    pub async fn import(&mut self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
+        let width = BUILT_IN_COLUMNS.len() + self.table().fields.len();
+        let most = (MAX_PLACEHOLDERS / width).clamp(1, MOST_ROWS);
+        let mut rows = Vec::with_capacity(most);
+        let mut size = 0;
+        for session in sessions {
+            let row = self.imported_row(session)?;
+            let row_size: usize = row.iter().map(FieldValue::size).sum();
+            if rows.len() == most || (size + row_size > MAX_STATEMENT && !rows.is_empty()) {
+                self.insert_rows(std::mem::take(&mut rows)).await?;
+                size = 0;
+            }
+            size += row_size;
+            rows.push(row);
+        }
+        self.insert_rows(rows).await
+    }
+
+    /// In statements of a power of two of rows, so that there are few.
+    async fn insert_rows(&mut self, rows: Vec<Vec<FieldValue>>) -> Result<()> {
+        let mut rest = &rows[..];
+        while !rest.is_empty() {
+            let (these, others) = rest.split_at(1 << rest.len().ilog2());
+            rest = others;
+            let statement = Statement::new(self.handle().store().insert_sql(these.len()), these.concat());
+            self.execute(&statement).await?;
+        }
+        Ok(())
+    }
+
+    /// The values of all columns.
+    fn imported_row(&self, session: ImportedSession<T>) -> Result<Vec<FieldValue>> {
+        let ImportedSession { new, secret, id, inserted_at } = session;
+        let config = self.config();
+        let now = config.now();
+        let inserted_at = inserted_at.map_or(now, to_stored_precision);
+        if inserted_at > now {
+            let message = "a session cannot have been created in the future";
+            return Err(Error::new(ErrorKind::InvalidField, message));
+        }
+        let digest = match secret {
+            Secret::Digest(digest) => digest,
+            Secret::Token(token) => config.digest(&token).map_err(|error| {
+                Error::new(ErrorKind::InvalidField, "the imported token cannot be stored").with_source(error)
+            })?,
+        };
+        let data = (*new.data.0).clone()?;
+        let _: T::Data = data.parse_given()?;
+        let expires_at = match new.expiry {
+            Expiry::ByDefault => expiry::by_default(config, now),
+            Expiry::At(instant) => Some(to_stored_precision(instant)),
+            Expiry::In(span) => Some(to_stored_precision(expiry::later(now, span))),
+            Expiry::Never => None,
+        };
+        let mut fields = new.fields;
+        fields.truncate_instants();
+        let mut values = vec![
+            FieldValue::plain(id.unwrap_or_else(|| new_id(now))),
+            FieldValue::plain(digest.expose()),
+            data.to_field_value(),
+            FieldValue::plain(expiry::capped(config, inserted_at, expires_at)),
+            FieldValue::plain(inserted_at),
+            FieldValue::plain(now),
+        ];
+        values.extend(self.checked_values(&fields)?);
+        Ok(values)
+    }
+}

@@ -1,0 +1,156 @@
+mod authenticate;
+mod create;
+mod end;
+mod extend;
+mod fitting;
+mod guarded;
+mod handle;
+mod import;
+mod prune;
+mod revoking;
+mod rotate;
+mod update;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use sea_query::{SelectStatement, TableRef};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub(crate) use authenticate::Use;
+pub(crate) use handle::Handle;
+pub use import::ImportedSession;
+
+use crate::config::Config;
+use crate::database::{Connection, Guard, Row, Statement, guard_rows};
+use crate::error::{Error, Outcome, Result};
+use crate::session::Session;
+use crate::sql::{Bindings, Head, read_session, table_ref};
+use crate::store::Waits;
+use crate::table::{SessionFields, TableDefinition};
+
+/// The operations of [`Sessions`](crate::Sessions), on one connection: the caller's own transaction.
+///
+/// Made by [`Sessions::within`](crate::Sessions::within). Every operation means what it means on [`Sessions`](crate::Sessions), and is undone when the
+/// transaction is rolled back. If no transaction is open, it does nothing and fails with
+/// [`NoTransaction`](crate::ErrorKind::NoTransaction). One thing more differs: an extension that cannot be written fails the read that
+/// it came with, since the failed statement has spoilt the transaction.
+///
+/// ```
+/// # use cloakroom::{Config, NewSession, SessionTable, Sessions};
+/// # #[derive(Clone, SessionTable)]
+/// # struct UserSession { user_id: String }
+/// # async fn example(sessions: Sessions<UserSession>) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut transaction = sessions.begin().await?;
+/// // … create the user …
+/// let new = NewSession::new(UserSession { user_id: "1234".into() });
+/// let created = sessions.within(&mut transaction).create(new).await?;
+/// transaction.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Operations<'c, T: SessionFields> {
+    handle: Arc<Handle>,
+    connection: Connection<'c>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: SessionFields> fmt::Debug for Operations<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operations")
+            .field("sessions", &self.handle)
+            .field("connection", &self.connection)
+            .finish()
+    }
+}
+
+impl<'c, T: SessionFields> Operations<'c, T> {
+    pub(crate) fn new(handle: Arc<Handle>, connection: Connection<'c>) -> Self {
+        Self { handle, connection, of: PhantomData }
+    }
+
+    /// See [`Sessions::reload`](crate::Sessions::reload).
+    pub async fn reload(&mut self, session: &mut Session<T>) -> Result<()> {
+        *session = self.read(session.id).await?.ok_or_else(|| self.gone())?;
+        Ok(())
+    }
+
+    async fn read(&mut self, id: Uuid) -> Result<Option<Session<T>>> {
+        let row = self.read_row(id).await?;
+        row.map(|row| self.decode(&row)).transpose()
+    }
+
+    /// When the session was last written, if it is there; whether or not the rest of it decodes.
+    pub(crate) async fn last_written(&mut self, id: Uuid) -> Result<Option<OffsetDateTime>> {
+        let row = self.read_row(id).await?;
+        row.map(|row| Ok(Head::read(self.table(), &row, 0)?.updated_at)).transpose()
+    }
+
+    async fn read_row(&mut self, id: Uuid) -> Result<Option<Row>> {
+        let statement = self.handle.store().by_id(id, self.connection.is_pool());
+        self.fetch_optional(&statement).await
+    }
+
+    pub(crate) async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>> {
+        let rows = self.connection.fetch_all(statement).await;
+        rows.map_err(|error| self.failed(error).with_outcome(Outcome::NotDone))
+    }
+
+    pub(crate) async fn fetch_optional(&mut self, statement: &Statement) -> Result<Option<Row>> {
+        let row = self.connection.fetch_optional(statement).await;
+        row.map_err(|error| self.failed(error).with_outcome(Outcome::NotDone))
+    }
+
+    pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64> {
+        if self.connection.is_any_of_pool() {
+            let store = self.handle.store();
+            let mut writing = store.acquire_to_write(Waits::ForLocks, store.until()).await?;
+            return store.execute(writing.connection.connection(), statement).await;
+        }
+        let affected = self.connection.execute(statement).await;
+        affected.map_err(|error| self.failed(error))
+    }
+
+    /// Has each row of `select` tell, on the pool, whether the statement was a transaction of its own.
+    pub(crate) fn guard(&self, select: &mut SelectStatement) -> Guard {
+        if self.connection.is_pool() { guard_rows(self.connection.backend(), select) } else { Guard::None }
+    }
+
+    pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {
+        read_session(self.table(), row)
+    }
+
+    pub(crate) fn failed(&self, error: sqlx::Error) -> Error {
+        Error::from_sqlx(error, &self.table().to_string())
+    }
+
+    pub(crate) fn reborrow(&mut self) -> Operations<'_, T> {
+        Operations::new(Arc::clone(&self.handle), self.connection.reborrow())
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut Connection<'c> {
+        &mut self.connection
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        self.handle.config()
+    }
+
+    pub(crate) fn table(&self) -> &TableDefinition {
+        self.handle.definition()
+    }
+
+    pub(crate) fn table_ref(&self) -> TableRef {
+        table_ref(self.table())
+    }
+
+    pub(crate) fn bindings(&self) -> Bindings<'_> {
+        Bindings::new(self.table(), self.connection.backend())
+    }
+}

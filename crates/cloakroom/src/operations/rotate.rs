@@ -1,0 +1,32 @@
+//! Giving a session another token.
+
+use sea_query::UpdateStatement;
+
+use super::Operations;
+use super::create::no_randomness;
+use super::guarded::{Effect, is_over};
+use crate::database::FieldValue;
+use crate::error::Result;
+use crate::session::Session;
+use crate::sql::Bindings;
+use crate::table::{SessionFields, column};
+use crate::token::Token;
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// See [`Sessions::rotate`](crate::Sessions::rotate).
+    pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
+        let now = self.config().now();
+        if is_over(session, now) {
+            return Err(self.not_brought_back(session).await?);
+        }
+        self.check_writes().await?;
+        let (token, digest) = self.config().generate_token().map_err(no_randomness)?;
+        let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
+            update.value(column::DIGEST, bindings.expr(FieldValue::plain(digest.expose())));
+        };
+        if !self.write(session, now, session.stored.expires_at, Effect::Revokes, set).await? {
+            return Err(self.lost(session).await?);
+        }
+        Ok(token)
+    }
+}

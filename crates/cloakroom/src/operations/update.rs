@@ -1,0 +1,124 @@
+//! Writing what the caller changed of a session.
+
+use sea_query::UpdateStatement;
+
+use super::Operations;
+use super::guarded::{Effect, is_over};
+use crate::database::FieldValue;
+use crate::error::{ErrorKind, Outcome, Result};
+use crate::session::{Session, expiry};
+use crate::sql::{Bindings, identifier};
+use crate::table::{FieldDefinition, SessionFields, column};
+
+/// How often an operation starts anew when others keep changing the row.
+const ATTEMPTS: usize = 100;
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// See [`Sessions::update`](crate::Sessions::update).
+    pub async fn update(&mut self, session: &mut Session<T>) -> Result<()> {
+        let now = self.config().now();
+        let expires_at = self.expiry_to_write(session);
+        let changed = self.changed_values(session)?;
+        let may_change = self.fit(&changed).await?;
+        let data = session.stored.data.changed_to(&session.data)?;
+        let is_moved = expires_at != session.stored.expires_at;
+        if is_moved && is_over(session, now) && expiry::is_valid(expires_at, now) {
+            return Err(self.not_brought_back(session).await?);
+        }
+        let names: Vec<_> = self.table().fields.iter().map(|field| field.name.clone()).collect();
+        let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
+            for (name, value) in names.into_iter().zip(changed) {
+                if let Some(value) = value {
+                    update.value(identifier(&name), bindings.stored_in(&name, value));
+                }
+            }
+            if let Some(data) = &data {
+                update.value(column::DATA, bindings.expr(data.to_field_value()));
+            }
+        };
+        if !self.write(session, now, expires_at, Effect::Revokes, set).await? {
+            return Err(self.lost(session).await?);
+        }
+        let row = session.row_mut();
+        row.fields.truncate_instants();
+        row.expires_at = expires_at;
+        row.stored.fields = None;
+        if let Some(data) = data {
+            row.stored.data = data;
+        }
+        if may_change {
+            self.read_back(session).await?;
+        }
+        Ok(())
+    }
+
+    /// See [`Sessions::update_with`](crate::Sessions::update_with).
+    pub async fn update_with(
+        &mut self,
+        session: &mut Session<T>,
+        mut change: impl FnMut(&mut Session<T>),
+    ) -> Result<()> {
+        let mut attempts = 0;
+        loop {
+            let mut changed = session.clone();
+            change(&mut changed);
+            match self.update(&mut changed).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && attempts < ATTEMPTS => {
+                    attempts += 1;
+                    self.reload(session).await?;
+                }
+                result => {
+                    result?;
+                    *session = changed;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Reads what was written just now, since the database may have stored something else: the number that is nearest, or
+    /// what text says in other words. If others have written the row since, it stays as it was written.
+    pub(super) async fn read_back(&mut self, session: &mut Session<T>) -> Result<()> {
+        match self.read(session.id).await.map_err(|error| error.with_outcome(Outcome::Done))? {
+            Some(read) if read.updated_at == session.updated_at => *session = read,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Of each field its value, if that is not what was read of it.
+    fn changed_values(&self, session: &Session<T>) -> Result<Vec<Option<FieldValue>>> {
+        let Some(read) = &session.stored.fields else {
+            return Ok(Vec::new());
+        };
+        let values_of = |fields: &T| {
+            let mut fields = fields.clone();
+            fields.truncate_instants();
+            fields.to_values()
+        };
+        let pairs = values_of(read).into_iter().zip(values_of(&session.fields));
+        let fields = self.table().fields.iter().zip(pairs);
+        let changed = fields.map(|(field, (before, after))| {
+            let is_changed = !after.is_same(&before);
+            is_changed.then(|| self.checked_value(field, after)).transpose()
+        });
+        changed.collect()
+    }
+
+    /// The fields' values, with none missing where one is required.
+    pub(crate) fn checked_values(&self, fields: &T) -> Result<Vec<FieldValue>> {
+        let fitted = self.table().fields.iter().zip(fields.to_values());
+        fitted.map(|(field, value)| self.checked_value(field, value)).collect()
+    }
+
+    /// A field's value as it is bound, unless it is missing where one is required.
+    fn checked_value(&self, field: &FieldDefinition, value: FieldValue) -> Result<FieldValue> {
+        if !field.nullable {
+            value.check_required(&field.name)?;
+        }
+        Ok(match &field.foreign[self.connection.backend() as usize] {
+            Some(foreign) => foreign.bound(value),
+            None => value,
+        })
+    }
+}

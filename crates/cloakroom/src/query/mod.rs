@@ -1,0 +1,467 @@
+mod count_by;
+mod each;
+mod end;
+mod preload;
+mod stream;
+
+use std::fmt;
+use std::sync::Arc;
+
+use sea_query::{Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::database::{Backend, Connection, FieldValue, Statement};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operations::Operations;
+use crate::session::data::StoredData;
+use crate::session::{Cursor, Session, Status};
+use crate::sql::{Bindings, Filter, has_status, identifier, select_columns};
+use crate::table::{SessionFields, column};
+use crate::token::TokenDigest;
+
+pub use count_by::CountBy;
+pub use each::UnreadableSession;
+pub use preload::{Loaded, Preload, ToMany, ToOne};
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// See [`Sessions::query`](crate::Sessions::query).
+    pub fn query(&mut self) -> SessionQuery<'_, T> {
+        SessionQuery::new(self.reborrow())
+    }
+}
+
+/// A query on a session table: what to look for, then what to do with it.
+///
+/// Made by [`Sessions::query`](crate::Sessions::query). By default it looks at valid sessions, newest
+/// first. Nothing is asked of the database before one of the last methods of the chain is awaited:
+/// `fetch_one`, `fetch_optional`, `fetch_all`, `fetch_each`, `stream`, `stream_each`, `count`, `exists`,
+/// `expire_all`, `delete_all`.
+#[must_use]
+pub struct SessionQuery<'c, T: SessionFields> {
+    pub(crate) operations: Operations<'c, T>,
+    filters: Vec<Filter<T>>,
+    status: Status,
+    order: SortOrder,
+    after: Option<Cursor>,
+    limit: Option<u64>,
+    /// A token is asked for, as `authenticate` does.
+    by_token: bool,
+    /// The token was one that no session can have.
+    matches_nothing: bool,
+}
+
+#[derive(Clone)]
+enum SortOrder {
+    NewestFirst,
+    OldestFirst,
+    By(Vec<(Expr, Order)>),
+}
+
+impl<'c, T: SessionFields> SessionQuery<'c, T> {
+    pub(crate) fn new(operations: Operations<'c, T>) -> Self {
+        Self {
+            operations,
+            filters: Vec::new(),
+            status: Status::default(),
+            order: SortOrder::NewestFirst,
+            after: None,
+            limit: None,
+            by_token: false,
+            matches_nothing: false,
+        }
+    }
+
+    /// Adds a condition: a column's comparison, or any sea-query condition or expression. All that are
+    /// added must hold.
+    pub fn filter(mut self, filter: impl Into<Filter<T>>) -> Self {
+        self.filters.push(filter.into());
+        self
+    }
+
+    /// Only the session with this id.
+    pub fn id(self, id: Uuid) -> Self {
+        self.filter(T::ID.eq(id))
+    }
+
+    /// Only the session with this token, compared to the byte. A token that no session can have, like an empty
+    /// one, matches nothing and costs no query.
+    ///
+    /// With the default status, a query refuses each token that
+    /// [`authenticate`](crate::Sessions::authenticate) refuses.
+    pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
+        self.by_token = true;
+        let Some(digest) = self.operations.digest(token) else {
+            self.matches_nothing = true;
+            return self;
+        };
+        self.filter(Filter::new(move |bindings| {
+            let column = || bindings.column(column::DIGEST);
+            let (stored, bytes) = (column(), column());
+            let is_it = stored.eq(bindings.expr(FieldValue::plain(digest.expose())));
+            Ok(Condition::all().add(is_it).add(has_bytes(bindings, bytes, &digest)))
+        }))
+    }
+
+    /// Only sessions whose data as a whole equals this JSON, whatever the order of its keys.
+    pub fn data(self, data: impl Into<T::Data>) -> Self {
+        let data = StoredData::of(&data.into());
+        self.filter(Filter::new(move |bindings| match &data {
+            Ok(data) => Ok(data_equals(bindings, data).into_condition()),
+            Err(error) => Err(Error::new(error.kind(), error.to_string())),
+        }))
+    }
+
+    /// Which sessions to look at. Default [`Status::Valid`].
+    pub fn status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Oldest first, in place of newest first.
+    pub fn oldest_first(mut self) -> Self {
+        self.order = SortOrder::OldestFirst;
+        self
+    }
+
+    /// Orders by any sea-query expression; call it again for what decides between equals.
+    pub fn order_by(mut self, expr: impl Into<Expr>, order: Order) -> Self {
+        let key = (expr.into(), order);
+        match &mut self.order {
+            SortOrder::By(keys) => keys.push(key),
+            _ => self.order = SortOrder::By(vec![key]),
+        }
+        self
+    }
+
+    /// At most this many sessions.
+    pub fn limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Only sessions that come after `cursor` in the order of this query, newest or oldest first.
+    ///
+    /// The next page of a listing is the same query after the last session of this page:
+    /// `….limit(20).after(last.cursor())`. With a filter on an indexed field, a page costs the same however far
+    /// down it is.
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.after = Some(cursor);
+        self
+    }
+
+    /// Fetches with each session what it belongs to, has, or is joined with, in one query more. See
+    /// [`ToOne`] and [`ToMany`].
+    pub fn preload<R>(self, relation: impl Into<ToOne<T>>) -> Preload<'c, T, R, Option<R>> {
+        Preload::one(self, relation.into())
+    }
+
+    /// Like [`preload`](Self::preload), for relations to any number of rows.
+    pub fn preload_many<R>(self, relation: ToMany<T>) -> Preload<'c, T, R, Vec<R>> {
+        Preload::many(self, relation)
+    }
+
+    /// The one session that matches. Extends it when that is due.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) where none matches, [`MultipleSessions`](ErrorKind::MultipleSessions)
+    /// where more than one does.
+    pub async fn fetch_one(self) -> Result<Session<T>> {
+        let table = self.operations.table().to_string();
+        self.fetch_optional()
+            .await?
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no session of {table} matches")))
+    }
+
+    /// The session that matches, if one does. Extends it when that is due.
+    ///
+    /// # Errors
+    ///
+    /// [`MultipleSessions`](ErrorKind::MultipleSessions) where more than one matches.
+    pub async fn fetch_optional(mut self) -> Result<Option<Session<T>>> {
+        // A second row is enough to know that there is more than one.
+        self.limit = Some(self.limit.map_or(2, |limit| Ord::min(limit, 2)));
+        let now = self.operations.config().now();
+        let Some(session) = self.fetch_sole(now).await? else {
+            return Ok(None);
+        };
+        let read = self.operations.extend_on_read(session).await?;
+        if read.is_some() {
+            return Ok(read);
+        }
+        let now = self.operations.config().now();
+        self.fetch_sole(now).await
+    }
+
+    async fn fetch_sole(&mut self, now: OffsetDateTime) -> Result<Option<Session<T>>> {
+        let mut sessions = self.fetch_page(now).await?.sessions()?;
+        if self.status == Status::Valid {
+            // The query may have waited long for a connection.
+            let now = Ord::max(now, self.operations.config().now());
+            sessions.retain(|session| session.is_valid(now));
+        }
+        let found = sessions.pop();
+        if !sessions.is_empty() {
+            let message = format!("more than one session of {} matches", self.operations.table());
+            return Err(Error::new(ErrorKind::MultipleSessions, message));
+        }
+        Ok(found)
+    }
+
+    /// All sessions that match, in order. Extends none.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](ErrorKind::Decode) where a session that matches does not decode;
+    /// [`fetch_each`](Self::fetch_each) returns the others.
+    pub async fn fetch_all(mut self) -> Result<Vec<Session<T>>> {
+        let now = self.operations.config().now();
+        self.fetch_page(now).await?.sessions()
+    }
+
+    /// How many sessions match.
+    pub async fn count(mut self) -> Result<u64> {
+        if self.matches_nothing {
+            return Ok(0);
+        }
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let mut count = Query::select();
+        count.expr(Expr::cust("COUNT(*)"));
+        if self.limit.is_some() {
+            let mut rows = self.selection(&mut bindings, now)?;
+            rows.expr(Expr::cust("1"));
+            count.from_subquery(rows, "counted");
+        } else {
+            let condition = self.condition(&mut bindings, now)?;
+            count.from(self.operations.table_ref()).cond_where(condition);
+        }
+        let guard = self.operations.guard(&mut count);
+        let statement = bindings.build(&count).guarded(guard);
+        let row = self.operations.fetch_optional(&statement).await?;
+        let count = row.map(|row| row.integer(0)).transpose();
+        let count = count.map_err(|error| self.operations.failed(error))?.flatten().unwrap_or(0);
+        Ok(count.unsigned_abs())
+    }
+
+    /// Whether any session matches.
+    pub async fn exists(mut self) -> Result<bool> {
+        if self.matches_nothing || self.limit == Some(0) {
+            return Ok(false);
+        }
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let mut rows = self.selection(&mut bindings, now)?;
+        rows.expr(Expr::cust("1")).limit(1);
+        let guard = self.operations.guard(&mut rows);
+        let statement = bindings.build(&rows).guarded(guard);
+        Ok(self.operations.fetch_optional(&statement).await?.is_some())
+    }
+
+    /// The query as a sea-query statement that selects the built-in columns, less the digest, and the
+    /// fields: to go on composing.
+    ///
+    /// "Now" is the instant of this call. A [`token`](Self::token) stands in the statement as its digest,
+    /// which sea-query's `Debug` and `to_string` show: keep such a statement out of logs.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](ErrorKind::Unsupported) where a filter holds a value of the application's own type or
+    /// JSON, which sea-query has no form for: write that condition with sea-query's values.
+    pub fn into_select(self) -> Result<SelectStatement> {
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let mut select = self.selection(&mut bindings, now)?;
+        select_columns(&bindings, &mut select);
+        portable(&bindings)?;
+        Ok(select)
+    }
+
+    /// The query as a sea-query statement that deletes what matches: to go on composing. Keep one with a
+    /// [`token`](Self::token) out of logs, as with [`into_select`](Self::into_select).
+    ///
+    /// # Errors
+    ///
+    /// As [`into_select`](Self::into_select).
+    pub fn into_delete(self) -> Result<sea_query::DeleteStatement> {
+        let now = self.operations.config().now();
+        let mut bindings = self.operations.bindings();
+        let condition = self.targets(&mut bindings, now)?;
+        portable(&bindings)?;
+        let mut delete = Query::delete();
+        delete.from_table(self.operations.table_ref()).cond_where(condition);
+        Ok(delete)
+    }
+
+    /// The same query on the same connection, for a shorter while.
+    pub(crate) fn reborrow(&mut self) -> SessionQuery<'_, T> {
+        SessionQuery {
+            operations: self.operations.reborrow(),
+            filters: self.filters.clone(),
+            status: self.status,
+            order: self.order.clone(),
+            after: self.after,
+            limit: self.limit,
+            by_token: self.by_token,
+            matches_nothing: self.matches_nothing,
+        }
+    }
+
+    /// The same query on another connection.
+    fn on<'o>(&self, connection: Connection<'o>) -> SessionQuery<'o, T> {
+        SessionQuery {
+            operations: Operations::new(Arc::clone(self.operations.handle()), connection),
+            filters: self.filters.clone(),
+            status: self.status,
+            order: self.order.clone(),
+            after: self.after,
+            limit: self.limit,
+            by_token: self.by_token,
+            matches_nothing: self.matches_nothing,
+        }
+    }
+
+    fn select_statement(&self, now: OffsetDateTime) -> Result<Statement> {
+        let mut bindings = self.operations.bindings();
+        let mut select = self.selection(&mut bindings, now)?;
+        select_columns(&bindings, &mut select);
+        let guard = self.operations.guard(&mut select);
+        Ok(bindings.build(&select).guarded(guard))
+    }
+
+    /// Everything but the columns.
+    fn selection(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<SelectStatement> {
+        let mut select = Query::select();
+        select.from(self.operations.table_ref()).cond_where(self.condition(bindings, now)?);
+        match &self.order {
+            SortOrder::NewestFirst | SortOrder::OldestFirst => {
+                let order = if self.is_newest_first() { Order::Desc } else { Order::Asc };
+                select.order_by_expr(bindings.column(column::INSERTED_AT), order.clone());
+                select.order_by_expr(bindings.column(column::ID), order);
+            }
+            SortOrder::By(keys) => {
+                for (expr, order) in keys {
+                    select.order_by_expr(expr.clone(), order.clone());
+                }
+            }
+        }
+        if let Some(limit) = self.limit {
+            select.limit(limit);
+        }
+        Ok(select)
+    }
+
+    fn condition(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
+        let mut condition = Condition::all();
+        if self.matches_nothing {
+            condition = condition.add(Expr::cust("1 = 0"));
+        }
+        for filter in &self.filters {
+            condition = condition.add(filter.resolve(bindings)?);
+        }
+        if let Some(status) = has_status(bindings, self.status, FieldValue::plain(now)) {
+            condition = condition.add(status);
+        }
+        if let Some(cursor) = self.after {
+            condition = condition.add(self.after_condition(bindings, cursor)?);
+        }
+        Ok(condition)
+    }
+
+    /// `(inserted_at, id) < (…)`, written so that every database uses an index on `inserted_at`.
+    fn after_condition(&self, bindings: &mut Bindings<'_>, cursor: Cursor) -> Result<Condition> {
+        if matches!(self.order, SortOrder::By(_)) {
+            return Err(not_pageable());
+        }
+        let mut instant = || bindings.expr(FieldValue::plain(cursor.inserted_at));
+        let (bound, tie) = (instant(), instant());
+        let id = bindings.expr(FieldValue::plain(cursor.id));
+        let (inserted_at, id_column) = (bindings.column(column::INSERTED_AT), bindings.column(column::ID));
+        let (bounded, differs, follows) = if self.is_newest_first() {
+            (inserted_at.clone().lte(bound), inserted_at.lt(tie), id_column.lt(id))
+        } else {
+            (inserted_at.clone().gte(bound), inserted_at.gt(tie), id_column.gt(id))
+        };
+        Ok(Condition::all().add(bounded).add(Condition::any().add(differs).add(follows)))
+    }
+
+    fn is_newest_first(&self) -> bool {
+        !matches!(self.order, SortOrder::OldestFirst)
+    }
+
+    /// The condition of an UPDATE or DELETE. Neither takes a limit everywhere, so a limited one names the
+    /// rows by id; MariaDB lets a statement read its own table only through a derived table.
+    fn targets(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
+        if self.limit.is_none() {
+            return self.condition(bindings, now);
+        }
+        let mut chosen = self.selection(bindings, now)?;
+        chosen.expr(bindings.column(column::ID));
+        let mut ids = Query::select();
+        ids.column((identifier("chosen"), identifier(column::ID))).from_subquery(chosen, "chosen");
+        // Once more, for PostgreSQL: it waits for whoever is writing a chosen row, and then looks at the
+        // row's new state with the outer condition alone.
+        let condition = self.condition(bindings, now)?;
+        Ok(Condition::all().add(bindings.column(column::ID).in_subquery(ids)).add(condition))
+    }
+}
+
+/// Whether a column holds this digest to the byte, as [`TokenDigest::matches`] says of what was read: a table that
+/// somebody else made may compare without regard to case or to spaces at the end.
+fn has_bytes(bindings: &mut Bindings<'_>, column: Expr, digest: &TokenDigest) -> Expr {
+    let text = digest.expose();
+    let value = bindings.expr(FieldValue::plain(text));
+    match bindings.backend() {
+        Backend::Sqlite => Expr::cust_with_exprs("CAST(? AS BLOB) = CAST(? AS BLOB)", [column, value]),
+        // A cast takes the spaces from the end of a `char(n)`, whose length counts them.
+        Backend::Postgres => Expr::cust_with_exprs(
+            "$2 = (CAST($1 AS text) COLLATE \"C\") AND OCTET_LENGTH($1) = OCTET_LENGTH($3)",
+            [column, value, bindings.expr(FieldValue::plain(text))],
+        ),
+        Backend::MySql => Expr::cust_with_exprs(
+            "CAST(CONVERT(? USING utf8mb4) AS BINARY) = CAST(CONVERT(? USING utf8mb4) AS BINARY)",
+            [column, value],
+        ),
+    }
+}
+
+fn data_equals(bindings: &mut Bindings<'_>, data: &StoredData) -> Expr {
+    let column = bindings.column(column::DATA);
+    let value = bindings.expr(data.to_field_value());
+    match bindings.backend() {
+        // What this library writes has sorted keys, so equal data is equal text.
+        Backend::Sqlite => Expr::cust_with_exprs("json(?) = json(?)", [column, value]),
+        Backend::Postgres => column.eq(value),
+        // MariaDB compares with a function, MySQL by its type; each server reads the comments meant for it.
+        Backend::MySql => Expr::cust_with_exprs(
+            "/*M! JSON_EQUALS */ (? /*M! , */ /*!80017 = CAST( */ ? /*!80017 AS JSON) */)",
+            [column, value],
+        ),
+    }
+}
+
+fn not_pageable() -> Error {
+    Error::new(ErrorKind::Unsupported, "a query can be read page by page only newest first or oldest first")
+}
+
+fn portable(bindings: &Bindings<'_>) -> Result<()> {
+    if bindings.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "a filter holds a value that sea-query has no form for; write that condition with sea-query's own values",
+    ))
+}
+
+impl<T: SessionFields> fmt::Debug for SessionQuery<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionQuery")
+            .field("table", &format_args!("{}", self.operations.table()))
+            .field("filters", &self.filters.len())
+            .field("status", &self.status)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,320 @@
+//! A session's JSON as it is stored: what was read and not changed is kept to the letter.
+//!
+//! Numbers beyond 64 bits, `1e20` and keys that the application's own type does not know would not survive
+//! a round trip through Rust values. So the text that was read is kept beside the value, and a write is the
+//! old text with only the changed parts replaced.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::database::{FieldValue, Repr};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Says what data a new session has that is given none: the type's [`Default`], and of any JSON `{}`.
+///
+/// Every type with a `Default` has it; there is nothing to implement. [`NewSession::new`] asks for it, and
+/// [`NewSession::with_data`] does not.
+///
+/// [`NewSession::new`]: crate::NewSession::new
+/// [`NewSession::with_data`]: crate::NewSession::with_data
+#[diagnostic::on_unimplemented(
+    message = "a new session needs data, and `{Self}` has no default",
+    label = "`NewSession::new` gives no data, and `{Self}` does not implement `Default`",
+    note = "give the data with `NewSession::with_data(fields, data)`, or derive `Default` for `{Self}`"
+)]
+pub trait DefaultData {
+    /// The data of a new session that is given none.
+    fn default_data() -> Self;
+}
+
+// Without it the error is of `Default` alone, and says nothing of `with_data`.
+#[diagnostic::do_not_recommend]
+impl<D: Default + 'static> DefaultData for D {
+    fn default_data() -> Self {
+        let mut data = D::default();
+        // That of JSON is `null`, and a session's is an object.
+        if let Some(json) = (&mut data as &mut dyn Any).downcast_mut::<Value>() {
+            *json = Value::Object(serde_json::Map::new());
+        }
+        data
+    }
+}
+
+/// As deep as `serde_json` itself reads.
+const MAX_DEPTH: usize = 127;
+
+/// JSON text with sorted keys and no white space, so that equal data is equal text. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredData(Arc<str>);
+
+impl StoredData {
+    /// What the database returned, taken as it is.
+    pub(crate) fn from_database(text: String) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn of<D: Serialize + ?Sized>(data: &D) -> Result<Self> {
+        let raw = serde_json::value::to_raw_value(data).map_err(invalid)?;
+        let mut text = String::with_capacity(raw.get().len());
+        write_canonical(&raw, MAX_DEPTH, &mut text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Of JSON text that somebody else may have written: no number is beyond all that readers hold, and each character is
+    /// one.
+    pub(crate) fn of_raw(data: &RawValue) -> Result<Self> {
+        let stored = Self::of(data)?;
+        serde_json::from_str::<Value>(&stored.0).map_err(|error| {
+            Error::new(ErrorKind::InvalidData, "data holds what could not be read again").with_source(error)
+        })?;
+        Ok(stored)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The bytes of the text.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn to_field_value(&self) -> FieldValue {
+        // What was read from the database is JSON; what is written here is too.
+        match RawValue::from_string(self.0.to_string()) {
+            Ok(raw) => FieldValue(Repr::Json(raw.into())),
+            Err(_) => FieldValue::plain(&*self.0),
+        }
+    }
+
+    /// As the table's data type has it.
+    pub(crate) fn parse<D: DeserializeOwned>(&self) -> Result<D, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+
+    /// The same of what a caller wants to store.
+    pub(crate) fn parse_given<D: DeserializeOwned>(&self) -> Result<D> {
+        self.parse().map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidData,
+                "data does not have the form that the table's data type asks for",
+            )
+            .with_source(error)
+        })
+    }
+
+    /// This text with what `data` changed of it, or `None` where nothing was changed.
+    pub(crate) fn changed_to<D: Serialize + DeserializeOwned>(&self, data: &D) -> Result<Option<Self>> {
+        let before = serde_json::to_value(self.parse_given::<D>()?).map_err(invalid)?;
+        let after = serde_json::to_value(data).map_err(invalid)?;
+        if before == after {
+            return Ok(None);
+        }
+        let stored: &RawValue = serde_json::from_str(&self.0).map_err(invalid)?;
+        let mut text = String::with_capacity(self.0.len());
+        write_merged(stored, &before, &after, MAX_DEPTH, &mut text)?;
+        let changed = Self(text.into());
+        // What cannot be read again is not written.
+        changed.parse_given::<D>()?;
+        Ok(Some(changed))
+    }
+}
+
+/// Writes `after`, with the stored text for every part that is the same in `before`.
+///
+/// `before` and `after` are what the application's type made of the data then and now. A key that stands in
+/// `stored` but in neither of them is one that the type does not know; it is kept.
+fn write_merged(
+    stored: &RawValue,
+    before: &Value,
+    after: &Value,
+    depth: usize,
+    text: &mut String,
+) -> Result<()> {
+    if before == after {
+        return write_canonical(stored, depth, text);
+    }
+    let depth = deeper(depth)?;
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            let stored: BTreeMap<Cow<'_, str>, &RawValue> = parse(stored)?;
+            let mut members: BTreeMap<&str, String> = BTreeMap::new();
+            for (key, raw) in &stored {
+                let mut member = String::new();
+                match (before.get(&**key), after.get(&**key)) {
+                    (None, None) => write_canonical(raw, depth, &mut member)?,
+                    (Some(before), Some(after)) => write_merged(raw, before, after, depth, &mut member)?,
+                    (_, Some(after)) => write_value(after, depth, &mut member)?,
+                    (Some(_), None) => continue,
+                }
+                members.insert(key, member);
+            }
+            for (key, value) in after {
+                if !stored.contains_key(key.as_str()) {
+                    let mut member = String::new();
+                    write_value(value, depth, &mut member)?;
+                    members.insert(key, member);
+                }
+            }
+            write_object(members.iter().map(|(key, member)| (*key, member.as_str())), text)
+        }
+        (Value::Array(before), Value::Array(after)) if before.len() == after.len() => {
+            let stored: Vec<&RawValue> = parse(stored)?;
+            if stored.len() != before.len() {
+                return write_value(&Value::Array(after.clone()), depth, text);
+            }
+            let triples = stored.iter().zip(before.iter().zip(after));
+            write_array(triples, text, |(stored, (before, after)), text| {
+                write_merged(stored, before, after, depth, text)
+            })
+        }
+        _ => write_value(after, depth, text),
+    }
+}
+
+fn write_value(value: &Value, depth: usize, text: &mut String) -> Result<()> {
+    let raw = serde_json::value::to_raw_value(value).map_err(invalid)?;
+    write_canonical(&raw, depth, text)
+}
+
+/// Writes `raw` with sorted keys and no white space; of a repeated key the last one counts. Scalars are
+/// copied to the letter.
+fn write_canonical(raw: &RawValue, depth: usize, text: &mut String) -> Result<()> {
+    match raw.get().as_bytes().first() {
+        Some(b'{') => {
+            let depth = deeper(depth)?;
+            let members: BTreeMap<Cow<'_, str>, &RawValue> = parse(raw)?;
+            let mut written = Vec::with_capacity(members.len());
+            for (key, member) in &members {
+                let mut value = String::new();
+                write_canonical(member, depth, &mut value)?;
+                written.push((&**key, value));
+            }
+            write_object(written.iter().map(|(key, value)| (*key, value.as_str())), text)
+        }
+        Some(b'[') => {
+            let depth = deeper(depth)?;
+            let elements: Vec<&RawValue> = parse(raw)?;
+            write_array(elements.iter(), text, |element, text| write_canonical(element, depth, text))
+        }
+        _ => {
+            text.push_str(raw.get());
+            Ok(())
+        }
+    }
+}
+
+fn write_object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>, text: &mut String) -> Result<()> {
+    text.push('{');
+    for (place, (key, value)) in members.enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(&serde_json::to_string(key).map_err(invalid)?);
+        text.push(':');
+        text.push_str(value);
+    }
+    text.push('}');
+    Ok(())
+}
+
+fn write_array<E>(
+    elements: impl Iterator<Item = E>,
+    text: &mut String,
+    mut write: impl FnMut(E, &mut String) -> Result<()>,
+) -> Result<()> {
+    text.push('[');
+    for (place, element) in elements.enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        write(element, text)?;
+    }
+    text.push(']');
+    Ok(())
+}
+
+fn parse<'a, T: serde::Deserialize<'a>>(raw: &'a RawValue) -> Result<T> {
+    serde_json::from_str(raw.get()).map_err(invalid)
+}
+
+fn deeper(depth: usize) -> Result<usize> {
+    depth.checked_sub(1).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidData, format!("data is nested deeper than {MAX_DEPTH} levels"))
+    })
+}
+
+fn invalid(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidData, "data cannot be written as JSON").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    fn stored(text: &str) -> StoredData {
+        StoredData::from_database(text.to_owned())
+    }
+
+    #[test]
+    fn unchanged_data_is_not_written() {
+        let data = stored(r#"{"huge": 123456789012345678901234567890, "exp": 1e20}"#);
+        assert_eq!(data.changed_to(&data.parse::<Value>().unwrap()).unwrap(), None);
+    }
+
+    #[test]
+    fn what_was_not_changed_keeps_its_digits() {
+        let before = stored(r#"{"a": {"huge": 123456789012345678901234567890, "n": 1}, "list": [1e20, 2]}"#);
+        let mut data: Value = before.parse().unwrap();
+        data["a"]["n"] = json!(2);
+        data["list"][1] = json!(3);
+        let after = before.changed_to(&data).unwrap().unwrap();
+        assert_eq!(after.as_str(), r#"{"a":{"huge":123456789012345678901234567890,"n":2},"list":[1e20,3]}"#);
+    }
+
+    #[test]
+    fn keys_that_the_type_does_not_know_are_kept() {
+        #[derive(Serialize, Deserialize)]
+        struct Device {
+            name: String,
+        }
+        let before = stored(r#"{"name":"a phone","since":2019}"#);
+        let mut device: Device = before.parse().unwrap();
+        device.name = "another phone".into();
+        let after = before.changed_to(&device).unwrap().unwrap();
+        assert_eq!(after.as_str(), r#"{"name":"another phone","since":2019}"#);
+    }
+
+    #[test]
+    fn keys_may_come_and_go_and_types_may_change() {
+        let before = stored(r#"{"gone": 1, "kept": [1, 2], "other": {"a": 1}}"#);
+        let after =
+            before.changed_to(&json!({"kept": [1], "new\n": null, "other": "text"})).unwrap().unwrap();
+        assert_eq!(after.as_str(), r#"{"kept":[1],"new\n":null,"other":"text"}"#);
+    }
+
+    #[test]
+    fn equal_data_is_equal_text() {
+        let (one, other) =
+            (r#"{"b":[{"y":1,"x":2}],"a":"é"}"#, "{ \"a\": \"é\", \"b\": [ {\"x\": 2, \"y\": 1} ] }");
+        let canonical = |text| StoredData::of(&serde_json::from_str::<Box<RawValue>>(text).unwrap()).unwrap();
+        assert_eq!(canonical(one), canonical(other));
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error_and_no_overflow() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let raw = RawValue::from_string(deep).unwrap();
+        assert_eq!(StoredData::of(&raw).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+}

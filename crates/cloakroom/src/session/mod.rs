@@ -1,0 +1,372 @@
+mod cursor;
+pub(crate) mod data;
+pub(crate) mod entry;
+pub(crate) mod expiry;
+mod serialize;
+
+pub use cursor::{Cursor, ParseCursorError};
+pub use data::DefaultData;
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use data::StoredData;
+use entry::{Kept, Note};
+
+use crate::clock::reading as moment;
+use crate::error::Result;
+use crate::table::SessionFields;
+use crate::token::Token;
+
+/// One session: a row of the table, less its digest. Its fields are those of [`SessionRow`].
+///
+/// Change `fields`, `data` and `expires_at` as you like and hand the session to
+/// [`Sessions::update`](crate::Sessions::update). Changes to the other fields are not written.
+///
+/// Cheap to clone: clones share one row until one of them is changed, which then becomes a copy. So is what a
+/// [`Cache`](crate::Cache) answers.
+#[derive(Clone)]
+pub struct Session<T: SessionFields>(Arc<Kept<SessionRow<T>>>);
+
+/// What a [`Session`] holds, and derefs to.
+#[non_exhaustive]
+pub struct SessionRow<T: SessionFields> {
+    /// The row's id: a UUID of version 7, in the order of creation. It is no secret.
+    pub id: Uuid,
+    /// The application's own columns.
+    pub fields: T,
+    /// The application's own JSON.
+    pub data: T::Data,
+    /// When the session ends; `None` if it never does.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When the session was created.
+    pub inserted_at: OffsetDateTime,
+    /// When the row was last written. Strictly grows with every write, whatever the clock does.
+    pub updated_at: OffsetDateTime,
+    /// The row as it was read, which a write is conditional on.
+    pub(crate) stored: Stored<T>,
+}
+
+pub(crate) struct Stored<T> {
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) updated_at: OffsetDateTime,
+    pub(crate) data: StoredData,
+    /// The fields, once the session was lent to be changed or a copy of its row made. Before that the row's own are
+    /// as they were read, and a session that is only read pays for no second copy.
+    pub(crate) fields: Option<Arc<T>>,
+}
+
+/// Copies what was read along with it, so that a row that is changed and made a session again is known to differ.
+impl<T: SessionFields> Clone for SessionRow<T> {
+    fn clone(&self) -> Self {
+        let stored = &self.stored;
+        let as_read = stored.fields.clone().unwrap_or_else(|| Arc::new(self.fields.clone()));
+        Self {
+            id: self.id,
+            fields: self.fields.clone(),
+            data: self.data.clone(),
+            expires_at: self.expires_at,
+            inserted_at: self.inserted_at,
+            updated_at: self.updated_at,
+            stored: Stored {
+                expires_at: stored.expires_at,
+                updated_at: stored.updated_at,
+                data: stored.data.clone(),
+                fields: Some(as_read),
+            },
+        }
+    }
+}
+
+impl<T: SessionFields> SessionRow<T> {
+    /// Keeps the fields as they were read; to be called before anybody may change them.
+    fn keep_as_read(&mut self) {
+        if self.stored.fields.is_none() {
+            self.stored.fields = Some(Arc::new(self.fields.clone()));
+        }
+    }
+}
+
+impl<T: SessionFields> Deref for Session<T> {
+    type Target = SessionRow<T>;
+
+    fn deref(&self) -> &SessionRow<T> {
+        &self.0.value
+    }
+}
+
+/// Copies the row first, where another clone has it too, and the fields as they were read.
+impl<T: SessionFields> DerefMut for Session<T> {
+    fn deref_mut(&mut self) -> &mut SessionRow<T> {
+        let row = self.row_mut();
+        row.keep_as_read();
+        row
+    }
+}
+
+impl<T: SessionFields> From<SessionRow<T>> for Session<T> {
+    fn from(row: SessionRow<T>) -> Self {
+        Self(Arc::new(Kept::nowhere(row)))
+    }
+}
+
+impl<T: SessionFields> Session<T> {
+    /// The row itself, to take its fields out of. Copied where another clone has it too.
+    pub fn into_row(self) -> SessionRow<T> {
+        let mut row = Arc::unwrap_or_clone(self.0).value;
+        row.keep_as_read();
+        row
+    }
+
+    /// The row, for changes to anything but its fields.
+    pub(crate) fn row_mut(&mut self) -> &mut SessionRow<T> {
+        &mut Arc::make_mut(&mut self.0).value
+    }
+
+    /// A session of a row that clones share.
+    pub(crate) fn of(kept: Arc<Kept<SessionRow<T>>>) -> Self {
+        Self(kept)
+    }
+
+    /// The row, as clones share it, with a note by which the cache finds it.
+    pub(crate) fn noted(&mut self, note: Note) -> Arc<Kept<SessionRow<T>>> {
+        Arc::make_mut(&mut self.0).note(note);
+        Arc::clone(&self.0)
+    }
+
+    /// Valid or expired, at `now`.
+    pub fn status(&self, now: OffsetDateTime) -> Status {
+        if self.is_valid(now) { Status::Valid } else { Status::Expired }
+    }
+
+    /// Whether the session never expires, or not before some instant after `now`.
+    ///
+    /// One whose expiry is not after its last write was ended, perhaps by a machine whose clock is ahead, and
+    /// is valid at no `now`.
+    pub fn is_valid(&self, now: OffsetDateTime) -> bool {
+        !expiry::is_over(self.expires_at, self.updated_at, now)
+    }
+
+    /// `data` as the JSON text that is stored, with every digit of numbers that no Rust type holds.
+    ///
+    /// This is what was read or last written; changes to `data` show after an update.
+    pub fn stored_data(&self) -> &str {
+        self.stored.data.as_str()
+    }
+
+    /// Notes that the row was written, its fields and data aside.
+    pub(crate) fn note_write(&mut self, expires_at: Option<OffsetDateTime>, updated_at: OffsetDateTime) {
+        let row = self.row_mut();
+        row.updated_at = updated_at;
+        row.stored.expires_at = expires_at;
+        row.stored.updated_at = updated_at;
+    }
+
+    /// Where this session stands in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.inserted_at, self.id)
+    }
+}
+
+impl<T: SessionFields + fmt::Debug> fmt::Debug for Session<T>
+where
+    T::Data: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).debug("Session", f)
+    }
+}
+
+impl<T: SessionFields + fmt::Debug> fmt::Debug for SessionRow<T>
+where
+    T::Data: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.debug("SessionRow", f)
+    }
+}
+
+impl<T: SessionFields + fmt::Debug> SessionRow<T>
+where
+    T::Data: fmt::Debug,
+{
+    fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("id", &self.id)
+            .field("fields", &self.fields)
+            .field("data", &self.data)
+            .field("expires_at", &self.expires_at)
+            .field("inserted_at", &self.inserted_at)
+            .field("updated_at", &self.updated_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Two sessions are equal when what the application sees of them is.
+impl<T: SessionFields + PartialEq> PartialEq for Session<T>
+where
+    T::Data: PartialEq,
+{
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: SessionFields + PartialEq> PartialEq for SessionRow<T>
+where
+    T::Data: PartialEq,
+{
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.fields == other.fields
+            && self.data == other.data
+            && self.expires_at == other.expires_at
+            && self.inserted_at == other.inserted_at
+            && self.updated_at == other.updated_at
+    }
+}
+
+/// What [`Sessions::create`](crate::Sessions::create) makes a session of.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NewSession<T: SessionFields> {
+    pub(crate) fields: T,
+    pub(crate) data: NewData,
+    pub(crate) expiry: Expiry,
+    pub(crate) token: Option<Token>,
+}
+
+/// `data` of a new session: serialised when it is given, and its error kept for `create`.
+#[derive(Clone)]
+pub(crate) struct NewData(pub(crate) Arc<Result<StoredData>>);
+
+impl NewData {
+    fn of<D: Serialize + ?Sized>(data: &D) -> Self {
+        Self(Arc::new(StoredData::of(data)))
+    }
+}
+
+impl fmt::Debug for NewData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Ok(data) => f.write_str(data.as_str()),
+            Err(error) => fmt::Debug::fmt(error, f),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expiry {
+    ByDefault,
+    At(OffsetDateTime),
+    In(Duration),
+    Never,
+}
+
+impl<T: SessionFields> NewSession<T> {
+    /// A session with these extra fields, the default of the table's data type, and the expiry that the
+    /// configuration gives.
+    ///
+    /// Where the table declares no data type, that is the JSON `{}`. A type without a `Default` does not
+    /// compile here: [`with_data`](Self::with_data) takes what the session is to hold.
+    pub fn new(fields: T) -> Self
+    where
+        T::Data: DefaultData,
+    {
+        Self::with_data(fields, T::Data::default_data())
+    }
+
+    /// A session with these extra fields and this data, and the expiry that the configuration gives.
+    pub fn with_data(fields: T, data: impl Into<T::Data>) -> Self {
+        Self { fields, data: NewData::of(&data.into()), expiry: Expiry::ByDefault, token: None }
+    }
+
+    /// The extra fields, for code that fills in what the caller could not know.
+    pub fn fields_mut(&mut self) -> &mut T {
+        &mut self.fields
+    }
+
+    /// The session's JSON data, in place of what it had.
+    pub fn data(self, data: impl Into<T::Data>) -> Self {
+        Self { data: NewData::of(&data.into()), ..self }
+    }
+
+    /// The session's JSON data, as text whose numbers are stored digit by digit.
+    ///
+    /// What no reader could read again is an error of `create`: a number beyond those of 64 bits' floats, half of a
+    /// surrogate pair, nesting deeper than 127 levels.
+    pub fn raw_data(self, data: &RawValue) -> Self {
+        Self { data: NewData(Arc::new(StoredData::of_raw(data))), ..self }
+    }
+
+    /// When the session expires. May lie in the past: then the session is made expired.
+    pub fn expires_at(self, instant: OffsetDateTime) -> Self {
+        Self { expiry: Expiry::At(instant), ..self }
+    }
+
+    /// How long the session lives, in place of the configured time to live.
+    pub fn expires_in(self, span: Duration) -> Self {
+        Self { expiry: Expiry::In(span), ..self }
+    }
+
+    /// A session that does not expire, unless the configuration sets a `max_lifetime`.
+    pub fn never_expires(self) -> Self {
+        Self { expiry: Expiry::Never, ..self }
+    }
+
+    /// Stores this token's digest in place of a new token's: for tokens that another system of your own
+    /// issued and that clients already hold.
+    ///
+    /// Never pass what a client sent of its own making. Creating a session for a token chosen by somebody
+    /// else is session fixation.
+    pub fn import_token(self, token: Token) -> Self {
+        Self { token: Some(token), ..self }
+    }
+}
+
+/// A new session and its token. The token exists only here: hand it to the client now.
+#[derive(Clone)]
+pub struct CreatedSession<T: SessionFields> {
+    /// The session as it was stored.
+    pub session: Session<T>,
+    /// The secret that the client presents from now on.
+    pub token: Token,
+}
+
+impl<T: SessionFields + fmt::Debug> fmt::Debug for CreatedSession<T>
+where
+    T::Data: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedSession").field("session", &self.session).field("token", &self.token).finish()
+    }
+}
+
+/// Which sessions a query looks at, and what one of them is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Never expires, or expires after now, and was not ended. The default of every query.
+    #[default]
+    Valid,
+    /// Expired now or before, or ended: its expiry is not after its last write.
+    Expired,
+    /// Both; no session is this, only a query asks for it.
+    All,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Valid => "valid",
+            Self::Expired => "expired",
+            Self::All => "all",
+        })
+    }
+}

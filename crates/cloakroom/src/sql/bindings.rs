@@ -1,0 +1,144 @@
+use std::fmt::{self, Write};
+
+use sea_query::{Alias, DynIden, Expr, IntoIden, QueryBuilder, QueryStatementWriter, SqlWriter, Value};
+
+use crate::clock;
+use crate::database::{Backend, FieldValue, Repr, Statement};
+use crate::table::TableDefinition;
+
+/// The values of a statement under construction that sea-query cannot carry: JSON text and the
+/// application's own types. Each stands in the statement as a mark, which becomes a placeholder in the end.
+pub(crate) struct Bindings<'t> {
+    table: &'t TableDefinition,
+    backend: Backend,
+    /// What the table is called here.
+    alias: DynIden,
+    carried: Vec<FieldValue>,
+}
+
+/// No SQL holds U+0000, so a mark is never mistaken for anything else.
+const MARK: &str = "\0cloakroom:";
+
+impl<'t> Bindings<'t> {
+    pub(crate) fn new(table: &'t TableDefinition, backend: Backend) -> Self {
+        Self { table, backend, alias: identifier(&table.table), carried: Vec::new() }
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    pub(crate) fn table(&self) -> &'t TableDefinition {
+        self.table
+    }
+
+    /// Calls the table `alias` from here on, where a statement reads it more than once.
+    pub(crate) fn call(&mut self, alias: DynIden) {
+        self.alias = alias;
+    }
+
+    /// A column of the session table, qualified by what the table is called.
+    pub(crate) fn column(&self, name: &str) -> Expr {
+        Expr::col((self.alias.clone(), identifier(name)))
+    }
+
+    /// An expression that stands for `value`.
+    pub(crate) fn expr(&mut self, value: FieldValue) -> Expr {
+        if let Repr::Plain(value) = value.0 {
+            return Expr::Value(portable(self.backend, value));
+        }
+        self.carried.push(value);
+        Expr::cust(format!("{MARK}{}", self.carried.len() - 1))
+    }
+
+    /// Whether the statement can stand alone, without the values that are carried here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.carried.is_empty()
+    }
+
+    pub(crate) fn build(&self, statement: &impl QueryStatementWriter) -> Statement {
+        let mut writer = Writer {
+            sql: String::with_capacity(256),
+            is_numbered: self.backend == Backend::Postgres,
+            values: Vec::new(),
+            carried: &self.carried,
+        };
+        match self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => statement.build_collect_into(sea_query::SqliteQueryBuilder, &mut writer),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => statement.build_collect_into(sea_query::PostgresQueryBuilder, &mut writer),
+            #[cfg(feature = "mysql")]
+            Backend::MySql => statement.build_collect_into(sea_query::MysqlQueryBuilder, &mut writer),
+            #[allow(unreachable_patterns, reason = "reachable unless every feature is on")]
+            _ => {}
+        }
+        Statement::new(writer.sql, writer.values)
+    }
+}
+
+pub(crate) fn identifier(name: &str) -> DynIden {
+    Alias::new(name).into_iden()
+}
+
+/// `value` in the form that compares rightly in this database, also when the caller runs the statement.
+fn portable(backend: Backend, value: Value) -> Value {
+    match value {
+        Value::TimeDateTimeWithTimeZone(Some(instant)) => {
+            let instant = clock::to_stored_precision(instant);
+            match backend {
+                #[cfg(feature = "sqlite")]
+                Backend::Sqlite => crate::database::text_on_sqlite(instant).into(),
+                _ => instant.into(),
+            }
+        }
+        value => value,
+    }
+}
+
+/// Collects the SQL, and the values in the order of their placeholders.
+struct Writer<'b> {
+    sql: String,
+    is_numbered: bool,
+    values: Vec<FieldValue>,
+    carried: &'b [FieldValue],
+}
+
+impl Writer<'_> {
+    fn push(&mut self, value: FieldValue) {
+        self.values.push(value);
+        if self.is_numbered {
+            // Writing to a string cannot fail.
+            let _ = write!(self.sql, "${}", self.values.len());
+        } else {
+            self.sql.push('?');
+        }
+    }
+}
+
+impl SqlWriter for Writer<'_> {
+    fn push_param<B: QueryBuilder>(&mut self, value: Value, _: &B) {
+        self.push(FieldValue(Repr::Plain(value)));
+    }
+
+    fn as_writer(&mut self) -> &mut dyn Write {
+        self
+    }
+}
+
+impl Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let marked = text.strip_prefix(MARK).and_then(|index| index.parse::<usize>().ok());
+        match marked.and_then(|index| self.carried.get(index)) {
+            Some(value) => self.push(value.clone()),
+            None => self.sql.push_str(text),
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Writer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sql)
+    }
+}

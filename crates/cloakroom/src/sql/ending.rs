@@ -1,0 +1,70 @@
+//! Ends sessions by every clock: a machine that is ahead also ends what another, which is behind, would still accept.
+//!
+//! A row whose expiry is not after its last write has [ended](crate::session::expiry::is_over) for every machine. One that has
+//! expired by this machine's clock, but not by its own last write, has *lapsed*: it may be valid by a clock that is
+//! behind, whose machine would accept and extend it. It is written once more, its expiry left as it is. Then it has
+//! ended, and nothing writes it again.
+//!
+//! What has lapsed is written in a statement of its own, so that the count of the other is that of the sessions that
+//! were valid here. A query has that statement first: what is extended before it is valid when the other comes, and
+//! what comes after it can no longer be extended. One session is ended first and looked at again only if it was not
+//! valid, so that an end is one statement.
+
+use sea_query::{CaseStatement, Expr, ExprTrait, Func, IntoCondition, Query, UpdateStatement};
+use time::{Duration, OffsetDateTime};
+
+use crate::database::{Backend, FieldValue, place_of_condition};
+use crate::session::Status;
+use crate::sql::{Bindings, Filter, has_status, table_ref, value, written_at};
+use crate::table::column;
+
+/// How far behind this machine's clock another's may be. What expired before that stays as it was written.
+const SKEW: Duration = Duration::DAY;
+
+/// What a clock shows that is behind this one.
+pub(crate) fn behind(now: OffsetDateTime) -> OffsetDateTime {
+    now.saturating_sub(SKEW)
+}
+
+/// What has expired at `now`.
+///
+/// SQLite and PostgreSQL are kept from the index on the expiry: all that ever expired is in it, and statistics that
+/// are older can make them take that for few rows, and read them all for the ten of one user. MariaDB counts in the
+/// index when it plans.
+pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
+    Filter::new(move |bindings| {
+        let expires_at = bindings.column(column::EXPIRES_AT);
+        let expires_at = match bindings.backend() {
+            Backend::Sqlite => Expr::cust_with_exprs("+?", [expires_at]),
+            Backend::Postgres => Func::coalesce([expires_at.clone(), expires_at]).into(),
+            Backend::MySql => expires_at,
+        };
+        Ok(expires_at.lte(bindings.expr(FieldValue::plain(now))).into_condition())
+    })
+}
+
+/// Ends rows now, or leaves their expiry where it lies before that.
+pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
+    let expires_at = bindings.column(column::EXPIRES_AT);
+    let is_before = expires_at.clone().lt(bindings.expr(now.clone()));
+    let earlier: Expr =
+        CaseStatement::new().case(is_before, expires_at).finally(bindings.expr(now.clone())).into();
+    let mut update = Query::update();
+    update
+        .table(table_ref(bindings.table()))
+        .value(column::EXPIRES_AT, earlier)
+        .value(column::UPDATED_AT, written_at(bindings, now.clone()))
+        .and_where_option(place_of_condition(bindings.backend()));
+    update
+}
+
+/// The row with one id. The values are `now` three times, the id, and the instant at which the row must be valid.
+pub(crate) fn expire_by_id(bindings: &mut Bindings<'_>) -> UpdateStatement {
+    let mut expire = expire(bindings, &value());
+    let id = bindings.expr(value());
+    expire.and_where(bindings.column(column::ID).eq(id));
+    if let Some(is_valid) = has_status(bindings, Status::Valid, value()) {
+        expire.cond_where(is_valid);
+    }
+    expire
+}

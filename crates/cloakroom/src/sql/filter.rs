@@ -1,0 +1,194 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition};
+
+use super::Bindings;
+use crate::database::{FieldType, FieldValue, MAX_PLACEHOLDERS};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::{Column, SessionFields};
+
+impl<T: SessionFields, V: FieldType> Column<T, V> {
+    /// Equal to `value`. Text compares case-sensitively, to the last space.
+    pub fn eq(self, value: impl Into<V>) -> Filter<T> {
+        Filter::compare(self.name(), BinOper::Equal, FieldValue::new(&value.into()))
+    }
+
+    /// Not equal to `value`; a null is neither equal nor unequal.
+    pub fn ne(self, value: impl Into<V>) -> Filter<T> {
+        Filter::compare(self.name(), BinOper::NotEqual, FieldValue::new(&value.into()))
+    }
+
+    /// Less than `value`.
+    pub fn lt(self, value: impl Into<V>) -> Filter<T> {
+        Filter::compare(self.name(), BinOper::SmallerThan, FieldValue::new(&value.into()))
+    }
+
+    /// Less than or equal to `value`.
+    pub fn le(self, value: impl Into<V>) -> Filter<T> {
+        Filter::compare(self.name(), BinOper::SmallerThanOrEqual, FieldValue::new(&value.into()))
+    }
+
+    /// Greater than `value`.
+    pub fn gt(self, value: impl Into<V>) -> Filter<T> {
+        Filter::compare(self.name(), BinOper::GreaterThan, FieldValue::new(&value.into()))
+    }
+
+    /// Greater than or equal to `value`.
+    pub fn ge(self, value: impl Into<V>) -> Filter<T> {
+        Filter::compare(self.name(), BinOper::GreaterThanOrEqual, FieldValue::new(&value.into()))
+    }
+
+    /// One of `values`; of none, nothing is.
+    pub fn is_in<I: Into<V>>(self, values: impl IntoIterator<Item = I>) -> Filter<T> {
+        Filter::among(self.name(), values.into_iter().map(|value| FieldValue::new(&value.into())).collect())
+    }
+
+    /// None of `values`; a null is not among them, nor is it none of them. Of no values at all, everything is
+    /// none, nulls included.
+    pub fn is_not_in<I: Into<V>>(self, values: impl IntoIterator<Item = I>) -> Filter<T> {
+        self.is_in(values).not()
+    }
+}
+
+impl<T: SessionFields, V> Column<T, V> {
+    /// Null.
+    pub fn is_null(self) -> Filter<T> {
+        let name = self.name();
+        Filter::new(move |bindings| Ok(bindings.column(name).is_null().into_condition()))
+    }
+
+    /// Not null.
+    pub fn is_not_null(self) -> Filter<T> {
+        self.is_null().not()
+    }
+}
+
+/// How [`DynamicFields::compare`](crate::DynamicFields::compare) compares a field with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    pub(crate) fn operator(self) -> BinOper {
+        match self {
+            Self::Equal => BinOper::Equal,
+            Self::NotEqual => BinOper::NotEqual,
+            Self::Less => BinOper::SmallerThan,
+            Self::LessOrEqual => BinOper::SmallerThanOrEqual,
+            Self::Greater => BinOper::GreaterThan,
+            Self::GreaterOrEqual => BinOper::GreaterThanOrEqual,
+        }
+    }
+}
+
+/// A condition on the sessions of `T`; what [`SessionQuery::filter`](crate::SessionQuery::filter) takes.
+///
+/// A column's comparisons make one, and `From` makes one of any sea-query condition or expression. A filter
+/// of one table does not compile on another's query.
+pub struct Filter<T> {
+    resolve: Arc<Resolve>,
+    of: PhantomData<fn() -> T>,
+}
+
+/// What a filter comes to once the database is known.
+type Resolve = dyn Fn(&mut Bindings<'_>) -> Result<Condition> + Send + Sync;
+
+impl<T> Filter<T> {
+    /// This and `other`.
+    #[must_use]
+    pub fn and(self, other: impl Into<Self>) -> Self {
+        let (one, other) = (self.resolve, other.into().resolve);
+        Self::new(move |bindings| Ok(Condition::all().add(one(bindings)?).add(other(bindings)?)))
+    }
+
+    /// This or `other` or both.
+    #[must_use]
+    pub fn or(self, other: impl Into<Self>) -> Self {
+        let (one, other) = (self.resolve, other.into().resolve);
+        Self::new(move |bindings| Ok(Condition::any().add(one(bindings)?).add(other(bindings)?)))
+    }
+
+    /// The opposite.
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "`!filter` would read badly at the end of a chain")]
+    pub fn not(self) -> Self {
+        let resolve = self.resolve;
+        Self::new(move |bindings| Ok(resolve(bindings)?.not()))
+    }
+
+    pub(crate) fn compare(
+        column: impl Into<Cow<'static, str>>,
+        operator: BinOper,
+        value: FieldValue,
+    ) -> Self {
+        let column = column.into();
+        Self::new(move |bindings| {
+            let value = bindings.compared_with(&column, value.clone())?;
+            Ok(bindings.column(&column).binary(operator, value).into_condition())
+        })
+    }
+
+    pub(crate) fn among(column: impl Into<Cow<'static, str>>, values: Vec<FieldValue>) -> Self {
+        let column = column.into();
+        Self::new(move |bindings| {
+            // No database takes an empty list.
+            if values.is_empty() {
+                return Ok(Expr::cust("1 = 0").into_condition());
+            }
+            if values.len() > MAX_PLACEHOLDERS {
+                return Ok(bindings.is_field_among(&column, values.clone())?.into_condition());
+            }
+            let values = values.iter().map(|value| bindings.compared_with(&column, value.clone()));
+            let values = values.collect::<Result<Vec<Expr>>>()?;
+            Ok(bindings.column(&column).binary(BinOper::In, Expr::tuple(values)).into_condition())
+        })
+    }
+
+    pub(crate) fn refuse(kind: ErrorKind, message: String) -> Self {
+        Self::new(move |_| Err(Error::new(kind, message.clone())))
+    }
+
+    pub(crate) fn new(
+        resolve: impl Fn(&mut Bindings<'_>) -> Result<Condition> + Send + Sync + 'static,
+    ) -> Self {
+        Self { resolve: Arc::new(resolve), of: PhantomData }
+    }
+
+    pub(crate) fn resolve(&self, bindings: &mut Bindings<'_>) -> Result<Condition> {
+        (self.resolve)(bindings)
+    }
+}
+
+impl<T> Clone for Filter<T> {
+    fn clone(&self) -> Self {
+        Self { resolve: Arc::clone(&self.resolve), of: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Filter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Filter")
+    }
+}
+
+impl<T> From<Condition> for Filter<T> {
+    fn from(condition: Condition) -> Self {
+        Self::new(move |_| Ok(condition.clone()))
+    }
+}
+
+impl<T> From<Expr> for Filter<T> {
+    fn from(expr: Expr) -> Self {
+        Self::new(move |_| Ok(expr.clone().into_condition()))
+    }
+}

@@ -1,0 +1,131 @@
+//! What is read of a session that is looked up by its digest: its row, and the digest itself.
+//!
+//! SQLite's driver copies every value of a row, from one thread to another. So there the columns that every table
+//! has go as one text, but for the data, which may be long.
+
+use std::array;
+use std::sync::Arc;
+
+use sea_query::{Expr, SelectStatement};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::clock::in_range;
+use crate::database::{Backend, Row};
+use crate::error::Result;
+use crate::session::Session;
+use crate::sql::{Bindings, Head, read_rest, select_columns, unreadable};
+use crate::table::{SessionFields, TableDefinition, column};
+use crate::token::TokenDigest;
+
+/// Columns of a row, in which others may have found theirs. On SQLite no two have the same columns, for its
+/// driver's values note what is found out about them, and are `Sync` all the same.
+#[derive(Clone)]
+pub(crate) struct Found {
+    row: Arc<Row>,
+    /// The first of the columns.
+    first: usize,
+}
+
+/// Selects what [`Found`] reads, of the table as `bindings` call it.
+pub(crate) fn select_found(bindings: &Bindings<'_>, select: &mut SelectStatement) {
+    if bindings.backend() == Backend::Sqlite {
+        let data = bindings.column(column::DATA);
+        let fields = bindings.table().fields.iter().map(|field| bindings.selected(&field.name));
+        select.expr(joined(bindings)).expr(data).exprs(fields);
+    } else {
+        select.expr(bindings.column(column::DIGEST));
+        select_columns(bindings, select);
+    }
+}
+
+/// How many columns that is on SQLite.
+pub(crate) fn width_on_sqlite(table: &TableDefinition) -> usize {
+    2 + table.fields.len()
+}
+
+/// Null where there is no row. The digest comes last: it is known where it begins, and it may be any text.
+fn joined(bindings: &Bindings<'_>) -> Expr {
+    let names = [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DIGEST];
+    Expr::cust_with_exprs(
+        "HEX(?) || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || ?",
+        names.map(|name| bindings.column(name)),
+    )
+}
+
+impl Found {
+    /// In a row of its own.
+    pub(crate) fn alone(row: Row) -> Self {
+        Self { row: Arc::new(row), first: 0 }
+    }
+
+    /// In the columns from `first` on.
+    pub(crate) fn among_others(row: &Arc<Row>, first: usize) -> Self {
+        Self { row: Arc::clone(row), first }
+    }
+
+    /// As it is stored; not to be asked of SQLite, which has it among others.
+    pub(crate) fn digest(&self) -> Result<Option<String>, sqlx::Error> {
+        self.row.text(self.first)
+    }
+
+    /// The session, if it is that with this digest, and not over `now`: the database decides by its own rules of
+    /// comparison, which may ignore case, and here there is one rule. What is over is not decoded.
+    pub(crate) fn session<T: SessionFields>(
+        &self,
+        digest: &TokenDigest,
+        table: &TableDefinition,
+        now: impl FnOnce() -> OffsetDateTime,
+    ) -> Result<Option<Session<T>>> {
+        let text = self.row.text(self.first).map_err(|error| unreadable(table, column::DIGEST, error))?;
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let (head, rest) = if self.row.backend() == Backend::Sqlite {
+            let Some(joined) = before_digest(&text, digest) else {
+                return Ok(None);
+            };
+            (split(joined, table)?, self.first + 1)
+        } else {
+            if !digest.matches(&text) {
+                return Ok(None);
+            }
+            let head = self.first + 1;
+            (Head::read(table, &self.row, head)?, head + Head::WIDTH)
+        };
+        if head.is_over(now()) {
+            return Ok(None);
+        }
+        read_rest(&head, table, &self.row, rest).map(Some)
+    }
+}
+
+/// What was joined before the digest, if it is this one.
+fn before_digest<'t>(text: &'t str, digest: &TokenDigest) -> Option<&'t str> {
+    let (before, stored) = text.split_at_checked(text.len().checked_sub(digest.expose().len())?)?;
+    digest.matches(stored).then_some(before)?.strip_suffix('|')
+}
+
+fn split(joined: &str, table: &TableDefinition) -> Result<Head> {
+    let mut parts = joined.splitn(4, '|');
+    let [id, expires_at, inserted_at, updated_at] = array::from_fn(|_| parts.next().unwrap_or_default());
+    Ok(Head {
+        id: Uuid::try_parse(id).map_err(|error| unreadable(table, column::ID, error))?,
+        expires_at: match expires_at {
+            "" => None,
+            text => Some(instant(text, table, column::EXPIRES_AT)?),
+        },
+        inserted_at: instant(inserted_at, table, column::INSERTED_AT)?,
+        updated_at: instant(updated_at, table, column::UPDATED_AT)?,
+    })
+}
+
+/// An instant as it is written here, or with a space or without a zone as others may have written it.
+fn instant(text: &str, table: &TableDefinition, name: &str) -> Result<OffsetDateTime> {
+    let in_full = || OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339);
+    let instant = OffsetDateTime::parse(text, &Rfc3339)
+        .or_else(|_| in_full())
+        .map_err(|error| unreadable(table, name, error))?;
+    in_range(instant).ok_or_else(|| unreadable(table, name, "an instant beyond the years 1 to 9999"))
+}

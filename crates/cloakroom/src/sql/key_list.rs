@@ -1,0 +1,62 @@
+//! `column IN (keys)` for any number of keys, in one statement.
+//!
+//! Every database bounds the number of placeholders: SQLite at 32,766, the others at 65,535. So a list goes
+//! as one value, an array or JSON, where its keys are of a kind that allows it.
+
+use std::sync::Arc;
+
+use sea_query::{BinOper, Expr, ExprTrait};
+
+use super::Bindings;
+use crate::database::{Backend, FieldValue, KeyList, MAX_PLACEHOLDERS, Repr};
+
+impl Bindings<'_> {
+    /// The condition that `column` is one of `keys`.
+    pub(crate) fn is_among(&mut self, column: Expr, keys: Vec<FieldValue>) -> Expr {
+        let prefers_placeholders = self.backend() == Backend::MySql && keys.len() <= MAX_PLACEHOLDERS;
+        match KeyList::new(&keys) {
+            Some(list) if !prefers_placeholders => self.in_key_list(column, list),
+            _ => {
+                let keys = keys.into_iter().map(|key| self.expr(key)).collect::<Vec<_>>();
+                column.binary(BinOper::In, Expr::tuple(keys))
+            }
+        }
+    }
+
+    /// The same on PostgreSQL, where the list of keys is cast first.
+    pub(super) fn is_among_cast(
+        &mut self,
+        column: Expr,
+        keys: Vec<FieldValue>,
+        cast: impl FnOnce(Expr) -> Expr,
+    ) -> Expr {
+        let Some(list) = KeyList::new(&keys) else {
+            return self.is_among(column, keys);
+        };
+        let list = self.expr(FieldValue(Repr::Native(Arc::new(list))));
+        Expr::cust_with_exprs("$1 = ANY($2)", [column, cast(list)])
+    }
+
+    fn in_key_list(&mut self, column: Expr, list: KeyList) -> Expr {
+        let is_uuid = matches!(list, KeyList::Uuids(_));
+        let is_text = matches!(list, KeyList::Texts(_));
+        let list = self.expr(FieldValue(Repr::Native(Arc::new(list))));
+        let keys = match self.backend() {
+            Backend::Postgres => {
+                // In parentheses, which an operator would bring, it would no longer be an operand.
+                return Expr::cust_with_exprs("$1 = ANY($2)", [column, list]);
+            }
+            Backend::Sqlite if is_uuid => "(SELECT unhex(value) FROM json_each(?))",
+            Backend::Sqlite => "(SELECT value FROM json_each(?))",
+            Backend::MySql if is_uuid => {
+                "(SELECT UNHEX(k) FROM JSON_TABLE(?, '$[*]' COLUMNS (k char(32) PATH '$')) AS k)"
+            }
+            // The columns on both sides may have collations that do not mix; an explicit one wins.
+            Backend::MySql if is_text => {
+                "(SELECT k COLLATE utf8mb4_bin FROM JSON_TABLE(?, '$[*]' COLUMNS (k varchar(255) CHARACTER SET utf8mb4 PATH '$')) AS k)"
+            }
+            Backend::MySql => "(SELECT k FROM JSON_TABLE(?, '$[*]' COLUMNS (k bigint PATH '$')) AS k)",
+        };
+        column.binary(BinOper::In, Expr::cust_with_expr(keys, list))
+    }
+}

@@ -1,0 +1,464 @@
+//! The SQL that the operations share, and the statements whose text never changes.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, OnceLock};
+
+use sea_query::{
+    CaseStatement, Condition, Expr, ExprTrait, IntoTableRef, JoinType, LockBehavior, LockType, Query,
+    SelectStatement, TableRef,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::found::{select_found, width_on_sqlite};
+use crate::clock::LAST;
+use crate::config::MAX_BATCH;
+use crate::database::{
+    AT_ONCE_ON_MARIADB, Backend, FieldValue, Row, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB,
+    guard_rows, place_of_condition,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::data::StoredData;
+use crate::session::{Session, SessionRow, Status, Stored, expiry};
+use crate::sql::{Bindings, ending, identifier};
+use crate::table::{BUILT_IN_COLUMNS, FieldReader, SessionFields, TableDefinition, column};
+
+/// The columns that are read of every session, before its fields.
+pub(crate) const READ_COLUMNS: [&str; 5] =
+    [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DATA];
+
+/// The statements whose text never changes, written once for a handle.
+pub(crate) struct Statements {
+    /// On the pool, where it tells whether it was a transaction of its own.
+    pub(crate) by_id: Arc<str>,
+    pub(crate) by_id_within: Arc<str>,
+    pub(crate) expire: Arc<str>,
+    find: BySize,
+    find_telling: BySize,
+    insert: BySize,
+    insert_at_once: BySize,
+    extend: BySize,
+}
+
+/// Has a statement of PostgreSQL's wait for rows no longer than this, from when its first value is read. It holds for
+/// the transaction, which the statement is by itself.
+const AT_ONCE_ON_POSTGRES: &str =
+    "CASE WHEN set_config('lock_timeout', '10ms', true) IS NOT NULL THEN $1 END";
+
+/// Statements that differ in the number of their rows alone, each written when it is first needed. The
+/// numbers are powers of two, so that there are few, and the connections remember them all.
+#[derive(Default)]
+struct BySize([OnceLock<Arc<str>>; MAX_BATCH.ilog2() as usize + 1]);
+
+impl BySize {
+    fn get(&self, size: usize, write: impl FnOnce() -> Arc<str>) -> Arc<str> {
+        debug_assert!(size.is_power_of_two());
+        match self.0.get(size.ilog2() as usize) {
+            Some(text) => text.get_or_init(write).clone(),
+            None => write(),
+        }
+    }
+}
+
+impl Statements {
+    pub(crate) fn new(table: &TableDefinition, backend: Backend) -> Self {
+        let bindings = &mut Bindings::new(table, backend);
+        let mut by_id = Query::select();
+        select_columns(bindings, &mut by_id);
+        let id = bindings.expr(value());
+        by_id.from(table_ref(table)).and_where(bindings.column(column::ID).eq(id));
+        let by_id_within = bindings.build(&by_id).sql;
+        guard_rows(backend, &mut by_id);
+
+        let by_id = bindings.build(&by_id).sql;
+        let expire = ending::expire_by_id(bindings);
+        let expire = bindings.build(&expire).sql;
+        Self {
+            by_id,
+            by_id_within,
+            expire,
+            find: BySize::default(),
+            find_telling: BySize::default(),
+            insert: BySize::default(),
+            insert_at_once: BySize::default(),
+            extend: BySize::default(),
+        }
+    }
+
+    /// Reads the valid sessions with any of `size` digests, each as [`select_found`] has it. The values are the
+    /// digests, as [`Bindings::is_among`] takes them, and `now`.
+    ///
+    /// With `tells`, each row says whether the statement was a transaction of its own. On PostgreSQL that of a
+    /// single digest does so by a row of nulls, if there is none to be found; more would cost more to plan.
+    ///
+    /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
+    /// where there is none, and [no more](most_side_by_side) than fit; the values are `now` and the digests. The
+    /// driver hands over row by row, from one thread to another, and waking the other costs more than looking a
+    /// session up.
+    pub(crate) fn find(
+        &self,
+        table: &TableDefinition,
+        backend: Backend,
+        size: usize,
+        tells: bool,
+    ) -> Arc<str> {
+        let texts = if tells { &self.find_telling } else { &self.find };
+        texts.get(size, || {
+            let bindings = &mut Bindings::new(table, backend);
+            if backend == Backend::Sqlite && size > 1 {
+                return find_side_by_side(bindings, size.min(most_side_by_side(table)));
+            }
+            let is_it = has_digest(bindings, size);
+            let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
+            let mut find = Query::select();
+            if backend == Backend::Postgres && size == 1 && tells {
+                let mut row = Query::select();
+                row.expr(Expr::cust("1"));
+                find.from_subquery(row, identifier("one"));
+                find.join(JoinType::LeftJoin, table_ref(table), is_found);
+            } else {
+                // MariaDB would make a table of the row first, which costs as much as a third of the lookup.
+                find.from(table_ref(table)).cond_where(is_found);
+            }
+            select_found(bindings, &mut find);
+            if tells {
+                guard_rows(backend, &mut find);
+            }
+            bindings.build(&find).sql
+        })
+    }
+
+    /// Makes `size` rows. The values are those of all columns, row by row.
+    pub(crate) fn insert(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+        self.insert.get(size, || {
+            let insert = insert(&mut Bindings::new(table, backend), size, |id| id);
+            match backend {
+                Backend::MySql => format!("{STRICTLY_ON_MARIADB}{insert}").into(),
+                Backend::Sqlite | Backend::Postgres => insert,
+            }
+        })
+    }
+
+    /// The same, but on PostgreSQL and MariaDB it hardly waits for what others have locked: a user to whom one of the
+    /// rows refers.
+    pub(crate) fn insert_at_once(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+        match backend {
+            Backend::Sqlite => self.insert(table, backend, size),
+            Backend::MySql => self.insert_at_once.get(size, || {
+                let insert = insert(&mut Bindings::new(table, backend), size, |id| id);
+                format!("{STRICTLY_AT_ONCE_ON_MARIADB}{insert}").into()
+            }),
+            Backend::Postgres => self.insert_at_once.get(size, || {
+                let at_once = |id| Expr::cust_with_exprs(AT_ONCE_ON_POSTGRES, [id]);
+                insert(&mut Bindings::new(table, backend), size, at_once)
+            }),
+        }
+    }
+}
+
+impl Statements {
+    /// Moves the expiries of `size` sessions, of those whose row is as it was read. The values are id and new
+    /// expiry of each, id and new `updated_at` of each, the id of each, and of each the id and what was read
+    /// of `updated_at` and `expires_at`.
+    ///
+    /// On PostgreSQL a statement that `is_shared` waits for no row: it skips what is locked. On MariaDB it fails. For
+    /// one handle they all are, or none is.
+    pub(crate) fn extend(
+        &self,
+        table: &TableDefinition,
+        backend: Backend,
+        size: usize,
+        is_shared: bool,
+    ) -> Arc<str> {
+        self.extend.get(size, || {
+            let bindings = &mut Bindings::new(table, backend);
+            let new_expiry = by_id(bindings, size, column::EXPIRES_AT);
+            let new_update = by_id(bindings, size, column::UPDATED_AT);
+            let ids: Vec<_> = (0..size).map(|_| bindings.expr(value())).collect();
+            let are_named = bindings.column(column::ID).is_in(ids);
+            let mut as_read = CaseStatement::new();
+            for _ in 0..size {
+                let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
+                let updated_at = bindings.column(column::UPDATED_AT).eq(bindings.expr(value()));
+                let expires_at = bindings.column(column::EXPIRES_AT).eq(bindings.expr(value()));
+                as_read = as_read.case(is_it, updated_at.and(expires_at));
+            }
+            let mut update = Query::update();
+            update
+                .table(table_ref(table))
+                .value(column::EXPIRES_AT, new_expiry)
+                .value(column::UPDATED_AT, new_update);
+            if is_shared && backend == Backend::Postgres {
+                // A row that somebody is writing is left to them: no other lookup of this statement waits.
+                let mut free = Query::select();
+                free.expr(bindings.column(column::ID))
+                    .from(table_ref(table))
+                    .and_where(are_named)
+                    .and_where(as_read.into())
+                    .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
+                update.and_where(bindings.column(column::ID).in_subquery(free));
+            } else {
+                update.and_where(are_named).and_where(as_read.into());
+            }
+            update.and_where_option(place_of_condition(backend));
+            let update = bindings.build(&update).sql;
+            if is_shared && backend == Backend::MySql {
+                return format!("{AT_ONCE_ON_MARIADB}{update}").into();
+            }
+            update
+        })
+    }
+}
+
+/// Makes `size` rows, the id of the first of which is what `first_id` makes of it.
+fn insert(bindings: &mut Bindings<'_>, size: usize, first_id: impl FnOnce(Expr) -> Expr) -> Arc<str> {
+    let table = bindings.table();
+    let fields = table.fields.iter().map(|field| &*field.name);
+    let names = BUILT_IN_COLUMNS.into_iter().chain(fields);
+    let columns: Vec<_> = names.clone().map(identifier).collect();
+    let mut insert = Query::insert();
+    insert.into_table(table_ref(table)).columns(columns);
+    let mut first_id = Some(first_id);
+    for _ in 0..size {
+        let mut row: Vec<_> = names.clone().map(|name| bindings.stored_in(name, value())).collect();
+        if let (Some(first_id), Some(id)) = (first_id.take(), row.first_mut()) {
+            *id = first_id(id.clone());
+        }
+        insert.values_panic(row);
+    }
+    bindings.build(&insert).sql
+}
+
+/// How many sessions SQLite reads side by side. It joins 64 tables at most, and a row has 2,000 columns at most.
+pub(crate) fn most_side_by_side(table: &TableDefinition) -> usize {
+    const MAX_JOINED: usize = 60;
+    const MAX_COLUMNS: usize = 2000;
+    (MAX_COLUMNS / width_on_sqlite(table)).clamp(1, MAX_JOINED)
+}
+
+fn has_digest(bindings: &mut Bindings<'_>, size: usize) -> Expr {
+    let digest = bindings.column(column::DIGEST);
+    match size {
+        1 => digest.eq(bindings.expr(value())),
+        _ => bindings.is_among(digest, vec![value(); size]),
+    }
+}
+
+fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
+    // Where SQLite knows how a table's values are distributed, it would plan a join anew for each bound value.
+    // That of an expression it does not look at.
+    let unseen = |value: Expr| Expr::cust_with_expr("CAST(? AS TEXT)", value);
+    let (one, now) = (identifier("one"), identifier("now"));
+    let mut row = Query::select();
+    row.expr_as(unseen(bindings.expr(value())), now.clone());
+    let mut find = Query::select();
+    find.from_subquery(row, one.clone());
+    let now = Expr::col((one, now));
+    for number in 0..size {
+        let alias = identifier(&format!("s{number}"));
+        bindings.call(alias.clone());
+        let is_it = bindings.column(column::DIGEST).eq(unseen(bindings.expr(value())));
+        let is_valid = is_later(bindings.column(column::EXPIRES_AT), now.clone());
+        let is_found = Condition::all().add(is_it).add(is_valid);
+        find.join_as(JoinType::LeftJoin, table_ref(bindings.table()), alias, is_found);
+        select_found(bindings, &mut find);
+    }
+    bindings.build(&find).sql
+}
+
+/// For each of `size` ids the value that is bound after it; for any other row what `column` holds.
+fn by_id(bindings: &mut Bindings<'_>, size: usize, column: &str) -> Expr {
+    let mut new = CaseStatement::new();
+    for _ in 0..size {
+        let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
+        new = new.case(is_it, bindings.expr(value()));
+    }
+    new.finally(bindings.column(column)).into()
+}
+
+/// Only the place of a value matters in a text that is written beforehand.
+pub(crate) fn value() -> FieldValue {
+    FieldValue::plain("")
+}
+
+pub(crate) fn table_ref(table: &TableDefinition) -> TableRef {
+    match &table.schema {
+        Some(schema) => (identifier(schema), identifier(&table.table)).into_table_ref(),
+        None => identifier(&table.table).into_table_ref(),
+    }
+}
+
+pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {
+    let fields = bindings.table().fields.iter().map(|field| &*field.name);
+    for name in READ_COLUMNS {
+        select.expr(bindings.column(name));
+    }
+    for name in fields {
+        if bindings.table().foreign(name, bindings.backend()).is_some() {
+            // By the column's name, for those who go on composing.
+            select.expr_as(bindings.selected(name), identifier(name));
+        } else {
+            select.expr(bindings.column(name));
+        }
+    }
+}
+
+/// The columns that come before the data.
+pub(crate) struct Head {
+    pub(crate) id: Uuid,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) inserted_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+impl Head {
+    pub(crate) const WIDTH: usize = 4;
+
+    /// See [`expiry::is_over`].
+    pub(crate) fn is_over(&self, now: OffsetDateTime) -> bool {
+        expiry::is_over(self.expires_at, self.updated_at, now)
+    }
+
+    /// From the columns from `first` on.
+    pub(crate) fn read(table: &TableDefinition, row: &Row, first: usize) -> Result<Self> {
+        let failed = |index: usize, error| unreadable(table, READ_COLUMNS[index], error);
+        let required = |index: usize| {
+            let instant = row.timestamp(first + index).and_then(|it| it.ok_or_else(unexpected_null));
+            instant.map_err(|error| failed(index, error))
+        };
+        Ok(Self {
+            id: row.uuid(first).map_err(|error| failed(0, error))?,
+            expires_at: row.expiry(first + 1).map_err(|error| failed(1, error))?,
+            inserted_at: required(2)?,
+            updated_at: required(3)?,
+        })
+    }
+}
+
+impl Head {
+    /// As far as it decodes, if its id does: an instant that does not is the last that there is.
+    pub(crate) fn read_in_part(table: &TableDefinition, row: &Row) -> Result<Self> {
+        let id = row.uuid(0).map_err(|error| unreadable(table, column::ID, error))?;
+        let required = |index: usize| row.timestamp(index).ok().flatten().unwrap_or(LAST);
+        let expires_at = row.expiry(1).unwrap_or(Some(LAST));
+        Ok(Self { id, expires_at, inserted_at: required(2), updated_at: required(3) })
+    }
+}
+
+/// The session of a row that [`select_columns`] selected.
+pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row) -> Result<Session<T>> {
+    read_rest(&Head::read(table, row, 0)?, table, row, Head::WIDTH)
+}
+
+/// The session with this head, and the data and fields that are in the columns from `first` on.
+pub(crate) fn read_rest<T: SessionFields>(
+    head: &Head,
+    table: &TableDefinition,
+    row: &Row,
+    first: usize,
+) -> Result<Session<T>> {
+    let Head { id, expires_at, inserted_at, updated_at } = *head;
+    let data = row.json(first).and_then(|data| data.ok_or_else(unexpected_null));
+    let stored = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
+    let data = stored.parse().map_err(|error| unreadable(table, column::DATA, error))?;
+    Ok(Session::from(SessionRow {
+        id,
+        fields: T::from_row(&FieldReader::new(row, table, first + 1))?,
+        data,
+        expires_at,
+        inserted_at,
+        updated_at,
+        stored: Stored { expires_at, updated_at, data: stored, fields: None },
+    }))
+}
+
+fn unexpected_null() -> sqlx::Error {
+    sqlx::Error::Decode("unexpected null".into())
+}
+
+pub(crate) fn unreadable(
+    table: &TableDefinition,
+    name: &str,
+    error: impl Into<Box<dyn StdError + Send + Sync>>,
+) -> Error {
+    let message = format!("the column {name} of {table} does not hold what it should");
+    Error::new(ErrorKind::Decode, message).with_source(error)
+}
+
+/// The condition that a status comes to at `now`; `All` asks for nothing.
+///
+/// It says of a row what [`expiry::is_over`] says of what was read of it.
+pub(crate) fn has_status(bindings: &mut Bindings<'_>, status: Status, now: FieldValue) -> Option<Condition> {
+    let expires_at = bindings.column(column::EXPIRES_AT);
+    let updated_at = bindings.column(column::UPDATED_AT);
+    match status {
+        Status::Valid => {
+            let never_expires = expires_at.clone().is_null();
+            let is_valid = expires_at.clone().gt(bindings.expr(now)).and(expires_at.gt(updated_at));
+            Some(Condition::any().add(never_expires).add(is_valid))
+        }
+        Status::Expired => {
+            let is_expired = expires_at.clone().lte(bindings.expr(now));
+            Some(Condition::any().add(is_expired).add(expires_at.lte(updated_at)))
+        }
+        Status::All => None,
+    }
+}
+
+/// What a lookup by the digest asks for; whether the row has ended is seen when it is read.
+fn is_valid(bindings: &mut Bindings<'_>, now: FieldValue) -> Condition {
+    let expires_at = bindings.column(column::EXPIRES_AT);
+    is_later(expires_at, bindings.expr(now))
+}
+
+/// Whether there is no expiry, or one that lies after `now`.
+fn is_later(expires_at: Expr, now: Expr) -> Condition {
+    Condition::any().add(expires_at.clone().is_null()).add(expires_at.gt(now))
+}
+
+/// The row, if nobody has written it since it was read. Every write moves `updated_at` or `expires_at`.
+pub(crate) fn as_it_was_read<T: SessionFields>(
+    bindings: &mut Bindings<'_>,
+    session: &Session<T>,
+) -> Condition {
+    let id = bindings.expr(FieldValue::plain(session.id));
+    let updated_at = bindings.expr(FieldValue::plain(session.stored.updated_at));
+    let expires_at = bindings.column(column::EXPIRES_AT);
+    let same_expiry = match session.stored.expires_at {
+        // Both are never.
+        None if bindings.backend() == Backend::Postgres => {
+            expires_at.clone().is_null().or(expires_at.eq(Expr::cust("'infinity'")))
+        }
+        None => expires_at.is_null(),
+        Some(instant) => expires_at.eq(bindings.expr(FieldValue::plain(instant))),
+    };
+    Condition::all()
+        .add(bindings.column(column::ID).eq(id))
+        .add(bindings.column(column::UPDATED_AT).eq(updated_at))
+        .add(same_expiry)
+}
+
+/// When a row is written whose last write is not known: `now`, or the instant after that write where the
+/// clock has not moved past it.
+pub(crate) fn written_at(bindings: &mut Bindings<'_>, now: FieldValue) -> Expr {
+    let now = bindings.expr(now);
+    let last = bindings.column(column::UPDATED_AT);
+    match bindings.backend() {
+        // The text's first 19 characters are whole seconds, and six digits begin at the 21st.
+        Backend::Sqlite => Expr::cust_with_exprs(
+            "MAX(?, CASE WHEN SUBSTR(?, 21, 6) = '999999' \
+             THEN STRFTIME('%Y-%m-%dT%H:%M:%S', SUBSTR(?, 1, 19), '+1 second') || '.000000Z' \
+             ELSE PRINTF('%s%06dZ', SUBSTR(?, 1, 20), SUBSTR(?, 21, 6) + 1) END)",
+            [now, last.clone(), last.clone(), last.clone(), last],
+        ),
+        Backend::Postgres => {
+            Expr::cust_with_exprs("GREATEST($1, $2 + INTERVAL '1 microsecond')", [now, last])
+        }
+        // In its strict mode MariaDB adds nothing to a date without a month or a day, which others may have stored.
+        Backend::MySql => Expr::cust_with_exprs(
+            "GREATEST(?, CASE WHEN MONTH(?) > 0 AND DAYOFMONTH(?) > 0 THEN ? ELSE TIMESTAMP'1000-01-01 00:00:00' END \
+             + INTERVAL 1 MICROSECOND)",
+            [now, last.clone(), last.clone(), last],
+        ),
+    }
+}

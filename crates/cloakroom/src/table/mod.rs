@@ -1,0 +1,363 @@
+mod dynamic;
+mod field;
+mod typed_column;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use dynamic::{DynamicFields, DynamicValue};
+pub(crate) use dynamic::{read as read_dynamic, unknown_field};
+pub use field::FieldReader;
+pub use typed_column::Column;
+
+use crate::config::ConfigError;
+use crate::database::{Backend, ColumnType, ColumnTypes, FieldType, FieldValue, Foreign, TableName};
+use crate::error::Result;
+
+/// The longest name, in bytes: what PostgreSQL keeps of one. Names that are made from it are shortened.
+const MAX_NAME: usize = 63;
+
+/// The columns that every session table has, in the order in which they are read.
+pub(crate) const BUILT_IN_COLUMNS: [&str; 6] =
+    [column::ID, column::DIGEST, column::DATA, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT];
+
+/// The built-in columns' names, those of `ecto_sessions`.
+pub(crate) mod column {
+    pub(crate) const ID: &str = "id";
+    pub(crate) const DIGEST: &str = "auth_token_digest";
+    pub(crate) const DATA: &str = "data";
+    pub(crate) const EXPIRES_AT: &str = "expires_at";
+    pub(crate) const INSERTED_AT: &str = "inserted_at";
+    pub(crate) const UPDATED_AT: &str = "updated_at";
+}
+
+/// The application's own columns of a session table, as a Rust type: how they are written and read.
+///
+/// [`derive(SessionTable)`](derive@crate::SessionTable) implements it for a struct;
+/// [`DynamicFields`] is the form for tables known only at run time.
+pub trait SessionFields: Clone + Send + Sync + 'static {
+    /// What `data` holds. Default [`serde_json::Value`].
+    type Data: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+
+    /// The built-in column `id`.
+    const ID: Column<Self, uuid::Uuid> = Column::new(column::ID);
+    /// The built-in column `expires_at`; null where a session never expires.
+    const EXPIRES_AT: Column<Self, time::OffsetDateTime> = Column::new(column::EXPIRES_AT);
+    /// The built-in column `inserted_at`.
+    const INSERTED_AT: Column<Self, time::OffsetDateTime> = Column::new(column::INSERTED_AT);
+    /// The built-in column `updated_at`.
+    const UPDATED_AT: Column<Self, time::OffsetDateTime> = Column::new(column::UPDATED_AT);
+
+    /// Drops what is finer than a microsecond from the fields that are instants, since no database stores
+    /// it. So what is returned when a session is written is what will be read back.
+    fn truncate_instants(&mut self) {}
+
+    /// The fields' values, in the order of the table's definition.
+    fn to_values(&self) -> Vec<FieldValue>;
+
+    /// The fields of a row.
+    fn from_row(row: &FieldReader<'_>) -> Result<Self>;
+}
+
+/// A session table known at compile time; implemented by [`derive(SessionTable)`](derive@crate::SessionTable).
+pub trait SessionTable: SessionFields {
+    /// The table's name and columns.
+    fn definition() -> TableDefinition;
+}
+
+/// A session table: its schema, its name, and the application's own columns.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TableDefinition {
+    pub(crate) schema: Option<Cow<'static, str>>,
+    pub(crate) table: Cow<'static, str>,
+    pub(crate) fields: Vec<FieldDefinition>,
+}
+
+impl TableDefinition {
+    /// A table of this name, in the connection's default schema, with no extra columns yet.
+    pub fn new(table: impl Into<Cow<'static, str>>) -> Self {
+        Self { schema: None, table: table.into(), fields: Vec::new() }
+    }
+
+    /// The schema that holds the table: a schema of PostgreSQL, a database of MariaDB/MySQL, an attached
+    /// database of SQLite.
+    pub fn schema(mut self, schema: impl Into<Cow<'static, str>>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// Adds a column.
+    pub fn field(mut self, field: FieldDefinition) -> Self {
+        self.fields.push(field);
+        self
+    }
+
+    /// The schema, where one is set.
+    pub fn schema_name(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    pub(crate) fn full_name(&self) -> TableName<'_> {
+        TableName { schema: self.schema_name(), table: &self.table }
+    }
+
+    /// The table's name, without its schema.
+    pub fn table_name(&self) -> &str {
+        &self.table
+    }
+
+    /// The application's own columns.
+    pub fn fields(&self) -> &[FieldDefinition] {
+        &self.fields
+    }
+
+    pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// How the values of a field of this name go to and fro, if not in the driver's way.
+    pub(crate) fn foreign(&self, name: &str, backend: Backend) -> Option<&Foreign> {
+        self.fields.iter().find(|field| field.name == name)?.foreign[backend as usize].as_ref()
+    }
+
+    /// Whether what the fields are read as is what was written, whatever that was.
+    pub(crate) fn keeps_to_the_letter(&self, backend: Backend) -> bool {
+        let is_exact =
+            |field: &FieldDefinition| field.foreign[backend as usize].as_ref().is_none_or(Foreign::is_exact);
+        self.fields.iter().all(is_exact)
+    }
+
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        BUILT_IN_COLUMNS.contains(&name) || self.field_index(name).is_some()
+    }
+
+    /// Checks every name, since a name may come from a configuration. It is quoted wherever it stands.
+    pub(crate) fn validate(&self, backend: Backend) -> Result<(), ConfigError> {
+        let check = |what, name: &str| check_identifier(what, name, backend);
+        if let Some(schema) = &self.schema {
+            check("schema", schema)?;
+        }
+        check("table", &self.table)?;
+        for (place, field) in self.fields.iter().enumerate() {
+            check("column", &field.name)?;
+            let is_built_in = BUILT_IN_COLUMNS.iter().any(|name| backend.is_same_name(name, &field.name));
+            let is_repeated =
+                self.fields[..place].iter().any(|other| backend.is_same_name(&other.name, &field.name));
+            if is_built_in || is_repeated {
+                return Err(ConfigError::DuplicateColumn { name: field.name.to_string() });
+            }
+            if let Some(reference) = &field.references {
+                check("table", &reference.table)?;
+                check("column", &reference.column)?;
+            }
+            field.validate_type(backend)?;
+        }
+        Ok(())
+    }
+}
+
+/// As people write it: `auth.sessions`, or `sessions`.
+impl fmt::Display for TableDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.full_name().fmt(f)
+    }
+}
+
+/// One of the application's own columns.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct FieldDefinition {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) types: ColumnTypes,
+    /// How the column's values go to and fro on each database, if not in the driver's way.
+    pub(crate) foreign: [Option<Foreign>; 3],
+    pub(crate) nullable: bool,
+    pub(crate) indexed: bool,
+    pub(crate) references: Option<Reference>,
+    /// Whether it is read and written by what the table says, and not by a Rust type.
+    pub(crate) is_dynamic: bool,
+}
+
+/// The column of another table that a field points at.
+#[derive(Clone, Debug)]
+pub(crate) struct Reference {
+    pub(crate) table: Cow<'static, str>,
+    pub(crate) column: Cow<'static, str>,
+    /// Whether the migration adds a foreign key with `ON DELETE CASCADE`.
+    pub(crate) cascade: bool,
+}
+
+impl FieldDefinition {
+    /// A required column for values of the Rust type `V`.
+    pub fn new<V: FieldType>(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::with_types(name, ColumnTypes::of::<V>())
+    }
+
+    /// A required column of a type that is the same on every database; for tables known only at run time.
+    pub fn dynamic(name: impl Into<Cow<'static, str>>, column_type: ColumnType) -> Self {
+        match column_type {
+            ColumnType::Exact(sql_type) => Self::dynamic(name, ColumnType::Text).sql_type(sql_type),
+            column_type => {
+                Self { is_dynamic: true, ..Self::with_types(name, ColumnTypes::same(column_type)) }
+            }
+        }
+    }
+
+    /// A column as the catalogue of `backend` describes it.
+    pub(crate) fn described(
+        name: String,
+        column_type: ColumnType,
+        backend: Backend,
+        foreign: Option<Foreign>,
+    ) -> Self {
+        let mut field = Self::with_types(name, ColumnTypes::same(column_type));
+        field.is_dynamic = true;
+        field.foreign[backend as usize] = foreign;
+        field
+    }
+
+    fn with_types(name: impl Into<Cow<'static, str>>, types: ColumnTypes) -> Self {
+        Self {
+            name: name.into(),
+            types,
+            foreign: Default::default(),
+            nullable: false,
+            indexed: false,
+            references: None,
+            is_dynamic: false,
+        }
+    }
+
+    /// Allows null.
+    pub fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+
+    /// Adds an index on `(this column, inserted_at)`, which serves listing by this column, newest first.
+    pub fn indexed(mut self) -> Self {
+        self.indexed = true;
+        self
+    }
+
+    /// Says that this column holds values of `table.column`, for [`preload`](crate::SessionQuery::preload).
+    pub fn references(
+        mut self,
+        table: impl Into<Cow<'static, str>>,
+        column: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.references = Some(Reference { table: table.into(), column: column.into(), cascade: false });
+        self
+    }
+
+    /// Has the migration add a foreign key to the referenced column, with `ON DELETE CASCADE`.
+    pub fn on_delete_cascade(mut self) -> Self {
+        if let Some(reference) = &mut self.references {
+            reference.cascade = true;
+        }
+        self
+    }
+
+    /// The column's type in SQL, in place of the one that follows from the Rust type. Put into the
+    /// migration as it stands: never let it come from outside the program.
+    ///
+    /// A field of text may name any type, such as `numeric(12, 2)`, `citext` or an enum of the application's own: its
+    /// values are read and written as text, and compared as that type compares.
+    pub fn sql_type(mut self, sql_type: impl Into<Cow<'static, str>>) -> Self {
+        let sql_type = sql_type.into();
+        self.foreign =
+            Backend::ALL.map(|backend| Foreign::declared(backend, &sql_type, self.types.on(backend)));
+        self.types = ColumnTypes::same(ColumnType::Exact(sql_type));
+        self
+    }
+
+    /// The column's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the column may hold null.
+    pub fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+
+    /// Whether the migration indexes the column.
+    pub fn is_indexed(&self) -> bool {
+        self.indexed
+    }
+
+    /// The column's type on `backend`.
+    pub fn column_type(&self, backend: Backend) -> &ColumnType {
+        self.types.on(backend)
+    }
+
+    fn validate_type(&self, backend: Backend) -> Result<(), ConfigError> {
+        let problem = |problem: &str| ConfigError::ColumnType {
+            column: self.name.to_string(),
+            problem: problem.to_owned(),
+        };
+        match self.column_type(backend) {
+            ColumnType::Exact(sql) if sql.trim().is_empty() => Err(problem("its SQL type is blank")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A name may have any character that can be quoted.
+fn check_identifier(what: &'static str, name: &str, backend: Backend) -> Result<(), ConfigError> {
+    let problem = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_NAME {
+        "it is longer than 63 bytes"
+    } else if name.contains(char::is_control) {
+        "it holds a control character"
+    } else if what == "table" && name.contains('.') {
+        "a dot stands between a schema and its table: give the schema by itself"
+    } else if backend == Backend::MySql && name.ends_with(' ') {
+        "MariaDB and MySQL have no name that ends with a space"
+    } else if backend == Backend::MySql && name.chars().any(|c| u32::from(c) > 0xffff) {
+        "MariaDB and MySQL have no name with a character beyond U+FFFF"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::Identifier { what, name: name.chars().take(80).collect(), problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_name(what: &'static str, name: &str, backend: Backend) -> bool {
+        match check_identifier(what, name, backend) {
+            Ok(()) => true,
+            Err(error) => {
+                assert!(matches!(error, ConfigError::Identifier { .. }), "{error:?}");
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_whatever_can_be_quoted() {
+        for backend in Backend::ALL {
+            for what in ["schema", "table", "column"] {
+                for name in
+                    ["org-42", "Tenant A", "admin?", "séance", "1st", "a\"b`c", "; --", &"x".repeat(63)]
+                {
+                    assert!(is_name(what, name, backend), "{name:?}");
+                }
+                for name in ["", "a\0b", "a\nb", "a\u{7f}", "\u{85}", &"x".repeat(64), &"é".repeat(32)] {
+                    assert!(!is_name(what, name, backend), "{name:?}");
+                }
+            }
+            assert!(is_name("schema", "example.org", backend));
+            assert!(!is_name("table", "auth.sessions", backend));
+            assert_eq!(is_name("column", "🦀", backend), backend != Backend::MySql);
+            assert_eq!(is_name("column", "a ", backend), backend != Backend::MySql);
+        }
+    }
+}

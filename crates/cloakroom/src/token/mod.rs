@@ -1,0 +1,208 @@
+mod hashing;
+
+pub(crate) use hashing::Hashed;
+pub use hashing::{DigestError, Hashing, ParseHashingError};
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// The url-safe base64 alphabet of [RFC 4648, section 5](https://www.rfc-editor.org/rfc/rfc4648#section-5).
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The least length of a new token, in characters.
+///
+/// Each character carries 6 bits: 132 at this length, 384 at the default of 64. 128 are what
+/// [RFC 6749](https://www.rfc-editor.org/rfc/rfc6749#section-10.10) asks for; OWASP's
+/// [cheat sheet](https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html) asks for at
+/// least 64. Shorter tokens that a table holds already are still accepted.
+pub const MIN_TOKEN_LENGTH: usize = 22;
+
+/// The least length of a token that another system has issued, in bytes: that of the original's shortest.
+const MIN_IMPORTED_LENGTH: usize = 16;
+
+/// The greatest length of a token, in bytes. Anything longer that a client presents is no token, and is
+/// turned away before it costs a hash.
+pub const MAX_TOKEN_LENGTH: usize = 4096;
+
+/// The plaintext secret that a client holds; the database never sees it.
+///
+/// It has no `Display`, its `Debug` is redacted, and its memory is wiped when it is dropped.
+/// [`expose`](Token::expose) is the one way to the text: call it where the token is handed to the client.
+#[derive(Clone)]
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    /// A new token of `length` characters `A–Z a–z 0–9 - _`, from the operating system's generator.
+    ///
+    /// # Errors
+    ///
+    /// When `length` is under [`MIN_TOKEN_LENGTH`] or over [`MAX_TOKEN_LENGTH`], or when the operating
+    /// system has no randomness to give.
+    pub fn generate(length: usize) -> Result<Self, TokenError> {
+        check_length(length, MIN_TOKEN_LENGTH)?;
+        let mut random = Zeroizing::new(vec![0_u8; length]);
+        getrandom::fill(&mut random).map_err(TokenError::Generator)?;
+        // 64 symbols divide 256 evenly, so six bits of each byte are as uniform as the byte.
+        let text = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect();
+        Ok(Self(Zeroizing::new(text)))
+    }
+
+    /// Takes over a token that another system of your own has issued, so that it goes on working after a
+    /// move to this library. See [`NewSession::import_token`](crate::NewSession::import_token).
+    ///
+    /// # Errors
+    ///
+    /// If its length in bytes is under 16 or over [`MAX_TOKEN_LENGTH`].
+    pub fn import(issued: impl Into<String>) -> Result<Self, TokenError> {
+        let issued = Zeroizing::new(issued.into());
+        check_length(issued.len(), MIN_IMPORTED_LENGTH)?;
+        Ok(Self(issued))
+    }
+
+    /// The secret itself, to be handed to the client, once.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+fn check_length(length: usize, least: usize) -> Result<(), TokenError> {
+    if length < least {
+        Err(TokenError::TooShort { least })
+    } else if length > MAX_TOKEN_LENGTH {
+        Err(TokenError::TooLong)
+    } else {
+        Ok(())
+    }
+}
+
+/// So that a token just created can be presented like one that came from a client.
+impl AsRef<[u8]> for Token {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// In constant time for tokens of equal length.
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for Token {}
+
+/// Why a token could not be made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// Under the least length: [`MIN_TOKEN_LENGTH`], or that of a token that another system has issued.
+    #[non_exhaustive]
+    TooShort {
+        /// In characters.
+        least: usize,
+    },
+    /// Over [`MAX_TOKEN_LENGTH`].
+    TooLong,
+    /// The operating system's generator failed.
+    Generator(getrandom::Error),
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort { least } => write!(f, "a token's length must be at least {least}"),
+            Self::TooLong => write!(f, "a token's length must be at most {MAX_TOKEN_LENGTH}"),
+            Self::Generator(_) => f.write_str("the operating system's random generator failed"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Generator(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What the database stores of a token: lower-case hex of the hash, or the token itself under
+/// [`Hashing::DangerousPlaintext`].
+///
+/// A different type from [`Token`], so that one is never taken for the other. Its `Debug` is redacted too:
+/// a digest in a log tells which log lines belong to one session, and under plaintext storage it is the token.
+#[derive(Clone)]
+pub struct TokenDigest(Zeroizing<String>);
+
+impl TokenDigest {
+    pub(crate) fn new(digest: String) -> Self {
+        Self(Zeroizing::new(digest))
+    }
+
+    /// The stored text, for queries of your own.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `stored`, as read from the database, is this digest. In constant time.
+    pub(crate) fn matches(&self, stored: &str) -> bool {
+        self.0.as_bytes().ct_eq(stored.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_the_length_asked_for_and_only_url_safe_characters() {
+        for length in [MIN_TOKEN_LENGTH, 23, 64, MAX_TOKEN_LENGTH] {
+            let token = Token::generate(length).unwrap();
+            assert_eq!(token.expose().len(), length);
+            assert!(token.expose().bytes().all(|byte| ALPHABET.contains(&byte)));
+        }
+    }
+
+    #[test]
+    fn every_symbol_of_the_alphabet_occurs() {
+        let token = Token::generate(MAX_TOKEN_LENGTH).unwrap();
+        // The chance that one of 64 symbols is missing among 4,096 draws is under 10⁻²⁶.
+        assert!(ALPHABET.iter().all(|symbol| token.expose().as_bytes().contains(symbol)));
+    }
+
+    #[test]
+    fn two_tokens_differ() {
+        assert_ne!(Token::generate(64).unwrap(), Token::generate(64).unwrap());
+    }
+
+    #[test]
+    fn a_length_out_of_bounds_is_refused() {
+        assert!(matches!(Token::generate(21), Err(TokenError::TooShort { least: 22 })));
+        assert!(matches!(Token::generate(0), Err(TokenError::TooShort { .. })));
+        assert!(matches!(Token::generate(MAX_TOKEN_LENGTH + 1), Err(TokenError::TooLong)));
+        assert!(matches!(Token::import("fifteen-letters"), Err(TokenError::TooShort { least: 16 })));
+        assert!(matches!(Token::import(""), Err(TokenError::TooShort { .. })));
+        assert!(Token::import("sixteen-letters!").is_ok());
+    }
+
+    #[test]
+    fn neither_a_token_nor_a_digest_shows_itself() {
+        let token = Token::import("a-secret-of-the-client").unwrap();
+        assert_eq!(format!("{token:?}"), "Token(redacted)");
+        assert_eq!(format!("{:?}", TokenDigest::new("c0ffee".into())), "TokenDigest(redacted)");
+    }
+}
