@@ -220,9 +220,9 @@ impl<T: SessionFields> Sessions<T> {
         if let Database::Postgres(pool) = self.database() {
             crate::cache::listen(cache, pool, self.definition().table_name());
         }
-        let asked = cache.asked();
+        let mark = cache.mark();
         let mut session = self.on_pool().authenticate_digest(digest, how).await?;
-        cache.put(hashed.key(), asked, session.as_mut());
+        cache.put(hashed.key(), mark, session.as_mut());
         Ok(session)
     }
 

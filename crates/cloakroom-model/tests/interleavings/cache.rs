@@ -2,11 +2,11 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::thread;
 
-use crate::entry::{Asked, Kept, Note};
+use crate::cache_entry::{CacheEntry, EntryMetadata, ReadMark};
+use crate::clock_reading::ClockReading;
 use crate::lease::Lease;
-use crate::moment::Moment;
 use crate::revocations::Scope;
-use crate::shelf::{Bounds, Shelf};
+use crate::validated_cache::{ValidatedCache, Validity};
 
 const KEY: [u8; 32] = [7; 32];
 const SESSION: u64 = 7;
@@ -16,18 +16,18 @@ const MAX_AGE: u64 = 10;
 struct Process {
     is_valid: AtomicBool,
     clock: AtomicU64,
-    shelf: Shelf<()>,
-    bounds: std::sync::Arc<Bounds>,
+    shelf: ValidatedCache<()>,
+    validity: std::sync::Arc<Validity>,
 }
 
 impl Process {
     fn new(lease: Option<Lease>) -> Arc<Self> {
-        let bounds = std::sync::Arc::new(Bounds::new(MAX_AGE, lease));
-        let shelf = Shelf::new(1, std::sync::Arc::clone(&bounds));
-        Arc::new(Self { is_valid: AtomicBool::new(true), clock: AtomicU64::new(1), shelf, bounds })
+        let validity = std::sync::Arc::new(Validity::new(MAX_AGE, lease));
+        let shelf = ValidatedCache::new(1, std::sync::Arc::clone(&validity));
+        Arc::new(Self { is_valid: AtomicBool::new(true), clock: AtomicU64::new(1), shelf, validity })
     }
 
-    fn now(&self) -> Moment {
+    fn now(&self) -> ClockReading {
         at(self.clock.load(Ordering::SeqCst))
     }
 
@@ -39,15 +39,15 @@ impl Process {
         self.is_valid.store(false, Ordering::SeqCst);
     }
 
-    fn keeps(&self, asked: Asked) {
-        let mut kept = Kept::nowhere(());
-        kept.note(Note { key: KEY, asked, session: SESSION, until: i64::MAX });
+    fn keeps(&self, asked: ReadMark) {
+        let mut kept = CacheEntry::uncached(());
+        kept.set_metadata(EntryMetadata { key: KEY, mark: asked, session: SESSION, until: i64::MAX });
         self.shelf.put(std::sync::Arc::new(kept));
     }
 
     /// As the library does it.
     fn looks_up(&self) {
-        let asked = self.bounds.asked(self.now());
+        let asked = self.validity.mark(self.now());
         if self.reads_valid() {
             self.keeps(asked);
         }
@@ -62,8 +62,8 @@ impl Process {
     }
 }
 
-fn at(monotonic: u64) -> Moment {
-    Moment { monotonic, wall: 0 }
+fn at(monotonic: u64) -> ClockReading {
+    ClockReading { monotonic, wall: 0 }
 }
 
 /// What `revokes` does, and then a call of the same thread, while another thread looks the session up.
@@ -81,7 +81,7 @@ fn beside_a_lookup(looks_up: fn(&Process), revokes: fn(&Process)) {
 
 fn revokes(process: &Process) {
     process.commits_revocation();
-    process.bounds.revoke(Scope::One(SESSION));
+    process.validity.revoke(Scope::One(SESSION));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_lookup_on_its_way_does_not_bring_back_what_was_revoked() {
 fn nor_what_was_revoked_with_all_others() {
     beside_a_lookup(Process::looks_up, |process| {
         process.commits_revocation();
-        process.bounds.revoke(Scope::All);
+        process.validity.revoke(Scope::All);
     });
 }
 
@@ -111,7 +111,7 @@ fn nor_do_two_lookups_of_which_one_has_been_kept() {
 fn it_would_if_it_noted_the_number_after_it_asked() {
     let late = |process: &Process| {
         let is_valid = process.reads_valid();
-        let asked = process.bounds.asked(process.now());
+        let asked = process.validity.mark(process.now());
         if is_valid {
             process.keeps(asked);
         }
@@ -123,7 +123,7 @@ fn it_would_if_it_noted_the_number_after_it_asked() {
 #[should_panic(expected = "brought it back")]
 fn it_would_if_the_revocation_were_numbered_before_it_is_committed() {
     beside_a_lookup(Process::looks_up, |process| {
-        process.bounds.revoke(Scope::One(SESSION));
+        process.validity.revoke(Scope::One(SESSION));
         process.commits_revocation();
     });
 }
@@ -144,20 +144,20 @@ fn beside_an_open_revocation(leaves_open: fn(&Process)) {
 
 #[test]
 fn nothing_that_was_asked_for_while_a_revocation_was_open_is_answered_afterwards() {
-    beside_an_open_revocation(|process| process.bounds.close(Scope::One(SESSION), process.now()));
+    beside_an_open_revocation(|process| process.validity.quarantine(Scope::One(SESSION), process.now()));
 }
 
 #[test]
 #[should_panic(expected = "after the commit")]
 fn it_would_be_if_a_revocation_that_is_open_counted_as_committed() {
-    beside_an_open_revocation(|process| process.bounds.revoke(Scope::One(SESSION)));
+    beside_an_open_revocation(|process| process.validity.revoke(Scope::One(SESSION)));
 }
 
 /// A listener hears of a revocation and then of its own sign, while another thread looks up and asks again.
 fn beside_a_listener(hears: fn(&Process)) {
     loom::model(move || {
         let process = Process::new(Some(Lease::new(0)));
-        process.bounds.lease().expect("it has one").renew(at(1));
+        process.validity.lease().expect("it has one").renew(at(1));
         process.looks_up();
         let other = Arc::clone(&process);
         let listener = thread::spawn(move || hears(&other));
@@ -175,9 +175,9 @@ fn a_lease_is_renewed_after_what_was_announced_before_it_took_effect() {
         let sent = process.now();
         // What had been committed when the sign was sent comes before it.
         if !process.reads_valid() {
-            process.bounds.revoke(Scope::One(SESSION));
+            process.validity.revoke(Scope::One(SESSION));
         }
-        process.bounds.lease().expect("it has one").renew(sent);
+        process.validity.lease().expect("it has one").renew(sent);
     });
 }
 
@@ -186,9 +186,9 @@ fn a_lease_is_renewed_after_what_was_announced_before_it_took_effect() {
 fn the_order_of_the_two_matters() {
     beside_a_listener(|process| {
         let sent = process.now();
-        process.bounds.lease().expect("it has one").renew(sent);
+        process.validity.lease().expect("it has one").renew(sent);
         if !process.reads_valid() {
-            process.bounds.revoke(Scope::One(SESSION));
+            process.validity.revoke(Scope::One(SESSION));
         }
     });
 }

@@ -4,7 +4,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::queue::{Queue, STUCK, Slot, Turn};
+use crate::queue::{Admission, Queue, STUCK, SlotId};
 
 /// Lookups that each count the answers that were given to them.
 struct Callers {
@@ -25,7 +25,7 @@ impl Callers {
     /// What a caller does, and then a slot, which goes on for as long as `next` finds anybody.
     fn asks(&self, caller: usize, slots: usize, now: Instant, next: Next) {
         let turn = self.queue.enter(caller, now, |_| true, |caller| (caller, ()));
-        let Turn::Now(caller, slot) = turn else {
+        let Admission::Now(caller, slot) = turn else {
             return;
         };
         let mut together = vec![caller];
@@ -43,9 +43,9 @@ impl Callers {
     }
 }
 
-type Next = fn(&Queue<usize>, Slot, Instant) -> Option<Vec<usize>>;
+type Next = fn(&Queue<usize>, SlotId, Instant) -> Option<Vec<usize>>;
 
-fn next(queue: &Queue<usize>, slot: Slot, now: Instant) -> Option<Vec<usize>> {
+fn next(queue: &Queue<usize>, slot: SlotId, now: Instant) -> Option<Vec<usize>> {
     queue.next(slot, now, |_| true, |waiting| waiting.min(2))
 }
 
@@ -97,7 +97,7 @@ fn more_would_be_out_if_a_slot_that_moves_counted_as_stuck() {
 }
 
 /// A slot that reads what the database holds for those whom it gathers.
-type Serve = fn(&Queue<Arc<AtomicUsize>>, Slot, Instant, &AtomicUsize);
+type Serve = fn(&Queue<Arc<AtomicUsize>>, SlotId, Instant, &AtomicUsize);
 
 fn answer(waiting: Vec<Arc<AtomicUsize>>, read: usize) {
     for answer in waiting {
@@ -113,7 +113,7 @@ fn beside_a_statement(serve: Serve) {
         let answer = Arc::new(AtomicUsize::new(usize::MAX));
 
         let now = Instant::now();
-        let Turn::Now((), taken) = queue.enter((), now, |_| true, |()| (Arc::clone(&answer), ())) else {
+        let Admission::Now((), taken) = queue.enter((), now, |_| true, |()| (Arc::clone(&answer), ())) else {
             unreachable!("nobody else is there");
         };
         let (other_queue, other_database) = (Arc::clone(&queue), Arc::clone(&database));
@@ -124,7 +124,7 @@ fn beside_a_statement(serve: Serve) {
         });
         database.store(1, Ordering::SeqCst);
         let turn = queue.enter((), now, |_| true, |()| (Arc::clone(&answer), ()));
-        if let Turn::Now((), _) = turn {
+        if let Admission::Now((), _) = turn {
             answer.store(database.load(Ordering::SeqCst), Ordering::SeqCst);
         }
         slot.join().expect("no thread panicked");

@@ -4,23 +4,23 @@
 //!
 //! Each test has a twin that breaks one rule and in which loom finds the order that shows it.
 
-#[path = "../../../cloakroom/src/cache/entries.rs"]
-#[expect(dead_code, reason = "how much room it takes needs no other thread")]
-mod entries;
-#[path = "../../../cloakroom/src/session/entry.rs"]
-mod entry;
+#[path = "../../../cloakroom/src/session/cache_entry.rs"]
+mod cache_entry;
+#[path = "../../../cloakroom/src/clock/clock_reading.rs"]
+mod clock_reading;
 #[path = "../../../cloakroom/src/cache/lease.rs"]
 #[expect(dead_code, reason = "lapsing needs no other thread")]
 mod lease;
-#[path = "../../../cloakroom/src/clock/reading.rs"]
-mod moment;
 #[path = "../../../cloakroom/src/batching/queue.rs"]
 mod queue;
 #[path = "../../../cloakroom/src/cache/revocations.rs"]
 mod revocations;
-#[path = "../../../cloakroom/src/cache/shelf.rs"]
+#[path = "../../../cloakroom/src/cache/set_associative_map.rs"]
+#[expect(dead_code, reason = "how much room it takes needs no other thread")]
+mod set_associative_map;
+#[path = "../../../cloakroom/src/cache/validated_cache.rs"]
 #[expect(dead_code, reason = "removing and pruning need no other thread")]
-mod shelf;
+mod validated_cache;
 
 mod cache;
 mod gathering;

@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::queue::{Queue, STUCK, Slot, Turn};
+use crate::queue::{Admission, Queue, STUCK, SlotId};
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -37,14 +37,14 @@ impl Callers {
     }
 
     /// Answers the caller, if a slot is free, which it holds then.
-    fn enters(&self, caller: usize, now: Instant) -> Option<Slot> {
+    fn enters(&self, caller: usize, now: Instant) -> Option<SlotId> {
         let wants = |other: &usize| self.wants(*other);
         match self.queue.enter(caller, now, wants, |caller| (caller, ())) {
-            Turn::Now(caller, slot) => {
+            Admission::Now(caller, slot) => {
                 self.answer(caller);
                 Some(slot)
             }
-            Turn::Later(()) => None,
+            Admission::Later(()) => None,
         }
     }
 
@@ -53,17 +53,17 @@ impl Callers {
     }
 
     /// One statement; whether the slot is this holder's yet.
-    fn serves_once(&self, slot: Slot, now: Instant) -> bool {
+    fn serves_once(&self, slot: SlotId, now: Instant) -> bool {
         let waiting = self.queue.next(slot, now, |caller| self.wants(*caller), |waiting| waiting.min(1));
         waiting.inspect(|waiting| waiting.iter().for_each(|caller| self.answer(*caller))).is_some()
     }
 
-    fn serves(&self, slot: Slot, now: Instant) {
+    fn serves(&self, slot: SlotId, now: Instant) {
         while self.serves_once(slot, now) {}
     }
 
     /// Its holder is done, or was dropped: `task` goes on for whoever waits longest.
-    fn hands_on(&self, slot: Slot, task: fn(&Self, Slot, usize)) {
+    fn hands_on(&self, slot: SlotId, task: fn(&Self, SlotId, usize)) {
         let first = self.queue.hand_on(slot, self.begun, |caller| self.wants(*caller), |caller| *caller);
         if let Some(first) = first {
             task(self, slot, first);
@@ -80,7 +80,7 @@ impl Callers {
     fn check_slots(&self, slots: usize, now: Instant) {
         let free = (0..=slots).filter(|_| {
             let turn = self.queue.enter(0, now, |_| true, |caller| (caller, ()));
-            matches!(turn, Turn::Now(..))
+            matches!(turn, Admission::Now(..))
         });
         assert_eq!(free.count(), slots, "a slot was lost, or is one too many");
     }
@@ -103,7 +103,7 @@ fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
 }
 
 /// A slot is handed on while one joins those who wait, and leaves again, and another joins and stays.
-fn beside_one_who_leaves(task: fn(&Callers, Slot, usize)) {
+fn beside_one_who_leaves(task: fn(&Callers, SlotId, usize)) {
     in_each_order(move || {
         let callers = Callers::new(1);
         let slot = callers.enters(0, callers.begun).expect("nobody else is there");
@@ -147,7 +147,7 @@ fn somebody_would_be_answered_twice_if_the_first_were_not_taken_out() {
 }
 
 /// The holder of the only slot stands still, and one comes at once and another later, who see to it.
-fn beside_a_stuck_slot(second_comes: Duration, looks_after: Duration, holder: fn(&Callers, Slot)) {
+fn beside_a_stuck_slot(second_comes: Duration, looks_after: Duration, holder: fn(&Callers, SlotId)) {
     in_each_order(move || {
         let callers = Callers::new(1);
         let slot = callers.enters(0, callers.begun).expect("nobody else is there");
@@ -195,7 +195,7 @@ fn somebody_would_be_forgotten_if_whoever_comes_back_served_but_once() {
 }
 
 /// One of two slots has had no connection since then, beside another, while one waits and another comes.
-fn beside_another_slot(since: fn(&Callers) -> Instant, other_holder: fn(&Callers, Slot)) {
+fn beside_another_slot(since: fn(&Callers) -> Instant, other_holder: fn(&Callers, SlotId)) {
     in_each_order(move || {
         let callers = Callers::new(2);
         let now = callers.begun + 3 * TICK;
@@ -223,7 +223,7 @@ fn beside_another_slot(since: fn(&Callers) -> Instant, other_holder: fn(&Callers
 
 #[test]
 fn whoever_has_no_connection_leaves_nobody_to_a_slot_in_which_nothing_goes_out() {
-    let others: [fn(&Callers, Slot); 4] = [
+    let others: [fn(&Callers, SlotId); 4] = [
         |callers, other| callers.serves(other, callers.begun + 3 * TICK),
         |_, _| {},
         |callers, other| {
@@ -285,7 +285,7 @@ fn it_would_hear_both_if_it_did_not_look_whether_it_goes_already() {
 }
 
 /// The statement in the only slot takes long, and another comes when a slot that is not heard of is stuck.
-fn beside_a_long_statement(holder: fn(&Callers, Slot)) {
+fn beside_a_long_statement(holder: fn(&Callers, SlotId)) {
     in_each_order(move || {
         let callers = Callers::new(1);
         let slot = callers.enters(0, callers.begun).expect("nobody else is there");

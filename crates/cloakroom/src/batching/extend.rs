@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Failure;
-use super::combiner::{Outcome, Work};
+use super::batcher::{BatchOutcome, BatchedQuery};
 use crate::database::{Backend, FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Store, Waits, Writing};
@@ -29,18 +29,18 @@ pub(super) struct Extend(pub(super) Arc<Store>);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extension {
     pub(crate) id: Uuid,
-    pub(crate) read: Written,
-    pub(crate) new: Written,
+    pub(crate) read: RowVersion,
+    pub(crate) new: RowVersion,
 }
 
 /// What tells one write of a row from another.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Written {
+pub(crate) struct RowVersion {
     pub(crate) expires_at: OffsetDateTime,
     pub(crate) updated_at: OffsetDateTime,
 }
 
-impl Work for Extend {
+impl BatchedQuery for Extend {
     type Question = Extension;
     type Answer = bool;
     type Connection = Writing;
@@ -49,7 +49,7 @@ impl Work for Extend {
         1
     }
 
-    fn fit(&self, waiting: usize) -> usize {
+    fn batch_size(&self, waiting: usize) -> usize {
         waiting.min(MAX_EXTENSIONS).min(self.0.config.max_batch())
     }
 
@@ -90,19 +90,19 @@ impl Work for Extend {
         writing.connection.discard();
     }
 
-    async fn answer_all(&self, writing: &mut Writing, extensions: &[Extension]) -> Outcome<bool> {
+    async fn answer_all(&self, writing: &mut Writing, extensions: &[Extension]) -> BatchOutcome<bool> {
         // In one order, so that two machines' statements do not wait for each other. Of those who read the
         // same row one extends it.
         let mut distinct: Vec<_> = extensions.iter().copied().filter(|one| self.is_in_time(one)).collect();
         distinct.sort_unstable_by_key(|extension| extension.id);
         distinct.dedup_by_key(|extension| extension.id);
         if distinct.is_empty() {
-            return Outcome::Each(vec![Ok(false); extensions.len()]);
+            return BatchOutcome::Each(vec![Ok(false); extensions.len()]);
         }
         let sent = Instant::now();
         let result = self.write(writing, &distinct).await;
         let answer = match result.map_err(|error| Failure::of(error, sent, self.0.backend())) {
-            Err(Failure::Locked | Failure::Some(_)) if distinct.len() > 1 => return Outcome::Halve,
+            Err(Failure::Locked | Failure::Some(_)) if distinct.len() > 1 => return BatchOutcome::Halve,
             // A row that somebody is writing is left to them.
             Err(Failure::Locked) => Ok(false),
             Err(Failure::LockedLong(error) | Failure::Some(error) | Failure::All(error)) => Err(error),
@@ -113,7 +113,7 @@ impl Work for Extend {
             Err(_) => false,
         };
         let answer = |one| if is_in(one) { answer.clone() } else { Ok(false) };
-        Outcome::Each(extensions.iter().map(answer).collect())
+        BatchOutcome::Each(extensions.iter().map(answer).collect())
     }
 }
 

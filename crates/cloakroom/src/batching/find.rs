@@ -2,35 +2,35 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::combiner::{Outcome, Work};
-use super::spare::Spare;
+use super::batcher::{BatchOutcome, BatchedQuery};
+use super::warm_connection::WarmConnection;
 use crate::database::{Backend, Connection, FieldValue, Pooled};
 use crate::error::{Error, Result};
-use crate::sql::{Found, most_side_by_side, width_on_sqlite};
+use crate::sql::{LookedUpRow, most_side_by_side, width_on_sqlite};
 use crate::store::Store;
 use crate::token::TokenDigest;
 
 /// Finds valid sessions by their digests.
 pub(super) struct Find {
     store: Arc<Store>,
-    spare: Spare,
+    spare: WarmConnection,
 }
 
-type Answers = Vec<Result<Option<Found>>>;
+type Answers = Vec<Result<Option<LookedUpRow>>>;
 
 /// PostgreSQL plans a statement that looks for any of a shorter list anew each time.
 const FEWEST_ON_POSTGRES: usize = 10;
 
-impl Work for Find {
+impl BatchedQuery for Find {
     type Question = TokenDigest;
-    type Answer = Option<Found>;
+    type Answer = Option<LookedUpRow>;
     type Connection = Pooled;
 
     fn max_in_flight(&self) -> usize {
         super::max_in_flight(&self.store)
     }
 
-    fn fit(&self, waiting: usize) -> usize {
+    fn batch_size(&self, waiting: usize) -> usize {
         let most = match self.store.backend() {
             Backend::Sqlite => most_side_by_side(&self.store.table),
             _ => usize::MAX,
@@ -46,11 +46,11 @@ impl Work for Find {
         super::no_connection()
     }
 
-    async fn answer(&self, digest: &TokenDigest) -> Option<Result<Option<Found>>> {
+    async fn answer(&self, digest: &TokenDigest) -> Option<Result<Option<LookedUpRow>>> {
         Some(self.find_on_spare(digest).await)
     }
 
-    async fn answer_alone(&self, digest: TokenDigest, _until: Instant) -> Result<Option<Found>> {
+    async fn answer_alone(&self, digest: TokenDigest, _until: Instant) -> Result<Option<LookedUpRow>> {
         self.find(self.store.pool(), &digest, false).await
     }
 
@@ -69,7 +69,11 @@ impl Work for Find {
         connection.discard();
     }
 
-    async fn answer_all(&self, connection: &mut Pooled, digests: &[TokenDigest]) -> Outcome<Option<Found>> {
+    async fn answer_all(
+        &self,
+        connection: &mut Pooled,
+        digests: &[TokenDigest],
+    ) -> BatchOutcome<Option<LookedUpRow>> {
         let found = match (digests, self.store.backend()) {
             ([digest], _) => {
                 let is_known = connection.is_known_alone();
@@ -78,16 +82,16 @@ impl Work for Find {
             (_, Backend::Sqlite) => self.find_side_by_side(connection, digests).await,
             _ => self.find_all(connection, digests).await,
         };
-        Outcome::Each(found.unwrap_or_else(|error| vec![Err(error); digests.len()]))
+        BatchOutcome::Each(found.unwrap_or_else(|error| vec![Err(error); digests.len()]))
     }
 }
 
 impl Find {
     pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, spare: Spare::new() }
+        Self { store, spare: WarmConnection::new() }
     }
 
-    async fn find_on_spare(&self, digest: &TokenDigest) -> Result<Option<Found>> {
+    async fn find_on_spare(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
         let mut connection = self.connect().await?;
         let is_known = connection.is_known_alone();
         let found = self.find(connection.connection(), digest, is_known).await;
@@ -97,11 +101,16 @@ impl Find {
         found
     }
 
-    async fn find(&self, on: Connection<'_>, digest: &TokenDigest, is_known: bool) -> Result<Option<Found>> {
+    async fn find(
+        &self,
+        on: Connection<'_>,
+        digest: &TokenDigest,
+        is_known: bool,
+    ) -> Result<Option<LookedUpRow>> {
         let now = FieldValue::plain(self.store.config.now());
         let statement = self.store.find(1, vec![FieldValue::plain(digest.expose()), now], is_known);
         let row = self.store.fetch_optional(on, &statement).await?;
-        Ok(row.map(Found::alone))
+        Ok(row.map(LookedUpRow::alone))
     }
 
     async fn find_side_by_side(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
@@ -115,7 +124,7 @@ impl Find {
         let values = std::iter::once(now).chain(texts).collect();
         let statement = self.store.find(size, values, on.is_known_alone());
         let row = self.store.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
-        let found = |place: usize| row.as_ref().map(|row| Found::among_others(row, place * width));
+        let found = |place: usize| row.as_ref().map(|row| LookedUpRow::among_others(row, place * width));
         Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
     }
 
@@ -135,7 +144,7 @@ impl Find {
         let mut found = HashMap::with_capacity(digests.len());
         let mut unreadable = None;
         for row in self.store.fetch_all(on, &statement).await? {
-            let one = Found::alone(row);
+            let one = LookedUpRow::alone(row);
             match one.digest() {
                 Ok(Some(digest)) => drop(found.insert(digest, one)),
                 // None was to be found.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::combiner::{Outcome, Work};
+use super::batcher::{BatchOutcome, BatchedQuery};
 use crate::database::{Backend, FieldValue, MAX_PLACEHOLDERS, Statement};
 use crate::error::{Error, Result};
 use crate::store::{Store, Waits, Writing};
@@ -12,7 +12,7 @@ use crate::table::BUILT_IN_COLUMNS;
 /// statements too.
 pub(super) struct Insert(pub(super) Arc<Store>);
 
-impl Work for Insert {
+impl BatchedQuery for Insert {
     /// The values of all columns.
     type Question = Vec<FieldValue>;
     type Answer = ();
@@ -23,7 +23,7 @@ impl Work for Insert {
         if self.0.backend() == Backend::Sqlite { 1 } else { super::max_in_flight(&self.0) }
     }
 
-    fn fit(&self, waiting: usize) -> usize {
+    fn batch_size(&self, waiting: usize) -> usize {
         let width = BUILT_IN_COLUMNS.len() + self.0.table.fields.len();
         let most = self.0.config.max_batch().min(MAX_PLACEHOLDERS / width).max(1);
         1 << waiting.clamp(1, most).ilog2()
@@ -63,17 +63,19 @@ impl Work for Insert {
         writing.connection.discard();
     }
 
-    async fn answer_all(&self, writing: &mut Writing, rows: &[Vec<FieldValue>]) -> Outcome<()> {
+    async fn answer_all(&self, writing: &mut Writing, rows: &[Vec<FieldValue>]) -> BatchOutcome<()> {
         let sent = Instant::now();
         let result = self.write(writing, self.0.insert_at_once_sql(rows.len()), rows).await;
         let is_one = rows.len() == 1;
         match result.map_err(|error| Failure::of(error, sent, self.0.backend())) {
             // To try again costs next to nothing.
-            Err(Failure::Locked | Failure::Some(_)) if !is_one => Outcome::Halve,
+            Err(Failure::Locked | Failure::Some(_)) if !is_one => BatchOutcome::Halve,
             // Whoever has to wait, does so alone, and has nobody else wait.
-            Err(Failure::Locked | Failure::LockedLong(_)) => Outcome::Alone,
-            Err(Failure::Some(error) | Failure::All(error)) => Outcome::Each(vec![Err(error); rows.len()]),
-            Ok(()) => Outcome::Each(vec![Ok(()); rows.len()]),
+            Err(Failure::Locked | Failure::LockedLong(_)) => BatchOutcome::Alone,
+            Err(Failure::Some(error) | Failure::All(error)) => {
+                BatchOutcome::Each(vec![Err(error); rows.len()])
+            }
+            Ok(()) => BatchOutcome::Each(vec![Ok(()); rows.len()]),
         }
     }
 }

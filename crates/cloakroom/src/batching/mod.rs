@@ -1,6 +1,6 @@
 //! The hot path: what many callers ask at once goes to the database in few statements.
 //!
-//! [`Queue`](queue::Queue) decides who waits and who goes, [`Combiner`] runs statements by its word, and the
+//! [`Queue`](queue::Queue) decides who waits and who goes, [`Batcher`] runs statements by its word, and the
 //! modules [`find`], [`insert`] and [`extend`] know what a statement for one or for many looks like. Rules:
 //!
 //! 1. Whoever finds a free slot goes at once, alone, in their own future: without concurrency nothing is added.
@@ -16,53 +16,53 @@
 //!    Where another statement could only wait for the same, as writes on SQLite do, a holder who is polled says that
 //!    the slot is not stuck.
 //! 6. A connection goes back to the pool now and then, however many wait for more of its statements, so that
-//!    whatever else the application asks has its turn. A lookup keeps its [connection](spare) for the next one while
+//!    whatever else the application asks has its turn. A lookup keeps its [connection](warm_connection) for the next one while
 //!    the pool has enough others. Writes leave some [connections](crate::store::Writers) to reads.
 //! 7. Nobody waits for their turn longer than the pool has its callers wait, from when they came. Those whose
 //!    statement is out wait for its answer.
 
-mod combiner;
+mod batcher;
 mod extend;
 mod find;
 mod insert;
 mod queue;
-mod spare;
 #[cfg(test)]
 mod tests;
+mod warm_connection;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use combiner::Combiner;
-pub(crate) use extend::{Extension, Written};
+use batcher::Batcher;
+pub(crate) use extend::{Extension, RowVersion};
 
 use crate::database::{Backend, FieldValue};
 use crate::error::{Error, ErrorKind, Outcome, Result};
-use crate::sql::Found;
+use crate::sql::LookedUpRow;
 use crate::store::Store;
 use crate::sync;
 use crate::token::TokenDigest;
 
 /// What many callers ask of one table at once.
 pub(crate) struct Batching {
-    find: Combiner<find::Find>,
-    insert: Combiner<insert::Insert>,
-    extend: Combiner<extend::Extend>,
+    find: Batcher<find::Find>,
+    insert: Batcher<insert::Insert>,
+    extend: Batcher<extend::Extend>,
 }
 
 impl Batching {
     pub(crate) fn new(store: &Arc<Store>) -> Self {
         Self {
-            find: Combiner::new(find::Find::new(Arc::clone(store))),
-            insert: Combiner::new(insert::Insert(Arc::clone(store))),
-            extend: Combiner::new(extend::Extend(Arc::clone(store))),
+            find: Batcher::new(find::Find::new(Arc::clone(store))),
+            insert: Batcher::new(insert::Insert(Arc::clone(store))),
+            extend: Batcher::new(extend::Extend(Arc::clone(store))),
         }
     }
 
     /// The row of the valid session with this digest, as [`Statements::find`] selects it.
     ///
     /// [`Statements::find`]: crate::sql::Statements::find
-    pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<Found>> {
+    pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
         self.find.ask(digest.clone()).await.map_err(|error| error.with_outcome(Outcome::NotDone))
     }
 

@@ -18,14 +18,14 @@ pub(crate) struct Queue<T> {
 }
 
 struct State<T> {
-    taken: Vec<Taken>,
+    taken: Vec<OccupiedSlot>,
     /// How many slots have been taken so far.
     count: u64,
     waiting: VecDeque<T>,
 }
 
-struct Taken {
-    slot: Slot,
+struct OccupiedSlot {
+    slot: SlotId,
     /// When its holder was last heard of.
     moved: Instant,
     /// When a statement for those who wait last went out in it.
@@ -34,12 +34,12 @@ struct Taken {
 
 /// A slot from when it is taken until it is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot(u64);
+pub(crate) struct SlotId(u64);
 
 /// What becomes of a question.
-pub(crate) enum Turn<Q, R> {
+pub(crate) enum Admission<Q, R> {
     /// It goes now, in a slot that has been taken for it.
-    Now(Q, Slot),
+    Now(Q, SlotId),
     /// It waits.
     Later(R),
 }
@@ -58,25 +58,25 @@ impl<T> Queue<T> {
         now: Instant,
         wants: impl Fn(&T) -> bool,
         join: impl FnOnce(Q) -> (T, R),
-    ) -> Turn<Q, R> {
+    ) -> Admission<Q, R> {
         let mut state = self.state.lock();
         if state.taken.len() < self.slots {
-            return Turn::Now(question, state.take(now));
+            return Admission::Now(question, state.take(now));
         }
         if state.free_stuck(now) {
             state.waiting.retain(wants);
-            return Turn::Now(question, state.take(now));
+            return Admission::Now(question, state.take(now));
         }
         let (waiting, ticket) = join(question);
         state.waiting.push_back(waiting);
-        Turn::Later(ticket)
+        Admission::Later(ticket)
     }
 
     /// For the holder of a slot who is done with it: what `tell` says of whoever waits longest, whose statement is
     /// the next in it, or `None`, and the slot is free, or no longer this holder's.
     pub(crate) fn hand_on<R>(
         &self,
-        slot: Slot,
+        slot: SlotId,
         now: Instant,
         wants: impl Fn(&T) -> bool,
         tell: impl Fn(&T) -> R,
@@ -98,7 +98,7 @@ impl<T> Queue<T> {
     /// take.
     pub(crate) fn next(
         &self,
-        slot: Slot,
+        slot: SlotId,
         now: Instant,
         wants: impl Fn(&T) -> bool,
         fit: impl Fn(usize) -> usize,
@@ -121,7 +121,7 @@ impl<T> Queue<T> {
 
     /// For the holder of a slot who is getting ready for those who wait: it is not stuck. Whether any still wait;
     /// if none do, the slot is free.
-    pub(crate) fn keep(&self, slot: Slot, now: Instant, wants: impl Fn(&T) -> bool) -> bool {
+    pub(crate) fn keep(&self, slot: SlotId, now: Instant, wants: impl Fn(&T) -> bool) -> bool {
         let mut state = self.state.lock();
         if let Some(taken) = state.find(slot) {
             taken.moved = now;
@@ -138,7 +138,7 @@ impl<T> Queue<T> {
     /// all. If it does not go on, the slot is free, or no longer this holder's.
     pub(crate) fn fail(
         &self,
-        slot: Slot,
+        slot: SlotId,
         since: Instant,
         now: Instant,
         wants: impl Fn(&T) -> bool,
@@ -160,7 +160,7 @@ impl<T> Queue<T> {
     }
 
     /// For the holder of a slot whose statement waits for what another could only wait for too: it is not stuck.
-    pub(crate) fn beat(&self, slot: Slot, now: Instant) {
+    pub(crate) fn beat(&self, slot: SlotId, now: Instant) {
         if let Some(taken) = self.state.lock().find(slot) {
             taken.moved = now;
         }
@@ -174,7 +174,7 @@ impl<T> Queue<T> {
     }
 
     /// Takes the slot that is stuck, where some wait.
-    pub(crate) fn rescue(&self, now: Instant, wants: impl Fn(&T) -> bool) -> Option<Slot> {
+    pub(crate) fn rescue(&self, now: Instant, wants: impl Fn(&T) -> bool) -> Option<SlotId> {
         let mut state = self.state.lock();
         if state.waiting.is_empty() || !state.free_stuck(now) {
             return None;
@@ -185,18 +185,18 @@ impl<T> Queue<T> {
 }
 
 impl<T> State<T> {
-    fn take(&mut self, now: Instant) -> Slot {
+    fn take(&mut self, now: Instant) -> SlotId {
         self.count += 1;
-        let slot = Slot(self.count);
-        self.taken.push(Taken { slot, moved: now, went: None });
+        let slot = SlotId(self.count);
+        self.taken.push(OccupiedSlot { slot, moved: now, went: None });
         slot
     }
 
-    fn find(&mut self, slot: Slot) -> Option<&mut Taken> {
+    fn find(&mut self, slot: SlotId) -> Option<&mut OccupiedSlot> {
         self.taken.iter_mut().find(|taken| taken.slot == slot)
     }
 
-    fn free(&mut self, slot: Slot) {
+    fn free(&mut self, slot: SlotId) {
         self.taken.retain(|taken| taken.slot != slot);
     }
 
@@ -210,14 +210,14 @@ impl<T> State<T> {
     }
 
     /// Whether the slot, which moves, is its holder's still, or again where there is room.
-    fn holds(&mut self, slot: Slot, now: Instant, slots: usize) -> bool {
+    fn holds(&mut self, slot: SlotId, now: Instant, slots: usize) -> bool {
         if let Some(taken) = self.find(slot) {
             taken.moved = now;
             return true;
         }
         let has_room = self.taken.len() < slots || self.free_stuck(now);
         if has_room {
-            self.taken.push(Taken { slot, moved: now, went: None });
+            self.taken.push(OccupiedSlot { slot, moved: now, went: None });
         }
         has_room
     }

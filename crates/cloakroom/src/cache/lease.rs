@@ -1,16 +1,16 @@
-use super::moment::Moment;
+use super::clock_reading::ClockReading;
 use super::sync::{AtomicU64, Ordering};
 
 /// How far this process is known to have heard everything that others revoked.
 ///
-/// The listener sends itself signs through the queue in which the database keeps announcements, in the order of
+/// The listener sends itself heartbeats through the queue in which the database keeps announcements, in the order of
 /// their commits. When one comes back, everything that was committed before it was *sent* has been heard. The
 /// lease runs from that moment on, so neither a lost connection nor a process that stood still can make an
 /// answer look current that is not.
 ///
 /// The moment is in two parts, so that no call waits for another. Between the two of one renewal and the next a
-/// call may see the earlier part of the one and the later of the other, and does no harm: both signs have come
-/// back by then, and the parts together look no younger than the later sign is.
+/// call may see the earlier part of the one and the later of the other, and does no harm: both heartbeats have come
+/// back by then, and the parts together look no younger than the later heartbeat is.
 pub(crate) struct Lease {
     length: u64,
     /// Zero where nothing is known.
@@ -26,7 +26,7 @@ impl Lease {
     }
 
     /// Everything that was committed before `sent` has been heard.
-    pub(crate) fn renew(&self, sent: Moment) {
+    pub(crate) fn renew(&self, sent: ClockReading) {
         self.wall.store(sent.wall.cast_unsigned(), Ordering::SeqCst);
         // Zero means something else, and only a clock that has just begun shows it.
         self.monotonic.store(sent.monotonic.max(1), Ordering::SeqCst);
@@ -38,9 +38,9 @@ impl Lease {
     }
 
     #[inline]
-    pub(crate) fn holds(&self, now: Moment) -> bool {
+    pub(crate) fn holds(&self, now: ClockReading) -> bool {
         let monotonic = self.monotonic.load(Ordering::SeqCst);
-        let heard = Moment { monotonic, wall: self.wall.load(Ordering::SeqCst).cast_signed() };
+        let heard = ClockReading { monotonic, wall: self.wall.load(Ordering::SeqCst).cast_signed() };
         monotonic > 0 && heard.is_within(self.length, now)
     }
 }

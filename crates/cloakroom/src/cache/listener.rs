@@ -18,11 +18,11 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// How long a connection may take to be opened.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many signs of life there are in a lease.
-const SIGNS_IN_A_LEASE: u32 = 4;
+/// How many heartbeats of life there are in a lease.
+const HEARTBEATS_IN_A_LEASE: u32 = 4;
 
 /// The longest time between two of them, at which it also looks whether anybody still needs it.
-const MAX_BETWEEN_SIGNS: Duration = Duration::from_secs(1);
+const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts the task that hears of others' revocations, unless it runs. It ends with the cache and with the pool.
 pub(crate) fn start(cache: &Arc<SessionCache>, pool: &PgPool, table: &str) {
@@ -75,38 +75,38 @@ impl Listener {
 
     /// Listens for as long as the connection lives; `Ok` when nobody needs it any more.
     async fn follow(&self, pause: &mut Duration) -> Result<()> {
-        let signs = format!("{CHANNEL}_{}", Uuid::now_v7().simple());
-        let opened = timeout(PATIENCE, self.open(&signs)).await.map_err(|_| silent())?;
+        let heartbeats = format!("{CHANNEL}_{}", Uuid::now_v7().simple());
+        let opened = timeout(PATIENCE, self.open(&heartbeats)).await.map_err(|_| silent())?;
         let mut listener = opened.map_err(Error::from_opening)?;
         if let Some(cache) = self.cache.upgrade() {
             // What was revoked before was not heard of.
-            cache.bounds.revoke(Scope::All);
+            cache.validity.revoke(Scope::All);
         }
         loop {
             let (lease, sent) = match self.cache.upgrade() {
                 Some(cache) if !self.pool.is_closed() => (cache.settings().lease, cache.now()),
                 _ => return Ok(()),
             };
-            let next = Instant::now() + MAX_BETWEEN_SIGNS.min(lease / SIGNS_IN_A_LEASE);
-            let sign = sqlx::query("SELECT pg_notify($1, '')").bind(&signs).execute(&mut listener);
-            timeout(lease, sign).await.map_err(|_| silent())?.map_err(lost)?;
-            // One sign is on its way at a time, so this one is that which was sent now.
+            let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
+            let heartbeat = sqlx::query("SELECT pg_notify($1, '')").bind(&heartbeats).execute(&mut listener);
+            timeout(lease, heartbeat).await.map_err(|_| silent())?.map_err(lost)?;
+            // One heartbeat is on its way at a time, so this one is that which was sent now.
             let came_back = async {
-                while !self.hear(&mut listener, &signs).await? {}
+                while !self.hear(&mut listener, &heartbeats).await? {}
                 Ok(())
             };
             timeout(lease, came_back).await.map_err(|_| silent())??;
             if let Some(cache) = self.cache.upgrade() {
-                cache.bounds.lease().inspect(|lease| lease.renew(sent));
+                cache.validity.lease().inspect(|lease| lease.renew(sent));
             }
             *pause = PAUSES.0;
-            while let Ok(heard) = timeout_at(next, self.hear(&mut listener, &signs)).await {
+            while let Ok(heard) = timeout_at(next, self.hear(&mut listener, &heartbeats)).await {
                 heard?;
             }
         }
     }
 
-    async fn open(&self, signs: &str) -> Result<PgListener, sqlx::Error> {
+    async fn open(&self, heartbeats: &str) -> Result<PgListener, sqlx::Error> {
         // Of its own, so that it takes none of the application's connections.
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -117,28 +117,28 @@ impl Listener {
         let mut listener = PgListener::connect_with(&pool).await?;
         // A connection that was made anew would hide that announcements were missed.
         listener.eager_reconnect(false);
-        listener.listen_all([CHANNEL, signs]).await?;
+        listener.listen_all([CHANNEL, heartbeats]).await?;
         Ok(listener)
     }
 
-    /// Waits for the next notification; whether it is a sign of the listener's own.
-    async fn hear(&self, listener: &mut PgListener, signs: &str) -> Result<bool> {
+    /// Waits for the next notification; whether it is a heartbeat of the listener's own.
+    async fn hear(&self, listener: &mut PgListener, heartbeats: &str) -> Result<bool> {
         // Without one the connection was lost, and with it whatever it would have told.
         let notification = listener.try_recv().await.map_err(lost)?.ok_or_else(silent)?;
-        if notification.channel() == signs {
+        if notification.channel() == heartbeats {
             return Ok(true);
         }
         if let Some(revoked) = announcement::read(notification.payload(), &self.table)
             && let Some(cache) = self.cache.upgrade()
         {
-            cache.bounds.revoke(revoked.into());
+            cache.validity.revoke(revoked.into());
         }
         Ok(false)
     }
 }
 
 fn lapse(cache: &SessionCache) {
-    cache.bounds.lease().inspect(|lease| lease.lapse());
+    cache.validity.lease().inspect(|lease| lease.lapse());
 }
 
 fn lost(error: sqlx::Error) -> Error {

@@ -5,14 +5,14 @@
 #![cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 
 pub(crate) mod announcement;
-mod entries;
 mod lease;
 #[cfg(feature = "postgres")]
 mod listener;
 mod revocations;
-mod shelf;
+mod set_associative_map;
 #[cfg(test)]
 mod tests;
+mod validated_cache;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use clock_reading::ClockReading;
 use lease::Lease;
 #[cfg(feature = "postgres")]
 pub(crate) use listener::start as listen;
-use moment::Moment;
 use revocations::Scope;
-use shelf::{Bounds, Shelf};
+use validated_cache::{ValidatedCache, Validity};
 
-use crate::clock::{reading as moment, unix_microseconds};
+use crate::clock::{clock_reading, unix_microseconds};
 use crate::config::{Cache, Config};
 use crate::database::Backend;
-use crate::session::entry::{self, Asked, Key, Note};
+use crate::session::cache_entry::{self, EntryMetadata, Key, ReadMark};
 use crate::session::{Session, SessionRow, expiry};
 use crate::sync;
 use crate::table::SessionFields;
@@ -41,9 +41,9 @@ use crate::table::SessionFields;
 pub(crate) struct SessionCache {
     settings: Cache,
     config: Config,
-    bounds: Arc<Bounds>,
-    /// A [`Shelf`] of the rows of the handle's type, which is the same in all calls.
-    shelf: Box<dyn Any + Send + Sync>,
+    validity: Arc<Validity>,
+    /// A [`ValidatedCache`] of the rows of the handle's type, which is the same in all calls.
+    entries: Box<dyn Any + Send + Sync>,
     is_listening: AtomicBool,
 }
 
@@ -71,25 +71,25 @@ impl SessionCache {
     pub(crate) fn new<T: SessionFields>(settings: Cache, config: Config, backend: Backend) -> Self {
         let listens = settings.listens && backend == Backend::Postgres;
         let lease = listens.then(|| Lease::new(nanoseconds(settings.lease)));
-        let bounds = Arc::new(Bounds::new(nanoseconds(settings.max_staleness), lease));
-        let shelf = Shelf::<SessionRow<T>>::new(settings.capacity, Arc::clone(&bounds));
-        Self { settings, config, bounds, shelf: Box::new(shelf), is_listening: AtomicBool::new(false) }
+        let validity = Arc::new(Validity::new(nanoseconds(settings.max_staleness), lease));
+        let entries = ValidatedCache::<SessionRow<T>>::new(settings.capacity, Arc::clone(&validity));
+        Self { settings, config, validity, entries: Box::new(entries), is_listening: AtomicBool::new(false) }
     }
 
     /// To be called before the database is asked for what will be kept.
-    pub(crate) fn asked(&self) -> Asked {
-        self.bounds.asked(self.now())
+    pub(crate) fn mark(&self) -> ReadMark {
+        self.validity.mark(self.now())
     }
 
     /// Keeps what the database answered: a session, for nothing is kept of absences.
-    pub(crate) fn put<T: SessionFields>(&self, key: Key, asked: Asked, answer: Option<&mut Session<T>>) {
-        let Some(rows) = self.shelf::<T>() else {
+    pub(crate) fn put<T: SessionFields>(&self, key: Key, mark: ReadMark, answer: Option<&mut Session<T>>) {
+        let Some(rows) = self.entries::<T>() else {
             return;
         };
         match answer {
             Some(session) if session.stored.data.len() <= LONGEST_DATA => {
                 let (session_hash, until) = (hash(session.id), self.until(session));
-                rows.put(session.noted(Note { key, asked, session: session_hash, until }));
+                rows.put(session.with_metadata(EntryMetadata { key, mark, session: session_hash, until }));
             }
             _ => rows.remove(&key),
         }
@@ -97,11 +97,11 @@ impl SessionCache {
 
     /// The session with this digest, if it can be answered without the database.
     pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
-        self.shelf()?.get(key, self.now()).map(Session::of)
+        self.entries()?.get(key, self.now()).map(Session::of)
     }
 
-    fn shelf<T: SessionFields>(&self) -> Option<&Shelf<SessionRow<T>>> {
-        self.shelf.downcast_ref()
+    fn entries<T: SessionFields>(&self) -> Option<&ValidatedCache<SessionRow<T>>> {
+        self.entries.downcast_ref()
     }
 
     /// When the session expires, or can be extended: then the row decides.
@@ -121,13 +121,16 @@ impl SessionCache {
 
     /// Says that what has expired by `now` is about to be deleted.
     pub(crate) fn pruning(&self, now: OffsetDateTime) {
-        self.bounds.pruning(unix_microseconds(now));
+        self.validity.pruning(unix_microseconds(now));
     }
 
     /// What the clocks show.
     #[inline]
-    fn now(&self) -> Moment {
-        Moment { monotonic: nanoseconds(self.config.monotonic()), wall: self.config.unix_microseconds() }
+    fn now(&self) -> ClockReading {
+        ClockReading {
+            monotonic: nanoseconds(self.config.monotonic()),
+            wall: self.config.unix_microseconds(),
+        }
     }
 
     fn settings(&self) -> Cache {
@@ -136,7 +139,7 @@ impl SessionCache {
 
     /// Whether the caller is the one to start the listener.
     fn begin_listening(&self) -> bool {
-        self.bounds.lease().is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
+        self.validity.lease().is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
     }
 }
 
@@ -158,9 +161,9 @@ impl Drop for Revoking {
     fn drop(&mut self) {
         let cache = &self.cache;
         if self.is_committed {
-            cache.bounds.revoke(self.scope);
+            cache.validity.revoke(self.scope);
         } else {
-            cache.bounds.close(self.scope, cache.now());
+            cache.validity.quarantine(self.scope, cache.now());
         }
     }
 }

@@ -1,27 +1,29 @@
-use super::entry::Asked;
-use super::moment::Moment;
+use super::cache_entry::ReadMark;
+use super::clock_reading::ClockReading;
 use super::sync::{AtomicU64, Ordering, STRIPES};
 
-/// Which answers of the database still hold, as far as this process has revoked anything.
+/// Tells which answers of the database still hold, as far as this process has revoked sessions.
 ///
-/// Revocations are numbered. A lookup notes the last number *before* it asks, and its answer holds as long as
-/// its session was revoked under no later one. So an answer that was on its way while its session was
-/// revoked is void whenever it arrives, and nothing need be remembered of single sessions: each stripe of
-/// them has the number of its last revocation, and a number stands for all of them.
+/// Each revocation has a version. A lookup notes the last version *before* it asks the database, and its answer holds
+/// as long as its session is revoked under no later version. An answer that is on its way while its session is revoked
+/// is therefore void whenever it arrives. Single sessions need not be remembered: sessions fall into stripes, and each
+/// stripe has the version of its last revocation. The floor has the version of the last revocation of all sessions.
 ///
-/// A revocation whose commit cannot be seen, because it is the caller's own transaction that commits it or
-/// because its outcome was lost, also says until when no answer may be kept.
+/// If the commit of a revocation cannot be seen, because the caller's own transaction commits it or because its outcome
+/// was lost, the revocation also puts its stripe into quarantine: no answer that is asked for before its end is kept.
 pub(crate) struct Revocations {
+    /// The version of the last revocation.
     last: AtomicU64,
-    of_all: Stripe,
+    /// Of all sessions.
+    floor: Stripe,
     stripes: Box<[Stripe]>,
 }
 
 #[derive(Default)]
 struct Stripe {
-    number: AtomicU64,
-    /// On the monotonic clock. Answers that were asked for before are void.
-    open_from: AtomicU64,
+    version: AtomicU64,
+    /// On the monotonic clock. Answers that were asked for before then are void.
+    quarantined_until: AtomicU64,
 }
 
 /// What a revocation is about: all sessions, or the one whose id has this hash.
@@ -35,42 +37,42 @@ impl Revocations {
     pub(crate) fn new() -> Self {
         Self {
             last: AtomicU64::new(0),
-            of_all: Stripe::default(),
+            floor: Stripe::default(),
             stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
         }
     }
 
-    /// To be called before the database is asked.
-    pub(crate) fn asked(&self, at: Moment) -> Asked {
-        Asked { number: self.last.load(Ordering::SeqCst), at }
+    /// Returns the mark of a lookup. Must be called before the database is asked.
+    pub(crate) fn mark(&self, at: ClockReading) -> ReadMark {
+        ReadMark { version: self.last.load(Ordering::SeqCst), at }
     }
 
-    /// To be called after the revocation has been committed, and before its caller hears of it.
+    /// Must be called after the revocation was committed, and before its caller is told.
     pub(crate) fn revoke(&self, scope: Scope) {
-        let number = self.last.fetch_add(1, Ordering::SeqCst) + 1;
-        self.stripe(scope).number.fetch_max(number, Ordering::SeqCst);
+        let version = self.last.fetch_add(1, Ordering::SeqCst) + 1;
+        self.stripe(scope).version.fetch_max(version, Ordering::SeqCst);
     }
 
-    /// For a revocation that is committed later than now, if at all, but no later than `until` on the monotonic
-    /// clock: no answer that is asked for till then is kept.
-    pub(crate) fn close(&self, scope: Scope, until: u64) {
-        self.stripe(scope).open_from.fetch_max(until.saturating_add(1), Ordering::SeqCst);
+    /// For a revocation that is committed after this call, if at all, and at `until` on the monotonic clock at the latest:
+    /// no answer that is asked for until then is kept.
+    pub(crate) fn quarantine(&self, scope: Scope, until: u64) {
+        self.stripe(scope).quarantined_until.fetch_max(until.saturating_add(1), Ordering::SeqCst);
         self.revoke(scope);
     }
 
-    /// Whether an answer about one session, or about all of them, still holds.
+    /// Returns `true` if an answer about this session, asked for at `mark`, still holds.
     #[inline]
-    pub(crate) fn hold(&self, asked: Asked, session: u64) -> bool {
-        [&self.of_all, self.stripe(Scope::One(session))].into_iter().all(|stripe| {
-            stripe.number.load(Ordering::SeqCst) <= asked.number
-                && stripe.open_from.load(Ordering::SeqCst) <= asked.at.monotonic
+    pub(crate) fn hold(&self, mark: ReadMark, session: u64) -> bool {
+        [&self.floor, self.stripe(Scope::One(session))].into_iter().all(|stripe| {
+            stripe.version.load(Ordering::SeqCst) <= mark.version
+                && stripe.quarantined_until.load(Ordering::SeqCst) <= mark.at.monotonic
         })
     }
 
     #[inline]
     fn stripe(&self, scope: Scope) -> &Stripe {
         match scope {
-            Scope::All => &self.of_all,
+            Scope::All => &self.floor,
             // The remainder is less than the number of stripes.
             #[expect(clippy::cast_possible_truncation, reason = "a remainder is a place in the list")]
             Scope::One(session) => &self.stripes[(session % STRIPES as u64) as usize],

@@ -1,4 +1,4 @@
-pub(crate) mod reading;
+pub(crate) mod clock_reading;
 
 use std::fmt;
 use std::sync::{LazyLock, Mutex};

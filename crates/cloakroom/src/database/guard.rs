@@ -128,7 +128,7 @@ pub(crate) fn counted(count: &str) -> (String, Guard) {
 
 /// What an answer says of its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Verdict {
     /// It was a transaction of its own.
     Alone,
     /// It ran inside a transaction that was open.
@@ -141,20 +141,20 @@ pub(crate) enum Told {
 
 impl Guard {
     /// What `rows` say, and the number of rows that were written.
-    pub(crate) fn told(self, rows: &[Row], written: u64) -> Told {
+    pub(crate) fn told(self, rows: &[Row], written: u64) -> Verdict {
         match self {
-            Self::None => Told::NotAsked,
-            Self::LastColumn | Self::Count => rows.last().map_or(Told::Nothing, last_column),
-            Self::Condition if written > 0 => Told::Alone,
-            Self::Condition | Self::Silent => Told::Nothing,
+            Self::None => Verdict::NotAsked,
+            Self::LastColumn | Self::Count => rows.last().map_or(Verdict::Nothing, last_column),
+            Self::Condition if written > 0 => Verdict::Alone,
+            Self::Condition | Self::Silent => Verdict::Nothing,
         }
     }
 }
 
-fn last_column(row: &Row) -> Told {
+fn last_column(row: &Row) -> Verdict {
     match row.flag(row.width() - 1) {
-        Ok(Some(true)) => Told::Alone,
-        Ok(Some(false)) => Told::Inside,
-        Ok(None) | Err(_) => Told::Nothing,
+        Ok(Some(true)) => Verdict::Alone,
+        Ok(Some(false)) => Verdict::Inside,
+        Ok(None) | Err(_) => Verdict::Nothing,
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
-use super::guard::Told;
+use super::guard::Verdict;
 use super::statement::Statement;
 use super::{Backend, Cause, Connection, Database, again, misuse};
 
@@ -264,15 +264,15 @@ impl Pooled {
                     // It did not run, or there is no connection any more.
                     Cause::Stale | Cause::Idle | Cause::Lost => return answer,
                     // What failed may have failed for where it ran: in a transaction that reads only, or has failed.
-                    _ if matches!(error, sqlx::Error::Database(_)) => Told::Nothing,
+                    _ if matches!(error, sqlx::Error::Database(_)) => Verdict::Nothing,
                     _ => return answer,
                 },
             };
             match told {
-                Told::Alone => self.is_known_alone = true,
-                Told::NotAsked => {}
-                Told::Nothing if self.is_known_alone => {}
-                Told::Nothing | Told::Inside => {
+                Verdict::Alone => self.is_known_alone = true,
+                Verdict::NotAsked => {}
+                Verdict::Nothing if self.is_known_alone => {}
+                Verdict::Nothing | Verdict::Inside => {
                     // Rare, and larger than the rest.
                     let mut bare = self.bare().await?;
                     match Box::pin(bare.end_stray_transaction()).await {

@@ -4,7 +4,7 @@ use super::Operations;
 use crate::database::FieldValue;
 use crate::error::Result;
 use crate::session::Session;
-use crate::sql::Found;
+use crate::sql::LookedUpRow;
 use crate::table::SessionFields;
 use crate::token::TokenDigest;
 
@@ -59,7 +59,7 @@ impl<T: SessionFields> Operations<'_, T> {
         } else {
             let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
             let statement = self.handle.store().find(1, values, true);
-            self.fetch_optional(&statement).await?.map(Found::alone)
+            self.fetch_optional(&statement).await?.map(LookedUpRow::alone)
         };
         let Some(found) = found else {
             return Ok(None);

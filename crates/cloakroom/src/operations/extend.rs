@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::Operations;
 use super::guarded::{Effect, after, is_over};
-use crate::batching::{Extension, Written};
+use crate::batching::{Extension, RowVersion};
 use crate::error::Result;
 use crate::session::{Session, expiry};
 use crate::table::SessionFields;
@@ -75,8 +75,8 @@ impl<T: SessionFields> Operations<'_, T> {
         let updated_at = after(session.stored.updated_at, now);
         let extension = Extension {
             id: session.id,
-            read: Written { expires_at: read, updated_at: session.stored.updated_at },
-            new: Written { expires_at, updated_at },
+            read: RowVersion { expires_at: read, updated_at: session.stored.updated_at },
+            new: RowVersion { expires_at, updated_at },
         };
         let is_written = self.handle().batching().extend(extension).await?;
         self.forget(session.id);

@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::database::{Connection, Guard, Row, Statement, guard_rows};
 use crate::error::{Error, Outcome, Result};
 use crate::session::Session;
-use crate::sql::{Bindings, Head, read_session, table_ref};
+use crate::sql::{Bindings, RowHeader, read_session, table_ref};
 use crate::store::Waits;
 use crate::table::{SessionFields, TableDefinition};
 
@@ -85,7 +85,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     /// When the session was last written, if it is there; whether or not the rest of it decodes.
     pub(crate) async fn last_written(&mut self, id: Uuid) -> Result<Option<OffsetDateTime>> {
         let row = self.read_row(id).await?;
-        row.map(|row| Ok(Head::read(self.table(), &row, 0)?.updated_at)).transpose()
+        row.map(|row| Ok(RowHeader::read(self.table(), &row, 0)?.updated_at)).transpose()
     }
 
     async fn read_row(&mut self, id: Uuid) -> Result<Option<Row>> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::SessionQuery;
 use crate::error::{Error, Result};
 use crate::session::{Cursor, Session, Status};
-use crate::sql::{Head, read_rest};
+use crate::sql::{RowHeader, read_rest};
 use crate::table::SessionFields;
 
 /// A session that is there and does not decode: its `data` or a field is not of the type that the program has now.
@@ -54,7 +54,7 @@ impl StdError for UnreadableSession {
 
 pub(super) type Each<T> = Result<Session<T>, UnreadableSession>;
 
-impl Head {
+impl RowHeader {
     fn unreadable(&self, error: Error) -> UnreadableSession {
         let Self { id, expires_at, inserted_at, updated_at } = *self;
         UnreadableSession { id, expires_at, inserted_at, updated_at, error }
@@ -121,10 +121,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         page.rows = rows.len() as u64;
         page.found.reserve(rows.len());
         for row in rows {
-            let head = match Head::read(table, &row, 0) {
+            let head = match RowHeader::read(table, &row, 0) {
                 Ok(head) => head,
                 Err(error) => {
-                    let head = Head::read_in_part(table, &row)?;
+                    let head = RowHeader::read_in_part(table, &row)?;
                     page.last = match row.timestamp(2) {
                         Ok(Some(inserted_at)) => Some(Ok(Cursor::new(inserted_at, head.id))),
                         _ => Some(Err(error.clone())),
@@ -135,7 +135,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             };
             page.last = Some(Ok(Cursor::new(head.inserted_at, head.id)));
             if self.status != Status::Valid || !head.is_over(now) {
-                let read = read_rest(&head, table, &row, Head::WIDTH);
+                let read = read_rest(&head, table, &row, RowHeader::WIDTH);
                 page.found.push(read.map_err(|error| head.unreadable(error)));
             }
         }

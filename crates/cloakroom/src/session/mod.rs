@@ -1,6 +1,6 @@
+pub(crate) mod cache_entry;
 mod cursor;
 pub(crate) mod data;
-pub(crate) mod entry;
 pub(crate) mod expiry;
 mod serialize;
 
@@ -17,10 +17,10 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use cache_entry::{CacheEntry, EntryMetadata};
 use data::StoredData;
-use entry::{Kept, Note};
 
-use crate::clock::reading as moment;
+use crate::clock::clock_reading;
 use crate::error::Result;
 use crate::table::SessionFields;
 use crate::token::Token;
@@ -33,7 +33,7 @@ use crate::token::Token;
 /// Cheap to clone: clones share one row until one of them is changed, which then becomes a copy. So is what a
 /// [`Cache`](crate::Cache) answers.
 #[derive(Clone)]
-pub struct Session<T: SessionFields>(Arc<Kept<SessionRow<T>>>);
+pub struct Session<T: SessionFields>(Arc<CacheEntry<SessionRow<T>>>);
 
 /// What a [`Session`] holds, and derefs to.
 #[non_exhaustive]
@@ -113,7 +113,7 @@ impl<T: SessionFields> DerefMut for Session<T> {
 
 impl<T: SessionFields> From<SessionRow<T>> for Session<T> {
     fn from(row: SessionRow<T>) -> Self {
-        Self(Arc::new(Kept::nowhere(row)))
+        Self(Arc::new(CacheEntry::uncached(row)))
     }
 }
 
@@ -131,13 +131,13 @@ impl<T: SessionFields> Session<T> {
     }
 
     /// A session of a row that clones share.
-    pub(crate) fn of(kept: Arc<Kept<SessionRow<T>>>) -> Self {
+    pub(crate) fn of(kept: Arc<CacheEntry<SessionRow<T>>>) -> Self {
         Self(kept)
     }
 
-    /// The row, as clones share it, with a note by which the cache finds it.
-    pub(crate) fn noted(&mut self, note: Note) -> Arc<Kept<SessionRow<T>>> {
-        Arc::make_mut(&mut self.0).note(note);
+    /// Returns the row, as clones share it, with the metadata by which a cache finds it.
+    pub(crate) fn with_metadata(&mut self, metadata: EntryMetadata) -> Arc<CacheEntry<SessionRow<T>>> {
+        Arc::make_mut(&mut self.0).set_metadata(metadata);
         Arc::clone(&self.0)
     }
 

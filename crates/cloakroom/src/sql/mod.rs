@@ -5,14 +5,14 @@ mod dynamic;
 pub(crate) mod ending;
 mod filter;
 mod foreign;
-mod found;
 mod key_list;
+mod looked_up_row;
 mod statements;
 
 pub(crate) use bindings::{Bindings, identifier};
 pub use filter::{Comparison, Filter};
-pub(crate) use found::{Found, width_on_sqlite};
+pub(crate) use looked_up_row::{LookedUpRow, width_on_sqlite};
 pub(crate) use statements::{
-    Head, Statements, as_it_was_read, has_status, most_side_by_side, read_rest, read_session, select_columns,
-    table_ref, unreadable, value, written_at,
+    RowHeader, Statements, as_it_was_read, has_status, most_side_by_side, read_rest, read_session,
+    select_columns, table_ref, unreadable, value, written_at,
 };

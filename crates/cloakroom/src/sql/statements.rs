@@ -10,7 +10,7 @@ use sea_query::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::found::{select_found, width_on_sqlite};
+use super::looked_up_row::{select_found, width_on_sqlite};
 use crate::clock::LAST;
 use crate::config::MAX_BATCH;
 use crate::database::{
@@ -304,14 +304,14 @@ pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStateme
 }
 
 /// The columns that come before the data.
-pub(crate) struct Head {
+pub(crate) struct RowHeader {
     pub(crate) id: Uuid,
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) inserted_at: OffsetDateTime,
     pub(crate) updated_at: OffsetDateTime,
 }
 
-impl Head {
+impl RowHeader {
     pub(crate) const WIDTH: usize = 4;
 
     /// See [`expiry::is_over`].
@@ -335,7 +335,7 @@ impl Head {
     }
 }
 
-impl Head {
+impl RowHeader {
     /// As far as it decodes, if its id does: an instant that does not is the last that there is.
     pub(crate) fn read_in_part(table: &TableDefinition, row: &Row) -> Result<Self> {
         let id = row.uuid(0).map_err(|error| unreadable(table, column::ID, error))?;
@@ -347,17 +347,17 @@ impl Head {
 
 /// The session of a row that [`select_columns`] selected.
 pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row) -> Result<Session<T>> {
-    read_rest(&Head::read(table, row, 0)?, table, row, Head::WIDTH)
+    read_rest(&RowHeader::read(table, row, 0)?, table, row, RowHeader::WIDTH)
 }
 
 /// The session with this head, and the data and fields that are in the columns from `first` on.
 pub(crate) fn read_rest<T: SessionFields>(
-    head: &Head,
+    head: &RowHeader,
     table: &TableDefinition,
     row: &Row,
     first: usize,
 ) -> Result<Session<T>> {
-    let Head { id, expires_at, inserted_at, updated_at } = *head;
+    let RowHeader { id, expires_at, inserted_at, updated_at } = *head;
     let data = row.json(first).and_then(|data| data.ok_or_else(unexpected_null));
     let stored = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
     let data = stored.parse().map_err(|error| unreadable(table, column::DATA, error))?;

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use crate::batching::queue::{Queue, STUCK, Slot, Turn};
+use crate::batching::queue::{Admission, Queue, STUCK, SlotId};
 
 /// A queue of numbers, and a clock.
 struct Scene {
@@ -18,10 +18,10 @@ impl Scene {
     }
 
     /// The slot in which the number goes at once.
-    fn enter(&self, number: u32) -> Option<Slot> {
+    fn enter(&self, number: u32) -> Option<SlotId> {
         match self.queue.enter(number, self.now, |_| true, |number| (number, ())) {
-            Turn::Now(_, slot) => Some(slot),
-            Turn::Later(()) => None,
+            Admission::Now(_, slot) => Some(slot),
+            Admission::Later(()) => None,
         }
     }
 
@@ -29,11 +29,11 @@ impl Scene {
         assert_eq!(self.enter(number), None, "{number} goes at once");
     }
 
-    fn next(&self, slot: Slot, most: usize) -> Option<Vec<u32>> {
+    fn next(&self, slot: SlotId, most: usize) -> Option<Vec<u32>> {
         self.queue.next(slot, self.now, |_| true, |waiting| waiting.min(most))
     }
 
-    fn rescue(&self) -> Option<Slot> {
+    fn rescue(&self) -> Option<SlotId> {
         self.queue.rescue(self.now, |_| true)
     }
 }

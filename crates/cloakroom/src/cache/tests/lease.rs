@@ -1,6 +1,6 @@
 use super::at;
 use crate::cache::lease::Lease;
-use crate::clock::reading::Moment;
+use crate::clock::clock_reading::ClockReading;
 
 /// A lease of ten microseconds.
 fn ten() -> Lease {
@@ -36,10 +36,10 @@ fn either_clock_can_end_it() {
     let lease = ten();
     lease.renew(at(100));
     let (in_time, late) = (at(110), at(111));
-    assert!(!lease.holds(Moment { wall: late.wall, ..in_time }));
-    assert!(!lease.holds(Moment { monotonic: in_time.monotonic + 1, ..in_time }));
+    assert!(!lease.holds(ClockReading { wall: late.wall, ..in_time }));
+    assert!(!lease.holds(ClockReading { monotonic: in_time.monotonic + 1, ..in_time }));
     // How long a clock that was set back has stood behind, nobody knows.
-    assert!(!lease.holds(Moment { wall: 99, ..in_time }));
+    assert!(!lease.holds(ClockReading { wall: 99, ..in_time }));
     assert!(lease.holds(in_time));
 }
 
@@ -56,9 +56,9 @@ fn once_lapsed_it_holds_only_when_something_is_heard_again() {
 #[test]
 fn nothing_overflows_at_the_ends_of_the_clocks() {
     let ends = [
-        Moment { monotonic: 0, wall: i64::MIN },
-        Moment { monotonic: u64::MAX, wall: i64::MAX },
-        Moment { monotonic: u64::MAX, wall: i64::MIN },
+        ClockReading { monotonic: 0, wall: i64::MIN },
+        ClockReading { monotonic: u64::MAX, wall: i64::MAX },
+        ClockReading { monotonic: u64::MAX, wall: i64::MIN },
     ];
     for sent in ends {
         let lease = Lease::new(u64::MAX);

@@ -3,14 +3,14 @@
 
 #[cfg(feature = "postgres")]
 mod announcement;
-mod entries;
 mod lease;
 mod revocations;
-mod shelf;
+mod set_associative_map;
+mod validated_cache;
 
-use super::moment::Moment;
+use super::clock_reading::ClockReading;
 
 /// So many microseconds after the first instant, on both clocks.
-fn at(micros: u32) -> Moment {
-    Moment { monotonic: u64::from(micros) * 1_000, wall: i64::from(micros) }
+fn at(micros: u32) -> ClockReading {
+    ClockReading { monotonic: u64::from(micros) * 1_000, wall: i64::from(micros) }
 }

@@ -5,30 +5,30 @@ use crate::cache::sync::STRIPES;
 #[test]
 fn an_answer_holds_until_its_session_is_revoked() {
     let revocations = Revocations::new();
-    let asked = revocations.asked(at(5));
+    let asked = revocations.mark(at(5));
     assert!(revocations.hold(asked, 1));
     revocations.revoke(Scope::One(1));
     assert!(!revocations.hold(asked, 1));
     assert!(revocations.hold(asked, 2));
     // Whoever asks afterwards asks a database that knows.
-    assert!(revocations.hold(revocations.asked(at(5)), 1));
+    assert!(revocations.hold(revocations.mark(at(5)), 1));
     assert!(!revocations.hold(asked, 1));
 }
 
 #[test]
 fn a_revocation_of_all_voids_every_answer_of_before() {
     let revocations = Revocations::new();
-    let asked = revocations.asked(at(0));
+    let asked = revocations.mark(at(0));
     revocations.revoke(Scope::All);
     assert!((0..10_000).all(|session| !revocations.hold(asked, session)));
-    let asked = revocations.asked(at(0));
+    let asked = revocations.mark(at(0));
     assert!((0..10_000).all(|session| revocations.hold(asked, session)));
 }
 
 #[test]
 fn a_later_revocation_of_another_session_takes_nothing_back() {
     let revocations = Revocations::new();
-    let asked = revocations.asked(at(0));
+    let asked = revocations.mark(at(0));
     revocations.revoke(Scope::One(1));
     for other in 2..100 {
         revocations.revoke(Scope::One(other));
@@ -40,13 +40,13 @@ fn a_later_revocation_of_another_session_takes_nothing_back() {
 fn sessions_of_one_stripe_share_their_fate_and_no_others() {
     let revocations = Revocations::new();
     let stripes = STRIPES as u64;
-    let asked = revocations.asked(at(0));
+    let asked = revocations.mark(at(0));
     revocations.revoke(Scope::One(stripes + 6));
     for session in 0..3 * stripes {
         assert_eq!(revocations.hold(asked, session), session % stripes != 6);
     }
     for session in [0, u64::MAX, u64::MAX - 1, 1 << 63] {
-        let asked = revocations.asked(at(0));
+        let asked = revocations.mark(at(0));
         revocations.revoke(Scope::One(session));
         assert!(!revocations.hold(asked, session));
     }
@@ -55,14 +55,14 @@ fn sessions_of_one_stripe_share_their_fate_and_no_others() {
 #[test]
 fn while_a_session_is_closed_no_answer_about_it_is_kept() {
     let revocations = Revocations::new();
-    let before = revocations.asked(at(10));
-    let meanwhile = revocations.asked(at(14));
-    revocations.close(Scope::One(1), at(15).monotonic);
+    let before = revocations.mark(at(10));
+    let meanwhile = revocations.mark(at(14));
+    revocations.quarantine(Scope::One(1), at(15).monotonic);
     for now in 10..=15 {
-        assert!(!revocations.hold(revocations.asked(at(now)), 1));
-        assert!(revocations.hold(revocations.asked(at(now)), 2));
+        assert!(!revocations.hold(revocations.mark(at(now)), 1));
+        assert!(revocations.hold(revocations.mark(at(now)), 2));
     }
-    assert!(revocations.hold(revocations.asked(at(16)), 1));
+    assert!(revocations.hold(revocations.mark(at(16)), 1));
     for asked in [before, meanwhile] {
         assert!(!revocations.hold(asked, 1));
         assert!(revocations.hold(asked, 2));
@@ -72,19 +72,19 @@ fn while_a_session_is_closed_no_answer_about_it_is_kept() {
 #[test]
 fn closing_all_closes_each() {
     let revocations = Revocations::new();
-    revocations.close(Scope::All, at(15).monotonic);
-    assert!((0..5000).all(|session| !revocations.hold(revocations.asked(at(15)), session)));
-    assert!((0..5000).all(|session| revocations.hold(revocations.asked(at(16)), session)));
+    revocations.quarantine(Scope::All, at(15).monotonic);
+    assert!((0..5000).all(|session| !revocations.hold(revocations.mark(at(15)), session)));
+    assert!((0..5000).all(|session| revocations.hold(revocations.mark(at(16)), session)));
 }
 
 #[test]
 fn the_longest_closure_counts() {
     let revocations = Revocations::new();
-    revocations.close(Scope::One(0), at(20).monotonic);
-    revocations.close(Scope::One(0), at(10).monotonic);
+    revocations.quarantine(Scope::One(0), at(20).monotonic);
+    revocations.quarantine(Scope::One(0), at(10).monotonic);
     revocations.revoke(Scope::One(0));
-    assert!(!revocations.hold(revocations.asked(at(20)), 0));
-    assert!(revocations.hold(revocations.asked(at(21)), 0));
-    revocations.close(Scope::One(0), u64::MAX);
-    assert!(!revocations.hold(revocations.asked(at(u32::MAX)), 0));
+    assert!(!revocations.hold(revocations.mark(at(20)), 0));
+    assert!(revocations.hold(revocations.mark(at(21)), 0));
+    revocations.quarantine(Scope::One(0), u64::MAX);
+    assert!(!revocations.hold(revocations.mark(at(u32::MAX)), 0));
 }

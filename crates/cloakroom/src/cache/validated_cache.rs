@@ -1,23 +1,23 @@
 use std::sync::Arc;
 
-use super::entries::{Entries, Keyed};
-use super::entry::{Asked, Kept, Key, Note};
+use super::cache_entry::{CacheEntry, EntryMetadata, Key, ReadMark};
+use super::clock_reading::ClockReading;
 use super::lease::Lease;
-use super::moment::Moment;
 use super::revocations::{Revocations, Scope};
+use super::set_associative_map::{Keyed, SetAssociativeMap};
 use super::sync::{AtomicU64, Ordering};
 
 /// Answers of the database, each given again for as long as it holds.
 ///
 /// It knows no clock and no database, so that every order in which threads can come here is checked.
-pub(crate) struct Shelf<V> {
-    entries: Entries<Kept<V>>,
-    bounds: Arc<Bounds>,
+pub(crate) struct ValidatedCache<V> {
+    entries: SetAssociativeMap<CacheEntry<V>>,
+    validity: Arc<Validity>,
 }
 
 /// What an answer holds by: it is not too old, its session was not revoked since it was asked for, and where
 /// others revoke, they have been heard.
-pub(crate) struct Bounds {
+pub(crate) struct Validity {
     revocations: Revocations,
     lease: Option<Lease>,
     max_age: u64,
@@ -25,22 +25,22 @@ pub(crate) struct Bounds {
     pruned_until: AtomicU64,
 }
 
-impl<V> Keyed for Kept<V> {
+impl<V> Keyed for CacheEntry<V> {
     fn key(&self) -> &Key {
-        &self.note.key
+        &self.metadata.key
     }
 }
 
-impl<V> Shelf<V> {
+impl<V> ValidatedCache<V> {
     /// Room for `capacity` answers.
-    pub(crate) fn new(capacity: usize, bounds: Arc<Bounds>) -> Self {
-        Self { entries: Entries::new(capacity), bounds }
+    pub(crate) fn new(capacity: usize, validity: Arc<Validity>) -> Self {
+        Self { entries: SetAssociativeMap::new(capacity), validity }
     }
 
     /// Keeps an answer, unless it no longer holds.
-    pub(crate) fn put(&self, kept: Arc<Kept<V>>) {
-        if self.bounds.revocations.hold(kept.note.asked, kept.note.session) {
-            self.entries.put(kept);
+    pub(crate) fn put(&self, entry: Arc<CacheEntry<V>>) {
+        if self.validity.revocations.hold(entry.metadata.mark, entry.metadata.session) {
+            self.entries.put(entry);
         }
     }
 
@@ -53,29 +53,29 @@ impl<V> Shelf<V> {
     ///
     /// The order matters to a thread that is held up in between: the clocks were read first, so all that is
     /// found out here is newer, and the revocations come last, after the lease under which they were heard.
-    pub(crate) fn get(&self, key: &Key, now: Moment) -> Option<Arc<Kept<V>>> {
-        let Bounds { revocations, lease, max_age, pruned_until } = &*self.bounds;
+    pub(crate) fn get(&self, key: &Key, now: ClockReading) -> Option<Arc<CacheEntry<V>>> {
+        let Validity { revocations, lease, max_age, pruned_until } = &*self.validity;
         if lease.as_ref().is_some_and(|lease| !lease.holds(now)) {
             return None;
         }
-        let kept = self.entries.get(key)?;
-        let Note { asked, session, until, .. } = kept.note;
+        let entry = self.entries.get(key)?;
+        let EntryMetadata { mark, session, until, .. } = entry.metadata;
         // A clock that is set back brings back nothing that has been deleted.
         let latest = now.wall.max(pruned_until.load(Ordering::SeqCst).cast_signed());
-        let holds = latest < until && asked.at.is_within(*max_age, now) && revocations.hold(asked, session);
-        holds.then_some(kept)
+        let holds = latest < until && mark.at.is_within(*max_age, now) && revocations.hold(mark, session);
+        holds.then_some(entry)
     }
 }
 
-impl Bounds {
+impl Validity {
     /// No answer holds that is older than `max_age`.
     pub(crate) fn new(max_age: u64, lease: Option<Lease>) -> Self {
         Self { revocations: Revocations::new(), lease, max_age, pruned_until: AtomicU64::new(0) }
     }
 
     /// To be called before the database is asked.
-    pub(crate) fn asked(&self, at: Moment) -> Asked {
-        self.revocations.asked(at)
+    pub(crate) fn mark(&self, at: ClockReading) -> ReadMark {
+        self.revocations.mark(at)
     }
 
     /// To be called when a revocation has been committed, before its caller hears of it.
@@ -83,9 +83,9 @@ impl Bounds {
         self.revocations.revoke(scope);
     }
 
-    /// For a revocation that may be committed after now: for as long as an answer may be old, none is kept.
-    pub(crate) fn close(&self, scope: Scope, now: Moment) {
-        self.revocations.close(scope, now.monotonic.saturating_add(self.max_age));
+    /// For a revocation that may be committed after now: for as long as an answer may be old, none is entry.
+    pub(crate) fn quarantine(&self, scope: Scope, now: ClockReading) {
+        self.revocations.quarantine(scope, now.monotonic.saturating_add(self.max_age));
     }
 
     /// To be called before what has expired by then, on the wall clock, is deleted.

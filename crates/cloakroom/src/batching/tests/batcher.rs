@@ -56,7 +56,7 @@ fn bad() -> Error {
     Error::new(ErrorKind::Constraint, "it is bad")
 }
 
-impl Work for Twice {
+impl BatchedQuery for Twice {
     type Question = u32;
     type Answer = u32;
     type Connection = ();
@@ -65,7 +65,7 @@ impl Work for Twice {
         self.slots
     }
 
-    fn fit(&self, waiting: usize) -> usize {
+    fn batch_size(&self, waiting: usize) -> usize {
         waiting.min(4)
     }
 
@@ -110,32 +110,32 @@ impl Work for Twice {
 
     fn discard((): ()) {}
 
-    async fn answer_all(&self, (): &mut (), numbers: &[u32]) -> Outcome<u32> {
+    async fn answer_all(&self, (): &mut (), numbers: &[u32]) -> BatchOutcome<u32> {
         self.statements.lock().unwrap().push(numbers.to_vec());
         assert!(!numbers.contains(&13), "of all numbers");
         self.take_time().await;
         match numbers {
-            [BAD] => Outcome::Each(vec![Err(bad())]),
-            [LOCKED] => Outcome::Alone,
-            _ if numbers.contains(&BAD) || numbers.contains(&LOCKED) => Outcome::Halve,
-            _ => Outcome::Each(numbers.iter().map(|number| Ok(number * 2)).collect()),
+            [BAD] => BatchOutcome::Each(vec![Err(bad())]),
+            [LOCKED] => BatchOutcome::Alone,
+            _ if numbers.contains(&BAD) || numbers.contains(&LOCKED) => BatchOutcome::Halve,
+            _ => BatchOutcome::Each(numbers.iter().map(|number| Ok(number * 2)).collect()),
         }
     }
 }
 
-type Asked<'c> = std::pin::Pin<Box<dyn Future<Output = Result<u32>> + 'c>>;
+type ReadMark<'c> = std::pin::Pin<Box<dyn Future<Output = Result<u32>> + 'c>>;
 
 /// A combiner whose first caller has its slot and is not answered yet.
-fn held(combiner: &Combiner<Twice>, number: u32) -> Asked<'_> {
+fn held(combiner: &Batcher<Twice>, number: u32) -> ReadMark<'_> {
     *combiner.shared.work.is_held.lock().unwrap() = true;
-    let mut first: Asked<'_> = Box::pin(combiner.ask(number));
+    let mut first: ReadMark<'_> = Box::pin(combiner.ask(number));
     assert!(poll(&mut first).is_pending());
     *combiner.shared.work.is_held.lock().unwrap() = false;
     first
 }
 
-fn waiting(combiner: &Combiner<Twice>, number: u32) -> Asked<'_> {
-    let mut asked: Asked<'_> = Box::pin(combiner.ask(number));
+fn waiting(combiner: &Batcher<Twice>, number: u32) -> ReadMark<'_> {
+    let mut asked: ReadMark<'_> = Box::pin(combiner.ask(number));
     assert!(poll(&mut asked).is_pending());
     asked
 }
@@ -151,7 +151,7 @@ fn poll<F: Future + ?Sized>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Outpu
 /// There is no runtime here, and so neither a task nor a timer.
 #[test]
 fn a_lone_caller_needs_nothing_but_its_own_future() {
-    let combiner = Combiner::new(Twice::default());
+    let combiner = Batcher::new(Twice::default());
     for number in 0..3 {
         assert!(
             matches!(poll(&mut Box::pin(combiner.ask(number))), Poll::Ready(Ok(twice)) if twice == 2 * number)
@@ -161,7 +161,7 @@ fn a_lone_caller_needs_nothing_but_its_own_future() {
 
 #[tokio::test]
 async fn callers_that_gather_go_together_and_each_hears_its_own() {
-    let combiner = Combiner::new(Twice::default());
+    let combiner = Batcher::new(Twice::default());
     *combiner.shared.work.is_held.lock().unwrap() = true;
     let mut first = Box::pin(combiner.ask(0));
     assert!(poll(&mut first).is_pending());
@@ -182,7 +182,7 @@ async fn callers_that_gather_go_together_and_each_hears_its_own() {
 
 #[tokio::test]
 async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
-    let combiner = Arc::new(Combiner::new(Twice::default()));
+    let combiner = Arc::new(Batcher::new(Twice::default()));
     *combiner.shared.work.is_held.lock().unwrap() = true;
     let mut first = Box::pin(combiner.ask(0));
     assert!(poll(&mut first).is_pending());
@@ -210,9 +210,9 @@ async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
 /// None of them could wait, for a time-out needs a runtime too.
 #[test]
 fn callers_outside_of_any_runtime_ask_alone() {
-    let combiner = Combiner::new(Twice::default());
+    let combiner = Batcher::new(Twice::default());
     *combiner.shared.work.is_held.lock().unwrap() = true;
-    let mut asked: Vec<Asked<'_>> = (0..3).map(|number| waiting(&combiner, number)).collect();
+    let mut asked: Vec<ReadMark<'_>> = (0..3).map(|number| waiting(&combiner, number)).collect();
     *combiner.shared.work.is_held.lock().unwrap() = false;
     for (number, asked) in (0..).zip(&mut asked) {
         assert!(matches!(poll(asked), Poll::Ready(Ok(twice)) if twice == 2 * number));
@@ -221,7 +221,7 @@ fn callers_outside_of_any_runtime_ask_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_longest_on_a_runtime_that_is_not_driven_holds_nobody_up() {
-    let combiner = Combiner::new(Twice::default());
+    let combiner = Batcher::new(Twice::default());
     let elsewhere = other_runtime();
     let first = held(&combiner, 0);
     let stays = {
@@ -244,7 +244,7 @@ async fn whoever_waits_longest_on_a_runtime_that_is_not_driven_holds_nobody_up()
 
 #[tokio::test]
 async fn a_runtime_that_shuts_down_takes_only_its_own_with_it() {
-    let combiner = Combiner::new(Twice::default());
+    let combiner = Batcher::new(Twice::default());
     let elsewhere = other_runtime();
     let first = held(&combiner, 0);
     let gone = {
@@ -262,7 +262,7 @@ async fn a_runtime_that_shuts_down_takes_only_its_own_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_with_little_patience_do_not_wait_for_a_slot_that_is_stuck() {
-    let combiner = Combiner::new(Twice::default());
+    let combiner = Batcher::new(Twice::default());
     let stuck = held(&combiner, 0);
     let patience = LOOK_AROUND * 4 / 5;
     assert!(tokio::time::timeout(patience, combiner.ask(1)).await.is_err(), "it may come back yet");
@@ -275,7 +275,7 @@ async fn callers_with_little_patience_do_not_wait_for_a_slot_that_is_stuck() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_not_kept_from_others_for_long() {
-    let combiner = Arc::new(Combiner::new(Twice { takes: Duration::from_millis(10), ..Twice::default() }));
+    let combiner = Arc::new(Batcher::new(Twice { takes: Duration::from_millis(10), ..Twice::default() }));
     let callers: Vec<_> = (0..8)
         .map(|number| {
             let combiner = Arc::clone(&combiner);
@@ -297,7 +297,7 @@ async fn a_connection_is_not_kept_from_others_for_long() {
 #[tokio::test(start_paused = true)]
 async fn whoever_finds_no_connection_fails_nobody_whom_others_serve() {
     let takes = Duration::from_millis(70);
-    let combiner = Arc::new(Combiner::new(Twice { slots: 2, takes, ..Twice::default() }));
+    let combiner = Arc::new(Batcher::new(Twice { slots: 2, takes, ..Twice::default() }));
     let (first, second) = (held(&combiner, 0), held(&combiner, 1));
     // The other slot finds none when the first has long been on the move.
     *combiner.shared.work.connects.lock().unwrap() =
@@ -316,7 +316,7 @@ async fn whoever_finds_no_connection_fails_nobody_whom_others_serve() {
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_finds_a_connection_all_hear_why() {
-    let combiner = Arc::new(Combiner::new(Twice::default()));
+    let combiner = Arc::new(Batcher::new(Twice::default()));
     let first = held(&combiner, 0);
     *combiner.shared.work.connects.lock().unwrap() = vec![(Duration::from_millis(100), false)];
     let waiting: Vec<_> = (1..4).map(|number| waiting(&combiner, number)).collect();
@@ -331,7 +331,7 @@ async fn where_nobody_finds_a_connection_all_hear_why() {
 async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
     let slots = 2;
     let takes = LOOK_AROUND * 8;
-    let combiner = Arc::new(Combiner::new(Twice { slots, ..Twice::default() }));
+    let combiner = Arc::new(Batcher::new(Twice { slots, ..Twice::default() }));
     let (first, second) = (held(&combiner, 0), held(&combiner, 1));
     *combiner.shared.work.connects.lock().unwrap() = vec![(takes, false); 100];
     let waiting: Vec<_> = (2..20).map(|number| waiting(&combiner, number)).collect();
@@ -350,7 +350,7 @@ async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_bad_fails_alone_and_the_others_do_not() {
-    let combiner = Combiner::new(Twice::default());
+    let combiner = Batcher::new(Twice::default());
     let first = held(&combiner, 0);
     let asked: Vec<_> = [1, 2, BAD, 4, 5].map(|number| waiting(&combiner, number)).into();
     assert_eq!(first.await.unwrap(), 0);
@@ -366,7 +366,7 @@ async fn whoever_is_bad_fails_alone_and_the_others_do_not() {
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
     let takes = Duration::from_millis(10);
-    let combiner = Combiner::new(Twice { takes, ..Twice::default() });
+    let combiner = Batcher::new(Twice { takes, ..Twice::default() });
     let begun = tokio::time::Instant::now();
     // Alone, and together with others.
     let mut locked = vec![waiting(&combiner, LOCKED)];
@@ -389,7 +389,7 @@ async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
 #[tokio::test(start_paused = true)]
 async fn whoever_is_done_hears_of_it_before_the_others_are() {
     let takes = Duration::from_millis(100);
-    let combiner = Arc::new(Combiner::new(Twice { takes, ..Twice::default() }));
+    let combiner = Arc::new(Batcher::new(Twice { takes, ..Twice::default() }));
     let first = held(&combiner, 0);
     let asked: Vec<_> = [1, 2, 3, BAD].map(|number| waiting(&combiner, number)).into();
     assert_eq!(first.await.unwrap(), 0);
@@ -406,7 +406,7 @@ async fn whoever_is_done_hears_of_it_before_the_others_are() {
 async fn nobody_waits_for_a_connection_longer_than_its_own_patience() {
     let patience = Duration::from_secs(5);
     for slots in 1..3 {
-        let combiner = Arc::new(Combiner::new(Twice { slots, patience, ..Twice::default() }));
+        let combiner = Arc::new(Batcher::new(Twice { slots, patience, ..Twice::default() }));
         let held: Vec<_> = (0..2).take(slots).map(|number| held(&combiner, number)).collect();
         *combiner.shared.work.connects.lock().unwrap() = vec![(patience, false); 100];
         // From here on somebody waits, and nobody goes alone.
@@ -435,7 +435,7 @@ async fn nobody_waits_for_a_connection_longer_than_its_own_patience() {
 async fn whoever_has_its_statement_out_waits_for_the_answer() {
     let takes = Duration::from_secs(9);
     let patience = Duration::from_secs(5);
-    let combiner = Combiner::new(Twice { takes, patience, waits_in_line: true, ..Twice::default() });
+    let combiner = Batcher::new(Twice { takes, patience, waits_in_line: true, ..Twice::default() });
     let (first, second) = tokio::join!(combiner.ask(1), async {
         let second = combiner.ask(2).await;
         (second.unwrap_err().to_string(), combiner.ask(3).await)
@@ -450,7 +450,7 @@ async fn whoever_has_its_statement_out_waits_for_the_answer() {
 async fn a_statement_that_others_could_only_join_in_waiting_is_not_made_up_for() {
     let takes = LOOK_AROUND * 20;
     for (waits_in_line, most_out) in [(true, 1), (false, 8)] {
-        let combiner = Arc::new(Combiner::new(Twice { takes, waits_in_line, ..Twice::default() }));
+        let combiner = Arc::new(Batcher::new(Twice { takes, waits_in_line, ..Twice::default() }));
         let callers = (0..9).map(|number| {
             let combiner = Arc::clone(&combiner);
             tokio::spawn(async move { combiner.ask(number).await.unwrap() })
@@ -468,7 +468,7 @@ async fn a_statement_that_others_could_only_join_in_waiting_is_not_made_up_for()
 /// Nobody sees to it that it goes on, and so nobody waits in line with it.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_is_not_polled_is_made_up_for_all_the_same() {
-    let combiner = Combiner::new(Twice { waits_in_line: true, ..Twice::default() });
+    let combiner = Batcher::new(Twice { waits_in_line: true, ..Twice::default() });
     let stuck = held(&combiner, 0);
     let answer = tokio::time::timeout(LOOK_AROUND * 3, combiner.ask(1)).await;
     assert_eq!(answer.expect("it hangs").unwrap(), 2);

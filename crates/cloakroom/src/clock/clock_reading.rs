@@ -4,14 +4,14 @@
 /// then, but can be set. So a span has passed when either says so, and where the wall clock was set back nobody
 /// can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub(crate) struct ClockReading {
     /// In nanoseconds.
     pub(crate) monotonic: u64,
     /// In microseconds; at first negative, before 1970.
     pub(crate) wall: i64,
 }
 
-impl Moment {
+impl ClockReading {
     /// Whether at `now` no more than `span` nanoseconds have passed since, on either clock.
     #[inline]
     pub(crate) fn is_within(self, span: u64, now: Self) -> bool {

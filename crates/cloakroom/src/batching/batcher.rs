@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::queue::{self, Queue, Turn};
+use super::queue::{self, Admission, Queue};
 use crate::error::{self, Error, ErrorKind, Result};
 
 /// How often a statement looks whether anybody still waits for it, and those who wait whether a slot is stuck.
@@ -20,7 +20,7 @@ const OFTEN: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_HOLD: Duration = Duration::from_millis(50);
 
 /// What callers can share a statement for.
-pub(super) trait Work: Send + Sync + 'static {
+pub(super) trait BatchedQuery: Send + Sync + 'static {
     type Question: Send + Sync + 'static;
     type Answer: Send + 'static;
     /// Where shared statements run, one after another.
@@ -31,7 +31,7 @@ pub(super) trait Work: Send + Sync + 'static {
 
     /// How many of `waiting` questions one statement takes: at least one, and one alone where nothing is
     /// shared.
-    fn fit(&self, waiting: usize) -> usize;
+    fn batch_size(&self, waiting: usize) -> usize;
 
     /// Whether a statement may wait for long for what any other would wait for too. Then none is sent to make up for
     /// it.
@@ -71,11 +71,11 @@ pub(super) trait Work: Send + Sync + 'static {
         &self,
         connection: &mut Self::Connection,
         questions: &[Self::Question],
-    ) -> impl Future<Output = Outcome<Self::Answer>> + Send;
+    ) -> impl Future<Output = BatchOutcome<Self::Answer>> + Send;
 }
 
 /// What a statement for several questions came to.
-pub(super) enum Outcome<A> {
+pub(super) enum BatchOutcome<A> {
     /// The answers, in the order of the questions.
     Each(Vec<Result<A>>),
     /// It failed, perhaps for one of them: each half goes by itself.
@@ -84,7 +84,7 @@ pub(super) enum Outcome<A> {
     Alone,
 }
 
-impl<A> Outcome<A> {
+impl<A> BatchOutcome<A> {
     /// The answer to the only question; `None` if it is answered alone.
     pub(super) fn of_one(self) -> Option<Result<A>> {
         match self {
@@ -95,25 +95,25 @@ impl<A> Outcome<A> {
 }
 
 /// What whoever waits hears.
-enum Reply<W: Work> {
+enum Reply<W: BatchedQuery> {
     Answer(Result<W::Answer>),
     /// The question is to be answered alone.
     Alone(W::Question),
 }
 
 /// Runs one kind of work for callers that share statements.
-pub(super) struct Combiner<W: Work> {
+pub(super) struct Batcher<W: BatchedQuery> {
     shared: Arc<Shared<W>>,
 }
 
-struct Shared<W: Work> {
+struct Shared<W: BatchedQuery> {
     work: W,
     queue: Queue<Waiting<W>>,
     /// How many have waited so far.
     tickets: AtomicU64,
 }
 
-struct Waiting<W: Work> {
+struct Waiting<W: BatchedQuery> {
     question: W::Question,
     reply: oneshot::Sender<Reply<W>>,
     ticket: u64,
@@ -123,12 +123,12 @@ struct Waiting<W: Work> {
 }
 
 /// One who waits, to itself.
-struct Ticket<W: Work> {
+struct Ticket<W: BatchedQuery> {
     number: u64,
     replied: oneshot::Receiver<Reply<W>>,
 }
 
-impl<W: Work> Combiner<W> {
+impl<W: BatchedQuery> Batcher<W> {
     pub(super) fn new(work: W) -> Self {
         let queue = Queue::new(work.max_in_flight());
         Self { shared: Arc::new(Shared { work, queue, tickets: AtomicU64::new(0) }) }
@@ -139,7 +139,7 @@ impl<W: Work> Combiner<W> {
         let since = now();
         let until = since + shared.work.patience();
         let runtime = match Handle::try_current() {
-            Ok(runtime) if shared.work.fit(usize::MAX) > 1 => runtime,
+            Ok(runtime) if shared.work.batch_size(usize::MAX) > 1 => runtime,
             // Who is nowhere cannot wait, and others cannot count on them.
             _ => return shared.work.answer_alone(question, until).await,
         };
@@ -149,14 +149,14 @@ impl<W: Work> Combiner<W> {
             (Waiting { question, reply, ticket: number, since, runtime }, Ticket { number, replied })
         });
         let reply = match turn {
-            Turn::Now(question, slot) => {
-                let _slot = Slot(Some((Arc::clone(shared), slot)));
+            Admission::Now(question, slot) => {
+                let _slot = HeldSlot(Some((Arc::clone(shared), slot)));
                 match shared.answer_in(slot, &question).await {
                     Some(answer) => Reply::Answer(answer),
                     None => Reply::Alone(question),
                 }
             }
-            Turn::Later(ticket) => self.wait(ticket, until).await,
+            Admission::Later(ticket) => self.wait(ticket, until).await,
         };
         match reply {
             Reply::Answer(answer) => answer,
@@ -182,7 +182,7 @@ impl<W: Work> Combiner<W> {
             }
             if let Some(slot) = queue.rescue(now(), Waiting::wants) {
                 // On this runtime, which is driven: that of whoever waits longest may not be.
-                tokio::spawn(serve(Slot(Some((Arc::clone(&self.shared), slot)))));
+                tokio::spawn(serve(HeldSlot(Some((Arc::clone(&self.shared), slot)))));
             }
         }
     }
@@ -195,9 +195,9 @@ fn now() -> Instant {
 
 /// A taken slot. Dropped, whatever the reason, it goes to those who gathered meanwhile, in a task of their own:
 /// none of them depends on another's future, or on a runtime on which nobody waits.
-struct Slot<W: Work>(Option<(Arc<Shared<W>>, queue::Slot)>);
+struct HeldSlot<W: BatchedQuery>(Option<(Arc<Shared<W>>, queue::SlotId)>);
 
-impl<W: Work> Drop for Slot<W> {
+impl<W: BatchedQuery> Drop for HeldSlot<W> {
     fn drop(&mut self) {
         let Some((shared, slot)) = self.0.take() else {
             return;
@@ -227,7 +227,7 @@ impl<W: Work> Drop for Slot<W> {
 }
 
 /// Answers all who wait, and those who come meanwhile.
-async fn serve<W: Work>(mut held: Slot<W>) {
+async fn serve<W: BatchedQuery>(mut held: HeldSlot<W>) {
     let Some((shared, slot)) = held.0.clone() else {
         return;
     };
@@ -266,9 +266,9 @@ async fn serve<W: Work>(mut held: Slot<W>) {
     held.0 = None;
 }
 
-impl<W: Work> Shared<W> {
-    /// The answer to one question, in a slot of its own; see [`Work::answer`].
-    async fn answer_in(&self, slot: queue::Slot, question: &W::Question) -> Option<Result<W::Answer>> {
+impl<W: BatchedQuery> Shared<W> {
+    /// The answer to one question, in a slot of its own; see [`BatchedQuery::answer`].
+    async fn answer_in(&self, slot: queue::SlotId, question: &W::Question) -> Option<Result<W::Answer>> {
         let answer = self.work.answer(question);
         if !self.work.waits_in_line() {
             return answer.await;
@@ -283,7 +283,7 @@ impl<W: Work> Shared<W> {
     }
 
     /// A connection for those who wait, and since when.
-    async fn connect(&self, slot: queue::Slot) -> Result<(W::Connection, Instant)> {
+    async fn connect(&self, slot: queue::SlotId) -> Result<(W::Connection, Instant)> {
         let mut connected = pin!(self.work.connect());
         loop {
             match tokio::time::timeout(OFTEN, &mut connected).await {
@@ -295,19 +295,19 @@ impl<W: Work> Shared<W> {
     }
 
     /// Those who go next, or `None`, and the slot is free, or another's.
-    fn next(&self, slot: queue::Slot) -> Option<Vec<Waiting<W>>> {
-        self.queue.next(slot, now(), Waiting::wants, |waiting| self.work.fit(self.share(waiting)))
+    fn next(&self, slot: queue::SlotId) -> Option<Vec<Waiting<W>>> {
+        self.queue.next(slot, now(), Waiting::wants, |waiting| self.work.batch_size(self.fair_share(waiting)))
     }
 
     /// How many of those who wait one slot takes, so that the others have some too; few are not divided.
-    fn share(&self, waiting: usize) -> usize {
+    fn fair_share(&self, waiting: usize) -> usize {
         const FEW: usize = 32;
         waiting.div_ceil(self.work.max_in_flight()).max(FEW).min(waiting)
     }
 
     /// Has those hear why who waited for this connection, unless another slot serves them; whether the slot goes
     /// on.
-    fn fail(&self, slot: queue::Slot, since: Instant, error: &Error) -> bool {
+    fn fail(&self, slot: queue::SlotId, since: Instant, error: &Error) -> bool {
         let hears = |waiting: &Waiting<W>| waiting.since <= since;
         let (waiting, goes_on) = self.queue.fail(slot, since, now(), Waiting::wants, hears);
         for waiting in waiting {
@@ -319,12 +319,12 @@ impl<W: Work> Shared<W> {
     /// Has all of them hear their answers, each as soon as it is known; whether the connection is good for more.
     async fn answer_all(
         &self,
-        slot: queue::Slot,
+        slot: queue::SlotId,
         connection: &mut W::Connection,
         waiting: Vec<Waiting<W>>,
     ) -> bool {
         let (questions, callers) = waiting.into_iter().map(|one| (one.question, one.reply)).unzip();
-        let mut parts = vec![Part { questions, callers }];
+        let mut parts = vec![Batch { questions, callers }];
         let mut is_good = true;
         while let Some(part) = parts.pop() {
             if !part.is_wanted() {
@@ -334,15 +334,15 @@ impl<W: Work> Shared<W> {
                 return false;
             };
             match outcome {
-                Outcome::Each(answers) => {
+                BatchOutcome::Each(answers) => {
                     is_good &= !answers.iter().any(is_lost);
                     for (caller, answer) in part.callers.into_iter().zip(answers) {
                         // Whoever went away has no use for it.
                         let _ = caller.send(Reply::Answer(answer));
                     }
                 }
-                Outcome::Halve => parts.extend(part.halves()),
-                Outcome::Alone => {
+                BatchOutcome::Halve => parts.extend(part.halves()),
+                BatchOutcome::Alone => {
                     for (caller, question) in part.callers.into_iter().zip(part.questions) {
                         let _ = caller.send(Reply::Alone(question));
                     }
@@ -355,18 +355,18 @@ impl<W: Work> Shared<W> {
     /// Runs a statement for one part, with others to come; `None` if nobody waits for any of them any more.
     async fn run(
         &self,
-        slot: queue::Slot,
+        slot: queue::SlotId,
         connection: &mut W::Connection,
-        part: &Part<W>,
-        others: &[Part<W>],
-    ) -> Option<Outcome<W::Answer>> {
+        part: &Batch<W>,
+        others: &[Batch<W>],
+    ) -> Option<BatchOutcome<W::Answer>> {
         let waits_in_line = self.work.waits_in_line();
         let mut outcome = pin!(self.work.answer_all(connection, &part.questions));
         loop {
             let look_around = if waits_in_line { OFTEN } else { LOOK_AROUND };
             match tokio::time::timeout(look_around, &mut outcome).await {
                 Ok(outcome) => return Some(outcome),
-                Err(_) if !part.is_wanted() && !others.iter().any(Part::is_wanted) => return None,
+                Err(_) if !part.is_wanted() && !others.iter().any(Batch::is_wanted) => return None,
                 Err(_) if waits_in_line => self.queue.beat(slot, now()),
                 Err(_) => {}
             }
@@ -375,12 +375,12 @@ impl<W: Work> Shared<W> {
 }
 
 /// Those who share a statement.
-struct Part<W: Work> {
+struct Batch<W: BatchedQuery> {
     questions: Vec<W::Question>,
     callers: Vec<oneshot::Sender<Reply<W>>>,
 }
 
-impl<W: Work> Part<W> {
+impl<W: BatchedQuery> Batch<W> {
     fn is_wanted(&self) -> bool {
         !self.callers.iter().all(oneshot::Sender::is_closed)
     }
@@ -398,7 +398,7 @@ fn is_lost<A>(answer: &Result<A>) -> bool {
     matches!(answer, Err(error) if error.kind() == ErrorKind::Unavailable)
 }
 
-impl<W: Work> Waiting<W> {
+impl<W: BatchedQuery> Waiting<W> {
     fn wants(&self) -> bool {
         !self.reply.is_closed()
     }
@@ -413,5 +413,5 @@ fn stopped() -> Error {
 }
 
 #[cfg(test)]
-#[path = "tests/combiner.rs"]
+#[path = "tests/batcher.rs"]
 mod tests;

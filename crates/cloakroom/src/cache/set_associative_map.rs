@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::entry::Key;
+use super::cache_entry::Key;
 use super::sync::Mutex;
 
 /// How many places a set has. The more there are, the fewer sets are full while others have room.
@@ -16,7 +16,7 @@ pub(crate) trait Keyed {
 /// goes that was not asked for the longest. So the map never grows, and as long as it is half empty keeps all.
 ///
 /// Most of what a call waits for is memory: once for the set, and once for the value, which holds its key.
-pub(crate) struct Entries<V> {
+pub(crate) struct SetAssociativeMap<V> {
     sets: Box<[Lines<V>]>,
 }
 
@@ -36,7 +36,7 @@ struct Set<V> {
     values: [Option<Arc<V>>; WAYS],
 }
 
-impl<V: Keyed> Entries<V> {
+impl<V: Keyed> SetAssociativeMap<V> {
     /// Room for `capacity` values, rounded up to whole sets, of which there are two at least.
     pub(crate) fn new(capacity: usize) -> Self {
         let sets = capacity.div_ceil(WAYS).max(2);

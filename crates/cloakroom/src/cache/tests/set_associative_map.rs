@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use crate::cache::entries::{Entries, Keyed};
-use crate::session::entry::Key;
+use crate::cache::set_associative_map::{Keyed, SetAssociativeMap};
+use crate::session::cache_entry::Key;
 
 /// A key in this sixteenth of all keys: where there are no more sets, another sixteenth may be another set.
 fn key(sixteenth: u64, number: u8) -> Key {
@@ -18,11 +18,11 @@ impl<V> Keyed for Entry<V> {
     }
 }
 
-struct Values<V>(Entries<Entry<V>>);
+struct Values<V>(SetAssociativeMap<Entry<V>>);
 
 impl<V: Clone> Values<V> {
     fn new(capacity: usize) -> Self {
-        Self(Entries::new(capacity))
+        Self(SetAssociativeMap::new(capacity))
     }
 
     fn put(&self, key: &Key, value: V) {
@@ -187,7 +187,7 @@ fn what_is_dropped_out_is_dropped() {
 
 #[test]
 fn a_set_takes_three_lines_of_memory() {
-    assert_eq!(Entries::<Entry<()>>::new(48).size(), 3 * 3 * 64);
+    assert_eq!(SetAssociativeMap::<Entry<()>>::new(48).size(), 3 * 3 * 64);
 }
 
 #[test]

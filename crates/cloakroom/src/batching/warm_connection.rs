@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::combiner::LONGEST_HOLD;
+use super::batcher::LONGEST_HOLD;
 use super::sync::Mutex;
 use crate::database::Pooled;
 
@@ -15,7 +15,7 @@ const KEPT: Duration = Duration::from_millis(5);
 /// A pool tests a connection, on the way back at least, and nothing is known of one that comes from there: others may
 /// have left a transaction open on it. One that is kept costs neither. It is kept only while at least half of its pool
 /// is free, so that nothing else has to wait for it, and goes back now and then all the same.
-pub(super) struct Spare(Arc<Mutex<State>>);
+pub(super) struct WarmConnection(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -26,7 +26,7 @@ struct State {
     is_watched: bool,
 }
 
-impl Spare {
+impl WarmConnection {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State::default())))
     }

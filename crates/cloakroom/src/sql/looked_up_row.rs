@@ -15,20 +15,20 @@ use crate::clock::in_range;
 use crate::database::{Backend, Row};
 use crate::error::Result;
 use crate::session::Session;
-use crate::sql::{Bindings, Head, read_rest, select_columns, unreadable};
+use crate::sql::{Bindings, RowHeader, read_rest, select_columns, unreadable};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::TokenDigest;
 
 /// Columns of a row, in which others may have found theirs. On SQLite no two have the same columns, for its
 /// driver's values note what is found out about them, and are `Sync` all the same.
 #[derive(Clone)]
-pub(crate) struct Found {
+pub(crate) struct LookedUpRow {
     row: Arc<Row>,
     /// The first of the columns.
     first: usize,
 }
 
-/// Selects what [`Found`] reads, of the table as `bindings` call it.
+/// Selects what [`LookedUpRow`] reads, of the table as `bindings` call it.
 pub(crate) fn select_found(bindings: &Bindings<'_>, select: &mut SelectStatement) {
     if bindings.backend() == Backend::Sqlite {
         let data = bindings.column(column::DATA);
@@ -54,7 +54,7 @@ fn joined(bindings: &Bindings<'_>) -> Expr {
     )
 }
 
-impl Found {
+impl LookedUpRow {
     /// In a row of its own.
     pub(crate) fn alone(row: Row) -> Self {
         Self { row: Arc::new(row), first: 0 }
@@ -92,7 +92,7 @@ impl Found {
                 return Ok(None);
             }
             let head = self.first + 1;
-            (Head::read(table, &self.row, head)?, head + Head::WIDTH)
+            (RowHeader::read(table, &self.row, head)?, head + RowHeader::WIDTH)
         };
         if head.is_over(now()) {
             return Ok(None);
@@ -107,10 +107,10 @@ fn before_digest<'t>(text: &'t str, digest: &TokenDigest) -> Option<&'t str> {
     digest.matches(stored).then_some(before)?.strip_suffix('|')
 }
 
-fn split(joined: &str, table: &TableDefinition) -> Result<Head> {
+fn split(joined: &str, table: &TableDefinition) -> Result<RowHeader> {
     let mut parts = joined.splitn(4, '|');
     let [id, expires_at, inserted_at, updated_at] = array::from_fn(|_| parts.next().unwrap_or_default());
-    Ok(Head {
+    Ok(RowHeader {
         id: Uuid::try_parse(id).map_err(|error| unreadable(table, column::ID, error))?,
         expires_at: match expires_at {
             "" => None,
