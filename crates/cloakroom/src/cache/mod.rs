@@ -1,6 +1,7 @@
 //! Sessions that were read of late, answered again for as long as they hold.
 //!
-//! `shelf`, `entries`, `revocations` and `lease` ask nothing of anybody: a model checker compiles them too.
+//! `validated_cache`, `set_associative_map`, `revocations` and `lease` know no clock and no I/O: a model checker compiles
+//! them too.
 
 #![cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 

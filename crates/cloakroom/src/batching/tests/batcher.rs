@@ -123,19 +123,19 @@ impl BatchedQuery for Twice {
     }
 }
 
-type ReadMark<'c> = std::pin::Pin<Box<dyn Future<Output = Result<u32>> + 'c>>;
+type Asking<'c> = std::pin::Pin<Box<dyn Future<Output = Result<u32>> + 'c>>;
 
-/// A combiner whose first caller has its slot and is not answered yet.
-fn held(combiner: &Batcher<Twice>, number: u32) -> ReadMark<'_> {
-    *combiner.shared.work.is_held.lock().unwrap() = true;
-    let mut first: ReadMark<'_> = Box::pin(combiner.ask(number));
+/// A batcher whose first caller has its slot and is not answered yet.
+fn held(batcher: &Batcher<Twice>, number: u32) -> Asking<'_> {
+    *batcher.shared.work.is_held.lock().unwrap() = true;
+    let mut first: Asking<'_> = Box::pin(batcher.ask(number));
     assert!(poll(&mut first).is_pending());
-    *combiner.shared.work.is_held.lock().unwrap() = false;
+    *batcher.shared.work.is_held.lock().unwrap() = false;
     first
 }
 
-fn waiting(combiner: &Batcher<Twice>, number: u32) -> ReadMark<'_> {
-    let mut asked: ReadMark<'_> = Box::pin(combiner.ask(number));
+fn waiting(batcher: &Batcher<Twice>, number: u32) -> Asking<'_> {
+    let mut asked: Asking<'_> = Box::pin(batcher.ask(number));
     assert!(poll(&mut asked).is_pending());
     asked
 }
@@ -151,46 +151,46 @@ fn poll<F: Future + ?Sized>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Outpu
 /// There is no runtime here, and so neither a task nor a timer.
 #[test]
 fn a_lone_caller_needs_nothing_but_its_own_future() {
-    let combiner = Batcher::new(Twice::default());
+    let batcher = Batcher::new(Twice::default());
     for number in 0..3 {
         assert!(
-            matches!(poll(&mut Box::pin(combiner.ask(number))), Poll::Ready(Ok(twice)) if twice == 2 * number)
+            matches!(poll(&mut Box::pin(batcher.ask(number))), Poll::Ready(Ok(twice)) if twice == 2 * number)
         );
     }
 }
 
 #[tokio::test]
 async fn callers_that_gather_go_together_and_each_hears_its_own() {
-    let combiner = Batcher::new(Twice::default());
-    *combiner.shared.work.is_held.lock().unwrap() = true;
-    let mut first = Box::pin(combiner.ask(0));
+    let batcher = Batcher::new(Twice::default());
+    *batcher.shared.work.is_held.lock().unwrap() = true;
+    let mut first = Box::pin(batcher.ask(0));
     assert!(poll(&mut first).is_pending());
-    let mut others: Vec<_> = (1..=6).map(|number| Box::pin(combiner.ask(number))).collect();
+    let mut others: Vec<_> = (1..=6).map(|number| Box::pin(batcher.ask(number))).collect();
     for other in &mut others {
         assert!(poll(other).is_pending());
     }
     // The last asks and goes away.
     drop(others.pop());
-    *combiner.shared.work.is_held.lock().unwrap() = false;
+    *batcher.shared.work.is_held.lock().unwrap() = false;
     assert_eq!(first.await.unwrap(), 0);
     for (number, other) in (1..).zip(others) {
         assert_eq!(other.await.unwrap(), 2 * number);
     }
-    let statements = combiner.shared.work.statements.lock().unwrap().clone();
+    let statements = batcher.shared.work.statements.lock().unwrap().clone();
     assert_eq!(statements, [vec![0], vec![1, 2, 3, 4], vec![5]]);
 }
 
 #[tokio::test]
 async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
-    let combiner = Arc::new(Batcher::new(Twice::default()));
-    *combiner.shared.work.is_held.lock().unwrap() = true;
-    let mut first = Box::pin(combiner.ask(0));
+    let batcher = Arc::new(Batcher::new(Twice::default()));
+    *batcher.shared.work.is_held.lock().unwrap() = true;
+    let mut first = Box::pin(batcher.ask(0));
     assert!(poll(&mut first).is_pending());
-    let mut others: Vec<_> = (11..=17).map(|number| Box::pin(combiner.ask(number))).collect();
+    let mut others: Vec<_> = (11..=17).map(|number| Box::pin(batcher.ask(number))).collect();
     for other in &mut others {
         assert!(poll(other).is_pending());
     }
-    *combiner.shared.work.is_held.lock().unwrap() = false;
+    *batcher.shared.work.is_held.lock().unwrap() = false;
     assert_eq!(first.await.unwrap(), 0);
     for (number, other) in (11..).zip(others) {
         match other.await {
@@ -200,20 +200,20 @@ async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
     }
     // And alone it is the caller's own.
     let alone = tokio::spawn({
-        let combiner = Arc::clone(&combiner);
-        async move { combiner.ask(13).await }
+        let batcher = Arc::clone(&batcher);
+        async move { batcher.ask(13).await }
     });
     assert!(alone.await.unwrap_err().is_panic());
-    assert_eq!(combiner.ask(1).await.unwrap(), 2);
+    assert_eq!(batcher.ask(1).await.unwrap(), 2);
 }
 
 /// None of them could wait, for a time-out needs a runtime too.
 #[test]
 fn callers_outside_of_any_runtime_ask_alone() {
-    let combiner = Batcher::new(Twice::default());
-    *combiner.shared.work.is_held.lock().unwrap() = true;
-    let mut asked: Vec<ReadMark<'_>> = (0..3).map(|number| waiting(&combiner, number)).collect();
-    *combiner.shared.work.is_held.lock().unwrap() = false;
+    let batcher = Batcher::new(Twice::default());
+    *batcher.shared.work.is_held.lock().unwrap() = true;
+    let mut asked: Vec<Asking<'_>> = (0..3).map(|number| waiting(&batcher, number)).collect();
+    *batcher.shared.work.is_held.lock().unwrap() = false;
     for (number, asked) in (0..).zip(&mut asked) {
         assert!(matches!(poll(asked), Poll::Ready(Ok(twice)) if twice == 2 * number));
     }
@@ -221,20 +221,20 @@ fn callers_outside_of_any_runtime_ask_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_longest_on_a_runtime_that_is_not_driven_holds_nobody_up() {
-    let combiner = Batcher::new(Twice::default());
+    let batcher = Batcher::new(Twice::default());
     let elsewhere = other_runtime();
-    let first = held(&combiner, 0);
+    let first = held(&batcher, 0);
     let stays = {
         let _entered = elsewhere.enter();
-        waiting(&combiner, 1)
+        waiting(&batcher, 1)
     };
-    let second = waiting(&combiner, 2);
+    let second = waiting(&batcher, 2);
     assert_eq!(first.await.unwrap(), 0);
     let answer = tokio::time::timeout(Duration::from_secs(5), second).await;
     assert_eq!(answer.expect("it hangs").unwrap(), 4);
     // Nor those who come later.
     for number in 3..6 {
-        let answer = tokio::time::timeout(Duration::from_secs(5), combiner.ask(number)).await;
+        let answer = tokio::time::timeout(Duration::from_secs(5), batcher.ask(number)).await;
         assert_eq!(answer.expect("it hangs").unwrap(), 2 * number);
     }
     drop(stays);
@@ -244,14 +244,14 @@ async fn whoever_waits_longest_on_a_runtime_that_is_not_driven_holds_nobody_up()
 
 #[tokio::test]
 async fn a_runtime_that_shuts_down_takes_only_its_own_with_it() {
-    let combiner = Batcher::new(Twice::default());
+    let batcher = Batcher::new(Twice::default());
     let elsewhere = other_runtime();
-    let first = held(&combiner, 0);
+    let first = held(&batcher, 0);
     let gone = {
         let _entered = elsewhere.enter();
-        waiting(&combiner, 1)
+        waiting(&batcher, 1)
     };
-    let stay: Vec<_> = (2..4).map(|number| waiting(&combiner, number)).collect();
+    let stay: Vec<_> = (2..4).map(|number| waiting(&batcher, number)).collect();
     elsewhere.shutdown_background();
     assert_eq!(first.await.unwrap(), 0);
     for (number, stays) in (2..).zip(stay) {
@@ -262,12 +262,12 @@ async fn a_runtime_that_shuts_down_takes_only_its_own_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_with_little_patience_do_not_wait_for_a_slot_that_is_stuck() {
-    let combiner = Batcher::new(Twice::default());
-    let stuck = held(&combiner, 0);
+    let batcher = Batcher::new(Twice::default());
+    let stuck = held(&batcher, 0);
     let patience = LOOK_AROUND * 4 / 5;
-    assert!(tokio::time::timeout(patience, combiner.ask(1)).await.is_err(), "it may come back yet");
+    assert!(tokio::time::timeout(patience, batcher.ask(1)).await.is_err(), "it may come back yet");
     for number in 2..5 {
-        let answer = tokio::time::timeout(patience, combiner.ask(number)).await;
+        let answer = tokio::time::timeout(patience, batcher.ask(number)).await;
         assert!(answer.is_ok_and(|answer| answer.unwrap() == 2 * number) || number == 2);
     }
     assert_eq!(stuck.await.unwrap(), 0);
@@ -275,13 +275,13 @@ async fn callers_with_little_patience_do_not_wait_for_a_slot_that_is_stuck() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_not_kept_from_others_for_long() {
-    let combiner = Arc::new(Batcher::new(Twice { takes: Duration::from_millis(10), ..Twice::default() }));
+    let batcher = Arc::new(Batcher::new(Twice { takes: Duration::from_millis(10), ..Twice::default() }));
     let callers: Vec<_> = (0..8)
         .map(|number| {
-            let combiner = Arc::clone(&combiner);
+            let batcher = Arc::clone(&batcher);
             tokio::spawn(async move {
                 for _ in 0..100 {
-                    combiner.ask(number).await.unwrap();
+                    batcher.ask(number).await.unwrap();
                 }
             })
         })
@@ -289,7 +289,7 @@ async fn a_connection_is_not_kept_from_others_for_long() {
     for caller in callers {
         caller.await.unwrap();
     }
-    let connected = *combiner.shared.work.connected.lock().unwrap();
+    let connected = *batcher.shared.work.connected.lock().unwrap();
     // A second at least is many times the longest that one is kept, and a statement the least.
     assert!((10..60).contains(&connected), "{connected} connections for all");
 }
@@ -297,16 +297,16 @@ async fn a_connection_is_not_kept_from_others_for_long() {
 #[tokio::test(start_paused = true)]
 async fn whoever_finds_no_connection_fails_nobody_whom_others_serve() {
     let takes = Duration::from_millis(70);
-    let combiner = Arc::new(Batcher::new(Twice { slots: 2, takes, ..Twice::default() }));
-    let (first, second) = (held(&combiner, 0), held(&combiner, 1));
+    let batcher = Arc::new(Batcher::new(Twice { slots: 2, takes, ..Twice::default() }));
+    let (first, second) = (held(&batcher, 0), held(&batcher, 1));
     // The other slot finds none when the first has long been on the move.
-    *combiner.shared.work.connects.lock().unwrap() =
+    *batcher.shared.work.connects.lock().unwrap() =
         vec![(takes * 3, false), (Duration::from_millis(1), true)];
-    let mut asked = vec![waiting(&combiner, 2)];
+    let mut asked = vec![waiting(&batcher, 2)];
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first.unwrap(), second.unwrap()), (0, 2));
     for number in 3..12 {
-        asked.push(waiting(&combiner, number));
+        asked.push(waiting(&batcher, number));
         tokio::time::sleep(takes / 2).await;
     }
     for (number, asked) in (2..).zip(asked) {
@@ -316,25 +316,25 @@ async fn whoever_finds_no_connection_fails_nobody_whom_others_serve() {
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_finds_a_connection_all_hear_why() {
-    let combiner = Arc::new(Batcher::new(Twice::default()));
-    let first = held(&combiner, 0);
-    *combiner.shared.work.connects.lock().unwrap() = vec![(Duration::from_millis(100), false)];
-    let waiting: Vec<_> = (1..4).map(|number| waiting(&combiner, number)).collect();
+    let batcher = Arc::new(Batcher::new(Twice::default()));
+    let first = held(&batcher, 0);
+    *batcher.shared.work.connects.lock().unwrap() = vec![(Duration::from_millis(100), false)];
+    let waiting: Vec<_> = (1..4).map(|number| waiting(&batcher, number)).collect();
     assert_eq!(first.await.unwrap(), 0);
     for asked in waiting {
         assert_eq!(asked.await.unwrap_err().to_string(), "none became free");
     }
-    assert_eq!(combiner.ask(4).await.unwrap(), 8);
+    assert_eq!(batcher.ask(4).await.unwrap(), 8);
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
     let slots = 2;
     let takes = LOOK_AROUND * 8;
-    let combiner = Arc::new(Batcher::new(Twice { slots, ..Twice::default() }));
-    let (first, second) = (held(&combiner, 0), held(&combiner, 1));
-    *combiner.shared.work.connects.lock().unwrap() = vec![(takes, false); 100];
-    let waiting: Vec<_> = (2..20).map(|number| waiting(&combiner, number)).collect();
+    let batcher = Arc::new(Batcher::new(Twice { slots, ..Twice::default() }));
+    let (first, second) = (held(&batcher, 0), held(&batcher, 1));
+    *batcher.shared.work.connects.lock().unwrap() = vec![(takes, false); 100];
+    let waiting: Vec<_> = (2..20).map(|number| waiting(&batcher, number)).collect();
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first.unwrap(), second.unwrap()), (0, 2));
     let begun = tokio::time::Instant::now();
@@ -344,15 +344,15 @@ async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
     }
     assert!(begun.elapsed() < takes * 4);
     // And nobody asked for more connections than there are slots.
-    let asked = 100 - combiner.shared.work.connects.lock().unwrap().len();
+    let asked = 100 - batcher.shared.work.connects.lock().unwrap().len();
     assert!(asked <= slots * 4, "{asked} times");
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_bad_fails_alone_and_the_others_do_not() {
-    let combiner = Batcher::new(Twice::default());
-    let first = held(&combiner, 0);
-    let asked: Vec<_> = [1, 2, BAD, 4, 5].map(|number| waiting(&combiner, number)).into();
+    let batcher = Batcher::new(Twice::default());
+    let first = held(&batcher, 0);
+    let asked: Vec<_> = [1, 2, BAD, 4, 5].map(|number| waiting(&batcher, number)).into();
     assert_eq!(first.await.unwrap(), 0);
     for (number, asked) in (1..).zip(asked) {
         match asked.await {
@@ -360,25 +360,25 @@ async fn whoever_is_bad_fails_alone_and_the_others_do_not() {
             Err(error) => assert_eq!((number, error.kind()), (3, ErrorKind::Constraint)),
         }
     }
-    assert_eq!(combiner.shared.work.sizes(), [1, 4, 2, 2, 1, 1, 1]);
+    assert_eq!(batcher.shared.work.sizes(), [1, 4, 2, 2, 1, 1, 1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
     let takes = Duration::from_millis(10);
-    let combiner = Batcher::new(Twice { takes, ..Twice::default() });
+    let batcher = Batcher::new(Twice { takes, ..Twice::default() });
     let begun = tokio::time::Instant::now();
     // Alone, and together with others.
-    let mut locked = vec![waiting(&combiner, LOCKED)];
-    locked.extend([1, 2, 3].map(|number| waiting(&combiner, number)));
-    locked.push(waiting(&combiner, LOCKED));
-    locked.push(waiting(&combiner, 5));
+    let mut locked = vec![waiting(&batcher, LOCKED)];
+    locked.extend([1, 2, 3].map(|number| waiting(&batcher, number)));
+    locked.push(waiting(&batcher, LOCKED));
+    locked.push(waiting(&batcher, 5));
     let mut answers = futures_util::future::join_all(locked);
     // One at a time, so that nothing of this is rescued from anything.
     let others = tokio::time::timeout(takes * 20, &mut answers).await;
     assert!(others.is_err(), "what is locked takes an hour");
-    assert_eq!(combiner.shared.work.statements.lock().unwrap().concat().iter().max(), Some(&LOCKED));
-    let answer = tokio::time::timeout(takes * 2, combiner.ask(6)).await;
+    assert_eq!(batcher.shared.work.statements.lock().unwrap().concat().iter().max(), Some(&LOCKED));
+    let answer = tokio::time::timeout(takes * 2, batcher.ask(6)).await;
     assert_eq!(answer.expect("it waits for what is locked").unwrap(), 12);
     let answers = answers.await.into_iter().map(Result::unwrap);
     assert_eq!(answers.collect::<Vec<_>>(), [2 * LOCKED, 2, 4, 6, 2 * LOCKED, 10]);
@@ -389,9 +389,9 @@ async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
 #[tokio::test(start_paused = true)]
 async fn whoever_is_done_hears_of_it_before_the_others_are() {
     let takes = Duration::from_millis(100);
-    let combiner = Arc::new(Batcher::new(Twice { takes, ..Twice::default() }));
-    let first = held(&combiner, 0);
-    let asked: Vec<_> = [1, 2, 3, BAD].map(|number| waiting(&combiner, number)).into();
+    let batcher = Arc::new(Batcher::new(Twice { takes, ..Twice::default() }));
+    let first = held(&batcher, 0);
+    let asked: Vec<_> = [1, 2, 3, BAD].map(|number| waiting(&batcher, number)).into();
     assert_eq!(first.await.unwrap(), 0);
     let begun = tokio::time::Instant::now();
     let heard = futures_util::future::join_all(asked.into_iter().map(async |asked| {
@@ -406,16 +406,16 @@ async fn whoever_is_done_hears_of_it_before_the_others_are() {
 async fn nobody_waits_for_a_connection_longer_than_its_own_patience() {
     let patience = Duration::from_secs(5);
     for slots in 1..3 {
-        let combiner = Arc::new(Batcher::new(Twice { slots, patience, ..Twice::default() }));
-        let held: Vec<_> = (0..2).take(slots).map(|number| held(&combiner, number)).collect();
-        *combiner.shared.work.connects.lock().unwrap() = vec![(patience, false); 100];
+        let batcher = Arc::new(Batcher::new(Twice { slots, patience, ..Twice::default() }));
+        let held: Vec<_> = (0..2).take(slots).map(|number| held(&batcher, number)).collect();
+        *batcher.shared.work.connects.lock().unwrap() = vec![(patience, false); 100];
         // From here on somebody waits, and nobody goes alone.
-        let first = waiting(&combiner, 2);
+        let first = waiting(&batcher, 2);
         let callers = (3..100).map(async |number| {
             // Some when an attempt to connect has just begun, and some when it is about to fail.
             tokio::time::sleep(Duration::from_millis(100) * number).await;
             let begun = tokio::time::Instant::now();
-            let error = combiner.ask(number).await.unwrap_err();
+            let error = batcher.ask(number).await.unwrap_err();
             (begun.elapsed(), error.kind())
         });
         let (_, _, waited) = tokio::join!(
@@ -435,10 +435,10 @@ async fn nobody_waits_for_a_connection_longer_than_its_own_patience() {
 async fn whoever_has_its_statement_out_waits_for_the_answer() {
     let takes = Duration::from_secs(9);
     let patience = Duration::from_secs(5);
-    let combiner = Batcher::new(Twice { takes, patience, waits_in_line: true, ..Twice::default() });
-    let (first, second) = tokio::join!(combiner.ask(1), async {
-        let second = combiner.ask(2).await;
-        (second.unwrap_err().to_string(), combiner.ask(3).await)
+    let batcher = Batcher::new(Twice { takes, patience, waits_in_line: true, ..Twice::default() });
+    let (first, second) = tokio::join!(batcher.ask(1), async {
+        let second = batcher.ask(2).await;
+        (second.unwrap_err().to_string(), batcher.ask(3).await)
     });
     assert_eq!(first.unwrap(), 2);
     assert_eq!(second.0, "it waited for too long");
@@ -450,14 +450,14 @@ async fn whoever_has_its_statement_out_waits_for_the_answer() {
 async fn a_statement_that_others_could_only_join_in_waiting_is_not_made_up_for() {
     let takes = LOOK_AROUND * 20;
     for (waits_in_line, most_out) in [(true, 1), (false, 8)] {
-        let combiner = Arc::new(Batcher::new(Twice { takes, waits_in_line, ..Twice::default() }));
+        let batcher = Arc::new(Batcher::new(Twice { takes, waits_in_line, ..Twice::default() }));
         let callers = (0..9).map(|number| {
-            let combiner = Arc::clone(&combiner);
-            tokio::spawn(async move { combiner.ask(number).await.unwrap() })
+            let batcher = Arc::clone(&batcher);
+            tokio::spawn(async move { batcher.ask(number).await.unwrap() })
         });
         let callers: Vec<_> = callers.collect();
         tokio::time::sleep(takes / 2).await;
-        let out = combiner.shared.work.statements.lock().unwrap().len();
+        let out = batcher.shared.work.statements.lock().unwrap().len();
         assert!(out <= most_out && (out > 1) != waits_in_line, "{out} statements are out");
         for (number, caller) in (0..).zip(callers) {
             assert_eq!(caller.await.unwrap(), 2 * number);
@@ -468,9 +468,9 @@ async fn a_statement_that_others_could_only_join_in_waiting_is_not_made_up_for()
 /// Nobody sees to it that it goes on, and so nobody waits in line with it.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_is_not_polled_is_made_up_for_all_the_same() {
-    let combiner = Batcher::new(Twice { waits_in_line: true, ..Twice::default() });
-    let stuck = held(&combiner, 0);
-    let answer = tokio::time::timeout(LOOK_AROUND * 3, combiner.ask(1)).await;
+    let batcher = Batcher::new(Twice { waits_in_line: true, ..Twice::default() });
+    let stuck = held(&batcher, 0);
+    let answer = tokio::time::timeout(LOOK_AROUND * 3, batcher.ask(1)).await;
     assert_eq!(answer.expect("it hangs").unwrap(), 2);
     assert_eq!(stuck.await.unwrap(), 0);
 }
