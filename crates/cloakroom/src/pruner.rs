@@ -42,6 +42,7 @@ pub struct Pruner {
 
 /// What a [`Pruner`] has done since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Runs that came to their end.
     pub runs: u64,

@@ -61,6 +61,7 @@ use crate::error::ErrorKind;
 
 /// Which kind of database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// SQLite, 3.38 or newer.
     Sqlite,

@@ -37,6 +37,7 @@ use crate::table::TableDefinition;
 
 /// One step of the session table's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Migration {
     /// Its number, from 1.
     pub version: u32,
