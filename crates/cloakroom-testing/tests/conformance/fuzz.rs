@@ -209,7 +209,7 @@ async fn what_a_column_can_hold_is_read_or_an_error_and_written_back_as_it_was(d
     assert!(taken > ROWS / 10, "{taken} of the values were taken");
 
     let read = assert_each(sessions.query().status(Status::All).fetch_each().await.unwrap(), ROWS);
-    assert!(read.len() > 10 && read.len() < ROWS, "{} were read", read.len());
+    assert!(!read.is_empty() && read.len() < ROWS, "{} were read", read.len());
     for token in &tokens {
         let found = sessions.authenticate(token).await;
         assert!(

@@ -218,12 +218,18 @@ async fn a_row_that_nobody_can_read_is_listed_ended_and_deleted_by_its_id(db: Te
             ("expires_at", "'0000-01-01'"),
             ("inserted_at", "'0000-00-00'"),
             ("updated_at", "'2026-00-10'"),
+            ("expires_at", "'2030-02-31'"),
+            ("inserted_at", "'2026-04-31'"),
+            ("updated_at", "'2026-02-30'"),
         ],
     };
     let mut ids = Vec::new();
     for (column, value) in changes {
         let created = sessions.create(user("1")).await.unwrap();
-        let lenient = if db.kind() == Kind::MariaDb { "SET STATEMENT sql_mode='' FOR " } else { "" };
+        let lenient = match db.kind() {
+            Kind::MariaDb => "SET STATEMENT sql_mode='ALLOW_INVALID_DATES' FOR ",
+            Kind::Sqlite | Kind::Postgres => "",
+        };
         let digest = sessions.config().digest(&created.token).unwrap();
         let row = format!("auth_token_digest = '{}'", digest.expose());
         db.execute(&format!("{lenient}UPDATE sessions SET {column} = {value} WHERE {row}")).await;

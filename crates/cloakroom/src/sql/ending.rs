@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::database::{Backend, FieldValue, place_of_condition};
 use crate::session::Status;
-use crate::sql::{Bindings, Filter, has_status, table_ref, value, written_at};
+use crate::sql::{Bindings, Filter, has_status, is_a_date, table_ref, value, written_at};
 use crate::table::column;
 
 /// How far behind this machine's clock another's may be. What expired before that stays as it was written.
@@ -46,7 +46,10 @@ pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
 /// Ends rows now, or leaves their expiry where it lies before that.
 pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
     let expires_at = bindings.column(column::EXPIRES_AT);
-    let is_before = expires_at.clone().lt(bindings.expr(now.clone()));
+    let mut is_before = expires_at.clone().lt(bindings.expr(now.clone()));
+    if bindings.backend() == Backend::MySql {
+        is_before = is_before.and(is_a_date(expires_at.clone()));
+    }
     let earlier: Expr =
         CaseStatement::new().case(is_before, expires_at).finally(bindings.expr(now.clone())).into();
     let mut update = Query::update();

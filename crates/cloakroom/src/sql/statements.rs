@@ -439,6 +439,16 @@ pub(crate) fn as_it_was_read<T: SessionFields>(
         .add(same_expiry)
 }
 
+/// The condition that MariaDB holds a date in a column, and not what others may have stored in its lenient modes: a date
+/// without a month or a day, or the 31st of February. In its strict mode it refuses to write such a one back.
+pub(crate) fn is_a_date(column: Expr) -> Expr {
+    Expr::cust_with_exprs(
+        "(MONTH(?) > 0 AND DAYOFMONTH(?) BETWEEN 1 AND \
+         DAYOFMONTH(LAST_DAY(MAKEDATE(YEAR(?), 1) + INTERVAL MONTH(?) - 1 MONTH)))",
+        [column.clone(), column.clone(), column.clone(), column],
+    )
+}
+
 /// When a row is written whose last write is not known: `now`, or the instant after that write where the
 /// clock has not moved past it.
 pub(crate) fn written_at(bindings: &mut Bindings<'_>, now: FieldValue) -> Expr {
@@ -455,11 +465,10 @@ pub(crate) fn written_at(bindings: &mut Bindings<'_>, now: FieldValue) -> Expr {
         Backend::Postgres => {
             Expr::cust_with_exprs("GREATEST($1, $2 + INTERVAL '1 microsecond')", [now, last])
         }
-        // In its strict mode MariaDB adds nothing to a date without a month or a day, which others may have stored.
+        // In its strict mode MariaDB adds nothing to what is no date.
         Backend::MySql => Expr::cust_with_exprs(
-            "GREATEST(?, CASE WHEN MONTH(?) > 0 AND DAYOFMONTH(?) > 0 THEN ? ELSE TIMESTAMP'1000-01-01 00:00:00' END \
-             + INTERVAL 1 MICROSECOND)",
-            [now, last.clone(), last.clone(), last],
+            "GREATEST(?, CASE WHEN ? THEN ? ELSE TIMESTAMP'1000-01-01 00:00:00' END + INTERVAL 1 MICROSECOND)",
+            [now, is_a_date(last.clone()), last],
         ),
     }
 }
