@@ -15,8 +15,8 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// A run deletes sessions as [`Sessions::delete_expired`] does, in batches with pauses between them. Any number of
 /// pruners may work on one table, in one process or in many: they take different rows, or wait for each other briefly.
 /// They delete only sessions that have expired, and that did so at least [`keep`](PrunerBuilder::keep) ago. A run that
-/// fails is reported to `tracing` and tried again, after a wait that grows with each failure and is never longer than
-/// the interval. The number of deleted sessions is reported too.
+/// fails is reported to `tracing` and tried again, after a wait that doubles with each failure, up to the interval. The
+/// number of deleted sessions is reported too.
 ///
 /// The pruner stops when its handle is dropped. [`stop`](Pruner::stop) also waits until it has stopped.
 ///

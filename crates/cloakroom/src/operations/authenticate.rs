@@ -18,7 +18,8 @@ pub(crate) enum Use {
 }
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// See [`Sessions::authenticate`](crate::Sessions::authenticate). Inside a transaction the database is always asked.
+    /// See [`Sessions::authenticate`](crate::Sessions::authenticate). Inside a transaction this always asks the
+    /// database.
     pub async fn authenticate(&mut self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         match self.digest(token) {
             Some(digest) => self.authenticate_digest(digest, Use::Extends).await,
