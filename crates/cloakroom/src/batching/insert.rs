@@ -19,8 +19,8 @@ impl BatchedQuery for Insert {
     type Connection = Writing;
 
     fn max_in_flight(&self) -> usize {
-        // SQLite has one writer. With one statement at a time, it need not read again what no other connection wrote
-        // meanwhile.
+        // SQLite has one writer. With one statement at a time, its connection need not read anew, since no other
+        // connection has written meanwhile.
         if self.0.backend() == Backend::Sqlite { 1 } else { super::max_in_flight(&self.0) }
     }
 

@@ -220,7 +220,7 @@ impl Pooled {
         };
         let is_ready = match Again::after(&error, asks) {
             Again::No => return Err(error),
-            // Rare, and larger than the rest.
+            // This is rare, and its future is larger than the rest.
             again => Box::pin(self.make_ready(again)).await,
         };
         if is_ready { self.run_alone(statement, wanted).await } else { Err(error) }
@@ -275,7 +275,7 @@ impl Pooled {
                 Verdict::NotAsked => {}
                 Verdict::Nothing if self.is_known_alone => {}
                 Verdict::Nothing | Verdict::Inside => {
-                    // Rare, and larger than the rest.
+                    // This is rare, and its future is larger than the rest.
                     let mut bare = self.bare().await?;
                     match Box::pin(bare.end_stray_transaction()).await {
                         Ok(true) => continue,

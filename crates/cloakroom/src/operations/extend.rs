@@ -44,7 +44,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let Some(expires_at) = self.due_extension(&session, now) else {
             return Ok(Some(session));
         };
-        // Rare, and larger than the read itself.
+        // This is rare, and its future is larger than that of the read.
         match Box::pin(self.write_extension(&mut session, now, expires_at)).await {
             Ok(is_written) => Ok(is_written.then_some(session)),
             Err(error) if self.connection().is_pool() => {

@@ -11,7 +11,7 @@ struct Twice {
     patience: Duration,
     is_held: Mutex<bool>,
     statements: Mutex<Vec<Vec<u32>>>,
-    /// How long it takes to connect, and whether it works; at once, and it does, where there is none.
+    /// How long each attempt to connect takes, and whether it works. If the list is empty, it works at once.
     connects: Mutex<Vec<(Duration, bool)>>,
     connected: Mutex<usize>,
 }
@@ -125,7 +125,7 @@ impl BatchedQuery for Twice {
 
 type Asking<'c> = std::pin::Pin<Box<dyn Future<Output = Result<u32>> + 'c>>;
 
-/// A batcher whose first caller has its slot and is not answered yet.
+/// Takes a batcher's slot for a first caller that is not answered yet.
 fn held(batcher: &Batcher<Twice>, number: u32) -> Asking<'_> {
     *batcher.shared.work.is_held.lock().unwrap() = true;
     let mut first: Asking<'_> = Box::pin(batcher.ask(number));
@@ -148,7 +148,7 @@ fn poll<F: Future + ?Sized>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Outpu
     future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// There is no runtime here, and so neither a task nor a timer.
+/// There is no runtime here, so there is neither a task nor a timer.
 #[test]
 fn a_lone_caller_needs_nothing_but_its_own_future() {
     let batcher = Batcher::new(Twice::default());
@@ -198,7 +198,7 @@ async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
             Err(error) => assert!(number <= 14 && error.kind() == ErrorKind::Unavailable),
         }
     }
-    // And alone it is the caller's own.
+    // And alone it runs in the caller's own future.
     let alone = tokio::spawn({
         let batcher = Arc::clone(&batcher);
         async move { batcher.ask(13).await }
@@ -232,13 +232,13 @@ async fn whoever_waits_longest_on_a_runtime_that_is_not_driven_holds_nobody_up()
     assert_eq!(first.await.unwrap(), 0);
     let answer = tokio::time::timeout(Duration::from_secs(5), second).await;
     assert_eq!(answer.expect("it hangs").unwrap(), 4);
-    // Nor those who come later.
+    // Calls that come later are not delayed either.
     for number in 3..6 {
         let answer = tokio::time::timeout(Duration::from_secs(5), batcher.ask(number)).await;
         assert_eq!(answer.expect("it hangs").unwrap(), 2 * number);
     }
     drop(stays);
-    // Its task is dropped with it, here.
+    // The runtime's task is dropped with it, here.
     elsewhere.shutdown_background();
 }
 
@@ -343,7 +343,7 @@ async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
         assert_eq!(answer.unwrap_err().to_string(), "none became free");
     }
     assert!(begun.elapsed() < takes * 4);
-    // And nobody asked for more connections than there are slots.
+    // And no more connections were asked for than there are slots.
     let asked = 100 - batcher.shared.work.connects.lock().unwrap().len();
     assert!(asked <= slots * 4, "{asked} times");
 }
@@ -409,10 +409,10 @@ async fn nobody_waits_for_a_connection_longer_than_its_own_patience() {
         let batcher = Arc::new(Batcher::new(Twice { slots, patience, ..Twice::default() }));
         let held: Vec<_> = (0..2).take(slots).map(|number| held(&batcher, number)).collect();
         *batcher.shared.work.connects.lock().unwrap() = vec![(patience, false); 100];
-        // From here on somebody waits, and nobody goes alone.
+        // From here on a call waits, and none is sent alone.
         let first = waiting(&batcher, 2);
         let callers = (3..100).map(async |number| {
-            // Some when an attempt to connect has just begun, and some when it is about to fail.
+            // Some calls come when an attempt to connect has just begun, and some when it is about to fail.
             tokio::time::sleep(Duration::from_millis(100) * number).await;
             let begun = tokio::time::Instant::now();
             let error = batcher.ask(number).await.unwrap_err();
@@ -442,7 +442,7 @@ async fn whoever_has_its_statement_out_waits_for_the_answer() {
     });
     assert_eq!(first.unwrap(), 2);
     assert_eq!(second.0, "it waited for too long");
-    // Whose turn came before its patience ended.
+    // Its turn came before its patience ended.
     assert_eq!(second.1.unwrap(), 6);
 }
 
@@ -465,7 +465,7 @@ async fn a_statement_that_others_could_only_join_in_waiting_is_not_made_up_for()
     }
 }
 
-/// Nobody sees to it that it goes on, and so nobody waits in line with it.
+/// The caller is not polled, so no call waits in line with it.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_is_not_polled_is_made_up_for_all_the_same() {
     let batcher = Batcher::new(Twice { waits_in_line: true, ..Twice::default() });
