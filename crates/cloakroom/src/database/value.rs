@@ -71,7 +71,7 @@ impl FieldValue {
         Self(Repr::Plain(value.into()))
     }
 
-    /// The value as sea-query knows it, where it does.
+    /// Returns the value in sea-query's form, if it has one.
     pub(crate) fn as_plain(&self) -> Option<&Value> {
         match &self.0 {
             Repr::Plain(value) => Some(value),
