@@ -32,17 +32,17 @@ impl<'t> Bindings<'t> {
         self.table
     }
 
-    /// Calls the table `alias` from here on, where a statement reads it more than once.
+    /// Calls the table `alias` from here on, for a statement that reads it more than once.
     pub(crate) fn call(&mut self, alias: DynIden) {
         self.alias = alias;
     }
 
-    /// A column of the session table, qualified by what the table is called.
+    /// Returns a column of the session table, qualified by the table's current name.
     pub(crate) fn column(&self, name: &str) -> Expr {
         Expr::col((self.alias.clone(), identifier(name)))
     }
 
-    /// An expression that stands for `value`.
+    /// Returns an expression that stands for `value`.
     pub(crate) fn expr(&mut self, value: FieldValue) -> Expr {
         if let Repr::Plain(value) = value.0 {
             return Expr::Value(portable(self.backend, value));
