@@ -48,9 +48,9 @@ pub enum ErrorKind {
     Conflict,
     /// The session has expired, and the operation would have brought it back.
     Expired,
-    /// The value of an extra field cannot be stored: it is blank or null where a value is required, it is too long, or
-    /// it holds a character that the database refuses. The message names the field if the database tells which one it
-    /// is.
+    /// The value of an extra field cannot be stored: it is blank or null although a value is required, it is too long,
+    /// or it holds a character that the database refuses. The message names the field if the database tells which one
+    /// it is.
     InvalidField,
     /// The table has no field of this name.
     UnknownField,

@@ -189,7 +189,7 @@ impl<T: SessionFields> Sessions<T> {
         if let Some(session) = self.cache().and_then(|cache| cache.get(&hashed.key())) {
             return Ok(Some(session));
         }
-        // On the heap, so that the future of a call that the cache answers is small.
+        // The future is on the heap, so that the future of a call that the cache answers is small.
         Box::pin(self.ask(hashed, Use::Extends)).await
     }
 
@@ -382,8 +382,8 @@ impl<T: SessionFields> Sessions<T> {
     ///   does, or if only one of the two may be null. The message has the statement that mends it. Also if the server
     ///   refuses a foreign key for its type, sign, width or collation.
     ///
-    /// A column that is wider than its field is accepted. So is a column of a type whose values this library does not
-    /// know: a type of the application's own, a domain of one, or a type that `sql_type` names.
+    /// A column that is wider than its field is accepted. So is a column of a type with values that this library does
+    /// not know: a type of the application's own, a domain of one, or a type that `sql_type` names.
     pub async fn migrate(&self) -> Result<Vec<Migration>> {
         migrations::up(self.database(), self.definition(), self.config().now()).await
     }

@@ -42,7 +42,7 @@ pub(super) trait BatchedQuery: Send + Sync + 'static {
     /// Returns how long a question waits for its turn.
     fn patience(&self) -> Duration;
 
-    /// Returns the error for a caller whose question has waited too long.
+    /// Returns the error for a question that has waited too long.
     fn out_of_patience(&self) -> Error;
 
     /// Answers one question, on any free connection. Returns `None` if the question may have to wait long for a lock

@@ -26,7 +26,7 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// its rows too.
 pub(super) struct Extend(pub(super) Arc<Store>);
 
-/// A move of one session's expiry, if its row is still as it was read.
+/// The move of one session's expiry, which is done if its row is still as it was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extension {
     pub(crate) id: Uuid,

@@ -19,8 +19,8 @@
 //! 6. A connection goes back to the pool now and then, however many calls wait for its next statement, so that the
 //!    other requests of the application get their turn. A lookup keeps its [connection](warm_connection) for the next
 //!    one as long as the pool has enough others. Writes leave some [connections](crate::store::Writers) to reads.
-//! 7. No call waits for its turn longer than the pool lets its callers wait, counted from when the call was made. A
-//!    call whose statement has been sent waits for the answer.
+//! 7. No call waits for its turn longer than the pool lets its callers wait, counted from when the call was made. Once
+//!    its statement has been sent, a call waits for the answer.
 
 mod batcher;
 mod extend;

@@ -73,8 +73,8 @@ impl<T> Queue<T> {
         Admission::Later(ticket)
     }
 
-    /// For the holder of a slot that is done with it. Returns what `tell` says of the call that waits longest, whose
-    /// statement is the next in this slot. With `None`, the slot is free, or no longer this holder's.
+    /// For the holder of a slot that is done with it. Returns what `tell` says of the call that waits longest, which is
+    /// the next in this slot. With `None`, the slot is free, or no longer this holder's.
     pub(crate) fn hand_on<R>(
         &self,
         slot: SlotId,
@@ -94,7 +94,7 @@ impl<T> Queue<T> {
         next
     }
 
-    /// For the holder of a slot whose statement is done. Returns the calls that are sent next in it, the longest
+    /// For the holder of a slot with a statement that is done. Returns the calls that are sent next in it, the longest
     /// waiting first. With `None`, the slot is free, or no longer this holder's. `fit` says how many of that many calls
     /// one statement can take.
     pub(crate) fn next(
@@ -160,8 +160,8 @@ impl<T> Queue<T> {
         (hear.into(), goes_on)
     }
 
-    /// For the holder of a slot whose statement waits for a lock that any other would wait for too: the slot is not
-    /// stuck.
+    /// For the holder of a slot with a statement that waits for a lock that any other would wait for too: the slot is
+    /// not stuck.
     pub(crate) fn beat(&self, slot: SlotId, now: Instant) {
         if let Some(taken) = self.state.lock().find(slot) {
             taken.moved = now;

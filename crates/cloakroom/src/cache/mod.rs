@@ -145,7 +145,7 @@ impl SessionCache {
 }
 
 /// A revocation that is being written. If it is not known to have been committed, it may still be, by the caller's own
-/// transaction or by a server whose answer was lost. Until that is settled, no session that it concerns is kept.
+/// transaction or by a server, if its answer was lost. Until that is settled, no session that it concerns is kept.
 pub(crate) struct Revoking {
     cache: Arc<SessionCache>,
     scope: Scope,

@@ -26,7 +26,7 @@ struct Stripe {
     quarantined_until: AtomicU64,
 }
 
-/// What a revocation is about: all sessions, or the one whose id has this hash.
+/// What a revocation is about: all sessions, or the one with this hash of its id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scope {
     All,

@@ -16,7 +16,7 @@ pub(crate) const MAX_CAPACITY: usize = 100_000_000;
 ///    anywhere is refused everywhere after that time.
 /// 2. What this process revokes through this handle or a clone of it (`expire`, `delete`, `update`, `rotate`,
 ///    `expire_all`, `delete_all`) is refused by the very next call. A lookup that was out at the time does not bring it
-///    back. For a revocation inside a transaction of the caller's, or one whose result was lost, this holds if it is
+///    back. For a revocation inside a transaction of the caller's, or if the result was lost, this holds if it is
 ///    committed within `max_staleness`.
 /// 3. On PostgreSQL, revocations are announced to all processes in the transaction that makes them. A listener drops
 ///    the sessions concerned, usually within milliseconds. A process that has not heard from the server within the

@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// The greatest number of callers that may share a statement.
 pub(crate) const MAX_BATCH: usize = 4096;
 
-/// The length of the digest column, which holds the token itself where there is no hashing.
+/// The length of the digest column, which holds the token itself if there is no hashing.
 const MAX_PLAINTEXT_LENGTH: usize = 255;
 
 /// The settings of one session table. [`ConfigBuilder::build`] checks them once.
@@ -29,7 +29,7 @@ const MAX_PLAINTEXT_LENGTH: usize = 255;
 /// |---|---|---|
 /// | [`token_length`](ConfigBuilder::token_length) | 64 | characters of a new token |
 /// | [`hashing`](ConfigBuilder::hashing) | SHA-256 | how a token becomes a digest |
-/// | [`secret_salt`](ConfigBuilder::secret_salt) | none | mixed into every digest |
+/// | [`secret_salt`](ConfigBuilder::secret_salt) | none | a secret that is mixed into every digest |
 /// | [`ttl`](ConfigBuilder::ttl) | 7 days | how long a new session lives |
 /// | [`auto_extend`](ConfigBuilder::auto_extend) | yes | whether reading a session extends it |
 /// | [`extend_after`](ConfigBuilder::extend_after) | 1 day | how much an extension must gain to be written |
@@ -38,7 +38,7 @@ const MAX_PLAINTEXT_LENGTH: usize = 255;
 /// | [`max_in_flight`](ConfigBuilder::max_in_flight) | 2 | how many shared statements may be out at once |
 /// | [`cache`](ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
-/// | [`clock`](ConfigBuilder::clock) | the system's | where the time comes from |
+/// | [`clock`](ConfigBuilder::clock) | the system's | the source of the time |
 ///
 /// A `Config` is cheap to clone. Its `Debug` output never shows the salt.
 #[derive(Clone)]
@@ -72,7 +72,7 @@ impl Config {
         self.0.token_length
     }
 
-    /// How a token becomes a digest.
+    /// Returns how a token becomes a digest.
     pub fn hashing(&self) -> Hashing {
         self.0.hashing
     }
@@ -92,7 +92,7 @@ impl Config {
         self.0.auto_extend
     }
 
-    /// How long after its creation a session ends, whatever extends it.
+    /// Returns how long after its creation a session ends, no matter how often it is extended.
     pub fn max_lifetime(&self) -> Option<Duration> {
         self.0.max_lifetime
     }
@@ -408,7 +408,7 @@ pub enum ConfigError {
         /// The setting's name.
         setting: &'static str,
     },
-    /// `extend_after` is not less than `ttl`, so nothing would ever be extended.
+    /// `extend_after` is not less than `ttl`, so no session would ever be extended.
     ExtendAfter {
         /// What was set.
         extend_after: Duration,

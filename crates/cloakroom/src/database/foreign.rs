@@ -27,7 +27,7 @@ pub(crate) struct Foreign {
     /// The value has the form of text, and PostgreSQL finds out its type.
     is_untyped: bool,
     form: Form,
-    /// Whether what is stored is what was given, whatever that was.
+    /// Whether every value is stored exactly as it was given.
     is_exact: bool,
 }
 
@@ -66,7 +66,7 @@ impl Foreign {
         Self { write: Some(format!("CAST($1 AS {name})").into()), is_exact: true, ..Self::default() }
     }
 
-    /// Whether what is stored is what was given, whatever that was.
+    /// Whether every value is stored exactly as it was given.
     pub(crate) fn is_exact(&self) -> bool {
         self.is_exact
     }

@@ -126,7 +126,7 @@ impl Encode<'_, Postgres> for Bound {
     }
 }
 
-/// Text whose parameter takes the column's type, such as an enum.
+/// Text with a parameter that takes the column's type, such as an enum.
 struct Untyped<'t>(&'t str);
 
 impl Type<Postgres> for Untyped<'_> {

@@ -429,7 +429,7 @@ fn data_equals(bindings: &mut Bindings<'_>, data: &StoredData) -> Expr {
     let column = bindings.column(column::DATA);
     let value = bindings.expr(data.to_field_value());
     match bindings.backend() {
-        // What this library writes has sorted keys, so equal data is equal text.
+        // This library writes sorted keys, so equal data is equal text.
         Backend::Sqlite => Expr::cust_with_exprs("json(?) = json(?)", [column, value]),
         Backend::Postgres => column.eq(value),
         // MariaDB compares with a function, MySQL by its type; each server reads the comments meant for it.

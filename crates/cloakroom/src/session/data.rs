@@ -47,10 +47,10 @@ impl<D: Default + 'static> DefaultData for D {
     }
 }
 
-/// As deep as `serde_json` itself reads.
+/// The depth to which `serde_json` itself reads.
 const MAX_DEPTH: usize = 127;
 
-/// JSON text with sorted keys and no white space, so that equal data is equal text. Cheap to clone.
+/// JSON text with sorted keys and no white space, so that equal data is equal text. It is cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredData(Arc<str>);
 

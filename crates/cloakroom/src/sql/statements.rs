@@ -1,4 +1,4 @@
-//! The SQL that the operations share, and the statements whose text never changes.
+//! The SQL that the operations share, and the statements with a fixed text.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,7 @@ use crate::table::{BUILT_IN_COLUMNS, FieldReader, SessionFields, TableDefinition
 pub(crate) const READ_COLUMNS: [&str; 5] =
     [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DATA];
 
-/// The statements whose text never changes, written once for a handle.
+/// The statements with a fixed text, written once for a handle.
 pub(crate) struct Statements {
     /// For the pool: it says whether it was a transaction of its own.
     pub(crate) by_id: Arc<str>,

@@ -24,7 +24,7 @@ pub(crate) struct Permit(
     #[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; 2],
 );
 
-/// Whether a write may wait for what another transaction has locked.
+/// Whether a write may wait for rows that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waits {
     ForLocks,

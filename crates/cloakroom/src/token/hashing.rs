@@ -69,7 +69,7 @@ const NAMES: [(Hashing, &str); 13] = [
     (Hashing::DangerousPlaintext, "none"),
 ];
 
-/// The names of Elixir's `:crypto`, and so of the settings of `ecto_sessions`, where they differ.
+/// The names of Elixir's `:crypto`, and so of the settings of `ecto_sessions`, if they differ from these.
 const NAMES_IN_ELIXIR: [(Hashing, &str); 7] = [
     (Hashing::Sha1, "sha"),
     (Hashing::Sha3_224, "sha3_224"),

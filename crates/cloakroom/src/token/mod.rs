@@ -77,7 +77,7 @@ fn check_length(length: usize, least: usize) -> Result<(), TokenError> {
     }
 }
 
-/// Lets a new token be passed where a client's token is expected.
+/// Lets a new token be passed in place of a client's token.
 impl AsRef<[u8]> for Token {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()

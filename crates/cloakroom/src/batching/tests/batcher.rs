@@ -31,7 +31,7 @@ impl Default for Twice {
     }
 }
 
-/// A number that fails its statement, and what is locked.
+/// A number that fails its statement, and one that is locked.
 const BAD: u32 = 1 << 20;
 const LOCKED: u32 = 2 << 20;
 
@@ -89,7 +89,7 @@ impl BatchedQuery for Twice {
         (*number != LOCKED).then_some(Ok(number * 2))
     }
 
-    /// What is locked takes an hour.
+    /// A locked number takes an hour.
     async fn answer_alone(&self, number: u32, _until: Instant) -> Result<u32> {
         self.while_held().await;
         if number == LOCKED {
@@ -169,7 +169,7 @@ async fn callers_that_gather_go_together_and_each_hears_its_own() {
     for other in &mut others {
         assert!(poll(other).is_pending());
     }
-    // The last asks and goes away.
+    // The last caller asks and goes away.
     drop(others.pop());
     *batcher.shared.work.is_held.lock().unwrap() = false;
     assert_eq!(first.await.unwrap(), 0);
@@ -207,7 +207,7 @@ async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
     assert_eq!(batcher.ask(1).await.unwrap(), 2);
 }
 
-/// None of them could wait, for a time-out needs a runtime too.
+/// Without a runtime a call could not wait, for a time-out needs one too.
 #[test]
 fn callers_outside_of_any_runtime_ask_alone() {
     let batcher = Batcher::new(Twice::default());
@@ -290,7 +290,7 @@ async fn a_connection_is_not_kept_from_others_for_long() {
         caller.await.unwrap();
     }
     let connected = *batcher.shared.work.connected.lock().unwrap();
-    // A second at least is many times the longest that one is kept, and a statement the least.
+    // The calls take at least a second, many times as long as a connection is held at most and a statement takes.
     assert!((10..60).contains(&connected), "{connected} connections for all");
 }
 
@@ -299,7 +299,7 @@ async fn whoever_finds_no_connection_fails_nobody_whom_others_serve() {
     let takes = Duration::from_millis(70);
     let batcher = Arc::new(Batcher::new(Twice { slots: 2, takes, ..Twice::default() }));
     let (first, second) = (held(&batcher, 0), held(&batcher, 1));
-    // The other slot finds none when the first has long been on the move.
+    // The other slot gets no connection, and finds out long after the first slot has gone on.
     *batcher.shared.work.connects.lock().unwrap() =
         vec![(takes * 3, false), (Duration::from_millis(1), true)];
     let mut asked = vec![waiting(&batcher, 2)];
@@ -374,7 +374,7 @@ async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
     locked.push(waiting(&batcher, LOCKED));
     locked.push(waiting(&batcher, 5));
     let mut answers = futures_util::future::join_all(locked);
-    // One at a time, so that nothing of this is rescued from anything.
+    // The calls take one slot in turn, so that none of this comes from a slot that was taken away.
     let others = tokio::time::timeout(takes * 20, &mut answers).await;
     assert!(others.is_err(), "what is locked takes an hour");
     assert_eq!(batcher.shared.work.statements.lock().unwrap().concat().iter().max(), Some(&LOCKED));
@@ -385,7 +385,7 @@ async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
     assert!(begun.elapsed() < Duration::from_mins(61), "they wait at once");
 }
 
-/// Of a statement that is halved, the first half is not kept until the second is done.
+/// If a statement is halved, the callers of the first half get their answers before the second half is done.
 #[tokio::test(start_paused = true)]
 async fn whoever_is_done_hears_of_it_before_the_others_are() {
     let takes = Duration::from_millis(100);
@@ -398,7 +398,7 @@ async fn whoever_is_done_hears_of_it_before_the_others_are() {
         let _ = asked.await;
         begun.elapsed().div_duration_f64(takes).round()
     }));
-    // The whole, the first half, the second, and each of that.
+    // The statements: the whole, the first half, the second half, and each of the second half alone.
     assert_eq!(heard.await, [2.0, 2.0, 4.0, 5.0]);
 }
 

@@ -1,5 +1,5 @@
 //! Tests of the parts of the cache that use no clock and no I/O. They are not beside their code, because that is also
-//! compiled for a model checker, whose locks work only there.
+//! compiled for a model checker, and its locks work only there.
 
 #[cfg(feature = "postgres")]
 mod announcement;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::cache::set_associative_map::{Keyed, SetAssociativeMap};
 use crate::session::cache_entry::Key;
 
-/// A key in this sixteenth of all keys: where there are no more sets, another sixteenth may be another set.
+/// A key in this sixteenth of all keys. With at most sixteen sets, another sixteenth may be another set.
 fn key(sixteenth: u64, number: u8) -> Key {
     let mut key = [number; 32];
     key[..8].copy_from_slice(&(sixteenth << 60).to_le_bytes());
@@ -109,7 +109,7 @@ fn where_two_sets_are_full_the_value_goes_that_was_not_used_for_the_longest() {
 #[test]
 fn what_finds_no_room_goes_into_the_next_set() {
     let entries = Values::new(48);
-    // In the last set, whose next is the first.
+    // In the last set. Its next set is the first.
     for number in 0..32 {
         entries.put(&key(15, number), number);
     }
