@@ -86,7 +86,7 @@ fn max_in_flight(store: &Store) -> usize {
     store.config.max_in_flight().unwrap_or(MAX_IN_FLIGHT)
 }
 
-/// The error of a call that has waited for a connection for as long as the pool lets its callers wait.
+/// Returns the error of a call that has waited for a connection for as long as the pool lets its callers wait.
 fn no_connection() -> Error {
     Error::from_sqlx(sqlx::Error::PoolTimedOut, "")
 }

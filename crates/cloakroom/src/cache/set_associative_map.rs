@@ -61,7 +61,7 @@ impl<V: Keyed> SetAssociativeMap<V> {
         next.lock().get(key)
     }
 
-    /// If two threads put values of one key at the same time, either may be the one that is found.
+    /// Puts a value. If two threads put values of one key at the same time, either may be the one that is found.
     pub(crate) fn put(&self, value: Arc<V>) {
         let key = *value.key();
         let (home, next) = self.sets(&key);

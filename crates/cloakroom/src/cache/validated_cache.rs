@@ -78,17 +78,18 @@ impl Validity {
         self.revocations.mark(at)
     }
 
-    /// Must be called after a revocation has been committed, and before its caller is told.
+    /// Records a revocation. Must be called after it has been committed, and before its caller is told.
     pub(crate) fn revoke(&self, scope: Scope) {
         self.revocations.revoke(scope);
     }
 
-    /// For a revocation that may be committed later: for as long as an answer may be old, no answer is kept.
+    /// Records a revocation that may be committed later: for as long as an answer may be old, no answer is kept.
     pub(crate) fn quarantine(&self, scope: Scope, now: ClockReading) {
         self.revocations.quarantine(scope, now.monotonic.saturating_add(self.max_age));
     }
 
-    /// Must be called before sessions that have expired by `wall`, on the wall clock, are deleted.
+    /// Records that sessions that have expired by `wall`, on the wall clock, are about to be deleted. Must be called
+    /// before they are.
     pub(crate) fn pruning(&self, wall: i64) {
         // Nothing is pruned before 1970.
         self.pruned_until.fetch_max(u64::try_from(wall).unwrap_or(0), Ordering::SeqCst);

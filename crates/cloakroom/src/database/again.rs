@@ -40,7 +40,7 @@ impl Again {
     }
 }
 
-/// Why a statement failed.
+/// Returns why a statement failed.
 pub(crate) fn cause(error: &sqlx::Error) -> Cause {
     match error {
         sqlx::Error::Database(error) => classify(&**error).cause,

@@ -181,12 +181,12 @@ from_connection!("postgres", Postgres, PgConnection, PgPool);
 from_connection!("mysql", MySql, MySqlConnection, MySqlPool);
 
 impl<'c> Connection<'c> {
-    /// Any connection of the pool.
+    /// Stands for any connection of the pool.
     pub(crate) fn pool(database: &Database) -> Self {
         Self(Place::Pool(database.clone()))
     }
 
-    /// One connection of the pool.
+    /// Stands for one connection of the pool.
     pub(crate) fn pooled(pooled: &'c mut Pooled) -> Self {
         Self(Place::Pooled(pooled))
     }

@@ -43,8 +43,8 @@ enum Form {
 }
 
 impl Foreign {
-    /// For a column that PostgreSQL's catalogue describes by `name`. The name has neither a length nor a precision: a
-    /// cast to a type with one would cut a value that is too long.
+    /// Returns the form for a column that PostgreSQL's catalogue describes by `name`. The name has neither a length nor
+    /// a precision: a cast to a type with one would cut a value that is too long.
     pub(super) fn on_postgres(name: &str) -> Self {
         let cast = format!("CAST(CAST($1 AS text) AS {name})");
         // The cast to text shows a network mask that the type itself leaves out.
@@ -60,13 +60,14 @@ impl Foreign {
         }
     }
 
-    /// For a column with values that PostgreSQL takes as the driver binds them, of the type `name`. The statement names
-    /// the type, because the driver remembers a statement with the types of the values that it was first run with.
+    /// Returns the form for a column with values that PostgreSQL takes as the driver binds them, of the type `name`.
+    /// The statement names the type, because the driver remembers a statement with the types of the values that it was
+    /// first run with.
     pub(super) fn bound_on_postgres(name: &str) -> Self {
         Self { write: Some(format!("CAST($1 AS {name})").into()), is_exact: true, ..Self::default() }
     }
 
-    /// Whether every value is stored exactly as it was given.
+    /// Returns `true` if every value is stored exactly as it was given.
     pub(crate) fn is_exact(&self) -> bool {
         self.is_exact
     }
@@ -76,7 +77,7 @@ impl Foreign {
         self.is_untyped && (base.ends_with(']') || is_sent_in_binary(base))
     }
 
-    /// For PostgreSQL's `char(n)`, which ignores spaces at the end when it is compared.
+    /// Returns the form for PostgreSQL's `char(n)`, which ignores spaces at the end when it is compared.
     pub(super) fn padded_on_postgres() -> Self {
         Self {
             write: Some("CAST($1 AS bpchar)".into()),
@@ -85,14 +86,14 @@ impl Foreign {
         }
     }
 
-    /// For a column of floats of half the width. Values are compared at that width.
+    /// Returns the form for a column of floats of half the width. Values are compared at that width.
     pub(super) fn narrow(backend: Backend) -> Self {
         let write = if backend == Backend::Postgres { "CAST($1 AS real)" } else { "CAST(? AS float)" };
         Self { write: Some(write.into()), ..Self::default() }
     }
 
-    /// For a column that MariaDB describes by `declared`. Returns `None` if its values are read and written as they
-    /// are.
+    /// Returns the form for a column that MariaDB describes by `declared`, or `None` if its values are read and written
+    /// as they are.
     pub(super) fn on_mysql(declared: &str) -> Option<Self> {
         let text = |form| Self { read: Some("CAST(? AS char)".into()), form, ..Self::default() };
         let words = declared.to_ascii_lowercase();
@@ -118,8 +119,8 @@ impl Foreign {
         })
     }
 
-    /// For a column that the application declares as `sql_type`. `own` is the type that a column for the field's Rust
-    /// type would have. Returns `None` if the driver's way is right.
+    /// Returns the form for a column that the application declares as `sql_type`. `own` is the type that a column for
+    /// the field's Rust type would have. Returns `None` if the driver's way is right.
     pub(crate) fn declared(backend: Backend, sql_type: &str, own: &ColumnType) -> Option<Self> {
         let is_text = matches!(own, ColumnType::Text);
         match backend {

@@ -209,7 +209,8 @@ pub(crate) fn fingerprint<V: MySqlType>(value: &V) -> Option<Vec<u8>> {
     }
 }
 
-/// The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which MySQL shares.
+/// Classifies an error. The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which
+/// MySQL shares.
 pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
     let kind = match error.number() {
         1062 if names_the_digests_index(error.message()) => ErrorKind::DuplicateToken,
@@ -240,7 +241,8 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
     Fault::refused(kind)
 }
 
-/// The index comes last in the message, after the value, which may be any text.
+/// Returns `true` if the message names the digest's index. The index comes last in the message, after the value, which
+/// may be any text.
 fn names_the_digests_index(message: &str) -> bool {
     message
         .trim_end_matches('\'')

@@ -243,7 +243,7 @@ fn decode(problem: impl Into<BoxDynError>) -> sqlx::Error {
     sqlx::Error::Decode(problem.into())
 }
 
-/// The driver itself panics if an instant is beyond its range.
+/// Reads an instant. The driver itself panics if an instant is beyond its range.
 pub(crate) fn read_instant(row: &PgRow, index: usize) -> Result<Option<Instant>, RowError> {
     let value = row.try_get_raw(index)?;
     if value.is_null() {
@@ -436,7 +436,7 @@ pub(crate) fn fingerprint<V: PostgresType>(value: &V) -> Option<Vec<u8>> {
     }
 }
 
-/// The codes are [PostgreSQL's](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+/// Classifies an error. The codes are [PostgreSQL's](https://www.postgresql.org/docs/current/errcodes-appendix.html).
 pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
     let code = error.code();
     let kind = match code {

@@ -29,13 +29,13 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 /// ```
 #[non_exhaustive]
 pub enum Transaction {
-    /// Of a pool of SQLite connections.
+    /// A transaction of a pool of SQLite connections.
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// Of a pool of PostgreSQL connections.
+    /// A transaction of a pool of PostgreSQL connections.
     #[cfg(feature = "postgres")]
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
-    /// Of a pool of MariaDB or MySQL connections.
+    /// A transaction of a pool of MariaDB or MySQL connections.
     #[cfg(feature = "mysql")]
     MySql(sqlx::Transaction<'static, sqlx::MySql>),
 }
@@ -138,7 +138,7 @@ impl Transaction {
         }
     }
 
-    /// The connection that the transaction is on, for the application's own statements.
+    /// Returns the connection that the transaction is on, for the application's own statements.
     ///
     /// # Panics
     ///
@@ -152,7 +152,7 @@ impl Transaction {
         }
     }
 
-    /// The connection that the transaction is on, for the application's own statements.
+    /// Returns the connection that the transaction is on, for the application's own statements.
     ///
     /// # Panics
     ///
@@ -166,7 +166,7 @@ impl Transaction {
         }
     }
 
-    /// The connection that the transaction is on, for the application's own statements.
+    /// Returns the connection that the transaction is on, for the application's own statements.
     ///
     /// # Panics
     ///

@@ -8,8 +8,8 @@ use crate::error::{Outcome, Result};
 use crate::operations::Operations;
 use crate::table::{SessionFields, column};
 
-/// How many expired sessions one statement deletes by default. The number is small, so that the statement is over soon.
-/// On SQLite the statement runs in this process, beside lookups, and never waits for a disk in between.
+/// Returns how many expired sessions one statement deletes by default. The number is small, so that the statement is
+/// over soon. On SQLite the statement runs in this process, beside lookups, and never waits for a disk in between.
 fn default_batch(backend: Backend) -> u64 {
     if backend == Backend::Sqlite { 50 } else { 200 }
 }

@@ -368,7 +368,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(condition)
     }
 
-    /// `(inserted_at, id) < (…)`, written so that every database uses an index on `inserted_at`.
+    /// Returns `(inserted_at, id) < (…)`, written so that every database uses an index on `inserted_at`.
     fn after_condition(&self, bindings: &mut Bindings<'_>, cursor: Cursor) -> Result<Condition> {
         if matches!(self.order, SortOrder::By(_)) {
             return Err(not_pageable());

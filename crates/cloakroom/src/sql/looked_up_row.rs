@@ -56,12 +56,12 @@ fn joined(bindings: &Bindings<'_>) -> Expr {
 }
 
 impl LookedUpRow {
-    /// A session in a row of its own.
+    /// Makes the columns of a session in a row of its own.
     pub(crate) fn alone(row: Row) -> Self {
         Self { row: Arc::new(row), first: 0 }
     }
 
-    /// A session in the columns of a row from `first` on.
+    /// Makes the columns of a session in a row that others share, from `first` on.
     pub(crate) fn among_others(row: &Arc<Row>, first: usize) -> Self {
         Self { row: Arc::clone(row), first }
     }

@@ -72,7 +72,7 @@ impl Writers {
         Self { all: permits(all), patient: permits(all.saturating_sub(1).max(1)), patience }
     }
 
-    /// How long the pool lets its callers wait for a connection.
+    /// Returns how long the pool lets its callers wait for a connection.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
     }

@@ -277,7 +277,7 @@ pub(crate) fn read(row: &Row, index: usize, column_type: &ColumnType) -> Result<
     Ok(value.unwrap_or(DynamicValue::Null))
 }
 
-/// An unsigned integer becomes an integer if it fits.
+/// Reads a value of an exact type. An unsigned integer becomes an integer if it fits.
 fn as_exact(sql_type: &str, text: String) -> DynamicValue {
     match text.parse() {
         Ok(integer) if sql_type.to_ascii_lowercase().starts_with("bigint") => DynamicValue::Integer(integer),
