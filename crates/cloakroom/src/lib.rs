@@ -166,8 +166,9 @@
 //!   or set a statement time-out in the options of the connections.
 //! - **A statement that hangs** holds its slot until no call waits for it any more. Then it is given up, together with
 //!   its connection.
-//! - **A server that restarts** leaves dead connections in the pool. Without `test_before_acquire`, each of them fails
-//!   one call with [`ErrorKind::Unavailable`].
+//! - **A server that restarts** leaves dead connections in the pool. A read that meets one runs again on another
+//!   connection. Without `test_before_acquire`, a write or the begin of a transaction that meets one fails with
+//!   [`ErrorKind::Unavailable`].
 //! - **Sizes.** Text fields hold 255 characters on PostgreSQL and MariaDB, bytes 64 KiB on MariaDB; `sql_type`
 //!   gives a field another type. `data` may be nested 127 levels deep, on MariaDB 31. PostgreSQL stores no
 //!   U+0000, neither in text nor in JSON.
