@@ -1,10 +1,11 @@
 //! What was measured, before anybody decides how it is shown.
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::machine::Machine;
 use crate::measure::Sample;
-use crate::statistics::{Ratio, median, percentile_in_thousands};
+use crate::statistics::{Ratio, histogram, median, microseconds};
 
 #[derive(Debug, Default, Serialize)]
 pub struct Results {
@@ -58,17 +59,17 @@ pub struct Latency {
 
 impl Row {
     pub fn of_rates(contestant: &str, samples: &[Sample]) -> Self {
-        let mut latencies: Vec<u32> = samples.iter().flat_map(|sample| sample.latencies.clone()).collect();
+        let latencies: Vec<u32> = samples.iter().flat_map(|sample| sample.latencies.clone()).collect();
         Self {
             contestant: contestant.to_owned(),
             values: samples.iter().map(Sample::per_second).collect(),
-            latency: Latency::of(&mut latencies),
+            latency: Latency::of(&histogram(&latencies)),
         }
     }
 
     pub fn of_medians(contestant: &str, samples: &[Sample]) -> Self {
         let medians =
-            samples.iter().filter_map(|sample| Some(Latency::of(&mut sample.latencies.clone())?.p50));
+            samples.iter().filter_map(|sample| Some(Latency::of(&histogram(&sample.latencies))?.p50));
         Self { values: medians.collect(), ..Self::of_rates(contestant, samples) }
     }
 
@@ -78,9 +79,9 @@ impl Row {
 }
 
 impl Latency {
-    /// Of nanoseconds; `None` where there are none.
-    pub fn of(nanoseconds: &mut [u32]) -> Option<Self> {
-        let mut at = |percent| percentile_in_thousands(nanoseconds, percent);
+    /// `None` where there are none.
+    pub fn of(latencies: &Histogram<u64>) -> Option<Self> {
+        let at = |percent| microseconds(latencies, percent);
         Some(Self { p50: at(50.0)?, p99: at(99.0)? })
     }
 }
@@ -130,9 +131,9 @@ mod tests {
 
     #[test]
     fn latencies_are_told_in_microseconds() {
-        let mut nanoseconds: Vec<u32> = (1..=100).map(|n| n * 1000).collect();
-        let latency = Latency::of(&mut nanoseconds).unwrap();
+        let nanoseconds: Vec<u32> = (1..=100).map(|n| n * 1000).collect();
+        let latency = Latency::of(&histogram(&nanoseconds)).unwrap();
         assert!((latency.p50 - 50.0).abs() < 1e-9 && (latency.p99 - 99.0).abs() < 1e-9);
-        assert!(Latency::of(&mut []).is_none());
+        assert!(Latency::of(&histogram(&[])).is_none());
     }
 }

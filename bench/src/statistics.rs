@@ -1,5 +1,7 @@
 //! Medians, percentiles, ratios.
 
+use hdrhistogram::Histogram;
+
 /// The middle of the values, or of the two in the middle.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -14,16 +16,31 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// The smallest value that at least `percent` of the values do not exceed (nearest rank). Sorts them.
-pub fn percentile(values: &mut [u32], percent: f64) -> Option<u32> {
-    values.sort_unstable();
-    let rank = (values.len() as f64 * percent / 100.0).ceil() as usize;
-    values.get(rank.clamp(1, values.len().max(1)) - 1).copied()
+/// Latencies in nanoseconds, kept to three digits.
+pub fn histogram(nanoseconds: &[u32]) -> Histogram<u64> {
+    corrected(nanoseconds, 0)
 }
 
-/// The same in units that are a thousand times as large: microseconds where the values are nanoseconds.
-pub fn percentile_in_thousands(values: &mut [u32], percent: f64) -> Option<f64> {
-    percentile(values, percent).map(|value| f64::from(value) / 1000.0)
+/// The same, corrected for coordinated omission: behind each latency that is longer than `interval` follow those of the
+/// calls that would have been made meanwhile at this interval, had nothing held them up.
+pub fn corrected(nanoseconds: &[u32], interval: u32) -> Histogram<u64> {
+    let mut histogram = Histogram::new_with_max(u64::from(u32::MAX), 3).expect("three digits are allowed");
+    for nanoseconds in nanoseconds {
+        // Within the bounds, since they are those of the type; saturating, since an interval follows nothing.
+        let _ = histogram.record_correct(u64::from(*nanoseconds), u64::from(interval));
+    }
+    histogram
+}
+
+/// The value that at least `percent` of the values do not exceed; `None` if there are none.
+pub fn percentile(histogram: &Histogram<u64>, percent: f64) -> Option<u32> {
+    let value = || histogram.value_at_percentile(percent).try_into().unwrap_or(u32::MAX);
+    (!histogram.is_empty()).then(value)
+}
+
+/// The same in microseconds.
+pub fn microseconds(histogram: &Histogram<u64>, percent: f64) -> Option<f64> {
+    percentile(histogram, percent).map(|nanoseconds| f64::from(nanoseconds) / 1000.0)
 }
 
 /// The ratio of two medians.
@@ -63,13 +80,38 @@ mod tests {
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
-        let mut values: Vec<u32> = (1..=200).rev().collect();
-        assert_eq!(percentile(&mut values, 50.0), Some(100));
-        assert_eq!(percentile(&mut values, 99.0), Some(198));
-        assert_eq!(percentile(&mut values, 100.0), Some(200));
-        assert_eq!(percentile(&mut values, 0.0), Some(1));
-        assert_eq!(percentile(&mut [], 99.0), None);
-        assert_eq!(percentile(&mut [7], 99.0), Some(7));
+        let of = |values: &[u32], percent| percentile(&histogram(values), percent);
+        let values: Vec<u32> = (1..=200).rev().collect();
+        assert_eq!(of(&values, 50.0), Some(100));
+        assert_eq!(of(&values, 99.0), Some(198));
+        assert_eq!(of(&values, 100.0), Some(200));
+        assert_eq!(of(&values, 0.0), Some(1));
+        assert_eq!(of(&[], 99.0), None);
+        assert_eq!(of(&[7], 99.0), Some(7));
+    }
+
+    #[test]
+    fn a_long_wait_counts_for_the_calls_that_would_have_waited_too() {
+        let of = |values: &[u32]| {
+            let histogram = corrected(values, 10);
+            histogram.iter_recorded().map(|it| (it.value_iterated_to(), it.count_at_value())).collect::<Vec<_>>()
+        };
+        let each = |values: &[u64]| values.iter().map(|value| (*value, 1)).collect::<Vec<_>>();
+        assert_eq!(of(&[5, 100]), each(&[5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]));
+        assert_eq!(of(&[25]), each(&[15, 25]));
+        assert_eq!(of(&[10, 9]), each(&[9, 10]));
+        assert!(of(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_stall_shows_in_the_percentile_that_it_would_be_missing_from() {
+        // A thousand quick calls, and one that was held up for as long as they all took.
+        let mut latencies = vec![1_000_000; 1000];
+        latencies.push(1_000_000_000);
+        let uncorrected = microseconds(&histogram(&latencies), 99.0).unwrap();
+        assert!((999.0..=1001.0).contains(&uncorrected), "{uncorrected}");
+        let corrected = microseconds(&corrected(&latencies, 1_000_000), 99.0).unwrap();
+        assert!((970_000.0..990_000.0).contains(&corrected), "{corrected}");
     }
 
     #[test]

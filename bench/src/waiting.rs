@@ -1,23 +1,12 @@
 //! How long a call waits for its answer, beside something that may hold it up.
 //!
 //! A caller that is held up does not call meanwhile, so that one long wait stands for all the calls that would have
-//! waited too, and percentiles would hardly show it: coordinated omission. What is left out is made up for as
-//! `recordValueWithExpectedInterval` of `HdrHistogram` does.
+//! waited too, and percentiles would hardly show it: coordinated omission. [`corrected`](crate::statistics::corrected)
+//! makes up for what is left out.
 
 use std::time::Duration;
 
 use crate::measure::Sample;
-
-/// The latencies, and behind each that is longer than `interval` those of the calls that would have followed at this
-/// interval, had nothing held them up.
-pub fn corrected(latencies: &[u32], interval: u32) -> Vec<u32> {
-    let interval = interval.max(1);
-    let with_followers = |latency: u32| {
-        let followers = std::iter::successors(Some(latency), move |wait| wait.checked_sub(interval));
-        followers.take_while(move |wait| *wait == latency || *wait >= interval)
-    };
-    latencies.iter().copied().flat_map(with_followers).collect()
-}
 
 /// The latencies of each window of time, by the ends of the calls. What is left over at the end is no window, unless
 /// it is all there is.
@@ -37,25 +26,6 @@ pub fn windows(sample: &Sample, length: Duration) -> Vec<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::percentile_in_thousands as at;
-
-    #[test]
-    fn a_long_wait_counts_for_the_calls_that_would_have_waited_too() {
-        assert_eq!(corrected(&[5, 100], 10), [5, 100, 90, 80, 70, 60, 50, 40, 30, 20, 10]);
-        assert_eq!(corrected(&[25], 10), [25, 15]);
-        assert_eq!(corrected(&[10, 9], 10), [10, 9]);
-        assert!(corrected(&[], 10).is_empty());
-    }
-
-    #[test]
-    fn a_stall_shows_in_the_percentile_that_it_would_be_missing_from() {
-        // A thousand quick calls, and one that was held up for as long as they all took.
-        let mut latencies = vec![1_000_000; 1000];
-        latencies.push(1_000_000_000);
-        assert_eq!(at(&mut latencies.clone(), 99.0), Some(1000.0));
-        let corrected_p99 = at(&mut corrected(&latencies, 1_000_000), 99.0).unwrap();
-        assert!((970_000.0..990_000.0).contains(&corrected_p99), "{corrected_p99}");
-    }
 
     #[test]
     fn a_call_belongs_to_the_window_in_which_it_was_over() {

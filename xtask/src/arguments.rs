@@ -15,6 +15,11 @@ Usage: cargo xtask COMMAND
         the system's package manager lets us; what cannot be had is a failure.
   ci    test, then formatting, clippy, documentation and each single feature, with
         warnings denied.
+  release
+        What is checked before a release: licences and advisories of the dependencies,
+        every combination of features, the oldest compiler and dependencies, the
+        packages, and the interface against the last release. Installs its tools into
+        target/tools.
   bench [--quick] [--only CASE,…]... [--json FILE] [--svg FILE] [--docs FILE]
         Measure Cloakroom against its peers, on servers started for the purpose, and
         print the tables. --quick takes less than two minutes beside the compiling;
@@ -39,6 +44,7 @@ pub(crate) enum Task {
     Help,
     Test(TestOptions),
     Ci,
+    Release,
     Bench(BenchOptions),
     Torture(TortureOptions),
     Fuzz(FuzzOptions),
@@ -152,8 +158,9 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         ("serve", [server]) => parse_server(server).map(Task::Serve),
         ("serve", _) => Err("serve takes one argument: postgres or mariadb".to_owned()),
         ("ci", []) => Ok(Task::Ci),
+        ("release", []) => Ok(Task::Release),
         ("help", []) => Ok(Task::Help),
-        ("ci" | "help", [surplus, ..]) => Err(format!("{command} takes no argument: {surplus}")),
+        ("ci" | "release" | "help", [surplus, ..]) => Err(format!("{command} takes no argument: {surplus}")),
         _ => Err(format!("unknown command: {command}")),
     }
 }

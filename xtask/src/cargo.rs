@@ -4,11 +4,14 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
+/// The workspace's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask's directory lies in the workspace's")
+}
+
 /// The cargo that runs us, in the workspace's root.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let root =
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask's directory lies in the workspace's");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(root);
+    command.args(arguments).current_dir(root());
     command
 }

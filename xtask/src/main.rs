@@ -7,6 +7,7 @@ mod cargo;
 mod ci;
 mod fuzz;
 mod install;
+mod release;
 mod serve;
 mod summary;
 mod test;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         }
         Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
+        Task::Release => release::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Torture(options) => torture::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),

@@ -15,8 +15,8 @@ use crate::measure::Load;
 use crate::payload::Tokens;
 use crate::report::{grouped, significant};
 use crate::results::{Latency, Measure, Row, Table};
-use crate::statistics::{percentile, percentile_in_thousands};
-use crate::waiting::{self, corrected};
+use crate::statistics::{corrected, histogram, microseconds, percentile};
+use crate::waiting;
 
 pub const ALONE: &str = "lookups alone";
 pub const DURING: &str = "lookups while pruning";
@@ -80,16 +80,15 @@ fn measure(
     if pruned != expired {
         return Err(format!("{pruned} rows were pruned, not {expired}").into());
     }
-    let interval = percentile(&mut alone.latencies.clone(), 50.0).ok_or("no lookup came back")?;
+    let interval = percentile(&histogram(&alone.latencies), 50.0).ok_or("no lookup came back")?;
     let (mut rows, mut longest) = (Vec::new(), Vec::new());
     for (name, sample) in [(ALONE, &alone), (DURING, &during), (AGAIN, &again)] {
-        let mut all = corrected(&sample.latencies, interval);
-        let of_window = |window: &Vec<u32>| percentile_in_thousands(&mut corrected(window, interval), 99.0);
+        let all = corrected(&sample.latencies, interval);
+        let of_window = |window: &Vec<u32>| microseconds(&corrected(window, interval), 99.0);
         let values = waiting::windows(sample, window).iter().filter_map(of_window).collect();
-        rows.push(Row { contestant: name.to_owned(), values, latency: Latency::of(&mut all) });
-        let at =
-            |latencies: &mut Vec<u32>, percent| percentile_in_thousands(latencies, percent).map(significant);
-        if let (Some(p999), Some(most)) = (at(&mut all, 99.9), at(&mut all, 100.0)) {
+        rows.push(Row { contestant: name.to_owned(), values, latency: Latency::of(&all) });
+        let at = |percent| microseconds(&all, percent).map(significant);
+        if let (Some(p999), Some(most)) = (at(99.9), at(100.0)) {
             longest.push(format!("{name}: p99.9 {p999} µs, longest {most} µs"));
         }
     }

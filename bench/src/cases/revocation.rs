@@ -18,7 +18,7 @@ use crate::ground::{Ground, ROWS};
 use crate::measure::Load;
 use crate::payload::{Tokens, UserSession, token};
 use crate::results::{Measure, Row, Table};
-use crate::statistics::percentile_in_thousands as at;
+use crate::statistics::{histogram, microseconds as at};
 
 pub const HEARD: &str = "revocation/heard";
 pub const CUT: &str = "revocation/cut";
@@ -69,7 +69,7 @@ fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<
         Outcome::Ok((Node::new(pool.clone(), Config::default())?, there))
     })?;
     ground.progress.step("revoking, the other node quiet");
-    let mut quiet = runtime.block_on(revoke_each(&here, &there, rows, trials))?;
+    let quiet = histogram(&runtime.block_on(revoke_each(&here, &there, rows, trials))?);
     ground.progress.step("revoking, the other node busy");
     let lookups = Cloakroom::with(there.clone(), &Tokens::of(LOOKED_UP));
     let load =
@@ -78,17 +78,17 @@ fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<
     lane::<Authenticate, _>(name::CACHED, lookups).sample_during(runtime, &load, &mut || {
         busy = runtime.block_on(revoke_each(&here, &there, rows, trials));
     })?;
-    let mut busy = busy?;
+    let busy = histogram(&busy?);
     Ok(table(
         HEARD,
         "from a revocation to the refusal on another node, PostgreSQL",
         vec![
-            row("quiet node, p50", at(&mut quiet, 50.0)),
-            row(QUIET_P99, at(&mut quiet, 99.0)),
-            row("quiet node, longest", at(&mut quiet, 100.0)),
-            row("busy node, p50", at(&mut busy, 50.0)),
-            row(BUSY_P99, at(&mut busy, 99.0)),
-            row("busy node, longest", at(&mut busy, 100.0)),
+            row("quiet node, p50", at(&quiet, 50.0)),
+            row(QUIET_P99, at(&quiet, 99.0)),
+            row("quiet node, longest", at(&quiet, 100.0)),
+            row("busy node, p50", at(&busy, 50.0)),
+            row(BUSY_P99, at(&busy, 99.0)),
+            row("busy node, longest", at(&busy, 100.0)),
         ],
         format!("{trials} revocations each. The busy node answers 16 callers without pause."),
     ))
@@ -149,15 +149,15 @@ fn cut_off(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcom
             delays.extend(ground.runtime.block_on(cut_once(&here, url, pool, cache, rows))?);
         }
     }
-    let [mut lease, mut staleness] = delays;
+    let [lease, staleness] = delays.map(|delays| histogram(&delays));
     Ok(table(
         CUT,
         "from a revocation to the last call that is accepted on another node whose listener has been cut off, PostgreSQL",
         vec![
-            row("lease of 1 s, p50", at(&mut lease, 50.0)),
-            row(LEASE_MOST, at(&mut lease, 100.0)),
-            row("no lease, p50", at(&mut staleness, 50.0)),
-            row(STALENESS_MOST, at(&mut staleness, 100.0)),
+            row("lease of 1 s, p50", at(&lease, 50.0)),
+            row(LEASE_MOST, at(&lease, 100.0)),
+            row("no lease, p50", at(&staleness, 50.0)),
+            row(STALENESS_MOST, at(&staleness, 100.0)),
             row(BOUND, Some(MAX_STALENESS.as_secs_f64() * 1e3)),
         ],
         format!(

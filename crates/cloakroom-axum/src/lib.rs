@@ -151,6 +151,7 @@
 //! time-out belongs inside, so that a log-out that it cuts short still clears the cookie.
 
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod ask;
 mod cookie;

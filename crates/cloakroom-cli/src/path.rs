@@ -63,7 +63,7 @@ impl Path {
                 let valid = Expr::cust_with_exprs("CASE WHEN json_valid(?) THEN ? END", [data.clone(), data]);
                 self.step_by_step(valid, "? -> ?")
             }
-            Backend::MySql => self.step_by_step(data, "JSON_EXTRACT(?, ?)"),
+            _ => self.step_by_step(data, "JSON_EXTRACT(?, ?)"),
         }
     }
 
@@ -104,7 +104,7 @@ impl Part {
                 "CASE json_type(?) WHEN 'text' THEN ? ->> '$' WHEN 'null' THEN NULL ELSE ? END",
                 [json(), json(), json()],
             ),
-            Backend::MySql => Expr::cust_with_exprs(
+            _ => Expr::cust_with_exprs(
                 "CASE JSON_TYPE(?) WHEN 'NULL' THEN NULL ELSE JSON_UNQUOTE(?) END",
                 [json(), json()],
             ),
@@ -141,9 +141,7 @@ impl Part {
         let (type_of, number, string): (_, &[&str], _) = match self.backend {
             Backend::Postgres => ("jsonb_typeof($1)", &["number"], "string"),
             Backend::Sqlite => ("json_type(?)", &["integer", "real"], "text"),
-            Backend::MySql => {
-                ("JSON_TYPE(?)", &["INTEGER", "UNSIGNED INTEGER", "DOUBLE", "DECIMAL"], "STRING")
-            }
+            _ => ("JSON_TYPE(?)", &["INTEGER", "UNSIGNED INTEGER", "DOUBLE", "DECIMAL"], "STRING"),
         };
         let type_of = || Expr::cust_with_expr(type_of, self.json.clone());
         (type_of().is_in(number.iter().copied()), type_of().eq(string))
@@ -154,7 +152,7 @@ impl Part {
         match self.backend {
             Backend::Postgres => Expr::cust_with_expr("($1 COLLATE \"C\")", text).binary(operator, value),
             Backend::Sqlite => text.binary(operator, value),
-            Backend::MySql => {
+            _ => {
                 let bytes = |text| Expr::cust_with_expr("CAST(CONVERT(? USING utf8mb4) AS BINARY)", text);
                 bytes(text).binary(operator, bytes(value))
             }
@@ -170,9 +168,7 @@ impl Part {
                 let value = number.as_i64().map_or_else(inexact, Expr::val);
                 Expr::cust_with_expr("(? ->> '$')", self.json.clone()).binary(operator, value)
             }
-            Backend::MySql => {
-                Expr::cust_with_expr("CAST(? AS DOUBLE)", self.text()).binary(operator, inexact())
-            }
+            _ => Expr::cust_with_expr("CAST(? AS DOUBLE)", self.text()).binary(operator, inexact()),
         }
     }
 }

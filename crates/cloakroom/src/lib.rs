@@ -188,6 +188,7 @@
 //! in a header, and never in a URL.
 
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 compile_error!("cloakroom needs at least one of its features `sqlite`, `postgres` and `mysql`");
@@ -251,5 +252,5 @@ pub type JsonValue = serde_json::Value;
 
 /// The README's examples, compiled as this crate's own.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

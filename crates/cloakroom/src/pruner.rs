@@ -42,6 +42,7 @@ pub struct Pruner {
 
 /// The work that a [`Pruner`] has done since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Runs that completed.
     pub runs: u64,

@@ -70,7 +70,8 @@ async fn per_day(
     let instant = match app.database.backend() {
         Backend::Sqlite => format!("substr({column}, 1, 19)"),
         Backend::Postgres => format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS')"),
-        Backend::MySql => format!("DATE_FORMAT({column}, '%Y-%m-%dT%H:%i:%s')"),
+        // MariaDB and MySQL.
+        _ => format!("DATE_FORMAT({column}, '%Y-%m-%dT%H:%i:%s')"),
     };
     let (from, to) = match app.database.backend() {
         Backend::MySql => ("?", "?"),

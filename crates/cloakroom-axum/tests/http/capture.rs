@@ -2,11 +2,11 @@
 
 use std::error::Error;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, Interest};
 use tracing::{Event, Metadata, Subscriber};
 
 /// From now on keeps what is reported on this thread.
@@ -17,8 +17,13 @@ pub(crate) struct Captured {
 
 impl Captured {
     pub(crate) fn start() -> Self {
+        // What one thread is not interested in would be left out for all, if nothing said that others may be.
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing::subscriber::set_global_default(Capture::nothing()).expect("nothing else listens");
+        });
         let text = Arc::default();
-        let guard = tracing::subscriber::set_default(Capture(Arc::clone(&text)));
+        let guard = tracing::subscriber::set_default(Capture(Some(Arc::clone(&text))));
         Self { text, _until_dropped: guard }
     }
 
@@ -28,11 +33,21 @@ impl Captured {
     }
 }
 
-struct Capture(Arc<Mutex<String>>);
+struct Capture(Option<Arc<Mutex<String>>>);
+
+impl Capture {
+    fn nothing() -> Self {
+        Self(None)
+    }
+}
 
 impl Subscriber for Capture {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("cloakroom_axum")
+        self.0.is_some() && metadata.target().starts_with("cloakroom_axum")
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -46,7 +61,8 @@ impl Subscriber for Capture {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(event.metadata().level().to_string());
         event.record(&mut line);
-        let mut text = self.0.lock().unwrap();
+        let Some(text) = &self.0 else { return };
+        let mut text = text.lock().unwrap();
         text.push_str(&line.0);
         text.push('\n');
     }

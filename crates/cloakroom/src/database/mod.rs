@@ -61,6 +61,7 @@ use crate::error::ErrorKind;
 
 /// The kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// SQLite, 3.38 or newer.
     Sqlite,

@@ -5,9 +5,9 @@
 //! `sql_type` names. A column may be wider than its field.
 
 use super::sql::{Index, column_definition, drop_index_of, qualified, quoted, sql_type};
-use crate::database::{Backend, ColumnType, Described, IndexInfo};
+use crate::database::{Backend, Described, IndexInfo};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Reference, TableDefinition, column};
+use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Reference, TableDefinition};
 
 mod family;
 
@@ -50,9 +50,10 @@ pub(super) fn check_index(
 /// Checks that each column that the definition needs exists and holds what its field does.
 pub(super) fn check_columns(table: &TableDefinition, present: &[Described], backend: Backend) -> Result<()> {
     let find = |name: &str| present.iter().find(|described| backend.is_same_name(&described.name, name));
-    if let Some(missing) = BUILT_IN_COLUMNS.into_iter().find(|name| find(name).is_none()) {
-        let other = other_case(table, present, missing, backend);
-        let message = format!("there is a table {table} already, which lacks the column {missing}{other}");
+    if let Some(missing) = BUILT_IN_COLUMNS.iter().find(|it| it.since == 1 && find(it.name).is_none()) {
+        let other = other_case(table, present, missing.name, backend);
+        let message =
+            format!("there is a table {table} already, which lacks the column {}{other}", missing.name);
         return Err(Error::new(ErrorKind::MissingColumn, message));
     }
     if let Some(missing) = table.fields.iter().find(|field| find(&field.name).is_none()) {
@@ -68,18 +69,9 @@ pub(super) fn check_columns(table: &TableDefinition, present: &[Described], back
         );
         return Err(Error::new(ErrorKind::MissingColumn, message));
     }
-    for (name, column_type) in [
-        (column::ID, ColumnType::Uuid),
-        (column::DIGEST, ColumnType::Text),
-        (column::DATA, ColumnType::Json),
-        (column::EXPIRES_AT, ColumnType::Timestamp),
-        (column::INSERTED_AT, ColumnType::Timestamp),
-        (column::UPDATED_AT, ColumnType::Timestamp),
-    ] {
-        let mut built_in = FieldDefinition::dynamic(name, column_type);
-        built_in.nullable = name == column::EXPIRES_AT;
-        if let Some(described) = find(name) {
-            check_type(table, &built_in, described, backend)?;
+    for built_in in &BUILT_IN_COLUMNS {
+        if let Some(described) = find(built_in.name) {
+            check_type(table, &built_in.as_field(), described, backend)?;
         }
     }
     for field in &table.fields {

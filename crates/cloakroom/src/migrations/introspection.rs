@@ -27,12 +27,13 @@ impl DynamicFields {
             return Ok(None);
         }
         let is_same = |one: &str, other: &str| database.backend().is_same_name(one, other);
-        if let Some(missing) =
-            BUILT_IN_COLUMNS.iter().find(|name| !columns.iter().any(|c| is_same(&c.name, name)))
+        if let Some(missing) = BUILT_IN_COLUMNS
+            .iter()
+            .find(|built_in| built_in.since == 1 && !columns.iter().any(|c| is_same(&c.name, built_in.name)))
         {
             return Err(Error::new(
                 ErrorKind::MissingColumn,
-                format!("{definition} is no session table: it has no column {missing}"),
+                format!("{definition} is no session table: it has no column {}", missing.name),
             ));
         }
         let indexes = connection.indexes(schema, table).await.map_err(failed)?;
@@ -43,8 +44,9 @@ impl DynamicFields {
             Backend::Postgres => HashMap::new(),
             _ => recorded_fields(&mut connection, &definition).await?,
         };
-        for info in
-            columns.into_iter().filter(|info| !BUILT_IN_COLUMNS.iter().any(|name| is_same(name, &info.name)))
+        for info in columns
+            .into_iter()
+            .filter(|info| !BUILT_IN_COLUMNS.iter().any(|built_in| is_same(built_in.name, &info.name)))
         {
             let recorded = recorded.get(&info.name).filter(|it| may_be(backend, &info.declared, it));
             let column_type = recorded.cloned().unwrap_or(info.column_type);

@@ -27,16 +27,18 @@ use time::OffsetDateTime;
 use compare::{check_columns, check_index, why_refused};
 pub(crate) use sql::has_index;
 use sql::{
-    Index, create_history, create_index, create_schema, create_table, history_name, indexes, qualified,
+    Index, add_column, create_history, create_index, create_schema, create_table, history_name, indexes,
+    qualified,
 };
 
 use crate::config::ConfigError;
 use crate::database::{Backend, ColumnType, Connection, Database, Exclusive, FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Outcome, Result};
-use crate::table::TableDefinition;
+use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, TableDefinition};
 
 /// One step in the history of the session table's schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Migration {
     /// The migration's number, from 1.
     pub version: u32,
@@ -44,10 +46,28 @@ pub struct Migration {
     pub name: &'static str,
 }
 
-const MIGRATIONS: [Migration; 2] = [
-    Migration { version: 1, name: "create the table, unique by digest" },
-    Migration { version: 2, name: "index expires_at and the fields to look up" },
-];
+/// The migrations and the built-in columns, in order. A version is never changed once it is released: later changes get
+/// a version of their own.
+#[derive(Clone, Copy)]
+struct Steps<'s> {
+    /// First the migration that makes the table with the columns of version 1, then that of its indexes. The migrations
+    /// after these add columns.
+    migrations: &'s [Migration],
+    columns: &'s [BuiltInColumn],
+}
+
+const TABLE: Migration = Migration { version: 1, name: "create the table, unique by digest" };
+const INDEXES: Migration = Migration { version: 2, name: "index expires_at and the fields to look up" };
+
+const STEPS: Steps<'static> = Steps { migrations: &[TABLE, INDEXES], columns: &BUILT_IN_COLUMNS };
+
+impl Steps<'_> {
+    /// Returns the migration that adds this column.
+    fn adding(&self, column: &BuiltInColumn) -> Migration {
+        let adds = |migration: &&Migration| migration.version == column.since;
+        self.migrations.iter().find(adds).copied().unwrap_or(TABLE)
+    }
+}
 
 /// Returns the statements that create the table and its indexes, each without its semicolon.
 ///
@@ -102,15 +122,24 @@ pub(crate) async fn up(
     table: &TableDefinition,
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
+    take(STEPS, database, table, now).await
+}
+
+async fn take(
+    steps: Steps<'_>,
+    database: &Database,
+    table: &TableDefinition,
+    now: OffsetDateTime,
+) -> Result<Vec<Migration>> {
     // Most starts find everything in place. They need no lock and no right to write.
-    let plan = Plan::make(&mut Connection::pool(database), table).await;
+    let plan = Plan::make(steps, &mut Connection::pool(database), table).await;
     match plan {
         Ok(plan) if plan.is_empty() => return Ok(Vec::new()),
         Ok(plan) if plan.is_of_the_record_alone => {}
-        Ok(_) => return carry_out(database, table, now).await,
+        Ok(_) => return carry_out(steps, database, table, now).await,
         Err(error) => return Err(error),
     }
-    match carry_out(database, table, now).await {
+    match carry_out(steps, database, table, now).await {
         // The table is as it must be. A role that may only use it need not record that it is.
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
             tracing::debug!(%table, "the table is in place, and this role may not record that it is");
@@ -121,6 +150,7 @@ pub(crate) async fn up(
 }
 
 async fn carry_out(
+    steps: Steps<'_>,
     database: &Database,
     table: &TableDefinition,
     now: OffsetDateTime,
@@ -128,7 +158,7 @@ async fn carry_out(
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
-    let plan = Plan::make(&mut connection, table).await?;
+    let plan = Plan::make(steps, &mut connection, table).await?;
     let mut is_begun = false;
     let partly = |error: Error, is_begun| {
         // On MariaDB and MySQL each statement that changes tables commits.
@@ -158,11 +188,11 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
     let backend = database.backend();
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
-    let mut undone = applied(&mut connection, table).await?;
+    let mut undone = applied(STEPS, &mut connection, table).await?;
     let columns = connection.columns(table.schema.as_deref(), &table.table).await.map_err(failed)?;
     if undone.is_empty() && !columns.is_empty() {
         // Another program made the table, and it is dropped all the same.
-        undone = MIGRATIONS.to_vec();
+        undone = STEPS.migrations.to_vec();
     }
     let history = format!("DROP TABLE IF EXISTS {}", qualified(table, &history_name(table), backend));
     let statements =
@@ -176,8 +206,8 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
 }
 
 pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Result<Vec<(Migration, bool)>> {
-    let applied = applied(&mut Connection::pool(database), table).await?;
-    Ok(MIGRATIONS.map(|migration| (migration, applied.contains(&migration))).to_vec())
+    let applied = applied(STEPS, &mut Connection::pool(database), table).await?;
+    Ok(STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect())
 }
 
 /// Returns the types of the fields as they were declared when the table was made. SQLite and MariaDB have fewer types
@@ -242,7 +272,11 @@ impl Plan {
         done
     }
 
-    async fn make(connection: &mut Connection<'_>, table: &TableDefinition) -> Result<Self> {
+    async fn make(
+        steps: Steps<'_>,
+        connection: &mut Connection<'_>,
+        table: &TableDefinition,
+    ) -> Result<Self> {
         let failed = |error| Error::from_sqlx(error, &table.to_string());
         let backend = connection.backend();
         let schema = table.schema.as_deref();
@@ -258,22 +292,28 @@ impl Plan {
             statements.push(create);
         }
         let after_schema = statements.len();
-        let applied = match applied(connection, table).await {
+        let applied = match applied(steps, connection, table).await {
             // On PostgreSQL every role sees that the record exists, but not every role may read it.
             Err(error) if error.kind() == ErrorKind::PermissionDenied && connection.is_pool() => Vec::new(),
             applied => applied?,
         };
         let present = connection.described(schema, &table.table).await.map_err(failed)?;
         let mut refusals = Vec::new();
-        let [table_migration, index_migration] = MIGRATIONS;
         let mut touched = Vec::new();
         let existing = if present.is_empty() {
             statements.push(create_table(table, backend));
-            touched.push(table_migration);
+            touched.push(TABLE);
             refusals = foreign_keys_that_may_be_refused(connection, table).await?;
             Vec::new()
         } else {
             check_columns(table, &present, backend)?;
+            let is_missing = |column: &&BuiltInColumn| {
+                !present.iter().any(|described| backend.is_same_name(&described.name, column.name))
+            };
+            for column in steps.columns.iter().filter(is_missing) {
+                statements.push(add_column(table, column, backend));
+                touched.push(steps.adding(column));
+            }
             connection.indexes(schema, &table.table).await.map_err(failed)?
         };
         for index in &indexes(table) {
@@ -281,7 +321,7 @@ impl Plan {
                 check_index(table, index, info, backend)?;
             } else {
                 statements.push(create_index(table, index, backend));
-                touched.push(if index.is_unique { table_migration } else { index_migration });
+                touched.push(if index.is_unique { TABLE } else { INDEXES });
             }
         }
         let is_of_the_record_alone = statements.is_empty();
@@ -289,7 +329,7 @@ impl Plan {
             statements.insert(after_schema, create_history(table, backend));
         }
         let (recorded, pending): (Vec<_>, Vec<_>) =
-            MIGRATIONS.into_iter().partition(|migration| applied.contains(migration));
+            steps.migrations.iter().copied().partition(|migration| applied.contains(migration));
         let restored = recorded.into_iter().filter(|migration| touched.contains(migration)).collect();
         Ok(Self { statements, pending, restored, is_of_the_record_alone, refusals })
     }
@@ -328,7 +368,11 @@ async fn foreign_keys_that_may_be_refused(
     Ok(refusals)
 }
 
-async fn applied(connection: &mut Connection<'_>, table: &TableDefinition) -> Result<Vec<Migration>> {
+async fn applied(
+    steps: Steps<'_>,
+    connection: &mut Connection<'_>,
+    table: &TableDefinition,
+) -> Result<Vec<Migration>> {
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let schema = table.schema.as_deref();
     if connection.columns(schema, &history_name(table)).await.map_err(failed)?.is_empty() {
@@ -339,7 +383,8 @@ async fn applied(connection: &mut Connection<'_>, table: &TableDefinition) -> Re
     let rows = connection.fetch_all(&statement).await.map_err(failed)?;
     let versions: Vec<i64> =
         rows.iter().filter_map(|row| row.integer(0).transpose()).collect::<Result<_, _>>().map_err(failed)?;
-    Ok(MIGRATIONS.into_iter().filter(|migration| versions.contains(&i64::from(migration.version))).collect())
+    let is_applied = |migration: &Migration| versions.contains(&i64::from(migration.version));
+    Ok(steps.migrations.iter().copied().filter(is_applied).collect())
 }
 
 fn record(table: &TableDefinition, migration: Migration, backend: Backend, now: OffsetDateTime) -> Statement {
@@ -390,6 +435,141 @@ mod tests {
             let escaped = escaped(name);
             assert!(!escaped.contains([',', ':']), "{escaped}");
             assert_eq!(unescaped(&escaped), name);
+        }
+    }
+
+    /// Tests of a later version with one more column than this one.
+    #[cfg(feature = "sqlite")]
+    mod a_later_version {
+        use std::path::PathBuf;
+
+        use tokio::task::JoinSet;
+
+        use super::super::*;
+        use crate::table::{DynamicFields, DynamicValue};
+        use crate::{Config, NewSession, Sessions};
+
+        const LATER: Migration = Migration { version: 3, name: "add what comes later" };
+
+        fn later() -> (Vec<Migration>, Vec<BuiltInColumn>) {
+            let added = BuiltInColumn {
+                name: "added_later",
+                column_type: ColumnType::Integer,
+                nullable: true,
+                since: LATER.version,
+            };
+            let columns = BUILT_IN_COLUMNS.iter().cloned().chain([added]).collect();
+            ([STEPS.migrations, &[LATER]].concat(), columns)
+        }
+
+        /// A database file that is removed when it is dropped.
+        struct File(PathBuf);
+
+        impl File {
+            fn new() -> Self {
+                Self(std::env::temp_dir().join(format!("cloakroom-{}.db", uuid::Uuid::now_v7())))
+            }
+
+            async fn open(&self) -> Database {
+                Database::connect(&format!("sqlite:{}", self.0.display())).await.unwrap()
+            }
+        }
+
+        impl Drop for File {
+            fn drop(&mut self) {
+                for end in ["", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(format!("{}{end}", self.0.display()));
+                }
+            }
+        }
+
+        fn definition() -> TableDefinition {
+            TableDefinition::new("sessions")
+                .field(crate::FieldDefinition::dynamic("user_id", ColumnType::Text))
+        }
+
+        fn sessions(database: &Database) -> Sessions<DynamicFields> {
+            Sessions::with_definition(database.clone(), definition(), Config::default()).unwrap()
+        }
+
+        fn user(database: &Database) -> NewSession<DynamicFields> {
+            let mut fields = DynamicFields::new(&definition(), database.backend());
+            fields.set("user_id", DynamicValue::Text("ada".to_owned())).unwrap();
+            NewSession::new(fields)
+        }
+
+        async fn migrate(database: &Database) -> Result<Vec<Migration>> {
+            let (migrations, columns) = later();
+            let steps = Steps { migrations: &migrations, columns: &columns };
+            take(steps, database, &definition(), OffsetDateTime::now_utc()).await
+        }
+
+        async fn columns(database: &Database) -> Vec<String> {
+            let described = Connection::pool(database).described(None, "sessions").await.unwrap();
+            described.into_iter().map(|column| column.name).collect()
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn adds_its_column_to_a_table_that_this_version_goes_on_using() {
+            let file = File::new();
+            let database = file.open().await;
+            let sessions = sessions(&database);
+            assert_eq!(sessions.migrate().await.unwrap(), [TABLE, INDEXES]);
+            let mut load = JoinSet::new();
+            for _ in 0..4 {
+                let (sessions, database) = (sessions.clone(), database.clone());
+                load.spawn(async move {
+                    for _ in 0..100 {
+                        let created = sessions.create(user(&database)).await.unwrap();
+                        assert_eq!(
+                            sessions.authenticate(&created.token).await.unwrap(),
+                            Some(created.session)
+                        );
+                    }
+                });
+            }
+            let mut processes = JoinSet::new();
+            for _ in 0..4 {
+                let database = file.open().await;
+                processes.spawn(async move {
+                    let done = migrate(&database).await.unwrap();
+                    database.close().await;
+                    done
+                });
+            }
+            let done: Vec<_> = processes.join_all().await.concat();
+            assert_eq!(done, [LATER], "one process did it, once");
+            load.join_all().await;
+            assert!(columns(&database).await.contains(&"added_later".to_owned()));
+            assert_eq!(migrate(&database).await.unwrap(), [], "there is nothing left to do");
+            assert_eq!(sessions.migrate().await.unwrap(), [], "nor for this version");
+            assert_eq!(sessions.query().count().await.unwrap(), 400);
+        }
+
+        #[tokio::test]
+        async fn adds_its_column_to_a_table_that_somebody_else_made() {
+            let file = File::new();
+            let database = file.open().await;
+            for statement in up_sql(&definition(), Backend::Sqlite).unwrap() {
+                Connection::pool(&database).execute_raw(&statement).await.unwrap();
+            }
+            assert_eq!(migrate(&database).await.unwrap(), [TABLE, INDEXES, LATER]);
+            assert!(columns(&database).await.contains(&"added_later".to_owned()));
+            sessions(&database).create(user(&database)).await.unwrap();
+        }
+
+        #[tokio::test]
+        async fn restores_its_column_if_it_is_gone() {
+            let file = File::new();
+            let database = file.open().await;
+            sessions(&database).migrate().await.unwrap();
+            assert_eq!(migrate(&database).await.unwrap(), [LATER]);
+            // Another connection may not have noticed yet that there is such a column.
+            let other = file.open().await;
+            let drop = "ALTER TABLE sessions DROP COLUMN added_later";
+            Connection::pool(&other).execute_raw(drop).await.unwrap();
+            assert_eq!(migrate(&database).await.unwrap(), [LATER]);
+            assert!(columns(&database).await.contains(&"added_later".to_owned()));
         }
     }
 }

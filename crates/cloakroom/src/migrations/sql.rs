@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use crate::database::{Backend, ColumnType, IndexInfo};
-use crate::table::{FieldDefinition, TableDefinition, column};
+use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, FieldDefinition, TableDefinition, column};
 
 /// The longest name of an index or a table, on PostgreSQL, in bytes.
 const MAX_NAME: usize = 63;
@@ -21,7 +21,6 @@ pub(crate) fn create_schema(table: &TableDefinition, backend: Backend) -> Option
 }
 
 pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String {
-    let timestamp = backend.sql_type(&ColumnType::Timestamp);
     let (digest, default_data, options) = match backend {
         Backend::Sqlite => ("TEXT", "'{}'", strict(table)),
         Backend::Postgres => ("varchar(255)", "'{}'::jsonb", ""),
@@ -32,15 +31,22 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
             "",
         ),
     };
-    let mut lines = vec![
-        format!("{} {} NOT NULL PRIMARY KEY", column::ID, backend.sql_type(&ColumnType::Uuid)),
-        format!("{} {digest} NOT NULL", column::DIGEST),
-        format!("{} {} NOT NULL DEFAULT {default_data}", column::DATA, backend.sql_type(&ColumnType::Json)),
-        format!("{} {timestamp} NULL", column::EXPIRES_AT),
-    ];
+    // The fields stand between the expiry and the instants of the row itself, as in a table of `ecto_sessions`.
+    let (before, after) = BUILT_IN_COLUMNS.split_at(BUILT_IN_COLUMNS.len() - 2);
+    let line = |built_in: &BuiltInColumn| match built_in.name {
+        column::ID => {
+            format!("{} {} NOT NULL PRIMARY KEY", built_in.name, backend.sql_type(&built_in.column_type))
+        }
+        column::DIGEST => format!("{} {digest} NOT NULL", built_in.name),
+        column::DATA => {
+            let data = backend.sql_type(&built_in.column_type);
+            format!("{} {data} NOT NULL DEFAULT {default_data}", built_in.name)
+        }
+        _ => built_in_definition(built_in, backend),
+    };
+    let mut lines: Vec<_> = before.iter().map(line).collect();
     lines.extend(table.fields.iter().map(|field| column_definition(field, backend)));
-    lines.push(format!("{} {timestamp} NOT NULL", column::INSERTED_AT));
-    lines.push(format!("{} {timestamp} NOT NULL", column::UPDATED_AT));
+    lines.extend(after.iter().map(line));
     for field in &table.fields {
         if let Some(reference) = field.references.as_ref().filter(|reference| reference.cascade) {
             lines.push(format!(
@@ -64,6 +70,18 @@ pub(crate) fn strict(table: &TableDefinition) -> &'static str {
         _ => true,
     };
     if table.fields.iter().all(is_strict) { " STRICT" } else { "" }
+}
+
+fn built_in_definition(built_in: &BuiltInColumn, backend: Backend) -> String {
+    let null = if built_in.nullable { "NULL" } else { "NOT NULL" };
+    format!("{} {} {null}", built_in.name, backend.sql_type(&built_in.column_type))
+}
+
+/// Returns the statement that adds a later version's column to an existing table. No database rewrites the table for
+/// it, since the column may be null.
+pub(crate) fn add_column(table: &TableDefinition, built_in: &BuiltInColumn, backend: Backend) -> String {
+    let name = qualified(table, &table.table, backend);
+    format!("ALTER TABLE {name} ADD COLUMN {}", built_in_definition(built_in, backend))
 }
 
 pub(crate) fn column_definition(field: &FieldDefinition, backend: Backend) -> String {

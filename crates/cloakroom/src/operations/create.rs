@@ -9,7 +9,7 @@ use super::Operations;
 use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored, expiry};
-use crate::table::SessionFields;
+use crate::table::{NewRow, SessionFields};
 use crate::token::TokenError;
 
 /// The most that the rows of one statement may hold. MariaDB takes no packet above 16 MiB by default.
@@ -49,17 +49,17 @@ impl<T: SessionFields> Operations<'_, T> {
             updated_at: now,
             stored: Stored { expires_at, updated_at: now, data, fields: None },
         });
-        let mut values = vec![
-            FieldValue::plain(session.id),
-            FieldValue::plain(digest.expose()),
-            session.stored.data.to_field_value(),
-            FieldValue::plain(expires_at),
-            FieldValue::plain(now),
-            FieldValue::plain(now),
-        ];
+        let row = NewRow {
+            id: session.id,
+            digest: digest.expose(),
+            data: session.stored.data.to_field_value(),
+            expires_at,
+            inserted_at: now,
+            updated_at: now,
+        };
         let max_batch = config.max_batch();
         let (fields, may_change) = self.fitting_values(&session.fields).await?;
-        values.extend(fields);
+        let values = row.values(fields);
         if self.connection.is_pool() && !is_large(&values, max_batch) {
             self.handle.batching().insert(values).await?;
         } else {

@@ -9,7 +9,7 @@ use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::{Expiry, NewSession, expiry};
-use crate::table::{BUILT_IN_COLUMNS, SessionFields};
+use crate::table::{BUILT_IN_COLUMNS, NewRow, SessionFields};
 use crate::token::{Token, TokenDigest};
 
 /// The most rows that one statement inserts.
@@ -117,15 +117,14 @@ impl<T: SessionFields> Operations<'_, T> {
         };
         let mut fields = new.fields;
         fields.truncate_instants();
-        let mut values = vec![
-            FieldValue::plain(id.unwrap_or_else(|| new_id(now))),
-            FieldValue::plain(digest.expose()),
-            data.to_field_value(),
-            FieldValue::plain(expiry::capped(config, inserted_at, expires_at)),
-            FieldValue::plain(inserted_at),
-            FieldValue::plain(now),
-        ];
-        values.extend(self.checked_values(&fields)?);
-        Ok(values)
+        let row = NewRow {
+            id: id.unwrap_or_else(|| new_id(now)),
+            digest: digest.expose(),
+            data: data.to_field_value(),
+            expires_at: expiry::capped(config, inserted_at, expires_at),
+            inserted_at,
+            updated_at: now,
+        };
+        Ok(row.values(self.checked_values(&fields)?))
     }
 }

@@ -333,6 +333,7 @@ impl<T: SessionFields> NewSession<T> {
 
 /// A new session and its token. The token exists only here: send it to the client now.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct CreatedSession<T: SessionFields> {
     /// The session as it was stored.
     pub session: Session<T>,

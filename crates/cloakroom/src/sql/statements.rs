@@ -215,7 +215,8 @@ impl Statements {
 fn insert(bindings: &mut Bindings<'_>, size: usize, first_id: impl FnOnce(Expr) -> Expr) -> Arc<str> {
     let table = bindings.table();
     let fields = table.fields.iter().map(|field| &*field.name);
-    let names = BUILT_IN_COLUMNS.into_iter().chain(fields);
+    let built_in = BUILT_IN_COLUMNS.iter().map(|built_in| built_in.name);
+    let names = built_in.chain(fields);
     let columns: Vec<_> = names.clone().map(identifier).collect();
     let mut insert = Query::insert();
     insert.into_table(table_ref(table)).columns(columns);

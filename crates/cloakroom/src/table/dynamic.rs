@@ -145,7 +145,7 @@ impl DynamicValue {
             ColumnType::Bool => Self::Bool(text.parse().map_err(|_| expected("true or false"))?),
             ColumnType::Float => Self::Float(text.parse().map_err(|_| expected("a number"))?),
             ColumnType::Bytes => {
-                Self::Bytes(bytes_of_hex(text).ok_or_else(|| expected("bytes in hexadecimal"))?)
+                Self::Bytes(base16ct::mixed::decode_vec(text).map_err(|_| expected("bytes in hexadecimal"))?)
             }
             ColumnType::Uuid => Self::Uuid(text.parse().map_err(|_| expected("a UUID"))?),
             ColumnType::Timestamp if matches!(text, INFINITY | NEGATIVE_INFINITY) => {
@@ -342,17 +342,6 @@ impl fmt::Display for DynamicValue {
             }
         }
     }
-}
-
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    // `from_str_radix` alone would accept a sign.
-    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
 #[cfg(test)]

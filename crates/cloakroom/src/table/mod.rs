@@ -1,3 +1,4 @@
+mod built_in;
 mod dynamic;
 mod field;
 mod typed_column;
@@ -8,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, column};
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
@@ -19,20 +21,6 @@ use crate::error::Result;
 
 /// The longest name, in bytes: PostgreSQL keeps no more of a name. Names that are made from it are shortened.
 const MAX_NAME: usize = 63;
-
-/// The columns that every session table has, in the order in which they are read.
-pub(crate) const BUILT_IN_COLUMNS: [&str; 6] =
-    [column::ID, column::DIGEST, column::DATA, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT];
-
-/// The built-in columns' names, those of `ecto_sessions`.
-pub(crate) mod column {
-    pub(crate) const ID: &str = "id";
-    pub(crate) const DIGEST: &str = "auth_token_digest";
-    pub(crate) const DATA: &str = "data";
-    pub(crate) const EXPIRES_AT: &str = "expires_at";
-    pub(crate) const INSERTED_AT: &str = "inserted_at";
-    pub(crate) const UPDATED_AT: &str = "updated_at";
-}
 
 /// The application's own columns of a session table, as a Rust type. The type says how they are written and read.
 ///
@@ -132,7 +120,7 @@ impl TableDefinition {
     }
 
     pub(crate) fn has_column(&self, name: &str) -> bool {
-        BUILT_IN_COLUMNS.contains(&name) || self.field_index(name).is_some()
+        BUILT_IN_COLUMNS.iter().any(|built_in| built_in.name == name) || self.field_index(name).is_some()
     }
 
     /// Checks every name, since a name may come from a configuration. Names are quoted in all SQL.
@@ -144,7 +132,7 @@ impl TableDefinition {
         check("table", &self.table)?;
         for (place, field) in self.fields.iter().enumerate() {
             check("column", &field.name)?;
-            let is_built_in = BUILT_IN_COLUMNS.iter().any(|name| backend.is_same_name(name, &field.name));
+            let is_built_in = BUILT_IN_COLUMNS.iter().any(|it| backend.is_same_name(it.name, &field.name));
             let is_repeated =
                 self.fields[..place].iter().any(|other| backend.is_same_name(&other.name, &field.name));
             if is_built_in || is_repeated {

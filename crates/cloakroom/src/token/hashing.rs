@@ -1,11 +1,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(feature = "compat-digests")]
 use blake2::{Blake2b512, Blake2s256};
+#[cfg(feature = "compat-digests")]
 use ripemd::Ripemd160;
+#[cfg(feature = "compat-digests")]
 use sha1::Sha1;
 use sha2::digest::{Digest, Output};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
+#[cfg(feature = "compat-digests")]
 use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
 use crate::token::{MAX_TOKEN_LENGTH, TokenDigest};
@@ -14,11 +18,12 @@ use crate::token::{MAX_TOKEN_LENGTH, TokenDigest};
 ///
 /// A new token has at least 132 bits from the operating system's generator, so a fast hash is enough: there is no
 /// dictionary to try. [`Sha256`](Hashing::Sha256) is the default and the right choice if in doubt. The others are for
-/// tables that already use them.
+/// tables that already use them. Those outside the SHA-2 family need the feature `compat-digests`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hashing {
     /// SHA-1. Broken for signatures, sound for this use; for existing tables only.
+    #[cfg(feature = "compat-digests")]
     Sha1,
     /// SHA-224.
     Sha224,
@@ -30,18 +35,25 @@ pub enum Hashing {
     /// SHA-512.
     Sha512,
     /// SHA3-224.
+    #[cfg(feature = "compat-digests")]
     Sha3_224,
     /// SHA3-256.
+    #[cfg(feature = "compat-digests")]
     Sha3_256,
     /// SHA3-384.
+    #[cfg(feature = "compat-digests")]
     Sha3_384,
     /// SHA3-512.
+    #[cfg(feature = "compat-digests")]
     Sha3_512,
     /// BLAKE2b with a digest of 512 bits.
+    #[cfg(feature = "compat-digests")]
     Blake2b512,
     /// BLAKE2s with a digest of 256 bits.
+    #[cfg(feature = "compat-digests")]
     Blake2s256,
     /// RIPEMD-160; for existing tables only.
+    #[cfg(feature = "compat-digests")]
     Ripemd160,
     /// No hashing: the database stores the token itself.
     ///
@@ -53,30 +65,45 @@ pub enum Hashing {
 }
 
 /// Every variant with its name in configuration files and on the command line.
-const NAMES: [(Hashing, &str); 13] = [
+const NAMES: &[(Hashing, &str)] = &[
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha1, "sha1"),
     (Hashing::Sha224, "sha224"),
     (Hashing::Sha256, "sha256"),
     (Hashing::Sha384, "sha384"),
     (Hashing::Sha512, "sha512"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha3_224, "sha3-224"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha3_256, "sha3-256"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha3_384, "sha3-384"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha3_512, "sha3-512"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Blake2b512, "blake2b-512"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Blake2s256, "blake2s-256"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Ripemd160, "ripemd160"),
     (Hashing::DangerousPlaintext, "none"),
 ];
 
 /// The names of Elixir's `:crypto`, and so of the settings of `ecto_sessions`, if they differ from these.
-const NAMES_IN_ELIXIR: [(Hashing, &str); 7] = [
+const NAMES_IN_ELIXIR: &[(Hashing, &str)] = &[
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha1, "sha"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha3_224, "sha3_224"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha3_256, "sha3_256"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha3_384, "sha3_384"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Sha3_512, "sha3_512"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Blake2b512, "blake2b"),
+    #[cfg(feature = "compat-digests")]
     (Hashing::Blake2s256, "blake2s"),
 ];
 
@@ -118,17 +145,25 @@ impl Hashing {
             return Err(DigestError::TooLong);
         }
         Ok(match self {
+            #[cfg(feature = "compat-digests")]
             Self::Sha1 => Hashed::new(&salted::<Sha1>(salt, token)),
             Self::Sha224 => Hashed::new(&salted::<Sha224>(salt, token)),
             Self::Sha256 => Hashed::new(&salted::<Sha256>(salt, token)),
             Self::Sha384 => Hashed::new(&salted::<Sha384>(salt, token)),
             Self::Sha512 => Hashed::new(&salted::<Sha512>(salt, token)),
+            #[cfg(feature = "compat-digests")]
             Self::Sha3_224 => Hashed::new(&salted::<Sha3_224>(salt, token)),
+            #[cfg(feature = "compat-digests")]
             Self::Sha3_256 => Hashed::new(&salted::<Sha3_256>(salt, token)),
+            #[cfg(feature = "compat-digests")]
             Self::Sha3_384 => Hashed::new(&salted::<Sha3_384>(salt, token)),
+            #[cfg(feature = "compat-digests")]
             Self::Sha3_512 => Hashed::new(&salted::<Sha3_512>(salt, token)),
+            #[cfg(feature = "compat-digests")]
             Self::Blake2b512 => Hashed::new(&salted::<Blake2b512>(salt, token)),
+            #[cfg(feature = "compat-digests")]
             Self::Blake2s256 => Hashed::new(&salted::<Blake2s256>(salt, token)),
+            #[cfg(feature = "compat-digests")]
             Self::Ripemd160 => Hashed::new(&salted::<Ripemd160>(salt, token)),
             Self::DangerousPlaintext if !salt.is_empty() => {
                 return Err(DigestError::SaltWithoutHashing);
@@ -159,7 +194,7 @@ impl Hashed<'_> {
 
     pub(crate) fn digest(&self) -> TokenDigest {
         TokenDigest::new(match self {
-            Self::Bytes { buffer, length } => hex(&buffer[..*length]),
+            Self::Bytes { buffer, length } => base16ct::lower::encode_string(&buffer[..*length]),
             Self::Text(text) => (*text).to_owned(),
         })
     }
@@ -183,16 +218,6 @@ fn salted<D: Digest>(salt: &[u8], token: &[u8]) -> Output<D> {
         return D::digest(token);
     }
     D::new().chain_update(salt).chain_update(token).finalize()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut hex = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    hex
 }
 
 /// Returns the token as text that a table of plaintext tokens may hold.
@@ -225,17 +250,58 @@ impl FromStr for Hashing {
     type Err = ParseHashingError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let mut names = NAMES.iter().chain(&NAMES_IN_ELIXIR);
-        names.find(|(_, known)| *known == name).map(|(hashing, _)| *hashing).ok_or(ParseHashingError(()))
+        let mut names = NAMES.iter().chain(NAMES_IN_ELIXIR);
+        names
+            .find(|(_, known)| *known == name)
+            .map(|(hashing, _)| *hashing)
+            .ok_or_else(|| ParseHashingError { needs_feature: needs_feature(name) })
     }
 }
 
 /// A name that is not the name of a hashing algorithm.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseHashingError(());
+pub struct ParseHashingError {
+    /// The name of an algorithm that needs the feature `compat-digests`.
+    needs_feature: bool,
+}
+
+/// The names of the algorithms that need the feature `compat-digests`.
+#[cfg(not(feature = "compat-digests"))]
+const NAMES_OF_THE_FEATURE: [&str; 15] = [
+    "sha1",
+    "sha",
+    "sha3-224",
+    "sha3-256",
+    "sha3-384",
+    "sha3-512",
+    "sha3_224",
+    "sha3_256",
+    "sha3_384",
+    "sha3_512",
+    "blake2b-512",
+    "blake2b",
+    "blake2s-256",
+    "blake2s",
+    "ripemd160",
+];
+
+fn needs_feature(name: &str) -> bool {
+    #[cfg(not(feature = "compat-digests"))]
+    return NAMES_OF_THE_FEATURE.contains(&name);
+    #[cfg(feature = "compat-digests")]
+    return {
+        let _ = name;
+        false
+    };
+}
 
 impl fmt::Display for ParseHashingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.needs_feature {
+            return f.write_str(
+                "this hashing algorithm needs the feature `compat-digests` of the crate `cloakroom`",
+            );
+        }
         f.write_str("not a hashing algorithm; the names are ")?;
         for (place, (_, name)) in NAMES.iter().enumerate() {
             let comma = if place == 0 { "" } else { ", " };
@@ -289,14 +355,23 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_written() {
         for (hashing, name) in NAMES {
-            assert_eq!(hashing.to_string(), name);
-            assert_eq!(name.parse(), Ok(hashing));
+            assert_eq!(hashing.to_string(), *name);
+            assert_eq!(name.parse(), Ok(*hashing));
         }
         for (hashing, name) in NAMES_IN_ELIXIR {
-            assert_eq!(name.parse(), Ok(hashing));
+            assert_eq!(name.parse(), Ok(*hashing));
         }
         let error = "md5".parse::<Hashing>().unwrap_err().to_string();
         assert!(error.contains("sha256") && error.contains("none"), "{error}");
+    }
+
+    #[cfg(not(feature = "compat-digests"))]
+    #[test]
+    fn a_name_that_needs_the_feature_says_so() {
+        for name in NAMES_OF_THE_FEATURE {
+            let error = name.parse::<Hashing>().unwrap_err().to_string();
+            assert!(error.contains("compat-digests"), "{name}: {error}");
+        }
     }
 
     #[test]
@@ -324,7 +399,7 @@ mod tests {
         for (hashing, _) in NAMES {
             let digest = hashing.digest(b"", b"a token").unwrap();
             let text = digest.expose();
-            if hashing == Hashing::DangerousPlaintext {
+            if *hashing == Hashing::DangerousPlaintext {
                 assert_eq!(hashing.parse_digest(text).unwrap_err(), DigestError::NotADigest);
                 continue;
             }

@@ -186,6 +186,25 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_is_compared_to_the_byte() {
+        for text in ["6ca13d52ca70c883e0f0bb101e425a89", "In plain text, of any case"] {
+            let digest = TokenDigest::new(text.to_owned());
+            assert!(digest.matches(text));
+            for other in [
+                text.to_uppercase(),
+                text.to_lowercase() + " ",
+                format!("{text} "),
+                format!("{text}\0"),
+                text[1..].to_owned(),
+                text[..text.len() - 1].to_owned(),
+                String::new(),
+            ] {
+                assert!(!digest.matches(&other), "{other:?}");
+            }
+        }
+    }
+
+    #[test]
     fn two_tokens_differ() {
         assert_ne!(Token::generate(64).unwrap(), Token::generate(64).unwrap());
     }
