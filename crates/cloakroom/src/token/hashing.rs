@@ -261,7 +261,7 @@ impl FromStr for Hashing {
 /// A name that is not the name of a hashing algorithm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseHashingError {
-    /// The name of an algorithm that needs the feature `compat-digests`.
+    /// Whether the name is that of an algorithm that needs the feature `compat-digests`.
     needs_feature: bool,
 }
 
