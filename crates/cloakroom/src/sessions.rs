@@ -287,8 +287,7 @@ impl<T: SessionFields> Sessions<T> {
         self.on_pool().update_with(session, change).await
     }
 
-    /// Moves the expiry to `now + ttl` if that is due, and returns `true` if it did. Other libraries call this
-    /// "refresh".
+    /// Moves the expiry to `now + ttl` if that is due, and returns `true` if it did. Its older name is "refresh".
     ///
     /// An extension is due if the session is valid and would gain more than `extend_after`. The expiry never moves back
     /// and never past the absolute lifetime, and a session that has expired meanwhile stays expired.

@@ -284,7 +284,7 @@ impl ConfigBuilder {
     /// SQLite at most 60 lookups share a statement. At most 64 extensions do, on every database.
     ///
     /// A new session may have to wait for a lock of another transaction, such as the lock on the row of a user that it
-    /// refers to and that is being deleted. It then waits alone. An extension does not wait: a row that another
+    /// refers to and that is being deleted. It then waits alone. A shared extension does not wait: a row that another
     /// transaction has locked is left to that transaction. On MySQL, the callers that share the statement wait with it,
     /// once. On SQLite the lock is the file's, and all writers wait for it.
     pub fn max_batch(self, callers: usize) -> Self {
