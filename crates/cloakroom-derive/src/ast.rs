@@ -1,4 +1,4 @@
-//! The user's struct, as far as it concerns us.
+//! The user's struct, as far as the derive reads it.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
@@ -27,7 +27,7 @@ pub(crate) struct Field<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Reads the struct; what its attributes have wrong goes to `report`.
+    /// Reads the struct. Errors in its attributes go to `report`.
     pub(crate) fn from_syn(node: &'a DeriveInput, report: &mut Report) -> Result<Self> {
         let attrs = TableAttrs::from_syn(&node.attrs, report);
         let fields = named_fields(node)?
@@ -56,7 +56,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The field's name, without an `r#`.
+    /// Returns the field's name, without an `r#`.
     pub(crate) fn name(&self) -> String {
         self.ident.unraw().to_string()
     }
@@ -68,7 +68,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The name of the column's constant, or `None` where the field's has no upper case that could be one.
+    /// Returns the name of the column's constant, or `None` if the field's name has no upper case that can be an
+    /// identifier.
     pub(crate) fn constant(&self) -> Option<Ident> {
         let mut constant: Ident = syn::parse_str(&self.name().to_uppercase()).ok()?;
         constant.set_span(self.ident.span().resolved_at(Span::call_site()));
@@ -105,7 +106,7 @@ fn named_fields(node: &DeriveInput) -> Result<impl Iterator<Item = &syn::Field>>
     }
 }
 
-/// The `T` of an `Option<T>`, by whatever path it is written.
+/// Returns the `T` of an `Option<T>`, with any path.
 pub(crate) fn option_argument(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = without_group(ty) else {
         return None;
@@ -120,7 +121,7 @@ pub(crate) fn option_argument(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// The type itself: one that came through a `macro_rules` stands in an invisible group.
+/// Returns the type itself: a type that came through a `macro_rules` is in an invisible group.
 pub(crate) fn without_group(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => without_group(&group.elem),

@@ -25,7 +25,7 @@ pub(crate) struct FieldAttrs {
     pub(crate) column: Option<LitStr>,
     pub(crate) index: Option<Ident>,
     pub(crate) belongs_to: Option<Reference>,
-    /// The name of a `belongs_to`, whatever its value.
+    /// The name of a `belongs_to`, with a valid value or not.
     pub(crate) belongs_to_name: Option<Ident>,
     /// The name of an `on_delete = "cascade"`.
     pub(crate) cascade: Option<Ident>,
@@ -96,7 +96,7 @@ fn for_each_item(
     }
 }
 
-/// After an error it goes on behind the next comma.
+/// Reads the items. After an error it goes on after the next comma.
 fn items(
     input: ParseStream,
     place: Place,
@@ -116,7 +116,7 @@ fn items(
 }
 
 fn item_name(input: ParseStream, place: Place) -> Result<Ident> {
-    // Any word, since `crate` and `type` are keywords.
+    // Any word is read, since `crate` and `type` are keywords.
     input.call(Ident::parse_any).map_err(|error| {
         let message = format!("a name belongs here: {}", place.takes());
         Error::new(error.span(), message)
@@ -131,7 +131,7 @@ fn end_of_item(input: ParseStream) -> Result<()> {
 }
 
 fn skip_item(input: ParseStream) -> Result<()> {
-    // A comma inside of `Map<K, V>` ends nothing.
+    // A comma inside `Map<K, V>` ends nothing.
     let mut depth = 0_usize;
     while !input.is_empty() && (depth > 0 || !input.peek(Token![,])) {
         match input.parse()? {
@@ -231,7 +231,7 @@ fn cascade(name: &Ident, input: ParseStream) -> Result<Ident> {
     Err(Error::new(value.span(), message))
 }
 
-/// Parses the `=` between a name and its value; where one of them is missing, `write` is the error.
+/// Parses the `=` between a name and its value. If one of the two is missing, `write` is the error.
 fn equals_sign(name: &Ident, input: ParseStream, write: &str) -> Result<()> {
     if !input.peek(Token![=]) {
         return Err(Error::new(name.span(), write));

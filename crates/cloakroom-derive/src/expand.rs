@@ -85,7 +85,7 @@ impl Table<'_> {
         }
     }
 
-    /// The path of the library.
+    /// Returns the path of the library.
     pub(crate) fn library(&self) -> TokenStream {
         if let Some(path) = &self.attrs.library {
             return quote!(#path);
@@ -103,7 +103,7 @@ impl Table<'_> {
             .collect()
     }
 
-    /// The type of the sessions' data.
+    /// Returns the type of the sessions' data.
     pub(crate) fn data(&self) -> TokenStream {
         if let Some(data) = &self.attrs.data {
             return quote!(#data);
@@ -123,7 +123,7 @@ impl Table<'_> {
         quote!(#library::TableDefinition::new(#name) #(#schema)* #(#fields)*)
     }
 
-    /// The constant for a column.
+    /// Returns the constant for a column.
     pub(crate) fn column(&self, field: &Field) -> TokenStream {
         let library = self.library();
         let visibility = field.visibility;

@@ -1,5 +1,5 @@
-//! What stands in for the expansion when there are errors: the same items without their contents,
-//! so that the rest of the program does not add errors about missing traits and constants.
+//! The items in place of the expansion if there are errors: the same items without their contents, so that the rest of
+//! the program does not add errors about missing traits and constants.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The attributes there are, and what to say of one that there is not.
+//! The known attributes, and the errors for unknown ones.
 
 use syn::ext::IdentExt;
 use syn::{Error, Ident};
@@ -13,7 +13,7 @@ pub(crate) enum Place {
 struct Known {
     name: &'static str,
     example: &'static str,
-    /// What other libraries call it.
+    /// The names of this attribute in other libraries.
     synonyms: &'static [&'static str],
 }
 
@@ -44,7 +44,7 @@ impl Place {
         }
     }
 
-    /// The names that may stand there, for a message.
+    /// Returns the names that may stand there, for a message.
     pub(crate) fn takes(self) -> String {
         let names: Vec<_> = self.known().iter().map(|known| format!("`{}`", known.name)).collect();
         let names = names.join(", ");
@@ -69,7 +69,7 @@ pub(crate) fn unknown(name: &Ident, place: Place) -> Error {
     Error::new(name.span(), message)
 }
 
-/// What to say of an attribute that is known in the other place.
+/// Returns the error for an attribute that belongs in the other place.
 fn elsewhere(word: &str, place: Place) -> Option<String> {
     let (other, wrong_place) = match place {
         Place::Struct => (Place::Field, "belongs on a field, not on the struct"),
@@ -95,7 +95,7 @@ fn nearest<'a>(word: &str, known: &'a [Known]) -> Option<&'a Known> {
     })
 }
 
-/// How many characters must be put in, taken out or exchanged (Levenshtein).
+/// Returns how many characters must be added, removed or replaced (Levenshtein).
 fn edit_distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (i, a) in from.chars().enumerate() {

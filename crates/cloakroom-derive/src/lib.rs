@@ -1,5 +1,5 @@
-//! The derive macro of [`cloakroom`](https://docs.rs/cloakroom), which re-exports it. Depend on
-//! that crate; this one has no use without it.
+//! The derive macro of [`cloakroom`](https://docs.rs/cloakroom), which re-exports it. Depend on that crate; this one
+//! has no use without it.
 
 #![deny(missing_docs)]
 
@@ -16,7 +16,7 @@ mod report;
 mod tests;
 mod valid;
 
-/// Makes a struct a session table: each field is a column, next to those that every session has.
+/// Makes a struct a session table. Each field is a column, next to the columns that every session has.
 ///
 /// ```
 /// use cloakroom::SessionTable;
@@ -41,21 +41,21 @@ mod valid;
 ///
 /// # What it takes
 ///
-/// A struct with named fields, none of them generic: one struct is one table, whose columns have
-/// one type each. It has to be [`Clone`], [`Send`] and [`Sync`]. A struct without fields, `struct
-/// Ticket {}`, is a table with the built-in columns alone.
+/// A struct with named fields and without generic parameters: one struct is one table, and each of its columns has one
+/// type. The struct must be [`Clone`], [`Send`] and [`Sync`]. A struct without fields, `struct Ticket {}`, is a table
+/// with only the built-in columns.
 ///
-/// A field may be of any type that sqlx can store on the databases that `cloakroom` was built for
-/// (its trait `FieldType`): strings, integers, floats, `bool`, bytes, UUIDs, instants, JSON, and
-/// your own newtypes and enums that derive `sqlx::Type`. The column of an `Option` is nullable;
-/// for that the `Option` must be written out, since a derive cannot see behind a type alias.
+/// A field may have any type that sqlx can store on the databases that `cloakroom` was built for (its trait
+/// `FieldType`): strings, integers, floats, `bool`, bytes, UUIDs, instants, JSON, and your own newtypes and enums that
+/// derive `sqlx::Type`. The column of an `Option` is nullable. The `Option` must be written out, since a derive cannot
+/// see behind a type alias.
 ///
 /// # What it makes
 ///
 /// - Implementations of the traits `SessionFields` and `SessionTable`.
-/// - For each field a constant with its name in capital letters and with its visibility:
-///   `user_id` becomes `UserSession::USER_ID`, `r#type` becomes `TYPE`. It stands for the column
-///   in queries, with the type of a value in it: `String` for a field of `Option<String>`.
+/// - For each field, a constant with its name in capital letters and with its visibility: `user_id` becomes
+///   `UserSession::USER_ID`, `r#type` becomes `TYPE`. The constant stands for the column in queries, with the type of a
+///   value in it: `String` for a field of `Option<String>`.
 ///
 /// # Attributes of the struct
 ///
@@ -80,8 +80,9 @@ mod valid;
 ///
 /// # Data that changes with a release
 ///
-/// A session lives for days, and so holds what an older version of the program stored. What that lacks has to have
-/// a default, or the session does not decode: its user is logged out, by an error of the kind `Decode`.
+/// A session lives for days, so its data may have been stored by an older version of the program. A part that the older
+/// version did not store needs a default. Without one the session does not decode: its user is logged out, with an
+/// error of the kind `Decode`.
 ///
 /// ```
 /// use cloakroom::{NewSession, SessionTable};
@@ -116,18 +117,17 @@ mod valid;
 /// let _ = NewSession::new(UserSession { user_id: 1 });
 /// ```
 ///
-/// `NewSession::new` gives a session the default of its data type. A type without a `Default` does not compile
-/// there; `NewSession::with_data(fields, data)` takes the data itself. A field whose type is an enum has no such
-/// attributes: keep its old variants for as long as the sessions live.
+/// `NewSession::new` gives a session the default of its data type. A type without a `Default` does not compile there;
+/// `NewSession::with_data(fields, data)` takes the data itself. These attributes do not exist for a field of an enum
+/// type: keep its old variants for as long as the sessions live.
 ///
 /// # Names
 ///
-/// The names of schemas, tables and columns are quoted wherever they stand, so that they may hold any character but
-/// control characters, as in `table = "org-42"` and `column = "admin?"`; a table's holds no dot, since its schema is an
-/// attribute of its own. 63 bytes is the most. Every
-/// session has the columns `id`, `auth_token_digest`, `data`, `expires_at`, `inserted_at` and
-/// `updated_at` already, so no field and no column can have one of these names. No two columns
-/// can differ in capital letters alone, since SQLite, MariaDB and MySQL do not tell them apart.
+/// The names of schemas, tables and columns are always quoted, so they may hold any character but control characters,
+/// as in `table = "org-42"` and `column = "admin?"`. A table's name holds no dot, since its schema is an attribute of
+/// its own. A name has at most 63 bytes. Every session already has the columns `id`, `auth_token_digest`, `data`,
+/// `expires_at`, `inserted_at` and `updated_at`, so no field and no column can have one of these names. Two column
+/// names must differ in more than upper and lower case, since SQLite, MariaDB and MySQL do not distinguish them.
 ///
 /// All of this is checked while the program compiles.
 #[proc_macro_derive(SessionTable, attributes(session))]

@@ -3,7 +3,7 @@ use std::fmt::Display;
 use quote::ToTokens;
 use syn::Error;
 
-/// Collects what is wrong, so that one compilation tells all of it.
+/// Collects the errors, so that one compilation reports all of them.
 #[derive(Default)]
 pub(crate) struct Report {
     error: Option<Error>,

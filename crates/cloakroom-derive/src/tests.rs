@@ -5,7 +5,7 @@ use crate::ast::Table;
 use crate::expand;
 use crate::report::Report;
 
-/// What is wrong with the struct in `input`.
+/// Returns the errors of the struct in `input`.
 fn errors(input: &str) -> Vec<String> {
     let input = parse_str(input).expect("a struct, an enum or a union");
     let mut report = Report::default();

@@ -1,4 +1,4 @@
-//! What parses and is wrong all the same.
+//! Checks for attributes that parse but are wrong.
 
 use std::collections::HashMap;
 
@@ -52,7 +52,7 @@ impl Table<'_> {
         let mut constants = HashMap::new();
         for field in &self.fields {
             let (name, column) = (field.name(), field.column());
-            // SQLite and MariaDB take `Role` and `role` for the same column, and a struct is for all of them.
+            // SQLite and MariaDB take `Role` and `role` for the same column, and a struct must work on all databases.
             if let Some(other) = columns.insert(column.to_ascii_lowercase(), name.clone()) {
                 let message = format!(
                     "the field `{other}` has the column `{column}` already, capital letters or \
@@ -143,13 +143,13 @@ impl Field<'_> {
         check_owned("its fields", self.value_type, report);
     }
 
-    /// Whether the type is one that the expansion can do something with.
+    /// Returns `true` if the expansion can use the type.
     pub(crate) fn has_valid_type(&self) -> bool {
         option_argument(self.value_type).is_none()
             && !matches!(without_group(self.value_type), Type::Reference(_))
     }
 
-    /// What an error about the column's name underlines.
+    /// Returns the tokens that an error about the column's name underlines.
     fn column_tokens(&self) -> TokenStream {
         match &self.attrs.column {
             Some(column) => column.to_token_stream(),
@@ -167,10 +167,10 @@ fn built_in(column: &str) -> Option<&'static str> {
 enum Kind {
     Schema,
     Table,
-    /// One that a column refers to.
+    /// The name of a table that a column refers to.
     OtherTable,
     Column,
-    /// A field whose column has the same name.
+    /// A field that has a column of the same name.
     Field,
 }
 
@@ -184,7 +184,7 @@ impl Kind {
     }
 }
 
-/// A name may have any character that can be quoted, as the library itself says when a handle is made.
+/// Checks a name. It may have any character that can be quoted; the library checks the same when a handle is made.
 fn check_name(kind: Kind, name: &str, tokens: impl ToTokens, report: &mut Report) {
     let noun = kind.noun();
     if name.is_empty() {
@@ -226,7 +226,7 @@ fn owned(referent: &Type) -> String {
     }
 }
 
-/// A type's tokens as people write them.
+/// Returns a type's tokens as people write them.
 fn compact(tokens: &TokenStream) -> String {
     let text = tokens.to_string();
     [" <", "< ", " >", " ::", ":: ", "[ ", " ]"]

@@ -3,13 +3,13 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// What every operation of this crate returns when it fails.
+/// The error that the operations of this crate return.
 ///
-/// An `Error` says what went wrong in words, sorts it by [`kind`](Error::kind), and keeps the cause as
-/// [`source`](std::error::Error::source). It never holds a token, a digest or a salt: database errors are
-/// kept without the details in which servers quote the offending row.
+/// An `Error` describes the failure in words, has a [`kind`](Error::kind), and keeps its cause as
+/// [`source`](std::error::Error::source). It never holds a token, a digest or a salt: servers quote the offending row
+/// in the details of an error, so those details are dropped.
 ///
-/// Cheap to clone: callers whose lookups shared a statement share its failure.
+/// An `Error` is cheap to clone. When a statement that several callers share fails, each caller gets a clone.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -21,83 +21,86 @@ struct Inner {
     outcome: Outcome,
 }
 
-/// Whether what was asked for was done, as far as an [`Error`] can tell: see [`Error::outcome`].
+/// Tells what a failed operation may have written; see [`Error::outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Nothing was written, for certain. To ask again does no harm, and helps if the reason has gone.
+    /// Nothing was written, for certain. It is safe to call the operation again, and it helps if the cause is gone.
     NotDone,
-    /// All of it was written and committed, and what was to be read afterwards could not be.
+    /// Everything was written and committed, but a read afterwards failed.
     Done,
-    /// It may have been written, in whole or in part. Find out by reading, or ask again if that does no harm.
+    /// It may have been written, in whole or in part. Read to find out, or call the operation again if a second call
+    /// does no harm.
     Unknown,
 }
 
-/// The kinds of [`Error`], for code that acts on them.
+/// The kinds of [`Error`], for code that reacts to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// No session where one was required: `fetch_one` found none, or the row to update is gone.
+    /// A session was required and there is none: `fetch_one` found none, or the row to update is gone.
     NotFound,
     /// `fetch_one` or `fetch_optional` matched more than one session.
     MultipleSessions,
-    /// The row changed since it was read. Read it again and decide again; [`Sessions::update_with`] does.
+    /// The row changed since it was read. Read it again and decide again, as [`Sessions::update_with`] does.
     ///
     /// [`Sessions::update_with`]: crate::Sessions::update_with
     Conflict,
-    /// The session has expired, and what was asked for would have brought it back.
+    /// The session has expired, and the operation would have brought it back.
     Expired,
-    /// An extra field's value cannot be stored: blank or null where one is required, too long, or holding a
-    /// character that the database refuses. The message names the field where the database tells which.
+    /// The value of an extra field cannot be stored: it is blank or null although a value is required, it is too long,
+    /// or it holds a character that the database refuses. The message names the field if the database tells which one
+    /// it is.
     InvalidField,
-    /// A table has no field of this name.
+    /// The table has no field of this name.
     UnknownField,
     /// `data` is not JSON that this database or the table's data type can hold.
     InvalidData,
-    /// Another session already has the token that was given to be imported.
+    /// Another session already has the token that was to be imported.
     DuplicateToken,
     /// The session table does not exist. Run [`Sessions::migrate`](crate::Sessions::migrate).
     MissingTable,
     /// The session table lacks a column that the struct declares.
     MissingColumn,
-    /// A column of the session table is of a type that does not hold what its field does, or only one of the two may be
-    /// null, or it cannot be the foreign key that the struct declares. The message says which, and the statement that
-    /// mends it. Found by [`Sessions::migrate`](crate::Sessions::migrate).
+    /// A column of the session table does not match its field: its type cannot hold the field's values, only one of the
+    /// two may be null, or it cannot be the foreign key that the struct declares. The message says which of these it
+    /// is, and has the statement that mends it. Found by [`Sessions::migrate`](crate::Sessions::migrate).
     ColumnMismatch,
     /// A constraint of the database refused the write: a foreign key, a check, a unique index of the
     /// application's own.
     Constraint,
-    /// An operation [within](crate::Sessions::within) a transaction found that none is open: it was rolled back, by an
-    /// inner `begin()` that was dropped midway or by the database itself. Nothing was done.
+    /// An operation [within](crate::Sessions::within) a transaction found that none is open. The transaction was rolled
+    /// back by an inner `begin()` that was dropped midway, or by the database itself. Nothing was done.
     NoTransaction,
-    /// The operation is not possible in this form; the message says what is.
+    /// The operation is not possible in this form. The message says which form is.
     Unsupported,
-    /// The database, or this connection to it, takes no writes.
+    /// The database, or this connection to it, accepts no writes.
     ReadOnly,
-    /// The database could not be reached: refused, gone in the middle, shutting down, or no connection
-    /// became free within the pool's own time-out.
+    /// The database could not be reached: it refused the connection, the connection ended midway, the server was
+    /// shutting down, or no connection became free within the pool's time-out.
     Unavailable,
-    /// Another transaction has had the row, the table or the database's file locked for longer than the database
-    /// waits, and the operation was not done. The wait is `lock_timeout` on PostgreSQL, which is not bounded by
-    /// default, `innodb_lock_wait_timeout` on MariaDB and MySQL, 50 s by default, and on SQLite the connection's
-    /// busy time-out. The database serves all else: what was asked for can be asked again.
+    /// Another transaction held a lock on the row, the table or the database's file for longer than the database waits,
+    /// and the operation was not done. The wait is `lock_timeout` on PostgreSQL, which has no limit by default,
+    /// `innodb_lock_wait_timeout` on MariaDB and MySQL, 50 s by default, and the connection's busy time-out on SQLite.
+    /// The database is otherwise in service, so the operation can be called again.
     LockTimeout,
-    /// The server gave the statement up: it ran for longer than `statement_timeout` on PostgreSQL,
-    /// `max_statement_time` on MariaDB or `max_execution_time` on MySQL allows, or somebody cancelled it, as SQLite's
-    /// interrupt does. What it had written is undone.
+    /// The server stopped the statement. It ran for longer than `statement_timeout` on PostgreSQL, `max_statement_time`
+    /// on MariaDB or `max_execution_time` on MySQL allows, or it was cancelled, as SQLite's interrupt does. What it had
+    /// written is undone.
     StatementTimeout,
-    /// There is no room for what was to be written: the disk, the quota or the table is full. Reads go on.
+    /// There is no room for the write: the disk, the quota or the table is full. Reads still work.
     DiskFull,
-    /// The connection's role lacks a right that the operation needs; the message says which table. `docs/grants.md` in
-    /// the repository lists what each operation needs.
+    /// The connection's role lacks a right that the operation needs. The message says on which table. `docs/grants.md`
+    /// in the repository lists what each operation needs.
     PermissionDenied,
-    /// A row was read that does not decode into the declared types: its `data` or a field is of another form than
-    /// the program's type has now, or an instant lies beyond the years 1 to 9999. It can be ended and deleted by its token and by its id, as in
-    /// `sessions.query().token(&token).expire_all()`, and [`SessionQuery::fetch_each`] lists the others.
+    /// A row does not decode into the declared types: its `data` or a field has another form than the program's type
+    /// has now, or an instant lies outside the years 1 to 9999. The session can still be ended and deleted by its token
+    /// and by its id, as in `sessions.query().token(&token).expire_all()`. [`SessionQuery::fetch_each`] lists the other
+    /// sessions.
     ///
     /// [`SessionQuery::fetch_each`]: crate::SessionQuery::fetch_each
     Decode,
-    /// Any other trouble that the database reports.
+    /// Any other error that the database reports.
     Database,
 }
 
@@ -105,26 +108,27 @@ pub enum ErrorKind {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The kind of this error.
+    /// Returns the kind of this error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether what was asked for was done.
+    /// Returns what the failed operation may have written.
     ///
     /// | outcome | errors |
     /// |---|---|
-    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`StatementTimeout`], [`DiskFull`] and their like. [`Unavailable`] where no connection was to be had: refused, or none was free within the pool's time-out. |
-    /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again; [`create`] and [`update`] could not read what a column of another type made of a value. |
-    /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write whose connection ended before its answer came, also by a server that shuts down; a write whose task was stopped; an I/O error of SQLite's; what a server says that is not known to mean that it undid the write. Also what takes several statements, once the first of them was done: [`delete_expired`] and [`migrate`] on MariaDB and MySQL. |
+    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`StatementTimeout`], [`DiskFull`] and similar kinds. [`Unavailable`] if there was no connection: it was refused, or none was free within the pool's time-out. |
+    /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again. [`create`] or [`update`] wrote the row and could not read back a value that a column stores in another form. |
+    /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write if the connection ended before the answer came, also because the server was shutting down. A write that was stopped together with its task. An I/O error of SQLite. An error of the server that is not known to mean that the write was undone. An operation of several statements that failed after the first of them was done: [`delete_expired`], and [`migrate`] on MariaDB and MySQL. |
     ///
-    /// In doubt it is `Unknown`. A session whose creation is in doubt has a token that no one knows, and does no harm; one
-    /// whose [`rotate`] is in doubt may have a new token that no one knows, and must be begun anew; [`expire`],
-    /// [`delete`] and [`extend`] can be asked again.
+    /// If in doubt, the outcome is `Unknown`. If the creation of a session is in doubt, the session may exist with a
+    /// token that no client has, which does no harm. If a [`rotate`] is in doubt, the session may have a new token that
+    /// no client has, so the client must start a new session. [`expire`], [`delete`] and [`extend`] can be called
+    /// again.
     ///
-    /// In a transaction of the caller's it speaks of the statement alone, since nothing is done before the commit; that of
-    /// [`Transaction::commit`](crate::Transaction::commit) speaks of the commit. All of it holds for tables of an engine
-    /// that has transactions, as `InnoDB` has.
+    /// In a transaction of the caller's, the outcome describes the statement alone, since nothing is done before the
+    /// commit. The outcome of an error of [`Transaction::commit`](crate::Transaction::commit) describes the commit. All
+    /// of this holds for tables of an engine that has transactions, such as `InnoDB`.
     ///
     /// ```
     /// # use cloakroom::{Error, Outcome};
@@ -160,7 +164,7 @@ impl Error {
         self.0.outcome
     }
 
-    /// An error that was found before anything was asked of the database, or by reading.
+    /// Makes an error that was found by reading, or before any statement was sent.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Inner { kind, message: message.into(), source: None, outcome: Outcome::NotDone }))
     }
@@ -169,13 +173,13 @@ impl Error {
         self.with(|inner| inner.source = Some(Arc::from(source.into())))
     }
 
-    /// The same error, of something else that was to be done.
+    /// Returns the same error with another outcome.
     pub(crate) fn with_outcome(self, outcome: Outcome) -> Self {
         if self.outcome() == outcome { self } else { self.with(|inner| inner.outcome = outcome) }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        // Others may have it too, whose statement it was as well.
+        // Other callers may hold this error too, if they shared the statement.
         change(Arc::make_mut(&mut self.0));
         self
     }

@@ -1,6 +1,7 @@
-//! What this crate reads from outside, drawn at random: no text makes it panic, and what it writes it reads.
+//! Random tests of what this crate reads from outside: no text makes it panic, and it reads back what it writes.
 //!
-//! A few thousand of each with every run of the tests; `cargo xtask fuzz` draws others for as long as it is told to.
+//! Every run of the tests draws a few thousand inputs of each kind; `cargo xtask fuzz` draws others for as long as it
+//! is told to.
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
@@ -14,7 +15,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// As many as `cargo xtask fuzz` asks for, and few by default.
+/// The number of rounds that `cargo xtask fuzz` asks for; few by default.
 fn rounds() -> u64 {
     setting("CLOAKROOM_FUZZ_ROUNDS", 2_000)
 }
@@ -23,7 +24,7 @@ fn random() -> Rng {
     Rng::with_seed(setting("CLOAKROOM_FUZZ_SEED", 1))
 }
 
-/// Text that is nearly `text`: with characters taken out, put in, doubled or exchanged.
+/// Returns text that is nearly `text`: with characters removed, added or replaced, or the end cut off.
 fn damaged(random: &mut Rng, text: &str) -> String {
     let mut chars: Vec<char> = text.chars().collect();
     for _ in 0..random.usize(1..4) {
@@ -76,7 +77,7 @@ fn value(random: &mut Rng, depth: usize) -> Value {
     }
 }
 
-/// With some of its parts exchanged.
+/// Returns `of` with some of its parts replaced.
 fn changed(random: &mut Rng, of: &Value, depth: usize) -> Value {
     if random.u8(0..4) == 0 {
         return value(random, depth);

@@ -7,18 +7,18 @@ use crate::error::Result;
 use crate::sessions::Sessions;
 use crate::table::SessionFields;
 
-/// The wait after the first run that failed; it doubles with each that fails after it.
+/// The wait after the first run that failed. It doubles with each further failure.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Deletes expired sessions from time to time, in the background.
+/// A background task that deletes expired sessions at intervals.
 ///
-/// A run deletes as [`Sessions::delete_expired`] does, in batches with pauses between them. Any number of
-/// pruners may work on one table, in one process or many: they take different rows or wait for each other
-/// briefly, and nothing is deleted that is not expired, or that expired less than [`keep`](PrunerBuilder::keep) ago. A run that fails is reported to `tracing` and tried
-/// again, sooner than the next one would be and ever later while it keeps failing. What a run deleted is
-/// reported too.
+/// A run deletes sessions as [`Sessions::delete_expired`] does, in batches with pauses between them. Any number of
+/// pruners may work on one table, in one process or in many: they take different rows, or wait for each other briefly.
+/// They delete only sessions that have expired, and that did so at least [`keep`](PrunerBuilder::keep) ago. A run that
+/// fails is reported to `tracing` and tried again, after a wait that doubles with each failure, up to the interval. The
+/// number of deleted sessions is reported too.
 ///
-/// The pruner stops when its handle is dropped; [`stop`](Pruner::stop) also waits until it has.
+/// The pruner stops when its handle is dropped. [`stop`](Pruner::stop) also waits until it has stopped.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -40,44 +40,44 @@ pub struct Pruner {
     task: JoinHandle<()>,
 }
 
-/// What a [`Pruner`] has done since it was started.
+/// The work that a [`Pruner`] has done since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Runs that came to their end.
+    /// Runs that completed.
     pub runs: u64,
     /// Runs that failed.
     pub failures: u64,
-    /// Sessions deleted, over all runs.
+    /// Sessions deleted in all runs together.
     pub deleted: u64,
 }
 
 impl Pruner {
-    /// Starts a pruner that runs at once and then `every` so often, give or take a tenth, so that the
-    /// processes of an application spread out. Must be called within a tokio runtime.
+    /// Starts a pruner that runs at once and then after each interval of `every`. The interval varies by up to a tenth,
+    /// so that the processes of an application spread out. Must be called within a tokio runtime.
     pub fn spawn<T: SessionFields>(sessions: Sessions<T>, every: Duration) -> Self {
         Self::builder(every).spawn(sessions)
     }
 
-    /// A pruner with settings of its own.
+    /// Returns a builder for a pruner with settings of its own.
     pub fn builder(every: Duration) -> PrunerBuilder {
         PrunerBuilder { every, batch: None, keep: Duration::ZERO, jitter: 0.1 }
     }
 
-    /// What has been done so far.
+    /// Returns what has been done so far.
     pub fn progress(&self) -> Progress {
         *self.progress.borrow()
     }
 
-    /// Waits until another run has ended, well or badly, since this was last called.
+    /// Waits until another run has ended, completed or failed, since this was last called.
     pub async fn run_ended(&mut self) -> Progress {
-        // Fails only when the task has ended, which leaves the last word standing.
+        // This fails only if the task has ended. The last progress is then still valid.
         let _ = self.progress.changed().await;
         *self.progress.borrow_and_update()
     }
 
-    /// Stops the pruner and waits until it has stopped. A batch in the middle is abandoned: the database has
-    /// then deleted it or not.
+    /// Stops the pruner and waits until it has stopped. A batch that is out is abandoned: the database has then either
+    /// deleted all of it or none.
     pub async fn stop(self) {
         drop(self.stop);
         // The task neither panics nor is it cancelled.
@@ -96,19 +96,19 @@ pub struct PrunerBuilder {
 }
 
 impl PrunerBuilder {
-    /// How many sessions one statement deletes. Default 200, on SQLite 50; at least 1.
+    /// Sets how many sessions one statement deletes. Default 200, on SQLite 50; at least 1.
     pub fn batch(self, batch: u64) -> Self {
         Self { batch: Some(batch.max(1)), ..self }
     }
 
-    /// How long a session is kept after it has expired or was ended. Default not at all: the next run deletes it.
+    /// Sets how long a session is kept after it has expired or was ended. Default zero: the next run deletes it.
     ///
-    /// For applications that show who was logged in of late, or must be able to tell.
+    /// Use it in applications that show recent log-ins, or that must keep a record of them.
     pub fn keep(self, keep: Duration) -> Self {
         Self { keep, ..self }
     }
 
-    /// By what part of it the time between two runs varies, 0 to 1. Default 0.1.
+    /// Sets by what part the time between two runs varies, from 0 to 1. Default 0.1.
     pub fn jitter(self, jitter: f64) -> Self {
         Self { jitter: if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) }, ..self }
     }
@@ -161,7 +161,7 @@ impl PrunerBuilder {
         report: &watch::Sender<Progress>,
     ) -> Result<u64> {
         let before = report.borrow().deleted;
-        // Counts though a later batch fails, but is no end of a run.
+        // A batch counts even if a later batch fails, but it does not end a run.
         let count = |deleted| {
             report.send_if_modified(|progress| {
                 progress.deleted = before + deleted;
@@ -173,7 +173,7 @@ impl PrunerBuilder {
         Ok(deleted)
     }
 
-    /// How long to wait before the next run; `random` is a number from 0 to 1.
+    /// Returns how long to wait before the next run; `random` is a number from 0 to 1.
     fn pause(&self, failures_in_a_row: u32, random: f64) -> Duration {
         let pause = match failures_in_a_row.checked_sub(1) {
             None => self.every,
@@ -185,7 +185,7 @@ impl PrunerBuilder {
     }
 }
 
-/// A number from 0 to 1; the middle where the operating system has no randomness to give.
+/// Returns a random number from 0 to 1, or the middle if the operating system has no randomness to give.
 fn random_part() -> f64 {
     getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }

@@ -15,47 +15,50 @@ use crate::store::Store;
 use crate::table::{SessionFields, SessionTable, TableDefinition};
 use crate::token::{Hashed, Token};
 
-/// The sessions of one table: the handle through which every operation goes.
+/// The sessions of one table. Every operation goes through this handle.
 ///
-/// Cheap to clone, and to be kept for as long as the application runs: the statements are written and the
-/// settings checked when it is made. Every operation runs on a connection of the pool; to run one inside a
-/// transaction of your own, go through [`within`](Self::within).
+/// A handle is cheap to clone. Make it once and keep it for as long as the application runs: [`new`](Self::new) checks
+/// the settings and writes the statements. Every operation runs on a connection of the pool. To run operations inside a
+/// transaction of your own, use [`within`](Self::within).
 ///
 /// # Errors
 ///
-/// Absent, unknown, expired and malformed tokens are `None`. Trouble with the database is always an `Err`,
-/// so a database that is down never looks like "logged out".
+/// Absent, unknown, expired and malformed tokens are `None`. If the database fails, the operation returns an `Err`, so
+/// a database that is down never looks like "logged out".
 ///
 /// # Cancellation
 ///
-/// Any future may be dropped at any time. An operation that writes does so in one statement, which has then
-/// either happened or not. Those that end sessions do so in another statement for what only a clock that is behind holds
-/// valid.
+/// Any future may be dropped at any time. Each statement is then either done as a whole or not at all, and each one
+/// leaves a valid state. [`create`](Self::create), [`update`](Self::update), [`extend`](Self::extend),
+/// [`rotate`](Self::rotate) and [`delete`](Self::delete) write with one statement. [`import`](Self::import) writes in
+/// one transaction. [`expire`](Self::expire), the queries that end or delete many sessions,
+/// [`delete_expired`](Self::delete_expired) and [`migrate`](Self::migrate) may take several statements, and may stop
+/// between two of them.
 pub struct Sessions<T> {
     handle: Arc<Handle>,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: SessionTable> Sessions<T> {
-    /// The sessions of the table that `T` declares, in the application's own database.
+    /// Makes the handle for the table that `T` declares, in the application's own database.
     ///
-    /// `database` is a sqlx pool, or a [`Database`]. Nothing is asked of it yet.
+    /// `database` is a sqlx pool or a [`Database`]. This call sends no statement to it.
     ///
     /// # Errors
     ///
-    /// If a declared name is empty, longer than 63 bytes or holds a control character, if two columns have one name by this
-    /// database's rules, or if a field's type has no place in it.
+    /// If a declared name is empty, longer than 63 bytes or holds a control character, if two columns have the same
+    /// name by this database's rules, or if this database cannot store the type of a field.
     pub fn new(database: impl Into<Database>, config: Config) -> Result<Self, ConfigError> {
         Self::with_definition(database, T::definition(), config)
     }
 }
 
 impl<T: SessionFields> Sessions<T> {
-    /// The sessions of a table that is defined at run time; see [`DynamicFields`](crate::DynamicFields).
+    /// Makes the handle for a table that is defined at run time; see [`DynamicFields`](crate::DynamicFields).
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// The same as those of [`new`](Self::new).
     pub fn with_definition(
         database: impl Into<Database>,
         definition: TableDefinition,
@@ -65,10 +68,10 @@ impl<T: SessionFields> Sessions<T> {
         Ok(Self { handle: Arc::new(handle), of: PhantomData })
     }
 
-    /// The same table in another schema: for applications with a schema for each tenant.
+    /// Makes a handle for the same table in another schema, for applications that have a schema for each tenant.
     ///
-    /// Make one handle for a schema and keep it: what concurrent calls share, and a
-    /// [`Cache`](crate::Cache) with its listener, belong to a handle and its clones.
+    /// Make one handle for each schema and keep it. Concurrent calls share statements only within one handle and its
+    /// clones. A [`Cache`](crate::Cache) and its listener belong to them too.
     ///
     /// # Errors
     ///
@@ -80,7 +83,7 @@ impl<T: SessionFields> Sessions<T> {
 
     /// Begins a transaction on the pool, for [`within`](Self::within) and for statements of your own.
     ///
-    /// Its future may be dropped at any time, unlike that of `pool.begin()`: see [`Database::begin`].
+    /// The future of this method may be dropped at any time. That of `pool.begin()` may not: see [`Database::begin`].
     ///
     /// # Errors
     ///
@@ -88,30 +91,30 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If it is called outside a tokio runtime.
     pub async fn begin(&self) -> Result<Transaction> {
         self.database().begin().await
     }
 
-    /// The operations inside the caller's transaction: one of [`begin`](Self::begin)'s, sqlx's own, or a connection
-    /// on which one is open.
+    /// Returns the operations inside the caller's transaction. The transaction is one of [`begin`](Self::begin)'s, one
+    /// of sqlx's own, or a connection on which a transaction is open.
     ///
     /// # What remains the application's
     ///
-    /// An inner `begin()` on a sqlx transaction whose future is dropped midway rolls the *outer* transaction back (sqlx
-    /// 0.9, on every database), and the outer one goes on as if nothing were. The database ends transactions by itself
-    /// too: MariaDB after a deadlock and before a change of any table's definition, SQLite when the disk is full. The
-    /// operations here then fail with [`NoTransaction`](crate::ErrorKind::NoTransaction), and commit nothing. Your own
-    /// statements on such a transaction are committed at once, and its `rollback()` says `Ok`. So await an inner
-    /// `begin()` to its end, and end a transaction after the first error. Inside of savepoints nothing tells that the
-    /// innermost was rolled back with the one around it. And after an error on PostgreSQL, the `commit()` of sqlx 0.9
-    /// says `Ok` though the server rolls back; that of [`Transaction`] fails.
+    /// If the future of an inner `begin()` on a sqlx transaction is dropped midway, sqlx 0.9 rolls the *outer*
+    /// transaction back, on every database, and does not tell the outer one. A database also ends transactions by
+    /// itself: MariaDB after a deadlock and before a change of any table's definition, SQLite when the disk is full.
+    /// The operations here then fail with [`NoTransaction`](crate::ErrorKind::NoTransaction) and commit nothing. Your
+    /// own statements on such a transaction are committed at once, and its `rollback()` returns `Ok`. So await an inner
+    /// `begin()` to its end, and end a transaction after the first error. Inside savepoints, this library cannot notice
+    /// that the innermost savepoint was rolled back together with the one around it. After an error on PostgreSQL, the
+    /// `commit()` of sqlx 0.9 returns `Ok` although the server rolls back; that of [`Transaction`] fails.
     ///
     /// # Errors
     ///
-    /// Every operation fails with [`NoTransaction`](crate::ErrorKind::NoTransaction), and does nothing, if no
-    /// transaction is open. For a connection on which each operation is to commit by itself, use
-    /// [`on_connection`](Self::on_connection).
+    /// If no transaction is open, every operation fails with [`NoTransaction`](crate::ErrorKind::NoTransaction) and
+    /// does nothing. Use [`on_connection`](Self::on_connection) for a connection on which each operation is to commit
+    /// by itself.
     ///
     /// # Panics
     ///
@@ -126,8 +129,8 @@ impl<T: SessionFields> Sessions<T> {
         Operations::new(Arc::clone(&self.handle), connection)
     }
 
-    /// The operations on a connection of the caller's, which need not be in a transaction. If it is in one, they are
-    /// committed with it; if not, each operation commits by itself.
+    /// Returns the operations on a connection of the caller's, which need not be in a transaction. If a transaction is
+    /// open, the operations are committed with it. If not, each operation commits by itself.
     ///
     /// # Panics
     ///
@@ -136,47 +139,49 @@ impl<T: SessionFields> Sessions<T> {
         self.within(connection.into().free())
     }
 
-    /// Makes a new session, and with it a new token.
+    /// Creates a new session with a new token.
     ///
-    /// The token is in the answer and nowhere else; the database keeps its digest. The session in the answer is what the
-    /// row holds: if a column may round a value or write it in other words, the row is read again. The first write of a
-    /// handle asks the database's catalogue, in a query of its own, what the columns do.
+    /// The returned value is the only place that holds the token; the database stores its digest. The returned session
+    /// is what the row holds: if a column may round a value or write it in another form, the row is read again. The
+    /// first write of a handle asks the database's catalogue, in a query of its own, how the columns store values.
     ///
     /// # Errors
     ///
-    /// [`InvalidField`](crate::ErrorKind::InvalidField) where a required field is null or blank or does not
-    /// fit its column, [`InvalidData`](crate::ErrorKind::InvalidData) where `data` cannot be stored,
-    /// [`DuplicateToken`](crate::ErrorKind::DuplicateToken) where an imported token is taken.
+    /// [`InvalidField`](crate::ErrorKind::InvalidField) if a required field is null or blank, or if a field does not
+    /// fit its column; [`InvalidData`](crate::ErrorKind::InvalidData) if `data` cannot be stored;
+    /// [`DuplicateToken`](crate::ErrorKind::DuplicateToken) if an imported token is taken.
     pub async fn create(&self, new: NewSession<T>) -> Result<CreatedSession<T>> {
         self.on_pool().create(new).await
     }
 
-    /// Makes the rows of sessions that another system has made, all or none of them.
+    /// Creates the rows of sessions that another system made. Either all of them are created or none.
     ///
-    /// They are written in one transaction, hundreds in a statement. On SQLite other writers wait meanwhile.
+    /// The rows are written in one transaction, up to 256 in a statement. On SQLite other writers wait until it ends.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create). [`InvalidField`](crate::ErrorKind::InvalidField), too, for a session that was created in
-    /// the future. [`DuplicateToken`](crate::ErrorKind::DuplicateToken) if a token is taken, and
-    /// [`Constraint`](crate::ErrorKind::Constraint) if an id is.
+    /// The same as those of [`create`](Self::create). Also [`InvalidField`](crate::ErrorKind::InvalidField) for a
+    /// session that was created in the future, [`DuplicateToken`](crate::ErrorKind::DuplicateToken) if a token is
+    /// taken, and [`Constraint`](crate::ErrorKind::Constraint) if an id is taken.
     pub async fn import(&self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
         let mut transaction = self.begin().await?;
         self.within(&mut transaction).import(sessions).await?;
         transaction.commit().await
     }
 
-    /// The session that this token stands for, if there is one and it is valid. The hot path: one query by
-    /// the unique index on the digest, which concurrent calls share; with a [`Cache`](crate::Cache), mostly none.
+    /// Returns the valid session for this token, if there is one.
     ///
-    /// Where the configuration says so and it is due, the session is extended, in a second statement; the
-    /// answer and the row agree. An extension that cannot be written, as in a database that takes no writes,
-    /// does not fail the read: it is reported to `tracing` as a warning, whatever the reason.
+    /// This is the hot path. It takes one query by the unique index on the digest, which concurrent calls share. With a
+    /// [`Cache`](crate::Cache), most calls take no query.
     ///
-    /// A session that was ended by a machine whose clock is ahead of this one's is refused at once too.
+    /// If the configuration asks for it and an extension is due, the session is extended in a second statement, and the
+    /// returned session agrees with the row. If the extension cannot be written, as in a database that takes no writes,
+    /// the read does not fail: the failure is reported to `tracing` as a warning, for every kind of error.
     ///
-    /// `token` is whatever the client presented: any bytes, of any length. What cannot be a token costs no
-    /// query.
+    /// A session that another machine ended is refused at once, even if that machine's clock is ahead of this one's.
+    ///
+    /// `token` is what the client presented: any bytes, of any length. A string that cannot be a token is rejected
+    /// without a query.
     pub async fn authenticate(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         let Some(hashed) = self.store().hash(token.as_ref()) else {
             return Ok(None);
@@ -184,12 +189,15 @@ impl<T: SessionFields> Sessions<T> {
         if let Some(session) = self.cache().and_then(|cache| cache.get(&hashed.key())) {
             return Ok(Some(session));
         }
-        // On the heap, so that the future of a call that the cache answers is small.
+        // The future is on the heap, so that the future of a call that the cache answers is small.
         Box::pin(self.ask(hashed, Use::Extends)).await
     }
 
-    /// As [`authenticate`](Self::authenticate), asking the database even where a [`Cache`](crate::Cache) would
-    /// answer: for operations whose harm outweighs a query, such as a payment or a change of password.
+    /// Returns the valid session for this token, if there is one, and asks the database even if a
+    /// [`Cache`](crate::Cache) could answer.
+    ///
+    /// Use it for operations that would do more harm than a query costs, such as a payment or a change of password.
+    /// Otherwise it works like [`authenticate`](Self::authenticate).
     pub async fn authenticate_fresh(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         match self.store().hash(token.as_ref()) {
             Some(hashed) => Box::pin(self.ask(hashed, Use::Extends)).await,
@@ -197,9 +205,10 @@ impl<T: SessionFields> Sessions<T> {
         }
     }
 
-    /// As [`authenticate_fresh`](Self::authenticate_fresh), leaving the session's expiry as it is, whatever the
-    /// configuration says of extending. For a look that is no use of the session: a page that a browser fetches
-    /// ahead of its user, a check in the background.
+    /// Returns the valid session for this token, if there is one, and never extends it.
+    ///
+    /// Use it to look at a session that the user is not using: for a page that a browser fetches ahead of its user, or
+    /// a check in the background. Otherwise it works like [`authenticate_fresh`](Self::authenticate_fresh).
     pub async fn authenticate_without_extending(
         &self,
         token: impl AsRef<[u8]>,
@@ -226,49 +235,50 @@ impl<T: SessionFields> Sessions<T> {
         Ok(session)
     }
 
-    /// A query: `sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_all().await?`.
+    /// Starts a query: `sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_all().await?`.
     pub fn query(&self) -> SessionQuery<'static, T> {
         SessionQuery::new(self.on_pool())
     }
 
-    /// Reads the session again, whatever its status.
+    /// Reads the session again, whether it is valid or expired.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) where it is gone.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the row is gone.
     pub async fn reload(&self, session: &mut Session<T>) -> Result<()> {
         self.on_pool().reload(session).await
     }
 
-    /// Writes what the caller has changed of the session's fields, data and expiry, if the row is still as it was read.
+    /// Writes the caller's changes to the session's fields, data and expiry, if the row is still as it was read.
     ///
-    /// A column whose value is as it was read is not written: what the application's own SQL has put there since stays.
-    /// In changed data the parts that were not changed keep every digit. An expiry set by the caller ends no later than
-    /// the absolute lifetime allows. If nothing was changed, `updated_at` moves all the same.
+    /// A column that the caller did not change is not written, so a value that the application's own SQL has put there
+    /// since stays. In changed data, the parts that did not change keep every digit. An expiry that the caller sets is
+    /// capped at the absolute lifetime. If nothing was changed, `updated_at` still moves.
     ///
-    /// "As it was read" is told by `updated_at` and `expires_at`. SQL of the application's own that changes a session is
-    /// seen if it moves `updated_at` too, as in `UPDATE sessions SET role = 'guest', updated_at = updated_at + interval '1
-    /// microsecond' WHERE …`: then an update of what was read before is a `Conflict`. SQL that leaves `updated_at` is not
-    /// seen: this update keeps it in the columns that the caller has not changed, and overwrites it in the others, in
-    /// `data` as a whole. `session` then still has in those columns what was read; [`reload`](Self::reload) reads them.
+    /// The row is "as it was read" if its `updated_at` and `expires_at` are. This notices SQL of the application's own
+    /// if that SQL moves `updated_at` too, as in `UPDATE sessions SET role = 'guest', updated_at = updated_at +
+    /// interval '1 microsecond' WHERE …`: an update of what was read before is then a `Conflict`. SQL that leaves
+    /// `updated_at` as it is goes unnoticed. This update then keeps its values in the columns that the caller has not
+    /// changed and overwrites them in the others; `data` is overwritten as a whole. In the columns that it kept,
+    /// `session` still has the values that were read; [`reload`](Self::reload) reads the new ones.
     ///
     /// # Errors
     ///
-    /// [`Conflict`](crate::ErrorKind::Conflict) where the row was written since it was read,
-    /// [`NotFound`](crate::ErrorKind::NotFound) where it is gone (it is never inserted again),
-    /// [`Expired`](crate::ErrorKind::Expired) where the session has expired and the new expiry would bring
-    /// it back, and what [`create`](Self::create) says of fields and data.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the row was written since it was read;
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is gone (it is never inserted again);
+    /// [`Expired`](crate::ErrorKind::Expired) if the session has expired and the new expiry would bring it back; and
+    /// the errors of [`create`](Self::create) about fields and data.
     pub async fn update(&self, session: &mut Session<T>) -> Result<()> {
         self.on_pool().update(session).await
     }
 
-    /// Changes the session with `change` and writes it; where it was written by somebody else meanwhile,
-    /// reads it again and starts anew. `change` may run more than once.
+    /// Changes the session with `change` and writes it. If another caller wrote the row meanwhile, the session is read
+    /// again and `change` is applied to what was read, so `change` may run more than once.
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update); [`Conflict`](crate::ErrorKind::Conflict) only after a hundred attempts.
-    /// After an error `session` is as it was last read.
+    /// The same as those of [`update`](Self::update), except that [`Conflict`](crate::ErrorKind::Conflict) is returned
+    /// only after a hundred further attempts. After an error `session` is as it was last read.
     pub async fn update_with(
         &self,
         session: &mut Session<T>,
@@ -277,103 +287,111 @@ impl<T: SessionFields> Sessions<T> {
         self.on_pool().update_with(session, change).await
     }
 
-    /// Moves the expiry to `now + ttl`, when that is due; whether it did. Its older name is "refresh".
+    /// Moves the expiry to `now + ttl` if that is due, and returns `true` if it did. Its older name is "refresh".
     ///
-    /// It is due when a valid session would gain more than `extend_after`. The expiry never moves back,
-    /// nor past the absolute lifetime, and a session that has expired meanwhile stays so.
+    /// An extension is due if the session is valid and would gain more than `extend_after`. The expiry never moves back
+    /// and never past the absolute lifetime, and a session that has expired meanwhile stays expired.
     ///
-    /// As long as `session`, as it was last read, is valid and not due, nothing is asked of the database.
-    /// Otherwise the row decides, and `session` is as the row is.
+    /// If `session`, as it was last read, is valid and not due, the database is not asked. Otherwise the row decides,
+    /// and afterwards `session` is as the row is.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) where the session is gone.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the row is gone.
     pub async fn extend(&self, session: &mut Session<T>) -> Result<bool> {
         self.on_pool().extend(session).await
     }
 
-    /// Ends the session now; whether it was still valid. The row stays, for the record.
+    /// Ends the session now, and returns `true` if it was still valid. The row stays, as a record.
     ///
-    /// Afterwards `session` says that it has expired, whoever ended it. Where somebody else wrote the row
-    /// since it was read, `session` is read again; if it no longer decodes, it stays as it was.
+    /// Afterwards `session` is expired, even if another process ended it first. If another process wrote the row since
+    /// it was read, `session` is read again. If the row no longer decodes, `session` keeps the fields and the data that
+    /// it had.
     ///
-    /// A session that expired by this machine's clock less than a day ago also ends for machines whose clocks are
-    /// behind.
+    /// A session that expired less than a day ago by this machine's clock may still be valid by the clock of a machine
+    /// that is behind. It ends there too.
     pub async fn expire(&self, session: &mut Session<T>) -> Result<bool> {
         self.on_pool().expire(session).await
     }
 
-    /// Gives the session a new token; the old one is refused from now on. For a change of privileges, and
-    /// when a token may have been seen.
+    /// Gives the session a new token and returns it. The old token is refused from now on. Use it when privileges
+    /// change, and when another party may have seen the token.
     ///
     /// # Errors
     ///
-    /// [`Conflict`](crate::ErrorKind::Conflict) where the row was written since it was read,
-    /// [`NotFound`](crate::ErrorKind::NotFound) where it is gone,
-    /// [`Expired`](crate::ErrorKind::Expired) where it has expired.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the row was written since it was read;
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is gone; [`Expired`](crate::ErrorKind::Expired) if the session
+    /// has expired.
     pub async fn rotate(&self, session: &mut Session<T>) -> Result<Token> {
         self.on_pool().rotate(session).await
     }
 
-    /// Deletes the session's row; whether there was one.
+    /// Deletes the session's row, and returns `true` if there was one. The row is deleted even if it was written since
+    /// it was read.
     pub async fn delete(&self, session: Session<T>) -> Result<bool> {
         self.on_pool().delete(session).await
     }
 
-    /// Deletes every expired session; their number. In batches of 200 (SQLite: 50), first expired first,
-    /// each its own transaction, and after each a pause that is as long as it took, up to a tenth of a second.
-    /// See [`Pruner`](crate::Pruner) for doing so from time to time.
+    /// Deletes every expired session, and returns how many there were.
+    ///
+    /// Sessions are deleted in batches of 200 (SQLite: 50), those that expired first before the others. Each batch is a
+    /// transaction of its own. After each batch comes a pause as long as the batch took, up to a tenth of a second. A
+    /// [`Pruner`](crate::Pruner) does this at intervals.
     pub async fn delete_expired(&self) -> Result<u64> {
         self.on_pool().delete_expired().await
     }
 
-    /// As [`delete_expired`](Self::delete_expired), calling `progress` after each batch with the number of those
-    /// deleted so far. They stay deleted where a later batch fails.
+    /// Deletes every expired session, like [`delete_expired`](Self::delete_expired), and calls `progress` after each
+    /// batch with the number deleted so far. If a batch fails, the batches before it stay deleted.
     pub async fn delete_expired_with(&self, progress: impl FnMut(u64)) -> Result<u64> {
         self.on_pool().prune(None, Duration::ZERO, progress).await
     }
 
-    /// Deletes every session that expired at least `keep` ago, and keeps those that did later: for a record of who was
-    /// logged in of late. Otherwise as [`delete_expired_with`](Self::delete_expired_with).
+    /// Deletes every session that expired at least `keep` ago, and keeps the ones that expired later, as a record of
+    /// recent log-ins. Otherwise it works like [`delete_expired_with`](Self::delete_expired_with).
     pub async fn delete_expired_for(&self, keep: Duration, progress: impl FnMut(u64)) -> Result<u64> {
         self.on_pool().prune(None, keep, progress).await
     }
 
-    /// Deletes at most `limit` expired sessions, first expired first; their number, which is less than
-    /// `limit` when none are left. For loops of your own, that do other things in between.
+    /// Deletes at most `limit` expired sessions, those that expired first, and returns how many it deleted. The number
+    /// is less than `limit` if none are left. It is meant for loops of your own that do other work in between.
     pub async fn delete_expired_batch(&self, limit: u64) -> Result<u64> {
         self.on_pool().delete_expired_batch(limit, Duration::ZERO).await
     }
 
-    /// Creates the table and its indexes, or brings them up to date; what was done, and nothing else. A migration whose
-    /// indexes were dropped since is done, and named, again.
+    /// Creates the table and its indexes, or brings them up to date, and returns the migrations that it applied. If
+    /// indexes of a migration were dropped since, that migration is applied again and returned again.
     ///
-    /// Safe to call at every start and from any number of processes at once. A table that
-    /// `ecto_sessions` made is adopted: its columns stay as they are, and the indexes that it lacks are added. A
-    /// role that may only use the table may call it too, and does nothing if the table is in place.
+    /// It is safe to call this at every start and from any number of processes at once. A table that `ecto_sessions`
+    /// made is adopted: its columns stay as they are, and missing indexes are added. A role that may only use the table
+    /// may call it too: if the table is in place, nothing is done.
     ///
-    /// On a table of many rows the indexes take time, and writers wait: build them beforehand, with the statements of
-    /// [`migrations::index_sql`].
+    /// On a table with many rows the indexes take time, and writers wait for them. Build them beforehand with the
+    /// statements of [`migrations::index_sql`].
     ///
     /// # Errors
     ///
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if something is to be done that this role may not do,
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if an index of the name that it looks for is incomplete, as a
-    /// failed `CREATE INDEX CONCURRENTLY` leaves it, or not unique over the digest alone as it must be;
-    /// [`MissingColumn`](crate::ErrorKind::MissingColumn) where a table of this name exists that lacks a
-    /// column; the message has the statement that adds it.
-    /// [`ColumnMismatch`](crate::ErrorKind::ColumnMismatch) if a column of such a table does not hold what its field
-    /// does, or only one of the two may be null, with the statement that mends it; also if the server refuses a foreign
-    /// key for its type, sign, width or collation. A column that is wider than its field is taken, and so is a type of
-    /// which it is not known what it holds: one of the application's own, a domain of one, what `sql_type` names.
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if something has to be done that this role may not
+    ///   do.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) if an index of the expected name is incomplete, as a failed
+    ///   `CREATE INDEX CONCURRENTLY` leaves it, or if the index that must be unique over the digest alone is not.
+    /// - [`MissingColumn`](crate::ErrorKind::MissingColumn) if a table of this name exists and lacks a column. The
+    ///   message has the statement that adds it.
+    /// - [`ColumnMismatch`](crate::ErrorKind::ColumnMismatch) if a column of such a table does not hold what its field
+    ///   does, or if only one of the two may be null. The message has the statement that mends it. Also if the server
+    ///   refuses a foreign key for its type, sign, width or collation.
+    ///
+    /// A column that is wider than its field is accepted. So is a column of a type with values that this library does
+    /// not know: a type of the application's own, a domain of one, or a type that `sql_type` names.
     pub async fn migrate(&self) -> Result<Vec<Migration>> {
         migrations::up(self.database(), self.definition(), self.config().now()).await
     }
 
-    /// Undoes [`migrate`](Self::migrate): drops the table, with all sessions in it; what was done. It is not
-    /// announced: other processes' caches go on until [`max_staleness`](crate::Cache::max_staleness).
+    /// Drops the table with all sessions in it, and returns the migrations that it undid. This undoes
+    /// [`migrate`](Self::migrate). It is not announced: the caches of other processes keep answering until
+    /// [`max_staleness`](crate::Cache::max_staleness).
     pub async fn migrate_down(&self) -> Result<Vec<Migration>> {
-        // Whatever becomes of it, nothing is kept that may be gone.
+        // The cache drops everything, even if the call fails: the table may be gone.
         let revoking = self.cache().map(|cache| cache.revoking(Revoked::Any));
         let undone = migrations::down(self.database(), self.definition()).await?;
         if let Some(revoking) = revoking {
@@ -382,27 +400,27 @@ impl<T: SessionFields> Sessions<T> {
         Ok(undone)
     }
 
-    /// Which migrations have been applied to the table, and which are pending.
+    /// Returns each migration with `true` if it has been applied to the table, and `false` if it is pending.
     pub async fn migration_status(&self) -> Result<Vec<(Migration, bool)>> {
         migrations::status(self.database(), self.definition()).await
     }
 
-    /// The database that holds the table.
+    /// Returns the database that holds the table.
     pub fn database(&self) -> &Database {
         self.handle.database()
     }
 
-    /// Which kind of database that is.
+    /// Returns which kind of database that is.
     pub fn backend(&self) -> Backend {
         self.handle.backend()
     }
 
-    /// The table's name and columns.
+    /// Returns the table's name and columns.
     pub fn definition(&self) -> &TableDefinition {
         self.handle.definition()
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &Config {
         self.handle.config()
     }

@@ -1,8 +1,8 @@
-//! What a model checker has others of in its place, in the modules that are also compiled for it.
+//! The types that a model checker replaces, for the modules that are also compiled for it.
 
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many stripes sessions fall into. Those that share one void each other's answers, which costs a lookup.
+/// How many stripes sessions fall into. Sessions that share a stripe void each other's answers, which costs a lookup.
 pub(crate) const STRIPES: usize = 4096;
 
 /// A lock that outlives panics: everything that is done under it leaves the state whole.

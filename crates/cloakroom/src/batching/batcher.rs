@@ -10,46 +10,46 @@ use tokio::sync::oneshot;
 use super::queue::{self, Admission, Queue};
 use crate::error::{self, Error, ErrorKind, Result};
 
-/// How often a statement looks whether anybody still waits for it, and those who wait whether a slot is stuck.
+/// How often a statement checks whether a caller still waits for it, and how often a waiting call checks whether a slot
+/// is stuck.
 const LOOK_AROUND: Duration = queue::STUCK;
 
-/// How often the holder of a slot that is not stuck says so: long before others think that it is.
+/// How often the holder of a slot reports that the slot is not stuck: long before a waiting call thinks that it is.
 const OFTEN: Duration = Duration::from_millis(50);
 
-/// For how long statements go out on one connection, before others whom the pool keeps waiting have their turn.
+/// For how long statements go out on one connection before other callers of the pool get their turn.
 pub(super) const LONGEST_HOLD: Duration = Duration::from_millis(50);
 
-/// What callers can share a statement for.
+/// A kind of query for which callers can share a statement.
 pub(super) trait BatchedQuery: Send + Sync + 'static {
     type Question: Send + Sync + 'static;
     type Answer: Send + 'static;
-    /// Where shared statements run, one after another.
+    /// The connection on which shared statements run, one after another.
     type Connection: Send;
 
-    /// How many statements may be out at once.
+    /// Returns how many statements may be out at once.
     fn max_in_flight(&self) -> usize;
 
-    /// How many of `waiting` questions one statement takes: at least one, and one alone where nothing is
-    /// shared.
+    /// Returns how many of `waiting` questions one statement takes: at least one, and only one if nothing is shared.
     fn batch_size(&self, waiting: usize) -> usize;
 
-    /// Whether a statement may wait for long for what any other would wait for too. Then none is sent to make up for
-    /// it.
+    /// Returns `true` if a statement may wait long for a lock that any other statement would wait for too. Then no
+    /// other statement is sent in its place.
     fn waits_in_line(&self) -> bool {
         false
     }
 
-    /// How long a question waits for its turn.
+    /// Returns how long a question waits for its turn.
     fn patience(&self) -> Duration;
 
-    /// What the caller hears whose question has waited for too long.
+    /// Returns the error for a question that has waited too long.
     fn out_of_patience(&self) -> Error;
 
-    /// The answer to one question, on whatever connection is free. `None` if it may have to wait for long for what
-    /// concerns no other, which it does [alone](Self::answer_alone).
+    /// Answers one question, on any free connection. Returns `None` if the question may have to wait long for a lock
+    /// that concerns no other question; then it is answered [alone](Self::answer_alone).
     fn answer(&self, question: &Self::Question) -> impl Future<Output = Option<Result<Self::Answer>>> + Send;
 
-    /// The answer to one question, on whatever connection is free by then, in no slot: for as long as it takes.
+    /// Answers one question, on any connection that is free by `until`, in no slot, for as long as it takes.
     fn answer_alone(
         &self,
         question: Self::Question,
@@ -58,7 +58,7 @@ pub(super) trait BatchedQuery: Send + Sync + 'static {
 
     fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
 
-    /// Takes back a connection that nothing waits for any more.
+    /// Takes back a connection that no call waits for any more.
     fn release(&self, connection: Self::Connection) {
         drop(connection);
     }
@@ -66,7 +66,7 @@ pub(super) trait BatchedQuery: Send + Sync + 'static {
     /// Closes a connection that did not answer.
     fn discard(connection: Self::Connection);
 
-    /// What one statement for all questions came to.
+    /// Answers all questions with one statement.
     fn answer_all(
         &self,
         connection: &mut Self::Connection,
@@ -74,18 +74,18 @@ pub(super) trait BatchedQuery: Send + Sync + 'static {
     ) -> impl Future<Output = BatchOutcome<Self::Answer>> + Send;
 }
 
-/// What a statement for several questions came to.
+/// The outcome of a statement for several questions.
 pub(super) enum BatchOutcome<A> {
     /// The answers, in the order of the questions.
     Each(Vec<Result<A>>),
-    /// It failed, perhaps for one of them: each half goes by itself.
+    /// The statement failed, perhaps because of one question: each half is sent by itself.
     Halve,
-    /// Each is answered alone.
+    /// Each question is answered alone.
     Alone,
 }
 
 impl<A> BatchOutcome<A> {
-    /// The answer to the only question; `None` if it is answered alone.
+    /// Returns the answer to the only question, or `None` if it is answered alone.
     pub(super) fn of_one(self) -> Option<Result<A>> {
         match self {
             Self::Each(answers) => answers.into_iter().next(),
@@ -94,14 +94,14 @@ impl<A> BatchOutcome<A> {
     }
 }
 
-/// What whoever waits hears.
+/// What a waiting call is told.
 enum Reply<W: BatchedQuery> {
     Answer(Result<W::Answer>),
     /// The question is to be answered alone.
     Alone(W::Question),
 }
 
-/// Runs one kind of work for callers that share statements.
+/// Runs one kind of query for callers that share statements.
 pub(super) struct Batcher<W: BatchedQuery> {
     shared: Arc<Shared<W>>,
 }
@@ -109,7 +109,7 @@ pub(super) struct Batcher<W: BatchedQuery> {
 struct Shared<W: BatchedQuery> {
     work: W,
     queue: Queue<Waiting<W>>,
-    /// How many have waited so far.
+    /// How many calls have waited so far.
     tickets: AtomicU64,
 }
 
@@ -118,11 +118,11 @@ struct Waiting<W: BatchedQuery> {
     reply: oneshot::Sender<Reply<W>>,
     ticket: u64,
     since: Instant,
-    /// Where it waits, and so what is driven as long as it does.
+    /// The runtime on which the call waits, which is driven while it does.
     runtime: Handle,
 }
 
-/// One who waits, to itself.
+/// A waiting call's own side.
 struct Ticket<W: BatchedQuery> {
     number: u64,
     replied: oneshot::Receiver<Reply<W>>,
@@ -140,7 +140,7 @@ impl<W: BatchedQuery> Batcher<W> {
         let until = since + shared.work.patience();
         let runtime = match Handle::try_current() {
             Ok(runtime) if shared.work.batch_size(usize::MAX) > 1 => runtime,
-            // Who is nowhere cannot wait, and others cannot count on them.
+            // Outside a tokio runtime a call cannot wait in the queue, and other calls cannot rely on it.
             _ => return shared.work.answer_alone(question, until).await,
         };
         let turn = shared.queue.enter(question, since, Waiting::wants, |question| {
@@ -177,24 +177,24 @@ impl<W: BatchedQuery> Batcher<W> {
                 if queue.leave(|waiting| waiting.ticket == number).is_some() {
                     return Reply::Answer(Err(self.shared.work.out_of_patience()));
                 }
-                // Its statement is out, or on its way.
+                // The call's statement is out, or about to be.
                 may_leave = false;
             }
             if let Some(slot) = queue.rescue(now(), Waiting::wants) {
-                // On this runtime, which is driven: that of whoever waits longest may not be.
+                // The task runs on this runtime, which is driven. That of the call that waits longest may not be.
                 tokio::spawn(serve(HeldSlot(Some((Arc::clone(&self.shared), slot)))));
             }
         }
     }
 }
 
-/// By the runtime's clock, which stands still in tests.
+/// Returns the instant of the runtime's clock, which tests can stop.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A taken slot. Dropped, whatever the reason, it goes to those who gathered meanwhile, in a task of their own:
-/// none of them depends on another's future, or on a runtime on which nobody waits.
+/// A taken slot. If it is dropped for any reason, it goes to the calls that gathered meanwhile, in a task of their own.
+/// So none of them depends on another call's future, or on a runtime on which no call waits.
 struct HeldSlot<W: BatchedQuery>(Option<(Arc<Shared<W>>, queue::SlotId)>);
 
 impl<W: BatchedQuery> Drop for HeldSlot<W> {
@@ -216,8 +216,8 @@ impl<W: BatchedQuery> Drop for HeldSlot<W> {
                     serve(slot).await;
                 }
             });
-            // A runtime that shuts down drops the task here: its callers hear of it, and the slot is for the
-            // next, in a loop, since there may be many such.
+            // A runtime that is shutting down drops the task here. The calls on it are told of this, and the slot goes
+            // to the next call. This is a loop, since there may be many such runtimes.
             match give.send(Self(Some((Arc::clone(&shared), slot)))) {
                 Ok(()) => return,
                 Err(mut back) => drop(back.0.take()),
@@ -226,13 +226,14 @@ impl<W: BatchedQuery> Drop for HeldSlot<W> {
     }
 }
 
-/// Answers all who wait, and those who come meanwhile.
+/// Answers all waiting calls, and those that arrive meanwhile.
 async fn serve<W: BatchedQuery>(mut held: HeldSlot<W>) {
     let Some((shared, slot)) = held.0.clone() else {
         return;
     };
     let mut kept = None;
-    // Connected first and gathered afterwards: nobody joins a statement, but they join those who wait for one.
+    // The connection comes first and the batch afterwards: no call joins a statement that has been sent, but a call can
+    // still join those that wait for the connection.
     loop {
         let begun = now();
         let connected = match kept.take() {
@@ -259,15 +260,15 @@ async fn serve<W: BatchedQuery>(mut held: HeldSlot<W>) {
             Err(error) if shared.fail(slot, begun, &error) => {}
             Err(_) => break,
         }
-        // Whoever was answered may have the next question already, and then it can come along.
+        // A caller that was answered may have its next question already, which can then join this batch.
         tokio::task::yield_now().await;
     }
-    // The slot is free, or no longer this task's.
+    // The slot is free, or is no longer this task's.
     held.0 = None;
 }
 
 impl<W: BatchedQuery> Shared<W> {
-    /// The answer to one question, in a slot of its own; see [`BatchedQuery::answer`].
+    /// Answers one question, in a slot of its own; see [`BatchedQuery::answer`].
     async fn answer_in(&self, slot: queue::SlotId, question: &W::Question) -> Option<Result<W::Answer>> {
         let answer = self.work.answer(question);
         if !self.work.waits_in_line() {
@@ -282,7 +283,7 @@ impl<W: BatchedQuery> Shared<W> {
         }
     }
 
-    /// A connection for those who wait, and since when.
+    /// Returns a connection for the waiting calls, and when it was taken.
     async fn connect(&self, slot: queue::SlotId) -> Result<(W::Connection, Instant)> {
         let mut connected = pin!(self.work.connect());
         loop {
@@ -294,19 +295,20 @@ impl<W: BatchedQuery> Shared<W> {
         }
     }
 
-    /// Those who go next, or `None`, and the slot is free, or another's.
+    /// Returns the calls that are sent next. With `None`, the slot is free or another holder's.
     fn next(&self, slot: queue::SlotId) -> Option<Vec<Waiting<W>>> {
         self.queue.next(slot, now(), Waiting::wants, |waiting| self.work.batch_size(self.fair_share(waiting)))
     }
 
-    /// How many of those who wait one slot takes, so that the others have some too; few are not divided.
+    /// Returns how many of the waiting calls one slot takes, so that the other slots have some too. A few calls are not
+    /// divided.
     fn fair_share(&self, waiting: usize) -> usize {
         const FEW: usize = 32;
         waiting.div_ceil(self.work.max_in_flight()).max(FEW).min(waiting)
     }
 
-    /// Has those hear why who waited for this connection, unless another slot serves them; whether the slot goes
-    /// on.
+    /// Tells the calls that waited for this connection why there is none, unless another slot serves them. Returns
+    /// `true` if the slot goes on.
     fn fail(&self, slot: queue::SlotId, since: Instant, error: &Error) -> bool {
         let hears = |waiting: &Waiting<W>| waiting.since <= since;
         let (waiting, goes_on) = self.queue.fail(slot, since, now(), Waiting::wants, hears);
@@ -316,7 +318,7 @@ impl<W: BatchedQuery> Shared<W> {
         goes_on
     }
 
-    /// Has all of them hear their answers, each as soon as it is known; whether the connection is good for more.
+    /// Tells each call its answer as soon as it is known. Returns `true` if the connection can be used further.
     async fn answer_all(
         &self,
         slot: queue::SlotId,
@@ -337,7 +339,7 @@ impl<W: BatchedQuery> Shared<W> {
                 BatchOutcome::Each(answers) => {
                     is_good &= !answers.iter().any(is_lost);
                     for (caller, answer) in part.callers.into_iter().zip(answers) {
-                        // Whoever went away has no use for it.
+                        // A caller that went away does not need the answer.
                         let _ = caller.send(Reply::Answer(answer));
                     }
                 }
@@ -352,7 +354,8 @@ impl<W: BatchedQuery> Shared<W> {
         is_good
     }
 
-    /// Runs a statement for one part, with others to come; `None` if nobody waits for any of them any more.
+    /// Runs a statement for one part while others are still to come. Returns `None` if no caller waits for any of them
+    /// any more.
     async fn run(
         &self,
         slot: queue::SlotId,
@@ -374,7 +377,7 @@ impl<W: BatchedQuery> Shared<W> {
     }
 }
 
-/// Those who share a statement.
+/// The calls that share a statement.
 struct Batch<W: BatchedQuery> {
     questions: Vec<W::Question>,
     callers: Vec<oneshot::Sender<Reply<W>>>,
@@ -385,7 +388,7 @@ impl<W: BatchedQuery> Batch<W> {
         !self.callers.iter().all(oneshot::Sender::is_closed)
     }
 
-    /// The second half, and the first, which goes first from the end.
+    /// Returns the second half and the first half. The first half is taken first, from the end.
     fn halves(mut self) -> [Self; 2] {
         let half = self.questions.len() / 2;
         let second =

@@ -13,19 +13,20 @@ use crate::store::{Store, Waits, Writing};
 /// The most sessions that one statement extends: each adds a branch to it.
 const MAX_EXTENSIONS: usize = 64;
 
-/// How long a read waits for the turn of its extension, which the next read can make as well.
+/// How long a read waits for the turn of its extension. The next read can make the extension as well.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Moves expiries, as reads do on their way. The answer is whether the row was written for certain; whoever
-/// hears "no" reads it again.
+/// Moves the expiries of sessions that were read. The answer is `true` if the row was certainly written. A caller that
+/// gets `false` reads the row again.
 ///
-/// On PostgreSQL a statement that is shared skips a row that somebody is writing, and whoever asked for it reads
-/// the row as it was before that write. Another extension of this handle is no such somebody: one statement is
-/// out at a time, and the next finds what it wrote. Only where a statement has been out for so long that its
-/// slot was taken from it, or its callers went away in the middle of it, the next may skip its rows too.
+/// On PostgreSQL a shared statement skips a row that another transaction is writing. The caller that asked for that row
+/// then reads it as it was before that write. Another extension of the same handle is not such a writer: one statement
+/// is out at a time, and the next one finds what it wrote. There is one exception: if a statement has been out for so
+/// long that its slot was taken from it, or if its callers went away in the middle of it, the next statement may skip
+/// its rows too.
 pub(super) struct Extend(pub(super) Arc<Store>);
 
-/// A move of one session's expiry, if its row is still as it was read.
+/// The move of one session's expiry, which is done if its row is still as it was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extension {
     pub(crate) id: Uuid,
@@ -33,7 +34,7 @@ pub(crate) struct Extension {
     pub(crate) new: RowVersion,
 }
 
-/// What tells one write of a row from another.
+/// The instants that tell one write of a row from another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowVersion {
     pub(crate) expires_at: OffsetDateTime,
@@ -53,7 +54,7 @@ impl BatchedQuery for Extend {
         waiting.min(MAX_EXTENSIONS).min(self.0.config.max_batch())
     }
 
-    /// As [`Insert`](super::insert::Insert) does.
+    /// The same as [`Insert`](super::insert::Insert).
     fn waits_in_line(&self) -> bool {
         self.0.backend() == Backend::Sqlite
     }
@@ -67,7 +68,7 @@ impl BatchedQuery for Extend {
     }
 
     async fn answer(&self, extension: &Extension) -> Option<Result<bool>> {
-        // The connection first: whoever waits long for it may have waited too long.
+        // The connection comes first: if the caller waits long for it, the session may expire meanwhile.
         let mut connection = match self.connect().await {
             Ok(connection) => connection,
             Err(error) => return Some(Err(error)),
@@ -81,7 +82,7 @@ impl BatchedQuery for Extend {
     }
 
     async fn connect(&self) -> Result<Writing> {
-        // No longer than those wait who wait for it.
+        // No longer than the calls wait that need this connection.
         let until = (tokio::time::Instant::now() + self.patience()).into_std();
         self.0.acquire_to_write(Waits::ForNone, until).await
     }
@@ -91,8 +92,8 @@ impl BatchedQuery for Extend {
     }
 
     async fn answer_all(&self, writing: &mut Writing, extensions: &[Extension]) -> BatchOutcome<bool> {
-        // In one order, so that two machines' statements do not wait for each other. Of those who read the
-        // same row one extends it.
+        // The rows are in one order, so that the statements of two machines do not wait for each other. If several
+        // callers read the same row, one of them extends it.
         let mut distinct: Vec<_> = extensions.iter().copied().filter(|one| self.is_in_time(one)).collect();
         distinct.sort_unstable_by_key(|extension| extension.id);
         distinct.dedup_by_key(|extension| extension.id);
@@ -103,7 +104,7 @@ impl BatchedQuery for Extend {
         let result = self.write(writing, &distinct).await;
         let answer = match result.map_err(|error| Failure::of(error, sent, self.0.backend())) {
             Err(Failure::Locked | Failure::Some(_)) if distinct.len() > 1 => return BatchOutcome::Halve,
-            // A row that somebody is writing is left to them.
+            // A row that another transaction is writing is left to it.
             Err(Failure::Locked) => Ok(false),
             Err(Failure::LockedLong(error) | Failure::Some(error) | Failure::All(error)) => Err(error),
             Ok(are_written) => Ok(are_written),
@@ -118,20 +119,20 @@ impl BatchedQuery for Extend {
 }
 
 impl Extend {
-    /// Whether all were written.
+    /// Returns `true` if all rows were written.
     async fn write(&self, on: &mut Writing, extensions: &[Extension]) -> Result<bool> {
         let written = self.0.execute(on.connection.connection(), &self.statement(extensions)).await?;
         Ok(usize::try_from(written) == Ok(extensions.len()))
     }
 
-    /// Whether the session has not run out while it waited for its turn.
+    /// Returns `true` if the session has not expired while it waited for its turn.
     fn is_in_time(&self, extension: &Extension) -> bool {
         extension.read.expires_at > self.0.config.now()
     }
 
     fn statement(&self, extensions: &[Extension]) -> Statement {
         let size = extensions.len().next_power_of_two();
-        // A branch that is there twice is the same branch.
+        // Repeating a branch changes nothing.
         let all = || extensions.iter().chain(extensions.last().into_iter().cycle()).take(size);
         let id = |extension: &Extension| FieldValue::plain(extension.id);
         let mut values = Vec::with_capacity(size * 8);

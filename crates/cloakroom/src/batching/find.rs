@@ -18,7 +18,7 @@ pub(super) struct Find {
 
 type Answers = Vec<Result<Option<LookedUpRow>>>;
 
-/// PostgreSQL plans a statement that looks for any of a shorter list anew each time.
+/// The fewest digests in a list on PostgreSQL, which would plan a statement with a shorter list anew each time.
 const FEWEST_ON_POSTGRES: usize = 10;
 
 impl BatchedQuery for Find {
@@ -132,7 +132,7 @@ impl Find {
         let now = FieldValue::plain(self.store.config.now());
         let size = digests.len().next_power_of_two();
         let texts = digests.iter().map(|digest| digest.expose().to_owned());
-        // A digest that is asked for twice is found once.
+        // A digest that is in the list twice is found once.
         let padded = texts.chain(digests.last().map(|digest| digest.expose().to_owned()).into_iter().cycle());
         let mut values = if self.store.backend() == Backend::MySql {
             padded.take(size).map(FieldValue::plain).collect()
@@ -147,12 +147,12 @@ impl Find {
             let one = LookedUpRow::alone(row);
             match one.digest() {
                 Ok(Some(digest)) => drop(found.insert(digest, one)),
-                // None was to be found.
+                // This row of nulls says that there was none to be found.
                 Ok(None) => {}
                 Err(error) => unreadable = Some(self.store.failed(error)),
             }
         }
-        // Whose row could not be read is not known: it may be that of anyone who has none.
+        // It is not known which digest the unreadable row belongs to. It may be any of those that have no row.
         let answer = |digest: &TokenDigest| match (found.get(digest.expose()), &unreadable) {
             (None, Some(error)) => Err(error.clone()),
             (found, _) => Ok(found.cloned()),

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::store::{Store, Waits, Writing};
 use crate::table::BUILT_IN_COLUMNS;
 
-/// Makes rows. A statement takes a power of two of them, so that there are few statements, and halves are
-/// statements too.
+/// Inserts rows. A statement takes a power of two of them, so that there are few different statements, and half of a
+/// batch is such a statement too.
 pub(super) struct Insert(pub(super) Arc<Store>);
 
 impl BatchedQuery for Insert {
@@ -19,7 +19,8 @@ impl BatchedQuery for Insert {
     type Connection = Writing;
 
     fn max_in_flight(&self) -> usize {
-        // SQLite has one writer, who need not read anew what nobody else has written meanwhile.
+        // SQLite has one writer. With one statement at a time, its connection need not read anew, since no other
+        // connection has written meanwhile.
         if self.0.backend() == Backend::Sqlite { 1 } else { super::max_in_flight(&self.0) }
     }
 
@@ -70,7 +71,7 @@ impl BatchedQuery for Insert {
         match result.map_err(|error| Failure::of(error, sent, self.0.backend())) {
             // To try again costs next to nothing.
             Err(Failure::Locked | Failure::Some(_)) if !is_one => BatchOutcome::Halve,
-            // Whoever has to wait, does so alone, and has nobody else wait.
+            // A row that has to wait for a lock waits alone, and delays no other.
             Err(Failure::Locked | Failure::LockedLong(_)) => BatchOutcome::Alone,
             Err(Failure::Some(error) | Failure::All(error)) => {
                 BatchOutcome::Each(vec![Err(error); rows.len()])

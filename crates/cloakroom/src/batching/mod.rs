@@ -1,25 +1,26 @@
-//! The hot path: what many callers ask at once goes to the database in few statements.
+//! The hot path: calls that many callers make at once go to the database in few statements.
 //!
-//! [`Queue`](queue::Queue) decides who waits and who goes, [`Batcher`] runs statements by its word, and the
-//! modules [`find`], [`insert`] and [`extend`] know what a statement for one or for many looks like. Rules:
+//! [`Queue`](queue::Queue) decides which call waits and which is sent. [`Batcher`] runs the statements, and the modules
+//! [`find`], [`insert`] and [`extend`] know what a statement for one call or for many looks like. Rules:
 //!
-//! 1. Whoever finds a free slot goes at once, alone, in their own future: without concurrency nothing is added.
-//! 2. Whoever does not joins those who wait, and goes with all of them when a slot becomes free. Nobody joins
-//!    a statement that has been sent, so no answer is older than the question.
-//! 3. A row that cannot be read or written fails its own caller; a statement that fails, fails all of its. Each
-//!    hears its answer as soon as it is known. Whoever has to wait for what another transaction has locked does so
-//!    alone, in their own future and in no slot.
-//! 4. A caller that goes away is forgotten: before the statement its question is left out, during it nothing
-//!    else changes, and a statement that nobody waits for any more is given up.
-//! 5. A caller that stays and is not polled, or whose runtime is not driven, keeps nobody waiting: those who
-//!    gathered go on a runtime of their own, and a slot that does not move for a while is taken from its holder.
-//!    Where another statement could only wait for the same, as writes on SQLite do, a holder who is polled says that
-//!    the slot is not stuck.
-//! 6. A connection goes back to the pool now and then, however many wait for more of its statements, so that
-//!    whatever else the application asks has its turn. A lookup keeps its [connection](warm_connection) for the next one while
-//!    the pool has enough others. Writes leave some [connections](crate::store::Writers) to reads.
-//! 7. Nobody waits for their turn longer than the pool has its callers wait, from when they came. Those whose
-//!    statement is out wait for its answer.
+//! 1. A call that finds a free slot is sent at once, alone, in its own future: without concurrency, batching adds
+//!    nothing.
+//! 2. A call that finds no free slot joins the queue, and is sent with the other calls there when a slot becomes free.
+//!    No call joins a statement that has been sent, so no answer is older than its question.
+//! 3. A row that cannot be read or written fails only its own caller. A statement that fails, fails every caller that
+//!    shares it. Each caller gets its answer as soon as it is known. A call that has to wait for a lock of another
+//!    transaction waits alone, in its own future and in no slot.
+//! 4. A caller that goes away is forgotten. If its statement has not been sent yet, its question is left out; if it
+//!    has, nothing else changes. A statement that no caller waits for any more is given up.
+//! 5. A caller delays no other caller if it stays but is not polled, or if its runtime is not driven. The calls in the
+//!    queue are sent from a runtime of their own, and a slot that does not move for a while is taken from its holder.
+//!    If another statement could only wait for the same lock, as writes on SQLite would, a holder that is polled
+//!    reports that its slot is not stuck.
+//! 6. A connection goes back to the pool now and then, however many calls wait for its next statement, so that the
+//!    other requests of the application get their turn. A lookup keeps its [connection](warm_connection) for the next
+//!    one as long as the pool has enough others. Writes leave some [connections](crate::store::Writers) to reads.
+//! 7. No call waits for its turn longer than the pool lets its callers wait, counted from when the call was made. Once
+//!    its statement has been sent, a call waits for the answer.
 
 mod batcher;
 mod extend;
@@ -43,7 +44,7 @@ use crate::store::Store;
 use crate::sync;
 use crate::token::TokenDigest;
 
-/// What many callers ask of one table at once.
+/// The batchers of one table, one for each kind of call.
 pub(crate) struct Batching {
     find: Batcher<find::Find>,
     insert: Batcher<insert::Insert>,
@@ -59,25 +60,25 @@ impl Batching {
         }
     }
 
-    /// The row of the valid session with this digest, as [`Statements::find`] selects it.
+    /// Returns the row of the valid session with this digest, as [`Statements::find`] selects it.
     ///
     /// [`Statements::find`]: crate::sql::Statements::find
     pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
         self.find.ask(digest.clone()).await.map_err(|error| error.with_outcome(Outcome::NotDone))
     }
 
-    /// Makes a row of these values.
+    /// Inserts a row of these values.
     pub(crate) async fn insert(&self, values: Vec<FieldValue>) -> Result<()> {
         self.insert.ask(values).await
     }
 
-    /// Moves an expiry, if the row is still as it was read; whether it was.
+    /// Moves an expiry if the row is still as it was read. Returns `true` if it was.
     pub(crate) async fn extend(&self, extension: Extension) -> Result<bool> {
         self.extend.ask(extension).await
     }
 }
 
-/// How many statements of one kind are out at once, unless its kind allows one alone: while one is on its way,
+/// How many statements of one kind are out at once, unless the kind allows only one. While one of them is on its way,
 /// the answers of another are read.
 const MAX_IN_FLIGHT: usize = 2;
 
@@ -85,29 +86,29 @@ fn max_in_flight(store: &Store) -> usize {
     store.config.max_in_flight().unwrap_or(MAX_IN_FLIGHT)
 }
 
-/// What a caller hears who has waited for a connection for as long as the pool has its callers wait.
+/// Returns the error of a call that has waited for a connection for as long as the pool lets its callers wait.
 fn no_connection() -> Error {
     Error::from_sqlx(sqlx::Error::PoolTimedOut, "")
 }
 
-/// What a statement failed for that was to write `count` rows.
+/// Why a statement that was to write several rows failed.
 enum Failure {
-    /// Perhaps for one of them.
+    /// Perhaps because of one of them.
     Some(Error),
-    /// One of them, or what it refers to, is locked, and was not waited for.
+    /// One of them, or a row that it refers to, is locked, and the statement did not wait for it.
     Locked,
-    /// Something is locked, and was waited for.
+    /// A row is locked, and the statement waited for it.
     LockedLong(Error),
-    /// For all.
+    /// For a reason that concerns all of them.
     All(Error),
 }
 
 impl Failure {
     fn of(error: Error, sent: Instant, backend: Backend) -> Self {
-        // Much longer than a statement takes that waits for no row, and less than MySQL waits for one.
+        // Much longer than a statement takes that waits for no row, and shorter than MySQL waits for one.
         const LONG: Duration = Duration::from_millis(500);
         match error.kind() {
-            // It locks the whole file.
+            // SQLite locks the whole file.
             ErrorKind::LockTimeout if backend == Backend::Sqlite => Self::All(error),
             ErrorKind::LockTimeout if sent.elapsed() < LONG => Self::Locked,
             ErrorKind::LockTimeout => Self::LockedLong(error),

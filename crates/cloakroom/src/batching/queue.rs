@@ -3,15 +3,15 @@ use std::time::{Duration, Instant};
 
 use super::sync::Mutex;
 
-/// How long a slot may stay where it is. Its holder may be a future that nobody polls any more, or wait for what
-/// never comes; after that those who wait do not count on it.
+/// How long a slot may go without moving. Its holder may be a future that is not polled any more, or may wait for an
+/// answer that never comes. After this span the waiting calls do not rely on it.
 pub(crate) const STUCK: Duration = Duration::from_millis(250);
 
-/// Those who wait, and the slots that are taken. Only this lock decides who goes when.
+/// The waiting calls and the taken slots. Only this lock decides which call is sent when.
 ///
-/// Whenever a slot is free nobody waits: a slot is freed only by whoever finds the queue empty, under the same
-/// lock under which others join it, or [while another goes](Self::fail). A slot that has not moved for long is
-/// taken away from its holder, who hears of it when coming back.
+/// If a slot is free, no call waits: a slot is freed only by a holder that finds the queue empty, under the same lock
+/// under which calls join it, or [while another statement is out](Self::fail). A slot that has not moved for long is
+/// taken away from its holder, which finds out when it comes back.
 pub(crate) struct Queue<T> {
     slots: usize,
     state: Mutex<State<T>>,
@@ -26,9 +26,9 @@ struct State<T> {
 
 struct OccupiedSlot {
     slot: SlotId,
-    /// When its holder was last heard of.
+    /// When its holder last reported.
     moved: Instant,
-    /// When a statement for those who wait last went out in it.
+    /// When a statement for waiting calls was last sent in it.
     went: Option<Instant>,
 }
 
@@ -36,22 +36,23 @@ struct OccupiedSlot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotId(u64);
 
-/// What becomes of a question.
+/// What happens to a question.
 pub(crate) enum Admission<Q, R> {
-    /// It goes now, in a slot that has been taken for it.
+    /// It is sent now, in a slot that has been taken for it.
     Now(Q, SlotId),
     /// It waits.
     Later(R),
 }
 
 impl<T> Queue<T> {
-    /// A queue for `slots` statements at once.
+    /// Makes a queue for `slots` statements at once.
     pub(crate) fn new(slots: usize) -> Self {
         let state = State { taken: Vec::with_capacity(slots), count: 0, waiting: VecDeque::new() };
         Self { slots, state: Mutex::new(state) }
     }
 
-    /// Takes a free slot, or one that is stuck, or else joins those who wait with what `join` makes of `question`.
+    /// Takes a free slot or one that is stuck. If there is none, joins the waiting calls with the value that `join`
+    /// makes from `question`.
     pub(crate) fn enter<Q, R>(
         &self,
         question: Q,
@@ -72,8 +73,8 @@ impl<T> Queue<T> {
         Admission::Later(ticket)
     }
 
-    /// For the holder of a slot who is done with it: what `tell` says of whoever waits longest, whose statement is
-    /// the next in it, or `None`, and the slot is free, or no longer this holder's.
+    /// For the holder of a slot that is done with it. Returns what `tell` says of the call that waits longest, which is
+    /// the next in this slot. With `None`, the slot is free, or no longer this holder's.
     pub(crate) fn hand_on<R>(
         &self,
         slot: SlotId,
@@ -93,9 +94,9 @@ impl<T> Queue<T> {
         next
     }
 
-    /// For the holder of a slot whose statement is done: those who go next in it, longest waiting first, or
-    /// `None`, and the slot is free, or no longer this holder's. `fit` says how many of so many one statement can
-    /// take.
+    /// For the holder of a slot with a statement that is done. Returns the calls that are sent next in it, the longest
+    /// waiting first. With `None`, the slot is free, or no longer this holder's. `fit` says how many of that many calls
+    /// one statement can take.
     pub(crate) fn next(
         &self,
         slot: SlotId,
@@ -119,8 +120,8 @@ impl<T> Queue<T> {
         Some(state.waiting.drain(..size).collect())
     }
 
-    /// For the holder of a slot who is getting ready for those who wait: it is not stuck. Whether any still wait;
-    /// if none do, the slot is free.
+    /// For the holder of a slot that is getting ready for the waiting calls: the slot is not stuck. Returns `true` if
+    /// any calls still wait. If none do, the slot is free.
     pub(crate) fn keep(&self, slot: SlotId, now: Instant, wants: impl Fn(&T) -> bool) -> bool {
         let mut state = self.state.lock();
         if let Some(taken) = state.find(slot) {
@@ -133,9 +134,9 @@ impl<T> Queue<T> {
         !state.waiting.is_empty()
     }
 
-    /// For the holder of a slot who tried since then to get ready, and could not: those who hear of it, and whether
-    /// the slot goes on. Nobody does where a statement has gone out in a slot meanwhile, which then serves them
-    /// all. If it does not go on, the slot is free, or no longer this holder's.
+    /// For the holder of a slot that has tried since `since` to get ready, and failed. Returns the calls that are told
+    /// of it, and `true` if the slot goes on. No call is told if a statement has been sent in a slot meanwhile, which
+    /// then serves them all. If the slot does not go on, it is free, or no longer this holder's.
     pub(crate) fn fail(
         &self,
         slot: SlotId,
@@ -159,21 +160,23 @@ impl<T> Queue<T> {
         (hear.into(), goes_on)
     }
 
-    /// For the holder of a slot whose statement waits for what another could only wait for too: it is not stuck.
+    /// For the holder of a slot with a statement that waits for a lock that any other would wait for too: the slot is
+    /// not stuck.
     pub(crate) fn beat(&self, slot: SlotId, now: Instant) {
         if let Some(taken) = self.state.lock().find(slot) {
             taken.moved = now;
         }
     }
 
-    /// For one who waits and has waited for long enough: takes it out. `None` if it is not there, since it goes.
+    /// For a call that has waited for long enough: takes it out of the queue. Returns `None` if it is not there because
+    /// it is being sent.
     pub(crate) fn leave(&self, is_it: impl FnMut(&T) -> bool) -> Option<T> {
         let mut state = self.state.lock();
         let at = state.waiting.iter().position(is_it)?;
         state.waiting.remove(at)
     }
 
-    /// Takes the slot that is stuck, where some wait.
+    /// Takes a stuck slot, if any calls wait.
     pub(crate) fn rescue(&self, now: Instant, wants: impl Fn(&T) -> bool) -> Option<SlotId> {
         let mut state = self.state.lock();
         if state.waiting.is_empty() || !state.free_stuck(now) {
@@ -200,8 +203,8 @@ impl<T> State<T> {
         self.taken.retain(|taken| taken.slot != slot);
     }
 
-    /// Takes the slot that has not moved the longest away from its holder, if that is too long; whether there is
-    /// room now.
+    /// Takes the slot that has not moved for longest away from its holder, if that is too long. Returns `true` if there
+    /// is room now.
     fn free_stuck(&mut self, now: Instant) -> bool {
         let stuck = self.taken.iter().min_by_key(|taken| taken.moved);
         let stuck = stuck.filter(|taken| now.saturating_duration_since(taken.moved) >= STUCK);
@@ -209,7 +212,7 @@ impl<T> State<T> {
         stuck.inspect(|slot| self.free(*slot)).is_some()
     }
 
-    /// Whether the slot, which moves, is its holder's still, or again where there is room.
+    /// Returns `true` if the slot is still its holder's, or is again because there is room. The slot counts as moved.
     fn holds(&mut self, slot: SlotId, now: Instant, slots: usize) -> bool {
         if let Some(taken) = self.find(slot) {
             taken.moved = now;

@@ -7,22 +7,23 @@ use super::batcher::LONGEST_HOLD;
 use super::sync::Mutex;
 use crate::database::Pooled;
 
-/// For how long a connection waits for the next lookup, and at most twice that.
+/// For how long a connection is kept for the next lookup; it may be up to twice that.
 const KEPT: Duration = Duration::from_millis(5);
 
 /// The connection of the last lookup, kept for a moment for the next one.
 ///
-/// A pool tests a connection, on the way back at least, and nothing is known of one that comes from there: others may
-/// have left a transaction open on it. One that is kept costs neither. It is kept only while at least half of its pool
-/// is free, so that nothing else has to wait for it, and goes back now and then all the same.
+/// A pool tests a connection, at least when it comes back, and nothing is known of a connection from the pool: another
+/// caller may have left a transaction open on it. A connection that is kept avoids both costs. It is kept only while at
+/// least half of its pool is free, so that no other call has to wait for it, and even then goes back to the pool now
+/// and then.
 pub(super) struct WarmConnection(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     connection: Option<Pooled>,
-    /// How often one was kept.
+    /// How often a connection was kept.
     count: u64,
-    /// Whether a task will give it back.
+    /// Whether a task will give the connection back.
     is_watched: bool,
 }
 
@@ -58,7 +59,7 @@ impl WarmConnection {
     }
 }
 
-/// Gives the connection back, at the latest when its runtime shuts down.
+/// Gives the connection back, at the latest when the runtime shuts down.
 struct Watch(Weak<Mutex<State>>);
 
 impl Watch {

@@ -1,5 +1,5 @@
 //! How a revocation is announced on PostgreSQL: `<table> <id>`, or `<table> *` for many, on one channel, in the
-//! statement that makes it. So it is sent when that commits, and not otherwise. It holds no digest.
+//! statement that makes it. So the announcement is sent when that statement commits, and only then. It holds no digest.
 
 use super::Revoked;
 use crate::database::{FieldValue, Statement, counted};
@@ -9,11 +9,12 @@ pub(crate) const CHANNEL: &str = "cloakroom";
 /// How many sessions are announced one by one.
 const MAX_ANNOUNCED: usize = 1000;
 
-/// `write`, announcing what it revokes. As many rows come back as it wrote; on the pool one, which counts them.
+/// Returns `write`, changed so that it announces what it revokes. It returns as many rows as it wrote; on the pool it
+/// returns one row, which counts them.
 pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bool) -> Statement {
     let what = match revoked {
         Revoked::Session(_) => "\"id\"::text".to_owned(),
-        // The server sends each text of a transaction once.
+        // The server sends each different text of a transaction once.
         Revoked::Any => format!(
             "CASE WHEN (SELECT count(*) FROM revoked) > {MAX_ANNOUNCED} THEN '*' ELSE \"id\"::text END"
         ),
@@ -31,14 +32,15 @@ pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bo
     }
 }
 
-/// What an announcement about `table` revokes; `None` if it is about another.
+/// Returns what an announcement about `table` revokes, or `None` if it is about another table.
 #[cfg(feature = "postgres")]
 pub(crate) fn read(announcement: &str, table: &str) -> Option<Revoked> {
-    // A name may hold spaces, and what a later version announces too. In doubt it is about this table.
+    // A table's name may hold spaces, and so may the announcements of a later version. If in doubt, the announcement is
+    // about this table.
     let what = announcement.strip_prefix(table)?.strip_prefix(' ')?;
     match what.parse() {
         Ok(id) => Some(Revoked::Session(id)),
-        // Whatever it says, it is no less than this.
+        // Text that is no id revokes all sessions: it cannot revoke more.
         Err(_) => Some(Revoked::Any),
     }
 }
@@ -59,7 +61,7 @@ mod tests {
         for other in ["A", "Tenant A ", "Tenant A B", "Tena", "tenant a"] {
             assert!(read(&format!("{table} {id}"), other).is_none(), "{other}");
         }
-        // As if it were a later version's: too much is void, and never too little.
+        // This could be an announcement of a later version: too much is void, and never too little.
         assert!(matches!(read(&format!("{table} {id}"), "Tenant"), Some(Revoked::Any)));
     }
 }

@@ -1,38 +1,38 @@
 use super::clock_reading::ClockReading;
 use super::sync::{AtomicU64, Ordering};
 
-/// How far this process is known to have heard everything that others revoked.
+/// How far this process is known to have heard the revocations of other processes.
 ///
 /// The listener sends itself heartbeats through the queue in which the database keeps announcements, in the order of
 /// their commits. When one comes back, everything that was committed before it was *sent* has been heard. The
 /// lease runs from that moment on, so neither a lost connection nor a process that stood still can make an
 /// answer look current that is not.
 ///
-/// The moment is in two parts, so that no call waits for another. Between the two of one renewal and the next a
-/// call may see the earlier part of the one and the later of the other, and does no harm: both heartbeats have come
-/// back by then, and the parts together look no younger than the later heartbeat is.
+/// The moment is stored in two parts, so that no call waits for another. While one renewal follows another, a call may
+/// see the earlier part of one and the later part of the other. This does no harm: both heartbeats have come back by
+/// then, and the two parts together look no younger than the later heartbeat is.
 pub(crate) struct Lease {
     length: u64,
-    /// Zero where nothing is known.
+    /// Zero if nothing is known.
     monotonic: AtomicU64,
     /// The bits of the moment's wall clock.
     wall: AtomicU64,
 }
 
 impl Lease {
-    /// A lease of so many nanoseconds, which does not hold yet.
+    /// Makes a lease of `length` nanoseconds, which does not hold yet.
     pub(crate) fn new(length: u64) -> Self {
         Self { length, monotonic: AtomicU64::new(0), wall: AtomicU64::new(0) }
     }
 
-    /// Everything that was committed before `sent` has been heard.
+    /// Records that everything that was committed before `sent` has been heard.
     pub(crate) fn renew(&self, sent: ClockReading) {
         self.wall.store(sent.wall.cast_unsigned(), Ordering::SeqCst);
-        // Zero means something else, and only a clock that has just begun shows it.
+        // Zero means that nothing is known. Only a clock that has just started shows zero.
         self.monotonic.store(sent.monotonic.max(1), Ordering::SeqCst);
     }
 
-    /// Announcements may have been missed.
+    /// Ends the lease, because announcements may have been missed.
     pub(crate) fn lapse(&self) {
         self.monotonic.store(0, Ordering::SeqCst);
     }

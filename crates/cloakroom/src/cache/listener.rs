@@ -12,19 +12,20 @@ use super::announcement::{self, CHANNEL};
 use super::revocations::Scope;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long it waits after a failure before it tries again, at first and at most.
+/// How long the listener waits after a failure before it tries again, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// How long a connection may take to be opened.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many heartbeats of life there are in a lease.
+/// How many heartbeats there are in a lease.
 const HEARTBEATS_IN_A_LEASE: u32 = 4;
 
-/// The longest time between two of them, at which it also looks whether anybody still needs it.
+/// The longest time between two heartbeats. At each one the listener also checks whether it is still needed.
 const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts the task that hears of others' revocations, unless it runs. It ends with the cache and with the pool.
+/// Starts the task that receives the revocations of other processes, unless it runs already. It ends with the cache and
+/// with the pool.
 pub(crate) fn start(cache: &Arc<SessionCache>, pool: &PgPool, table: &str) {
     if cache.begin_listening() {
         let listener = Listener { cache: Arc::downgrade(cache), pool: pool.clone(), table: table.to_owned() };
@@ -38,7 +39,7 @@ struct Listener {
     table: String,
 }
 
-/// However the task ends, the next lookup starts another.
+/// The next lookup starts another task, no matter how this one ended.
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(cache) = self.cache.upgrade() {
@@ -73,13 +74,13 @@ impl Listener {
         self.cache.strong_count() > 0 && !self.pool.is_closed()
     }
 
-    /// Listens for as long as the connection lives; `Ok` when nobody needs it any more.
+    /// Listens for as long as the connection lives. Returns `Ok` if the listener is no longer needed.
     async fn follow(&self, pause: &mut Duration) -> Result<()> {
         let heartbeats = format!("{CHANNEL}_{}", Uuid::now_v7().simple());
         let opened = timeout(PATIENCE, self.open(&heartbeats)).await.map_err(|_| silent())?;
         let mut listener = opened.map_err(Error::from_opening)?;
         if let Some(cache) = self.cache.upgrade() {
-            // What was revoked before was not heard of.
+            // Earlier revocations were not heard.
             cache.validity.revoke(Scope::All);
         }
         loop {
@@ -90,7 +91,7 @@ impl Listener {
             let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
             let heartbeat = sqlx::query("SELECT pg_notify($1, '')").bind(&heartbeats).execute(&mut listener);
             timeout(lease, heartbeat).await.map_err(|_| silent())?.map_err(lost)?;
-            // One heartbeat is on its way at a time, so this one is that which was sent now.
+            // Only one heartbeat is on its way at a time, so this is the one that was just sent.
             let came_back = async {
                 while !self.hear(&mut listener, &heartbeats).await? {}
                 Ok(())
@@ -107,7 +108,7 @@ impl Listener {
     }
 
     async fn open(&self, heartbeats: &str) -> Result<PgListener, sqlx::Error> {
-        // Of its own, so that it takes none of the application's connections.
+        // It has a pool of its own, so that it takes none of the application's connections.
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
@@ -115,15 +116,15 @@ impl Listener {
             .test_before_acquire(false)
             .connect_lazy_with((*self.pool.connect_options()).clone());
         let mut listener = PgListener::connect_with(&pool).await?;
-        // A connection that was made anew would hide that announcements were missed.
+        // A silent reconnect would hide that announcements were missed.
         listener.eager_reconnect(false);
         listener.listen_all([CHANNEL, heartbeats]).await?;
         Ok(listener)
     }
 
-    /// Waits for the next notification; whether it is a heartbeat of the listener's own.
+    /// Waits for the next notification. Returns `true` if it is a heartbeat of this listener.
     async fn hear(&self, listener: &mut PgListener, heartbeats: &str) -> Result<bool> {
-        // Without one the connection was lost, and with it whatever it would have told.
+        // If there is no notification, the connection was lost, and its announcements with it.
         let notification = listener.try_recv().await.map_err(lost)?.ok_or_else(silent)?;
         if notification.channel() == heartbeats {
             return Ok(true);

@@ -1,7 +1,7 @@
-//! Sessions that were read of late, answered again for as long as they hold.
+//! Recently read sessions, which are answered from memory for as long as they hold.
 //!
-//! `validated_cache`, `set_associative_map`, `revocations` and `lease` know no clock and no I/O: a model checker compiles
-//! them too.
+//! `validated_cache`, `set_associative_map`, `revocations` and `lease` use no clock and no I/O: a model checker
+//! compiles them too.
 
 #![cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 
@@ -38,7 +38,7 @@ use crate::session::{Session, SessionRow, expiry};
 use crate::sync;
 use crate::table::SessionFields;
 
-/// The sessions that were read of late. What it promises is said at [`Cache`].
+/// The recently read sessions. [`Cache`] says what is promised of them.
 pub(crate) struct SessionCache {
     settings: Cache,
     config: Config,
@@ -48,7 +48,7 @@ pub(crate) struct SessionCache {
     is_listening: AtomicBool,
 }
 
-/// A longer text of data is not kept, so that so many sessions take no more than so much memory.
+/// Longer text of data is not kept, so that the memory is bounded by the number of sessions.
 const LONGEST_DATA: usize = 64 * 1024;
 
 /// What a write revokes.
@@ -68,7 +68,7 @@ impl From<Revoked> for Scope {
 }
 
 impl SessionCache {
-    /// For sessions with the fields `T`.
+    /// Makes a cache for sessions with the fields `T`.
     pub(crate) fn new<T: SessionFields>(settings: Cache, config: Config, backend: Backend) -> Self {
         let listens = settings.listens && backend == Backend::Postgres;
         let lease = listens.then(|| Lease::new(nanoseconds(settings.lease)));
@@ -77,12 +77,12 @@ impl SessionCache {
         Self { settings, config, validity, entries: Box::new(entries), is_listening: AtomicBool::new(false) }
     }
 
-    /// To be called before the database is asked for what will be kept.
+    /// Returns the mark of a lookup. Must be called before the database is asked for an answer that will be kept.
     pub(crate) fn mark(&self) -> ReadMark {
         self.validity.mark(self.now())
     }
 
-    /// Keeps what the database answered: a session, for nothing is kept of absences.
+    /// Keeps a session that the database answered. Absences are not kept.
     pub(crate) fn put<T: SessionFields>(&self, key: Key, mark: ReadMark, answer: Option<&mut Session<T>>) {
         let Some(rows) = self.entries::<T>() else {
             return;
@@ -96,7 +96,7 @@ impl SessionCache {
         }
     }
 
-    /// The session with this digest, if it can be answered without the database.
+    /// Returns the session with this digest, if it can be answered without the database.
     pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
         self.entries()?.get(key, self.now()).map(Session::of)
     }
@@ -105,7 +105,7 @@ impl SessionCache {
         self.entries.downcast_ref()
     }
 
-    /// When the session expires, or can be extended: then the row decides.
+    /// Returns when the session expires or can be extended, whichever is first: then the row decides.
     fn until<T: SessionFields>(&self, session: &Session<T>) -> i64 {
         let config = &self.config;
         let expires_at = session.stored.expires_at.map_or(i64::MAX, unix_microseconds);
@@ -115,17 +115,17 @@ impl SessionCache {
         last.flatten().map_or(expires_at, |last| expires_at.min(unix_microseconds(last).saturating_add(1)))
     }
 
-    /// Says that a write is about to be sent. What comes of it is told to what this returns.
+    /// Records that a write is about to be sent. The returned value is told the outcome.
     pub(crate) fn revoking(self: &Arc<Self>, revoked: Revoked) -> Revoking {
         Revoking { cache: Arc::clone(self), scope: revoked.into(), is_committed: false }
     }
 
-    /// Says that what has expired by `now` is about to be deleted.
+    /// Records that sessions that have expired by `now` are about to be deleted.
     pub(crate) fn pruning(&self, now: OffsetDateTime) {
         self.validity.pruning(unix_microseconds(now));
     }
 
-    /// What the clocks show.
+    /// Reads the clocks.
     #[inline]
     fn now(&self) -> ClockReading {
         ClockReading {
@@ -138,14 +138,14 @@ impl SessionCache {
         self.settings
     }
 
-    /// Whether the caller is the one to start the listener.
+    /// Returns `true` if the caller must start the listener.
     fn begin_listening(&self) -> bool {
         self.validity.lease().is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
     }
 }
 
-/// A revocation on its way. Unless it is known to have been committed, it may yet be, by the caller's own
-/// transaction or by a server whose answer was lost; until then nothing that it concerns is kept.
+/// A revocation that is being written. If it is not known to have been committed, it may still be, by the caller's own
+/// transaction or by a server, if its answer was lost. Until that is settled, no session that it concerns is kept.
 pub(crate) struct Revoking {
     cache: Arc<SessionCache>,
     scope: Scope,
@@ -169,7 +169,7 @@ impl Drop for Revoking {
     }
 }
 
-/// The low half of a UUID, of version 4 or 7, is random.
+/// Returns the low half of a UUID, which is random in versions 4 and 7.
 fn hash(id: Uuid) -> u64 {
     id.as_u64_pair().1
 }

@@ -22,11 +22,11 @@ pub(crate) struct Revocations {
 #[derive(Default)]
 struct Stripe {
     version: AtomicU64,
-    /// On the monotonic clock. Answers that were asked for before then are void.
+    /// An instant on the monotonic clock. Answers that were asked for before it are void.
     quarantined_until: AtomicU64,
 }
 
-/// What a revocation is about: all sessions, or the one whose id has this hash.
+/// What a revocation is about: all sessions, or the one with this hash of its id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scope {
     All,
@@ -47,14 +47,14 @@ impl Revocations {
         ReadMark { version: self.last.load(Ordering::SeqCst), at }
     }
 
-    /// Must be called after the revocation was committed, and before its caller is told.
+    /// Records a revocation. Must be called after it was committed, and before its caller is told.
     pub(crate) fn revoke(&self, scope: Scope) {
         let version = self.last.fetch_add(1, Ordering::SeqCst) + 1;
         self.stripe(scope).version.fetch_max(version, Ordering::SeqCst);
     }
 
-    /// For a revocation that is committed after this call, if at all, and at `until` on the monotonic clock at the latest:
-    /// no answer that is asked for until then is kept.
+    /// Records a revocation that is committed after this call, if at all, and at `until` on the monotonic clock at the
+    /// latest: no answer that is asked for until then is kept.
     pub(crate) fn quarantine(&self, scope: Scope, until: u64) {
         self.stripe(scope).quarantined_until.fetch_max(until.saturating_add(1), Ordering::SeqCst);
         self.revoke(scope);

@@ -6,27 +6,28 @@ use super::sync::Mutex;
 /// How many places a set has. The more there are, the fewer sets are full while others have room.
 const WAYS: usize = 16;
 
-/// What knows its key.
+/// A value that knows its key.
 pub(crate) trait Keyed {
     fn key(&self) -> &Key;
 }
 
-/// A bounded map, built like a processor's cache: a key has its places in one small set, and two keys rarely share
-/// a lock. What finds no room in its own set goes into the next; where that is full too, the value in its own set
-/// goes that was not asked for the longest. So the map never grows, and as long as it is half empty keeps all.
+/// A bounded map, built like a processor's cache: a key has its places in one small set, and two keys rarely share a
+/// lock. A value that finds no room in its own set goes into the next one. If that is full too, the value in its own
+/// set that was not used for longest is dropped. So the map never grows, and it keeps all values as long as it is half
+/// empty.
 ///
-/// Most of what a call waits for is memory: once for the set, and once for the value, which holds its key.
+/// A call mostly waits for memory: once for the set, and once for the value, which holds its key.
 pub(crate) struct SetAssociativeMap<V> {
     sets: Box<[Lines<V>]>,
 }
 
-/// A set on three lines of memory: what is looked at to find a value fills the first.
+/// A set on three lines of memory. The first line holds all that is read to find a value.
 #[repr(align(64))]
 struct Lines<V>(Mutex<Set<V>>);
 
 #[repr(C)]
 struct Set<V> {
-    /// A part of each key: what is not there is hardly ever looked at.
+    /// A part of each key, so that a value is rarely read for a key that is not there.
     tags: [u16; WAYS],
     /// In the order of their uses.
     last_uses: [u8; WAYS],
@@ -37,13 +38,13 @@ struct Set<V> {
 }
 
 impl<V: Keyed> SetAssociativeMap<V> {
-    /// Room for `capacity` values, rounded up to whole sets, of which there are two at least.
+    /// Makes a map with room for `capacity` values, rounded up to whole sets, of which there are at least two.
     pub(crate) fn new(capacity: usize) -> Self {
         let sets = capacity.div_ceil(WAYS).max(2);
         Self { sets: (0..sets).map(|_| Lines(Mutex::new(Set::empty()))).collect() }
     }
 
-    /// The bytes that all places take, empty or not.
+    /// Returns the bytes that all places take, empty or not.
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         size_of_val(&*self.sets)
@@ -60,13 +61,13 @@ impl<V: Keyed> SetAssociativeMap<V> {
         next.lock().get(key)
     }
 
-    /// Where two put values of one key at the same time, either may be the one that is found.
+    /// Puts a value. If two threads put values of one key at the same time, either may be the one that is found.
     pub(crate) fn put(&self, value: Arc<V>) {
         let key = *value.key();
         let (home, next) = self.sets(&key);
         let offered = home.lock().offer(value);
         let Err(value) = offered else {
-            // What was put while there was no room at home, which would be found again without this one.
+            // Removes a value that was put while there was no room at home, which a later lookup could find again.
             let _older = next.lock().take(&key);
             return;
         };
@@ -82,7 +83,7 @@ impl<V: Keyed> SetAssociativeMap<V> {
         let _removed = [home, next].map(|set| set.lock().take(key));
     }
 
-    /// The set in whose share of all numbers the key's first lies, and the one after it.
+    /// Returns the set that the key's first bytes select, by their share of all numbers, and the set after it.
     fn sets(&self, key: &Key) -> (&Mutex<Set<V>>, &Mutex<Set<V>>) {
         let mut first = [0; 8];
         first.copy_from_slice(&key[..8]);
@@ -95,7 +96,7 @@ impl<V: Keyed> SetAssociativeMap<V> {
     }
 }
 
-/// Values that go are given back: dropping them takes a while, for which no lock is held.
+/// Values that are replaced are returned: dropping them takes a while, and no lock is held for it.
 impl<V: Keyed> Set<V> {
     fn empty() -> Self {
         let values = [const { None }; WAYS];
@@ -108,7 +109,7 @@ impl<V: Keyed> Set<V> {
         self.values[place].clone()
     }
 
-    /// Puts the value where its key has a place, or where there is room; without either it comes back.
+    /// Puts the value in the place that its key has, or in a free one. If there is neither, the value is returned.
     fn offer(&mut self, value: Arc<V>) -> Result<Option<Arc<V>>, Arc<V>> {
         let vacancy = || self.values.iter().position(Option::is_none);
         match self.place(value.key()).or_else(vacancy) {
@@ -117,7 +118,7 @@ impl<V: Keyed> Set<V> {
         }
     }
 
-    /// Puts the value where there is room, or else in the place of what was not used for the longest.
+    /// Puts the value in a free place, or else in the place of the value that was not used for longest.
     fn replace_oldest(&mut self, value: Arc<V>) -> Option<Arc<V>> {
         self.offer(value).unwrap_or_else(|value| {
             let oldest = (0..WAYS).min_by_key(|place| self.last_uses[*place]).unwrap_or(0);
@@ -137,7 +138,7 @@ impl<V: Keyed> Set<V> {
 
     fn place(&self, key: &Key) -> Option<usize> {
         let tag = tag(key);
-        // All are compared before any is looked at, so that the processor need not guess which it will be.
+        // All tags are compared before any value is read, so that the processor need not guess which one it will be.
         let is_there = |place: usize| u16::from(self.tags[place] == tag) << place;
         let mut places = (0..WAYS).map(is_there).fold(0, |all, one| all | one);
         while places != 0 {
@@ -158,7 +159,7 @@ impl<V: Keyed> Set<V> {
         self.last_uses[place] = self.uses;
     }
 
-    /// The order stays as it is, in the smallest numbers.
+    /// Numbers the uses anew from the smallest numbers. The order stays as it is.
     #[expect(clippy::cast_possible_truncation, reason = "there are no more places than that")]
     fn count_anew(&mut self) {
         let uses = self.last_uses;
@@ -168,7 +169,7 @@ impl<V: Keyed> Set<V> {
     }
 }
 
-/// Of other bytes than those by which a key's set is found.
+/// Returns the key's tag, from other bytes than those that select its set.
 fn tag(key: &Key) -> u16 {
     u16::from_le_bytes([key[8], key[9]])
 }

@@ -7,21 +7,21 @@ use super::revocations::{Revocations, Scope};
 use super::set_associative_map::{Keyed, SetAssociativeMap};
 use super::sync::{AtomicU64, Ordering};
 
-/// Answers of the database, each given again for as long as it holds.
+/// Answers of the database, each of which is given again for as long as it holds.
 ///
-/// It knows no clock and no database, so that every order in which threads can come here is checked.
+/// It uses no clock and no database, so that a model checker can test every order of the threads.
 pub(crate) struct ValidatedCache<V> {
     entries: SetAssociativeMap<CacheEntry<V>>,
     validity: Arc<Validity>,
 }
 
-/// What an answer holds by: it is not too old, its session was not revoked since it was asked for, and where
-/// others revoke, they have been heard.
+/// The conditions under which an answer holds: it is not too old, its session was not revoked since the question, and,
+/// if other processes revoke too, their revocations have been heard.
 pub(crate) struct Validity {
     revocations: Revocations,
     lease: Option<Lease>,
     max_age: u64,
-    /// By the wall clock: what had expired by then may have been deleted since.
+    /// An instant on the wall clock: sessions that had expired by then may have been deleted since.
     pruned_until: AtomicU64,
 }
 
@@ -32,7 +32,7 @@ impl<V> Keyed for CacheEntry<V> {
 }
 
 impl<V> ValidatedCache<V> {
-    /// Room for `capacity` answers.
+    /// Makes a cache with room for `capacity` answers.
     pub(crate) fn new(capacity: usize, validity: Arc<Validity>) -> Self {
         Self { entries: SetAssociativeMap::new(capacity), validity }
     }
@@ -44,15 +44,15 @@ impl<V> ValidatedCache<V> {
         }
     }
 
-    /// Keeps no answer where the database has none any more.
+    /// Drops the answer for a key of which the database has no session any more.
     pub(crate) fn remove(&self, key: &Key) {
         self.entries.remove(key);
     }
 
-    /// The answer that holds at `now`, if there is one.
+    /// Returns the answer that holds at `now`, if there is one.
     ///
-    /// The order matters to a thread that is held up in between: the clocks were read first, so all that is
-    /// found out here is newer, and the revocations come last, after the lease under which they were heard.
+    /// The order matters if a thread is interrupted in between. The clocks were read first, so all that is found out
+    /// here is newer. The revocations come last, after the lease under which they were heard.
     pub(crate) fn get(&self, key: &Key, now: ClockReading) -> Option<Arc<CacheEntry<V>>> {
         let Validity { revocations, lease, max_age, pruned_until } = &*self.validity;
         if lease.as_ref().is_some_and(|lease| !lease.holds(now)) {
@@ -60,7 +60,7 @@ impl<V> ValidatedCache<V> {
         }
         let entry = self.entries.get(key)?;
         let EntryMetadata { mark, session, until, .. } = entry.metadata;
-        // A clock that is set back brings back nothing that has been deleted.
+        // A clock that is set back must not bring back a session that has been deleted.
         let latest = now.wall.max(pruned_until.load(Ordering::SeqCst).cast_signed());
         let holds = latest < until && mark.at.is_within(*max_age, now) && revocations.hold(mark, session);
         holds.then_some(entry)
@@ -68,29 +68,30 @@ impl<V> ValidatedCache<V> {
 }
 
 impl Validity {
-    /// No answer holds that is older than `max_age`.
+    /// Makes a validity under which no answer older than `max_age` holds.
     pub(crate) fn new(max_age: u64, lease: Option<Lease>) -> Self {
         Self { revocations: Revocations::new(), lease, max_age, pruned_until: AtomicU64::new(0) }
     }
 
-    /// To be called before the database is asked.
+    /// Returns the mark of a lookup. Must be called before the database is asked.
     pub(crate) fn mark(&self, at: ClockReading) -> ReadMark {
         self.revocations.mark(at)
     }
 
-    /// To be called when a revocation has been committed, before its caller hears of it.
+    /// Records a revocation. Must be called after it has been committed, and before its caller is told.
     pub(crate) fn revoke(&self, scope: Scope) {
         self.revocations.revoke(scope);
     }
 
-    /// For a revocation that may be committed after now: for as long as an answer may be old, none is entry.
+    /// Records a revocation that may be committed later: for as long as an answer may be old, no answer is kept.
     pub(crate) fn quarantine(&self, scope: Scope, now: ClockReading) {
         self.revocations.quarantine(scope, now.monotonic.saturating_add(self.max_age));
     }
 
-    /// To be called before what has expired by then, on the wall clock, is deleted.
+    /// Records that sessions that have expired by `wall`, on the wall clock, are about to be deleted. Must be called
+    /// before they are.
     pub(crate) fn pruning(&self, wall: i64) {
-        // Before 1970 nothing is pruned.
+        // Nothing is pruned before 1970.
         self.pruned_until.fetch_max(u64::try_from(wall).unwrap_or(0), Ordering::SeqCst);
     }
 

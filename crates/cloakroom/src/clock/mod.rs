@@ -7,16 +7,16 @@ use std::time::Instant;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-/// Where the library takes the time from.
+/// The source of the time for this library.
 ///
-/// No statement asks the database for its time: each binds the instant that this clock gave. Tests inject a
+/// No statement asks the database for its time: each one binds the instant that this clock returned. Tests use a
 /// [`ManualClock`]; an application keeps the default, [`SystemClock`].
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The current instant. The library drops what is finer than a microsecond.
+    /// Returns the current instant. The library drops what is finer than a microsecond.
     fn now(&self) -> OffsetDateTime;
 
-    /// How long some fixed instant is ago. Never goes back, whatever is done to the clock: it measures the age
-    /// of what a [`Cache`](crate::Cache) holds. By default the operating system's monotonic clock.
+    /// Returns the time since some fixed instant. It must never go back, even if the clock is set back: it measures the
+    /// age of the sessions in a [`Cache`](crate::Cache). By default this is the operating system's monotonic clock.
     fn monotonic(&self) -> std::time::Duration {
         static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         ORIGIN.elapsed()
@@ -33,7 +33,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved; for tests.
+/// A clock for tests that stands still until it is moved.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Reading>);
 
@@ -45,12 +45,12 @@ struct Reading {
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Makes a clock that shows `now`.
     pub fn new(now: OffsetDateTime) -> Self {
         Self(Mutex::new(Reading { now, monotonic: std::time::Duration::ZERO }))
     }
 
-    /// Moves the clock to `now`, which may be in its past.
+    /// Moves the clock to `now`, which may lie in the clock's past.
     pub fn set(&self, now: OffsetDateTime) {
         self.lock().move_to(now);
     }
@@ -70,7 +70,7 @@ impl ManualClock {
 
 impl Reading {
     fn move_to(&mut self, now: OffsetDateTime) {
-        // A move back has no place on a clock that never goes back.
+        // The monotonic clock never goes back, so it ignores a move back.
         self.monotonic += std::time::Duration::try_from(now - self.now).unwrap_or_default();
         self.now = now;
     }
@@ -86,7 +86,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// A span that may be negative: what [`ManualClock::advance`] takes, from either crate's duration.
+/// A span that may be negative, for [`ManualClock::advance`]. It converts from either crate's duration.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedSpan(Duration);
 
@@ -102,26 +102,26 @@ impl From<std::time::Duration> for SignedSpan {
     }
 }
 
-/// `instant` in UTC, without what is finer than a microsecond, within the years 1 to 9999: what every
-/// supported database can store.
+/// Returns `instant` in UTC, without what is finer than a microsecond, within the years 1 to 9999. Every supported
+/// database can store that.
 pub(crate) fn to_stored_precision(instant: OffsetDateTime) -> OffsetDateTime {
     let instant = instant.clamp(FIRST, LAST).to_offset(time::UtcOffset::UTC);
     let nanos = instant.nanosecond() / 1_000 * 1_000;
-    // Less than a second, since it is no more than what the instant itself had.
+    // This is less than a second, since it is no more than the nanoseconds of the instant itself.
     instant.replace_nanosecond(nanos).unwrap_or(instant)
 }
 
-/// `instant` in UTC, if it lies in the years that every supported database can store.
+/// Returns `instant` in UTC, if it lies in the years that every supported database can store.
 pub(crate) fn in_range(instant: OffsetDateTime) -> Option<OffsetDateTime> {
     (FIRST..=LAST).contains(&instant).then(|| instant.to_offset(time::UtcOffset::UTC))
 }
 
-/// `instant` in microseconds since 1970.
+/// Returns `instant` in microseconds since 1970.
 pub(crate) fn unix_microseconds(instant: OffsetDateTime) -> i64 {
     i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
 
-/// `instant` less `span`, no earlier than the first instant that every supported database can store.
+/// Returns `instant` less `span`, but no earlier than the first instant that every supported database can store.
 pub(crate) fn earlier(instant: OffsetDateTime, span: std::time::Duration) -> OffsetDateTime {
     let span = Duration::try_from(span).unwrap_or(Duration::MAX);
     instant.checked_sub(span).map_or(FIRST, |instant| instant.max(FIRST))

@@ -2,38 +2,40 @@ use std::time::Duration;
 
 use crate::config::ConfigError;
 
-/// More sessions than a machine has room for. The places are made at once, so there must be a bound.
+/// More sessions than a machine has room for. The places are allocated at once, so there must be a limit.
 pub(crate) const MAX_CAPACITY: usize = 100_000_000;
 
-/// A cache of sessions in this process: with it most calls of `authenticate` cost a hash, and what that
-/// gives up is bounded. Off by default; see [`ConfigBuilder::cache`](crate::ConfigBuilder::cache).
+/// The settings of a cache of sessions in this process.
+///
+/// With a cache most calls of `authenticate` cost only a hash, and answers may be out of date for a limited time. Off
+/// by default; see [`ConfigBuilder::cache`](crate::ConfigBuilder::cache).
 ///
 /// # What it promises
 ///
-/// 1. No answer is older than [`max_staleness`](Self::max_staleness), whatever fails: a session that was
-///    revoked anywhere is refused everywhere after that.
+/// 1. No answer is older than [`max_staleness`](Self::max_staleness), no matter what fails: a session that was revoked
+///    anywhere is refused everywhere after that time.
 /// 2. What this process revokes through this handle or a clone of it (`expire`, `delete`, `update`, `rotate`,
-///    `expire_all`, `delete_all`) is refused by the very next call. A lookup that was on its way meanwhile does
-///    not bring it back. For a revocation inside a transaction of the caller's, or one whose answer was lost,
-///    this holds if it is committed within `max_staleness`.
-/// 3. On PostgreSQL, revocations are announced to all processes in the transaction that makes them, and a
-///    listener drops what they concern, usually within milliseconds. A process that has not heard from
-///    the server within the [`lease`](Self::lease) answers nothing from its cache until it has caught up.
-/// 4. Every hit is checked against the expiry, with the configured clock. A session whose extension is due
-///    is read and extended.
-/// 5. Errors and absences are not kept: a database that is back, and a session that was just made, are seen
-///    at once, and made-up tokens take no room.
+///    `expire_all`, `delete_all`) is refused by the very next call. A lookup that was out at the time does not bring it
+///    back. For a revocation inside a transaction of the caller's, or if the result was lost, this holds if it is
+///    committed within `max_staleness`.
+/// 3. On PostgreSQL, revocations are announced to all processes in the transaction that makes them. A listener drops
+///    the sessions concerned, usually within milliseconds. A process that has not heard from the server within the
+///    [`lease`](Self::lease) answers nothing from its cache until it has caught up.
+/// 4. Every cache entry is checked against its expiry before it is used, with the configured clock. If an extension of
+///    the session is due, the session is read from the database and extended.
+/// 5. Errors and absences are not kept. So a database that is back, and a session that was just created, are seen at
+///    once, and made-up tokens take no room.
 ///
 /// [`authenticate_fresh`](crate::Sessions::authenticate_fresh) always asks the database.
 ///
 /// # What it does not
 ///
-/// Changes that go by other ways than this library are seen after `max_staleness` at the latest: SQL of your
-/// own, the statements of `into_delete`, a cascade. So are those of a second handle for the same table
-/// in this process, where the database is not PostgreSQL: clone one handle instead. An answer's age counts from
-/// the question to the database: where that is a replica, how far it lags comes on top. A session out of the cache
-/// may be older than its row, so that writing it is a [`Conflict`](crate::ErrorKind::Conflict):
-/// [`update_with`](crate::Sessions::update_with) reads it again, or begin with `authenticate_fresh`.
+/// Changes that do not go through this library are seen after `max_staleness` at the latest: SQL of your own, the
+/// statements of `into_delete`, a cascade. The same holds for changes through a second handle for the same table in
+/// this process, if the database is not PostgreSQL: clone one handle instead. The age of an answer counts from the
+/// query to the database. If the query goes to a replica, the replica's lag comes on top. A session from the cache may
+/// be older than its row, so that writing it is a [`Conflict`](crate::ErrorKind::Conflict). Use
+/// [`update_with`](crate::Sessions::update_with), which reads it again, or begin with `authenticate_fresh`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,41 +55,44 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache of at most `capacity` sessions, rounded up to a multiple of sixteen and to 32 at least; no more than
-    /// 100 million.
+    /// Makes the settings of a cache of at most `capacity` sessions. The capacity is rounded up to a multiple of
+    /// sixteen, is at least 32, and must not exceed 100 million.
     ///
-    /// Each place takes 12 bytes at once, and a session in it what its fields and its JSON take, parsed and as
-    /// text: 1.3 kilobytes for a user, a role and an object of three keys, as `cargo xtask bench` measures it. One
-    /// with more than 64 KiB of data is not kept.
+    /// Each place takes 12 bytes from the start. A session in it takes the memory of its fields and of its JSON, both
+    /// parsed and as text: 1.3 kilobytes measured for a user, a role and an object of three keys. A session with more
+    /// than 64 KiB of data is not kept.
     ///
-    /// A session's places are sixteen that its digest picks, and the sixteen after those. So a cache with half as
-    /// many places again as there are sessions in use has hardly one that pushes out another; one with no more
-    /// places than sessions answers more than nine of ten calls.
+    /// A session may go into the sixteen places that its digest selects, or into the sixteen after those. If a cache
+    /// has half as many places again as there are sessions in use, hardly any session pushes out another. If it has no
+    /// more places than sessions, it answers more than nine of ten calls.
     pub fn new(capacity: usize) -> Self {
         Self { capacity, max_staleness: Duration::from_secs(5), lease: Duration::from_secs(1), listens: true }
     }
 
-    /// The age at which an answer is no longer given. Default 5 seconds.
+    /// Sets the age at which an answer is no longer given. Default 5 seconds.
     ///
-    /// Counted from before the database was asked, on a clock that never goes back.
+    /// The age counts from before the database was asked, on a clock that never goes back.
     pub fn max_staleness(mut self, age: Duration) -> Self {
         self.max_staleness = age;
         self
     }
 
-    /// On PostgreSQL: for how long the cache answers without having heard from the server. Default 1 second.
+    /// Sets for how long the cache answers without having heard from the server, on PostgreSQL. Default 1 second.
     ///
-    /// It is the bound on the delay of a revocation while the listener's connection is cut. The listener asks
-    /// for a sign of life four times in this span, and at least once a second.
+    /// This bounds the delay of a revocation while the listener's connection is cut. The listener sends itself a
+    /// heartbeat through the server four times in this span, and at least once a second.
     pub fn lease(mut self, span: Duration) -> Self {
         self.lease = span;
         self
     }
 
-    /// On PostgreSQL: whether to listen for what other processes revoke, on a connection beside the pool.
-    /// Default yes. Without it [`max_staleness`](Self::max_staleness) alone is the bound, as on the other
-    /// databases; so it must be behind a pooler of transactions, such as pgbouncer's, that passes no
-    /// announcements on.
+    /// Sets whether to listen for the revocations of other processes, on PostgreSQL, on a connection beside the pool.
+    /// Default yes. Without a listener only [`max_staleness`](Self::max_staleness) bounds the age of an answer, as on
+    /// the other databases.
+    ///
+    /// The listener must NOT go through a transaction pooler, such as pgbouncer in that mode: such a pooler does not
+    /// pass announcements on. The listener connects with the options of the pool, so if these lead to a transaction
+    /// pooler, turn the listener off with `listen(false)`.
     pub fn listen(mut self, listens: bool) -> Self {
         self.listens = listens;
         self

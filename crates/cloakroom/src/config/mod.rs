@@ -20,27 +20,27 @@ const DAY: Duration = Duration::from_hours(24);
 /// The greatest number of callers that may share a statement.
 pub(crate) const MAX_BATCH: usize = 4096;
 
-/// The length of the digest column, which holds the token itself where there is no hashing.
+/// The length of the digest column, which holds the token itself if there is no hashing.
 const MAX_PLAINTEXT_LENGTH: usize = 255;
 
-/// The settings of one session table, checked once, in [`ConfigBuilder::build`].
+/// The settings of one session table. [`ConfigBuilder::build`] checks them once.
 ///
 /// | setting | default | meaning |
 /// |---|---|---|
 /// | [`token_length`](ConfigBuilder::token_length) | 64 | characters of a new token |
 /// | [`hashing`](ConfigBuilder::hashing) | SHA-256 | how a token becomes a digest |
-/// | [`secret_salt`](ConfigBuilder::secret_salt) | none | mixed into every digest |
+/// | [`secret_salt`](ConfigBuilder::secret_salt) | none | a secret that is mixed into every digest |
 /// | [`ttl`](ConfigBuilder::ttl) | 7 days | how long a new session lives |
 /// | [`auto_extend`](ConfigBuilder::auto_extend) | yes | whether reading a session extends it |
-/// | [`extend_after`](ConfigBuilder::extend_after) | 1 day | what an extension must gain to be written |
+/// | [`extend_after`](ConfigBuilder::extend_after) | 1 day | how much an extension must gain to be written |
 /// | [`max_lifetime`](ConfigBuilder::max_lifetime) | none | the end that no extension passes |
-/// | [`max_batch`](ConfigBuilder::max_batch) | 256 | how many callers share a statement; 1 for none |
-/// | [`max_in_flight`](ConfigBuilder::max_in_flight) | 2 | how many shared statements are out at once |
+/// | [`max_batch`](ConfigBuilder::max_batch) | 256 | how many callers may share a statement; 1 turns sharing off |
+/// | [`max_in_flight`](ConfigBuilder::max_in_flight) | 2 | how many shared statements may be out at once |
 /// | [`cache`](ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
-/// | [`clock`](ConfigBuilder::clock) | the system's | where the time comes from |
+/// | [`clock`](ConfigBuilder::clock) | the system's | the source of the time |
 ///
-/// Cheap to clone. The salt never shows in `Debug`.
+/// A `Config` is cheap to clone. Its `Debug` output never shows the salt.
 #[derive(Clone)]
 pub struct Config(Arc<Settings>);
 
@@ -62,68 +62,68 @@ struct Settings {
 }
 
 impl Config {
-    /// The defaults, to be changed one by one.
+    /// Returns a builder that starts from the defaults.
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
 
-    /// The length of a new token, in characters.
+    /// Returns the length of a new token, in characters.
     pub fn token_length(&self) -> usize {
         self.0.token_length
     }
 
-    /// How a token becomes a digest.
+    /// Returns how a token becomes a digest.
     pub fn hashing(&self) -> Hashing {
         self.0.hashing
     }
 
-    /// How long a new session lives; `None` for sessions that never expire.
+    /// Returns how long a new session lives, or `None` if sessions never expire.
     pub fn ttl(&self) -> Option<Duration> {
         self.0.ttl
     }
 
-    /// What an extension must gain to be written; `None` where nothing is ever extended.
+    /// Returns how much an extension must gain to be written, or `None` if sessions are never extended.
     pub fn extend_after(&self) -> Option<Duration> {
         self.0.extend_after
     }
 
-    /// Whether reading a session extends it when that is due.
+    /// Returns `true` if reading a session extends it when an extension is due.
     pub fn auto_extend(&self) -> bool {
         self.0.auto_extend
     }
 
-    /// How long after its creation a session ends, whatever extends it.
+    /// Returns how long after its creation a session ends, no matter how often it is extended.
     pub fn max_lifetime(&self) -> Option<Duration> {
         self.0.max_lifetime
     }
 
-    /// How many callers may share a statement; 1 where every caller has one of its own.
+    /// Returns how many callers may share a statement; with 1, every caller has its own.
     pub fn max_batch(&self) -> usize {
         self.0.max_batch
     }
 
-    /// How many shared statements of one kind may be out at once; `None` for what suits the database.
+    /// Returns how many shared statements of one kind may be out at once, or `None` for the default of the database.
     pub fn max_in_flight(&self) -> Option<usize> {
         self.0.max_in_flight
     }
 
-    /// The cache of sessions in this process; `None` where every call asks the database.
+    /// Returns the settings of the cache in this process, or `None` if every call asks the database.
     pub fn cache(&self) -> Option<Cache> {
         self.0.cache
     }
 
-    /// Whether revocations are announced to other processes, where the database is PostgreSQL.
+    /// Returns `true` if revocations are announced to other processes, which happens on PostgreSQL only.
     pub fn announces(&self) -> bool {
         self.0.announces
     }
 
-    /// The clock's instant, at the precision that the databases store.
+    /// Returns the clock's instant, at the precision that the databases store.
     pub fn now(&self) -> OffsetDateTime {
         clock::to_stored_precision(self.0.clock.now())
     }
 
-    /// The clock's instant in microseconds since 1970. It is asked for with every answer of a cache, so the
-    /// system's clock is read without the detour over a calendar.
+    /// Returns the clock's instant in microseconds since 1970. Every answer of a cache calls this, so the system's
+    /// clock is read without a conversion to a calendar.
     #[inline]
     pub(crate) fn unix_microseconds(&self) -> i64 {
         if self.0.has_own_clock {
@@ -133,17 +133,17 @@ impl Config {
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// How long some fixed instant is ago, by the clock that never goes back.
+    /// Returns the time since some fixed instant, by the clock that never goes back.
     #[inline]
     pub(crate) fn monotonic(&self) -> Duration {
         self.0.clock.monotonic()
     }
 
-    /// The digest under which a session with this token is stored.
+    /// Returns the digest under which a session with this token is stored.
     ///
     /// # Errors
     ///
-    /// See [`Hashing::digest`]; a token that fails here belongs to no session.
+    /// Those of [`Hashing::digest`]. A token that fails here belongs to no session.
     pub fn digest(&self, token: impl AsRef<[u8]>) -> Result<TokenDigest, DigestError> {
         self.hash(token.as_ref()).map(|hashed| hashed.digest())
     }
@@ -153,11 +153,11 @@ impl Config {
         self.0.hashing.hash(salt, token)
     }
 
-    /// A new token and its digest.
+    /// Generates a new token and its digest.
     pub(crate) fn generate_token(&self) -> Result<(Token, TokenDigest), TokenError> {
         loop {
             let token = Token::generate(self.0.token_length)?;
-            // Only a plaintext token that looks like a digest has none, and one draw in 2¹⁰⁰ or fewer does.
+            // Only a plaintext token that looks like a digest is refused here. At most one draw in 2¹⁰⁰ does.
             if let Ok(digest) = self.digest(&token) {
                 return Ok((token, digest));
             }
@@ -205,7 +205,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// Builds a [`Config`]. Every setter may be left out.
+/// Builds a [`Config`]. Every setting has a default.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ConfigBuilder {
@@ -214,106 +214,115 @@ pub struct ConfigBuilder {
 }
 
 impl ConfigBuilder {
-    /// The length of a new token, in characters of 6 bits. Default 64, at least [`MIN_TOKEN_LENGTH`].
+    /// Sets the length of a new token, in characters of 6 bits. Default 64, at least [`MIN_TOKEN_LENGTH`].
     pub fn token_length(self, characters: usize) -> Self {
         self.with(|settings| settings.token_length = characters)
     }
 
-    /// How a token becomes the digest that is stored. Default [`Hashing::Sha256`].
+    /// Sets how a token becomes the digest that is stored. Default [`Hashing::Sha256`].
     ///
-    /// Changing it makes every token that was given out unknown.
+    /// If you change it, every token that was issued before becomes unknown.
     pub fn hashing(self, hashing: Hashing) -> Self {
         self.with(|settings| settings.hashing = hashing)
     }
 
     /// Mixes a secret into every digest, which is `hash(salt ‖ token)`. Default none. Keep it outside the database.
     ///
-    /// A process that can write to the database, and does not know the salt, cannot make the digest of a token of its
-    /// own choice, and so cannot plant a session from nothing. It can still change rows that are there: their user,
-    /// their role, their expiry. Nor is this a keyed hash such as HMAC
-    /// ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)): with SHA-1, SHA-256, SHA-512 and RIPEMD-160 the digest of a
-    /// known token can be extended, without the salt, to that of a longer token which begins with it. SHA-3 and BLAKE2
-    /// do not allow that.
+    /// A process that can write to the database but does not know the salt cannot compute the digest of a token of its
+    /// own choice, so it cannot create a session of its own. It can still change rows that exist: their user, their
+    /// role, their expiry. This is not a keyed hash such as HMAC ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)).
+    /// With SHA-1, SHA-256, SHA-512 and RIPEMD-160, the digest of a known token can be extended, without the salt, to
+    /// the digest of a longer token that begins with it. SHA-3 and BLAKE2 do not allow that.
     ///
-    /// A token is random, so its digest is safe without a salt. Changing the salt makes every token that was given out
-    /// unknown. An empty one is an error: it may be a variable of the environment that was not set.
+    /// A token is random, so its digest is safe without a salt. If you change the salt, every token that was issued
+    /// before becomes unknown. An empty salt is an error, because it may come from an environment variable that was not
+    /// set.
     pub fn secret_salt(self, salt: impl Into<Vec<u8>>) -> Self {
         let salt = Zeroizing::new(salt.into());
         self.with(|settings| settings.secret_salt = Some(salt))
     }
 
-    /// How long a new session lives. Default 7 days; `None` for sessions that never expire.
+    /// Sets how long a new session lives. Default 7 days; with `None`, sessions never expire.
+    ///
+    /// This is what OWASP calls the *idle timeout*: an extension moves the expiry to `now + ttl`, so a session that is
+    /// not used for this long ends. It may end earlier by up to [`extend_after`](Self::extend_after), because smaller
+    /// gains are not written.
     pub fn ttl(self, ttl: impl Into<Option<Duration>>) -> Self {
         let ttl = ttl.into();
         self.with(|settings| settings.ttl = ttl)
     }
 
-    /// What an extension must gain to be written: a session is extended when `now + ttl` lies more than
-    /// this after its present expiry, so one in use is written about once in this span. `None` turns
-    /// extension off.
+    /// Sets how much an extension must gain to be written. A session is extended if `now + ttl` lies more than this
+    /// span after its present expiry, so a session in use is written about once in this span. `None` turns extension
+    /// off: the idle timeout then becomes a fixed lifetime of `ttl`.
     ///
-    /// Default 1 day, or a seventh of `ttl` where that is no longer than a day.
+    /// Default 1 day. If `ttl` is a day or less, the default is a seventh of `ttl`.
+    ///
+    /// The idle timeout is exact only to this span: a session ends between `ttl - extend_after` and `ttl` after its
+    /// last use.
     pub fn extend_after(mut self, gain: impl Into<Option<Duration>>) -> Self {
         let gain = gain.into();
         self.extend_after_is_set = true;
         self.with(|settings| settings.extend_after = gain)
     }
 
-    /// Whether `authenticate`, `fetch_one` and `fetch_optional` extend the session they read when that is
-    /// due. Default yes. [`Sessions::extend`](crate::Sessions::extend) extends in either case.
+    /// Sets whether `authenticate`, `fetch_one` and `fetch_optional` extend the session that they read if an extension
+    /// is due. Default yes. [`Sessions::extend`](crate::Sessions::extend) extends in either case.
     pub fn auto_extend(self, auto_extend: bool) -> Self {
         self.with(|settings| settings.auto_extend = auto_extend)
     }
 
-    /// How long after its creation a session ends, whatever extends it. Default none.
+    /// Sets how long after its creation a session ends, no matter how often it is extended. Default none. This is what
+    /// OWASP calls the *absolute timeout*.
     pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
         let lifetime = lifetime.into();
         self.with(|settings| settings.max_lifetime = lifetime)
     }
 
-    /// How many concurrent callers of `authenticate` may share a statement, and likewise of `create` and of
-    /// the extensions that reads make. Default 256, at most 4,096; 1 gives every caller a statement of its
-    /// own. Lookups share it by 60 at most on SQLite, and extensions by 64.
+    /// Sets how many concurrent callers of `authenticate` may share a statement. The same limit holds for `create`, and
+    /// for the extensions that reads make. Default 256, at most 4,096; with 1, every caller has its own statement. On
+    /// SQLite at most 60 lookups share a statement. At most 64 extensions do, on every database.
     ///
-    /// A new session that has to wait for somebody's lock, such as that on the row of a user whom it refers to and
-    /// who is being deleted, waits alone, and an extension is left to whoever has its row locked. On MySQL those
-    /// wait with it, once, who share its statement. On SQLite the lock is the file's, and all writers wait for it.
+    /// A new session may have to wait for a lock of another transaction, such as the lock on the row of a user that it
+    /// refers to and that is being deleted. It then waits alone. A shared extension does not wait: a row that another
+    /// transaction has locked is left to that transaction. On MySQL, the callers that share the statement wait with it,
+    /// once. On SQLite the lock is the file's, and all writers wait for it.
     pub fn max_batch(self, callers: usize) -> Self {
         self.with(|settings| settings.max_batch = callers)
     }
 
-    /// How many shared statements of one kind may be out at once, each on a connection of the pool. Whoever
-    /// asks when as many are out waits for the first to return, and goes with all who wait.
+    /// Sets how many shared statements of one kind may be out at once, each on a connection of the pool. A call that
+    /// finds that many out waits until one of them returns, and is then sent together with the other calls that wait.
     ///
-    /// Default 2. More helps where the database is far away, and makes batches smaller. Extensions are
-    /// out one at a time; so is everything that writes on SQLite, which has one writer. A statement that is
-    /// out for more than a quarter of a second is no longer counted, so that one that hangs holds up
-    /// only its own callers; but one that waits for SQLite's file is, since another could only wait too.
+    /// Default 2. A higher number helps if the database is far away, and makes batches smaller. Extensions are out one
+    /// at a time. So are all shared writes on SQLite, which has one writer. A statement that is out for more than a
+    /// quarter of a second is no longer counted, so a statement that hangs delays only its own callers. A statement
+    /// that waits for SQLite's file is still counted, since another statement would only wait too.
     pub fn max_in_flight(self, statements: usize) -> Self {
         self.with(|settings| settings.max_in_flight = Some(statements))
     }
 
-    /// Keeps sessions in this process's memory, so that most calls of `authenticate` cost a hash and no
-    /// query. Default none. [`Cache`] says what is promised and what is given up.
+    /// Keeps sessions in this process's memory, so that most calls of `authenticate` cost a hash and no query. Default
+    /// none. [`Cache`] says what it promises and what it gives up.
     pub fn cache(self, cache: impl Into<Option<Cache>>) -> Self {
         let cache = cache.into();
         self.with(|settings| settings.cache = cache)
     }
 
-    /// Whether a revocation on PostgreSQL is announced, with `NOTIFY` in the statement that makes it, to
-    /// processes that keep sessions in a [`Cache`]. Default yes, in processes without a cache too: theirs are
-    /// the revocations that the others must hear of.
+    /// Sets whether a revocation on PostgreSQL is announced to the processes that keep sessions in a [`Cache`]. The
+    /// statement that revokes sends a `NOTIFY`. Default yes, also in a process without a cache: the other processes
+    /// must hear of its revocations.
     ///
-    /// PostgreSQL commits transactions that announce one after another. Turn it off where no process has a
-    /// cache and sessions are revoked by the thousand every second, and where transactions are prepared for a
-    /// two-phase commit, which may not announce anything.
+    /// PostgreSQL commits transactions that announce one after another. Turn announcements off if no process has a
+    /// cache and sessions are revoked by the thousand every second. Also turn them off if transactions are prepared for
+    /// a two-phase commit, which may not announce anything.
     pub fn announce(self, announces: bool) -> Self {
         self.with(|settings| settings.announces = announces)
     }
 
-    /// Where the time comes from. Default [`SystemClock`].
+    /// Sets the clock. Default [`SystemClock`].
     ///
-    /// Takes a clock, or an `Arc` of one that a test goes on holding.
+    /// `clock` is an `Arc`, so a test can keep a clone of it.
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         self.with(|settings| {
             settings.clock = clock;
@@ -321,11 +330,11 @@ impl ConfigBuilder {
         })
     }
 
-    /// Checks the settings.
+    /// Checks the settings and returns the [`Config`].
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] that says which setting cannot be, and what can.
+    /// A [`ConfigError`] that names the invalid setting and says which values are allowed.
     pub fn build(mut self) -> Result<Config, ConfigError> {
         let extend_after_is_set = self.extend_after_is_set;
         let settings = Arc::make_mut(&mut self.config.0);
@@ -381,7 +390,7 @@ impl Settings {
     }
 }
 
-/// A setting that cannot be.
+/// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -394,35 +403,35 @@ pub enum ConfigError {
     EmptySalt,
     /// There is a salt, but no hashing to mix it into.
     SaltWithoutHashing,
-    /// A span that must have some length has none.
+    /// A span is zero that must not be.
     ZeroSpan {
         /// The setting's name.
         setting: &'static str,
     },
-    /// `extend_after` is not less than `ttl`, so nothing would ever be extended.
+    /// `extend_after` is not less than `ttl`, so no session would ever be extended.
     ExtendAfter {
         /// What was set.
         extend_after: Duration,
-        /// What it must be less than.
+        /// The `ttl`, which must be greater.
         ttl: Duration,
     },
     /// `max_batch` is out of bounds.
     MaxBatch,
-    /// `max_in_flight` is zero, so nothing would ever be asked.
+    /// `max_in_flight` is zero, so no statement would ever be sent.
     MaxInFlight,
-    /// A cache for no sessions, or for more than there can be.
+    /// The capacity of the cache is zero, or more than the maximum.
     CacheCapacity,
-    /// A name of a schema, table or column is none that the database can have: it is empty, longer than 63 bytes, or
-    /// holds a control character.
+    /// The name of a schema, table or column is not allowed: it is empty, longer than 63 bytes, or holds a control
+    /// character, or this database does not allow it.
     Identifier {
-        /// What was to be named.
+        /// What the name is for.
         what: &'static str,
-        /// The name, shortened where it is long.
+        /// The name, shortened if it is long.
         name: String,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// Two fields have one column, or a field has the name of a built-in column.
+    /// Two fields have the same column, or a field has the name of a built-in column.
     DuplicateColumn {
         /// The column's name.
         name: String,

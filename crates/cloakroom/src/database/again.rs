@@ -1,31 +1,32 @@
-//! Whether a statement on the pool that failed is asked once more.
+//! Decides whether a statement on the pool that failed runs once more.
 //!
-//! Two failures are no answer to the question: that of a connection which the server had closed while it was idle,
-//! and that of a statement which was prepared for a table that has changed since. A read is asked again after
-//! either. A write is so only if it is certain that the server did not look at it.
+//! Two failures say nothing about the statement's question. The first is that the server had closed the connection
+//! while it was idle. The second is that the statement was prepared for a table that has changed since. A read runs
+//! again after either failure, and also if its connection was lost. A write runs again only if it is certain that the
+//! server did not look at it.
 //!
-//! Inside a transaction of the caller's nothing is asked again: the failure has ended the transaction.
+//! Inside a transaction of the caller's no statement runs again: the failure has ended the transaction.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use super::{Cause, classify};
 
-/// What a statement asks for.
+/// The kind of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asks {
-    /// Rows, and nothing is changed.
+    /// It reads rows and changes nothing.
     Read,
     Write,
 }
 
-/// Whether a statement is asked once more, and where.
+/// Whether a statement runs once more, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Again {
     No,
-    /// On the same connection, once that has forgotten the statements that it had prepared.
+    /// On the same connection, after that has forgotten the statements that it had prepared.
     SameAfterForgetting,
-    /// On another connection, since this one has ended.
+    /// On another connection, because this one has ended.
     OnAnother,
 }
 
@@ -39,7 +40,7 @@ impl Again {
     }
 }
 
-/// Why a statement failed.
+/// Returns why a statement failed.
 pub(crate) fn cause(error: &sqlx::Error) -> Cause {
     match error {
         sqlx::Error::Database(error) => classify(&**error).cause,
@@ -50,7 +51,7 @@ pub(crate) fn cause(error: &sqlx::Error) -> Cause {
     }
 }
 
-/// The failure to open a connection, after which nothing has been asked for certain.
+/// The failure to open a connection, after which it is certain that no statement was sent.
 #[derive(Debug)]
 pub(crate) struct NotConnected(pub(crate) sqlx::Error);
 
@@ -62,10 +63,10 @@ impl fmt::Display for NotConnected {
 
 impl StdError for NotConnected {}
 
-/// Tells the failure to open a connection from that of a statement.
+/// Marks an error as a failure to open a connection, to distinguish it from the failure of a statement.
 pub(super) fn not_connected(error: sqlx::Error) -> sqlx::Error {
     match error {
-        // They say so themselves.
+        // These errors say so themselves.
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => error,
         error => sqlx::Error::AnyDriverError(Box::new(NotConnected(error))),
     }

@@ -5,7 +5,7 @@ use super::guard::Guard;
 use super::statement::Statement;
 use super::{Backend, Row, misuse};
 
-/// One connection of any of the databases, whoever owns it.
+/// One connection of any of the databases, of the pool or of the caller's.
 pub(crate) enum Bare<'c> {
     #[cfg(feature = "sqlite")]
     Sqlite(&'c mut sqlx::SqliteConnection),
@@ -15,7 +15,7 @@ pub(crate) enum Bare<'c> {
     MySql(&'c mut sqlx::MySqlConnection),
 }
 
-/// What is wanted of a statement.
+/// The result that is wanted of a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Rows,
@@ -30,7 +30,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// How many rows a write wrote, from what it returned.
+    /// Returns how many rows a write wrote, from what it returned.
     pub(crate) fn written(&self, guard: Guard) -> Result<u64, sqlx::Error> {
         Ok(match guard {
             Guard::Count => {
@@ -87,7 +87,7 @@ impl Bare<'_> {
         }
     }
 
-    /// The same connection, for a shorter while.
+    /// Returns the same connection, for a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> Bare<'_> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -127,27 +127,27 @@ impl Bare<'_> {
         run!(self, |connection| sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection).await.map(drop))
     }
 
-    /// Has the driver forget the statements that it has prepared, so that each is prepared anew.
+    /// Makes the driver forget the statements that it has prepared, so that each is prepared anew.
     pub(crate) async fn forget_statements(&mut self) -> Result<(), sqlx::Error> {
         run!(self, |connection| sqlx::Connection::clear_cached_statements(&mut **connection).await)
     }
 
-    /// Whether whoever is at the other end answers.
+    /// Checks that the server answers.
     pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
         run!(self, |connection| sqlx::Connection::ping(&mut **connection).await)
     }
 
-    /// Whether a transaction is open, by the driver's count of those that it began.
+    /// Returns `true` if a transaction is open, by the driver's count of those that it began.
     pub(crate) fn counts_a_transaction(&self) -> bool {
         run!(self, |connection| sqlx::Connection::is_in_transaction(&**connection))
     }
 
-    /// Ends the transaction that was left open on this connection, if one was, and undoes it; whether one was.
+    /// Rolls back a transaction that was left open on this connection. Returns `true` if there was one.
     pub(crate) async fn end_stray_transaction(&mut self) -> Result<bool, sqlx::Error> {
         run!(self, |connection, driver, _row| driver::end_stray_transaction(connection).await)
     }
 
-    /// Fails unless the caller's connection is as `rule` says, before anything is done on it.
+    /// Fails if the caller's connection is not as `rule` requires, before anything is done on it.
     pub(crate) async fn check(&mut self, rule: Rule) -> Result<(), sqlx::Error> {
         let is_open = match rule {
             Rule::Free => true,

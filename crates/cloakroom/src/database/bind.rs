@@ -1,5 +1,5 @@
-/// Binds one of sea-query's values. What a driver binds in a way of its own comes first; the rest is bound as
-/// it is by each of them.
+/// Binds one of sea-query's values. The values that a driver binds in a way of its own come first; the rest are bound
+/// as they are by each driver.
 macro_rules! bind_value {
     ($to:ident, $value:ident, { $($own:pat => $bind:expr),* $(,)? }) => {
         match $value {
@@ -17,7 +17,7 @@ macro_rules! bind_value {
             Value::TimeTime(value) => $to.add(value),
             Value::TimeDateTime(value) => $to.add(value),
             Value::Uuid(value) => $to.add(value),
-            // An enum of PostgreSQL's, which sea-query makes text of before it comes here.
+            // An enum of PostgreSQL's, which sea-query turns into text before it comes here.
             Value::Enum(_) => Err(super::unsupported_value($value)),
         }
     };

@@ -1,4 +1,4 @@
-//! What the database says of its own tables.
+//! The database's own description of its tables.
 
 use super::statement::Statement;
 use super::{Backend, ColumnType, Connection, FieldValue, Foreign};
@@ -8,11 +8,11 @@ use super::{Backend, ColumnType, Connection, FieldValue, Foreign};
 pub(crate) struct ColumnInfo {
     pub(crate) name: String,
     pub(crate) column_type: ColumnType,
-    /// How its values go to and fro, if not in the driver's way.
+    /// How its values are written and read, if not in the driver's way.
     pub(crate) foreign: Option<Foreign>,
     /// The type as the database describes it, with its length or precision.
     pub(crate) declared: String,
-    /// On PostgreSQL what the type is made of, if it is a domain, and the type itself otherwise.
+    /// On PostgreSQL, the type that a domain is made of, or the type itself if it is no domain.
     pub(crate) base: Option<String>,
     pub(crate) nullable: bool,
 }
@@ -21,16 +21,16 @@ pub(crate) struct ColumnInfo {
 #[derive(Debug)]
 pub(crate) struct IndexInfo {
     pub(crate) name: String,
-    /// Whether it keeps every two rows of the table apart.
+    /// Whether it is unique over all rows of the table.
     pub(crate) is_unique: bool,
     /// Whether it is complete.
     pub(crate) is_valid: bool,
-    /// What it is over: columns, expressions, or the first characters of a column, as the database writes them.
+    /// The columns, expressions, or first characters of a column that it is over, as the database writes them.
     pub(crate) over: String,
 }
 
 impl Connection<'_> {
-    /// The columns of a table, in their order; none where there is no such table.
+    /// Returns the columns of a table, in their order. There are none if there is no such table.
     pub(crate) async fn columns(
         &mut self,
         schema: Option<&str>,
@@ -69,7 +69,7 @@ impl Connection<'_> {
             .collect()
     }
 
-    /// A table's indexes.
+    /// Returns a table's indexes.
     pub(crate) async fn indexes(
         &mut self,
         schema: Option<&str>,
@@ -117,7 +117,7 @@ impl Connection<'_> {
             .collect()
     }
 
-    /// Whether a schema of this name exists.
+    /// Returns `true` if a schema of this name exists.
     pub(crate) async fn has_schema(&mut self, schema: &str) -> Result<bool, sqlx::Error> {
         let statement = match self.backend() {
             Backend::Sqlite => Statement::new(
@@ -137,7 +137,7 @@ impl Connection<'_> {
     }
 }
 
-/// The type of a column that SQLite declares so. What a value is, each value says for itself.
+/// Returns the type of a column that SQLite declares so. Each value has a type of its own.
 fn on_sqlite(declared: &str) -> (ColumnType, Option<Foreign>) {
     let declared = declared.to_ascii_lowercase();
     let known = match declared.split(['(', ' ']).next().unwrap_or_default() {
@@ -153,12 +153,13 @@ fn on_sqlite(declared: &str) -> (ColumnType, Option<Foreign>) {
         "text" | "varchar" | "character" | "char" | "citext" => ColumnType::Text,
         _ => ColumnType::Exact(declared.into()),
     };
-    // Of a value in a column of numbers, text becomes a number where it can.
+    // In a column of numbers, text becomes a number if it can.
     let foreign = matches!(known, ColumnType::Exact(_)).then(Foreign::default);
     (known, foreign)
 }
 
-/// The type of a column by PostgreSQL's name for it, of a domain by that for what it is made of.
+/// Returns the type of a column from PostgreSQL's name for it. For a domain, this is the name of the type that it is
+/// made of.
 fn on_postgres(name: &str) -> (ColumnType, Option<Foreign>) {
     let (known, bound) = match name {
         "bigint" | "integer" | "smallint" => (ColumnType::Integer, "bigint"),
@@ -167,7 +168,7 @@ fn on_postgres(name: &str) -> (ColumnType, Option<Foreign>) {
         "bytea" => (ColumnType::Bytes, "bytea"),
         "uuid" => (ColumnType::Uuid, "uuid"),
         "text" | "character varying" => (ColumnType::Text, "text"),
-        // Of these two the driver's values have one form.
+        // The driver's values have one form for these two types.
         "timestamp without time zone" | "timestamp with time zone" => return (ColumnType::Timestamp, None),
         "json" | "jsonb" => return (ColumnType::Json, None),
         "real" => return (ColumnType::Float, Some(Foreign::narrow(Backend::Postgres))),
@@ -177,7 +178,7 @@ fn on_postgres(name: &str) -> (ColumnType, Option<Foreign>) {
     (known, Some(Foreign::bound_on_postgres(bound)))
 }
 
-/// The type of a column that MariaDB or MySQL describes by `declared`.
+/// Returns the type of a column that MariaDB or MySQL describes by `declared`.
 fn on_mysql(declared: &str) -> (ColumnType, Option<Foreign>) {
     if let Some(foreign) = Foreign::on_mysql(declared) {
         return (ColumnType::Exact(declared.to_owned().into()), Some(foreign));
@@ -198,12 +199,12 @@ fn on_mysql(declared: &str) -> (ColumnType, Option<Foreign>) {
     (known, None)
 }
 
-/// Whether a column that is declared so may be of the type that a migration has recorded of it, since the database has
-/// fewer types than there are kinds of fields.
+/// Returns `true` if a column with this declared type may have the type that a migration has recorded for it. The
+/// database has fewer types than there are kinds of fields.
 pub(crate) fn may_be(backend: Backend, declared: &str, recorded: &ColumnType) -> bool {
     match backend {
         Backend::Sqlite => backend.sql_type(recorded).eq_ignore_ascii_case(declared),
-        // The server's word for its own alias.
+        // The server names the type that its alias stands for.
         Backend::MySql => *recorded == ColumnType::Json && declared.eq_ignore_ascii_case("longtext"),
         Backend::Postgres => false,
     }

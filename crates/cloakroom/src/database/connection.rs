@@ -10,12 +10,12 @@ use super::statement::Statement;
 use super::{Backend, Cause, classify};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How often a statement that lost a deadlock runs again.
+/// How often a statement that lost a deadlock is run again.
 const DEADLOCK_RETRIES: u32 = 10;
 
-/// The application's own pool of connections, to one of the supported databases.
+/// The application's own pool of connections to one of the supported databases.
 ///
-/// Make one with `From`, as [`Sessions::new`](crate::Sessions::new) does, or with
+/// Convert a sqlx pool with `From`, as [`Sessions::new`](crate::Sessions::new) does, or open one with
 /// [`Database::connect`].
 #[derive(Clone)]
 #[non_exhaustive]
@@ -34,22 +34,21 @@ pub enum Database {
 impl Database {
     /// Opens a pool from a URL: `sqlite:file.db`, `postgres://…`, `mysql://…`.
     ///
-    /// An embedded database is created if it does not exist, and opened with the settings that suit
-    /// sessions: WAL, so that readers do not wait for writers, `synchronous = FULL`, and a busy time-out
-    /// of five seconds. An application that already has a pool passes that to
-    /// [`Sessions::new`](crate::Sessions::new) instead.
+    /// A SQLite database is created if it does not exist, and opened with settings that suit sessions: WAL, so that
+    /// readers do not wait for writers, `synchronous = FULL`, and a busy time-out of five seconds. An application that
+    /// already has a pool passes it to [`Sessions::new`](crate::Sessions::new) instead.
     ///
     /// # Durability on SQLite
     ///
-    /// With `synchronous = FULL` each commit waits for the disk. With `NORMAL`, which many recommend for WAL, a
-    /// power cut, a crash of the operating system or an error of the disk can undo the last commits, though they
-    /// were acknowledged ([SQLite's manual](https://www.sqlite.org/pragma.html#pragma_synchronous)): a session that
-    /// was logged out is valid again, and so is a token that was rotated away. Concurrent creates share their
-    /// commits, and cost no more with `FULL`; one write after another takes longer by the time of an `fsync`. The
-    /// figures are in `docs/performance.md`.
+    /// With `synchronous = FULL` each commit waits for the disk. `NORMAL` is often recommended for WAL. With it a power
+    /// cut, a crash of the operating system or a disk error can undo the last commits, although they were acknowledged
+    /// ([SQLite's manual](https://www.sqlite.org/pragma.html#pragma_synchronous)): a session that was logged out is
+    /// valid again, and so is a token that was rotated away. Concurrent creates share their commits, so they cost no
+    /// more with `FULL`. Writes that come one after another each take longer by the time of an `fsync`. The figures are
+    /// in `docs/performance.md`.
     ///
-    /// A pool of the application's own has FULL unless it sets something else, since that is the default of SQLite
-    /// and of sqlx. An application that can do without the last log-outs opens one with `NORMAL`:
+    /// A pool of the application's own has `FULL` unless it sets something else, since that is the default of SQLite
+    /// and of sqlx. An application that can afford to lose the last log-outs opens one with `NORMAL`:
     ///
     /// ```
     /// # #[cfg(feature = "sqlite")]
@@ -69,9 +68,9 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a URL of another kind or of a database whose
-    /// feature is off; [`Unavailable`](crate::ErrorKind::Unavailable) where nothing answers within ten seconds,
-    /// or what answers refuses.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a URL of another kind, or of a database that has its feature
+    /// turned off; [`Unavailable`](crate::ErrorKind::Unavailable) if no server answers within ten seconds, or if the
+    /// server refuses the connection.
     pub async fn connect(url: &str) -> Result<Self> {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         match scheme {
@@ -88,7 +87,7 @@ impl Database {
         }
     }
 
-    /// Which kind of database it is.
+    /// Returns which kind of database it is.
     pub fn backend(&self) -> Backend {
         match self {
             #[cfg(feature = "sqlite")]
@@ -113,16 +112,17 @@ impl Database {
     }
 }
 
-/// A pool's options hold the password.
+/// Shows only the kind of database, since a pool's options hold the password.
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Database({})", self.backend())
     }
 }
 
-/// Where a statement runs: any connection of the pool, or the caller's own, inside its transaction.
+/// The connection that a statement runs on: any connection of the pool, or the caller's own, inside its transaction.
 ///
-/// Made with `From` of `&mut` a [`Transaction`](crate::Transaction), of `&mut sqlx::Transaction`, or of `&mut` a connection of sqlx.
+/// Made with `From` of `&mut` a [`Transaction`](crate::Transaction), of `&mut sqlx::Transaction`, or of `&mut` a
+/// connection of sqlx.
 pub struct Connection<'c>(pub(crate) Place<'c>);
 
 pub(crate) enum Place<'c> {
@@ -134,14 +134,14 @@ pub(crate) enum Place<'c> {
     Own(Bare<'c>, Rule),
 }
 
-/// What must hold of a connection of the caller's.
+/// What a connection of the caller's must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// A transaction of the driver's is open.
     Transaction,
-    /// A transaction is open, whoever began it.
+    /// A transaction is open, no matter how it was begun.
     AnyTransaction,
-    /// Anything goes.
+    /// No condition.
     Free,
 }
 
@@ -181,17 +181,17 @@ from_connection!("postgres", Postgres, PgConnection, PgPool);
 from_connection!("mysql", MySql, MySqlConnection, MySqlPool);
 
 impl<'c> Connection<'c> {
-    /// Any connection of the pool.
+    /// Stands for any connection of the pool.
     pub(crate) fn pool(database: &Database) -> Self {
         Self(Place::Pool(database.clone()))
     }
 
-    /// One connection of the pool.
+    /// Stands for one connection of the pool.
     pub(crate) fn pooled(pooled: &'c mut Pooled) -> Self {
         Self(Place::Pooled(pooled))
     }
 
-    /// The same connection of the caller's, in a transaction or not.
+    /// Returns the same connection of the caller's, with or without an open transaction.
     pub(crate) fn free(self) -> Self {
         match self.0 {
             Place::Own(bare, _) => Self(Place::Own(bare, Rule::Free)),
@@ -199,12 +199,12 @@ impl<'c> Connection<'c> {
         }
     }
 
-    /// Whether each statement commits by itself.
+    /// Returns `true` if each statement commits by itself.
     pub(crate) fn is_pool(&self) -> bool {
         !matches!(self.0, Place::Own(..))
     }
 
-    /// Whether each statement takes a connection of the pool for itself.
+    /// Returns `true` if each statement takes a connection of the pool for itself.
     pub(crate) fn is_any_of_pool(&self) -> bool {
         matches!(self.0, Place::Pool(_))
     }
@@ -217,7 +217,7 @@ impl<'c> Connection<'c> {
         }
     }
 
-    /// The same connection, for a shorter while.
+    /// Returns the same connection, for a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> Connection<'_> {
         Connection(match &mut self.0 {
             Place::Pool(database) => Place::Pool(database.clone()),
@@ -234,10 +234,10 @@ impl<'c> Connection<'c> {
         Ok(self.run(statement, Wanted::FirstRow, Asks::Read).await?.rows.pop())
     }
 
-    /// Runs a statement that writes and returns no rows; the number of rows that it wrote.
+    /// Runs a statement that writes and returns no rows. Returns the number of rows that it wrote.
     ///
-    /// On the pool, a statement that the database rolled back to end a deadlock runs again, a bounded number of
-    /// times. Inside the caller's transaction it does not: there the whole transaction was rolled back.
+    /// On the pool, a statement that the database rolled back to end a deadlock runs again, a limited number of times.
+    /// Inside the caller's transaction it does not run again, since the whole transaction was rolled back.
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64, sqlx::Error> {
         if !self.is_pool() {
             return Ok(self.run(statement, Wanted::Count, Asks::Write).await?.written);
@@ -267,8 +267,8 @@ impl<'c> Connection<'c> {
         }
     }
 
-    /// On the heap, and of a type that is no longer known: those of the futures around it would become too deep for the
-    /// compiler, in applications too.
+    /// Returns a boxed future of an erased type. Otherwise the types of the futures around it would become too deep for
+    /// the compiler, in applications too.
     fn run<'a>(
         &'a mut self,
         statement: &'a Statement,
@@ -285,7 +285,8 @@ impl<'c> Connection<'c> {
                     if let Err(error) = &answer
                         && Again::after(error, asks) == Again::SameAfterForgetting
                     {
-                        // The caller's transaction has ended with the error, which says so; the next shall not fail too.
+                        // The error says that the caller's transaction has ended. The next transaction must not fail
+                        // for the same reason.
                         let _ = bare.forget_statements().await;
                     }
                     answer

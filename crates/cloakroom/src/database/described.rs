@@ -1,4 +1,4 @@
-//! The columns of a table as its database declares them, for comparison with what a field asks for.
+//! The columns of a table as its database declares them, for comparison with the columns that the fields need.
 
 use super::statement::Statement;
 use super::{Backend, Connection, FieldValue};
@@ -10,21 +10,21 @@ pub(crate) struct Described {
     pub(crate) name: String,
     /// The type in full, as the database writes it.
     pub(crate) declared: String,
-    /// The type's name alone, in lower case; of a domain the name of what it is made of.
+    /// The type's name alone, in lower case; for a domain, the name of the type that it is made of.
     pub(crate) base: String,
     /// Whether the type is one of the database's own.
     pub(crate) is_built_in: bool,
-    /// Whether it may hold null; not known of a view's.
+    /// Whether it may hold null. This is not known for a view.
     pub(crate) nullable: Option<bool>,
     pub(crate) has_default: bool,
     pub(crate) collation: Option<String>,
-    /// Whether SQLite holds the table's values to the types of their columns.
+    /// Whether SQLite enforces the types of the table's columns.
     pub(crate) is_strict: bool,
-    /// Whether a key or a unique index begins with it, which is what a foreign key needs.
+    /// Whether a key or a unique index begins with it. A foreign key needs that.
     pub(crate) is_key: bool,
 }
 
-/// A domain of a domain is not looked into: its name is none of the database's own.
+/// A domain of a domain is not resolved: its name is not that of a built-in type.
 const ON_POSTGRES: &str = "\
     SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
         pg_catalog.format_type(b.oid, NULL), \
@@ -46,7 +46,7 @@ const ON_POSTGRES: &str = "\
     AND CASE WHEN $2::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END \
     ORDER BY a.attnum";
 
-/// Each table of the server's own is asked for one table by name: without that it opens every table there is.
+/// Each query on the server's own tables names one table: otherwise the server opens every table there is.
 const ON_MYSQL: &str = "\
     SELECT CAST(column_name AS CHAR), CAST(column_type AS CHAR), CAST(data_type AS CHAR), 1, \
         CASE WHEN (SELECT table_type FROM information_schema.tables \
@@ -65,7 +65,7 @@ const ON_SQLITE: &str = "\
     WHERE t.schema = ? COLLATE NOCASE AND t.name = ? COLLATE NOCASE ORDER BY i.cid";
 
 impl Connection<'_> {
-    /// The columns of a table, in their order; none if there is no such table.
+    /// Returns the columns of a table, in their order. There are none if there is no such table.
     pub(crate) async fn described(
         &mut self,
         schema: Option<&str>,

@@ -3,7 +3,7 @@ use std::fmt;
 use super::{Connection, Database};
 use crate::error::Result;
 
-/// The name of a table, with the schema that was given for it.
+/// The name of a table, with its schema if one was given.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TableName<'t> {
     pub(crate) schema: Option<&'t str>,
@@ -19,15 +19,15 @@ impl fmt::Display for TableName<'_> {
     }
 }
 
-/// A connection that holds the lock under which a table is migrated. Dropping it undoes what a transaction
-/// can undo, and releases the lock.
+/// A connection that holds the lock under which a table is migrated. If it is dropped, the lock is released, and all is
+/// undone that a transaction can undo.
 pub(crate) enum Exclusive {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// Not of the pool any more: the transaction ends with the connection.
+    /// No longer a connection of the pool: the transaction ends with the connection.
     #[cfg(feature = "postgres")]
     Postgres(Box<sqlx::PgConnection>),
-    /// Not of the pool any more: the lock belongs to the connection, and ends with it.
+    /// No longer a connection of the pool: the lock belongs to the connection, and ends with it.
     #[cfg(feature = "mysql")]
     MySql(Box<sqlx::MySqlConnection>),
 }

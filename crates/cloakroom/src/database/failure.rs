@@ -1,4 +1,4 @@
-//! What an error of a driver's comes to.
+//! Turning a driver's errors into this crate's.
 
 use std::error::Error as StdError;
 
@@ -8,7 +8,7 @@ use super::{Cause, NotConnected, cause, classify, is_of_the_encoding};
 use crate::error::{Error, ErrorKind, Outcome};
 
 impl Error {
-    /// Sorts an error of the driver. `table` is named where the message is about it.
+    /// Classifies an error of the driver. `table` is named if the message is about it.
     pub(crate) fn from_sqlx(error: sqlx::Error, table: &str) -> Self {
         if let Some(misuse) = Misuse::of(&error) {
             return Self::new(misuse.kind(), misuse.to_string());
@@ -52,7 +52,7 @@ impl Error {
         }
     }
 
-    /// Sorts an error of opening a connection of the pool's.
+    /// Classifies an error of opening a connection of the pool.
     fn from_connecting(error: sqlx::Error, table: &str) -> Self {
         let (said, error): (_, Box<dyn StdError + Send + Sync>) = match error {
             // SQLite opens a file under its lock.
@@ -69,7 +69,7 @@ impl Error {
         Self::new(ErrorKind::Unavailable, message).with_source(error)
     }
 
-    /// Sorts an error of opening a database.
+    /// Classifies an error of opening a database.
     pub(crate) fn from_opening(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Configuration(_) => {

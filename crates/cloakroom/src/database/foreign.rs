@@ -1,7 +1,7 @@
-//! Columns whose type somebody else has named: their values go to and fro as text.
+//! Columns of a type that this library did not choose. Their values are written and read as text.
 //!
 //! A driver sends text in the form in which text is stored. A column of another type, such as PostgreSQL's `money`,
-//! takes those bytes for a value of its own. So the server reads and writes such values, by casts, and each database
+//! would take those bytes for a value of its own. So the server converts such values with casts, and each database
 //! compares them by the rules of the column's type.
 
 use std::borrow::Cow;
@@ -15,23 +15,23 @@ use super::stored_type::Bind;
 use super::{Backend, ColumnType, FieldValue, Repr};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How values of such a column are read and written.
+/// How the values of such a column are read and written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Foreign {
-    /// What is selected of the column; the column itself if it is none.
+    /// The expression that is selected in place of the column; `None` for the column itself.
     read: Option<Cow<'static, str>>,
-    /// What stands for a value that is stored in the column or compared with it; the value itself if it is none.
+    /// The expression for a value that is stored in the column or compared with it; `None` for the value itself.
     pub(crate) write: Option<Cow<'static, str>>,
-    /// On PostgreSQL, what stands for many values that are bound as one array.
+    /// On PostgreSQL, the expression for many values that are bound as one array.
     pub(crate) write_all: Option<Cow<'static, str>>,
-    /// PostgreSQL finds out the type of the value, whose form is that of text.
+    /// The value has the form of text, and PostgreSQL finds out its type.
     is_untyped: bool,
     form: Form,
-    /// Whether what is stored is what was given, whatever that was.
+    /// Whether every value is stored exactly as it was given.
     is_exact: bool,
 }
 
-/// What text a value has to be, where the database would take any for some value.
+/// The form that text must have, if the database would take any text for some value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Form {
     #[default]
@@ -43,8 +43,8 @@ enum Form {
 }
 
 impl Foreign {
-    /// Of a column that PostgreSQL's catalogue describes by `name`, which has neither a length nor a precision: a cast to
-    /// a type that has one would cut what is too long.
+    /// Returns the form for a column that PostgreSQL's catalogue describes by `name`. The name has neither a length nor
+    /// a precision: a cast to a type with one would cut a value that is too long.
     pub(super) fn on_postgres(name: &str) -> Self {
         let cast = format!("CAST(CAST($1 AS text) AS {name})");
         // The cast to text shows a network mask that the type itself leaves out.
@@ -60,23 +60,24 @@ impl Foreign {
         }
     }
 
-    /// Of a column whose values PostgreSQL takes as the driver binds them, of the type `name`. The statement says so, since
-    /// the driver remembers a statement with the types of the values that it was first run with.
+    /// Returns the form for a column with values that PostgreSQL takes as the driver binds them, of the type `name`.
+    /// The statement names the type, because the driver remembers a statement with the types of the values that it was
+    /// first run with.
     pub(super) fn bound_on_postgres(name: &str) -> Self {
         Self { write: Some(format!("CAST($1 AS {name})").into()), is_exact: true, ..Self::default() }
     }
 
-    /// Whether what is stored is what was given, whatever that was.
+    /// Returns `true` if every value is stored exactly as it was given.
     pub(crate) fn is_exact(&self) -> bool {
         self.is_exact
     }
 
-    /// Whether a value is bound as text to a column that is made of `base`, whose values have another form.
+    /// Returns `true` if a value is bound as text to a column that is made of `base`, which has values of another form.
     pub(crate) fn mistakes(&self, base: &str) -> bool {
         self.is_untyped && (base.ends_with(']') || is_sent_in_binary(base))
     }
 
-    /// Of PostgreSQL's `char(n)`, which ignores spaces at the end where it is compared.
+    /// Returns the form for PostgreSQL's `char(n)`, which ignores spaces at the end when it is compared.
     pub(super) fn padded_on_postgres() -> Self {
         Self {
             write: Some("CAST($1 AS bpchar)".into()),
@@ -85,13 +86,14 @@ impl Foreign {
         }
     }
 
-    /// Of a column for floats of half the width, as which they are compared.
+    /// Returns the form for a column of floats of half the width. Values are compared at that width.
     pub(super) fn narrow(backend: Backend) -> Self {
         let write = if backend == Backend::Postgres { "CAST($1 AS real)" } else { "CAST(? AS float)" };
         Self { write: Some(write.into()), ..Self::default() }
     }
 
-    /// Of a column that MariaDB describes by `declared`, if its values are not read and written as they are.
+    /// Returns the form for a column that MariaDB describes by `declared`, or `None` if its values are read and written
+    /// as they are.
     pub(super) fn on_mysql(declared: &str) -> Option<Self> {
         let text = |form| Self { read: Some("CAST(? AS char)".into()), form, ..Self::default() };
         let words = declared.to_ascii_lowercase();
@@ -100,7 +102,7 @@ impl Foreign {
             "date" | "time" | "enum" | "set" | "uuid" | "inet4" | "inet6" => text(Form::Any),
             "year" => text(Form::Unsigned),
             "bigint" if words.contains("unsigned") => text(Form::Integer),
-            // Its text is that of the bytes that its bits make.
+            // Its text would be that of the bytes that its bits make.
             "bit" => Self {
                 read: Some("CAST(? + 0 AS char)".into()),
                 write: Some("CAST(? AS unsigned)".into()),
@@ -117,8 +119,8 @@ impl Foreign {
         })
     }
 
-    /// Of a column that the application declares as `sql_type`, for values of a type whose own column would be of
-    /// `own`; none if the driver's way is right.
+    /// Returns the form for a column that the application declares as `sql_type`. `own` is the type that a column for
+    /// the field's Rust type would have. Returns `None` if the driver's way is right.
     pub(crate) fn declared(backend: Backend, sql_type: &str, own: &ColumnType) -> Option<Self> {
         let is_text = matches!(own, ColumnType::Text);
         match backend {
@@ -136,7 +138,7 @@ impl Foreign {
             }
             Backend::MySql if is_text => Self::on_mysql(sql_type),
             Backend::Sqlite if is_text && !has_text_affinity(sql_type) => {
-                // As few digits as tell the number from every other.
+                // Writes as few digits as distinguish the number from every other.
                 let read = "CASE WHEN TYPEOF(?) <> 'real' THEN CAST(? AS TEXT) \
                             WHEN CAST(PRINTF('%!.15g', ?) AS REAL) = ? THEN PRINTF('%!.15g', ?) \
                             ELSE PRINTF('%!.17g', ?) END";
@@ -153,16 +155,16 @@ impl Foreign {
             name if name.ends_with(']') || is_sent_in_binary(name) => {
                 Some(Self::on_postgres(if name == "bit" { "\"bit\"" } else { name }))
             }
-            // An extension's, such as citext, or the application's own: an enum, or a domain, whose length a cast would cut
-            // the value to. The server knows what it is, and takes the form of text for it.
+            // A type of an extension, such as citext, or of the application: an enum, or a domain with a length to
+            // which a cast would cut the value. The server knows the type, and takes the form of text for it.
             name => Some(Self { is_untyped: true, write: None, ..Self::on_postgres(name) }),
         }
     }
 
-    /// The column, as it is selected.
+    /// Returns the column as it is selected.
     pub(crate) fn selected(&self, column: Expr) -> Expr {
         match &self.read {
-            // Each `?` takes one; a numbered place is the same each time.
+            // Each `?` takes an operand of its own; a numbered place always takes the same one.
             Some(read) => {
                 let count = read.matches('?').count().max(1);
                 Expr::cust_with_exprs(read.clone(), vec![column; count])
@@ -171,7 +173,7 @@ impl Foreign {
         }
     }
 
-    /// An expression for a value, as the column takes it.
+    /// Returns an expression for a value, as the column takes it.
     pub(crate) fn written(&self, value: Expr) -> Expr {
         match &self.write {
             Some(write) => Expr::cust_with_exprs(write.clone(), [value]),
@@ -179,7 +181,7 @@ impl Foreign {
         }
     }
 
-    /// The value in the form in which it is bound.
+    /// Returns the value in the form in which it is bound.
     pub(crate) fn bound(&self, value: FieldValue) -> FieldValue {
         match &value.0 {
             Repr::Plain(Value::String(text)) if self.is_untyped => {
@@ -202,7 +204,7 @@ impl Foreign {
     }
 }
 
-/// Text whose type PostgreSQL finds out, from what it is stored in or compared with.
+/// Text for which PostgreSQL finds out the type, from the column that it is stored in or compared with.
 pub(crate) struct Untyped(pub(crate) Option<String>);
 
 impl Bind for Untyped {
@@ -249,7 +251,7 @@ impl Form {
     }
 }
 
-/// Types of PostgreSQL's own whose binary form is not their text.
+/// Returns `true` for PostgreSQL's own types with a binary form that is not their text.
 fn is_sent_in_binary(name: &str) -> bool {
     const NAMES: [&str; 42] = [
         "bigint",
@@ -298,7 +300,8 @@ fn is_sent_in_binary(name: &str) -> bool {
     NAMES.contains(&name) || name.starts_with("time") || name.ends_with("range") || name.starts_with("reg")
 }
 
-/// A type's name in SQL without what follows it in a column's definition, and without lengths and precisions.
+/// Returns a type's name in SQL without the clauses that follow it in a column's definition, and without lengths and
+/// precisions.
 fn without_modifiers(sql_type: &str) -> String {
     const ENDS: [&str; 8] =
         ["collate", "default", "not", "null", "check", "references", "generated", "constraint"];
@@ -322,7 +325,8 @@ fn without_modifiers(sql_type: &str) -> String {
     words.collect::<Vec<_>>().join(" ").replace(" [", "[")
 }
 
-/// Whether SQLite keeps text as it is in a column that is declared so: <https://www.sqlite.org/datatype3.html>.
+/// Returns `true` if SQLite keeps text as it is in a column that is declared so:
+/// <https://www.sqlite.org/datatype3.html>.
 fn has_text_affinity(declared: &str) -> bool {
     let declared = declared.to_ascii_uppercase();
     let has = |part: &str| declared.contains(part);

@@ -1,16 +1,16 @@
-//! Whether a statement on a pooled connection was a transaction of its own, told by the statement itself.
+//! Tells whether a statement on a pooled connection was a transaction of its own. The statement's own answer says so.
 //!
-//! A connection may come back to its pool inside an open transaction: sqlx 0.9 leaves it so if the future of a
-//! `begin` is dropped while BEGIN is on its way, and its own count of transactions says that there is none. What is
-//! written there is seen by no other connection, and gone when the connection closes. So every statement on the pool
-//! tells whether it stood alone, without another round trip:
+//! A connection may come back to its pool inside an open transaction. sqlx 0.9 leaves it so if the future of a `begin`
+//! is dropped while BEGIN is on its way, and its own count of transactions is then zero. A write there is seen by no
+//! other connection, and is lost when the connection closes. So every statement on the pool says whether it stood
+//! alone, without another round trip:
 //!
 //! | database | what tells |
 //! |---|---|
-//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, which a lookup on a [spare connection](crate::batching) saves. |
+//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, which a lookup on a [warm connection](crate::batching) saves. |
 //! | MariaDB | `@@in_transaction` and `@@autocommit` |
 //! | MySQL | nothing does, so [`Pooled`](super::Pooled) asks once for each time that a connection is taken |
-//! | SQLite | The driver's own count, which is right but for transactions that SQL of the application's own began. Those are looked for after a write, which costs another message to the driver's thread. |
+//! | SQLite | The driver's own count, which is right except for transactions that SQL of the application's own began. Those are looked for after a write, which costs another message to the driver's thread. |
 
 use std::borrow::Cow;
 
@@ -19,25 +19,25 @@ use sea_query::{Expr, SelectStatement};
 use super::statement::Statement;
 use super::{Backend, Row};
 
-/// How the answer to a statement tells whether the statement was a transaction of its own.
+/// How the answer to a statement says whether the statement was a transaction of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Guard {
-    /// It need not tell.
+    /// It need not say.
     None,
     /// The last column of each row says so; an answer without rows does not.
     LastColumn,
     /// The only row has the number of rows that were written, and says so.
     Count,
-    /// If it was not, nothing was written; that nothing was written does not tell why.
+    /// If the statement was not alone, it wrote nothing. If nothing was written, the reason is not known.
     Condition,
-    /// It does not tell.
+    /// It does not say.
     Silent,
 }
 
 /// True if and only if the statement is a transaction of its own.
 ///
-/// Not `transaction_timestamp() = statement_timestamp()`: with prepared statements the one is when Bind came, and the
-/// other when Execute did. A portal notes when Bind came.
+/// `transaction_timestamp() = statement_timestamp()` would not do. With prepared statements the first is when Bind
+/// came, and the second when Execute came. A portal notes when Bind came.
 const ALONE_ON_POSTGRES: &str =
     "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE creation_time = transaction_timestamp())";
 
@@ -54,15 +54,15 @@ pub(super) const INSIDE_ON_POSTGRES: &str =
 pub(super) const INSIDE_ON_MYSQL: &str =
     "SELECT CASE WHEN @@autocommit THEN COALESCE(/*M! @@in_transaction = 1, */ NULL) ELSE 1 END";
 
-/// Stands in each UPDATE and DELETE for MariaDB and MySQL, where [`CONDITION`] may take its place. No name holds a control
-/// character, so that none is mistaken for it.
+/// A mark in each UPDATE and DELETE for MariaDB and MySQL, which [`CONDITION`] may replace. No name holds a control
+/// character, so no name is mistaken for the mark.
 const PLACE_OF_CONDITION: &str = "/*\talone\t*/ TRUE";
 
 const CONDITION: &str = "/*M! NOT @@in_transaction AND */ @@autocommit";
 
 const RETURNING: &str = "/*M! RETURNING @@autocommit AND NOT @@in_transaction */";
 
-/// An expression for the last column of a row, if this database's statements tell.
+/// Returns an expression for the last column of a row, if this database's statements can say whether they are alone.
 fn alone(backend: Backend) -> Option<&'static str> {
     match backend {
         Backend::Sqlite => None,
@@ -71,11 +71,11 @@ fn alone(backend: Backend) -> Option<&'static str> {
     }
 }
 
-/// Has each row of `select` tell in its last column.
+/// Makes each row of `select` say in its last column whether the statement was a transaction of its own.
 pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guard {
     match alone(backend) {
         Some(alone) => {
-            // By default its name would be its text, which MariaDB sends along.
+            // By default the column's name would be the expression's text, which MariaDB would send along.
             select.expr_as(Expr::cust(alone), "alone");
             Guard::LastColumn
         }
@@ -83,17 +83,17 @@ pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guar
     }
 }
 
-/// How the rows of a statement that [`guard_rows`] has changed tell.
+/// Returns how the rows of a statement that [`guard_rows`] has changed say so.
 pub(crate) fn guard_of_rows(backend: Backend) -> Guard {
     if alone(backend).is_some() { Guard::LastColumn } else { Guard::None }
 }
 
-/// What each UPDATE and DELETE asks for in its condition: nothing, unless [`guard_write`] makes more of it.
+/// Returns what each UPDATE and DELETE has in its condition. It has no effect unless [`guard_write`] replaces it.
 pub(crate) fn place_of_condition(backend: Backend) -> Option<Expr> {
     (backend == Backend::MySql).then(|| Expr::cust(PLACE_OF_CONDITION))
 }
 
-/// `write`, which returns no rows, telling whether it was a transaction of its own.
+/// Returns `write`, which returns no rows, changed so that it says whether it was a transaction of its own.
 pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
     let sql = &*write.sql;
     let (sql, guard) = match backend {
@@ -112,7 +112,7 @@ pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
     Statement::new(sql, write.values.clone()).guarded(guard)
 }
 
-/// A statement of MariaDB's without the settings that hold for it alone.
+/// Returns a statement of MariaDB's without the settings that hold for that statement alone.
 fn without_settings(sql: &str) -> &str {
     const END: &str = " FOR */ ";
     match sql.split_once(END) {
@@ -121,26 +121,26 @@ fn without_settings(sql: &str) -> &str {
     }
 }
 
-/// What PostgreSQL selects of a write whose rows `count` counts.
+/// Returns what PostgreSQL selects from a write, with `count` as the expression that counts its rows.
 pub(crate) fn counted(count: &str) -> (String, Guard) {
     (format!("{count}, {ALONE_ON_POSTGRES}"), Guard::Count)
 }
 
-/// What an answer says of its statement.
+/// What an answer says about its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It was a transaction of its own.
     Alone,
     /// It ran inside a transaction that was open.
     Inside,
-    /// Nothing, though it matters.
+    /// It says nothing, although it matters.
     Nothing,
     /// It does not matter.
     NotAsked,
 }
 
 impl Guard {
-    /// What `rows` say, and the number of rows that were written.
+    /// Returns what `rows` and the number of written rows say.
     pub(crate) fn told(self, rows: &[Row], written: u64) -> Verdict {
         match self {
             Self::None => Verdict::NotAsked,

@@ -1,11 +1,11 @@
-//! What the application does to its connections that no operation can make good.
+//! States of the application's connections that no operation can repair.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use crate::error::ErrorKind;
 
-/// Travels as an error of the driver's, to where those are sorted.
+/// Passed as an error of the driver's to the place where those are classified.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Misuse {
     NoTransaction,

@@ -1,5 +1,5 @@
-//! Everything that touches a database: which one it is, how values are bound and rows read, how a statement
-//! runs. The three modules below hold only what differs between databases.
+//! Everything that touches a database: which one it is, how values are bound, how rows are read, how a statement runs.
+//! The modules `mysql`, `postgres` and `sqlite` hold only what differs between databases.
 
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -59,7 +59,7 @@ pub(crate) use value::{ColumnTypes, Repr};
 
 use crate::error::ErrorKind;
 
-/// Which kind of database it is.
+/// The kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
@@ -74,8 +74,8 @@ pub enum Backend {
 impl Backend {
     pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MySql];
 
-    /// Whether two names are one column's or one index's. PostgreSQL tells letters apart by case where a name is quoted,
-    /// MariaDB and MySQL do not, and SQLite does not those from A to Z.
+    /// Returns `true` if two names stand for the same column or index. PostgreSQL distinguishes upper and lower case in
+    /// quoted names. MariaDB and MySQL do not, and SQLite does not for the letters A to Z.
     pub(crate) fn is_same_name(self, one: &str, other: &str) -> bool {
         match self {
             Self::Sqlite => one.eq_ignore_ascii_case(other),
@@ -84,7 +84,7 @@ impl Backend {
         }
     }
 
-    /// The type of a column in SQL.
+    /// Returns the type of a column in SQL.
     #[expect(clippy::match_same_arms, reason = "a table, in the order of the types")]
     pub(crate) fn sql_type(self, column_type: &ColumnType) -> &str {
         use ColumnType::{Bool, Bytes, Exact, Float, Integer, Json, Text, Timestamp, Uuid};
@@ -128,22 +128,21 @@ impl fmt::Display for Backend {
     }
 }
 
-/// What a database's error comes to.
+/// An error of a database, classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) kind: ErrorKind,
     pub(crate) cause: Cause,
 }
 
-/// What an error tells of the statement that it answers.
+/// What an error says about its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// It was refused, or undone: nothing is written.
     Refused,
-    /// It was undone, and may succeed when it simply runs again.
+    /// It was undone, and may succeed if it simply runs again.
     Transient,
-    /// It was prepared for a table that has changed since, or is not known any more to whoever was asked. It did not
-    /// run.
+    /// It was prepared for a table that has changed since, or the server no longer knows it. It did not run.
     Stale,
     /// The connection had been closed for being idle. It did not run.
     #[cfg_attr(
@@ -153,7 +152,7 @@ pub(crate) enum Cause {
     Idle,
     /// The connection ended, perhaps in the middle of it or after it.
     Lost,
-    /// Whether it was done is not known.
+    /// It is not known whether it was done.
     Unclear,
 }
 
@@ -186,12 +185,12 @@ pub(crate) fn classify(error: &dyn DatabaseError) -> Fault {
     if let Some(error) = error.try_downcast_ref() {
         return mysql::classify(error);
     }
-    // A driver of another library: nothing is known of its codes.
+    // The error is from another library's driver, of which the codes are not known.
     let _ = error;
     Fault::of(ErrorKind::Database, Cause::Unclear)
 }
 
-/// Whether a character was refused, since an encoding lacks it.
+/// Returns `true` if a character was refused because an encoding lacks it.
 pub(crate) fn is_of_the_encoding(error: &dyn DatabaseError) -> bool {
     #[cfg(feature = "postgres")]
     if let Some(error) = error.try_downcast_ref() {
@@ -205,7 +204,7 @@ pub(crate) fn is_of_the_encoding(error: &dyn DatabaseError) -> bool {
     false
 }
 
-/// Whether the message of `error` holds a value that was to be stored or compared.
+/// Returns `true` if the message of `error` quotes a value that was to be stored or compared.
 pub(crate) fn quotes_a_value(error: &dyn DatabaseError) -> bool {
     #[cfg(feature = "postgres")]
     if let Some(error) = error.try_downcast_ref() {
@@ -219,8 +218,8 @@ pub(crate) fn quotes_a_value(error: &dyn DatabaseError) -> bool {
     false
 }
 
-/// Opens a connection and closes it again, to say at once what is wrong with a URL or its server: a pool goes
-/// on trying until its own time-out, and then tells of that alone.
+/// Opens a connection and closes it again, to find out at once what is wrong with a URL or its server. A pool would
+/// retry until its own time-out, and then report only that.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 async fn knock<O>(options: &O) -> crate::error::Result<()>
 where

@@ -26,10 +26,10 @@ pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
     Ok(MySqlPoolOptions::new().max_connections(8).test_before_acquire(false).connect_lazy_with(options))
 }
 
-/// A connection, taken out of the pool, that holds the lock of this table.
+/// Takes a connection out of the pool and takes the lock of this table on it.
 pub(crate) async fn lock(pool: &MySqlPool, table: super::TableName<'_>) -> Result<MySqlConnection> {
-    // Hashed, since a lock's name may have no more than 64 characters. It waits for no longer than a statement of
-    // this connection's waits for a table, which is a day by default.
+    // The name is hashed, since a lock's name may have no more than 64 characters. The wait is no longer than this
+    // connection's statements wait for a table, which is a day by default.
     const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), \
          LEAST(60, @@lock_wait_timeout))";
     let failed = |error| Error::from_sqlx(error, &table.to_string());
@@ -61,8 +61,8 @@ pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> R
     if !commits {
         return sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true);
     }
-    // On MySQL the driver says no more of what the server told it than whether this put the connection into a
-    // transaction. On MariaDB it ends the one that is open.
+    // On MySQL the driver passes on only whether this statement put the connection into a transaction. On MariaDB this
+    // statement ends the transaction that is open.
     match connection.begin_with("DO 0").await {
         Ok(transaction) => transaction.rollback().await.map(|()| true),
         Err(sqlx::Error::BeginFailed) => Ok(false),
@@ -70,8 +70,8 @@ pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> R
     }
 }
 
-/// Whether the caller's transaction is open. A deadlock ends it, and so does a change of any table's definition,
-/// without the driver's knowledge. On MySQL, which cannot be asked, the driver is believed.
+/// Returns `true` if the caller's transaction is open. A deadlock ends it without the driver's knowledge, and so does a
+/// change of any table's definition. MySQL cannot be asked, so the driver is believed there.
 pub(crate) async fn is_in_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
     let is_open: Option<i64> =
         sqlx::query_scalar(super::guard::INSIDE_ON_MYSQL).fetch_one(connection).await?;
@@ -103,14 +103,14 @@ fn bind(to: &mut MySqlArguments, value: &Value) -> Result<(), BoxDynError> {
     })
 }
 
-/// As a DATETIME, which no time zone of the server's changes.
+/// Returns the instant as a DATETIME, which the server's time zone does not change.
 fn utc(instant: OffsetDateTime) -> PrimitiveDateTime {
     let instant = crate::clock::to_stored_precision(instant).to_offset(UtcOffset::UTC);
     PrimitiveDateTime::new(instant.date(), instant.time())
 }
 
 pub(crate) fn column_type<V: MySqlType + 'static>() -> ColumnType {
-    // To the driver a UUID is bytes like any other.
+    // For the driver a UUID is bytes like any other.
     if TypeId::of::<V>() == TypeId::of::<Uuid>() {
         return ColumnType::Uuid;
     }
@@ -132,7 +132,8 @@ pub(crate) fn column_type<V: MySqlType + 'static>() -> ColumnType {
 }
 
 pub(crate) fn read<V: MySqlType>(row: &MySqlRow, index: usize) -> Result<V, RowError> {
-    // The driver would read an enum of the application's from a column of type ENUM only; ours hold text.
+    // The driver would read an enum of the application's only from a column of type ENUM; the columns made here hold
+    // text.
     if V::type_info().name() == "ENUM" {
         return row.try_get_unchecked(index);
     }
@@ -145,11 +146,11 @@ pub(crate) fn read_timestamp(row: &MySqlRow, index: usize) -> Result<Option<Offs
     super::row::in_range(row.try_get(index)?)
 }
 
-/// Fails for a date of noughts alone, as a server in a mode of old stores what is none. The driver takes it for null, which
-/// says of an expiry that it never comes.
+/// Fails for a date of zeros only, which a server in an old mode stores in place of an invalid date. The driver would
+/// take it for null, and a null expiry never comes.
 fn refuse_zero_date(row: &MySqlRow, index: usize) -> Result<(), RowError> {
     let is_null = row.try_get_raw(index)?.is_null();
-    // Of what is null indeed there are no bytes.
+    // A value that is really null has no bytes.
     if is_null && row.try_get_unchecked::<Vec<u8>, _>(index).is_ok() {
         return Err(sqlx::Error::Decode("a date of noughts alone".into()));
     }
@@ -165,7 +166,7 @@ pub(crate) fn read_json(row: &MySqlRow, index: usize) -> Result<Option<String>, 
 }
 
 pub(crate) fn read_integer(row: &MySqlRow, index: usize) -> Result<Option<i64>, RowError> {
-    // Unchecked, the driver would take what is beyond half of an unsigned type for a negative number.
+    // Without this check the driver would take the upper half of an unsigned type for negative numbers.
     if row.try_get_raw(index)?.type_info().name().ends_with("UNSIGNED") {
         let unsigned = row.try_get_unchecked::<Option<u64>, _>(index)?;
         return unsigned.map(i64::try_from).transpose().map_err(|error| sqlx::Error::Decode(error.into()));
@@ -180,7 +181,7 @@ pub(crate) fn read_float(row: &MySqlRow, index: usize) -> Result<Option<f64>, Ro
     }
 }
 
-/// Whether an application's own value is null or blank text.
+/// Returns `true` if a value of an application's own type is null or blank text.
 #[cfg(not(feature = "postgres"))]
 pub(crate) fn is_blank<V: MySqlType>(value: &V) -> bool {
     let mut buffer = Vec::new();
@@ -189,8 +190,8 @@ pub(crate) fn is_blank<V: MySqlType>(value: &V) -> bool {
         Ok(IsNull::No) => {
             let type_info = value.produces().unwrap_or_else(V::type_info);
             let is_text = matches!(type_info.name(), "VARCHAR" | "CHAR" | "TEXT");
-            // The length goes before the text; blank text that is long enough to need more than one byte for
-            // it can only be told by its bytes, and no byte of a length in that form is a space.
+            // The length comes before the text. Blank text that is long enough to need more than one byte for its
+            // length can only be recognised by its bytes, and no byte of a length in that form is a space.
             let text = buffer.get(1..).unwrap_or_default();
             is_text && std::str::from_utf8(text).is_ok_and(|text| text.trim().is_empty())
         }
@@ -198,7 +199,7 @@ pub(crate) fn is_blank<V: MySqlType>(value: &V) -> bool {
     }
 }
 
-/// What a value encodes to, for comparing values of one type; `None` for null.
+/// Returns the encoded form of a value, for comparing values of one type, or `None` for null.
 #[cfg(not(feature = "postgres"))]
 pub(crate) fn fingerprint<V: MySqlType>(value: &V) -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
@@ -208,11 +209,13 @@ pub(crate) fn fingerprint<V: MySqlType>(value: &V) -> Option<Vec<u8>> {
     }
 }
 
-/// The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which MySQL shares.
+/// Classifies an error. The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which
+/// MySQL shares.
 pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
     let kind = match error.number() {
         1062 if names_the_digests_index(error.message()) => ErrorKind::DuplicateToken,
-        // Of valid JSON the check, which the server itself named so, refuses only what is nested too deeply.
+        // The data is valid JSON, so the check, which the server itself named, can only have refused nesting that is
+        // too deep.
         4025 if error.message().contains(".data`") => ErrorKind::InvalidData,
         3157 => ErrorKind::InvalidData,
         1022 | 1062 | 1169 | 1216 | 1217 | 1451 | 1452 | 1761 | 1762 | 3819 | 4025 => ErrorKind::Constraint,
@@ -238,7 +241,8 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
     Fault::refused(kind)
 }
 
-/// The index comes last, after the value, which may say anything.
+/// Returns `true` if the message names the digest's index. The index comes last in the message, after the value, which
+/// may be any text.
 fn names_the_digests_index(message: &str) -> bool {
     message
         .trim_end_matches('\'')
@@ -247,13 +251,13 @@ fn names_the_digests_index(message: &str) -> bool {
         .is_some_and(|index| index.contains("auth_token_digest"))
 }
 
-/// Whether a character was refused, since the column's encoding lacks it, or cannot be compared with it.
+/// Returns `true` if a character was refused because the column's encoding lacks it or cannot be compared with it.
 pub(crate) fn is_of_the_encoding(error: &MySqlDatabaseError) -> bool {
     matches!(error.number(), 1267 | 1977 | 3854)
         || error.number() == 1366 && error.message().contains("string value")
 }
 
-/// Whether the message holds a value that was to be stored or compared.
+/// Returns `true` if the message quotes a value that was to be stored or compared.
 pub(crate) fn quotes_a_value(error: &MySqlDatabaseError) -> bool {
     matches!(error.number(), 1062 | 1292 | 1366 | 1367 | 1411 | 1525 | 1690)
 }

@@ -10,22 +10,22 @@ use super::guard::Verdict;
 use super::statement::Statement;
 use super::{Backend, Cause, Connection, Database, again, misuse};
 
-/// How often a statement is run on a connection that turns out to have a transaction open, which is then ended.
+/// How often a statement is tried if its connection turns out to have a transaction open, which is ended each time.
 const ATTEMPTS: usize = 3;
 
-/// A place for a connection that goes back to its pool.
+/// Holds a connection of the pool, which goes back to it afterwards.
 ///
-/// Each statement on it commits by itself: what others left open there is [ended](super::guard) before its answer is
-/// believed. One that fails for its connection is [asked again](super::again).
+/// Each statement on it commits by itself: a transaction that was left open there is [ended](super::guard) before the
+/// statement's answer is believed. A statement that fails because of its connection is [run again](super::again).
 pub(crate) struct Pooled {
     database: Database,
-    /// None once it was lost, until another takes its place.
+    /// `None` after it was lost, until another takes its place.
     connection: Option<PoolConnection>,
-    /// Since when the statement's caller has waited.
+    /// When the statement's caller began to wait.
     since: Instant,
-    /// Since when a connection of the pool's has been taken.
+    /// When the connection was taken from the pool.
     taken: Instant,
-    /// An answer has told since the connection was taken that no transaction is open.
+    /// Whether an answer has said, since the connection was taken, that no transaction is open.
     is_known_alone: bool,
 }
 
@@ -39,9 +39,9 @@ enum PoolConnection {
 }
 
 impl Database {
-    /// A connection of the pool, for several statements, each of which commits by itself.
+    /// Takes a connection of the pool for several statements, each of which commits by itself.
     ///
-    /// On the heap, and of a type that is no longer known, as in [`Connection`]: the driver's are deep.
+    /// Returns a boxed future of an erased type, as in [`Connection`]: the driver's future types are deep.
     pub(crate) fn acquire(&self) -> Pin<Box<dyn Future<Output = Result<Pooled, sqlx::Error>> + Send + '_>> {
         Box::pin(async move {
             let since = Instant::now();
@@ -59,7 +59,8 @@ impl Database {
     async fn take(&self) -> Result<PoolConnection, sqlx::Error> {
         loop {
             let mut taken = self.take_any().await.map_err(again::not_connected)?;
-            // What the driver counts was left open by others. To look costs nothing, and SQLite tells no more.
+            // If the driver counts a transaction, another user of the connection left it open. Checking costs nothing,
+            // and SQLite says no more than this.
             if !taken.bare().counts_a_transaction() || taken.is_cleared(self).await? {
                 return Ok(taken);
             }
@@ -77,7 +78,7 @@ impl Database {
         })
     }
 
-    /// Whether at least half of the pool's connections are free, or not opened yet.
+    /// Returns `true` if at least half of the pool's connections are free or not opened yet.
     fn is_half_free(&self) -> bool {
         let (most, open, idle) = match self {
             #[cfg(feature = "sqlite")]
@@ -91,7 +92,7 @@ impl Database {
         most > 1 && taken * 2 <= most
     }
 
-    /// How long the pool lets one wait for a connection.
+    /// Returns how long the pool lets a caller wait for a connection.
     fn patience(&self) -> Duration {
         match self {
             #[cfg(feature = "sqlite")]
@@ -116,8 +117,8 @@ impl PoolConnection {
         }
     }
 
-    /// Rolls back what the driver counts; whether the connection is of use all the same. Others would begin savepoints
-    /// on it, so it is closed, unless its database would end with it.
+    /// Rolls back the transaction that the driver counts, and returns `true` if the connection can still be used. Other
+    /// callers would begin savepoints on it, so it is closed, unless its database would end with it.
     #[cfg_attr(not(feature = "sqlite"), allow(clippy::unused_async, reason = "a server's is closed"))]
     async fn is_cleared(&mut self, database: &Database) -> Result<bool, sqlx::Error> {
         match (&mut *self, database) {
@@ -138,8 +139,8 @@ impl PoolConnection {
         }
     }
 
-    /// Has it closed, instead of given back, when it is dropped. SQLite is in this process, and a database in memory
-    /// would end with its connection.
+    /// Makes the connection close when it is dropped, instead of going back to the pool. A SQLite connection is not
+    /// closed: SQLite is in this process, and a database in memory would end with its connection.
     fn spoil(&mut self) {
         match self {
             #[cfg(feature = "sqlite")]
@@ -157,23 +158,23 @@ impl Pooled {
         Connection::pooled(self)
     }
 
-    /// Whether an answer has told, since the connection was taken, that no transaction is open.
+    /// Returns `true` if an answer has said, since the connection was taken, that no transaction is open.
     pub(crate) fn is_known_alone(&self) -> bool {
         self.is_known_alone && self.connection.is_some()
     }
 
-    /// Whether the pool can do without the connection, of which it is known that no transaction is open.
+    /// Returns `true` if the pool can spare the connection and it is known that no transaction is open on it.
     pub(crate) fn is_spare(&self) -> bool {
         let is_known = self.is_known_alone || self.backend() == Backend::Sqlite;
         is_known && self.connection.is_some() && self.database.is_half_free()
     }
 
-    /// For how long the connection has been away from its pool.
+    /// Returns how long the connection has been away from its pool.
     pub(crate) fn held_for(&self) -> Duration {
         self.taken.elapsed()
     }
 
-    /// The connection, for a caller that begins to wait now.
+    /// Returns the connection for a caller that begins to wait now.
     pub(crate) fn for_another(mut self) -> Self {
         self.since = Instant::now();
         self
@@ -183,7 +184,7 @@ impl Pooled {
         self.database.backend()
     }
 
-    /// The connection, or another one in the place of one that was lost.
+    /// Returns the connection, or another one if it was lost.
     pub(super) async fn bare(&mut self) -> Result<Bare<'_>, sqlx::Error> {
         let connection = if let Some(connection) = self.connection.take() {
             connection
@@ -194,7 +195,7 @@ impl Pooled {
         Ok(self.connection.insert(connection).bare())
     }
 
-    /// Closes the connection, instead of giving it back: its server may not answer any more.
+    /// Closes the connection instead of giving it back. Its server may no longer answer.
     pub(crate) fn discard(mut self) {
         self.lose();
     }
@@ -205,7 +206,7 @@ impl Pooled {
         }
     }
 
-    /// Runs a statement so that it commits by itself, and once more if its connection had been closed, or if it was
+    /// Runs a statement so that it commits by itself. Runs it once more if its connection had been closed, or if it was
     /// prepared before its table changed.
     pub(super) async fn run(
         &mut self,
@@ -219,7 +220,7 @@ impl Pooled {
         };
         let is_ready = match Again::after(&error, asks) {
             Again::No => return Err(error),
-            // Rare, and larger than the rest.
+            // This is rare, and its future is larger than the rest.
             again => Box::pin(self.make_ready(again)).await,
         };
         if is_ready { self.run_alone(statement, wanted).await } else { Err(error) }
@@ -232,7 +233,7 @@ impl Pooled {
                 Ok(mut bare) => bare.forget_statements().await.is_ok(),
                 Err(_) => false,
             },
-            // Nobody waits longer than for a connection that was not to be had at all.
+            // The caller waits no longer than it would if there were no connection at all.
             Again::OnAnother => {
                 let until = self.since + self.database.patience();
                 let replaced = tokio::time::timeout_at(until, self.replace()).await;
@@ -241,11 +242,11 @@ impl Pooled {
         }
     }
 
-    /// Closes the connection and takes one that answers: a server that restarted has closed all of them, and the
-    /// pool may not know of it.
+    /// Closes the connection and takes one that answers. A server that restarted has closed all of them, and the pool
+    /// may not know.
     async fn replace(&mut self) -> Result<(), sqlx::Error> {
         loop {
-            // Given up first: it may be the only one that the pool allows.
+            // The old connection is given up first: it may be the only one that the pool allows.
             self.lose();
             if self.bare().await?.ping().await.is_ok() {
                 return Ok(());
@@ -253,17 +254,18 @@ impl Pooled {
         }
     }
 
-    /// If the statement ran inside a transaction that was left open, that is rolled back, and the statement with it, and
-    /// it runs again.
+    /// Runs a statement. If it ran inside a transaction that was left open, that transaction and the statement with it
+    /// are rolled back, and the statement runs again.
     async fn run_alone(&mut self, statement: &Statement, wanted: Wanted) -> Result<Answer, sqlx::Error> {
         for _ in 0..ATTEMPTS {
             let answer = self.bare().await?.run(statement, wanted).await;
             let told = match &answer {
                 Ok(answer) => statement.guard.told(&answer.rows, answer.written),
                 Err(error) => match again::cause(error) {
-                    // It did not run, or there is no connection any more.
+                    // The statement did not run, or there is no connection any more.
                     Cause::Stale | Cause::Idle | Cause::Lost => return answer,
-                    // What failed may have failed for where it ran: in a transaction that reads only, or has failed.
+                    // The statement may have failed because of the transaction that it ran in: one that only reads, or
+                    // one that has failed.
                     _ if matches!(error, sqlx::Error::Database(_)) => Verdict::Nothing,
                     _ => return answer,
                 },
@@ -273,7 +275,7 @@ impl Pooled {
                 Verdict::NotAsked => {}
                 Verdict::Nothing if self.is_known_alone => {}
                 Verdict::Nothing | Verdict::Inside => {
-                    // Rare, and larger than the rest.
+                    // This is rare, and its future is larger than the rest.
                     let mut bare = self.bare().await?;
                     match Box::pin(bare.end_stray_transaction()).await {
                         Ok(true) => continue,

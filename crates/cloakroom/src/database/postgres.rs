@@ -26,10 +26,10 @@ pub(crate) async fn connect(url: &str) -> Result<PgPool> {
     Ok(PgPoolOptions::new().max_connections(8).test_before_acquire(false).connect_lazy_with(options))
 }
 
-/// A connection, taken out of the pool, in a transaction that holds the lock of this table.
+/// Takes a connection out of the pool, and begins a transaction on it that holds the lock of this table.
 ///
-/// Out of the pool, since the driver forgets a BEGIN whose future is dropped while it is on its way: the
-/// pool would get back a connection in a transaction that nobody ends.
+/// It is out of the pool because the driver forgets a BEGIN if the future is dropped while the statement is on its way:
+/// the pool would get back a connection in a transaction that is never ended.
 pub(crate) async fn begin_exclusive(
     pool: &PgPool,
     table: super::TableName<'_>,
@@ -53,7 +53,7 @@ pub(crate) async fn commit(mut connection: PgConnection) -> Result<(), sqlx::Err
 /// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction).
 pub(crate) async fn end_stray_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     const IN_FAILED_TRANSACTION: &str = "25P02";
-    // The driver says no more of what the server told it than whether this put the connection into a transaction.
+    // The driver passes on only whether this statement put the connection into a transaction.
     let error = match connection.begin_with("SELECT 1").await {
         Ok(transaction) => return transaction.rollback().await.map(|()| true),
         Err(error) => error,
@@ -67,13 +67,14 @@ pub(crate) async fn end_stray_transaction(connection: &mut PgConnection) -> Resu
     }
 }
 
-/// Fails as every statement does in a transaction in which one has failed. COMMIT would roll that back, and say so in
-/// a word that the driver does not look at.
+/// Fails if a statement has failed in this transaction, as every statement then does. COMMIT would roll the transaction
+/// back, and say so only in a word that the driver does not look at.
 pub(crate) async fn refuse_failed(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(connection).await.map(drop)
 }
 
-/// Whether the caller's transaction is open. The server ends none by itself but those that it refuses to commit.
+/// Returns `true` if the caller's transaction is open. The server ends no transaction by itself except one that it
+/// refuses to commit.
 pub(crate) async fn is_in_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
         return Ok(true);
@@ -125,7 +126,7 @@ impl Encode<'_, Postgres> for Bound {
     }
 }
 
-/// Text whose parameter takes the column's type, such as an enum.
+/// Text with a parameter that takes the column's type, such as an enum.
 struct Untyped<'t>(&'t str);
 
 impl Type<Postgres> for Untyped<'_> {
@@ -205,18 +206,18 @@ pub(crate) fn column_type<V: PostgresType>() -> ColumnType {
     }
 }
 
-/// A value of a column of `timestamp` or `timestamptz`.
+/// A value in a column of `timestamp` or `timestamptz`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Instant {
     Finite(OffsetDateTime),
     Infinity,
     NegativeInfinity,
-    /// One that is not infinite, and beyond what the library holds.
+    /// An instant that is not infinite, but outside the range that the library holds.
     BeyondRange,
 }
 
 impl Instant {
-    /// From its binary form: microseconds since the year 2000.
+    /// Makes an instant from its binary form: microseconds since the year 2000.
     fn of(micros: i64) -> Self {
         const EPOCH: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
         match micros {
@@ -242,7 +243,7 @@ fn decode(problem: impl Into<BoxDynError>) -> sqlx::Error {
     sqlx::Error::Decode(problem.into())
 }
 
-/// The driver itself panics where an instant is beyond what it holds.
+/// Reads an instant. The driver itself panics if an instant is beyond its range.
 pub(crate) fn read_instant(row: &PgRow, index: usize) -> Result<Option<Instant>, RowError> {
     let value = row.try_get_raw(index)?;
     if value.is_null() {
@@ -257,8 +258,8 @@ pub(crate) fn read_instant(row: &PgRow, index: usize) -> Result<Option<Instant>,
     }
 }
 
-/// Fails for what the driver would panic about, or take for another value: dates and instants beyond what it holds, also
-/// in arrays, and the end of a day as a time.
+/// Fails for values on which the driver would panic, or which it would read as other values: dates and instants beyond
+/// its range, also in arrays, and the end of a day as a time.
 fn check_range(value: &PgValueRef<'_>) -> Result<(), RowError> {
     if value.is_null() || value.format() != PgValueFormat::Binary {
         return Ok(());
@@ -289,7 +290,7 @@ fn check_range(value: &PgValueRef<'_>) -> Result<(), RowError> {
     if are_in_range { Ok(()) } else { Err(decode("a date or time beyond what the driver holds")) }
 }
 
-/// The elements of an array in its binary form, those that are not null; `None` if it is not in that form.
+/// Returns the elements of an array in its binary form, without nulls, or `None` if it is not in that form.
 fn elements(bytes: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let dimensions = usize::try_from(i32::from_be_bytes(bytes.first_chunk().copied()?)).ok()?;
     let mut rest = bytes.get(12 + dimensions.checked_mul(8)?..)?;
@@ -320,7 +321,7 @@ pub(crate) fn read<V: PostgresType + Any>(row: &PgRow, index: usize) -> Result<V
     if let Some(instant) = instant.or(nullable) {
         return Ok(instant);
     }
-    // Nor a number from a column of a narrower type.
+    // Nor does the driver read a number from a column of a narrower type.
     if let Some(widened) = read_widened(row, index) {
         return widened;
     }
@@ -334,7 +335,8 @@ pub(crate) fn read<V: PostgresType + Any>(row: &PgRow, index: usize) -> Result<V
     row.try_get(index)
 }
 
-/// A number of a type that holds those of narrower ones, if `V` is one; `None` if it is not.
+/// Reads a number from a column of a narrower type, if `V` is a type that may be read so, and returns `None` if it is
+/// not.
 fn read_widened<V: Any>(row: &PgRow, index: usize) -> Option<Result<V, RowError>> {
     let mut widened = None::<Result<V, RowError>>;
     let place: &mut dyn Any = &mut widened;
@@ -388,7 +390,7 @@ pub(crate) fn read_json(row: &PgRow, index: usize) -> Result<Option<String>, Row
         return Ok(None);
     }
     let mut bytes = value.as_bytes().map_err(sqlx::Error::Decode)?;
-    // In the binary form of jsonb a version number, which is 1, goes before the text.
+    // In the binary form of jsonb, a version number, which is 1, comes before the text.
     if value.format() == PgValueFormat::Binary && value.type_info().name() == "JSONB" {
         bytes = bytes.get(1..).unwrap_or_default();
     }
@@ -411,7 +413,7 @@ pub(crate) fn read_float(row: &PgRow, index: usize) -> Result<Option<f64>, RowEr
     }
 }
 
-/// Whether an application's own value is null or blank text.
+/// Returns `true` if a value of an application's own type is null or blank text.
 pub(crate) fn is_blank<V: PostgresType>(value: &V) -> bool {
     let mut buffer = PgArgumentBuffer::default();
     match value.encode_by_ref(&mut buffer) {
@@ -420,12 +422,12 @@ pub(crate) fn is_blank<V: PostgresType>(value: &V) -> bool {
             let type_info = value.produces().unwrap_or_else(V::type_info);
             is_text(&type_info) && std::str::from_utf8(&buffer).is_ok_and(|text| text.trim().is_empty())
         }
-        // Binding will fail in the same way, and say why.
+        // Binding will fail in the same way, and report the error.
         Err(_) => false,
     }
 }
 
-/// What a value encodes to, for comparing values of one type; `None` for null.
+/// Returns the encoded form of a value, for comparing values of one type, or `None` for null.
 pub(crate) fn fingerprint<V: PostgresType>(value: &V) -> Option<Vec<u8>> {
     let mut buffer = PgArgumentBuffer::default();
     match value.encode_by_ref(&mut buffer) {
@@ -434,7 +436,7 @@ pub(crate) fn fingerprint<V: PostgresType>(value: &V) -> Option<Vec<u8>> {
     }
 }
 
-/// The codes are [PostgreSQL's](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+/// Classifies an error. The codes are [PostgreSQL's](https://www.postgresql.org/docs/current/errcodes-appendix.html).
 pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
     let code = error.code();
     let kind = match code {
@@ -445,7 +447,7 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
         "23502" => ErrorKind::InvalidField,
         "42P01" | "3F000" => ErrorKind::MissingTable,
         "42703" => ErrorKind::MissingColumn,
-        // No such operator: values of the column's type are not compared, or not in this way.
+        // There is no such operator: values of the column's type are not compared, or not in this way.
         "42883" => ErrorKind::Unsupported,
         "42501" => ErrorKind::PermissionDenied,
         "25006" => ErrorKind::ReadOnly,
@@ -454,7 +456,7 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
         "57014" => ErrorKind::StatementTimeout,
         "40001" | "40P01" => return Fault::transient(),
         _ => match code.get(..2) {
-            // A value that is none of its type, or too long, or beyond a range.
+            // A value that is not of its type, is too long, or is out of range.
             Some("22") => ErrorKind::InvalidField,
             Some("23") => ErrorKind::Constraint,
             Some("08" | "53" | "57" | "58") => ErrorKind::Unavailable,
@@ -462,20 +464,21 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
         },
     };
     match error.severity() {
-        // While it waits for a statement, the server looks at this time-out last before it reads the next.
+        // While it waits for a statement, the server checks this time-out last before it reads the next statement.
         _ if code == "57P05" => Fault::of(ErrorKind::Unavailable, Cause::Idle),
         PgSeverity::Fatal | PgSeverity::Panic => Fault::of(ErrorKind::Unavailable, Cause::Lost),
         _ if code.starts_with("08") => Fault::of(kind, Cause::Lost),
         _ if is_stale(error) => Fault::of(kind, Cause::Stale),
-        // What ends in an error is undone.
+        // A statement that ends in an error is undone.
         _ => Fault::refused(kind),
     }
 }
 
-/// Whether the statement was prepared for a table that has changed since, or the server has no such statement.
+/// Returns `true` if the statement was prepared for a table that has changed since, or if the server has no such
+/// statement.
 ///
-/// The code for "cached plan must not change result type" stands for many features that a server lacks; which
-/// function complains is the same in every language.
+/// The code for "cached plan must not change result type" stands for many features that a server lacks. The name of the
+/// function that reports the error is the same in every language.
 fn is_stale(error: &PgDatabaseError) -> bool {
     match error.code() {
         "0A000" => error.routine() == Some("RevalidateCachedQuery"),
@@ -484,16 +487,16 @@ fn is_stale(error: &PgDatabaseError) -> bool {
     }
 }
 
-/// Whether a character was refused by the database's encoding, and not an escape by JSON.
+/// Returns `true` if a character was refused by the database's encoding, and not an escape by JSON.
 pub(crate) fn is_of_the_encoding(error: &PgDatabaseError) -> bool {
     error.routine() == Some("report_untranslatable_char")
 }
 
-/// Whether the message holds a value that was to be stored or compared.
+/// Returns `true` if the message quotes a value that was to be stored or compared.
 pub(crate) fn quotes_a_value(error: &PgDatabaseError) -> bool {
     match error.code() {
         "22P02" | "22007" | "22008" | "22018" => true,
-        // Of numbers that are written as text, and not of others.
+        // This code quotes a value if the number is written as text, and not otherwise.
         "22003" => error.message().chars().any(|c| matches!(c, '"' | '»' | '«' | '„' | '“' | '”' | '\'')),
         _ => false,
     }
@@ -501,7 +504,7 @@ pub(crate) fn quotes_a_value(error: &PgDatabaseError) -> bool {
 
 pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
     Statement::new(
-        // What a domain is made of, and without a length: as it is cast to.
+        // This is the type that a domain is made of, without a length: the form in which it is cast to.
         "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), (NOT a.attnotnull)::int, ( \
            WITH RECURSIVE made_of AS ( \
              SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid \

@@ -1,4 +1,4 @@
-//! What is kept of a database server's errors: nothing that they quote.
+//! The part of a database server's errors that is kept: nothing that they quote.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -6,8 +6,8 @@ use std::fmt;
 
 use super::quotes_a_value;
 
-/// What a database server said, less what it quotes of the row: the details of PostgreSQL's errors and the
-/// values in MariaDB's name the very digest that was to be stored.
+/// An error message of a database server, without the values that it quotes from the row. The details of PostgreSQL's
+/// errors and the values in MariaDB's contain the very digest that was to be stored.
 #[derive(Debug)]
 pub(crate) struct DatabaseError {
     pub(crate) code: Option<String>,
@@ -33,10 +33,10 @@ impl fmt::Display for DatabaseError {
 
 impl StdError for DatabaseError {}
 
-/// What a server said, with every value in it blanked.
+/// Returns a server's message with every value in it blanked.
 ///
-/// Names of tables, columns and keys stay, since they tell the reader what to mend. A message that is known
-/// to quote a value, and does so in words that are not known here, in another language, is left out.
+/// Names of tables, columns and keys stay, since they tell the reader what to mend. A message that is known to quote a
+/// value, but in words that are not known here, in another language, is left out.
 fn without_values(said: &str, quotes_a_value: bool) -> String {
     let said = &without_bytes(said);
     match without_quoted_values(said) {
@@ -46,7 +46,7 @@ fn without_values(said: &str, quotes_a_value: bool) -> String {
     }
 }
 
-/// Blanks what stands after words by which a server introduces a value; `None` where there are none.
+/// Blanks the text after the words with which a server introduces a value. Returns `None` if there are no such words.
 ///
 /// `Duplicate entry '…' for key`, `Incorrect string value: '…' for column`, `invalid input syntax for type
 /// uuid: "…"`, `value "…" is out of range for type integer`.
@@ -56,14 +56,14 @@ fn without_quoted_values(said: &str) -> Option<String> {
     let (at, introduction) = found.min()?;
     let start = at + introduction.len();
     let quote = &introduction[introduction.len() - 1..];
-    // The value itself may hold anything: what ends it is the last that could.
+    // The value itself may hold any text, so it ends at the last place where it could end.
     let tail = said[start..].rfind("' for ").or_else(|| said[start..].rfind(quote));
     let end = tail.map_or(said.len(), |at| start + at);
     Some(format!("{}…{}", &said[..start], &said[end..]))
 }
 
-/// Blanks the bytes of a character that an encoding lacks: `byte sequence 0xf0 0x9f`. That of U+0000 stays, which tells
-/// nothing.
+/// Blanks the bytes of a character that an encoding lacks: `byte sequence 0xf0 0x9f`. The byte of U+0000 stays, since
+/// it tells nothing.
 fn without_bytes(said: &str) -> String {
     let is_byte = |word: &str| {
         let digits = word.strip_prefix("0x").filter(|digits| digits.len() == 2 && *digits != "00");
@@ -74,7 +74,7 @@ fn without_bytes(said: &str) -> String {
     words.join(" ")
 }
 
-/// Blanks what may be a digest, wherever it stands: a trigger of the application's may say anything.
+/// Blanks any text that may be a digest, wherever it stands: a trigger of the application's may say anything.
 fn without_digests(said: &str) -> String {
     const SHORTEST: usize = 40;
     let mut kept = String::with_capacity(said.len());

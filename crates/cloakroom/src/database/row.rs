@@ -47,7 +47,7 @@ impl Row {
         read!(self, index, read_timestamp)
     }
 
-    /// When a session ends. PostgreSQL's infinity is never.
+    /// Reads when a session expires. PostgreSQL's infinity is never.
     pub(crate) fn expiry(&self, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
         #[cfg(feature = "postgres")]
         #[allow(irrefutable_let_patterns, reason = "there are others if another database's feature is on")]
@@ -60,7 +60,8 @@ impl Row {
         self.timestamp(index)
     }
 
-    /// Of an infinite instant of PostgreSQL's, whether it is before all others.
+    /// Reads an infinite instant of PostgreSQL's: `Some(true)` if it is before all others, `Some(false)` if it is after
+    /// them, `None` if it is not infinite.
     #[cfg(feature = "postgres")]
     pub(crate) fn is_infinite(&self, index: usize) -> Result<Option<bool>, RowError> {
         use super::postgres::{Instant, read_instant};
@@ -75,22 +76,22 @@ impl Row {
         }
     }
 
-    /// Text, whatever collation or type of text the column has.
+    /// Reads text of any collation and any type of text.
     pub(crate) fn text(&self, index: usize) -> Result<Option<String>, RowError> {
         read!(self, index, read_text)
     }
 
-    /// JSON as the text that the database gives.
+    /// Reads JSON as the text that the database returns.
     pub(crate) fn json(&self, index: usize) -> Result<Option<String>, RowError> {
         read!(self, index, read_json)
     }
 
-    /// A float of either width.
+    /// Reads a float of either width.
     pub(crate) fn float(&self, index: usize) -> Result<Option<f64>, RowError> {
         read!(self, index, read_float)
     }
 
-    /// True or false, by whatever name the database calls them.
+    /// Reads true or false, in the database's own form.
     pub(crate) fn flag(&self, index: usize) -> Result<Option<bool>, RowError> {
         match self {
             #[cfg(feature = "postgres")]
@@ -111,7 +112,7 @@ impl Row {
         }
     }
 
-    /// How many columns the row has.
+    /// Returns how many columns the row has.
     pub(crate) fn width(&self) -> usize {
         use sqlx::Row as _;
         match self {
@@ -124,20 +125,20 @@ impl Row {
         }
     }
 
-    /// An integer of any width.
+    /// Reads an integer of any width.
     pub(crate) fn integer(&self, index: usize) -> Result<Option<i64>, RowError> {
         read!(self, index, read_integer)
     }
 }
 
-/// An instant that was read, if it lies in the years that every database can store.
+/// Returns an instant that was read, if it lies in the years that every database can store.
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(super) fn in_range(instant: Option<OffsetDateTime>) -> Result<Option<OffsetDateTime>, RowError> {
     let beyond = || sqlx::Error::Decode("an instant beyond the years 1 to 9999".into());
     instant.map(|instant| crate::clock::in_range(instant).ok_or_else(beyond)).transpose()
 }
 
-/// A float in twice the width, as the number that people read in it: 0.1 is not 0.10000000149.
+/// Returns a float in twice the width, as the number that people read in it: 0.1 and not 0.10000000149.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) fn widened(float: f32) -> f64 {
     float.to_string().parse().unwrap_or_else(|_| f64::from(float))

@@ -20,24 +20,24 @@ use super::{Cause, ColumnType, Fault, FieldValue, Repr};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Fixed in width, so that text sorts as the instants do.
+/// The format is fixed in width, so that the text sorts as the instants do.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
 pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
-    // The format fails for instants with an offset or beyond the year 9999 only, and neither gets here:
-    // every instant was brought to UTC, and the calendar's end is enforced where expiries are computed.
+    // The format fails only for instants with an offset or beyond the year 9999. Neither gets here: every instant was
+    // converted to UTC, and the calendar's end is enforced where expiries are computed.
     instant.format(TIMESTAMP).unwrap_or_default()
 }
 
-/// The instant that text in a column stands for, in the form that is written here or in one of the driver's.
+/// Returns the instant that text in a column stands for, in the form that is written here or in one of the driver's.
 pub(crate) fn instant(text: &str) -> Option<OffsetDateTime> {
     let in_full = || OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339).ok();
     let instant = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(in_full)?;
     clock::in_range(instant)
 }
 
-/// How long one waits for others who have the file locked.
+/// How long a connection waits for another that has the file locked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
@@ -48,8 +48,9 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE);
-    // What SQLite has ended by itself, the application's next transaction on that connection must not meet. To look
-    // costs nothing. Nothing is asked before: the library is in this process, and answers.
+    // If SQLite has ended a transaction by itself, the application's next transaction on that connection must not meet
+    // its remains. Checking costs nothing. The pool does not test a connection otherwise: the library is in this
+    // process, and answers.
     let pool = SqlitePoolOptions::new().test_before_acquire(false).before_acquire(move |connection, _| {
         Box::pin(async move {
             let is_left_open = connection.is_in_transaction();
@@ -60,7 +61,7 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
         })
     });
     let pool = if is_in_memory {
-        // Each connection is a database of its own, which ends with it: there is one, and it stays.
+        // Each connection is a database of its own, which ends with it. So there is one connection, and it stays.
         pool.max_connections(1).idle_timeout(None).max_lifetime(None)
     } else {
         pool.max_connections(8)
@@ -81,7 +82,8 @@ fn is_busy(error: &dyn sqlx::error::DatabaseError) -> bool {
     result_code(error) & 0xff == 5
 }
 
-/// One of [SQLite's extended result codes](https://www.sqlite.org/rescode.html), whose low byte is the primary one.
+/// Returns one of [SQLite's extended result codes](https://www.sqlite.org/rescode.html). Their low byte is the primary
+/// code.
 fn result_code(error: &dyn sqlx::error::DatabaseError) -> u32 {
     error.code().and_then(|code| code.parse().ok()).unwrap_or(0)
 }
@@ -96,16 +98,16 @@ pub(crate) async fn begin(pool: &SqlitePool) -> Result<sqlx::Transaction<'static
     begin_with(pool, "BEGIN").await
 }
 
-/// Begins a transaction, and not a savepoint in one that a connection was given back with.
+/// Begins a transaction, and not a savepoint in a transaction that was left open on a connection of the pool.
 async fn begin_with(
     pool: &SqlitePool,
     statement: &'static str,
 ) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
     loop {
         match pool.begin_with(statement).await {
-            // A savepoint is as good where the only connection must not be closed: nothing is left around it.
+            // A savepoint is as good if the only connection must not be closed: no transaction is left open around it.
             Err(sqlx::Error::InvalidSavePointStatement) if is_in_memory(pool) => return pool.begin().await,
-            // Others may give back more of them meanwhile. Each is closed once.
+            // Other callers may return more such connections meanwhile. Each one is closed once.
             Err(sqlx::Error::InvalidSavePointStatement) => close_what_is_left_open(pool).await?,
             result => return result,
         }
@@ -124,7 +126,7 @@ async fn close_what_is_left_open(pool: &SqlitePool) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Whether a database ends with its connections.
+/// Returns `true` if the database ends with its connections.
 pub(crate) fn is_in_memory(pool: &SqlitePool) -> bool {
     pool.connect_options().get_filename().to_string_lossy().contains("memory")
 }
@@ -132,7 +134,8 @@ pub(crate) fn is_in_memory(pool: &SqlitePool) -> bool {
 /// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction).
 pub(crate) async fn end_stray_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
-        // The driver counts one, which there is, unless SQLite has ended it by itself, as when the disk is full.
+        // The driver counts a transaction, and there is one, unless SQLite has ended it by itself, as it does if the
+        // disk is full.
         return match sqlx::raw_sql("ROLLBACK").execute(connection).await {
             Ok(_) => Ok(true),
             Err(sqlx::Error::Database(_)) => Ok(false),
@@ -146,8 +149,8 @@ pub(crate) async fn end_stray_transaction(connection: &mut SqliteConnection) -> 
     }
 }
 
-/// Whether the caller's transaction is open. SQLite ends it by itself when the disk is full, for instance, without the
-/// driver's knowledge; and it tells only by refusing to begin another.
+/// Returns `true` if the caller's transaction is open. SQLite may end it without the driver's knowledge, for instance
+/// if the disk is full. The only way to find out is to begin another one, which SQLite refuses if one is open.
 pub(crate) async fn is_in_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     match sqlx::raw_sql("BEGIN").execute(&mut *connection).await {
         Ok(_) => sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| false),
@@ -190,13 +193,13 @@ pub(crate) fn column_type<V: SqliteType>() -> ColumnType {
         "REAL" => ColumnType::Float,
         "BLOB" => ColumnType::Bytes,
         "DATETIME" => ColumnType::Timestamp,
-        // Text, dates, times, and what is known by the name of an enum of PostgreSQL's.
+        // Text, dates, times, and types with the name of an enum of PostgreSQL's.
         _ => ColumnType::Text,
     }
 }
 
 pub(crate) fn read<V: SqliteType>(row: &SqliteRow, index: usize) -> Result<V, RowError> {
-    // The driver takes an integer for seconds since 1970, and panics where a calendar ends.
+    // The driver takes an integer for seconds since 1970, and panics beyond the end of the calendar.
     if V::type_info().name() == "DATETIME" && row.try_get_raw(index)?.type_info().name() == "INTEGER" {
         let seconds = row.try_get_unchecked::<i64, _>(index)?;
         super::row::in_range(Some(
@@ -207,7 +210,7 @@ pub(crate) fn read<V: SqliteType>(row: &SqliteRow, index: usize) -> Result<V, Ro
     row.try_get(index)
 }
 
-/// A value, as SQLite holds it: of a type that each value has for itself.
+/// A value as SQLite holds it. Each value has its own type.
 pub(crate) enum Stored {
     Null,
     Integer(i64),
@@ -250,9 +253,9 @@ pub(crate) fn read_float(row: &SqliteRow, index: usize) -> Result<Option<f64>, R
     row.try_get_unchecked(index)
 }
 
-/// Whether an application's own value is null or blank text.
+/// Returns `true` if a value of an application's own type is null or blank text.
 ///
-/// The driver lets nobody look into bound values but through `Debug`, which a test below holds it to.
+/// The driver shows bound values only through `Debug`. A test below checks that form.
 #[cfg(any(test, not(any(feature = "postgres", feature = "mysql"))))]
 pub(crate) fn is_blank<V: SqliteType>(value: &V) -> bool {
     let mut arguments = SqliteArguments::default();
@@ -272,7 +275,7 @@ pub(crate) fn is_blank<V: SqliteType>(value: &V) -> bool {
     text.replace("\\t", " ").replace("\\n", " ").replace("\\r", " ").trim().is_empty()
 }
 
-/// What a value encodes to, for comparing values of one type; `None` for null.
+/// Returns the encoded form of a value, for comparing values of one type, or `None` for null.
 #[cfg(not(any(feature = "postgres", feature = "mysql")))]
 pub(crate) fn fingerprint<V: SqliteType>(value: &V) -> Option<Vec<u8>> {
     let mut arguments = SqliteArguments::default();
@@ -293,7 +296,7 @@ pub(crate) fn classify(error: &SqliteError) -> Fault {
         (19, _) => ErrorKind::Constraint,
         (3 | 23, _) => ErrorKind::PermissionDenied,
         (8, _) => ErrorKind::ReadOnly,
-        // What others wrote since this transaction began to read is no lock, and waiting would not help.
+        // A write by another connection since this transaction began to read is not a lock, and waiting would not help.
         (5, 517) => return Fault::transient(),
         (5 | 6, _) => ErrorKind::LockTimeout,
         (9, _) => ErrorKind::StatementTimeout,
@@ -307,7 +310,7 @@ pub(crate) fn classify(error: &SqliteError) -> Fault {
         }
         _ => ErrorKind::Database,
     };
-    // A commit whose last write fails may yet be found in the log. Everything else is undone.
+    // If the last write of a commit fails, the commit may still be found in the log. Every other failure is undone.
     let is_certain = !matches!(code & 0xff, 7 | 10 | 11 | 14 | 26);
     Fault::of(kind, if is_certain { Cause::Refused } else { Cause::Unclear })
 }

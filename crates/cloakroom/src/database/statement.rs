@@ -3,10 +3,10 @@ use std::sync::Arc;
 use super::guard::Guard;
 use super::{Backend, FieldValue};
 
-/// Has a statement of MariaDB's fail where it would wait for a row. MySQL, which has nothing like it, reads a comment.
+/// Makes a statement of MariaDB's fail if it would wait for a row. MySQL has nothing like it, and reads a comment.
 pub(crate) const AT_ONCE_ON_MARIADB: &str = "/*M!100700 SET STATEMENT innodb_lock_wait_timeout=0 FOR */ ";
 
-/// Has a statement of MariaDB's refuse what it would cut, in whatever mode the server and its connections are.
+/// Makes a statement of MariaDB's refuse a value that it would cut, in any mode of the server and its connections.
 pub(crate) const STRICTLY_ON_MARIADB: &str = "/*M!100700 SET STATEMENT sql_mode='STRICT_ALL_TABLES' FOR */ ";
 
 /// Both.
@@ -28,7 +28,7 @@ impl Statement {
         Self { sql: sql.into(), values, guard: Guard::None, is_remembered: true }
     }
 
-    /// The same, refusing what it would cut.
+    /// Returns the statement, changed so that it refuses a value that it would cut.
     pub(crate) fn strictly(self, backend: Backend) -> Self {
         match backend {
             Backend::MySql => Self { sql: format!("{STRICTLY_ON_MARIADB}{}", self.sql).into(), ..self },
@@ -36,13 +36,13 @@ impl Statement {
         }
     }
 
-    /// The same, compiled anew each time: for what names no columns. SQLite's driver remembers which there were, and
-    /// neither reads nor survives a table that has others since.
+    /// Returns the statement, compiled anew each time, for a statement that names no columns. SQLite's driver remembers
+    /// the columns that there were, and neither reads nor survives a table that has others since.
     pub(crate) fn compiled_anew(self) -> Self {
         Self { is_remembered: false, ..self }
     }
 
-    /// The same, of which it is known how its answer tells that it was a transaction of its own.
+    /// Returns the statement, with the way in which its answer says that it was a transaction of its own.
     pub(crate) fn guarded(self, guard: Guard) -> Self {
         Self { guard, ..self }
     }

@@ -33,7 +33,7 @@ stored_type_of!("mysql", MySqlType, MySql);
 
 /// A type that every enabled database can store and read.
 pub trait StoredType: SqliteType + PostgresType + MySqlType + Sized {
-    /// The type of a column for these values.
+    /// Returns the type of a column for these values.
     #[doc(hidden)]
     fn column_type(backend: Backend) -> ColumnType;
 
@@ -50,7 +50,7 @@ impl<V: SqliteType + PostgresType + MySqlType + 'static> StoredType for V {
             Backend::Postgres => super::postgres::column_type::<V>(),
             #[cfg(feature = "mysql")]
             Backend::MySql => super::mysql::column_type::<V>(),
-            // Never asked for: there is no pool of a database whose feature is off.
+            // Never called: there is no pool of a database with its feature turned off.
             #[expect(unreachable_patterns, reason = "reachable unless every feature is on")]
             #[allow(unfulfilled_lint_expectations)]
             _ => ColumnType::Text,
@@ -71,7 +71,7 @@ impl<V: SqliteType + PostgresType + MySqlType + 'static> StoredType for V {
 
 /// A value of the application's own type, to be bound as sqlx binds it.
 pub(crate) trait Bind: Send + Sync {
-    /// Whether it is null, or text that is blank.
+    /// Returns `true` if the value is null or blank text.
     fn is_blank(&self) -> bool;
 
     /// See [`FieldValue::fingerprint`](crate::FieldValue::fingerprint).
@@ -87,8 +87,8 @@ pub(crate) trait Bind: Send + Sync {
     fn bind_mysql(&self, to: &mut sqlx::mysql::MySqlArguments) -> Result<(), sqlx::error::BoxDynError>;
 }
 
-// A value is looked into through what it encodes to. Each database gets the same text of a value, so the
-// first that is enabled is as good as any.
+// A value is examined through its encoded form. Each database gets the same text of a value, so the first that is
+// enabled is as good as any.
 #[cfg(all(feature = "mysql", not(feature = "postgres")))]
 use super::mysql as first;
 #[cfg(feature = "postgres")]
@@ -141,8 +141,8 @@ loaded_row_of!("sqlite", SqliteLoaded, sqlx::sqlite::SqliteRow);
 loaded_row_of!("postgres", PostgresLoaded, sqlx::postgres::PgRow);
 loaded_row_of!("mysql", MySqlLoaded, sqlx::mysql::MySqlRow);
 
-/// A row of another table that is fetched with sessions: whatever implements [`sqlx::FromRow`] for the
-/// enabled databases, as its derive does for all of them.
+/// A row of another table that is fetched with sessions: any type that implements [`sqlx::FromRow`] for the enabled
+/// databases, as its derive does for all of them.
 pub trait LoadedRow: SqliteLoaded + PostgresLoaded + MySqlLoaded + Sized {
     #[doc(hidden)]
     fn load(row: &Row) -> Result<Self, RowError>;

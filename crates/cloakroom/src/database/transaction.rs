@@ -7,11 +7,11 @@ use super::connection::Rule;
 use super::{Backend, Connection, Database};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 
-/// A transaction in the application's own database, whichever of the three that is.
+/// A transaction in the application's own database, of any of the three kinds.
 ///
-/// Made by [`Sessions::begin`](crate::Sessions::begin) or [`Database::begin`]. Give it to
-/// [`Sessions::within`](crate::Sessions::within) for what concerns sessions, and run your own statements on
-/// [`sqlite`](Self::sqlite), [`postgres`](Self::postgres) or [`mysql`](Self::mysql). Dropped without
+/// Made by [`Sessions::begin`](crate::Sessions::begin) or [`Database::begin`]. Pass it to
+/// [`Sessions::within`](crate::Sessions::within) for operations on sessions, and run your own statements on
+/// [`sqlite`](Self::sqlite), [`postgres`](Self::postgres) or [`mysql`](Self::mysql). If it is dropped without
 /// [`commit`](Self::commit), it is rolled back.
 ///
 /// ```
@@ -29,13 +29,13 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 /// ```
 #[non_exhaustive]
 pub enum Transaction {
-    /// Of a pool of SQLite connections.
+    /// A transaction of a pool of SQLite connections.
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// Of a pool of PostgreSQL connections.
+    /// A transaction of a pool of PostgreSQL connections.
     #[cfg(feature = "postgres")]
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
-    /// Of a pool of MariaDB or MySQL connections.
+    /// A transaction of a pool of MariaDB or MySQL connections.
     #[cfg(feature = "mysql")]
     MySql(sqlx::Transaction<'static, sqlx::MySql>),
 }
@@ -43,10 +43,10 @@ pub enum Transaction {
 impl Database {
     /// Begins a transaction on a connection of the pool.
     ///
-    /// Use it in place of the pool's own `begin`: the future of this one may be dropped at any time, as a request
-    /// handler is when its client disconnects. With sqlx 0.9, a `pool.begin()` that is dropped midway can give its
-    /// connection back to the pool inside the transaction, where the *application's* next statements on that
-    /// connection are not committed. (The operations of [`Sessions`](crate::Sessions) notice, and end it.)
+    /// Use it in place of the pool's own `begin`. The future of this method may be dropped at any time, as the future
+    /// of a request handler is when its client disconnects. With sqlx 0.9, a `pool.begin()` that is dropped midway can
+    /// return its connection to the pool inside the transaction. The *application's* next statements on that connection
+    /// are then not committed. (The operations of [`Sessions`](crate::Sessions) notice such a transaction and end it.)
     ///
     /// # Errors
     ///
@@ -54,11 +54,11 @@ impl Database {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If it is called outside a tokio runtime.
     pub async fn begin(&self) -> Result<Transaction> {
         let database = self.clone();
-        // In a task of its own, which goes on to its end whatever becomes of this future. A transaction that nobody
-        // takes is rolled back.
+        // The transaction begins in a task of its own, which runs to its end even if this future is dropped. A
+        // transaction that no caller takes is rolled back.
         let begun = tokio::spawn(async move { database.begin_here().await }).await;
         begun.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Unavailable, "the task that began the transaction was stopped")
@@ -81,15 +81,16 @@ impl Database {
 }
 
 impl Transaction {
-    /// Commits it.
+    /// Commits the transaction.
     ///
     /// # Errors
     ///
-    /// If the database refuses, nothing is written. If the connection is lost, it is not known whether anything is.
+    /// If the database refuses the commit, nothing is written. If the connection is lost, it is not known whether
+    /// anything was written.
     ///
-    /// It refuses, too, if a statement has failed within the transaction on PostgreSQL, or if the server has ended it by
-    /// itself on MariaDB ([`NoTransaction`](ErrorKind::NoTransaction)), which the `commit` of sqlx 0.9 answers with `Ok`
-    /// though nothing is committed. To find that out takes another round trip.
+    /// The commit also fails if a statement has failed within the transaction on PostgreSQL, or if the server has ended
+    /// the transaction by itself on MariaDB ([`NoTransaction`](ErrorKind::NoTransaction)). The `commit` of sqlx 0.9
+    /// returns `Ok` there although nothing is committed. Checking this takes another round trip.
     pub async fn commit(self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database");
         match self {
@@ -111,7 +112,7 @@ impl Transaction {
         .map_err(failed)
     }
 
-    /// Rolls it back. Dropping it does so too, a little later.
+    /// Rolls the transaction back. Dropping it does so too, a little later.
     pub async fn rollback(self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
         match self {
@@ -125,7 +126,7 @@ impl Transaction {
         .map_err(failed)
     }
 
-    /// Which kind of database it is in.
+    /// Returns which kind of database the transaction is in.
     pub fn backend(&self) -> Backend {
         match self {
             #[cfg(feature = "sqlite")]
@@ -137,7 +138,7 @@ impl Transaction {
         }
     }
 
-    /// The connection that the transaction is on, for the application's own statements.
+    /// Returns the connection that the transaction is on, for the application's own statements.
     ///
     /// # Panics
     ///
@@ -151,7 +152,7 @@ impl Transaction {
         }
     }
 
-    /// The connection that the transaction is on, for the application's own statements.
+    /// Returns the connection that the transaction is on, for the application's own statements.
     ///
     /// # Panics
     ///
@@ -165,7 +166,7 @@ impl Transaction {
         }
     }
 
-    /// The connection that the transaction is on, for the application's own statements.
+    /// Returns the connection that the transaction is on, for the application's own statements.
     ///
     /// # Panics
     ///

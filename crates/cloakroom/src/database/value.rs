@@ -13,14 +13,14 @@ use super::{Backend, Bind, KeyList, StoredType};
 use crate::clock::to_stored_precision;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A type that an extra field may have: everything that sqlx can store and read on the databases whose
-/// features are enabled.
+/// A type that an extra field may have: every type that sqlx can store and read on the databases with their features
+/// enabled.
 ///
-/// Strings, integers, floats, `bool`, `Vec<u8>`, `Uuid`, `OffsetDateTime`, `serde_json::Value`, `Option` of
+/// These are strings, integers, floats, `bool`, `Vec<u8>`, `Uuid`, `OffsetDateTime`, `serde_json::Value`, `Option` of
 /// these, and your own newtypes and enums that derive [`sqlx::Type`]. There is nothing to implement.
 ///
-/// Instants are stored in UTC with microseconds. A newtype over `OffsetDateTime` is stored as sqlx stores it,
-/// which on SQLite is text of varying width that does not sort; use `OffsetDateTime` itself there.
+/// Instants are stored in UTC to the microsecond. A newtype over `OffsetDateTime` is stored as sqlx stores it. On
+/// SQLite that is text of varying width, which does not sort; use `OffsetDateTime` itself there.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in a column",
     label = "not a type that sqlx can store and read on the enabled databases",
@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 )]
 pub trait FieldType: StoredType + Clone + Send + Sync + 'static {}
 
-// Without it the errors are sqlx's, a dozen for each field.
+// Without this attribute the errors are sqlx's, a dozen for each field.
 #[diagnostic::do_not_recommend]
 impl<V: StoredType + Clone + Send + Sync + 'static> FieldType for V {}
 
@@ -38,7 +38,7 @@ pub struct FieldValue(pub(crate) Repr);
 
 #[derive(Clone)]
 pub(crate) enum Repr {
-    /// What sea-query knows: the form that can be handed on in a statement.
+    /// A value that sea-query has a form for, and that a statement for further composing can hold.
     Plain(Value),
     /// JSON text, stored to the letter.
     Json(Arc<RawValue>),
@@ -47,7 +47,7 @@ pub(crate) enum Repr {
 }
 
 impl FieldValue {
-    /// The value of a field.
+    /// Makes the value of a field.
     pub fn new<V: FieldType>(value: &V) -> Self {
         match plain(value) {
             Some(plain) => Self(Repr::Plain(plain)),
@@ -55,8 +55,8 @@ impl FieldValue {
         }
     }
 
-    /// See [`SessionFields::truncate_instants`](crate::SessionFields::truncate_instants), which the derive
-    /// writes with it.
+    /// See [`SessionFields::truncate_instants`](crate::SessionFields::truncate_instants), which the derive implements
+    /// with this function.
     #[doc(hidden)]
     pub fn truncate_instants<V: 'static>(value: &mut V) {
         let value: &mut dyn Any = value;
@@ -71,7 +71,7 @@ impl FieldValue {
         Self(Repr::Plain(value.into()))
     }
 
-    /// The value as sea-query knows it, where it does.
+    /// Returns the value in sea-query's form, if it has one.
     pub(crate) fn as_plain(&self) -> Option<&Value> {
         match &self.0 {
             Repr::Plain(value) => Some(value),
@@ -79,8 +79,8 @@ impl FieldValue {
         }
     }
 
-    /// Text that two values share if and only if they are equal; `None` for null. Only values that one Rust
-    /// type gave are comparable in this way.
+    /// Returns bytes that two values share if and only if they are equal, or `None` for null. Only values of one Rust
+    /// type can be compared in this way.
     pub(crate) fn fingerprint(&self) -> Option<Vec<u8>> {
         match &self.0 {
             Repr::Plain(value) => (*value != value.as_null()).then(|| format!("{value:?}").into_bytes()),
@@ -89,8 +89,8 @@ impl FieldValue {
         }
     }
 
-    /// Whether the two store the same, to the bit: a float's sign counts, and what is no number is itself. Only values
-    /// that one Rust type gave are comparable in this way.
+    /// Returns `true` if both values store the same bits: a float's sign counts, and NaN equals itself. Only values of
+    /// one Rust type can be compared in this way.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Repr::Plain(Value::Double(Some(one))), Repr::Plain(Value::Double(Some(other)))) => {
@@ -102,7 +102,8 @@ impl FieldValue {
             (Repr::Plain(one), Repr::Plain(other)) => one == other,
             (Repr::Json(one), Repr::Json(other)) => one.get() == other.get(),
             (Repr::Native(one), Repr::Native(other)) => match (one.fingerprint(), other.fingerprint()) {
-                // Two nulls; what cannot be encoded is no null, and to be written, so that its error is heard.
+                // Both are null. A value that cannot be encoded is not null: it counts as changed, so that writing it
+                // reports the error.
                 (None, None) => one.is_blank() && other.is_blank(),
                 (one, other) => one == other,
             },
@@ -110,7 +111,7 @@ impl FieldValue {
         }
     }
 
-    /// About how many bytes it comes to in a statement.
+    /// Returns the approximate size of the value in a statement, in bytes.
     pub(crate) fn size(&self) -> usize {
         match &self.0 {
             Repr::Plain(Value::String(Some(text))) => text.len(),
@@ -121,25 +122,25 @@ impl FieldValue {
         }
     }
 
-    /// Many texts, for a statement that asks for any of them; see [`Bindings::is_among`].
+    /// Makes a value of many texts, for a statement that looks for any of them; see [`Bindings::is_among`].
     ///
     /// [`Bindings::is_among`]: crate::sql::Bindings::is_among
     pub(crate) fn texts(texts: Vec<String>) -> Self {
         Self(Repr::Native(Arc::new(KeyList::Texts(texts))))
     }
 
-    /// A value that was given for a column which takes none of its type: to bind it fails, and says so.
+    /// Makes a value that stands for one of a type that the column does not take. Binding it fails with `problem`.
     pub(crate) fn unfit(problem: String) -> Self {
         Self(Repr::Native(Arc::new(Unfit(problem))))
     }
 
-    /// The instant before or after all others, on PostgreSQL.
+    /// Makes the instant before or after all others, on PostgreSQL.
     #[cfg(feature = "postgres")]
     pub(crate) fn infinite(is_negative: bool) -> Self {
         Self(Repr::Native(Arc::new(super::Infinite { is_negative })))
     }
 
-    /// Refuses what a required column must not hold: null, and text that is blank.
+    /// Refuses the values that a required column must not hold: null, and blank text.
     pub(crate) fn check_required(&self, column: &str) -> Result<()> {
         let is_blank = match &self.0 {
             Repr::Plain(Value::String(Some(text))) => text.trim().is_empty(),
@@ -154,7 +155,7 @@ impl FieldValue {
     }
 }
 
-/// Values may be whatever the application calls private; only their presence is shown.
+/// A value may be private to the application, so only its presence is shown.
 impl fmt::Debug for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FieldValue")
@@ -189,7 +190,7 @@ impl Bind for Unfit {
     }
 }
 
-/// The value as sea-query knows it, where its type is one that sea-query knows.
+/// Returns the value in sea-query's form, if its type has one.
 fn plain<V: Any>(value: &V) -> Option<Value> {
     let value: &dyn Any = value;
     macro_rules! first_of {
@@ -208,7 +209,7 @@ fn plain<V: Any>(value: &V) -> Option<Value> {
     None
 }
 
-/// The type of a column, in the words of the `cloakroom` command.
+/// The type of a column, with the names of the `cloakroom` command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ColumnType {
@@ -232,7 +233,7 @@ pub enum ColumnType {
     Exact(Cow<'static, str>),
 }
 
-/// The names by which the `cloakroom` command knows the types; an exact type is written as it is in SQL.
+/// Writes the name that the `cloakroom` command uses. An exact type is written as it is in SQL.
 impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -249,7 +250,7 @@ impl fmt::Display for ColumnType {
     }
 }
 
-/// Reads the names that `Display` writes; an exact type has none.
+/// Reads the names that `Display` writes, except for exact types.
 impl FromStr for ColumnType {
     type Err = ParseColumnTypeError;
 
@@ -268,7 +269,7 @@ impl FromStr for ColumnType {
     }
 }
 
-/// A name that is not one of a [`ColumnType`].
+/// A name that is not the name of a [`ColumnType`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseColumnTypeError(());
 

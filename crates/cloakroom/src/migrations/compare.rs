@@ -1,8 +1,8 @@
-//! What a table that is there is compared with: the columns and indexes that its definition asks for.
+//! Compares an existing table with the columns and indexes that its definition needs.
 //!
-//! Refused is what cannot work: a column that does not hold all values of its field, or whose values the field cannot be
-//! read from. In doubt a column is accepted: a type of the application's own, a domain of a domain, what `sql_type`
-//! names. A column may be wider than its field.
+//! A column is refused if it cannot work: it does not hold all values of its field, or the field cannot be read from
+//! its values. If in doubt, it is accepted: a type of the application's own, a domain of a domain, a type that
+//! `sql_type` names. A column may be wider than its field.
 
 use super::sql::{Index, column_definition, drop_index_of, qualified, quoted, sql_type};
 use crate::database::{Backend, Described, IndexInfo};
@@ -13,7 +13,7 @@ mod family;
 
 use family::{Fit, fit};
 
-/// Checks that an index which has the name of ours does what ours does.
+/// Checks that an index with the expected name does what the expected index does.
 pub(super) fn check_index(
     table: &TableDefinition,
     index: &Index,
@@ -21,7 +21,7 @@ pub(super) fn check_index(
     backend: Backend,
 ) -> Result<()> {
     let name = match backend {
-        // An index lives where its table does.
+        // An index lives in the schema of its table.
         Backend::Postgres => qualified(table, &index.name, backend),
         _ => quoted(&index.name, backend),
     };
@@ -47,7 +47,7 @@ pub(super) fn check_index(
     Err(Error::new(ErrorKind::Unsupported, problem))
 }
 
-/// Checks that each column that the definition asks for is there, and holds what its field does.
+/// Checks that each column that the definition needs exists and holds what its field does.
 pub(super) fn check_columns(table: &TableDefinition, present: &[Described], backend: Backend) -> Result<()> {
     let find = |name: &str| present.iter().find(|described| backend.is_same_name(&described.name, name));
     if let Some(missing) = BUILT_IN_COLUMNS.iter().find(|it| it.since == 1 && find(it.name).is_none()) {
@@ -60,7 +60,7 @@ pub(super) fn check_columns(table: &TableDefinition, present: &[Described], back
         let other = other_case(table, present, &missing.name, backend);
         let target = qualified(table, &table.table, backend);
         let column = column_definition(missing, backend);
-        // A required column needs a value in the rows that are there already.
+        // A required column needs a value in the existing rows.
         let default = if missing.nullable { "" } else { ", which needs a DEFAULT where the table has rows" };
         let message = format!(
             "the table {table} lacks the column {}{other}{default}; add it with: ALTER TABLE {target} ADD COLUMN \
@@ -83,7 +83,7 @@ pub(super) fn check_columns(table: &TableDefinition, present: &[Described], back
     Ok(())
 }
 
-/// Names the column that a program may have meant, if letters are told apart by case.
+/// Names the column that a program may have meant, if the database distinguishes upper and lower case.
 fn other_case(table: &TableDefinition, present: &[Described], name: &str, backend: Backend) -> String {
     let Some(other) = present.iter().find(|described| described.name.to_lowercase() == name.to_lowercase())
     else {
@@ -120,7 +120,8 @@ fn check_type(
     ))
 }
 
-/// A view says nothing of it, and of the columns that every table has a null is refused or read as what it is.
+/// Checks whether only one of a column and its field may be null. A view does not say. In the columns that every table
+/// has, a null is refused, or read with its meaning.
 fn check_null(
     table: &TableDefinition,
     field: &FieldDefinition,
@@ -176,7 +177,7 @@ fn change_null(
             let collation = described.collation.as_ref();
             let collate = collation.map_or(String::new(), |collation| format!(" COLLATE {collation}"));
             let null = null_or_not(null);
-            // It is written differently by each server, and lost unless it is said again.
+            // Each server writes the default differently, and it is lost unless it is repeated.
             let default = if described.has_default { " DEFAULT … /* as it was */" } else { "" };
             format!("ALTER TABLE {target} MODIFY {name} {}{collate} {null}{default}", described.declared)
         }
@@ -184,7 +185,7 @@ fn change_null(
     }
 }
 
-/// SQLite changes no column: another takes its place, and its index is made by the next migration.
+/// Returns the statements that replace a column on SQLite, which cannot change one. The next migration makes its index.
 fn make_anew(
     table: &TableDefinition,
     field: &FieldDefinition,
@@ -204,7 +205,7 @@ fn make_anew(
     )
 }
 
-/// The value that a required column of a type is made with.
+/// Returns the value with which a required column of a type is added.
 fn empty_value(sql_type: &str) -> &'static str {
     let sql_type = sql_type.to_ascii_uppercase();
     if sql_type.contains("BLOB") {
@@ -220,7 +221,7 @@ fn null_or_not(null: bool) -> &'static str {
     if null { "NULL" } else { "NOT NULL" }
 }
 
-/// Why a server may refuse the foreign key of `field`, as far as what it refers to tells.
+/// Returns why a server may refuse the foreign key of `field`, as far as the column that it refers to tells.
 pub(super) fn why_refused(
     field: &FieldDefinition,
     reference: &Reference,

@@ -1,4 +1,4 @@
-//! The definition of a session table that is there, from what its database says of it.
+//! Reads the definition of an existing session table from the database's description of it.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::table::{BUILT_IN_COLUMNS, DynamicFields, FieldDefinition, TableDefinition};
 
 impl DynamicFields {
-    /// Reads the definition of an existing session table from the database; `None` where there is no
-    /// such table.
+    /// Reads the definition of an existing session table from the database. Returns `None` if there is no such table.
     ///
     /// # Errors
     ///
-    /// [`MissingColumn`](ErrorKind::MissingColumn) where the table lacks a built-in column, and so is no
-    /// session table.
+    /// [`MissingColumn`](ErrorKind::MissingColumn) if the table lacks a built-in column, and so is no session table.
     pub async fn definition_from(
         database: &Database,
         schema: Option<&str>,
@@ -40,8 +38,8 @@ impl DynamicFields {
         }
         let indexes = connection.indexes(schema, table).await.map_err(failed)?;
         let backend = database.backend();
-        // A database that has fewer types than there are kinds of fields does not know what was declared. Where it does, the
-        // column may have become another since.
+        // A database with fewer types than there are kinds of fields does not know what was declared, so the record of
+        // the migration is used. The column may have become another since.
         let recorded = match backend {
             Backend::Postgres => HashMap::new(),
             _ => recorded_fields(&mut connection, &definition).await?,

@@ -1,5 +1,5 @@
-//! The session table's own migrations: what [`Sessions::migrate`](crate::Sessions::migrate) runs, and the
-//! same statements as text, for applications that keep their own.
+//! The session table's migrations: the statements that [`Sessions::migrate`](crate::Sessions::migrate) runs, and the
+//! same statements as text, for applications that keep their own migrations.
 //!
 //! ```
 //! use cloakroom::{Backend, SessionTable, migrations};
@@ -36,21 +36,22 @@ use crate::database::{Backend, ColumnType, Connection, Database, Exclusive, Fiel
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, TableDefinition};
 
-/// One step of the session table's history.
+/// One step in the history of the session table's schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Migration {
-    /// Its number, from 1.
+    /// The migration's number, from 1.
     pub version: u32,
     /// What it does, in a few words.
     pub name: &'static str,
 }
 
-/// What there is to be done, in the order in which it is done. A version is never changed once it is released: what comes
-/// later is a version of its own.
+/// The migrations and the built-in columns, in order. A version is never changed once it is released: later changes get
+/// a version of their own.
 #[derive(Clone, Copy)]
 struct Steps<'s> {
-    /// First the table, with the columns of version 1, and then its indexes. Those that follow add columns.
+    /// First the migration that makes the table with the columns of version 1, then that of its indexes. The migrations
+    /// after these add columns.
     migrations: &'s [Migration],
     columns: &'s [BuiltInColumn],
 }
@@ -61,14 +62,14 @@ const INDEXES: Migration = Migration { version: 2, name: "index expires_at and t
 const STEPS: Steps<'static> = Steps { migrations: &[TABLE, INDEXES], columns: &BUILT_IN_COLUMNS };
 
 impl Steps<'_> {
-    /// The migration that adds this column.
+    /// Returns the migration that adds this column.
     fn adding(&self, column: &BuiltInColumn) -> Migration {
         let adds = |migration: &&Migration| migration.version == column.since;
         self.migrations.iter().find(adds).copied().unwrap_or(TABLE)
     }
 }
 
-/// The statements that create the table and its indexes, each without its semicolon.
+/// Returns the statements that create the table and its indexes, each without its semicolon.
 ///
 /// # Errors
 ///
@@ -81,13 +82,14 @@ pub fn up_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, 
     Ok(statements)
 }
 
-/// The statements that build the indexes of a table that is in use, each without its semicolon: others go on reading and
-/// writing it meanwhile.
+/// Returns the statements that build the indexes of a table that is in use, each without its semicolon. Other
+/// transactions can read and write the table meanwhile.
 ///
-/// To be run one by one, outside of transactions, before [`Sessions::migrate`](crate::Sessions::migrate) adopts a table
-/// of many rows, which then finds them. On PostgreSQL they are `CREATE INDEX CONCURRENTLY`; MariaDB and MySQL are asked
-/// for `LOCK=NONE` and refuse if they would have to keep writers waiting. SQLite has no such form: it keeps writers
-/// waiting until an index is built, and readers not at all in WAL mode. `docs/adopting.md` in the repository says more.
+/// Run them one by one, outside of transactions, before [`Sessions::migrate`](crate::Sessions::migrate) adopts a table
+/// of many rows; it then finds the indexes in place. On PostgreSQL they are `CREATE INDEX CONCURRENTLY`. On MariaDB and
+/// MySQL they ask for `LOCK=NONE`, and the server refuses if writers would have to wait. SQLite has no such form:
+/// writers wait until an index is built, but readers do not wait in WAL mode. `docs/adopting.md` in the repository says
+/// more.
 ///
 /// # Errors
 ///
@@ -96,7 +98,7 @@ pub fn index_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String
     table.validate(backend)?;
     let statement = |index: &Index| match backend {
         Backend::Sqlite => create_index(table, index, backend),
-        // Not "if it is not there": one that is there and not valid would be taken for one that is.
+        // Without `IF NOT EXISTS`: an index that exists and is not valid would be taken for a valid one.
         Backend::Postgres => {
             create_index(table, index, backend).replacen("INDEX IF NOT EXISTS", "INDEX CONCURRENTLY", 1)
         }
@@ -105,7 +107,7 @@ pub fn index_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String
     Ok(indexes(table).iter().map(statement).collect())
 }
 
-/// The statements that undo [`up_sql`]. They drop the table with all its sessions.
+/// Returns the statements that undo [`up_sql`]. They drop the table with all its sessions.
 ///
 /// # Errors
 ///
@@ -129,7 +131,7 @@ async fn take(
     table: &TableDefinition,
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
-    // Most starts find everything in place; they need no lock, and no right to write.
+    // Most starts find everything in place. They need no lock and no right to write.
     let plan = Plan::make(steps, &mut Connection::pool(database), table).await;
     match plan {
         Ok(plan) if plan.is_empty() => return Ok(Vec::new()),
@@ -138,7 +140,7 @@ async fn take(
         Err(error) => return Err(error),
     }
     match carry_out(steps, database, table, now).await {
-        // The table is as it shall be. Whoever may only use it need not write down that it is.
+        // The table is as it must be. A role that may only use it need not record that it is.
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
             tracing::debug!(%table, "the table is in place, and this role may not record that it is");
             Ok(Vec::new())
@@ -159,7 +161,7 @@ async fn carry_out(
     let plan = Plan::make(steps, &mut connection, table).await?;
     let mut is_begun = false;
     let partly = |error: Error, is_begun| {
-        // Each statement of MariaDB's and MySQL's that changes tables commits.
+        // On MariaDB and MySQL each statement that changes tables commits.
         let is_partly = is_begun && database.backend() == Backend::MySql;
         if is_partly { error.with_outcome(Outcome::Unknown) } else { error }
     };
@@ -189,7 +191,7 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
     let mut undone = applied(STEPS, &mut connection, table).await?;
     let columns = connection.columns(table.schema.as_deref(), &table.table).await.map_err(failed)?;
     if undone.is_empty() && !columns.is_empty() {
-        // Somebody else made the table, and it is dropped all the same.
+        // Another program made the table, and it is dropped all the same.
         undone = STEPS.migrations.to_vec();
     }
     let history = format!("DROP TABLE IF EXISTS {}", qualified(table, &history_name(table), backend));
@@ -208,8 +210,8 @@ pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Resu
     Ok(STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect())
 }
 
-/// The types of the fields as they were declared when the table was made. SQLite and MariaDB have fewer
-/// types than there are kinds of fields, so the table itself does not tell.
+/// Returns the types of the fields as they were declared when the table was made. SQLite and MariaDB have fewer types
+/// than there are kinds of fields, so the table itself does not tell.
 pub(crate) async fn recorded_fields(
     connection: &mut Connection<'_>,
     table: &TableDefinition,
@@ -232,15 +234,15 @@ pub(crate) async fn recorded_fields(
         .collect())
 }
 
-/// What is to be done to bring the table up to date.
+/// The statements and records that bring the table up to date.
 struct Plan {
     statements: Vec<String>,
     pending: Vec<Migration>,
-    /// Those that are recorded, and of whose work something is missing.
+    /// Migrations that are recorded, but of which a part is missing in the table.
     restored: Vec<Migration>,
-    /// The table and its indexes are there, and it is not recorded that they are.
+    /// Whether the table and its indexes exist, and only the record of them is missing.
     is_of_the_record_alone: bool,
-    /// What may be the reason if the server refuses to make the table.
+    /// The possible reasons if the server refuses to make the table.
     refusals: Vec<String>,
 }
 
@@ -249,7 +251,7 @@ impl Plan {
         self.statements.is_empty() && self.pending.is_empty()
     }
 
-    /// The error of a statement, with what is known of its reason.
+    /// Returns the error of a statement, with the known reasons for it.
     fn explained(&self, error: Error, statement: &str) -> Error {
         use ErrorKind::{Constraint, Database, MissingColumn, MissingTable};
         let is_of_the_table = statement.starts_with("CREATE TABLE");
@@ -263,7 +265,7 @@ impl Plan {
             .with_outcome(outcome)
     }
 
-    /// What has been done once it is carried out.
+    /// Returns the migrations that the plan has applied once it is carried out.
     fn done(self) -> Vec<Migration> {
         let mut done = [self.pending, self.restored].concat();
         done.sort_by_key(|migration| migration.version);
@@ -291,7 +293,7 @@ impl Plan {
         }
         let after_schema = statements.len();
         let applied = match applied(steps, connection, table).await {
-            // On PostgreSQL every role sees that there is a record, and not every role may read it.
+            // On PostgreSQL every role sees that the record exists, but not every role may read it.
             Err(error) if error.kind() == ErrorKind::PermissionDenied && connection.is_pool() => Vec::new(),
             applied => applied?,
         };
@@ -333,7 +335,7 @@ impl Plan {
     }
 }
 
-/// What stands for a character of a field's name that divides the record.
+/// The escapes for characters of a field's name that separate the parts of the record.
 const ESCAPES: [(&str, &str); 3] = [("%", "%25"), (",", "%2C"), (":", "%3A")];
 
 fn escaped(name: &str) -> String {
@@ -344,7 +346,8 @@ fn unescaped(name: &str) -> String {
     ESCAPES.iter().rev().fold(name.to_owned(), |name, (divider, escape)| name.replace(escape, divider))
 }
 
-/// SQLite makes any foreign key, and looks at what it refers to when a row is written.
+/// Returns reasons why the server may refuse a foreign key. SQLite accepts any foreign key, and looks at the column
+/// that it refers to when a row is written.
 async fn foreign_keys_that_may_be_refused(
     connection: &mut Connection<'_>,
     table: &TableDefinition,
@@ -357,7 +360,7 @@ async fn foreign_keys_that_may_be_refused(
         let Some(reference) = reference.filter(|_| backend != Backend::Sqlite) else {
             continue;
         };
-        // MariaDB looks where the session table is, PostgreSQL along its search path.
+        // MariaDB looks in the schema of the session table, PostgreSQL along its search path.
         let schema = table.schema.as_deref().filter(|_| backend == Backend::MySql);
         let target = connection.described(schema, &reference.table).await.map_err(failed)?;
         refusals.extend(why_refused(field, reference, &target, backend));
@@ -435,7 +438,7 @@ mod tests {
         }
     }
 
-    /// What a version with one more column than this one does.
+    /// Tests of a later version with one more column than this one.
     #[cfg(feature = "sqlite")]
     mod a_later_version {
         use std::path::PathBuf;
@@ -459,7 +462,7 @@ mod tests {
             ([STEPS.migrations, &[LATER]].concat(), columns)
         }
 
-        /// A file that is removed in the end.
+        /// A database file that is removed when it is dropped.
         struct File(PathBuf);
 
         impl File {

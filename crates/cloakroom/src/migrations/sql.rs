@@ -13,7 +13,7 @@ const MAX_NAME: usize = 63;
 pub(crate) fn create_schema(table: &TableDefinition, backend: Backend) -> Option<String> {
     let schema = quoted(table.schema.as_deref()?, backend);
     match backend {
-        // A schema is an attached database; only the application can attach it.
+        // A schema is an attached database, and only the application can attach it.
         Backend::Sqlite => None,
         Backend::Postgres => Some(format!("CREATE SCHEMA IF NOT EXISTS {schema}")),
         Backend::MySql => Some(format!("CREATE DATABASE IF NOT EXISTS {schema}")),
@@ -31,7 +31,7 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
             "",
         ),
     };
-    // The fields stand between the expiry and the instants of the row itself, as in a table of the original.
+    // The fields stand between the expiry and the instants of the row itself, as in a table of `ecto_sessions`.
     let (before, after) = BUILT_IN_COLUMNS.split_at(BUILT_IN_COLUMNS.len() - 2);
     let line = |built_in: &BuiltInColumn| match built_in.name {
         column::ID => {
@@ -61,7 +61,8 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
     format!("CREATE TABLE IF NOT EXISTS {name} (\n    {}\n){options}", lines.join(",\n    "))
 }
 
-/// SQLite checks the types of what is stored, unless a type is named that it knows by affinity alone.
+/// Returns `STRICT`, which makes SQLite check the types of stored values, unless a type is declared that SQLite knows
+/// only by its affinity.
 pub(crate) fn strict(table: &TableDefinition) -> &'static str {
     const STRICT_TYPES: [&str; 6] = ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"];
     let is_strict = |field: &FieldDefinition| match field.column_type(Backend::Sqlite) {
@@ -76,8 +77,8 @@ fn built_in_definition(built_in: &BuiltInColumn, backend: Backend) -> String {
     format!("{} {} {null}", built_in.name, backend.sql_type(&built_in.column_type))
 }
 
-/// Adds a column that a later version brings to a table that is there. No database rewrites the table for it, since the
-/// column may be null.
+/// Returns the statement that adds a later version's column to an existing table. No database rewrites the table for
+/// it, since the column may be null.
 pub(crate) fn add_column(table: &TableDefinition, built_in: &BuiltInColumn, backend: Backend) -> String {
     let name = qualified(table, &table.table, backend);
     format!("ALTER TABLE {name} ADD COLUMN {}", built_in_definition(built_in, backend))
@@ -88,7 +89,7 @@ pub(crate) fn column_definition(field: &FieldDefinition, backend: Backend) -> St
     format!("{} {} {null}", quoted(&field.name, backend), sql_type(field, backend))
 }
 
-/// The type of a field's column. MariaDB indexes no bytes without a limit.
+/// Returns the type of a field's column. MariaDB cannot index bytes without a length limit.
 pub(crate) fn sql_type(field: &FieldDefinition, backend: Backend) -> &str {
     match field.column_type(backend) {
         ColumnType::Bytes if field.indexed && backend == Backend::MySql => "varbinary(255)",
@@ -129,10 +130,11 @@ pub(crate) fn indexes(table: &TableDefinition) -> Vec<Index> {
     indexes
 }
 
-/// As Ecto names an index: `sessions_auth_token_digest_index`, which also finds those that it made.
+/// Returns the name of an index in Ecto's form, `sessions_auth_token_digest_index`, so that the indexes that Ecto made
+/// are found too.
 fn index_name(table: &str, columns: &[&str]) -> String {
     const DIGEST: &str = "_auth_token_digest_index";
-    // By the end of its name the database's error about a digest that is there already is told from others.
+    // The end of the name distinguishes the database's error about a digest that exists already from other errors.
     if columns == [column::DIGEST] && table.len() + DIGEST.len() > MAX_NAME {
         let hash = hash_of(table);
         let start = &table[..table.floor_char_boundary(MAX_NAME - DIGEST.len() - hash.len())];
@@ -141,7 +143,8 @@ fn index_name(table: &str, columns: &[&str]) -> String {
     shortened(format!("{table}_{}_index", columns.join("_")))
 }
 
-/// The name, or as much of it as fits and a hash of all of it: shortened by the server, two long names could become one.
+/// Returns the name, or as much of it as fits and a hash of all of it. If the server shortened them, two long names
+/// could become one.
 fn shortened(mut name: String) -> String {
     if name.len() <= MAX_NAME {
         return name;
@@ -159,14 +162,15 @@ fn hash_of(name: &str) -> String {
     })
 }
 
-/// Whether one of `indexes`, by its name, is a field's own: ours, or the one that `ecto_sessions` makes.
+/// Returns `true` if one of `indexes`, by its name, is a field's own: the one made here, or the one that
+/// `ecto_sessions` makes.
 pub(crate) fn has_index(table: &str, field: &str, indexes: &[IndexInfo]) -> bool {
     let ours = index_name(table, &[field, column::INSERTED_AT]);
     let ectos = index_name(table, &[field]);
     indexes.iter().any(|index| index.name == ours || index.name == ectos)
 }
 
-/// What drops the index of a field of SQLite's, if a migration has made one.
+/// Returns the statement that drops the index of a field on SQLite, if a migration has made one.
 pub(crate) fn drop_index_of(table: &TableDefinition, field: &FieldDefinition) -> String {
     let backend = Backend::Sqlite;
     let name = qualified(table, &index_name(&table.table, &[&field.name, column::INSERTED_AT]), backend);
@@ -175,10 +179,11 @@ pub(crate) fn drop_index_of(table: &TableDefinition, field: &FieldDefinition) ->
 
 pub(crate) fn create_index(table: &TableDefinition, index: &Index, backend: Backend) -> String {
     let unique = if index.is_unique { "UNIQUE " } else { "" };
-    // MySQL does not know the words, and MariaDB needs none: `migrate` asks first which indexes there are.
+    // MySQL does not know `IF NOT EXISTS` here, and MariaDB does not need it: `migrate` checks first which indexes
+    // exist.
     let if_not_exists = if backend == Backend::MySql { "" } else { "IF NOT EXISTS " };
     let name = quoted(&index.name, backend);
-    // An index of SQLite's names the schema itself; elsewhere it lives where its table does.
+    // On SQLite the index's name has the schema; elsewhere an index lives in the schema of its table.
     let (name, target) = match (backend, &table.schema) {
         (Backend::Sqlite, Some(schema)) => {
             (format!("{}.{name}", quoted(schema, backend)), quoted(&table.table, backend))
@@ -200,8 +205,8 @@ pub(crate) fn qualified(table: &TableDefinition, name: &str, backend: Backend) -
     }
 }
 
-/// A name as SQL writes it, whatever characters it has; none of them is a control character, of which
-/// `TableDefinition::validate` has made sure.
+/// Returns a quoted name, which may have any characters but control characters: `TableDefinition::validate` has checked
+/// that.
 pub(crate) fn quoted(name: &str, backend: Backend) -> String {
     let quote = if backend == Backend::MySql { "`" } else { "\"" };
     format!("{quote}{}{quote}", name.replace(quote, &quote.repeat(2)))

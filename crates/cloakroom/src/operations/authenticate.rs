@@ -1,4 +1,4 @@
-//! The valid session of a token.
+//! Looking up the valid session of a token.
 
 use super::Operations;
 use crate::database::FieldValue;
@@ -8,17 +8,18 @@ use crate::sql::LookedUpRow;
 use crate::table::SessionFields;
 use crate::token::TokenDigest;
 
-/// Whether to read a session is to use it.
+/// Whether reading a session counts as using it.
 #[derive(Clone, Copy)]
 pub(crate) enum Use {
-    /// It is extended, where the configuration says so and it is due.
+    /// The session is extended if the configuration asks for it and an extension is due.
     Extends,
-    /// It stays as it is.
+    /// The session stays as it is.
     Leaves,
 }
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// See [`Sessions::authenticate`](crate::Sessions::authenticate). Inside a transaction the database is always asked.
+    /// See [`Sessions::authenticate`](crate::Sessions::authenticate). Inside a transaction this always asks the
+    /// database.
     pub async fn authenticate(&mut self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         match self.digest(token) {
             Some(digest) => self.authenticate_digest(digest, Use::Extends).await,
@@ -64,11 +65,11 @@ impl<T: SessionFields> Operations<'_, T> {
         let Some(found) = found else {
             return Ok(None);
         };
-        // And the query may have waited long for a connection.
+        // The query may have waited long for a connection, so the clock is read again.
         found.session(digest, self.table(), || Ord::max(now, self.config().now()))
     }
 
-    /// The digest under which a session with this token is stored; `None` where no session can have it.
+    /// Returns the digest under which a session with this token is stored, or `None` if no session can have the token.
     pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<TokenDigest> {
         self.handle.store().hash(token.as_ref()).map(|hashed| hashed.digest())
     }

@@ -74,7 +74,7 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 }
 
-/// A UUID of version 7 for a row created at `now`; those of one instant are in order too.
+/// Returns a UUID of version 7 for a row created at `now`. The ids of one instant are in order too.
 pub(crate) fn new_id(now: OffsetDateTime) -> Uuid {
     static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
     let context = CONTEXT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +83,7 @@ pub(crate) fn new_id(now: OffsetDateTime) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.nanosecond()))
 }
 
-/// Whether a row holds too much to share a statement with as many like it as there may be.
+/// Returns `true` if a row is too large to share a statement with as many similar rows as a batch may hold.
 fn is_large(values: &[FieldValue], max_batch: usize) -> bool {
     const MAX_SHARED_ROW: usize = 16 * 1024;
     values.iter().map(FieldValue::size).sum::<usize>() > (MAX_STATEMENT / max_batch).min(MAX_SHARED_ROW)

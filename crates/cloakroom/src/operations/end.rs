@@ -20,15 +20,16 @@ impl<T: SessionFields> Operations<'_, T> {
         if !is_over(session, now) && self.write_expiry(session, now, now, Effect::Revokes).await? {
             return Ok(true);
         }
-        // Whoever wrote the row meanwhile, it ends; and the caller holds what it is now, so that no later
-        // update undoes the other's write.
+        // The session ends, even if another caller wrote the row meanwhile. The caller then gets the row as it is now,
+        // so that no later update undoes the other caller's write.
         let was_valid = self.expire_by_id(session.id, now).await?;
         self.read_end(session, now).await.map_err(|error| error.with_outcome(Outcome::Done))?;
         Ok(was_valid)
     }
 
-    /// Reads the session that has ended again. What is gone is no longer valid either, nor is what no longer
-    /// decodes, and neither must say that it is; it stays as it was read, so that no update overwrites the row.
+    /// Reads the session again after it has ended. If the row is gone or no longer decodes, the session is no longer
+    /// valid either, and must not say that it is. Apart from its expiry it then stays as it was read, so that no update
+    /// overwrites the row.
     async fn read_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<()> {
         match self.read(session.id).await {
             Ok(Some(read)) => *session = read,
@@ -56,8 +57,8 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
     }
 
-    /// Ends the session by every clock, whichever process has written it meanwhile. Returns whether it was valid by this
-    /// machine's.
+    /// Ends the session by every clock, even if another process has written it meanwhile. Returns `true` if it was
+    /// valid by this machine's clock.
     pub(crate) async fn expire_by_id(&mut self, id: Uuid, now: OffsetDateTime) -> Result<bool> {
         let sql = self.handle().store().statements.expire.clone();
         let expire = |valid_at: OffsetDateTime| {

@@ -1,4 +1,4 @@
-//! Extending a session: when the caller says so, and when it is read.
+//! Extending a session: when the caller asks for it, and when the session is read.
 
 use time::OffsetDateTime;
 
@@ -23,7 +23,7 @@ impl<T: SessionFields> Operations<'_, T> {
                     return Ok(true);
                 }
                 None if !is_over(session, now) => return Ok(false),
-                // The row is not, or may not be, as this caller knows it.
+                // The row is not, or may not be, as this caller read it.
                 _ => self.reload(session).await?,
             }
             if is_over(session, now) {
@@ -33,18 +33,18 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(false)
     }
 
-    /// The session as it is to be returned by a read, extended where that is due; `None` where somebody
-    /// else wrote it meanwhile: then what was read is to be read again, by the same condition.
+    /// Returns the session as a read returns it, extended if an extension is due. Returns `None` if another caller
+    /// wrote the row meanwhile: then the session must be read again, with the same condition.
     pub(crate) async fn extend_on_read(&mut self, mut session: Session<T>) -> Result<Option<Session<T>>> {
         if !self.config().auto_extend() {
             return Ok(Some(session));
         }
-        // Not that of the read, which may have waited long for a connection.
+        // The read's own instant is not used: the read may have waited long for a connection.
         let now = self.config().now();
         let Some(expires_at) = self.due_extension(&session, now) else {
             return Ok(Some(session));
         };
-        // Rare, and larger than the read itself.
+        // This is rare, and its future is larger than that of the read.
         match Box::pin(self.write_extension(&mut session, now, expires_at)).await {
             Ok(is_written) => Ok(is_written.then_some(session)),
             Err(error) if self.connection().is_pool() => {
@@ -54,14 +54,15 @@ impl<T: SessionFields> Operations<'_, T> {
                     error = &error as &dyn std::error::Error,
                     "a session was read but its extension could not be written",
                 );
-                // It may have run out while it waited for that.
+                // The session may have expired while it waited for the extension.
                 Ok((!is_over(&session, self.config().now())).then_some(session))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Moves the expiry as [`write_expiry`](Self::write_expiry) does; on the pool in one statement with others.
+    /// Moves the expiry as [`write_expiry`](Self::write_expiry) does. On the pool it shares a statement with other
+    /// extensions.
     async fn write_extension(
         &mut self,
         session: &mut Session<T>,

@@ -1,4 +1,4 @@
-//! What is to be written, checked against what the table's columns hold.
+//! Values that are to be written, checked against what the table's columns hold.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use crate::store::Columns;
 use crate::table::SessionFields;
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// What the table's columns do to values, before any is written; none if there is no such table.
+    /// Returns how the table's columns store values, before any is written, or `None` if there is no such table.
     pub(crate) async fn columns(&mut self) -> Result<Option<Arc<Columns>>> {
         let sessions = Arc::clone(self.handle());
         sessions.store().known.columns(self.connection(), sessions.definition()).await
     }
 
-    /// The fields' values, checked against what their columns hold, and whether what is read may be something else than
-    /// what is written.
+    /// Returns the fields' values, checked against what their columns hold, and `true` if a value that is read back may
+    /// differ from what was written.
     pub(crate) async fn fitting_values(&mut self, fields: &T) -> Result<(Vec<FieldValue>, bool)> {
         let values: Vec<_> = self.checked_values(fields)?.into_iter().map(Some).collect();
         let may_change = self.fit(&values).await?;
         Ok((values.into_iter().flatten().collect(), may_change))
     }
 
-    /// Checks those of the fields' values that are to be written against what their columns hold; whether what is read may
-    /// be something else than what is written.
+    /// Checks the fields' values that are to be written against what their columns hold. Returns `true` if a value that
+    /// is read back may differ from what was written.
     pub(crate) async fn fit(&mut self, values: &[Option<FieldValue>]) -> Result<bool> {
         let Some(mut columns) = self.columns().await? else {
             return Ok(false);
@@ -40,7 +40,7 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(columns.may_change_values)
     }
 
-    /// Refuses to write where one write could not be told from another.
+    /// Refuses to write if one write of a row could not be told from another.
     pub(crate) async fn check_writes(&mut self) -> Result<()> {
         match self.columns().await? {
             Some(columns) if columns.check_writes().is_err() => {

@@ -1,4 +1,4 @@
-//! Writes that are conditional on the row being as it was read, and what follows where it is not.
+//! Writes that are done only if the row is as it was read, and the errors if it is not.
 
 use sea_query::{Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
@@ -12,17 +12,18 @@ use crate::session::{Session, expiry};
 use crate::sql::{Bindings, as_it_was_read};
 use crate::table::{SessionFields, column};
 
-/// What a write means to those who read the session before.
+/// What a write means for callers that read the session before.
 #[derive(Clone, Copy)]
 pub(crate) enum Effect {
-    /// What they read no longer holds.
+    /// What the callers read no longer holds.
     Revokes,
-    /// What they read holds, and for longer.
+    /// What the callers read still holds, and for longer.
     Extends,
 }
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// Writes what `set` sets, and the expiry if it is another, if the row is still as it was read; whether it was.
+    /// Writes what `set` sets, and the expiry if it changed, if the row is still as it was read. Returns `true` if it
+    /// was.
     pub(crate) async fn write(
         &mut self,
         session: &mut Session<T>,
@@ -55,7 +56,7 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(is_written)
     }
 
-    /// Moves the expiry, if the row is still as it was read; whether it was.
+    /// Moves the expiry if the row is still as it was read. Returns `true` if it was.
     pub(crate) async fn write_expiry(
         &mut self,
         session: &mut Session<T>,
@@ -70,12 +71,13 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(is_written)
     }
 
-    /// Why a guarded write found no row.
+    /// Returns the error that says why a guarded write found no row.
     pub(crate) async fn lost(&mut self, session: &Session<T>) -> Result<Error> {
         Ok(if self.last_written(session.id).await?.is_some() { changed() } else { self.gone() })
     }
 
-    /// Why a session that is over, as far as the caller knows, is not written as if it were not.
+    /// Returns the error that says why a session is not written as if it were valid, if it is over as far as the caller
+    /// knows.
     pub(crate) async fn not_brought_back(&mut self, session: &Session<T>) -> Result<Error> {
         Ok(match self.last_written(session.id).await? {
             None => self.gone(),
@@ -84,7 +86,7 @@ impl<T: SessionFields> Operations<'_, T> {
         })
     }
 
-    /// What an update writes as the expiry: what the caller set, within the absolute lifetime.
+    /// Returns the expiry that an update writes: what the caller set, capped at the absolute lifetime.
     pub(crate) fn expiry_to_write(&self, session: &Session<T>) -> Option<OffsetDateTime> {
         let expires_at = session.expires_at.map(clock::to_stored_precision);
         if expires_at == session.stored.expires_at {
@@ -98,12 +100,12 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 }
 
-/// `now`, or the instant after `previous` where the clock has not moved past it.
+/// Returns `now`, or the instant after `previous` if the clock has not moved past it.
 pub(crate) fn after(previous: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
     Ord::max(now, previous.saturating_add(Duration::MICROSECOND))
 }
 
-/// Whether the session, as it was read, is [over](expiry::is_over) at `now`.
+/// Returns `true` if the session, as it was read, is [over](expiry::is_over) at `now`.
 pub(crate) fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
     expiry::is_over(session.stored.expires_at, session.stored.updated_at, now)
 }

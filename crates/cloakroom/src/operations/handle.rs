@@ -9,7 +9,7 @@ use crate::sql::Statements;
 use crate::store::{Known, Store, Writers};
 use crate::table::{SessionFields, TableDefinition};
 
-/// What all operations on one table share, in all clones of its handle.
+/// The state that all operations on one table share, in all clones of its handle.
 pub(crate) struct Handle {
     store: Arc<Store>,
     batching: Batching,
@@ -17,7 +17,7 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// For sessions with the fields `T`.
+    /// Makes the state for sessions with the fields `T`.
     pub(crate) fn new<T: SessionFields>(
         database: Database,
         definition: TableDefinition,
@@ -69,7 +69,7 @@ impl Handle {
     }
 }
 
-/// As the handle of the application is shown.
+/// Shows the state as the application's handle is shown.
 #[expect(clippy::missing_fields_in_debug, reason = "they hold what the others say")]
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! Sessions that another system has made, on their way into the table.
+//! Importing sessions that another system has made.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,13 +12,13 @@ use crate::session::{Expiry, NewSession, expiry};
 use crate::table::{BUILT_IN_COLUMNS, NewRow, SessionFields};
 use crate::token::{Token, TokenDigest};
 
-/// How many rows one statement makes at most.
+/// The most rows that one statement inserts.
 const MOST_ROWS: usize = 256;
 
-/// A session that another system of your own has made, and whose client holds its token. Given to
+/// A session that another system of your own has made and for which a client holds the token. Pass it to
 /// [`Sessions::import`](crate::Sessions::import).
 ///
-/// Whoever fills such a session decides which token is valid: never make one of what a client sent.
+/// The code that makes an `ImportedSession` decides which token becomes valid: never make one from what a client sent.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ImportedSession<T: SessionFields> {
@@ -35,31 +35,32 @@ enum Secret {
 }
 
 impl<T: SessionFields> ImportedSession<T> {
-    /// A session whose token is known. What is stored is its digest.
+    /// Makes a session from its token. The database stores the token's digest.
     pub fn with_token(new: NewSession<T>, token: Token) -> Self {
         Self { new, secret: Secret::Token(token), id: None, inserted_at: None }
     }
 
-    /// A session of whose token the digest alone is known, as [`Hashing::parse_digest`](crate::Hashing::parse_digest)
-    /// reads it. Its token is accepted if the other system made the digest with the hashing and the salt of this
-    /// configuration, and by nobody otherwise.
+    /// Makes a session from the digest of its token, as [`Hashing::parse_digest`](crate::Hashing::parse_digest) reads
+    /// it. The session's token is accepted only if the other system made the digest with the hashing and the salt of
+    /// this configuration.
     pub fn with_digest(new: NewSession<T>, digest: TokenDigest) -> Self {
         Self { new, secret: Secret::Digest(digest), id: None, inserted_at: None }
     }
 
-    /// The row's id. Default a new one.
+    /// Sets the row's id. Default a new one.
     pub fn id(self, id: Uuid) -> Self {
         Self { id: Some(id), ..self }
     }
 
-    /// When the session was created, from when an absolute lifetime counts. Default now.
+    /// Sets when the session was created. The absolute lifetime counts from this instant. Default now.
     pub fn inserted_at(self, instant: OffsetDateTime) -> Self {
         Self { inserted_at: Some(instant), ..self }
     }
 }
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// See [`Sessions::import`](crate::Sessions::import). After an error, roll the transaction back: some of them may have been written.
+    /// See [`Sessions::import`](crate::Sessions::import). After an error, roll the transaction back: some of the
+    /// sessions may have been written.
     pub async fn import(&mut self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
         let width = BUILT_IN_COLUMNS.len() + self.table().fields.len();
         let most = (MAX_PLACEHOLDERS / width).clamp(1, MOST_ROWS);
@@ -78,7 +79,7 @@ impl<T: SessionFields> Operations<'_, T> {
         self.insert_rows(rows).await
     }
 
-    /// In statements of a power of two of rows, so that there are few.
+    /// Inserts the rows in statements of a power of two of rows, so that there are few different statements.
     async fn insert_rows(&mut self, rows: Vec<Vec<FieldValue>>) -> Result<()> {
         let mut rest = &rows[..];
         while !rest.is_empty() {
@@ -90,7 +91,7 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(())
     }
 
-    /// The values of all columns.
+    /// Returns the values of all columns.
     fn imported_row(&self, session: ImportedSession<T>) -> Result<Vec<FieldValue>> {
         let ImportedSession { new, secret, id, inserted_at } = session;
         let config = self.config();

@@ -31,12 +31,13 @@ use crate::sql::{Bindings, RowHeader, read_session, table_ref};
 use crate::store::Waits;
 use crate::table::{SessionFields, TableDefinition};
 
-/// The operations of [`Sessions`](crate::Sessions), on one connection: the caller's own transaction.
+/// The operations of [`Sessions`](crate::Sessions) on one connection: in the caller's own transaction.
 ///
-/// Made by [`Sessions::within`](crate::Sessions::within). Every operation means what it means on [`Sessions`](crate::Sessions), and is undone when the
-/// transaction is rolled back. If no transaction is open, it does nothing and fails with
-/// [`NoTransaction`](crate::ErrorKind::NoTransaction). One thing more differs: an extension that cannot be written fails the read that
-/// it came with, since the failed statement has spoilt the transaction.
+/// Made by [`Sessions::within`](crate::Sessions::within). Every operation does what it does on
+/// [`Sessions`](crate::Sessions), and is undone if the transaction is rolled back. If no transaction is open, the
+/// operation does nothing and fails with [`NoTransaction`](crate::ErrorKind::NoTransaction). One more thing differs: if
+/// an extension cannot be written, the read that asked for it fails too, because the failed statement has spoilt the
+/// transaction.
 ///
 /// ```
 /// # use cloakroom::{Config, NewSession, SessionTable, Sessions};
@@ -82,7 +83,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         row.map(|row| self.decode(&row)).transpose()
     }
 
-    /// When the session was last written, if it is there; whether or not the rest of it decodes.
+    /// Returns when the session was last written, if it exists. The rest of the row need not decode.
     pub(crate) async fn last_written(&mut self, id: Uuid) -> Result<Option<OffsetDateTime>> {
         let row = self.read_row(id).await?;
         row.map(|row| Ok(RowHeader::read(self.table(), &row, 0)?.updated_at)).transpose()
@@ -113,7 +114,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         affected.map_err(|error| self.failed(error))
     }
 
-    /// Has each row of `select` tell, on the pool, whether the statement was a transaction of its own.
+    /// Makes each row of `select` say, on the pool, whether the statement was a transaction of its own.
     pub(crate) fn guard(&self, select: &mut SelectStatement) -> Guard {
         if self.connection.is_pool() { guard_rows(self.connection.backend(), select) } else { Guard::None }
     }

@@ -8,24 +8,24 @@ use crate::error::{Outcome, Result};
 use crate::operations::Operations;
 use crate::table::{SessionFields, column};
 
-/// How many expired sessions one statement deletes, unless it is told: few, so that it is over soon. SQLite's
-/// works in this process, beside those who look sessions up, and waits for no disk in between.
+/// Returns how many expired sessions one statement deletes by default. The number is small, so that the statement is
+/// over soon. On SQLite the statement runs in this process, beside lookups, and never waits for a disk in between.
 fn default_batch(backend: Backend) -> u64 {
     if backend == Backend::Sqlite { 50 } else { 200 }
 }
 
-/// How long a prune pauses at most, between two statements that waited long themselves.
+/// The longest pause of a prune between two statements, after a statement that took long itself.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// See [`Sessions::delete_expired`](crate::Sessions::delete_expired). Without its pauses, in which the
-    /// transaction would hold its locks.
+    /// See [`Sessions::delete_expired`](crate::Sessions::delete_expired). It does not pause here, because the
+    /// transaction would hold its locks meanwhile.
     pub async fn delete_expired(&mut self) -> Result<u64> {
         self.prune(None, Duration::ZERO, |_| {}).await
     }
 
-    /// Deletes what expired at least `keep` ago, `batch` sessions at a time, which are at least one, and calls
-    /// `progress` after each with how many there were so far; how many there were.
+    /// Deletes the sessions that expired at least `keep` ago, `batch` at a time (at least one), and calls `progress`
+    /// after each batch with the number so far. Returns how many there were.
     pub(crate) async fn prune(
         &mut self,
         batch: Option<u64>,
@@ -46,17 +46,18 @@ impl<T: SessionFields> Operations<'_, T> {
                 return Ok(total);
             }
             if self.connection().is_pool() {
-                // A long prune takes half of the time, and leaves the other half to those who are in a hurry.
+                // A long prune works half of the time, and leaves the other half to requests.
                 tokio::time::sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
             }
         }
     }
 
-    /// Deletes the `limit` sessions that expired first, of those that did at least `keep` ago; how many there were.
+    /// Of the sessions that expired at least `keep` ago, deletes the `limit` that expired first. Returns how many it
+    /// deleted.
     pub(crate) async fn delete_expired_batch(&mut self, limit: u64, keep: Duration) -> Result<u64> {
         let (now, backend) = (self.config().now(), self.connection().backend());
         if let Some(cache) = self.handle().cache() {
-            // By the same look at the clock, which may be set back before the next.
+            // Both use the same instant, since the clock may be set back before it is read again.
             cache.pruning(now);
         }
         let mut bindings = self.bindings();
@@ -77,10 +78,10 @@ impl<T: SessionFields> Operations<'_, T> {
                 .limit(limit);
             let id = bindings.column(column::ID);
             if backend == Backend::Postgres {
-                // Another pruner's rows are its own affair.
+                // Rows that another pruner has locked are left to it.
                 first.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-                // As an array the ids are looked up one by one; of a list the planner may make a join that
-                // reads the whole table.
+                // As an array the ids are looked up one by one. For a list the planner may choose a join that reads the
+                // whole table.
                 let first = Expr::from(SubQueryStatement::from(first));
                 delete.and_where(Expr::cust_with_exprs("$1 = ANY (ARRAY $2)", [id, first]));
             } else {

@@ -1,5 +1,5 @@
-//! Writes after which what was read of a session no longer holds: what keeps sessions in memory hears of them,
-//! in this process and, on PostgreSQL, in all.
+//! Writes after which an earlier read of a session no longer holds. The caches that keep sessions in memory are told of
+//! them, in this process and, on PostgreSQL, in all processes.
 
 use uuid::Uuid;
 
@@ -10,27 +10,27 @@ use crate::operations::Operations;
 use crate::table::SessionFields;
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// Runs such a write; how many rows it concerned.
+    /// Runs such a write and returns how many rows it changed.
     pub(crate) async fn execute_revoking(&mut self, statement: Statement, revoked: Revoked) -> Result<u64> {
         let statement = self.announcing(statement, revoked);
-        // From here on, whatever happens, nothing is kept that may have been revoked.
+        // From here on the cache keeps nothing that may have been revoked, even if the write fails.
         let revoking = self.handle().cache().map(|cache| cache.revoking(revoked));
         let written = self.execute(&statement).await?;
-        // A transaction of the caller's is yet to be committed.
+        // A transaction of the caller's is not committed yet.
         if let Some(revoking) = revoking.filter(|_| self.connection().is_pool()) {
             revoking.committed();
         }
         Ok(written)
     }
 
-    /// Runs a write after which what was read of the session holds for longer; how many rows it concerned.
+    /// Runs a write after which the session holds for longer than was read, and returns how many rows it changed.
     pub(crate) async fn execute_extending(&mut self, statement: &Statement, id: Uuid) -> Result<u64> {
         let written = self.execute(statement).await;
         self.forget(id);
         written
     }
 
-    /// Has the session be read anew in this process, since what is kept of it is not wrong but no longer all.
+    /// Drops the session's cache entry in this process: it is still correct, but incomplete.
     pub(crate) fn forget(&self, id: Uuid) {
         if let Some(cache) = self.handle().cache() {
             cache.revoking(Revoked::Session(id)).committed();

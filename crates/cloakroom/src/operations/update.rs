@@ -1,4 +1,4 @@
-//! Writing what the caller changed of a session.
+//! Writing the caller's changes to a session.
 
 use sea_query::UpdateStatement;
 
@@ -10,7 +10,7 @@ use crate::session::{Session, expiry};
 use crate::sql::{Bindings, identifier};
 use crate::table::{FieldDefinition, SessionFields, column};
 
-/// How often an operation starts anew when others keep changing the row.
+/// How often an operation starts anew if other writers keep changing the row.
 const ATTEMPTS: usize = 100;
 
 impl<T: SessionFields> Operations<'_, T> {
@@ -76,8 +76,8 @@ impl<T: SessionFields> Operations<'_, T> {
         }
     }
 
-    /// Reads what was written just now, since the database may have stored something else: the number that is nearest, or
-    /// what text says in other words. If others have written the row since, it stays as it was written.
+    /// Reads back what was written just now, since the database may have stored another value: the nearest number, or
+    /// text in another form. If another caller has written the row since, the session stays as it was written.
     pub(super) async fn read_back(&mut self, session: &mut Session<T>) -> Result<()> {
         match self.read(session.id).await.map_err(|error| error.with_outcome(Outcome::Done))? {
             Some(read) if read.updated_at == session.updated_at => *session = read,
@@ -86,7 +86,7 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(())
     }
 
-    /// Of each field its value, if that is not what was read of it.
+    /// Returns the value of each field that differs from the value that was read.
     fn changed_values(&self, session: &Session<T>) -> Result<Vec<Option<FieldValue>>> {
         let Some(read) = &session.stored.fields else {
             return Ok(Vec::new());
@@ -105,13 +105,13 @@ impl<T: SessionFields> Operations<'_, T> {
         changed.collect()
     }
 
-    /// The fields' values, with none missing where one is required.
+    /// Returns the fields' values. Fails if a required value is missing.
     pub(crate) fn checked_values(&self, fields: &T) -> Result<Vec<FieldValue>> {
         let fitted = self.table().fields.iter().zip(fields.to_values());
         fitted.map(|(field, value)| self.checked_value(field, value)).collect()
     }
 
-    /// A field's value as it is bound, unless it is missing where one is required.
+    /// Returns a field's value as it is bound. Fails if a required value is missing.
     fn checked_value(&self, field: &FieldDefinition, value: FieldValue) -> Result<FieldValue> {
         if !field.nullable {
             value.check_required(&field.name)?;

@@ -9,21 +9,21 @@ use crate::session::Status;
 use crate::sql::has_status;
 use crate::table::{DynamicFields, DynamicValue, FieldDefinition, read_dynamic};
 
-/// How many sessions have one value in a field; from [`SessionQuery::count_by`].
+/// How many sessions have one value in a field. Returned by [`SessionQuery::count_by`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CountBy {
-    /// The value; null counts as one.
+    /// The value. Null counts as a value.
     pub value: DynamicValue,
-    /// How many sessions that match have it.
+    /// How many of the sessions that match have this value.
     pub count: u64,
     /// How many of them are valid.
     pub valid: u64,
 }
 
 impl SessionQuery<'_, DynamicFields> {
-    /// Counts the sessions that match by the value of a field: the `most` values that most sessions have, the most
-    /// frequent first. A [`limit`](Self::limit) and an order of the query have no meaning here.
+    /// Counts the sessions that match by the value of a field, and returns the `most` most frequent values, the most
+    /// frequent first. The query's [`limit`](Self::limit) and order have no effect here.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A query's sessions, each by itself: one that does not decode hides no other.
+//! The sessions of a query, each with its own result: a session that does not decode hides no other.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,29 +12,30 @@ use crate::session::{Cursor, Session, Status};
 use crate::sql::{RowHeader, read_rest};
 use crate::table::SessionFields;
 
-/// A session that is there and does not decode: its `data` or a field is not of the type that the program has now.
+/// A session that exists but does not decode: its `data` or a field does not have the type that the program has now.
 ///
-/// Returned by [`fetch_each`](SessionQuery::fetch_each) and [`stream_each`](SessionQuery::stream_each). Such a
-/// session can be ended and deleted by its id, and by its token, since neither decodes it:
+/// Returned by [`fetch_each`](SessionQuery::fetch_each) and [`stream_each`](SessionQuery::stream_each). Such a session
+/// can be ended and deleted by its id and by its token, since neither operation decodes it:
 /// `sessions.query().id(unreadable.id).expire_all()`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnreadableSession {
     /// The row's id.
     pub id: Uuid,
-    /// When the session ends; `None` if it never does. This instant and the two below are the last of the year 9999
-    /// if what the row holds is beyond the years 1 to 9999, or no instant at all; `error` says which.
+    /// When the session expires; `None` if it never does. If the row holds an instant outside the years 1 to 9999, or
+    /// no instant at all, this instant and the two below are the last instant of the year 9999; `error` says which one
+    /// it is.
     pub expires_at: Option<OffsetDateTime>,
     /// When the session was created.
     pub inserted_at: OffsetDateTime,
     /// When the row was last written.
     pub updated_at: OffsetDateTime,
-    /// What does not decode, of kind [`Decode`](crate::ErrorKind::Decode).
+    /// The error that says what does not decode, of kind [`Decode`](crate::ErrorKind::Decode).
     pub error: Error,
 }
 
 impl UnreadableSession {
-    /// Where this session stands in a listing; see [`SessionQuery::after`].
+    /// Returns the place of this session in a listing; see [`SessionQuery::after`].
     pub fn cursor(&self) -> Cursor {
         Cursor::new(self.inserted_at, self.id)
     }
@@ -61,27 +62,27 @@ impl RowHeader {
     }
 }
 
-/// What one statement returned.
+/// The rows that one statement returned.
 pub(super) struct Page<T: SessionFields> {
-    /// How many rows there were, and where the last of them stands, if that can be read.
+    /// How many rows there were, and the place of the last of them, if it can be read.
     pub(super) rows: u64,
     pub(super) last: Option<Result<Cursor>>,
     pub(super) found: Vec<Each<T>>,
 }
 
 impl<T: SessionFields> Page<T> {
-    /// All of them, if all decode.
+    /// Returns all sessions, if all of them decode.
     pub(super) fn sessions(self) -> Result<Vec<Session<T>>> {
         self.found.into_iter().map(|each| each.map_err(|unreadable| unreadable.error)).collect()
     }
 }
 
 impl<T: SessionFields> SessionQuery<'_, T> {
-    /// All sessions that match, in order, where those that do not decode stand as [`UnreadableSession`]s among the
-    /// others. Extends none.
+    /// Returns all sessions that match, in order. A session that does not decode is returned as an
+    /// [`UnreadableSession`] among the others. Extends none of them.
     ///
-    /// A session does not decode once its `data` or a field's type has changed in a way that the stored value does
-    /// not fit: a list of a user's devices can show the others, and offer to end this one.
+    /// A session stops decoding if its `data` or a field's type has changed in a way that the stored value does not
+    /// fit. A list of a user's devices can still show the others, and offer to end this one.
     ///
     /// ```
     /// # use cloakroom::{SessionTable, Sessions};
@@ -100,15 +101,15 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     ///
     /// # Errors
     ///
-    /// [`Decode`](crate::ErrorKind::Decode) if even the id of a row cannot be read, which no change of the
-    /// application's types leads to.
+    /// [`Decode`](crate::ErrorKind::Decode) if even the id of a row cannot be read. No change of the application's
+    /// types causes this.
     pub async fn fetch_each(mut self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
         let now = self.operations.config().now();
         Ok(self.fetch_page(now).await?.found)
     }
 
-    /// Everything that matches at `now`. What is asked for by its token, as `authenticate` does, may not have expired
-    /// while the query waited for its answer either.
+    /// Fetches all sessions that match at `now`. A session that is asked for by its token, as `authenticate` does, must
+    /// also not have expired while the query waited for its answer.
     pub(super) async fn fetch_page(&mut self, now: OffsetDateTime) -> Result<Page<T>> {
         let mut page = Page { rows: 0, last: None, found: Vec::new() };
         if self.matches_nothing {

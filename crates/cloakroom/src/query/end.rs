@@ -1,4 +1,4 @@
-//! Ending and deleting all that matches.
+//! Ending and deleting all sessions that match.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ enum End {
     Delete,
 }
 
-/// How many rows a limited query writes at once, at least, of those that only another clock holds valid.
+/// The least number of rows that a limited query writes at once, of those that are valid only by another clock.
 const AT_ONCE: u64 = 1_000;
 
 impl<T: SessionFields> SessionQuery<'_, T> {
-    /// Ends every session that matches and is still valid, now. Returns their number.
+    /// Ends every session that matches and is still valid, now, and returns how many there were.
     ///
-    /// This is "sign out everywhere". The rows stay, for the record, and none is decoded.
+    /// This is "sign out everywhere". The rows stay, as a record, and none of them is decoded.
     ///
-    /// A session that expired by this machine's clock less than a day ago may be valid by the clock of a machine that is
-    /// behind. It ends too, in a statement of its own before the others: its expiry stays, it is not counted, and its
-    /// `updated_at` says when. With a [`limit`](Self::limit), that is done if fewer valid sessions than the limit were
-    /// found.
+    /// A session that expired less than a day ago by this machine's clock may still be valid by the clock of a machine
+    /// that is behind. `expire_all` ends it too, in a statement of its own before the others: its expiry stays, it is
+    /// not counted, and its `updated_at` says when it was ended. With a [`limit`](Self::limit), this is done only if
+    /// there were fewer valid sessions than the limit.
     pub async fn expire_all(mut self) -> Result<u64> {
         if self.status == Status::Expired {
             return Ok(0);
@@ -41,11 +41,11 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         self.end_valid_on_one(End::Expire).await
     }
 
-    /// Deletes every session that matches. Returns their number. By default only valid sessions match: see
-    /// [`status`](Self::status). None is decoded.
+    /// Deletes every session that matches, and returns how many there were. By default only valid sessions match: see
+    /// [`status`](Self::status). No session is decoded.
     ///
-    /// With the default status, a session that only a clock which is behind holds valid is not deleted but ended, as by
-    /// [`expire_all`](Self::expire_all).
+    /// With the default status, a session that is valid only by a clock that is behind is ended, as by
+    /// [`expire_all`](Self::expire_all), and not deleted.
     pub async fn delete_all(mut self) -> Result<u64> {
         if self.status == Status::Valid {
             return self.end_valid_on_one(End::Delete).await;
@@ -54,8 +54,8 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         self.end(End::Delete, now, now).await
     }
 
-    /// The same as [`end_valid`](Self::end_valid), with one connection of the pool for all statements: SQLite lets one
-    /// connection write after another, and the second would wait for the first to let go.
+    /// Does the same as [`end_valid`](Self::end_valid), with one connection of the pool for all statements. SQLite lets
+    /// one connection write after another, and a second connection would wait for the first.
     async fn end_valid_on_one(&mut self, how: End) -> Result<u64> {
         if self.matches_nothing {
             return Ok(0);
@@ -69,12 +69,12 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         self.on(writing.connection.connection()).end_valid(how).await
     }
 
-    /// Ends what is valid by any clock. Returns how many of them were valid by this machine's.
+    /// Ends the sessions that are valid by any clock, and returns how many of them were valid by this machine's.
     async fn end_valid(&mut self, how: End) -> Result<u64> {
         let now = self.operations.config().now();
         let mut ended = 0;
         if let Some(limit) = self.limit {
-            // What a limit allows goes to sessions that are valid here, before anything is done about others.
+            // The limit applies to sessions that are valid here first, before the others.
             ended = self.end(how, now, now).await?;
             if ended >= limit {
                 return Ok(ended);
@@ -85,16 +85,16 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         Ok(ended + self.end(how, now, ending::behind(now)).await?)
     }
 
-    /// Ends what has expired by this machine's clock, and is valid by one that is behind.
+    /// Ends the sessions that have expired by this machine's clock and are valid by a clock that is behind.
     async fn end_lapsed(&mut self, now: OffsetDateTime) -> Result<()> {
         let mut lapsed = self.reborrow().filter(ending::has_expired(now));
         lapsed.limit = lapsed.limit.map(|limit| limit.max(AT_ONCE));
-        // What has been written has ended, so that each round finds others.
+        // A session that was written has ended, so each round finds others.
         while lapsed.end(End::Expire, now, ending::behind(now)).await? == lapsed.limit.unwrap_or(u64::MAX) {}
         Ok(())
     }
 
-    /// Ends what matches at `valid_at`.
+    /// Ends the sessions that match at `valid_at`.
     async fn end(&mut self, how: End, now: OffsetDateTime, valid_at: OffsetDateTime) -> Result<u64> {
         if self.matches_nothing {
             return Ok(0);

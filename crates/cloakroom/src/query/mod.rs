@@ -31,12 +31,11 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 }
 
-/// A query on a session table: what to look for, then what to do with it.
+/// A query on a session table: conditions first, then the method that runs it.
 ///
-/// Made by [`Sessions::query`](crate::Sessions::query). By default it looks at valid sessions, newest
-/// first. Nothing is asked of the database before one of the last methods of the chain is awaited:
-/// `fetch_one`, `fetch_optional`, `fetch_all`, `fetch_each`, `stream`, `stream_each`, `count`, `exists`,
-/// `expire_all`, `delete_all`.
+/// Made by [`Sessions::query`](crate::Sessions::query). By default a query looks at valid sessions, newest first. It
+/// sends nothing to the database before one of the last methods of the chain is awaited: `fetch_one`, `fetch_optional`,
+/// `fetch_all`, `fetch_each`, `stream`, `stream_each`, `count`, `exists`, `expire_all`, `delete_all`.
 #[must_use]
 pub struct SessionQuery<'c, T: SessionFields> {
     pub(crate) operations: Operations<'c, T>,
@@ -45,9 +44,9 @@ pub struct SessionQuery<'c, T: SessionFields> {
     order: SortOrder,
     after: Option<Cursor>,
     limit: Option<u64>,
-    /// A token is asked for, as `authenticate` does.
+    /// The query asks for a token, as `authenticate` does.
     by_token: bool,
-    /// The token was one that no session can have.
+    /// The query asks for a token that no session can have.
     matches_nothing: bool,
 }
 
@@ -72,23 +71,23 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         }
     }
 
-    /// Adds a condition: a column's comparison, or any sea-query condition or expression. All that are
-    /// added must hold.
+    /// Adds a condition: a column's comparison, or any sea-query condition or expression. A session must meet all added
+    /// conditions.
     pub fn filter(mut self, filter: impl Into<Filter<T>>) -> Self {
         self.filters.push(filter.into());
         self
     }
 
-    /// Only the session with this id.
+    /// Selects only the session with this id.
     pub fn id(self, id: Uuid) -> Self {
         self.filter(T::ID.eq(id))
     }
 
-    /// Only the session with this token, compared to the byte. A token that no session can have, like an empty
-    /// one, matches nothing and costs no query.
+    /// Selects only the session with this token, compared byte by byte. A string that cannot be a token, such as the
+    /// empty one, matches nothing and takes no query.
     ///
-    /// With the default status, a query refuses each token that
-    /// [`authenticate`](crate::Sessions::authenticate) refuses.
+    /// With the default status, the query refuses every token that [`authenticate`](crate::Sessions::authenticate)
+    /// refuses.
     pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
         self.by_token = true;
         let Some(digest) = self.operations.digest(token) else {
@@ -103,7 +102,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         }))
     }
 
-    /// Only sessions whose data as a whole equals this JSON, whatever the order of its keys.
+    /// Selects only sessions with data that equals this JSON as a whole. The order of keys does not matter.
     pub fn data(self, data: impl Into<T::Data>) -> Self {
         let data = StoredData::of(&data.into());
         self.filter(Filter::new(move |bindings| match &data {
@@ -112,19 +111,19 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         }))
     }
 
-    /// Which sessions to look at. Default [`Status::Valid`].
+    /// Sets which sessions to look at. Default [`Status::Valid`].
     pub fn status(mut self, status: Status) -> Self {
         self.status = status;
         self
     }
 
-    /// Oldest first, in place of newest first.
+    /// Orders the sessions oldest first, in place of newest first.
     pub fn oldest_first(mut self) -> Self {
         self.order = SortOrder::OldestFirst;
         self
     }
 
-    /// Orders by any sea-query expression; call it again for what decides between equals.
+    /// Orders by any sea-query expression. Call it again to add an expression that orders equal sessions.
     pub fn order_by(mut self, expr: impl Into<Expr>, order: Order) -> Self {
         let key = (expr.into(), order);
         match &mut self.order {
@@ -134,39 +133,39 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         self
     }
 
-    /// At most this many sessions.
+    /// Limits the query to this many sessions.
     pub fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Only sessions that come after `cursor` in the order of this query, newest or oldest first.
+    /// Selects only sessions that come after `cursor` in the order of this query, newest or oldest first.
     ///
     /// The next page of a listing is the same query after the last session of this page:
-    /// `….limit(20).after(last.cursor())`. With a filter on an indexed field, a page costs the same however far
+    /// `….limit(20).after(last.cursor())`. With a filter on an indexed field, every page costs the same, however far
     /// down it is.
     pub fn after(mut self, cursor: Cursor) -> Self {
         self.after = Some(cursor);
         self
     }
 
-    /// Fetches with each session what it belongs to, has, or is joined with, in one query more. See
-    /// [`ToOne`] and [`ToMany`].
+    /// Fetches, with each session, the row that it belongs to, has, or is joined with, in one more query. See [`ToOne`]
+    /// and [`ToMany`].
     pub fn preload<R>(self, relation: impl Into<ToOne<T>>) -> Preload<'c, T, R, Option<R>> {
         Preload::one(self, relation.into())
     }
 
-    /// Like [`preload`](Self::preload), for relations to any number of rows.
+    /// Fetches, with each session, any number of related rows, in one more query; see [`preload`](Self::preload).
     pub fn preload_many<R>(self, relation: ToMany<T>) -> Preload<'c, T, R, Vec<R>> {
         Preload::many(self, relation)
     }
 
-    /// The one session that matches. Extends it when that is due.
+    /// Returns the one session that matches, and extends it if an extension is due.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) where none matches, [`MultipleSessions`](ErrorKind::MultipleSessions)
-    /// where more than one does.
+    /// [`NotFound`](ErrorKind::NotFound) if no session matches, [`MultipleSessions`](ErrorKind::MultipleSessions) if
+    /// more than one does.
     pub async fn fetch_one(self) -> Result<Session<T>> {
         let table = self.operations.table().to_string();
         self.fetch_optional()
@@ -174,11 +173,11 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no session of {table} matches")))
     }
 
-    /// The session that matches, if one does. Extends it when that is due.
+    /// Returns the session that matches, if there is one, and extends it if an extension is due.
     ///
     /// # Errors
     ///
-    /// [`MultipleSessions`](ErrorKind::MultipleSessions) where more than one matches.
+    /// [`MultipleSessions`](ErrorKind::MultipleSessions) if more than one session matches.
     pub async fn fetch_optional(mut self) -> Result<Option<Session<T>>> {
         // A second row is enough to know that there is more than one.
         self.limit = Some(self.limit.map_or(2, |limit| Ord::min(limit, 2)));
@@ -209,18 +208,18 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(found)
     }
 
-    /// All sessions that match, in order. Extends none.
+    /// Returns all sessions that match, in order. Extends none of them.
     ///
     /// # Errors
     ///
-    /// [`Decode`](ErrorKind::Decode) where a session that matches does not decode;
-    /// [`fetch_each`](Self::fetch_each) returns the others.
+    /// [`Decode`](ErrorKind::Decode) if a session that matches does not decode; [`fetch_each`](Self::fetch_each)
+    /// returns the others.
     pub async fn fetch_all(mut self) -> Result<Vec<Session<T>>> {
         let now = self.operations.config().now();
         self.fetch_page(now).await?.sessions()
     }
 
-    /// How many sessions match.
+    /// Returns how many sessions match.
     pub async fn count(mut self) -> Result<u64> {
         if self.matches_nothing {
             return Ok(0);
@@ -245,7 +244,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(count.unsigned_abs())
     }
 
-    /// Whether any session matches.
+    /// Returns `true` if any session matches.
     pub async fn exists(mut self) -> Result<bool> {
         if self.matches_nothing || self.limit == Some(0) {
             return Ok(false);
@@ -259,16 +258,16 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(self.operations.fetch_optional(&statement).await?.is_some())
     }
 
-    /// The query as a sea-query statement that selects the built-in columns, less the digest, and the
-    /// fields: to go on composing.
+    /// Returns the query as a sea-query statement that selects the built-in columns, without the digest, and the
+    /// fields. You can compose it further.
     ///
-    /// "Now" is the instant of this call. A [`token`](Self::token) stands in the statement as its digest,
-    /// which sea-query's `Debug` and `to_string` show: keep such a statement out of logs.
+    /// "Now" is the instant of this call. The statement holds a [`token`](Self::token) as its digest, which sea-query's
+    /// `Debug` and `to_string` show: keep such a statement out of logs.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](ErrorKind::Unsupported) where a filter holds a value of the application's own type or
-    /// JSON, which sea-query has no form for: write that condition with sea-query's values.
+    /// [`Unsupported`](ErrorKind::Unsupported) if a filter holds JSON or a value of the application's own type, which
+    /// sea-query cannot hold: write that condition with sea-query's values.
     pub fn into_select(self) -> Result<SelectStatement> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
@@ -278,12 +277,12 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(select)
     }
 
-    /// The query as a sea-query statement that deletes what matches: to go on composing. Keep one with a
-    /// [`token`](Self::token) out of logs, as with [`into_select`](Self::into_select).
+    /// Returns the query as a sea-query statement that deletes the sessions that match. You can compose it further.
+    /// Keep a statement with a [`token`](Self::token) out of logs, as with [`into_select`](Self::into_select).
     ///
     /// # Errors
     ///
-    /// As [`into_select`](Self::into_select).
+    /// The same as those of [`into_select`](Self::into_select).
     pub fn into_delete(self) -> Result<sea_query::DeleteStatement> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
@@ -294,7 +293,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(delete)
     }
 
-    /// The same query on the same connection, for a shorter while.
+    /// Returns the same query on the same connection, for a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> SessionQuery<'_, T> {
         SessionQuery {
             operations: self.operations.reborrow(),
@@ -308,7 +307,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         }
     }
 
-    /// The same query on another connection.
+    /// Returns the same query on another connection.
     fn on<'o>(&self, connection: Connection<'o>) -> SessionQuery<'o, T> {
         SessionQuery {
             operations: Operations::new(Arc::clone(self.operations.handle()), connection),
@@ -330,7 +329,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(bindings.build(&select).guarded(guard))
     }
 
-    /// Everything but the columns.
+    /// Builds the statement without its columns.
     fn selection(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<SelectStatement> {
         let mut select = Query::select();
         select.from(self.operations.table_ref()).cond_where(self.condition(bindings, now)?);
@@ -369,7 +368,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Ok(condition)
     }
 
-    /// `(inserted_at, id) < (…)`, written so that every database uses an index on `inserted_at`.
+    /// Returns `(inserted_at, id) < (…)`, written so that every database uses an index on `inserted_at`.
     fn after_condition(&self, bindings: &mut Bindings<'_>, cursor: Cursor) -> Result<Condition> {
         if matches!(self.order, SortOrder::By(_)) {
             return Err(not_pageable());
@@ -390,8 +389,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         !matches!(self.order, SortOrder::OldestFirst)
     }
 
-    /// The condition of an UPDATE or DELETE. Neither takes a limit everywhere, so a limited one names the
-    /// rows by id; MariaDB lets a statement read its own table only through a derived table.
+    /// Returns the condition of an UPDATE or DELETE. Not every database allows a limit there, so a limited statement
+    /// names the rows by id. MariaDB lets a statement read its own table only through a derived table.
     fn targets(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
         if self.limit.is_none() {
             return self.condition(bindings, now);
@@ -400,21 +399,21 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         chosen.expr(bindings.column(column::ID));
         let mut ids = Query::select();
         ids.column((identifier("chosen"), identifier(column::ID))).from_subquery(chosen, "chosen");
-        // Once more, for PostgreSQL: it waits for whoever is writing a chosen row, and then looks at the
-        // row's new state with the outer condition alone.
+        // The condition is added once more for PostgreSQL: it waits for a transaction that is writing a chosen row, and
+        // then checks the row's new state with the outer condition alone.
         let condition = self.condition(bindings, now)?;
         Ok(Condition::all().add(bindings.column(column::ID).in_subquery(ids)).add(condition))
     }
 }
 
-/// Whether a column holds this digest to the byte, as [`TokenDigest::matches`] says of what was read: a table that
-/// somebody else made may compare without regard to case or to spaces at the end.
+/// Returns the condition that a column holds this digest byte by byte, as [`TokenDigest::matches`] checks it after a
+/// read. A table that another program made may compare without regard to case or to spaces at the end.
 fn has_bytes(bindings: &mut Bindings<'_>, column: Expr, digest: &TokenDigest) -> Expr {
     let text = digest.expose();
     let value = bindings.expr(FieldValue::plain(text));
     match bindings.backend() {
         Backend::Sqlite => Expr::cust_with_exprs("CAST(? AS BLOB) = CAST(? AS BLOB)", [column, value]),
-        // A cast takes the spaces from the end of a `char(n)`, whose length counts them.
+        // A cast removes the spaces at the end of a `char(n)`, but its length counts them.
         Backend::Postgres => Expr::cust_with_exprs(
             "$2 = (CAST($1 AS text) COLLATE \"C\") AND OCTET_LENGTH($1) = OCTET_LENGTH($3)",
             [column, value, bindings.expr(FieldValue::plain(text))],
@@ -430,7 +429,7 @@ fn data_equals(bindings: &mut Bindings<'_>, data: &StoredData) -> Expr {
     let column = bindings.column(column::DATA);
     let value = bindings.expr(data.to_field_value());
     match bindings.backend() {
-        // What this library writes has sorted keys, so equal data is equal text.
+        // This library writes sorted keys, so equal data is equal text.
         Backend::Sqlite => Expr::cust_with_exprs("json(?) = json(?)", [column, value]),
         Backend::Postgres => column.eq(value),
         // MariaDB compares with a function, MySQL by its type; each server reads the comments meant for it.

@@ -14,9 +14,9 @@ use crate::table::{Column, SessionFields, TableDefinition, column};
 
 /// A relation from a session to at most one row of another table.
 ///
-/// A table is named as in SQL, `users` or `auth.users`; without a schema, the connection's own is meant.
+/// A table is named as in SQL: `users` or `auth.users`. Without a schema, the connection's own schema is meant.
 ///
-/// A column with `belongs_to = "users.id"` is one by itself: `.preload::<User>(UserSession::USER_ID)`.
+/// A column with `belongs_to = "users.id"` converts into a `ToOne`: `.preload::<User>(UserSession::USER_ID)`.
 pub struct ToOne<T>(Relation, PhantomData<fn() -> T>);
 
 /// A relation from a session to any number of rows of another table.
@@ -26,10 +26,10 @@ pub struct ToMany<T>(Relation, PhantomData<fn() -> T>);
 struct Relation {
     /// The session's column.
     column: &'static str,
-    /// The other table and the column of it, or of the join table, that equals the session's; what the
-    /// session's table declares where it is none.
+    /// The other table, and the column of it or of the join table that equals the session's column. `None` stands for
+    /// what the session's table declares.
     target: Option<Target>,
-    /// Reads that column with the type of the session's.
+    /// Reads that column with the type of the session's column.
     read_key: fn(&Row, usize) -> Result<FieldValue, sqlx::Error>,
 }
 
@@ -48,26 +48,27 @@ struct Through {
 }
 
 impl<T: SessionFields> ToOne<T> {
-    /// The session's `column` holds the value of `table.key`, as `user_id` holds that of `users.id`.
+    /// Relates each session to the row with a `table.key` that equals the session's `column`, as `user_id` equals
+    /// `users.id`.
     pub fn belongs_to<V: FieldType>(column: Column<T, V>, table: &str, key: &str) -> Self {
         Self(Relation::direct(column, table, key), PhantomData)
     }
 
-    /// `table.key` holds the value of the session's `column`, mostly its id, in one row at most. Of several
-    /// rows the first that the database returns is taken.
+    /// Relates each session to the one row with a `table.key` that equals the session's `column`, usually its id. If
+    /// there are several such rows, the first one that the database returns is taken.
     pub fn has_one<V: FieldType>(column: Column<T, V>, table: &str, key: &str) -> Self {
         Self(Relation::direct(column, table, key), PhantomData)
     }
 }
 
 impl<T: SessionFields> ToMany<T> {
-    /// `table.key` holds the value of the session's `column`, in any number of rows.
+    /// Relates each session to all rows with a `table.key` that equals the session's `column`.
     pub fn has_many<V: FieldType>(column: Column<T, V>, table: &str, key: &str) -> Self {
         Self(Relation::direct(column, table, key), PhantomData)
     }
 
-    /// The session's `column` is found in `join_table.session_key`, whose rows point with
-    /// `join_table.target_key` at `table.key`.
+    /// Relates each session to rows of `table` through a join table. `join_table.session_key` holds the session's
+    /// `column`, and `join_table.target_key` holds the `table.key` of a related row.
     pub fn many_to_many<V: FieldType>(
         column: Column<T, V>,
         (join_table, session_key, target_key): (&str, &str, &str),
@@ -132,12 +133,14 @@ impl Relation {
     }
 }
 
-/// A query that fetches sessions together with what they are related to: one query for the sessions, and
-/// one more for all their relations, however many sessions there are. (Where the column that leads there is
-/// of a type of the application's own, one more for each 30,000 different values.)
+/// A query that fetches sessions together with their related rows.
 ///
-/// Made by [`SessionQuery::preload`] and [`SessionQuery::preload_many`]. `R` is read by
-/// [`sqlx::FromRow`], `L` is `Option<R>` or `Vec<R>`.
+/// It takes one query for the sessions and one more for all their related rows, however many sessions there are. (If
+/// the column that leads there is of a type of the application's own, it takes one more for each 30,000 different
+/// values.)
+///
+/// Made by [`SessionQuery::preload`] and [`SessionQuery::preload_many`]. `R` is read by [`sqlx::FromRow`]; `L` is
+/// `Option<R>` or `Vec<R>`.
 #[must_use]
 pub struct Preload<'c, T: SessionFields, R, L> {
     query: SessionQuery<'c, T>,
@@ -164,19 +167,19 @@ impl<'c, T: SessionFields, R> Preload<'c, T, R, Vec<R>> {
 }
 
 impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> {
-    /// All sessions that match, each with what it is related to.
+    /// Returns all sessions that match, each with its related rows.
     pub async fn fetch_all(mut self) -> Result<Vec<(Session<T>, L)>> {
         let sessions = self.query.reborrow().fetch_all().await?;
         self.load(sessions).await
     }
 
-    /// The session that matches, if one does; see [`SessionQuery::fetch_optional`].
+    /// Returns the session that matches, if there is one; see [`SessionQuery::fetch_optional`].
     pub async fn fetch_optional(mut self) -> Result<Option<(Session<T>, L)>> {
         let session = self.query.reborrow().fetch_optional().await?;
         Ok(self.load(session.into_iter().collect()).await?.pop())
     }
 
-    /// The one session that matches; see [`SessionQuery::fetch_one`].
+    /// Returns the one session that matches; see [`SessionQuery::fetch_one`].
     pub async fn fetch_one(mut self) -> Result<(Session<T>, L)> {
         let session = self.query.reborrow().fetch_one().await?;
         let table = self.query.operations.table().to_string();
@@ -206,11 +209,11 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
             .collect())
     }
 
-    /// The rows of the other table, by the fingerprint of the key that leads to them.
+    /// Returns the rows of the other table, by the fingerprint of the key that leads to them.
     async fn related(&mut self, keys: Vec<FieldValue>) -> Result<HashMap<Vec<u8>, Vec<R>>> {
         let target = self.relation.target(self.query.operations.table())?;
         let mut related: HashMap<Vec<u8>, Vec<R>> = HashMap::new();
-        // Keys of kinds that go as one value are never split; see `is_among`.
+        // Keys that are bound as one value are never split; see `is_among`.
         let at_once = if keys.iter().all(|key| key.as_plain().is_some()) {
             keys.len().max(1)
         } else {
@@ -220,7 +223,7 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
             let statement = self.statement(&target, keys.to_vec());
             let failed = |error| Error::from_sqlx(error, &target.table);
             for row in self.query.operations.connection().fetch_all(&statement).await.map_err(failed)? {
-                // Before what guards the statement.
+                // The key comes before the columns that guard the statement.
                 let guards = usize::from(statement.guard == Guard::LastColumn);
                 let key = (self.relation.read_key)(&row, row.width() - 1 - guards).map_err(failed)?;
                 if let Some(fingerprint) = key.fingerprint() {
@@ -249,7 +252,7 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
                 column(&through.table, &through.session_key)
             }
         };
-        // Last, so that rows that are read by position are not shifted.
+        // The key comes last, so that rows that are read by position are not shifted.
         select.expr_as(key.clone(), "cloakroom_key");
         select.and_where(bindings.is_among(key, keys));
         let guard = self.query.operations.guard(&mut select);
@@ -257,8 +260,8 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
         if bindings.backend() != Backend::Sqlite {
             return statement;
         }
-        // A connection learns of a change of its tables when it reads, and the driver looks at the columns before: so a
-        // statement that has none goes first.
+        // A connection learns of a change of its tables when it reads, and the driver looks at the columns before that.
+        // So a statement that reads none of the table's columns goes first.
         let schema = target.table.split_once('.').map_or("main", |(schema, _)| schema);
         let mut look = Query::select();
         look.expr(Expr::cust("1"))
@@ -269,7 +272,7 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
     }
 }
 
-/// How the rows that belong to a session become what is returned with it.
+/// A form in which the related rows of a session are returned: `Option<R>` or `Vec<R>`.
 pub trait Loaded<R> {
     #[doc(hidden)]
     fn from_rows(rows: &[R]) -> Self;
@@ -288,7 +291,7 @@ impl<R: Clone> Loaded<R> for Vec<R> {
 }
 
 impl<T: SessionFields> SessionQuery<'_, T> {
-    /// The sessions of many owners at once, in one query: for each key its sessions, in this query's order.
+    /// Returns the sessions of many owners, in one query. Each owner's key maps to its sessions, in this query's order.
     /// An owner without sessions has no entry.
     ///
     /// This is "has many" from the owner's side: `.has_many(UserSession::USER_ID, users.map(|user| user.id))`.
@@ -322,7 +325,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         Ok(by_key.into_iter().filter_map(|(key, sessions)| Some((owners.remove(&key)?, sessions))).collect())
     }
 
-    /// The first session, in this query's order, of each of many owners, in one query.
+    /// Returns the first session, in this query's order, of each of many owners, in one query.
     pub async fn has_one<V>(
         self,
         column: Column<T, V>,
@@ -347,7 +350,7 @@ fn unqualified(table: &str) -> &str {
     table.split_once('.').map_or(table, |(_, table)| table)
 }
 
-/// What `session` holds in a column, as bound.
+/// Returns the value that `session` holds in a column, as it is bound.
 fn value_of<T: SessionFields>(
     table: &TableDefinition,
     session: &Session<T>,

@@ -8,30 +8,31 @@ use crate::error::Result;
 use crate::session::Session;
 use crate::table::SessionFields;
 
-/// How many sessions a stream reads at first, and how many at most at once. Where no index serves the order,
-/// each page is a scan of the whole table: a long stream takes larger pages, so that there are fewer.
+/// How many sessions a stream reads at once, at first and at most. If no index serves the order, each page scans the
+/// whole table, so a long stream takes larger pages to have fewer of them.
 const STREAM_PAGES: std::ops::RangeInclusive<u64> = 500..=8_000;
 
 impl<'c, T: SessionFields> SessionQuery<'c, T> {
-    /// All sessions that match, for results too large to hold at once. Extends none.
+    /// Returns a stream of all sessions that match, for results too large to hold at once. Extends none of them.
     ///
-    /// Reads page by page, so no connection is held while the caller works. A session that is created or
-    /// deleted meanwhile may be missed or still be seen; none is seen twice.
+    /// The stream reads page by page, so no connection is held while the caller works. A session that is created or
+    /// deleted meanwhile may or may not be seen. No session is seen twice.
     ///
     /// # Errors
     ///
-    /// The stream's items are `Result`s; it ends after the first error. A query with an order of its own,
-    /// by [`order_by`](Self::order_by), cannot be read page by page: `Unsupported`.
+    /// The stream's items are `Result`s, and it ends after the first error. A query with an order of its own, set by
+    /// [`order_by`](Self::order_by), cannot be read page by page and fails with `Unsupported`.
     pub fn stream(self) -> BoxStream<'c, Result<Session<T>>> {
         self.unfold(|each| each.map_err(|unreadable| unreadable.error))
     }
 
-    /// As [`stream`](Self::stream), where those that do not decode are items among the others; see
-    /// [`fetch_each`](Self::fetch_each).
+    /// Returns a stream of all sessions that match, in which a session that does not decode is an item among the
+    /// others; see [`stream`](Self::stream) and [`fetch_each`](Self::fetch_each).
     ///
     /// # Errors
     ///
-    /// As [`stream`](Self::stream), but for what does not decode.
+    /// The same as those of [`stream`](Self::stream), except that a session that does not decode does not end the
+    /// stream.
     pub fn stream_each(self) -> BoxStream<'c, Result<Result<Session<T>, UnreadableSession>>> {
         self.unfold(Ok)
     }
@@ -58,7 +59,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 }
 
 struct StreamState<'c, T: SessionFields> {
-    /// None once there is nothing more to ask for.
+    /// `None` once there is nothing more to read.
     query: Option<SessionQuery<'c, T>>,
     remaining: Option<u64>,
     page_size: u64,
@@ -66,7 +67,7 @@ struct StreamState<'c, T: SessionFields> {
 }
 
 impl<T: SessionFields> StreamState<'_, T> {
-    /// Whether there is another page; it may be empty.
+    /// Reads the next page, and returns `false` if there is none. The page may be empty.
     async fn read_page(&mut self, now: OffsetDateTime) -> Result<bool> {
         let Some(query) = &mut self.query else {
             return Ok(false);
@@ -84,7 +85,7 @@ impl<T: SessionFields> StreamState<'_, T> {
         let page = query.fetch_page(now).await?;
         self.remaining = self.remaining.map(|remaining| remaining - page.rows);
         match page.last {
-            // Where a row stands whose creation cannot be read, nothing can be said to come after it.
+            // If the creation of the last row cannot be read, its place is unknown, and no page can follow it.
             Some(last) if page.rows == size => query.after = Some(last?),
             _ => self.query = None,
         }

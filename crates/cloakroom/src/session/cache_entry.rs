@@ -1,4 +1,5 @@
-//! An answer of the database with what decides whether it still holds. Nothing here says where answers are kept.
+//! An answer of the database, with the metadata that decides whether it still holds. Nothing here says where answers
+//! are kept.
 
 use super::clock_reading::ClockReading;
 
@@ -8,13 +9,14 @@ pub(crate) type Key = [u8; 32];
 /// When a lookup asked the database, and what had been revoked by then.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ReadMark {
-    /// The version of the last revocation by then.
+    /// The version of the last revocation at that time.
     pub(crate) version: u64,
-    /// When it asked.
+    /// When the lookup asked the database.
     pub(crate) at: ClockReading,
 }
 
-/// An answer, after the metadata by which it is found and judged: a reader fetches those lines of memory anyway.
+/// An answer and the metadata by which it is found and judged. The metadata comes first: a reader fetches those lines
+/// of memory anyway.
 #[derive(Clone)]
 #[repr(C)]
 pub(crate) struct CacheEntry<V> {
@@ -22,19 +24,19 @@ pub(crate) struct CacheEntry<V> {
     pub(crate) value: V,
 }
 
-/// What decides whether an answer may be given again.
+/// Entry metadata: what decides whether an answer may be given again.
 #[derive(Clone)]
 pub(crate) struct EntryMetadata {
     pub(crate) key: Key,
     pub(crate) mark: ReadMark,
     /// The hash of the session's id.
     pub(crate) session: u64,
-    /// In microseconds since 1970, on the wall clock: from then on the database must be asked again.
+    /// The instant from which the database must be asked again, in microseconds since 1970, on the wall clock.
     pub(crate) until: i64,
 }
 
 impl<V> CacheEntry<V> {
-    /// An answer that is in no cache.
+    /// Makes an entry that is in no cache.
     pub(crate) fn uncached(value: V) -> Self {
         let metadata = EntryMetadata { key: [0; 32], mark: ReadMark::default(), session: 0, until: i64::MIN };
         Self { metadata, value }

@@ -4,10 +4,10 @@ use std::str::FromStr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A place in a listing of sessions: after this one. From [`Session::cursor`](crate::Session::cursor), for
-/// [`SessionQuery::after`](crate::SessionQuery::after).
+/// A place in a listing of sessions: directly after a given session. Made by
+/// [`Session::cursor`](crate::Session::cursor), for [`SessionQuery::after`](crate::SessionQuery::after).
 ///
-/// Its text form is fit for a URL, and holds no secret: the creation's microseconds since 1970, and the id.
+/// Its text form is safe in a URL and holds no secret: it is the creation in microseconds since 1970, and the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     pub(crate) inserted_at: OffsetDateTime,
@@ -27,7 +27,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// Reads what `Display` writes; text from outside is safe to parse.
+/// Reads the form that `Display` writes. Text from outside is safe to parse.
 impl FromStr for Cursor {
     type Err = ParseCursorError;
 

@@ -1,4 +1,4 @@
-//! A session's JSON as it is stored: what was read and not changed is kept to the letter.
+//! A session's JSON as it is stored. What was read and not changed is kept to the letter.
 //!
 //! Numbers beyond 64 bits, `1e20` and keys that the application's own type does not know would not survive
 //! a round trip through Rust values. So the text that was read is kept beside the value, and a write is the
@@ -17,9 +17,9 @@ use serde_json::value::RawValue;
 use crate::database::{FieldValue, Repr};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Says what data a new session has that is given none: the type's [`Default`], and of any JSON `{}`.
+/// The data of a new session that is given none: the type's [`Default`], or `{}` if the type is any JSON.
 ///
-/// Every type with a `Default` has it; there is nothing to implement. [`NewSession::new`] asks for it, and
+/// Every type with a `Default` implements this trait; there is nothing to implement. [`NewSession::new`] needs it, and
 /// [`NewSession::with_data`] does not.
 ///
 /// [`NewSession::new`]: crate::NewSession::new
@@ -30,16 +30,16 @@ use crate::error::{Error, ErrorKind, Result};
     note = "give the data with `NewSession::with_data(fields, data)`, or derive `Default` for `{Self}`"
 )]
 pub trait DefaultData {
-    /// The data of a new session that is given none.
+    /// Returns the data of a new session that is given none.
     fn default_data() -> Self;
 }
 
-// Without it the error is of `Default` alone, and says nothing of `with_data`.
+// Without this attribute the compiler's error names `Default` alone, and does not mention `with_data`.
 #[diagnostic::do_not_recommend]
 impl<D: Default + 'static> DefaultData for D {
     fn default_data() -> Self {
         let mut data = D::default();
-        // That of JSON is `null`, and a session's is an object.
+        // The default of `Value` is `null`, but a session's data is an object.
         if let Some(json) = (&mut data as &mut dyn Any).downcast_mut::<Value>() {
             *json = Value::Object(serde_json::Map::new());
         }
@@ -47,15 +47,15 @@ impl<D: Default + 'static> DefaultData for D {
     }
 }
 
-/// As deep as `serde_json` itself reads.
+/// The depth to which `serde_json` itself reads.
 const MAX_DEPTH: usize = 127;
 
-/// JSON text with sorted keys and no white space, so that equal data is equal text. Cheap to clone.
+/// JSON text with sorted keys and no white space, so that equal data is equal text. It is cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredData(Arc<str>);
 
 impl StoredData {
-    /// What the database returned, taken as it is.
+    /// Takes the text that the database returned, as it is.
     pub(crate) fn from_database(text: String) -> Self {
         Self(text.into())
     }
@@ -67,8 +67,8 @@ impl StoredData {
         Ok(Self(text.into()))
     }
 
-    /// Of JSON text that somebody else may have written: no number is beyond all that readers hold, and each character is
-    /// one.
+    /// Takes JSON text that another program may have written. Fails if a number is beyond the range that readers hold,
+    /// or if an escape is no character.
     pub(crate) fn of_raw(data: &RawValue) -> Result<Self> {
         let stored = Self::of(data)?;
         serde_json::from_str::<Value>(&stored.0).map_err(|error| {
@@ -81,25 +81,25 @@ impl StoredData {
         &self.0
     }
 
-    /// The bytes of the text.
+    /// Returns the length of the text in bytes.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     pub(crate) fn to_field_value(&self) -> FieldValue {
-        // What was read from the database is JSON; what is written here is too.
+        // Text that was read from the database is JSON, and so is text that was written here.
         match RawValue::from_string(self.0.to_string()) {
             Ok(raw) => FieldValue(Repr::Json(raw.into())),
             Err(_) => FieldValue::plain(&*self.0),
         }
     }
 
-    /// As the table's data type has it.
+    /// Parses the text as the table's data type.
     pub(crate) fn parse<D: DeserializeOwned>(&self) -> Result<D, serde_json::Error> {
         serde_json::from_str(&self.0)
     }
 
-    /// The same of what a caller wants to store.
+    /// Parses text that a caller wants to store.
     pub(crate) fn parse_given<D: DeserializeOwned>(&self) -> Result<D> {
         self.parse().map_err(|error| {
             Error::new(
@@ -110,7 +110,7 @@ impl StoredData {
         })
     }
 
-    /// This text with what `data` changed of it, or `None` where nothing was changed.
+    /// Returns this text with the changes that `data` makes to it, or `None` if nothing was changed.
     pub(crate) fn changed_to<D: Serialize + DeserializeOwned>(&self, data: &D) -> Result<Option<Self>> {
         let before = serde_json::to_value(self.parse_given::<D>()?).map_err(invalid)?;
         let after = serde_json::to_value(data).map_err(invalid)?;
@@ -121,7 +121,7 @@ impl StoredData {
         let mut text = String::with_capacity(self.0.len());
         write_merged(stored, &before, &after, MAX_DEPTH, &mut text)?;
         let changed = Self(text.into());
-        // What cannot be read again is not written.
+        // Text that cannot be read again must not be written.
         changed.parse_given::<D>()?;
         Ok(Some(changed))
     }
@@ -129,8 +129,8 @@ impl StoredData {
 
 /// Writes `after`, with the stored text for every part that is the same in `before`.
 ///
-/// `before` and `after` are what the application's type made of the data then and now. A key that stands in
-/// `stored` but in neither of them is one that the type does not know; it is kept.
+/// `before` and `after` are the data as the application's type held it then and now. A key that is in `stored` but in
+/// neither of them is one that the type does not know; it is kept.
 fn write_merged(
     stored: &RawValue,
     before: &Value,
@@ -184,8 +184,8 @@ fn write_value(value: &Value, depth: usize, text: &mut String) -> Result<()> {
     write_canonical(&raw, depth, text)
 }
 
-/// Writes `raw` with sorted keys and no white space; of a repeated key the last one counts. Scalars are
-/// copied to the letter.
+/// Writes `raw` with sorted keys and no white space. If a key is repeated, the last one counts. Scalars are copied to
+/// the letter.
 fn write_canonical(raw: &RawValue, depth: usize, text: &mut String) -> Result<()> {
     match raw.get().as_bytes().first() {
         Some(b'{') => {

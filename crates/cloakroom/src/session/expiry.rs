@@ -7,13 +7,13 @@ use time::OffsetDateTime;
 use crate::clock::LAST;
 use crate::config::Config;
 
-/// Whether a session that expires at `expires_at` is valid at `now`: it is until that very instant.
+/// Returns `true` if a session that expires at `expires_at` is valid at `now`. It is valid until that instant.
 pub(crate) fn is_valid(expires_at: Option<OffsetDateTime>, now: OffsetDateTime) -> bool {
     expires_at.is_none_or(|expires_at| expires_at > now)
 }
 
-/// Whether a session has expired, or had when it was last written: a clock that lags behind the one which ended
-/// it, that of another machine perhaps, neither accepts it nor brings it back.
+/// Returns `true` if a session has expired at `now`, or had already expired when it was last written. So a machine with
+/// a clock behind that of the machine that ended the session neither accepts the session nor brings it back.
 pub(crate) fn is_over(
     expires_at: Option<OffsetDateTime>,
     updated_at: OffsetDateTime,
@@ -22,12 +22,12 @@ pub(crate) fn is_over(
     !is_valid(expires_at, Ord::max(now, updated_at))
 }
 
-/// When a new session expires by default: after the time to live, or never where there is none.
+/// Returns when a new session expires by default: after the time to live, or never if there is none.
 pub(crate) fn by_default(config: &Config, now: OffsetDateTime) -> Option<OffsetDateTime> {
     config.ttl().map(|ttl| later(now, ttl))
 }
 
-/// `expires_at`, or the end of the absolute lifetime where that comes first.
+/// Returns `expires_at`, or the end of the absolute lifetime if that comes first.
 pub(crate) fn capped(
     config: &Config,
     inserted_at: OffsetDateTime,
@@ -40,10 +40,10 @@ pub(crate) fn capped(
     Some(expires_at.map_or(end, |expires_at| expires_at.min(end)))
 }
 
-/// What the expiry moves to when an extension is due at `now`.
+/// Returns the new expiry if an extension is due at `now`.
 ///
-/// It is due when it would gain more than `extend_after`: this keeps a busy session from writing at every
-/// request. A session that has expired or never expires is never due, and an expiry never moves back.
+/// An extension is due if it gains more than `extend_after`: this keeps a busy session from writing at every request.
+/// For a session that has expired or never expires, no extension is due. An expiry never moves back.
 pub(crate) fn due_extension(
     config: &Config,
     now: OffsetDateTime,
@@ -53,12 +53,12 @@ pub(crate) fn due_extension(
     let expires_at = expires_at.filter(|expires_at| *expires_at > now)?;
     let proposed = capped(config, inserted_at, by_default(config, now))?;
     let threshold = later(expires_at, config.extend_after()?);
-    // Without a time to live the cap alone proposes an expiry, and a cap extends nothing.
+    // Without a time to live, the proposed expiry is only the cap, and a cap extends nothing.
     (config.ttl().is_some() && proposed > threshold).then_some(proposed)
 }
 
-/// The last instant at which no extension of a session that expires at `expires_at` is due; `None` where none
-/// ever is. It says of all instants what [`due_extension`] says of one.
+/// Returns the last instant at which no extension of a session that expires at `expires_at` is due, or `None` if none
+/// ever becomes due. It agrees with [`due_extension`] at every instant.
 pub(crate) fn last_before_extension(
     config: &Config,
     inserted_at: OffsetDateTime,
@@ -69,11 +69,11 @@ pub(crate) fn last_before_extension(
     if capped(config, inserted_at, Some(LAST)) <= Some(threshold) {
         return None;
     }
-    // A time to live that is longer than the calendar makes it due at once.
+    // If the time to live is longer than the calendar, an extension is due at once.
     Some(threshold.checked_sub(ttl).unwrap_or(OffsetDateTime::UNIX_EPOCH))
 }
 
-/// `instant` plus `span`, no later than the last instant that every database can store.
+/// Returns `instant` plus `span`, but no later than the last instant that every database can store.
 pub(crate) fn later(instant: OffsetDateTime, span: Duration) -> OffsetDateTime {
     let span = time::Duration::try_from(span).unwrap_or(time::Duration::MAX);
     instant.checked_add(span).map_or(LAST, |sum| sum.min(LAST))
@@ -104,7 +104,7 @@ mod tests {
                         let last = last_before_extension(&config, START, expires_at);
                         let Some(last) = last.filter(|last| expires_at.is_some_and(|end| *last < end - tick))
                         else {
-                            // It expires before.
+                            // The session expires before.
                             assert!((0..200).all(|hour| !is_due(START + Duration::from_hours(hour))));
                             continue;
                         };

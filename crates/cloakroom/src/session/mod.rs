@@ -25,17 +25,17 @@ use crate::error::Result;
 use crate::table::SessionFields;
 use crate::token::Token;
 
-/// One session: a row of the table, less its digest. Its fields are those of [`SessionRow`].
+/// One session: a row of the table without its digest. Its fields are those of [`SessionRow`].
 ///
-/// Change `fields`, `data` and `expires_at` as you like and hand the session to
-/// [`Sessions::update`](crate::Sessions::update). Changes to the other fields are not written.
+/// Change `fields`, `data` and `expires_at`, then pass the session to [`Sessions::update`](crate::Sessions::update).
+/// Changes to the other fields are not written.
 ///
-/// Cheap to clone: clones share one row until one of them is changed, which then becomes a copy. So is what a
-/// [`Cache`](crate::Cache) answers.
+/// A session is cheap to clone: clones share one row until one of them is changed, which then gets a copy. The same
+/// holds for the sessions that a [`Cache`](crate::Cache) returns.
 #[derive(Clone)]
 pub struct Session<T: SessionFields>(Arc<CacheEntry<SessionRow<T>>>);
 
-/// What a [`Session`] holds, and derefs to.
+/// The row that a [`Session`] holds and derefs to.
 #[non_exhaustive]
 pub struct SessionRow<T: SessionFields> {
     /// The row's id: a UUID of version 7, in the order of creation. It is no secret.
@@ -44,13 +44,13 @@ pub struct SessionRow<T: SessionFields> {
     pub fields: T,
     /// The application's own JSON.
     pub data: T::Data,
-    /// When the session ends; `None` if it never does.
+    /// When the session expires; `None` if it never does.
     pub expires_at: Option<OffsetDateTime>,
     /// When the session was created.
     pub inserted_at: OffsetDateTime,
-    /// When the row was last written. Strictly grows with every write, whatever the clock does.
+    /// When the row was last written. It grows strictly with every write, even if the clock is set back.
     pub updated_at: OffsetDateTime,
-    /// The row as it was read, which a write is conditional on.
+    /// The row as it was read. `update`, `extend` and `rotate` compare the stored row with it.
     pub(crate) stored: Stored<T>,
 }
 
@@ -58,12 +58,12 @@ pub(crate) struct Stored<T> {
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) updated_at: OffsetDateTime,
     pub(crate) data: StoredData,
-    /// The fields, once the session was lent to be changed or a copy of its row made. Before that the row's own are
-    /// as they were read, and a session that is only read pays for no second copy.
+    /// The fields as they were read, once the session was borrowed mutably or its row was copied. Before that the row's
+    /// own fields are as they were read, so a session that is only read needs no second copy.
     pub(crate) fields: Option<Arc<T>>,
 }
 
-/// Copies what was read along with it, so that a row that is changed and made a session again is known to differ.
+/// Also copies what was read. If the copy is changed and made a session again, the changes are known.
 impl<T: SessionFields> Clone for SessionRow<T> {
     fn clone(&self) -> Self {
         let stored = &self.stored;
@@ -86,7 +86,7 @@ impl<T: SessionFields> Clone for SessionRow<T> {
 }
 
 impl<T: SessionFields> SessionRow<T> {
-    /// Keeps the fields as they were read; to be called before anybody may change them.
+    /// Keeps the fields as they were read. Must be called before the caller can change them.
     fn keep_as_read(&mut self) {
         if self.stored.fields.is_none() {
             self.stored.fields = Some(Arc::new(self.fields.clone()));
@@ -102,7 +102,7 @@ impl<T: SessionFields> Deref for Session<T> {
     }
 }
 
-/// Copies the row first, where another clone has it too, and the fields as they were read.
+/// Copies the row first if another clone shares it, and keeps the fields as they were read.
 impl<T: SessionFields> DerefMut for Session<T> {
     fn deref_mut(&mut self) -> &mut SessionRow<T> {
         let row = self.row_mut();
@@ -118,50 +118,50 @@ impl<T: SessionFields> From<SessionRow<T>> for Session<T> {
 }
 
 impl<T: SessionFields> Session<T> {
-    /// The row itself, to take its fields out of. Copied where another clone has it too.
+    /// Returns the row itself, so that its fields can be moved out. The row is copied if another clone shares it.
     pub fn into_row(self) -> SessionRow<T> {
         let mut row = Arc::unwrap_or_clone(self.0).value;
         row.keep_as_read();
         row
     }
 
-    /// The row, for changes to anything but its fields.
+    /// Returns the row, for changes to anything but its fields.
     pub(crate) fn row_mut(&mut self) -> &mut SessionRow<T> {
         &mut Arc::make_mut(&mut self.0).value
     }
 
-    /// A session of a row that clones share.
+    /// Makes a session of a row that clones share.
     pub(crate) fn of(kept: Arc<CacheEntry<SessionRow<T>>>) -> Self {
         Self(kept)
     }
 
-    /// Returns the row, as clones share it, with the metadata by which a cache finds it.
+    /// Sets the metadata by which a cache finds the row, and returns the row as clones share it.
     pub(crate) fn with_metadata(&mut self, metadata: EntryMetadata) -> Arc<CacheEntry<SessionRow<T>>> {
         Arc::make_mut(&mut self.0).set_metadata(metadata);
         Arc::clone(&self.0)
     }
 
-    /// Valid or expired, at `now`.
+    /// Returns whether the session is valid or expired at `now`.
     pub fn status(&self, now: OffsetDateTime) -> Status {
         if self.is_valid(now) { Status::Valid } else { Status::Expired }
     }
 
-    /// Whether the session never expires, or not before some instant after `now`.
+    /// Returns `true` if the session never expires, or expires after `now` and was not ended.
     ///
-    /// One whose expiry is not after its last write was ended, perhaps by a machine whose clock is ahead, and
-    /// is valid at no `now`.
+    /// A session with an expiry that is not after its last write was ended, perhaps by a machine with a clock that is
+    /// ahead. It is valid at no `now`.
     pub fn is_valid(&self, now: OffsetDateTime) -> bool {
         !expiry::is_over(self.expires_at, self.updated_at, now)
     }
 
-    /// `data` as the JSON text that is stored, with every digit of numbers that no Rust type holds.
+    /// Returns `data` as the JSON text that is stored, with every digit of numbers that no Rust type holds.
     ///
-    /// This is what was read or last written; changes to `data` show after an update.
+    /// This is what was read or last written. Changes to `data` show here after an update.
     pub fn stored_data(&self) -> &str {
         self.stored.data.as_str()
     }
 
-    /// Notes that the row was written, its fields and data aside.
+    /// Records that the row was written, except for its fields and data.
     pub(crate) fn note_write(&mut self, expires_at: Option<OffsetDateTime>, updated_at: OffsetDateTime) {
         let row = self.row_mut();
         row.updated_at = updated_at;
@@ -169,7 +169,7 @@ impl<T: SessionFields> Session<T> {
         row.stored.updated_at = updated_at;
     }
 
-    /// Where this session stands in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).
+    /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).
     pub fn cursor(&self) -> Cursor {
         Cursor::new(self.inserted_at, self.id)
     }
@@ -209,7 +209,7 @@ where
     }
 }
 
-/// Two sessions are equal when what the application sees of them is.
+/// Two sessions are equal if all that the application sees of them is equal.
 impl<T: SessionFields + PartialEq> PartialEq for Session<T>
 where
     T::Data: PartialEq,
@@ -233,7 +233,7 @@ where
     }
 }
 
-/// What [`Sessions::create`](crate::Sessions::create) makes a session of.
+/// A session that does not exist yet, for [`Sessions::create`](crate::Sessions::create).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NewSession<T: SessionFields> {
@@ -243,7 +243,7 @@ pub struct NewSession<T: SessionFields> {
     pub(crate) token: Option<Token>,
 }
 
-/// `data` of a new session: serialised when it is given, and its error kept for `create`.
+/// The `data` of a new session. It is serialised when it is given; an error is kept for `create`.
 #[derive(Clone)]
 pub(crate) struct NewData(pub(crate) Arc<Result<StoredData>>);
 
@@ -271,11 +271,11 @@ pub(crate) enum Expiry {
 }
 
 impl<T: SessionFields> NewSession<T> {
-    /// A session with these extra fields, the default of the table's data type, and the expiry that the
+    /// Makes a new session with these extra fields, the default of the table's data type, and the expiry that the
     /// configuration gives.
     ///
-    /// Where the table declares no data type, that is the JSON `{}`. A type without a `Default` does not
-    /// compile here: [`with_data`](Self::with_data) takes what the session is to hold.
+    /// If the table declares no data type, the data is the JSON `{}`. A data type without a `Default` does not compile
+    /// here; [`with_data`](Self::with_data) takes the data instead.
     pub fn new(fields: T) -> Self
     where
         T::Data: DefaultData,
@@ -283,55 +283,55 @@ impl<T: SessionFields> NewSession<T> {
         Self::with_data(fields, T::Data::default_data())
     }
 
-    /// A session with these extra fields and this data, and the expiry that the configuration gives.
+    /// Makes a new session with these extra fields and this data, and the expiry that the configuration gives.
     pub fn with_data(fields: T, data: impl Into<T::Data>) -> Self {
         Self { fields, data: NewData::of(&data.into()), expiry: Expiry::ByDefault, token: None }
     }
 
-    /// The extra fields, for code that fills in what the caller could not know.
+    /// Returns the extra fields, for code that fills in values that the caller could not know.
     pub fn fields_mut(&mut self) -> &mut T {
         &mut self.fields
     }
 
-    /// The session's JSON data, in place of what it had.
+    /// Sets the session's JSON data.
     pub fn data(self, data: impl Into<T::Data>) -> Self {
         Self { data: NewData::of(&data.into()), ..self }
     }
 
-    /// The session's JSON data, as text whose numbers are stored digit by digit.
+    /// Sets the session's JSON data from text. Its numbers are stored digit by digit.
     ///
-    /// What no reader could read again is an error of `create`: a number beyond those of 64 bits' floats, half of a
-    /// surrogate pair, nesting deeper than 127 levels.
+    /// `create` fails if the text could not be read again: if it holds a number beyond the range of 64-bit floats or
+    /// half of a surrogate pair, or is nested deeper than 127 levels.
     pub fn raw_data(self, data: &RawValue) -> Self {
         Self { data: NewData(Arc::new(StoredData::of_raw(data))), ..self }
     }
 
-    /// When the session expires. May lie in the past: then the session is made expired.
+    /// Sets when the session expires. The instant may lie in the past; then the session is created expired.
     pub fn expires_at(self, instant: OffsetDateTime) -> Self {
         Self { expiry: Expiry::At(instant), ..self }
     }
 
-    /// How long the session lives, in place of the configured time to live.
+    /// Sets how long the session lives, in place of the configured time to live.
     pub fn expires_in(self, span: Duration) -> Self {
         Self { expiry: Expiry::In(span), ..self }
     }
 
-    /// A session that does not expire, unless the configuration sets a `max_lifetime`.
+    /// Makes the session never expire, unless the configuration sets a `max_lifetime`.
     pub fn never_expires(self) -> Self {
         Self { expiry: Expiry::Never, ..self }
     }
 
-    /// Stores this token's digest in place of a new token's: for tokens that another system of your own
+    /// Uses this token in place of a new one and stores its digest. This is for tokens that another system of your own
     /// issued and that clients already hold.
     ///
-    /// Never pass what a client sent of its own making. Creating a session for a token chosen by somebody
-    /// else is session fixation.
+    /// Never pass a token that a client made up. Creating a session for a token that an attacker chose is session
+    /// fixation.
     pub fn import_token(self, token: Token) -> Self {
         Self { token: Some(token), ..self }
     }
 }
 
-/// A new session and its token. The token exists only here: hand it to the client now.
+/// A new session and its token. The token exists only here: send it to the client now.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct CreatedSession<T: SessionFields> {
@@ -350,15 +350,15 @@ where
     }
 }
 
-/// Which sessions a query looks at, and what one of them is.
+/// Whether a session is valid or expired; also selects the sessions that a query looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Never expires, or expires after now, and was not ended. The default of every query.
+    /// The session never expires, or expires after now and was not ended. The default of every query.
     #[default]
     Valid,
-    /// Expired now or before, or ended: its expiry is not after its last write.
+    /// The session expired now or before, or was ended: its expiry is not after its last write.
     Expired,
-    /// Both; no session is this, only a query asks for it.
+    /// Both. Only a query has this status; no session does.
     All,
 }
 

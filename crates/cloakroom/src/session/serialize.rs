@@ -6,19 +6,19 @@ use time::format_description::well_known::Rfc3339;
 use super::{Session, SessionRow};
 use crate::table::SessionFields;
 
-/// Serialises the session as the object `{"id", "fields", "data", "expires_at", "inserted_at", "updated_at"}`, for
-/// formats that people read and for those that they do not alike.
+/// Serialises the session as the object `{"id", "fields", "data", "expires_at", "inserted_at", "updated_at"}`, in the
+/// same form for text formats and for binary ones.
 ///
-/// The id is hyphenated; instants are text of
-/// [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339#section-5.6) in UTC, and `expires_at` is null if the session never
-/// expires. Neither the token nor its digest is there: a session holds none.
+/// The id is hyphenated. Instants are text of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339#section-5.6) in UTC,
+/// and `expires_at` is null if the session never expires. A session holds neither its token nor its digest, so neither
+/// is serialised.
 impl<T: SessionFields + Serialize> Serialize for Session<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (**self).serialize(serializer)
     }
 }
 
-/// As [`Session`] does.
+/// Serialises the row in the same form as [`Session`].
 impl<T: SessionFields + Serialize> Serialize for SessionRow<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let instant = |instant: OffsetDateTime| instant.format(&Rfc3339).map_err(S::Error::custom);

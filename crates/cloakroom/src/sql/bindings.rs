@@ -6,12 +6,12 @@ use crate::clock;
 use crate::database::{Backend, FieldValue, Repr, Statement};
 use crate::table::TableDefinition;
 
-/// The values of a statement under construction that sea-query cannot carry: JSON text and the
-/// application's own types. Each stands in the statement as a mark, which becomes a placeholder in the end.
+/// The values of a statement under construction that sea-query cannot carry: JSON text and the application's own types.
+/// Each of them is a mark in the statement, which becomes a placeholder in the end.
 pub(crate) struct Bindings<'t> {
     table: &'t TableDefinition,
     backend: Backend,
-    /// What the table is called here.
+    /// The table's name in the statement.
     alias: DynIden,
     carried: Vec<FieldValue>,
 }
@@ -32,17 +32,17 @@ impl<'t> Bindings<'t> {
         self.table
     }
 
-    /// Calls the table `alias` from here on, where a statement reads it more than once.
+    /// Calls the table `alias` from here on, for a statement that reads it more than once.
     pub(crate) fn call(&mut self, alias: DynIden) {
         self.alias = alias;
     }
 
-    /// A column of the session table, qualified by what the table is called.
+    /// Returns a column of the session table, qualified by the table's current name.
     pub(crate) fn column(&self, name: &str) -> Expr {
         Expr::col((self.alias.clone(), identifier(name)))
     }
 
-    /// An expression that stands for `value`.
+    /// Returns an expression that stands for `value`.
     pub(crate) fn expr(&mut self, value: FieldValue) -> Expr {
         if let Repr::Plain(value) = value.0 {
             return Expr::Value(portable(self.backend, value));
@@ -51,7 +51,7 @@ impl<'t> Bindings<'t> {
         Expr::cust(format!("{MARK}{}", self.carried.len() - 1))
     }
 
-    /// Whether the statement can stand alone, without the values that are carried here.
+    /// Returns `true` if the statement carries no values here, so that it can stand alone.
     pub(crate) fn is_empty(&self) -> bool {
         self.carried.is_empty()
     }
@@ -81,7 +81,7 @@ pub(crate) fn identifier(name: &str) -> DynIden {
     Alias::new(name).into_iden()
 }
 
-/// `value` in the form that compares rightly in this database, also when the caller runs the statement.
+/// Returns `value` in the form that compares correctly in this database, also if the caller runs the statement.
 fn portable(backend: Backend, value: Value) -> Value {
     match value {
         Value::TimeDateTimeWithTimeZone(Some(instant)) => {

@@ -6,18 +6,18 @@ use crate::error::ErrorKind;
 use crate::table::{DynamicFields, DynamicValue, FieldDefinition, TableDefinition, column, unknown_field};
 
 impl DynamicFields {
-    /// The condition that the field `name` of `table`, or one of its built-in columns, equals `value`.
+    /// Returns the condition that the field `name` of `table`, or one of its built-in columns, equals `value`.
     ///
-    /// A field that does not exist and a comparison with null are errors of the query that the condition
-    /// goes into.
+    /// If the field does not exist, or if `value` is null, the query that uses the condition fails.
     pub fn equals(table: &TableDefinition, name: &str, value: &DynamicValue) -> Filter<Self> {
         Self::compare(table, name, Comparison::Equal, value)
     }
 
-    /// The condition that the field `name` of `table`, or one of its built-in columns, compares so with `value`. A null
-    /// compares with nothing: it is neither equal nor unequal to a value, neither less nor greater.
+    /// Returns the condition that the field `name` of `table`, or one of its built-in columns, compares with `value` as
+    /// `comparison` says. A null in the column never matches: it is neither equal nor unequal to a value, neither less
+    /// nor greater.
     ///
-    /// What does not exist and what is null is refused as by [`equals`](Self::equals).
+    /// A field that does not exist and a null `value` are errors, as in [`equals`](Self::equals).
     pub fn compare(
         table: &TableDefinition,
         name: &str,

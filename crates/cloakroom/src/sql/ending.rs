@@ -1,14 +1,16 @@
-//! Ends sessions by every clock: a machine that is ahead also ends what another, which is behind, would still accept.
+//! Ends sessions by every clock: a machine that is ahead also ends the sessions that another, which is behind, would
+//! still accept.
 //!
-//! A row whose expiry is not after its last write has [ended](crate::session::expiry::is_over) for every machine. One that has
-//! expired by this machine's clock, but not by its own last write, has *lapsed*: it may be valid by a clock that is
-//! behind, whose machine would accept and extend it. It is written once more, its expiry left as it is. Then it has
-//! ended, and nothing writes it again.
+//! A row with an expiry that is not after its last write has [ended](crate::session::expiry::is_over) for every
+//! machine. A row that has expired by this machine's clock, but not by its own last write, has *lapsed*. It may be
+//! valid by the clock of a machine that is behind, which would accept and extend it. So it is written once more, with
+//! its expiry left as it is. Then it has ended, and no operation writes it again.
 //!
-//! What has lapsed is written in a statement of its own, so that the count of the other is that of the sessions that
-//! were valid here. A query has that statement first: what is extended before it is valid when the other comes, and
-//! what comes after it can no longer be extended. One session is ended first and looked at again only if it was not
-//! valid, so that an end is one statement.
+//! Lapsed rows are written in a statement of their own, so that the count of the other statement is that of the
+//! sessions that were valid here. A query runs the statement for lapsed rows first: a session that is extended before
+//! it is valid when the other statement runs, and after it no lapsed session can be extended. For one session the order
+//! is the other way round: it is ended first, and looked at again only if it was not valid, so that ending a valid
+//! session takes one statement.
 
 use sea_query::{CaseStatement, Expr, ExprTrait, Func, IntoCondition, Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
@@ -18,19 +20,19 @@ use crate::session::Status;
 use crate::sql::{Bindings, Filter, has_status, is_a_date, table_ref, value, written_at};
 use crate::table::column;
 
-/// How far behind this machine's clock another's may be. What expired before that stays as it was written.
+/// How far another machine's clock may be behind this one's. A session that expired earlier stays as it was written.
 const SKEW: Duration = Duration::DAY;
 
-/// What a clock shows that is behind this one.
+/// Returns the instant of a clock that is behind this one.
 pub(crate) fn behind(now: OffsetDateTime) -> OffsetDateTime {
     now.saturating_sub(SKEW)
 }
 
-/// What has expired at `now`.
+/// Returns the filter for sessions that have expired at `now`.
 ///
-/// SQLite and PostgreSQL are kept from the index on the expiry: all that ever expired is in it, and statistics that
-/// are older can make them take that for few rows, and read them all for the ten of one user. MariaDB counts in the
-/// index when it plans.
+/// SQLite and PostgreSQL are kept from using the index on the expiry. It holds every session that ever expired. With
+/// older statistics these databases can take that for few rows, and read them all for the ten of one user. MariaDB
+/// counts rows in the index when it plans.
 pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
     Filter::new(move |bindings| {
         let expires_at = bindings.column(column::EXPIRES_AT);
@@ -43,7 +45,7 @@ pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
     })
 }
 
-/// Ends rows now, or leaves their expiry where it lies before that.
+/// Returns the UPDATE that ends rows now, or leaves their expiry as it is if it lies before now.
 pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
     let expires_at = bindings.column(column::EXPIRES_AT);
     let mut is_before = expires_at.clone().lt(bindings.expr(now.clone()));
@@ -61,7 +63,8 @@ pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateSta
     update
 }
 
-/// The row with one id. The values are `now` three times, the id, and the instant at which the row must be valid.
+/// Returns the UPDATE that ends the row with one id. The values are `now` three times, the id, and the instant at which
+/// the row must be valid.
 pub(crate) fn expire_by_id(bindings: &mut Bindings<'_>) -> UpdateStatement {
     let mut expire = expire(bindings, &value());
     let id = bindings.expr(value());

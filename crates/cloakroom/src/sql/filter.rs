@@ -11,56 +11,56 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::table::{Column, SessionFields};
 
 impl<T: SessionFields, V: FieldType> Column<T, V> {
-    /// Equal to `value`. Text compares case-sensitively, to the last space.
+    /// Matches values equal to `value`. Text compares with regard to case and to trailing spaces.
     pub fn eq(self, value: impl Into<V>) -> Filter<T> {
         Filter::compare(self.name(), BinOper::Equal, FieldValue::new(&value.into()))
     }
 
-    /// Not equal to `value`; a null is neither equal nor unequal.
+    /// Matches values not equal to `value`. A null is neither equal nor unequal.
     pub fn ne(self, value: impl Into<V>) -> Filter<T> {
         Filter::compare(self.name(), BinOper::NotEqual, FieldValue::new(&value.into()))
     }
 
-    /// Less than `value`.
+    /// Matches values less than `value`.
     pub fn lt(self, value: impl Into<V>) -> Filter<T> {
         Filter::compare(self.name(), BinOper::SmallerThan, FieldValue::new(&value.into()))
     }
 
-    /// Less than or equal to `value`.
+    /// Matches values less than or equal to `value`.
     pub fn le(self, value: impl Into<V>) -> Filter<T> {
         Filter::compare(self.name(), BinOper::SmallerThanOrEqual, FieldValue::new(&value.into()))
     }
 
-    /// Greater than `value`.
+    /// Matches values greater than `value`.
     pub fn gt(self, value: impl Into<V>) -> Filter<T> {
         Filter::compare(self.name(), BinOper::GreaterThan, FieldValue::new(&value.into()))
     }
 
-    /// Greater than or equal to `value`.
+    /// Matches values greater than or equal to `value`.
     pub fn ge(self, value: impl Into<V>) -> Filter<T> {
         Filter::compare(self.name(), BinOper::GreaterThanOrEqual, FieldValue::new(&value.into()))
     }
 
-    /// One of `values`; of none, nothing is.
+    /// Matches any of `values`. If there are no values, nothing matches.
     pub fn is_in<I: Into<V>>(self, values: impl IntoIterator<Item = I>) -> Filter<T> {
         Filter::among(self.name(), values.into_iter().map(|value| FieldValue::new(&value.into())).collect())
     }
 
-    /// None of `values`; a null is not among them, nor is it none of them. Of no values at all, everything is
-    /// none, nulls included.
+    /// Matches values that are none of `values`. A null never matches, except if there are no values: then everything
+    /// matches, nulls included.
     pub fn is_not_in<I: Into<V>>(self, values: impl IntoIterator<Item = I>) -> Filter<T> {
         self.is_in(values).not()
     }
 }
 
 impl<T: SessionFields, V> Column<T, V> {
-    /// Null.
+    /// Matches null.
     pub fn is_null(self) -> Filter<T> {
         let name = self.name();
         Filter::new(move |bindings| Ok(bindings.column(name).is_null().into_condition()))
     }
 
-    /// Not null.
+    /// Matches every value but null.
     pub fn is_not_null(self) -> Filter<T> {
         self.is_null().not()
     }
@@ -91,34 +91,34 @@ impl Comparison {
     }
 }
 
-/// A condition on the sessions of `T`; what [`SessionQuery::filter`](crate::SessionQuery::filter) takes.
+/// A condition on the sessions of `T`, for [`SessionQuery::filter`](crate::SessionQuery::filter).
 ///
-/// A column's comparisons make one, and `From` makes one of any sea-query condition or expression. A filter
-/// of one table does not compile on another's query.
+/// A column's comparisons return a filter, and `From` makes one from any sea-query condition or expression. A filter of
+/// one table does not compile in a query on another.
 pub struct Filter<T> {
     resolve: Arc<Resolve>,
     of: PhantomData<fn() -> T>,
 }
 
-/// What a filter comes to once the database is known.
+/// Builds a filter's condition once the database is known.
 type Resolve = dyn Fn(&mut Bindings<'_>) -> Result<Condition> + Send + Sync;
 
 impl<T> Filter<T> {
-    /// This and `other`.
+    /// Returns a filter that matches if both this filter and `other` do.
     #[must_use]
     pub fn and(self, other: impl Into<Self>) -> Self {
         let (one, other) = (self.resolve, other.into().resolve);
         Self::new(move |bindings| Ok(Condition::all().add(one(bindings)?).add(other(bindings)?)))
     }
 
-    /// This or `other` or both.
+    /// Returns a filter that matches if this filter or `other` does, or both do.
     #[must_use]
     pub fn or(self, other: impl Into<Self>) -> Self {
         let (one, other) = (self.resolve, other.into().resolve);
         Self::new(move |bindings| Ok(Condition::any().add(one(bindings)?).add(other(bindings)?)))
     }
 
-    /// The opposite.
+    /// Returns the opposite of this filter, as SQL's `NOT` has it.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "`!filter` would read badly at the end of a chain")]
     pub fn not(self) -> Self {
@@ -141,7 +141,7 @@ impl<T> Filter<T> {
     pub(crate) fn among(column: impl Into<Cow<'static, str>>, values: Vec<FieldValue>) -> Self {
         let column = column.into();
         Self::new(move |bindings| {
-            // No database takes an empty list.
+            // No database accepts an empty list.
             if values.is_empty() {
                 return Ok(Expr::cust("1 = 0").into_condition());
             }

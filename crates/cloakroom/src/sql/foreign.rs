@@ -1,4 +1,4 @@
-//! Values of columns whose type somebody else has named, in statements.
+//! Values in statements, for columns of a type that this library did not choose.
 
 use sea_query::{BinOper, Expr, ExprTrait};
 
@@ -7,7 +7,7 @@ use crate::database::{FieldValue, MAX_PLACEHOLDERS};
 use crate::error::Result;
 
 impl Bindings<'_> {
-    /// A column of the session table, as it is selected.
+    /// Returns a column of the session table as it is selected.
     pub(crate) fn selected(&self, name: &str) -> Expr {
         let column = self.column(name);
         match self.table().foreign(name, self.backend()) {
@@ -16,14 +16,14 @@ impl Bindings<'_> {
         }
     }
 
-    /// An expression for a value that is stored in the column `name`.
+    /// Returns an expression for a value that is stored in the column `name`.
     pub(crate) fn stored_in(&mut self, name: &str, value: FieldValue) -> Expr {
         let foreign = self.table().foreign(name, self.backend());
         let value = self.expr(foreign.map_or(value.clone(), |foreign| foreign.bound(value)));
         foreign.map_or(value.clone(), |foreign| foreign.written(value))
     }
 
-    /// An expression for a value that the column `name` is compared with.
+    /// Returns an expression for a value that the column `name` is compared with.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Bindings<'_> {
         Ok(self.stored_in(name, value))
     }
 
-    /// The condition that the column `name` of the session table is one of `keys`.
+    /// Returns the condition that the column `name` of the session table is one of `keys`.
     pub(crate) fn is_field_among(&mut self, name: &str, keys: Vec<FieldValue>) -> Result<Expr> {
         let column = self.column(name);
         let Some(foreign) = self.table().foreign(name, self.backend()) else {

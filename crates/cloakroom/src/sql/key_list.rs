@@ -1,7 +1,7 @@
 //! `column IN (keys)` for any number of keys, in one statement.
 //!
-//! Every database bounds the number of placeholders: SQLite at 32,766, the others at 65,535. So a list goes
-//! as one value, an array or JSON, where its keys are of a kind that allows it.
+//! Every database limits the number of placeholders: SQLite to 32,766, the others to 65,535. So a list is bound as one
+//! value, an array or JSON, if its keys are of a kind that allows it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::Bindings;
 use crate::database::{Backend, FieldValue, KeyList, MAX_PLACEHOLDERS, Repr};
 
 impl Bindings<'_> {
-    /// The condition that `column` is one of `keys`.
+    /// Returns the condition that `column` is one of `keys`.
     pub(crate) fn is_among(&mut self, column: Expr, keys: Vec<FieldValue>) -> Expr {
         let prefers_placeholders = self.backend() == Backend::MySql && keys.len() <= MAX_PLACEHOLDERS;
         match KeyList::new(&keys) {
@@ -23,7 +23,7 @@ impl Bindings<'_> {
         }
     }
 
-    /// The same on PostgreSQL, where the list of keys is cast first.
+    /// Returns the same condition on PostgreSQL, where the list of keys is cast first.
     pub(super) fn is_among_cast(
         &mut self,
         column: Expr,
@@ -43,7 +43,7 @@ impl Bindings<'_> {
         let list = self.expr(FieldValue(Repr::Native(Arc::new(list))));
         let keys = match self.backend() {
             Backend::Postgres => {
-                // In parentheses, which an operator would bring, it would no longer be an operand.
+                // An operator would add parentheses, and the list would then no longer be an operand.
                 return Expr::cust_with_exprs("$1 = ANY($2)", [column, list]);
             }
             Backend::Sqlite if is_uuid => "(SELECT unhex(value) FROM json_each(?))",

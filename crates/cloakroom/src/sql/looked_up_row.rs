@@ -1,7 +1,7 @@
-//! What is read of a session that is looked up by its digest: its row, and the digest itself.
+//! The part of a session's row that a lookup by digest reads: the row and the digest itself.
 //!
-//! SQLite's driver copies every value of a row, from one thread to another. So there the columns that every table
-//! has go as one text, but for the data, which may be long.
+//! SQLite's driver copies every value of a row from one thread to another. So there the columns that every table has
+//! are joined into one text, except for the data, which may be long.
 
 use std::array;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::sql::{Bindings, RowHeader, read_rest, select_columns, unreadable};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::TokenDigest;
 
-/// Columns of a row, in which others may have found theirs. On SQLite no two have the same columns, for its
-/// driver's values note what is found out about them, and are `Sync` all the same.
+/// The columns of one session in a row that may hold other sessions too. On SQLite no two sessions share columns: the
+/// driver's values record what is found out about them, and are `Sync` all the same.
 #[derive(Clone)]
 pub(crate) struct LookedUpRow {
     row: Arc<Row>,
@@ -28,7 +28,7 @@ pub(crate) struct LookedUpRow {
     first: usize,
 }
 
-/// Selects what [`LookedUpRow`] reads, of the table as `bindings` call it.
+/// Selects the columns that [`LookedUpRow`] reads, of the table under its current name in `bindings`.
 pub(crate) fn select_found(bindings: &Bindings<'_>, select: &mut SelectStatement) {
     if bindings.backend() == Backend::Sqlite {
         let data = bindings.column(column::DATA);
@@ -40,12 +40,13 @@ pub(crate) fn select_found(bindings: &Bindings<'_>, select: &mut SelectStatement
     }
 }
 
-/// How many columns that is on SQLite.
+/// Returns how many columns that is on SQLite.
 pub(crate) fn width_on_sqlite(table: &TableDefinition) -> usize {
     2 + table.fields.len()
 }
 
-/// Null where there is no row. The digest comes last: it is known where it begins, and it may be any text.
+/// Returns the joined columns, which are null if there is no row. The digest comes last: its start is known, and it may
+/// be any text.
 fn joined(bindings: &Bindings<'_>) -> Expr {
     let names = [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DIGEST];
     Expr::cust_with_exprs(
@@ -55,23 +56,23 @@ fn joined(bindings: &Bindings<'_>) -> Expr {
 }
 
 impl LookedUpRow {
-    /// In a row of its own.
+    /// Makes the columns of a session in a row of its own.
     pub(crate) fn alone(row: Row) -> Self {
         Self { row: Arc::new(row), first: 0 }
     }
 
-    /// In the columns from `first` on.
+    /// Makes the columns of a session in a row that others share, from `first` on.
     pub(crate) fn among_others(row: &Arc<Row>, first: usize) -> Self {
         Self { row: Arc::clone(row), first }
     }
 
-    /// As it is stored; not to be asked of SQLite, which has it among others.
+    /// Returns the digest as it is stored. Must not be called on SQLite, where the digest is joined with other columns.
     pub(crate) fn digest(&self) -> Result<Option<String>, sqlx::Error> {
         self.row.text(self.first)
     }
 
-    /// The session, if it is that with this digest, and not over `now`: the database decides by its own rules of
-    /// comparison, which may ignore case, and here there is one rule. What is over is not decoded.
+    /// Returns the session if it has this digest and is not over `now`. The database compares by its own rules, which
+    /// may ignore case; here there is one rule. A session that is over is not decoded.
     pub(crate) fn session<T: SessionFields>(
         &self,
         digest: &TokenDigest,
@@ -101,7 +102,7 @@ impl LookedUpRow {
     }
 }
 
-/// What was joined before the digest, if it is this one.
+/// Returns the text that was joined before the digest, if the digest is this one.
 fn before_digest<'t>(text: &'t str, digest: &TokenDigest) -> Option<&'t str> {
     let (before, stored) = text.split_at_checked(text.len().checked_sub(digest.expose().len())?)?;
     digest.matches(stored).then_some(before)?.strip_suffix('|')
@@ -121,7 +122,8 @@ fn split(joined: &str, table: &TableDefinition) -> Result<RowHeader> {
     })
 }
 
-/// An instant as it is written here, or with a space or without a zone as others may have written it.
+/// Reads an instant in the form that is written here, or with a space or without a zone, as another program may have
+/// written it.
 fn instant(text: &str, table: &TableDefinition, name: &str) -> Result<OffsetDateTime> {
     let in_full = || OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339);
     let instant = OffsetDateTime::parse(text, &Rfc3339)

@@ -1,4 +1,4 @@
-//! The SQL that the operations share, and the statements whose text never changes.
+//! The SQL that the operations share, and the statements with a fixed text.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
@@ -27,9 +27,9 @@ use crate::table::{BUILT_IN_COLUMNS, FieldReader, SessionFields, TableDefinition
 pub(crate) const READ_COLUMNS: [&str; 5] =
     [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DATA];
 
-/// The statements whose text never changes, written once for a handle.
+/// The statements with a fixed text, written once for a handle.
 pub(crate) struct Statements {
-    /// On the pool, where it tells whether it was a transaction of its own.
+    /// For the pool: it says whether it was a transaction of its own.
     pub(crate) by_id: Arc<str>,
     pub(crate) by_id_within: Arc<str>,
     pub(crate) expire: Arc<str>,
@@ -40,13 +40,13 @@ pub(crate) struct Statements {
     extend: BySize,
 }
 
-/// Has a statement of PostgreSQL's wait for rows no longer than this, from when its first value is read. It holds for
-/// the transaction, which the statement is by itself.
+/// Makes a statement of PostgreSQL's wait for rows no longer than this, from when its first value is read. The setting
+/// holds for the transaction, which consists of this statement.
 const AT_ONCE_ON_POSTGRES: &str =
     "CASE WHEN set_config('lock_timeout', '10ms', true) IS NOT NULL THEN $1 END";
 
-/// Statements that differ in the number of their rows alone, each written when it is first needed. The
-/// numbers are powers of two, so that there are few, and the connections remember them all.
+/// Statements that differ only in the number of their rows, each written when it is first needed. The numbers are
+/// powers of two, so that there are few statements and the connections remember them all.
 #[derive(Default)]
 struct BySize([OnceLock<Arc<str>>; MAX_BATCH.ilog2() as usize + 1]);
 
@@ -85,16 +85,16 @@ impl Statements {
         }
     }
 
-    /// Reads the valid sessions with any of `size` digests, each as [`select_found`] has it. The values are the
-    /// digests, as [`Bindings::is_among`] takes them, and `now`.
+    /// Returns the statement that reads the valid sessions with any of `size` digests, each as [`select_found`] selects
+    /// it. The values are the digests, as [`Bindings::is_among`] takes them, and `now`.
     ///
-    /// With `tells`, each row says whether the statement was a transaction of its own. On PostgreSQL that of a
-    /// single digest does so by a row of nulls, if there is none to be found; more would cost more to plan.
+    /// With `tells`, each row says whether the statement was a transaction of its own. On PostgreSQL, a statement for a
+    /// single digest returns a row of nulls if there is no session, so that it can say so too. For more digests that
+    /// would cost more to plan.
     ///
-    /// On SQLite the answer is one row that has the sessions side by side, in the order of the digests, null
-    /// where there is none, and [no more](most_side_by_side) than fit; the values are `now` and the digests. The
-    /// driver hands over row by row, from one thread to another, and waking the other costs more than looking a
-    /// session up.
+    /// On SQLite the answer is one row that holds the sessions side by side, in the order of the digests, with nulls if
+    /// there is no session, and [no more](most_side_by_side) than fit. The values are `now` and the digests. The driver
+    /// passes row by row from one thread to another, and waking the other thread costs more than looking a session up.
     pub(crate) fn find(
         &self,
         table: &TableDefinition,
@@ -128,7 +128,7 @@ impl Statements {
         })
     }
 
-    /// Makes `size` rows. The values are those of all columns, row by row.
+    /// Returns the statement that inserts `size` rows. The values are those of all columns, row by row.
     pub(crate) fn insert(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
         self.insert.get(size, || {
             let insert = insert(&mut Bindings::new(table, backend), size, |id| id);
@@ -139,8 +139,8 @@ impl Statements {
         })
     }
 
-    /// The same, but on PostgreSQL and MariaDB it hardly waits for what others have locked: a user to whom one of the
-    /// rows refers.
+    /// Returns the same statement, but on PostgreSQL and MariaDB it hardly waits for rows that another transaction has
+    /// locked, such as the row of a user that one of the new rows refers to.
     pub(crate) fn insert_at_once(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
         match backend {
             Backend::Sqlite => self.insert(table, backend, size),
@@ -157,12 +157,12 @@ impl Statements {
 }
 
 impl Statements {
-    /// Moves the expiries of `size` sessions, of those whose row is as it was read. The values are id and new
-    /// expiry of each, id and new `updated_at` of each, the id of each, and of each the id and what was read
-    /// of `updated_at` and `expires_at`.
+    /// Returns the statement that moves the expiries of `size` sessions, if their rows are as they were read. The
+    /// values are the id and new expiry of each, the id and new `updated_at` of each, the id of each, and, for each,
+    /// the id and the `updated_at` and `expires_at` that were read.
     ///
-    /// On PostgreSQL a statement that `is_shared` waits for no row: it skips what is locked. On MariaDB it fails. For
-    /// one handle they all are, or none is.
+    /// On PostgreSQL a statement that `is_shared` waits for no row: it skips locked ones. On MariaDB it fails instead.
+    /// For one handle all of them are shared, or none is.
     pub(crate) fn extend(
         &self,
         table: &TableDefinition,
@@ -189,7 +189,8 @@ impl Statements {
                 .value(column::EXPIRES_AT, new_expiry)
                 .value(column::UPDATED_AT, new_update);
             if is_shared && backend == Backend::Postgres {
-                // A row that somebody is writing is left to them: no other lookup of this statement waits.
+                // A row that another transaction is writing is left to it, so that no other call of this statement
+                // waits.
                 let mut free = Query::select();
                 free.expr(bindings.column(column::ID))
                     .from(table_ref(table))
@@ -210,7 +211,7 @@ impl Statements {
     }
 }
 
-/// Makes `size` rows, the id of the first of which is what `first_id` makes of it.
+/// Builds the statement that inserts `size` rows. `first_id` wraps the id of the first row.
 fn insert(bindings: &mut Bindings<'_>, size: usize, first_id: impl FnOnce(Expr) -> Expr) -> Arc<str> {
     let table = bindings.table();
     let fields = table.fields.iter().map(|field| &*field.name);
@@ -230,7 +231,8 @@ fn insert(bindings: &mut Bindings<'_>, size: usize, first_id: impl FnOnce(Expr) 
     bindings.build(&insert).sql
 }
 
-/// How many sessions SQLite reads side by side. It joins 64 tables at most, and a row has 2,000 columns at most.
+/// Returns how many sessions SQLite can read side by side. It joins at most 64 tables, and a row has at most 2,000
+/// columns.
 pub(crate) fn most_side_by_side(table: &TableDefinition) -> usize {
     const MAX_JOINED: usize = 60;
     const MAX_COLUMNS: usize = 2000;
@@ -246,8 +248,8 @@ fn has_digest(bindings: &mut Bindings<'_>, size: usize) -> Expr {
 }
 
 fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
-    // Where SQLite knows how a table's values are distributed, it would plan a join anew for each bound value.
-    // That of an expression it does not look at.
+    // If SQLite knows how a table's values are distributed, it plans a join anew for each bound value. It does not look
+    // at the value of an expression.
     let unseen = |value: Expr| Expr::cust_with_expr("CAST(? AS TEXT)", value);
     let (one, now) = (identifier("one"), identifier("now"));
     let mut row = Query::select();
@@ -267,7 +269,8 @@ fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
     bindings.build(&find).sql
 }
 
-/// For each of `size` ids the value that is bound after it; for any other row what `column` holds.
+/// Returns, for each of `size` ids, the value that is bound after it, and for any other row the value that `column`
+/// holds.
 fn by_id(bindings: &mut Bindings<'_>, size: usize, column: &str) -> Expr {
     let mut new = CaseStatement::new();
     for _ in 0..size {
@@ -277,7 +280,7 @@ fn by_id(bindings: &mut Bindings<'_>, size: usize, column: &str) -> Expr {
     new.finally(bindings.column(column)).into()
 }
 
-/// Only the place of a value matters in a text that is written beforehand.
+/// Stands for a value in a statement that is written beforehand. Only its place matters.
 pub(crate) fn value() -> FieldValue {
     FieldValue::plain("")
 }
@@ -296,7 +299,7 @@ pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStateme
     }
     for name in fields {
         if bindings.table().foreign(name, bindings.backend()).is_some() {
-            // By the column's name, for those who go on composing.
+            // The column keeps its name, for callers that compose the statement further.
             select.expr_as(bindings.selected(name), identifier(name));
         } else {
             select.expr(bindings.column(name));
@@ -320,7 +323,7 @@ impl RowHeader {
         expiry::is_over(self.expires_at, self.updated_at, now)
     }
 
-    /// From the columns from `first` on.
+    /// Reads the columns from `first` on.
     pub(crate) fn read(table: &TableDefinition, row: &Row, first: usize) -> Result<Self> {
         let failed = |index: usize, error| unreadable(table, READ_COLUMNS[index], error);
         let required = |index: usize| {
@@ -337,7 +340,8 @@ impl RowHeader {
 }
 
 impl RowHeader {
-    /// As far as it decodes, if its id does: an instant that does not is the last that there is.
+    /// Reads the header as far as it decodes, if its id does. An instant that does not decode becomes the last instant
+    /// there is.
     pub(crate) fn read_in_part(table: &TableDefinition, row: &Row) -> Result<Self> {
         let id = row.uuid(0).map_err(|error| unreadable(table, column::ID, error))?;
         let required = |index: usize| row.timestamp(index).ok().flatten().unwrap_or(LAST);
@@ -346,12 +350,12 @@ impl RowHeader {
     }
 }
 
-/// The session of a row that [`select_columns`] selected.
+/// Reads the session in a row that [`select_columns`] selected.
 pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row) -> Result<Session<T>> {
     read_rest(&RowHeader::read(table, row, 0)?, table, row, RowHeader::WIDTH)
 }
 
-/// The session with this head, and the data and fields that are in the columns from `first` on.
+/// Reads the session with this header, and with the data and fields in the columns from `first` on.
 pub(crate) fn read_rest<T: SessionFields>(
     head: &RowHeader,
     table: &TableDefinition,
@@ -386,9 +390,9 @@ pub(crate) fn unreadable(
     Error::new(ErrorKind::Decode, message).with_source(error)
 }
 
-/// The condition that a status comes to at `now`; `All` asks for nothing.
+/// Returns the condition for a status at `now`. `All` has no condition.
 ///
-/// It says of a row what [`expiry::is_over`] says of what was read of it.
+/// It agrees with [`expiry::is_over`], which judges a session that was read.
 pub(crate) fn has_status(bindings: &mut Bindings<'_>, status: Status, now: FieldValue) -> Option<Condition> {
     let expires_at = bindings.column(column::EXPIRES_AT);
     let updated_at = bindings.column(column::UPDATED_AT);
@@ -406,18 +410,19 @@ pub(crate) fn has_status(bindings: &mut Bindings<'_>, status: Status, now: Field
     }
 }
 
-/// What a lookup by the digest asks for; whether the row has ended is seen when it is read.
+/// Returns the condition of a lookup by digest. Whether the row has ended is checked when it is read.
 fn is_valid(bindings: &mut Bindings<'_>, now: FieldValue) -> Condition {
     let expires_at = bindings.column(column::EXPIRES_AT);
     is_later(expires_at, bindings.expr(now))
 }
 
-/// Whether there is no expiry, or one that lies after `now`.
+/// Returns the condition that there is no expiry, or one after `now`.
 fn is_later(expires_at: Expr, now: Expr) -> Condition {
     Condition::any().add(expires_at.clone().is_null()).add(expires_at.gt(now))
 }
 
-/// The row, if nobody has written it since it was read. Every write moves `updated_at` or `expires_at`.
+/// Returns the condition that a row has not been written since it was read. Every write of this library moves
+/// `updated_at`.
 pub(crate) fn as_it_was_read<T: SessionFields>(
     bindings: &mut Bindings<'_>,
     session: &Session<T>,
@@ -426,7 +431,7 @@ pub(crate) fn as_it_was_read<T: SessionFields>(
     let updated_at = bindings.expr(FieldValue::plain(session.stored.updated_at));
     let expires_at = bindings.column(column::EXPIRES_AT);
     let same_expiry = match session.stored.expires_at {
-        // Both are never.
+        // Both mean never.
         None if bindings.backend() == Backend::Postgres => {
             expires_at.clone().is_null().or(expires_at.eq(Expr::cust("'infinity'")))
         }
@@ -439,8 +444,8 @@ pub(crate) fn as_it_was_read<T: SessionFields>(
         .add(same_expiry)
 }
 
-/// The condition that MariaDB holds a date in a column, and not what others may have stored in its lenient modes: a date
-/// without a month or a day, or the 31st of February. In its strict mode it refuses to write such a one back.
+/// Returns the condition that a column of MariaDB's holds a date. In a lenient mode another program may have stored one
+/// without a month or a day, or the 31st of February, which the strict mode refuses to write back.
 pub(crate) fn is_a_date(column: Expr) -> Expr {
     Expr::cust_with_exprs(
         "(MONTH(?) > 0 AND DAYOFMONTH(?) BETWEEN 1 AND \
@@ -449,7 +454,7 @@ pub(crate) fn is_a_date(column: Expr) -> Expr {
     )
 }
 
-/// When a row is written whose last write is not known: `now`, or the instant after that write where the
+/// Returns the new `updated_at` of a row if its last write is not known: `now`, or the instant after that write if the
 /// clock has not moved past it.
 pub(crate) fn written_at(bindings: &mut Bindings<'_>, now: FieldValue) -> Expr {
     let now = bindings.expr(now);
@@ -465,7 +470,7 @@ pub(crate) fn written_at(bindings: &mut Bindings<'_>, now: FieldValue) -> Expr {
         Backend::Postgres => {
             Expr::cust_with_exprs("GREATEST($1, $2 + INTERVAL '1 microsecond')", [now, last])
         }
-        // In its strict mode MariaDB adds nothing to what is no date.
+        // In its strict mode MariaDB adds nothing to a value that is no date.
         Backend::MySql => Expr::cust_with_exprs(
             "GREATEST(?, CASE WHEN ? THEN ? ELSE TIMESTAMP'1000-01-01 00:00:00' END + INTERVAL 1 MICROSECOND)",
             [now, is_a_date(last.clone()), last],

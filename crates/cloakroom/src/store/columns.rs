@@ -1,9 +1,10 @@
-//! What the columns of a table do to the values that are stored in them, as the catalogue says: it is asked once for a
-//! handle, before the first write.
+//! How the columns of a table store values, as the catalogue says. The catalogue is read once for a handle, before the
+//! first write.
 //!
-//! The struct says what the application stores; the table may be somebody else's, whose columns are narrower. What a
-//! column would cut is refused by name. What it rounds, or writes in other words, is read again after the write, so that
-//! the answer is what the row holds. An instant by which one write of a row is told from another must not be rounded.
+//! The struct says what the application stores, but another program may have made the table with narrower columns. A
+//! value that a column would cut is refused, and the error names the field. A value that a column rounds, or writes in
+//! another form, is read again after the write, so that the result is what the row holds. The instant by which one
+//! write of a row is told from another must not be rounded.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -18,15 +19,15 @@ use crate::table::{FieldDefinition, TableDefinition, column};
 pub(crate) struct Known(RwLock<Option<Arc<Columns>>>);
 
 pub(crate) struct Columns {
-    /// What is wrong with `updated_at`, if anything is.
+    /// The problem with `updated_at`, if there is one.
     problem: Option<String>,
-    /// Whether what is read may be something else than what was written.
+    /// Whether a value that is read may differ from what was written.
     pub(crate) may_change_values: bool,
-    /// Of each field.
+    /// One for each field.
     bounds: Vec<Bound>,
 }
 
-/// What fits into a column.
+/// The values that fit into a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bound {
     None,
@@ -36,12 +37,13 @@ enum Bound {
     Bytes(usize),
     /// Integers from and to.
     Integers(i64, i64),
-    /// Nothing: its values would be taken for others.
+    /// No values: they would be taken for others.
     Nothing,
 }
 
 impl Known {
-    /// The columns of `table`, which are asked for if they are not known; none if there is no such table.
+    /// Returns the columns of `table`, and reads them from the catalogue if they are not known. Returns `None` if there
+    /// is no such table.
     pub(crate) async fn columns(
         &self,
         connection: &mut Connection<'_>,
@@ -53,7 +55,7 @@ impl Known {
         self.ask(connection, table).await
     }
 
-    /// The same, asked anew: a column may have become wider since.
+    /// Reads the columns again: a column may have become wider since.
     pub(crate) async fn ask(
         &self,
         connection: &mut Connection<'_>,
@@ -105,7 +107,7 @@ impl Columns {
         }
     }
 
-    /// Refuses to write where one write could not be told from another.
+    /// Refuses to write if one write of a row could not be told from another.
     pub(crate) fn check_writes(&self) -> Result<()> {
         match &self.problem {
             Some(problem) => Err(Error::new(ErrorKind::Unsupported, problem.clone())),
@@ -113,7 +115,7 @@ impl Columns {
         }
     }
 
-    /// Refuses what does not fit, by the field's name.
+    /// Refuses a value that does not fit. The error names the field.
     pub(crate) fn check_values(&self, table: &TableDefinition, values: &[Option<FieldValue>]) -> Result<()> {
         for ((field, bound), value) in table.fields.iter().zip(&self.bounds).zip(values) {
             let Some(value) = value else {
@@ -156,8 +158,8 @@ impl Columns {
     }
 }
 
-/// Whether PostgreSQL would take the bytes of the field's values for values of a type that the field does not name: its
-/// `sql_type` is a domain.
+/// Returns `true` if PostgreSQL would take the bytes of the field's values for values of a type that the field does not
+/// name, because its `sql_type` is a domain.
 fn is_mistaken(backend: Backend, field: &FieldDefinition, info: &ColumnInfo) -> bool {
     let foreign = field.foreign[backend as usize].as_ref();
     foreign.zip(info.base.as_deref()).is_some_and(|(foreign, base)| foreign.mistakes(base))
@@ -175,10 +177,10 @@ fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// Whether a column keeps instants with fewer digits than six.
+/// Returns `true` if a column keeps instants with fewer than six digits of a second.
 fn rounds_instants(backend: Backend, declared: &str) -> bool {
     match backend {
-        // It keeps the text.
+        // SQLite keeps the text.
         Backend::Sqlite => false,
         Backend::Postgres => {
             declared.starts_with("timestamp(") && !declared.starts_with("timestamp(6)") || declared == "date"
@@ -191,7 +193,7 @@ fn rounds_instants(backend: Backend, declared: &str) -> bool {
     }
 }
 
-/// Whether what is stored in a column may be read as something else.
+/// Returns `true` if a value that is stored in a column may be read as another value.
 fn changes_values(backend: Backend, declared: &str, column_type: &ColumnType) -> bool {
     let declared = declared.to_ascii_lowercase();
     let word = declared.split(['(', ' ']).next().unwrap_or_default();
@@ -213,7 +215,7 @@ fn changes_values(backend: Backend, declared: &str, column_type: &ColumnType) ->
         Backend::Postgres => match word {
             "real" | "bpchar" => true,
             "character" => !declared.starts_with("character varying") || declared.ends_with("[]"),
-            // What has a precision keeps no more than that.
+            // A type with a precision keeps no more than that.
             _ => declared.contains('(') && !declared.starts_with("timestamp(6)"),
         },
         Backend::MySql => match word {
@@ -240,7 +242,7 @@ fn bound(backend: Backend, declared: &str) -> Bound {
     };
     let word = declared.split(['(', ' ']).next().unwrap_or_default();
     match (backend, word) {
-        // It knows no lengths, and one width of integers.
+        // SQLite has no lengths, and one width of integers.
         (Backend::Sqlite, _) => Bound::None,
         (Backend::Postgres, "character") if declared.ends_with("[]") => Bound::None,
         (Backend::Postgres, "character") | (Backend::MySql, "varchar" | "char") => {

@@ -1,4 +1,4 @@
-//! What every operation works with, whatever the type of the table's fields.
+//! The parts that every operation works with, independent of the type of the table's fields.
 
 mod columns;
 mod writers;
@@ -19,16 +19,16 @@ use crate::sql::Statements;
 use crate::table::TableDefinition;
 use crate::token::Hashed;
 
-/// A connection of the pool, one of those that writes may hold.
+/// A connection of the pool that counts as one of those that writes may hold.
 pub(crate) struct Writing {
     pub(crate) connection: Pooled,
     _permit: Permit,
 }
 
-/// What every operation works with, whatever the type of the table's fields: where the table is, what it is
-/// called, the settings, and the statements that were written beforehand.
+/// The parts that every operation works with, independent of the type of the table's fields: the database, the table's
+/// definition, the settings, and the statements that were written beforehand.
 pub(crate) struct Store {
-    // Before the database, which they must not outlive.
+    // Declared before the database, which the permits must not outlive.
     pub(crate) writers: Arc<Writers>,
     pub(crate) database: Database,
     pub(crate) table: TableDefinition,
@@ -42,23 +42,23 @@ impl Store {
         self.database.backend()
     }
 
-    /// The hash of a token that a session can have.
+    /// Returns the hash of a token, or `None` if no session can have the token.
     pub(crate) fn hash<'t>(&self, token: &'t [u8]) -> Option<Hashed<'t>> {
         let hashed = self.config.hash(token).ok()?;
-        // MariaDB's column is ASCII, and refuses even to be compared with anything else.
+        // MariaDB's column is ASCII, and cannot even be compared with other text.
         let is_text = matches!(hashed, Hashed::Text(text) if !text.is_ascii());
         (!is_text || self.backend() != Backend::MySql).then_some(hashed)
     }
 
-    /// The statement that finds any of `size` digests; see [`Statements::find`]. It need not tell that it is a
-    /// transaction of its own if that is known of its connection, or if it runs within the caller's.
+    /// Returns the statement that finds any of `size` digests; see [`Statements::find`]. It need not say whether it was
+    /// a transaction of its own if that is known of its connection, or if it runs within the caller's transaction.
     pub(crate) fn find(&self, size: usize, values: Vec<FieldValue>, is_known: bool) -> Statement {
         let sql = self.statements.find(&self.table, self.backend(), size, !is_known);
         let statement = Statement::new(sql, values);
         if is_known { statement } else { statement.guarded(guard_of_rows(self.backend())) }
     }
 
-    /// The statement that reads the session with this id.
+    /// Returns the statement that reads the session with this id.
     pub(crate) fn by_id(&self, id: Uuid, on_pool: bool) -> Statement {
         let values = vec![FieldValue::plain(id)];
         if on_pool {
@@ -68,34 +68,34 @@ impl Store {
         }
     }
 
-    /// The statement that makes `size` rows; see [`Statements::insert`].
+    /// Returns the statement that inserts `size` rows; see [`Statements::insert`].
     pub(crate) fn insert_sql(&self, size: usize) -> Arc<str> {
         self.statements.insert(&self.table, self.backend(), size)
     }
 
-    /// The same that hardly waits for others; see [`Statements::insert_at_once`].
+    /// Returns the same statement in a form that hardly waits for locks; see [`Statements::insert_at_once`].
     pub(crate) fn insert_at_once_sql(&self, size: usize) -> Arc<str> {
         self.statements.insert_at_once(&self.table, self.backend(), size)
     }
 
-    /// The statement that extends `size` sessions; see [`Statements::extend`].
+    /// Returns the statement that extends `size` sessions; see [`Statements::extend`].
     pub(crate) fn extend_sql(&self, size: usize) -> Arc<str> {
-        // Whoever has a statement of their own holds nobody up when it waits.
+        // A caller with a statement of its own delays no other call when it waits.
         let is_shared = self.config.max_batch() > 1;
         self.statements.extend(&self.table, self.backend(), size, is_shared)
     }
 
-    /// Any connection of the pool.
+    /// Stands for any connection of the pool.
     pub(crate) fn pool(&self) -> Connection<'static> {
         Connection::pool(&self.database)
     }
 
-    /// One connection of the pool, for several statements.
+    /// Takes one connection of the pool, for several statements.
     pub(crate) async fn acquire(&self) -> Result<Pooled> {
         self.database.acquire().await.map_err(|error| self.failed(error))
     }
 
-    /// One connection of the pool for writes, by then at the latest.
+    /// Takes one connection of the pool for writes, at the latest at `until`.
     pub(crate) async fn acquire_to_write(&self, waits: Waits, until: Instant) -> Result<Writing> {
         let acquired = async {
             let permit = self.writers.permit(waits).await;
@@ -105,7 +105,7 @@ impl Store {
         acquired.unwrap_or_else(|_| Err(Error::from_sqlx(sqlx::Error::PoolTimedOut, "")))
     }
 
-    /// By when a caller of the pool who comes now has a connection.
+    /// Returns the instant by which a caller of the pool that comes now has a connection or an error.
     pub(crate) fn until(&self) -> Instant {
         (tokio::time::Instant::now() + self.writers.patience()).into_std()
     }
@@ -122,7 +122,7 @@ impl Store {
         on.fetch_optional(statement).await.map_err(|error| self.failed_read(error))
     }
 
-    /// Runs a statement that is a transaction of its own; how many rows it concerned.
+    /// Runs a statement that is a transaction of its own, and returns how many rows it changed.
     pub(crate) async fn execute(&self, mut on: Connection<'_>, statement: &Statement) -> Result<u64> {
         on.execute(statement).await.map_err(|error| self.failed(error))
     }

@@ -1,4 +1,4 @@
-//! How many connections of a pool writes may hold at once, so that reads have some whatever the writes wait for.
+//! How many connections of a pool writes may hold at once, so that reads have some, no matter what the writes wait for.
 
 use std::collections::HashMap;
 use std::ptr;
@@ -9,13 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::database::Database;
 
-/// The writes on one pool. All handles on the pool share them, however many tables and schemas they are for.
+/// The write permits of one pool. All handles on the pool share them, for all tables and schemas.
 pub(crate) struct Writers {
     /// One permit for each connection that writes may hold.
     all: Arc<Semaphore>,
-    /// One fewer, for those who may wait for locks: statements that wait for none have their turn meanwhile.
+    /// One permit fewer, for writes that may wait for locks. Statements that wait for none get their turn meanwhile.
     patient: Arc<Semaphore>,
-    /// How long the pool has its callers wait for a connection.
+    /// How long the pool lets its callers wait for a connection.
     patience: Duration,
 }
 
@@ -24,22 +24,22 @@ pub(crate) struct Permit(
     #[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; 2],
 );
 
-/// Whether a write may wait for what another transaction has locked.
+/// Whether a write may wait for rows that another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waits {
     ForLocks,
     ForNone,
 }
 
-/// How many of so many connections writes may hold: three quarters, and all but one at least. Of one it is that one.
+/// Returns how many of `connections` writes may hold: three quarters, but at least one.
 fn may_write(connections: u32) -> u32 {
     (connections - connections.div_ceil(4)).max(1)
 }
 
 impl Writers {
-    /// Those of this pool. They must not outlive it.
+    /// Returns the write permits of this pool. They must not outlive it.
     pub(crate) fn on(pool: &Database) -> Arc<Self> {
-        // A pool has no name. Its options stay where they are for as long as it lives.
+        // A pool has no name, so the address of its options stands for it: they stay in place for as long as it lives.
         static POOLS: LazyLock<Mutex<HashMap<usize, Weak<Writers>>>> = LazyLock::new(Mutex::default);
         macro_rules! options {
             ($pool:expr) => {{
@@ -72,14 +72,15 @@ impl Writers {
         Self { all: permits(all), patient: permits(all.saturating_sub(1).max(1)), patience }
     }
 
-    /// How long the pool has its callers wait for a connection.
+    /// Returns how long the pool lets its callers wait for a connection.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// Waits until one more connection may be held.
+    /// Waits until a write may hold one more connection.
     pub(crate) async fn permit(&self, waits: Waits) -> Permit {
-        // Neither is ever closed. In this order, so that nobody who waits for the first has the second.
+        // Neither semaphore is ever closed. They are taken in this order, so that a write that waits for the first does
+        // not hold the second.
         let patient = match waits {
             Waits::ForLocks => Arc::clone(&self.patient).acquire_owned().await.ok(),
             Waits::ForNone => None,

@@ -1,4 +1,4 @@
-//! The columns that every session table has. What selects, writes, migrates and compares them follows from this table.
+//! The columns that every session table has. The code that selects, writes, migrates and compares them uses this table.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::FieldDefinition;
 use crate::database::{ColumnType, FieldValue};
 
-/// The names, which are those of `ecto_sessions`.
+/// The names of the columns, which are those of `ecto_sessions`.
 pub(crate) mod column {
     pub(crate) const ID: &str = "id";
     pub(crate) const DIGEST: &str = "auth_token_digest";
@@ -20,16 +20,16 @@ pub(crate) mod column {
 #[derive(Clone, Debug)]
 pub(crate) struct BuiltInColumn {
     pub(crate) name: &'static str,
-    /// The type of its values. The digest and the data have types of their own in a table that is made here.
+    /// The type of the column's values. In a table that is made here, the digest and the data have types of their own.
     pub(crate) column_type: ColumnType,
     pub(crate) nullable: bool,
-    /// The version of the migration that makes it: 1 together with the table. What comes later is added to tables that
-    /// are there, adopted ones among them, so that it must be nullable.
+    /// The version of the migration that makes the column; 1 is that of the table. A later column is added to existing
+    /// tables, adopted ones among them, so it must be nullable.
     pub(crate) since: u32,
 }
 
 impl BuiltInColumn {
-    /// The column as if it were a field of the application's.
+    /// Returns the column in the form of a field of the application's.
     pub(crate) fn as_field(&self) -> FieldDefinition {
         let mut field = FieldDefinition::dynamic(self.name, self.column_type.clone());
         field.nullable = self.nullable;
@@ -41,7 +41,7 @@ const fn required(name: &'static str, column_type: ColumnType) -> BuiltInColumn 
     BuiltInColumn { name, column_type, nullable: false, since: 1 }
 }
 
-/// In the order in which a row's values are written.
+/// The columns, in the order in which a row's values are written.
 pub(crate) static BUILT_IN_COLUMNS: [BuiltInColumn; 6] = [
     required(column::ID, ColumnType::Uuid),
     required(column::DIGEST, ColumnType::Text),
@@ -51,7 +51,7 @@ pub(crate) static BUILT_IN_COLUMNS: [BuiltInColumn; 6] = [
     required(column::UPDATED_AT, ColumnType::Timestamp),
 ];
 
-/// The built-in columns' values of a row that is to be made.
+/// The built-in columns' values of a new row.
 pub(crate) struct NewRow<'r> {
     pub(crate) id: Uuid,
     pub(crate) digest: &'r str,

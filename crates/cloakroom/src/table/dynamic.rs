@@ -10,10 +10,10 @@ use crate::clock::to_stored_precision;
 use crate::database::{Backend, ColumnType, FieldValue, Repr, Row, RowError};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The extra fields of a table that is known only at run time, by name.
+/// The extra fields of a table that is known only at run time, by their names.
 ///
-/// This is what `Sessions<DynamicFields>` holds in place of a struct: for tools that work on any session
-/// table. [`DynamicFields::definition_from`] reads the columns from the database itself.
+/// `Sessions<DynamicFields>` holds these in place of a struct, for tools that work on any session table.
+/// [`DynamicFields::definition_from`] reads the columns from the database itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DynamicFields {
     backend: Backend,
@@ -28,7 +28,7 @@ struct DynamicField {
 }
 
 impl DynamicFields {
-    /// The fields of `table` on a database of this kind, all null.
+    /// Makes the fields of `table` on a database of this kind, all null.
     pub fn new(table: &TableDefinition, backend: Backend) -> Self {
         let fields = table.fields.iter().map(|field| DynamicField {
             name: field.name().to_owned(),
@@ -42,7 +42,7 @@ impl DynamicFields {
     ///
     /// # Errors
     ///
-    /// [`UnknownField`](ErrorKind::UnknownField) where the table has no field of this name.
+    /// [`UnknownField`](ErrorKind::UnknownField) if the table has no field of this name.
     pub fn set(&mut self, name: &str, value: DynamicValue) -> Result<()> {
         match self.fields.iter_mut().find(|field| field.name == name) {
             Some(field) => {
@@ -53,12 +53,12 @@ impl DynamicFields {
         }
     }
 
-    /// The value of a field; `None` where the table has no such field.
+    /// Returns the value of a field, or `None` if the table has no such field.
     pub fn get(&self, name: &str) -> Option<&DynamicValue> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// The fields in the order of the table's definition.
+    /// Returns the fields in the order of the table's definition.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &DynamicValue)> {
         self.fields.iter().map(|field| (field.name.as_str(), &field.value))
     }
@@ -96,14 +96,14 @@ impl SessionFields for DynamicFields {
     }
 }
 
-/// What PostgreSQL calls the instants after and before all others.
+/// PostgreSQL's names for the instants after and before all others.
 const INFINITY: &str = "infinity";
 const NEGATIVE_INFINITY: &str = "-infinity";
 
 /// A value of one of the [`ColumnType`]s.
 ///
-/// A value of an exact type is text, as the database writes it. What a column holds against its declared type, as SQLite
-/// lets it, is of the type that it is of itself, and is written back so.
+/// A value of an exact type is text, as the database writes it. A column may hold a value of a type other than the
+/// declared one, as SQLite allows. Such a value keeps its own type, and is written back with it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DynamicValue {
@@ -128,13 +128,13 @@ pub enum DynamicValue {
 }
 
 impl DynamicValue {
-    /// Reads a value of the type `column_type` as it is written on a command line: integers and floats in
-    /// decimal, `true` or `false`, bytes in hexadecimal, instants in RFC 3339. Of an exact type it is what the database
-    /// reads, such as `{a,b}` for an array of PostgreSQL's, which says later whether it is right.
+    /// Reads a value of the type `column_type` as it is written on a command line: integers and floats in decimal,
+    /// `true` or `false`, bytes in hexadecimal, instants in RFC 3339. For an exact type, the text is in the form that
+    /// the database reads, such as `{a,b}` for an array of PostgreSQL's; the database checks it later.
     ///
     /// # Errors
     ///
-    /// [`InvalidField`](ErrorKind::InvalidField), saying what is expected.
+    /// [`InvalidField`](ErrorKind::InvalidField) if the text is no such value. The message says what is expected.
     pub fn parse(column_type: &ColumnType, text: &str) -> Result<Self> {
         let expected = |what: &str| Error::new(ErrorKind::InvalidField, format!("{text:?} is not {what}"));
         Ok(match column_type {
@@ -156,7 +156,8 @@ impl DynamicValue {
                 Self::Timestamp(instant.map_err(|_| expected("a time as in 2026-11-23T01:48:09Z"))?)
             }
             ColumnType::Json => {
-                // As every reader reads it: no number is beyond all others, and no nesting too deep.
+                // The text must be JSON that every reader can read: no number is too large, and the nesting is not too
+                // deep.
                 if !is_json(text) {
                     return Err(expected("JSON"));
                 }
@@ -165,10 +166,10 @@ impl DynamicValue {
         })
     }
 
-    /// The value to bind for the column `name`, in the form of the column's type, which a null has too.
+    /// Returns the value to bind for the column `name`, in the form of the column's type. A null has that type too.
     ///
-    /// The drivers remember of which types a statement's values are: a value of another type would be taken for one of
-    /// theirs. SQLite's values say of which type each is.
+    /// The drivers remember the types of a statement's values, and would take a value of another type for one of those.
+    /// On SQLite each value carries its own type.
     pub(crate) fn to_field_value(
         &self,
         name: &str,
@@ -188,7 +189,7 @@ impl DynamicValue {
             | (Self::Uuid(_), ColumnType::Uuid)
             | (Self::Timestamp(_), ColumnType::Timestamp)
             | (Self::Json(_), ColumnType::Json) => true,
-            // There it is a number.
+            // On MariaDB and MySQL a `bool` is a number.
             (Self::Integer(_), ColumnType::Bool) => backend == Backend::MySql,
             _ => false,
         };
@@ -276,7 +277,7 @@ pub(crate) fn read(row: &Row, index: usize, column_type: &ColumnType) -> Result<
     Ok(value.unwrap_or(DynamicValue::Null))
 }
 
-/// An unsigned integer is an integer as far as that goes.
+/// Reads a value of an exact type. An unsigned integer becomes an integer if it fits.
 fn as_exact(sql_type: &str, text: String) -> DynamicValue {
     match text.parse() {
         Ok(integer) if sql_type.to_ascii_lowercase().starts_with("bigint") => DynamicValue::Integer(integer),
@@ -284,7 +285,7 @@ fn as_exact(sql_type: &str, text: String) -> DynamicValue {
     }
 }
 
-/// A number in a column for true and false, of which there may be more than two.
+/// Reads a number from a column for true and false. It may be a number other than 0 and 1.
 fn as_bool(integer: i64) -> DynamicValue {
     match integer {
         0 => DynamicValue::Bool(false),
@@ -293,7 +294,8 @@ fn as_bool(integer: i64) -> DynamicValue {
     }
 }
 
-/// What SQLite holds, of the type that the column declares if it is a value of that, and as it is otherwise.
+/// Returns a value that SQLite holds: with the column's declared type if it is a value of that type, and with its own
+/// type otherwise.
 #[cfg(feature = "sqlite")]
 fn as_declared(column_type: &ColumnType, stored: crate::database::StoredOnSqlite) -> DynamicValue {
     use crate::database::StoredOnSqlite as Stored;
@@ -303,7 +305,7 @@ fn as_declared(column_type: &ColumnType, stored: crate::database::StoredOnSqlite
         (Stored::Integer(integer), _) => DynamicValue::Integer(integer),
         (Stored::Real(float), _) => DynamicValue::Float(float),
         (Stored::Text(text), ColumnType::Timestamp) => match crate::database::instant_of_sqlite(&text) {
-            // In any other form it would be written back as something else.
+            // In any other form it would be written back differently.
             Some(instant) if crate::database::text_on_sqlite(instant) == text => {
                 DynamicValue::Timestamp(instant)
             }
@@ -318,12 +320,12 @@ fn as_declared(column_type: &ColumnType, stored: crate::database::StoredOnSqlite
     }
 }
 
-/// Whether every reader of JSON reads this.
+/// Returns `true` if every reader of JSON can read this text.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok()
 }
 
-/// As people read it; bytes in hexadecimal, null as nothing.
+/// Writes the value for people to read: bytes in hexadecimal, null as the empty text.
 impl fmt::Display for DynamicValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

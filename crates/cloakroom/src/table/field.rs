@@ -2,7 +2,7 @@ use super::{DynamicValue, TableDefinition};
 use crate::database::{Backend, ColumnType, FieldType, Row, RowError};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A row of a session table, as the fields see it: their own columns, in the definition's order.
+/// Reads the fields of one row of a session table: the application's own columns, in the definition's order.
 #[derive(Debug)]
 pub struct FieldReader<'r> {
     row: &'r Row,
@@ -15,11 +15,11 @@ impl<'r> FieldReader<'r> {
         Self { row, table, first }
     }
 
-    /// The value of the field at `index` in the definition.
+    /// Returns the value of the field at `index` in the definition.
     ///
     /// # Errors
     ///
-    /// Of kind [`Decode`](ErrorKind::Decode), naming the column, where the row holds something else.
+    /// [`Decode`](ErrorKind::Decode) if the row holds something else. The message names the column.
     pub fn get<V: FieldType>(&self, index: usize) -> Result<V> {
         self.row.get(self.first + index).map_err(|error| self.undecodable(index, error))
     }

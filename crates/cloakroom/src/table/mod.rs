@@ -19,44 +19,44 @@ use crate::config::ConfigError;
 use crate::database::{Backend, ColumnType, ColumnTypes, FieldType, FieldValue, Foreign, TableName};
 use crate::error::Result;
 
-/// The longest name, in bytes: what PostgreSQL keeps of one. Names that are made from it are shortened.
+/// The longest name, in bytes: PostgreSQL keeps no more of a name. Names that are made from it are shortened.
 const MAX_NAME: usize = 63;
 
-/// The application's own columns of a session table, as a Rust type: how they are written and read.
+/// The application's own columns of a session table, as a Rust type. The type says how they are written and read.
 ///
-/// [`derive(SessionTable)`](derive@crate::SessionTable) implements it for a struct;
-/// [`DynamicFields`] is the form for tables known only at run time.
+/// [`derive(SessionTable)`](derive@crate::SessionTable) implements this trait for a struct. [`DynamicFields`]
+/// implements it for tables that are known only at run time.
 pub trait SessionFields: Clone + Send + Sync + 'static {
-    /// What `data` holds. Default [`serde_json::Value`].
+    /// The type of a session's `data`. Default [`serde_json::Value`].
     type Data: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
 
     /// The built-in column `id`.
     const ID: Column<Self, uuid::Uuid> = Column::new(column::ID);
-    /// The built-in column `expires_at`; null where a session never expires.
+    /// The built-in column `expires_at`; null if a session never expires.
     const EXPIRES_AT: Column<Self, time::OffsetDateTime> = Column::new(column::EXPIRES_AT);
     /// The built-in column `inserted_at`.
     const INSERTED_AT: Column<Self, time::OffsetDateTime> = Column::new(column::INSERTED_AT);
     /// The built-in column `updated_at`.
     const UPDATED_AT: Column<Self, time::OffsetDateTime> = Column::new(column::UPDATED_AT);
 
-    /// Drops what is finer than a microsecond from the fields that are instants, since no database stores
-    /// it. So what is returned when a session is written is what will be read back.
+    /// Drops what is finer than a microsecond from the fields that are instants, since no database stores it. So the
+    /// session that a write returns is the one that a read returns later.
     fn truncate_instants(&mut self) {}
 
-    /// The fields' values, in the order of the table's definition.
+    /// Returns the fields' values, in the order of the table's definition.
     fn to_values(&self) -> Vec<FieldValue>;
 
-    /// The fields of a row.
+    /// Reads the fields of a row.
     fn from_row(row: &FieldReader<'_>) -> Result<Self>;
 }
 
-/// A session table known at compile time; implemented by [`derive(SessionTable)`](derive@crate::SessionTable).
+/// A session table that is known at compile time; implemented by [`derive(SessionTable)`](derive@crate::SessionTable).
 pub trait SessionTable: SessionFields {
-    /// The table's name and columns.
+    /// Returns the table's name and columns.
     fn definition() -> TableDefinition;
 }
 
-/// A session table: its schema, its name, and the application's own columns.
+/// The definition of a session table: its schema, its name, and the application's own columns.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TableDefinition {
@@ -66,13 +66,13 @@ pub struct TableDefinition {
 }
 
 impl TableDefinition {
-    /// A table of this name, in the connection's default schema, with no extra columns yet.
+    /// Defines a table of this name, in the connection's default schema, without extra columns.
     pub fn new(table: impl Into<Cow<'static, str>>) -> Self {
         Self { schema: None, table: table.into(), fields: Vec::new() }
     }
 
-    /// The schema that holds the table: a schema of PostgreSQL, a database of MariaDB/MySQL, an attached
-    /// database of SQLite.
+    /// Sets the schema that holds the table: a schema of PostgreSQL, a database of MariaDB/MySQL, an attached database
+    /// of SQLite.
     pub fn schema(mut self, schema: impl Into<Cow<'static, str>>) -> Self {
         self.schema = Some(schema.into());
         self
@@ -84,7 +84,7 @@ impl TableDefinition {
         self
     }
 
-    /// The schema, where one is set.
+    /// Returns the schema, if one is set.
     pub fn schema_name(&self) -> Option<&str> {
         self.schema.as_deref()
     }
@@ -93,12 +93,12 @@ impl TableDefinition {
         TableName { schema: self.schema_name(), table: &self.table }
     }
 
-    /// The table's name, without its schema.
+    /// Returns the table's name, without its schema.
     pub fn table_name(&self) -> &str {
         &self.table
     }
 
-    /// The application's own columns.
+    /// Returns the application's own columns.
     pub fn fields(&self) -> &[FieldDefinition] {
         &self.fields
     }
@@ -107,12 +107,12 @@ impl TableDefinition {
         self.fields.iter().position(|field| field.name == name)
     }
 
-    /// How the values of a field of this name go to and fro, if not in the driver's way.
+    /// Returns how the values of a field of this name are written and read, if not in the driver's way.
     pub(crate) fn foreign(&self, name: &str, backend: Backend) -> Option<&Foreign> {
         self.fields.iter().find(|field| field.name == name)?.foreign[backend as usize].as_ref()
     }
 
-    /// Whether what the fields are read as is what was written, whatever that was.
+    /// Returns `true` if every value of the fields is read back exactly as it was written.
     pub(crate) fn keeps_to_the_letter(&self, backend: Backend) -> bool {
         let is_exact =
             |field: &FieldDefinition| field.foreign[backend as usize].as_ref().is_none_or(Foreign::is_exact);
@@ -123,7 +123,7 @@ impl TableDefinition {
         BUILT_IN_COLUMNS.iter().any(|built_in| built_in.name == name) || self.field_index(name).is_some()
     }
 
-    /// Checks every name, since a name may come from a configuration. It is quoted wherever it stands.
+    /// Checks every name, since a name may come from a configuration. Names are quoted in all SQL.
     pub(crate) fn validate(&self, backend: Backend) -> Result<(), ConfigError> {
         let check = |what, name: &str| check_identifier(what, name, backend);
         if let Some(schema) = &self.schema {
@@ -148,7 +148,7 @@ impl TableDefinition {
     }
 }
 
-/// As people write it: `auth.sessions`, or `sessions`.
+/// Writes the name as `auth.sessions`, or as `sessions` without a schema.
 impl fmt::Display for TableDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.full_name().fmt(f)
@@ -161,12 +161,12 @@ impl fmt::Display for TableDefinition {
 pub struct FieldDefinition {
     pub(crate) name: Cow<'static, str>,
     pub(crate) types: ColumnTypes,
-    /// How the column's values go to and fro on each database, if not in the driver's way.
+    /// How the column's values are written and read on each database, if not in the driver's way.
     pub(crate) foreign: [Option<Foreign>; 3],
     pub(crate) nullable: bool,
     pub(crate) indexed: bool,
     pub(crate) references: Option<Reference>,
-    /// Whether it is read and written by what the table says, and not by a Rust type.
+    /// Whether the table's definition, and not a Rust type, says how the column is read and written.
     pub(crate) is_dynamic: bool,
 }
 
@@ -180,12 +180,12 @@ pub(crate) struct Reference {
 }
 
 impl FieldDefinition {
-    /// A required column for values of the Rust type `V`.
+    /// Defines a required column for values of the Rust type `V`.
     pub fn new<V: FieldType>(name: impl Into<Cow<'static, str>>) -> Self {
         Self::with_types(name, ColumnTypes::of::<V>())
     }
 
-    /// A required column of a type that is the same on every database; for tables known only at run time.
+    /// Defines a required column with the same type on every database, for tables that are known only at run time.
     pub fn dynamic(name: impl Into<Cow<'static, str>>, column_type: ColumnType) -> Self {
         match column_type {
             ColumnType::Exact(sql_type) => Self::dynamic(name, ColumnType::Text).sql_type(sql_type),
@@ -195,7 +195,7 @@ impl FieldDefinition {
         }
     }
 
-    /// A column as the catalogue of `backend` describes it.
+    /// Defines a column as the catalogue of `backend` describes it.
     pub(crate) fn described(
         name: String,
         column_type: ColumnType,
@@ -226,13 +226,13 @@ impl FieldDefinition {
         self
     }
 
-    /// Adds an index on `(this column, inserted_at)`, which serves listing by this column, newest first.
+    /// Adds an index on `(this column, inserted_at)`, which serves listings by this column, newest first.
     pub fn indexed(mut self) -> Self {
         self.indexed = true;
         self
     }
 
-    /// Says that this column holds values of `table.column`, for [`preload`](crate::SessionQuery::preload).
+    /// Declares that this column holds values of `table.column`, for [`preload`](crate::SessionQuery::preload).
     pub fn references(
         mut self,
         table: impl Into<Cow<'static, str>>,
@@ -242,7 +242,7 @@ impl FieldDefinition {
         self
     }
 
-    /// Has the migration add a foreign key to the referenced column, with `ON DELETE CASCADE`.
+    /// Makes the migration add a foreign key to the referenced column, with `ON DELETE CASCADE`.
     pub fn on_delete_cascade(mut self) -> Self {
         if let Some(reference) = &mut self.references {
             reference.cascade = true;
@@ -250,10 +250,10 @@ impl FieldDefinition {
         self
     }
 
-    /// The column's type in SQL, in place of the one that follows from the Rust type. Put into the
-    /// migration as it stands: never let it come from outside the program.
+    /// Sets the column's type in SQL, in place of the one that follows from the Rust type. The migration contains this
+    /// text as it stands: never let it come from outside the program.
     ///
-    /// A field of text may name any type, such as `numeric(12, 2)`, `citext` or an enum of the application's own: its
+    /// A text field may name any type, such as `numeric(12, 2)`, `citext` or an enum of the application's own. Its
     /// values are read and written as text, and compared as that type compares.
     pub fn sql_type(mut self, sql_type: impl Into<Cow<'static, str>>) -> Self {
         let sql_type = sql_type.into();
@@ -263,22 +263,22 @@ impl FieldDefinition {
         self
     }
 
-    /// The column's name.
+    /// Returns the column's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether the column may hold null.
+    /// Returns `true` if the column may hold null.
     pub fn is_nullable(&self) -> bool {
         self.nullable
     }
 
-    /// Whether the migration indexes the column.
+    /// Returns `true` if the migration indexes the column.
     pub fn is_indexed(&self) -> bool {
         self.indexed
     }
 
-    /// The column's type on `backend`.
+    /// Returns the column's type on `backend`.
     pub fn column_type(&self, backend: Backend) -> &ColumnType {
         self.types.on(backend)
     }
@@ -295,7 +295,7 @@ impl FieldDefinition {
     }
 }
 
-/// A name may have any character that can be quoted.
+/// Checks a name. It may contain any character that can be quoted.
 fn check_identifier(what: &'static str, name: &str, backend: Backend) -> Result<(), ConfigError> {
     let problem = if name.is_empty() {
         "it is empty"

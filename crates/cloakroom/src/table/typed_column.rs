@@ -6,22 +6,22 @@ use super::SessionFields;
 
 /// A column of the session table of `T`, with values of the type `V`.
 ///
-/// The derive makes a constant of each field: `UserSession::USER_ID`. The built-in columns are
-/// [`ID`](SessionFields::ID), [`EXPIRES_AT`](SessionFields::EXPIRES_AT),
-/// [`INSERTED_AT`](SessionFields::INSERTED_AT) and [`UPDATED_AT`](SessionFields::UPDATED_AT). Comparing with
-/// null is not possible; ask [`is_null`](Column::is_null).
+/// The derive makes a constant for each field: `UserSession::USER_ID`. The built-in columns are
+/// [`ID`](SessionFields::ID), [`EXPIRES_AT`](SessionFields::EXPIRES_AT), [`INSERTED_AT`](SessionFields::INSERTED_AT)
+/// and [`UPDATED_AT`](SessionFields::UPDATED_AT). A column cannot be compared with null; use
+/// [`is_null`](Column::is_null).
 pub struct Column<T, V> {
     name: &'static str,
     of: PhantomData<fn() -> (T, V)>,
 }
 
 impl<T, V> Column<T, V> {
-    /// The column of this name.
+    /// Makes a column with this name.
     pub const fn new(name: &'static str) -> Self {
         Self { name, of: PhantomData }
     }
 
-    /// The column's name.
+    /// Returns the column's name.
     pub const fn name(&self) -> &'static str {
         self.name
     }

@@ -14,12 +14,11 @@ use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
 use crate::token::{MAX_TOKEN_LENGTH, TokenDigest};
 
-/// How the digest that the database stores is made of a token: lower-case hex of `hash(salt ‖ token)`.
+/// The algorithm that makes the stored digest from a token: lower-case hex of `hash(salt ‖ token)`.
 ///
-/// A new token has at least 132 bits from the operating system's generator, so a fast hash is enough: there is
-/// no dictionary to try. [`Sha256`](Hashing::Sha256) is the default and what to choose when in doubt; the
-/// others are there for tables that already use them. Those outside of the SHA-2 family need the feature
-/// `compat-digests`.
+/// A new token has at least 132 bits from the operating system's generator, so a fast hash is enough: there is no
+/// dictionary to try. [`Sha256`](Hashing::Sha256) is the default and the right choice if in doubt. The others are for
+/// tables that already use them. Those outside the SHA-2 family need the feature `compat-digests`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hashing {
@@ -58,14 +57,14 @@ pub enum Hashing {
     Ripemd160,
     /// No hashing: the database stores the token itself.
     ///
-    /// Whoever reads the table, a backup or a replica can then sign in as anybody. It is here for tables
-    /// that were made so, and for tests. A table that holds hashed rows from before has one danger more: a
-    /// digest stolen from such a row would be a token. Under this setting a token that looks like a digest
-    /// (lower-case hex of a digest's length) is therefore never accepted and never generated.
+    /// Anyone who can read the table, a backup or a replica can then sign in as any user. This variant is for tables
+    /// that already store plaintext tokens, and for tests. A table that also holds older, hashed rows adds one more
+    /// danger: a digest stolen from such a row would be a token. For that reason, under this setting, a string that
+    /// looks like a digest (lower-case hex of a digest's length) is never accepted as a token and never generated.
     DangerousPlaintext,
 }
 
-/// Every variant with the name by which configuration files and the command line know it.
+/// Every variant with its name in configuration files and on the command line.
 const NAMES: &[(Hashing, &str)] = &[
     #[cfg(feature = "compat-digests")]
     (Hashing::Sha1, "sha1"),
@@ -90,7 +89,7 @@ const NAMES: &[(Hashing, &str)] = &[
     (Hashing::DangerousPlaintext, "none"),
 ];
 
-/// The names that Elixir's `:crypto` has for them, and so the settings of `ecto_sessions`, where they are others.
+/// The names of Elixir's `:crypto`, and so of the settings of `ecto_sessions`, if they differ from these.
 const NAMES_IN_ELIXIR: &[(Hashing, &str)] = &[
     #[cfg(feature = "compat-digests")]
     (Hashing::Sha1, "sha"),
@@ -109,25 +108,25 @@ const NAMES_IN_ELIXIR: &[(Hashing, &str)] = &[
 ];
 
 impl Hashing {
-    /// The digest of `token` under `salt`; an empty salt is no salt.
+    /// Returns the digest of `token` under `salt`. An empty salt is no salt.
     ///
     /// # Errors
     ///
-    /// When there is a salt but no hashing to mix it into, when the token is empty or longer than
-    /// [`MAX_TOKEN_LENGTH`], and, without hashing, when it is no text that a table of such tokens could hold.
+    /// If there is a salt but no hashing to mix it into, if the token is empty or longer than [`MAX_TOKEN_LENGTH`],
+    /// and, without hashing, if the token is not text that a table of plaintext tokens can hold.
     pub fn digest(self, salt: &[u8], token: &[u8]) -> Result<TokenDigest, DigestError> {
         self.hash(salt, token).map(|hashed| hashed.digest())
     }
 
-    /// Reads a digest that this hashing has made, in hexadecimal: that of a token that another system of your own
-    /// issued. See [`ImportedSession::with_digest`](crate::ImportedSession::with_digest).
+    /// Reads a digest that this hashing has made, in hexadecimal, for a token that another system of your own issued.
+    /// See [`ImportedSession::with_digest`](crate::ImportedSession::with_digest).
     ///
     /// # Errors
     ///
-    /// [`DigestError::NotADigest`] if it has another length, or is something else than hexadecimal; and always with
-    /// [`DangerousPlaintext`](Self::DangerousPlaintext), under which no token has a digest.
+    /// [`DigestError::NotADigest`] if the text has another length or is not hexadecimal. With
+    /// [`DangerousPlaintext`](Self::DangerousPlaintext), under which a token is not hashed, this is always the result.
     pub fn parse_digest(self, text: &str) -> Result<TokenDigest, DigestError> {
-        // Of anything: all digests of one hashing are of one length.
+        // Any token will do: all digests of one hashing have the same length.
         let length = match self {
             Self::DangerousPlaintext => return Err(DigestError::NotADigest),
             _ => self.digest(b"", b"any")?.expose().len(),
@@ -180,7 +179,7 @@ pub(crate) enum Hashed<'t> {
         buffer: [u8; MAX_HASH_LENGTH],
         length: usize,
     },
-    /// The token itself, where there is no hashing.
+    /// The token itself, if there is no hashing.
     Text(&'t str),
 }
 
@@ -200,7 +199,7 @@ impl Hashed<'_> {
         })
     }
 
-    /// 256 bits that stand for the token in memory; of a shorter hash, all there are.
+    /// Returns 256 bits that stand for the token in memory, or all bits of a shorter hash.
     pub(crate) fn key(&self) -> [u8; 32] {
         match self {
             Self::Bytes { buffer, .. } => {
@@ -215,13 +214,13 @@ impl Hashed<'_> {
 
 fn salted<D: Digest>(salt: &[u8], token: &[u8]) -> Output<D> {
     if salt.is_empty() {
-        // In one go, which is faster.
+        // Hashing in one call is faster.
         return D::digest(token);
     }
     D::new().chain_update(salt).chain_update(token).finalize()
 }
 
-/// The token as the text that a table of plaintext tokens may hold.
+/// Returns the token as text that a table of plaintext tokens may hold.
 fn plaintext(token: &[u8]) -> Result<&str, DigestError> {
     let text = std::str::from_utf8(token).map_err(|_| DigestError::NotText)?;
     if text.contains('\0') {
@@ -245,8 +244,8 @@ impl fmt::Display for Hashing {
     }
 }
 
-/// Reads the names that [`Display`](fmt::Display) writes: `sha256`, `sha3-512`, `blake2b-512`, `none`…; and those that
-/// `ecto_sessions` has: `sha`, `sha3_512`, `blake2b`…
+/// Reads the names that [`Display`](fmt::Display) writes (`sha256`, `sha3-512`, `blake2b-512`, `none`…) and those of
+/// `ecto_sessions` (`sha`, `sha3_512`, `blake2b`…).
 impl FromStr for Hashing {
     type Err = ParseHashingError;
 
@@ -259,14 +258,14 @@ impl FromStr for Hashing {
     }
 }
 
-/// A name that is not one of a hashing algorithm.
+/// A name that is not the name of a hashing algorithm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseHashingError {
-    /// A name that is one with the feature `compat-digests`.
+    /// Whether the name is that of an algorithm that needs the feature `compat-digests`.
     needs_feature: bool,
 }
 
-/// The names of what the feature `compat-digests` brings.
+/// The names of the algorithms that need the feature `compat-digests`.
 #[cfg(not(feature = "compat-digests"))]
 const NAMES_OF_THE_FEATURE: [&str; 15] = [
     "sha1",
@@ -328,7 +327,7 @@ pub enum DigestError {
     NotText,
     /// Without hashing, a token that has the form of a digest is not accepted.
     LooksLikeADigest,
-    /// A text that was to be a digest of this hashing is none.
+    /// The text is not a digest of this hashing.
     NotADigest,
 }
 

@@ -13,33 +13,33 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// The least length of a new token, in characters.
 ///
-/// Each character carries 6 bits: 132 at this length, 384 at the default of 64. 128 are what
-/// [RFC 6749](https://www.rfc-editor.org/rfc/rfc6749#section-10.10) asks for; OWASP's
-/// [cheat sheet](https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html) asks for at
-/// least 64. Shorter tokens that a table holds already are still accepted.
+/// Each character carries 6 bits: 132 bits at this length, 384 at the default length of 64. [RFC
+/// 6749](https://www.rfc-editor.org/rfc/rfc6749#section-10.10) asks for 128 bits; OWASP's [cheat
+/// sheet](https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html) asks for at least 64.
+/// Shorter tokens that a table already holds are still accepted.
 pub const MIN_TOKEN_LENGTH: usize = 22;
 
-/// The least length of a token that another system has issued, in bytes: that of the original's shortest.
+/// The least length of a token that another system has issued, in bytes: that of the shortest tokens of
+/// `ecto_sessions`.
 const MIN_IMPORTED_LENGTH: usize = 16;
 
-/// The greatest length of a token, in bytes. Anything longer that a client presents is no token, and is
-/// turned away before it costs a hash.
+/// The greatest length of a token, in bytes. A longer string from a client is rejected before it is hashed.
 pub const MAX_TOKEN_LENGTH: usize = 4096;
 
-/// The plaintext secret that a client holds; the database never sees it.
+/// The plaintext secret that a client holds. The database never sees it.
 ///
-/// It has no `Display`, its `Debug` is redacted, and its memory is wiped when it is dropped.
-/// [`expose`](Token::expose) is the one way to the text: call it where the token is handed to the client.
+/// It has no `Display`, its `Debug` is redacted, and its memory is wiped when it is dropped. [`expose`](Token::expose)
+/// is the only way to the text: call it to send the token to the client.
 #[derive(Clone)]
 pub struct Token(Zeroizing<String>);
 
 impl Token {
-    /// A new token of `length` characters `A–Z a–z 0–9 - _`, from the operating system's generator.
+    /// Generates a new token of `length` characters `A–Z a–z 0–9 - _`, from the operating system's generator.
     ///
     /// # Errors
     ///
-    /// When `length` is under [`MIN_TOKEN_LENGTH`] or over [`MAX_TOKEN_LENGTH`], or when the operating
-    /// system has no randomness to give.
+    /// If `length` is under [`MIN_TOKEN_LENGTH`] or over [`MAX_TOKEN_LENGTH`], or if the operating system's generator
+    /// fails.
     pub fn generate(length: usize) -> Result<Self, TokenError> {
         check_length(length, MIN_TOKEN_LENGTH)?;
         let mut random = Zeroizing::new(vec![0_u8; length]);
@@ -49,8 +49,8 @@ impl Token {
         Ok(Self(Zeroizing::new(text)))
     }
 
-    /// Takes over a token that another system of your own has issued, so that it goes on working after a
-    /// move to this library. See [`NewSession::import_token`](crate::NewSession::import_token).
+    /// Takes a token that another system of your own has issued, so that it still works after a move to this library.
+    /// See [`NewSession::import_token`](crate::NewSession::import_token).
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Token {
         Ok(Self(issued))
     }
 
-    /// The secret itself, to be handed to the client, once.
+    /// Returns the secret itself. Send it to the client, once.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -77,7 +77,7 @@ fn check_length(length: usize, least: usize) -> Result<(), TokenError> {
     }
 }
 
-/// So that a token just created can be presented like one that came from a client.
+/// Lets a new token be passed in place of a client's token.
 impl AsRef<[u8]> for Token {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()
@@ -90,7 +90,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// In constant time for tokens of equal length.
+/// Compares in constant time if the tokens are of equal length.
 impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
@@ -103,13 +103,14 @@ impl Eq for Token {}
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Under the least length: [`MIN_TOKEN_LENGTH`], or that of a token that another system has issued.
+    /// The length is under the minimum: [`MIN_TOKEN_LENGTH`], or the minimum for a token that another system has
+    /// issued.
     #[non_exhaustive]
     TooShort {
-        /// In characters.
+        /// The minimum, in characters.
         least: usize,
     },
-    /// Over [`MAX_TOKEN_LENGTH`].
+    /// The length is over [`MAX_TOKEN_LENGTH`].
     TooLong,
     /// The operating system's generator failed.
     Generator(getrandom::Error),
@@ -134,11 +135,11 @@ impl std::error::Error for TokenError {
     }
 }
 
-/// What the database stores of a token: lower-case hex of the hash, or the token itself under
+/// The digest of a token, which the database stores: lower-case hex of the hash, or the token itself under
 /// [`Hashing::DangerousPlaintext`].
 ///
-/// A different type from [`Token`], so that one is never taken for the other. Its `Debug` is redacted too:
-/// a digest in a log tells which log lines belong to one session, and under plaintext storage it is the token.
+/// It is a different type from [`Token`], so that one is never taken for the other. Its `Debug` is redacted too: a
+/// digest in a log tells which log lines belong to one session, and under plaintext storage the digest is the token.
 #[derive(Clone)]
 pub struct TokenDigest(Zeroizing<String>);
 
@@ -147,12 +148,12 @@ impl TokenDigest {
         Self(Zeroizing::new(digest))
     }
 
-    /// The stored text, for queries of your own.
+    /// Returns the stored text, for queries of your own.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether `stored`, as read from the database, is this digest. In constant time.
+    /// Returns `true` if `stored`, as read from the database, is this digest. Compares in constant time.
     pub(crate) fn matches(&self, stored: &str) -> bool {
         self.0.as_bytes().ct_eq(stored.as_bytes()).into()
     }

@@ -11,7 +11,7 @@ struct Twice {
     patience: Duration,
     is_held: Mutex<bool>,
     statements: Mutex<Vec<Vec<u32>>>,
-    /// How long it takes to connect, and whether it works; at once, and it does, where there is none.
+    /// How long each attempt to connect takes, and whether it works. If the list is empty, it works at once.
     connects: Mutex<Vec<(Duration, bool)>>,
     connected: Mutex<usize>,
 }
@@ -31,7 +31,7 @@ impl Default for Twice {
     }
 }
 
-/// A number that fails its statement, and what is locked.
+/// A number that fails its statement, and one that is locked.
 const BAD: u32 = 1 << 20;
 const LOCKED: u32 = 2 << 20;
 
@@ -89,7 +89,7 @@ impl BatchedQuery for Twice {
         (*number != LOCKED).then_some(Ok(number * 2))
     }
 
-    /// What is locked takes an hour.
+    /// A locked number takes an hour.
     async fn answer_alone(&self, number: u32, _until: Instant) -> Result<u32> {
         self.while_held().await;
         if number == LOCKED {
@@ -125,7 +125,7 @@ impl BatchedQuery for Twice {
 
 type Asking<'c> = std::pin::Pin<Box<dyn Future<Output = Result<u32>> + 'c>>;
 
-/// A batcher whose first caller has its slot and is not answered yet.
+/// Takes a batcher's slot for a first caller that is not answered yet.
 fn held(batcher: &Batcher<Twice>, number: u32) -> Asking<'_> {
     *batcher.shared.work.is_held.lock().unwrap() = true;
     let mut first: Asking<'_> = Box::pin(batcher.ask(number));
@@ -148,7 +148,7 @@ fn poll<F: Future + ?Sized>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Outpu
     future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// There is no runtime here, and so neither a task nor a timer.
+/// There is no runtime here, so there is neither a task nor a timer.
 #[test]
 fn a_lone_caller_needs_nothing_but_its_own_future() {
     let batcher = Batcher::new(Twice::default());
@@ -169,7 +169,7 @@ async fn callers_that_gather_go_together_and_each_hears_its_own() {
     for other in &mut others {
         assert!(poll(other).is_pending());
     }
-    // The last asks and goes away.
+    // The last caller asks and goes away.
     drop(others.pop());
     *batcher.shared.work.is_held.lock().unwrap() = false;
     assert_eq!(first.await.unwrap(), 0);
@@ -198,7 +198,7 @@ async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
             Err(error) => assert!(number <= 14 && error.kind() == ErrorKind::Unavailable),
         }
     }
-    // And alone it is the caller's own.
+    // And alone it runs in the caller's own future.
     let alone = tokio::spawn({
         let batcher = Arc::clone(&batcher);
         async move { batcher.ask(13).await }
@@ -207,7 +207,7 @@ async fn a_panic_is_no_more_than_trouble_to_those_who_share_it() {
     assert_eq!(batcher.ask(1).await.unwrap(), 2);
 }
 
-/// None of them could wait, for a time-out needs a runtime too.
+/// Without a runtime a call could not wait, for a time-out needs one too.
 #[test]
 fn callers_outside_of_any_runtime_ask_alone() {
     let batcher = Batcher::new(Twice::default());
@@ -232,13 +232,13 @@ async fn whoever_waits_longest_on_a_runtime_that_is_not_driven_holds_nobody_up()
     assert_eq!(first.await.unwrap(), 0);
     let answer = tokio::time::timeout(Duration::from_secs(5), second).await;
     assert_eq!(answer.expect("it hangs").unwrap(), 4);
-    // Nor those who come later.
+    // Calls that come later are not delayed either.
     for number in 3..6 {
         let answer = tokio::time::timeout(Duration::from_secs(5), batcher.ask(number)).await;
         assert_eq!(answer.expect("it hangs").unwrap(), 2 * number);
     }
     drop(stays);
-    // Its task is dropped with it, here.
+    // The runtime's task is dropped with it, here.
     elsewhere.shutdown_background();
 }
 
@@ -290,7 +290,7 @@ async fn a_connection_is_not_kept_from_others_for_long() {
         caller.await.unwrap();
     }
     let connected = *batcher.shared.work.connected.lock().unwrap();
-    // A second at least is many times the longest that one is kept, and a statement the least.
+    // The calls take at least a second, many times as long as a connection is held at most and a statement takes.
     assert!((10..60).contains(&connected), "{connected} connections for all");
 }
 
@@ -299,7 +299,7 @@ async fn whoever_finds_no_connection_fails_nobody_whom_others_serve() {
     let takes = Duration::from_millis(70);
     let batcher = Arc::new(Batcher::new(Twice { slots: 2, takes, ..Twice::default() }));
     let (first, second) = (held(&batcher, 0), held(&batcher, 1));
-    // The other slot finds none when the first has long been on the move.
+    // The other slot gets no connection, and finds out long after the first slot has gone on.
     *batcher.shared.work.connects.lock().unwrap() =
         vec![(takes * 3, false), (Duration::from_millis(1), true)];
     let mut asked = vec![waiting(&batcher, 2)];
@@ -343,7 +343,7 @@ async fn where_no_slot_finds_a_connection_all_hear_why_in_time() {
         assert_eq!(answer.unwrap_err().to_string(), "none became free");
     }
     assert!(begun.elapsed() < takes * 4);
-    // And nobody asked for more connections than there are slots.
+    // And no more connections were asked for than there are slots.
     let asked = 100 - batcher.shared.work.connects.lock().unwrap().len();
     assert!(asked <= slots * 4, "{asked} times");
 }
@@ -374,7 +374,7 @@ async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
     locked.push(waiting(&batcher, LOCKED));
     locked.push(waiting(&batcher, 5));
     let mut answers = futures_util::future::join_all(locked);
-    // One at a time, so that nothing of this is rescued from anything.
+    // The calls take one slot in turn, so that none of this comes from a slot that was taken away.
     let others = tokio::time::timeout(takes * 20, &mut answers).await;
     assert!(others.is_err(), "what is locked takes an hour");
     assert_eq!(batcher.shared.work.statements.lock().unwrap().concat().iter().max(), Some(&LOCKED));
@@ -385,7 +385,7 @@ async fn whoever_waits_for_a_lock_waits_alone_and_in_no_slot() {
     assert!(begun.elapsed() < Duration::from_mins(61), "they wait at once");
 }
 
-/// Of a statement that is halved, the first half is not kept until the second is done.
+/// If a statement is halved, the callers of the first half get their answers before the second half is done.
 #[tokio::test(start_paused = true)]
 async fn whoever_is_done_hears_of_it_before_the_others_are() {
     let takes = Duration::from_millis(100);
@@ -398,7 +398,7 @@ async fn whoever_is_done_hears_of_it_before_the_others_are() {
         let _ = asked.await;
         begun.elapsed().div_duration_f64(takes).round()
     }));
-    // The whole, the first half, the second, and each of that.
+    // The statements: the whole, the first half, the second half, and each of the second half alone.
     assert_eq!(heard.await, [2.0, 2.0, 4.0, 5.0]);
 }
 
@@ -409,10 +409,10 @@ async fn nobody_waits_for_a_connection_longer_than_its_own_patience() {
         let batcher = Arc::new(Batcher::new(Twice { slots, patience, ..Twice::default() }));
         let held: Vec<_> = (0..2).take(slots).map(|number| held(&batcher, number)).collect();
         *batcher.shared.work.connects.lock().unwrap() = vec![(patience, false); 100];
-        // From here on somebody waits, and nobody goes alone.
+        // From here on a call waits, and none is sent alone.
         let first = waiting(&batcher, 2);
         let callers = (3..100).map(async |number| {
-            // Some when an attempt to connect has just begun, and some when it is about to fail.
+            // Some calls come when an attempt to connect has just begun, and some when it is about to fail.
             tokio::time::sleep(Duration::from_millis(100) * number).await;
             let begun = tokio::time::Instant::now();
             let error = batcher.ask(number).await.unwrap_err();
@@ -442,7 +442,7 @@ async fn whoever_has_its_statement_out_waits_for_the_answer() {
     });
     assert_eq!(first.unwrap(), 2);
     assert_eq!(second.0, "it waited for too long");
-    // Whose turn came before its patience ended.
+    // Its turn came before its patience ended.
     assert_eq!(second.1.unwrap(), 6);
 }
 
@@ -465,7 +465,7 @@ async fn a_statement_that_others_could_only_join_in_waiting_is_not_made_up_for()
     }
 }
 
-/// Nobody sees to it that it goes on, and so nobody waits in line with it.
+/// The caller is not polled, so no call waits in line with it.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_is_not_polled_is_made_up_for_all_the_same() {
     let batcher = Batcher::new(Twice { waits_in_line: true, ..Twice::default() });

@@ -1,4 +1,4 @@
-//! The tests of the queue are not beside its code, which is also compiled for a model checker, whose locks only work
-//! there.
+//! The tests of the queue. They are not beside its code, because that is also compiled for a model checker, and its
+//! locks work only there.
 
 mod queue;

@@ -68,7 +68,7 @@ fn whoever_wants_nothing_any_more_is_left_out() {
     let even = |number: &u32| number.is_multiple_of(2);
     assert_eq!(scene.queue.next(slot, scene.now, even, |waiting| waiting), Some(vec![2, 4]));
     scene.waits(5);
-    // Nobody is left, so the slot is free.
+    // No call is left, so the slot is free.
     assert_eq!(scene.queue.next(slot, scene.now, |_| false, |waiting| waiting), None);
     assert!(scene.enter(6).is_some());
 }
@@ -237,7 +237,7 @@ fn a_slot_whose_holder_is_heard_of_is_not_stuck() {
     }
     scene.pass(STUCK);
     let rescued = scene.rescue().unwrap();
-    // Whoever has lost it does not get it back in this way.
+    // A holder that has lost the slot does not get it back in this way.
     scene.queue.beat(slot, scene.now);
     assert_eq!(scene.next(slot, 10), None);
     assert_eq!(scene.next(rescued, 10), Some(vec![1]));

@@ -38,7 +38,7 @@ fn either_clock_can_end_it() {
     let (in_time, late) = (at(110), at(111));
     assert!(!lease.holds(ClockReading { wall: late.wall, ..in_time }));
     assert!(!lease.holds(ClockReading { monotonic: in_time.monotonic + 1, ..in_time }));
-    // How long a clock that was set back has stood behind, nobody knows.
+    // How long ago a clock was set back is not known.
     assert!(!lease.holds(ClockReading { wall: 99, ..in_time }));
     assert!(lease.holds(in_time));
 }

@@ -1,5 +1,5 @@
-//! The parts of the cache that ask nothing of anybody. They are not tested beside their code, which is also
-//! compiled for a model checker, whose locks only work there.
+//! Tests of the parts of the cache that use no clock and no I/O. They are not beside their code, because that is also
+//! compiled for a model checker, and its locks work only there.
 
 #[cfg(feature = "postgres")]
 mod announcement;
@@ -10,7 +10,7 @@ mod validated_cache;
 
 use super::clock_reading::ClockReading;
 
-/// So many microseconds after the first instant, on both clocks.
+/// The clocks `micros` microseconds after the first instant.
 fn at(micros: u32) -> ClockReading {
     ClockReading { monotonic: u64::from(micros) * 1_000, wall: i64::from(micros) }
 }

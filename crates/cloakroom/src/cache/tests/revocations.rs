@@ -10,7 +10,7 @@ fn an_answer_holds_until_its_session_is_revoked() {
     revocations.revoke(Scope::One(1));
     assert!(!revocations.hold(asked, 1));
     assert!(revocations.hold(asked, 2));
-    // Whoever asks afterwards asks a database that knows.
+    // A lookup after the revocation asks a database that knows of it.
     assert!(revocations.hold(revocations.mark(at(5)), 1));
     assert!(!revocations.hold(asked, 1));
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::cache::set_associative_map::{Keyed, SetAssociativeMap};
 use crate::session::cache_entry::Key;
 
-/// A key in this sixteenth of all keys: where there are no more sets, another sixteenth may be another set.
+/// A key in this sixteenth of all keys. With at most sixteen sets, another sixteenth may be another set.
 fn key(sixteenth: u64, number: u8) -> Key {
     let mut key = [number; 32];
     key[..8].copy_from_slice(&(sixteenth << 60).to_le_bytes());
@@ -38,7 +38,7 @@ impl<V: Clone> Values<V> {
     }
 }
 
-/// Two sets, of which the second is full of others' values.
+/// Two sets, of which the second is full of its own values.
 fn beside_a_full_set() -> Values<u8> {
     let entries = Values::new(32);
     for number in 100..116 {
@@ -102,19 +102,19 @@ fn where_two_sets_are_full_the_value_goes_that_was_not_used_for_the_longest() {
     }
     let gone: Vec<_> = (0..=18).filter(|number| entries.get(&key(0, *number)).is_none()).collect();
     assert_eq!(gone, [2, 3, 4]);
-    // The next set gives up nothing for a guest.
+    // The next set drops none of its values for a guest.
     assert!((100..116).all(|number| entries.get(&key(8, number)) == Some(number)));
 }
 
 #[test]
 fn what_finds_no_room_goes_into_the_next_set() {
     let entries = Values::new(48);
-    // In the last set, whose next is the first.
+    // In the last set. Its next set is the first.
     for number in 0..32 {
         entries.put(&key(15, number), number);
     }
     assert!((0..32).all(|number| entries.get(&key(15, number)) == Some(number)));
-    // The owner of a set sends no guest away as long as there is room in its next.
+    // A set drops no guest for a value of its own as long as there is room in its next set.
     entries.put(&key(0, 100), 100);
     assert_eq!(held(&entries, (0..32).map(|number| key(15, number))), 32);
     assert_eq!(entries.get(&key(0, 100)), Some(100));
@@ -128,7 +128,7 @@ fn a_guest_that_is_put_anew_leaves_no_older_value_behind() {
     }
     entries.put(&key(0, 16), 200);
     assert_eq!(entries.get(&key(0, 16)), Some(200));
-    // This time there is room at home, until others need it.
+    // This time there is room at home, until other values need it.
     entries.remove(&key(0, 3));
     entries.put(&key(0, 16), 201);
     assert_eq!(entries.get(&key(0, 16)), Some(201));

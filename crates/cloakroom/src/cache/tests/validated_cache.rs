@@ -14,7 +14,7 @@ fn cache() -> Answers {
     Answers::new(None)
 }
 
-/// A cache of answers to one question, and to others that nobody asked.
+/// A cache of answers to one question, and to other questions that were never asked.
 struct Answers {
     cache: ValidatedCache<&'static str>,
     validity: Arc<Validity>,
@@ -119,7 +119,7 @@ fn with_a_lease_answers_are_given_only_while_it_holds() {
     assert_eq!(cache.get(&KEY, at(13)), Some("kept"));
     cache.validity.lease().unwrap().lapse();
     assert_eq!(cache.get(&KEY, at(13)), None);
-    // The greatest age is a bound beside it.
+    // The greatest age is a second limit.
     cache.validity.lease().unwrap().renew(at(16));
     assert_eq!(cache.get(&KEY, at(16)), None);
 }

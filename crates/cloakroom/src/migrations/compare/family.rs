@@ -1,14 +1,14 @@
-//! Which values a column's type holds, as far as it is known.
+//! The values that a column's type holds, as far as they are known.
 
 use crate::database::{Backend, ColumnType, Described};
 use crate::table::FieldDefinition;
 
-/// Whether a column's type does for a field.
+/// Whether a column's type suits a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It does, or nothing is known against it.
+    /// It suits the field, or nothing is known against it.
     May,
-    /// It does not; a relative clause says why.
+    /// It does not suit the field. A relative clause says why.
     Cannot(&'static str),
 }
 
@@ -16,7 +16,7 @@ const OF_ANOTHER_KIND: Fit = Fit::Cannot("which does not hold what its field doe
 const TOO_NARROW: Fit = Fit::Cannot("which is narrower than its field");
 const OF_ANOTHER_SIGN: Fit = Fit::Cannot("of which its field differs in having a sign");
 
-/// What a type is made for; integers and floats with their bytes.
+/// The kind of values that a type holds; integers and floats have their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     Text,
@@ -32,7 +32,7 @@ enum Family {
     Uuid,
     Instant,
     Json,
-    /// Known, and none of these.
+    /// A known type that is none of these.
     Other,
 }
 
@@ -42,7 +42,7 @@ impl Family {
     }
 }
 
-/// Whether `described` does for `field`.
+/// Returns whether `described` suits `field`.
 pub(super) fn fit(field: &FieldDefinition, described: &Described, backend: Backend) -> Fit {
     let Some(wanted) = wanted(field.column_type(backend), backend) else {
         return Fit::May;
@@ -53,7 +53,7 @@ pub(super) fn fit(field: &FieldDefinition, described: &Described, backend: Backe
     let Some(found) = family(described, backend) else {
         return Fit::May;
     };
-    // What is known at run time alone is read and written whatever the width.
+    // A field that is known only at run time is read and written at any width.
     let fits = |is_wide_enough: bool| if field.is_dynamic || is_wide_enough { Fit::May } else { TOO_NARROW };
     let on_mysql = backend == Backend::MySql;
     match (wanted, found) {
@@ -69,7 +69,7 @@ pub(super) fn fit(field: &FieldDefinition, described: &Described, backend: Backe
         }
         (Family::Float(bytes), Family::Float(found)) => fits(found >= bytes),
         (Family::Float(_), Family::Numeric) if field.is_dynamic => Fit::May,
-        // MariaDB knows neither of the two by itself.
+        // MariaDB has neither of the two as a type of its own.
         (Family::Bool, Family::Integer { .. } | Family::Bit) | (Family::Json, Family::Text) if on_mysql => {
             Fit::May
         }
@@ -83,7 +83,7 @@ pub(super) fn fit(field: &FieldDefinition, described: &Described, backend: Backe
     }
 }
 
-/// What a field asks for; `None` if it names a type in SQL, of which nothing is presumed.
+/// Returns the family that a field needs, or `None` if it names a type in SQL, of which nothing is assumed.
 fn wanted(column_type: &ColumnType, backend: Backend) -> Option<Family> {
     Some(match column_type {
         ColumnType::Text => Family::Text,
@@ -134,7 +134,7 @@ fn family_on_postgres(base: &str) -> Family {
     }
 }
 
-/// `None` for what the server gives and takes as text, such as its UUID and its addresses.
+/// Returns `None` for a type that the server sends and receives as text, such as its UUID and its addresses.
 fn family_on_mysql(declared: &str) -> Option<Family> {
     let is_unsigned = declared.contains("unsigned");
     let integer = |bytes| Some(Family::Integer { bytes, is_unsigned });
@@ -160,14 +160,15 @@ fn family_on_mysql(declared: &str) -> Option<Family> {
     }
 }
 
-/// The length in a type such as `binary(16)`.
+/// Returns the length in a type such as `binary(16)`.
 fn length(declared: &str) -> Option<u32> {
     let (_, rest) = declared.split_once('(')?;
     rest.split(')').next()?.parse().ok()
 }
 
-/// SQLite keeps each value as what it is, unless the column's [affinity](https://www.sqlite.org/datatype3.html) makes a
-/// number of text or text of a number; in a STRICT table it refuses what is of another type.
+/// Returns whether a SQLite column suits. SQLite keeps each value as it is, unless the column's
+/// [affinity](https://www.sqlite.org/datatype3.html) makes a number of text or text of a number. A STRICT table refuses
+/// a value of another type.
 fn fit_on_sqlite(wanted: Family, described: &Described) -> Fit {
     let declared = described.declared.to_ascii_uppercase();
     let holds = if described.is_strict {
@@ -187,14 +188,15 @@ fn fit_on_sqlite(wanted: Family, described: &Described) -> Fit {
     } else if ["REAL", "FLOA", "DOUB"].iter().any(|real| declared.contains(real)) {
         !matches!(wanted, Family::Text | Family::Integer { .. } | Family::Bool)
     } else {
-        // A number, be its name DECIMAL, UUID or STRING: '007' becomes 7. To the driver JSON, dates and times are text,
-        // which is none that becomes a number.
+        // Any other name, such as DECIMAL, UUID or STRING, gives a number: '007' becomes 7. For the driver JSON, dates
+        // and times are text, and such text does not become a number.
         wanted != Family::Text || ["JSON", "DATE", "TIME"].iter().any(|text| declared.contains(text))
     };
     if holds { Fit::May } else { OF_ANOTHER_KIND }
 }
 
-/// In what a column of the type `own` and the one that it refers to differ so that a server makes no foreign key of them.
+/// Returns the difference between a column of the type `own` and the column that it refers to, if a server makes no
+/// foreign key because of it.
 pub(super) fn difference(own: &str, found: &Described, backend: Backend) -> Option<&'static str> {
     let own = own.to_ascii_lowercase();
     let (own, found) = match backend {
@@ -226,7 +228,7 @@ pub(super) fn difference(own: &str, found: &Described, backend: Backend) -> Opti
     }
 }
 
-/// The same of text, which MariaDB compares by its collation.
+/// Returns `true` if two text columns differ in their collation, by which MariaDB compares them.
 pub(super) fn differs_in_collation(own: &str, found: &Described, backend: Backend) -> bool {
     backend == Backend::MySql
         && family_on_mysql(&own.to_ascii_lowercase()) == Some(Family::Text)
