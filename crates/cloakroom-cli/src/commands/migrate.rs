@@ -87,7 +87,7 @@ fn declared(context: &Context, fields: Fields) -> Option<TableDefinition> {
         .then(|| fields.into_iter().fold(context.definition(), |table, field| table.field(field.0)))
 }
 
-/// Returns the fields of a table if none are given: those that `ecto_sessions` makes.
+/// Returns the table if no fields are given: as `ecto_sessions` makes it.
 fn by_default(context: &Context) -> TableDefinition {
     context.definition().field(FieldDefinition::dynamic("user_id", ColumnType::Text).indexed())
 }

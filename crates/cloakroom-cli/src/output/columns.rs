@@ -187,7 +187,7 @@ impl Column {
     }
 }
 
-/// Returns the requested columns, as an object.
+/// The requested columns of a session, as an object.
 struct Chosen<'s> {
     columns: &'s Columns,
     shown: &'s Shown<'s>,
