@@ -1,4 +1,4 @@
-//! What was measured, before anybody decides how it is shown.
+//! The results, in a form that does not depend on how they are shown.
 
 use serde::Serialize;
 
@@ -15,10 +15,10 @@ pub struct Results {
     pub failures: Vec<String>,
 }
 
-/// One comparison: contestants at the same thing under the same load.
+/// One comparison: contestants that do the same under the same load.
 #[derive(Debug, Serialize)]
 pub struct Table {
-    /// Such as `authenticate-postgres/128`.
+    /// A name such as `authenticate-postgres/128`.
     pub name: String,
     pub title: String,
     pub measure: Measure,
@@ -26,7 +26,7 @@ pub struct Table {
     pub notes: Vec<String>,
 }
 
-/// What the values of a table's rows are.
+/// The unit of the values of a table's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -43,7 +43,7 @@ pub enum Measure {
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub contestant: String,
-    /// One of each round.
+    /// One value for each round.
     pub values: Vec<f64>,
     /// Over all rounds, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ impl Row {
 }
 
 impl Latency {
-    /// Of nanoseconds; `None` where there are none.
+    /// Returns the latencies of these nanoseconds; `None` if there are none.
     pub fn of(nanoseconds: &mut [u32]) -> Option<Self> {
         let mut at = |percent| percentile_in_thousands(nanoseconds, percent);
         Some(Self { p50: at(50.0)?, p99: at(99.0)? })
@@ -90,7 +90,7 @@ impl Table {
         self.rows.iter().find(|row| row.contestant == contestant)
     }
 
-    /// How many times better the first is than the second.
+    /// Returns how many times better the first is than the second.
     pub fn better(&self, first: &str, second: &str) -> Option<Ratio> {
         let (first, second) = (&self.row(first)?.values, &self.row(second)?.values);
         match self.measure {

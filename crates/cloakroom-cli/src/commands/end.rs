@@ -75,7 +75,8 @@ impl Many {
         Ok(Self { sessions: context.sessions().await?, filter, is_all, status })
     }
 
-    /// Returns how many sessions match. The command asks before it ends more than one, and with `--all` before it ends any.
+    /// Returns how many sessions match. The command asks before it ends more than one, and with `--all` before it ends
+    /// any.
     async fn confirmed(&self, verb: &str, yes: bool) -> Result<u64, Failure> {
         let total = self.query()?.count().await?;
         if total > u64::from(!self.is_all) {

@@ -38,7 +38,7 @@ impl Directory {
         Ok((directory, account))
     }
 
-    /// Creates a directory of our own, after it has removed forgotten ones. Returns our user id, too.
+    /// Creates a directory of our own, and removes forgotten ones. Returns our user id, too.
     fn locked(path: PathBuf) -> Result<(Self, u32), ServerError> {
         let io = |verb| {
             let path = &path;
