@@ -15,7 +15,7 @@ const HOST_PREFIX: &str = "__Host-";
 /// The prefixes that browsers know. If one begins with another, the longer one comes first.
 const PREFIXES: [&str; 4] = ["__Host-Http-", HOST_PREFIX, "__Http-", "__Secure-"];
 
-/// Browsers refuse a cookie whose name and value together are longer than this: [RFC
+/// Browsers refuse a cookie if its name and value together are longer than this: [RFC
 /// 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-storage-model).
 pub(crate) const LONGEST_COOKIE: usize = 4096;
 

@@ -94,8 +94,8 @@ impl<T: SessionFields> SessionLayer<T> {
     /// only if the cookie is one of the sources.
     ///
     /// The same token in two places is one token. If two tokens differ and one of them is a bearer token or in a
-    /// header, the answer is 400, whatever the order: the layer does not guess which one was meant. Cookies that differ
-    /// among themselves are no bad request, because a browser's user cannot mend them; see
+    /// header, the answer is 400 in any order: the layer does not guess which one was meant. Cookies that differ among
+    /// themselves are no bad request, because a browser's user cannot mend them; see
     /// [`CurrentSession`](crate::CurrentSession).
     #[must_use]
     pub fn sources(self, sources: impl IntoIterator<Item = TokenSource>) -> Self {

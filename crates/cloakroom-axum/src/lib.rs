@@ -2,7 +2,7 @@
 //!
 //! The browser holds an opaque token in a cookie, an API client in a header; your database holds its digest.
 //! A [`SessionLayer`] brings the sessions of one table into a router. Handlers take what they need:
-//! [`CurrentSession`] to know who is asking, [`SessionManager`] to log in and out.
+//! [`CurrentSession`] to know the user, [`SessionManager`] to log in and out.
 //!
 //! # In a minute
 //!
@@ -29,7 +29,7 @@
 //!     Ok(Redirect::to("/account"))
 //! }
 //!
-//! // Only for a user who is logged in. All others are sent to the page for logging in.
+//! // Only for a logged in user. All others are sent to the page for logging in.
 //! async fn account(session: CurrentSession<UserSession>) -> String {
 //!     format!("You are {}.", session.fields.user_id)
 //! }
@@ -69,7 +69,7 @@
 //!
 //! | you want to | look at |
 //! |---|---|
-//! | know who is asking | [`CurrentSession`], `Option<CurrentSession>` |
+//! | know the user of a request | [`CurrentSession`], `Option<CurrentSession>` |
 //! | ask the database though a cache would answer | [`FreshSession`], [`SessionManager::current_fresh`] |
 //! | log in, log out, here and elsewhere | [`SessionManager`] |
 //! | accept bearer tokens and API keys | [`SessionLayer::sources`], [`TokenSource`] |
@@ -92,7 +92,7 @@
 //!    sessions too. No client loses its cookie over it, except by logging out, and none gets a new session.
 //! 3. **No fixation.** Logging in always makes a new token and ends the sessions that the request came with. A cookie
 //!    is recognised only if its name is the same byte for byte.
-//! 4. **No guesses.** A request whose bearer token or header differs from its cookie gets 400. If a request has several
+//! 4. **No guesses.** A request gets 400 if its bearer token or header differs from its cookie. If a request has several
 //!    cookies of one name, and exactly one is of a valid session, that one counts. If several are, none counts.
 //! 5. **No user is locked out.** Logging in works with any cookies in the browser, and with any session that an earlier
 //!    release has written.

@@ -37,9 +37,9 @@ pub enum SessionRejection {
     ///
     /// The status is 503, with one exception for errors that the handler causes and not the database:
     /// [`NotFound`](ErrorKind::NotFound) is 404, [`Conflict`](ErrorKind::Conflict) and [`Expired`](ErrorKind::Expired)
-    /// are 409, and a value that cannot be stored or queried is 500. An extractor only reads, so its status is 503:
-    /// whatever kept the question from being answered, no client is logged out. That holds for an API client with a
-    /// session that does not decode, too; the cause is then of kind [`Decode`](ErrorKind::Decode).
+    /// are 409, and a value that cannot be stored or queried is 500. An extractor only reads, so its status is always
+    /// 503, and no client is logged out. That holds for an API client with a session that does not decode, too; the
+    /// cause is then of kind [`Decode`](ErrorKind::Decode).
     Database(Arc<Error>),
     /// A client has logged out, but the session could not be ended, because the database failed.
     ///
@@ -74,7 +74,7 @@ impl NotEnded {
         &self.error
     }
 
-    /// Whether the request had a cookie, which the response clears.
+    /// Returns `true` if the request had a cookie, which the response clears.
     pub fn clears_cookie(&self) -> bool {
         self.has_cookie
     }

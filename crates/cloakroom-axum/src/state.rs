@@ -154,7 +154,7 @@ impl<T: SessionFields> State<T> {
         self.reads_ahead
     }
 
-    /// Fails if nothing can be said of the request's session, whatever the database says.
+    /// Fails if the request's session cannot be determined, so that the database is not asked.
     pub(crate) fn check(&self) -> Result<(), SessionRejection> {
         if self.is_refused.load(Ordering::Relaxed) {
             let name = self.settings.cookie.name_for(self.is_localhost).to_owned();

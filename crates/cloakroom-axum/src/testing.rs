@@ -1,4 +1,4 @@
-//! For the tests of applications: requests of a user who is logged in.
+//! For the tests of applications: requests of a logged in user.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,8 +8,8 @@ use http::Request;
 
 use crate::source::{Credentials, Secret, TokenSource};
 
-/// Returns the same request, as though its client held this session's token. The token is taken from the first of the
-/// layer's sources, whatever the sources and the cookie are called, and replaces what the headers say.
+/// Returns the same request, as though its client held this session's token. The token counts as coming from the first
+/// of the layer's sources, with any name, and replaces what the headers say.
 ///
 /// This is for requests that are handed to a service in the same process, as by `tower::ServiceExt::oneshot`. A request
 /// that goes over a connection needs the header itself.

@@ -32,7 +32,7 @@ pub(crate) async fn not_found() -> PageError {
     PageError::NotFound
 }
 
-/// The user who is logged in: an extractor for pages that need one. All other visitors are sent to log in.
+/// The logged in user: an extractor for pages that need one. All other visitors are sent to log in.
 #[derive(Debug)]
 pub(crate) struct LoggedIn {
     pub(crate) session: Session<UserSession>,

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: Args, is_database_given: bool) -> Result<(), Failu
         matches!(&args.command, Command::Prune(prune) if prune.every.is_some() && !prune.quiet);
     log::to_stderr(if reports_runs { LevelFilter::DEBUG } else { LevelFilter::WARN });
 
-    // Whatever the other options are.
+    // With any other options.
     match args.command {
         Command::Completions { shell } => return manual::completions(shell),
         Command::Man { command } => return manual::page(&command),
