@@ -92,8 +92,8 @@
 //!    sessions too. No client loses its cookie over it, except by logging out, and none gets a new session.
 //! 3. **No fixation.** Logging in always makes a new token and ends the sessions that the request came with. A cookie
 //!    is recognised only if its name is the same byte for byte.
-//! 4. **No guesses.** A request gets 400 if its bearer token or header differs from its cookie. If a request has several
-//!    cookies of one name, and exactly one is of a valid session, that one counts. If several are, none counts.
+//! 4. **No guesses.** A request gets 400 if its bearer token or header differs from its cookie. If a request has
+//!    several cookies of one name, and exactly one is of a valid session, that one counts. If several are, none counts.
 //! 5. **No user is locked out.** Logging in works with any cookies in the browser, and with any session that an earlier
 //!    release has written.
 //! 6. **Secrets do not leak.** No token is in any `Debug` output, error or log event of this crate. The `Set-Cookie`
