@@ -15,8 +15,8 @@ const HOST_PREFIX: &str = "__Host-";
 /// The prefixes that browsers know. If one begins with another, the longer one comes first.
 const PREFIXES: [&str; 4] = ["__Host-Http-", HOST_PREFIX, "__Http-", "__Secure-"];
 
-/// Browsers refuse a cookie if its name and value together are longer than this: [RFC
-/// 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-storage-model).
+/// Browsers refuse a cookie if its name and value together are longer than this:
+/// [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-storage-model).
 pub(crate) const LONGEST_COOKIE: usize = 4096;
 
 /// Browsers ignore an attribute that is longer than this.
@@ -307,8 +307,8 @@ impl fmt::Display for CookieConfigError {
 
 impl std::error::Error for CookieConfigError {}
 
-/// The paths of cookies that a browser may send with a request for this path, by [RFC
-/// 6265](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4): `/`, `/a`, `/a/`, `/a/b`. Only the first of them if
+/// The paths of cookies that a browser may send with a request for this path, by
+/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4): `/`, `/a`, `/a/`, `/a/b`. Only the first of them if
 /// there are many.
 fn paths_above(path: &str) -> Vec<&str> {
     let ends = path.match_indices('/').flat_map(|(at, _)| [at, at + 1]).chain([path.len()]);

@@ -4,8 +4,8 @@ use http::{HeaderMap, header};
 /// in the request's `Cookie` headers.
 ///
 /// A browser's promises about a cookie, such as those of the prefix `__Host-`, are about its name. They hold on the
-/// server only if both mean the same by "the name". So this function reads a header exactly as [RFC
-/// 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-the-cookie-header-field) has a
+/// server only if both mean the same by "the name". So this function reads a header exactly as
+/// [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-the-cookie-header-field) has a
 /// browser write it:
 ///
 /// 1. the header is split at each `;`;
@@ -14,8 +14,8 @@ use http::{HeaderMap, header};
 /// 3. a part is split at its first `=`; a part without `=` is no cookie;
 /// 4. the name is compared byte for byte: case counts, nothing is decoded, and nothing more is trimmed.
 ///
-/// One pair of double quotes around a value is removed, because [RFC
-/// 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1) allows them there. Otherwise a value is any bytes.
+/// One pair of double quotes around a value is removed, because
+/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1) allows them there. Otherwise a value is any bytes.
 ///
 /// ```
 /// # use cloakroom_axum::cookie_values;
