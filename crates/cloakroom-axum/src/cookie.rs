@@ -308,8 +308,8 @@ impl fmt::Display for CookieConfigError {
 impl std::error::Error for CookieConfigError {}
 
 /// The paths of cookies that a browser may send with a request for this path, by
-/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4): `/`, `/a`, `/a/`, `/a/b`. Only the first of them if
-/// there are many.
+/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4): `/`, `/a`, `/a/`, `/a/b`. Only the first
+/// of them if there are many.
 fn paths_above(path: &str) -> Vec<&str> {
     let ends = path.match_indices('/').flat_map(|(at, _)| [at, at + 1]).chain([path.len()]);
     let mut above: Vec<_> = ends.map(|end| &path[..end]).filter(|path| path.starts_with('/')).collect();

@@ -5,8 +5,8 @@ use http::{HeaderMap, header};
 ///
 /// A browser's promises about a cookie, such as those of the prefix `__Host-`, are about its name. They hold on the
 /// server only if both mean the same by "the name". So this function reads a header exactly as
-/// [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-the-cookie-header-field) has a
-/// browser write it:
+/// [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-the-cookie-header-field) has
+/// a browser write it:
 ///
 /// 1. the header is split at each `;`;
 /// 2. a space or a horizontal tab around a part does not belong to it. Other white space does: a browser keeps it in
