@@ -78,7 +78,7 @@ impl Row {
 }
 
 impl Latency {
-    /// Returns the latencies of these nanoseconds; `None` if there are none.
+    /// Of nanoseconds; `None` where there are none.
     pub fn of(nanoseconds: &mut [u32]) -> Option<Self> {
         let mut at = |percent| percentile_in_thousands(nanoseconds, percent);
         Some(Self { p50: at(50.0)?, p99: at(99.0)? })

@@ -1,6 +1,6 @@
 //! Medians, percentiles, ratios.
 
-/// Returns the middle value, or the mean of the two in the middle.
+/// The middle of the values, or of the two in the middle.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -14,14 +14,14 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// Returns the smallest value that at least `percent` of the values do not exceed (nearest rank). Sorts them.
+/// The smallest value that at least `percent` of the values do not exceed (nearest rank). Sorts them.
 pub fn percentile(values: &mut [u32], percent: f64) -> Option<u32> {
     values.sort_unstable();
     let rank = (values.len() as f64 * percent / 100.0).ceil() as usize;
     values.get(rank.clamp(1, values.len().max(1)) - 1).copied()
 }
 
-/// The same in units that are a thousand times as large: microseconds if the values are nanoseconds.
+/// The same in units that are a thousand times as large: microseconds where the values are nanoseconds.
 pub fn percentile_in_thousands(values: &mut [u32], percent: f64) -> Option<f64> {
     percentile(values, percent).map(|value| f64::from(value) / 1000.0)
 }
@@ -30,12 +30,12 @@ pub fn percentile_in_thousands(values: &mut [u32], percent: f64) -> Option<f64> 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
     pub of_medians: f64,
-    /// The smallest and the largest ratio within a round, if both have the same rounds and more than one.
+    /// The smallest and the largest ratio within a round, where both have the same rounds and more than one.
     pub range: Option<(f64, f64)>,
 }
 
 impl Ratio {
-    /// Returns how many times the second the first is. `None` if either has no values.
+    /// How many times the second the first is. `None` where either has no values.
     pub fn between(first: &[f64], second: &[f64]) -> Option<Self> {
         let of_medians = median(first)? / median(second)?;
         let by_round = first.iter().zip(second).map(|(first, second)| first / second);

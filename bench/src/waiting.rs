@@ -1,15 +1,15 @@
-//! How long a call waits for its answer while something may hold it up.
+//! How long a call waits for its answer, beside something that may hold it up.
 //!
-//! A caller that is held up does not call meanwhile. So one long wait stands for all the calls that would have waited
-//! too, and percentiles would hardly show it: this is coordinated omission. The omitted calls are added as
+//! A caller that is held up does not call meanwhile, so that one long wait stands for all the calls that would have
+//! waited too, and percentiles would hardly show it: coordinated omission. What is left out is made up for as
 //! `recordValueWithExpectedInterval` of `HdrHistogram` does.
 
 use std::time::Duration;
 
 use crate::measure::Sample;
 
-/// Returns the latencies. After each that is longer than `interval` come those of the calls that would have followed at
-/// this interval, if nothing had held them up.
+/// The latencies, and behind each that is longer than `interval` those of the calls that would have followed at this
+/// interval, had nothing held them up.
 pub fn corrected(latencies: &[u32], interval: u32) -> Vec<u32> {
     let interval = interval.max(1);
     let with_followers = |latency: u32| {
@@ -19,8 +19,8 @@ pub fn corrected(latencies: &[u32], interval: u32) -> Vec<u32> {
     latencies.iter().copied().flat_map(with_followers).collect()
 }
 
-/// Returns the latencies of each window of time, by the ends of the calls. The rest at the end is not a window, unless
-/// there is no other.
+/// The latencies of each window of time, by the ends of the calls. What is left over at the end is no window, unless
+/// it is all there is.
 pub fn windows(sample: &Sample, length: Duration) -> Vec<Vec<u32>> {
     let whole = (sample.elapsed.as_micros() / length.as_micros().max(1)).max(1) as usize;
     let mut windows = vec![Vec::new(); whole];
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_stall_shows_in_the_percentile_that_it_would_be_missing_from() {
-        // A thousand quick calls, and one that was held up for as long as all of them took.
+        // A thousand quick calls, and one that was held up for as long as they all took.
         let mut latencies = vec![1_000_000; 1000];
         latencies.push(1_000_000_000);
         assert_eq!(at(&mut latencies.clone(), 99.0), Some(1000.0));

@@ -1,10 +1,10 @@
-//! Runs cargo on this workspace.
+//! Running cargo on this workspace.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// Returns the cargo that runs this program, in the workspace's root.
+/// The cargo that runs us, in the workspace's root.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let root =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask's directory lies in the workspace's");
