@@ -21,19 +21,19 @@ Usage: cargo xtask bench [OPTIONS]
 pub struct Arguments {
     pub help: bool,
     pub quick: bool,
-    /// Which cases to run; all of them where there is none.
+    /// Which cases to run; all of them if it is empty.
     pub only: Vec<String>,
     pub json: Option<PathBuf>,
     pub svg: Option<PathBuf>,
     pub docs: Option<PathBuf>,
 }
 
-/// How long everything takes.
+/// How long each part takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub quick: bool,
     pub rounds: usize,
-    /// Before each measurement: the processor's caches are full of the last contestant's data.
+    /// Before each measurement, because the processor's caches are full of the last contestant's data.
     pub warm_up: Duration,
     pub span: Duration,
 }

@@ -1,5 +1,5 @@
-//! A wire that can be cut: a proxy before a server whose newer connections fall silent when told, without being
-//! closed. That is the worst that a network does to who listens.
+//! A wire that can be cut: a proxy before a server. When told, its newer connections fall silent without being closed.
+//! That is the worst that a network does to a listener.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ async fn forward(mut client: TcpStream, to: SocketAddr, cut: Option<watch::Recei
     };
     let _ = client.set_nodelay(true).and(server.set_nodelay(true));
     let silence = async {
-        // Where the wire itself is gone, nothing is cut any more.
+        // If the wire itself is gone, nothing is left to cut.
         if let Some(mut cut) = cut
             && cut.wait_for(|is_cut| *is_cut).await.is_ok()
         {
@@ -64,7 +64,7 @@ async fn forward(mut client: TcpStream, to: SocketAddr, cut: Option<watch::Recei
         copied = copy_bidirectional(&mut client, &mut server) => Some(copied),
     };
     if copied.is_none() {
-        // Both sockets stay open, and nobody reads them.
+        // Both sockets stay open, and neither is read.
         std::future::pending::<()>().await;
     }
 }
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that says back what it hears.
+    /// A server that sends back what it receives.
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -114,7 +114,7 @@ mod tests {
         let mut third = connect(&wire).await;
         say(&mut second).await;
         say(&mut third).await;
-        // Time enough for others to have been answered many times.
+        // Enough time for many other answers.
         for _ in 0..100 {
             say(&mut first).await;
             hear(&mut first).await;

@@ -1,4 +1,4 @@
-//! What must be reached: ratios within one run, so that a slow machine is no excuse.
+//! The goals: ratios within one run, so that a slow machine is no excuse.
 
 use serde::Serialize;
 
@@ -11,10 +11,10 @@ use crate::results::{Measure, Results, Row, Table};
 struct Goal {
     what: &'static str,
     table: &'static str,
-    /// The row that is judged, and the one it is compared with.
+    /// The row that is judged, and the row that it is compared with.
     row: &'static str,
     against: &'static str,
-    /// Compared with this one instead, where it was the better of both.
+    /// Compared with this row instead, if it is the better of the two.
     or: Option<&'static str>,
     bound: Bound,
 }
@@ -22,15 +22,15 @@ struct Goal {
 /// How the row must compare.
 #[derive(Clone, Copy)]
 enum Bound {
-    /// At least so many times as fast.
+    /// At least this many times as fast.
     Faster(f64),
-    /// At most so many times as slow.
+    /// At most this many times as slow.
     Slower(f64),
-    /// The same when what a third row takes is taken off both, or when it is not, whichever is stricter.
+    /// The same after the value of a third row is subtracted from both, or without that, whichever is stricter.
     SlowerBeyond(&'static str, f64),
-    /// At most so many times as slow by the p99 of all calls, whatever the rounds' values are.
+    /// At most this many times as slow by the p99 of all calls. The values of the rounds do not matter.
     SlowerP99(f64),
-    /// At most so many milliseconds; compared with nothing.
+    /// At most this many milliseconds; compared with nothing.
     Within(f64),
 }
 
@@ -71,15 +71,15 @@ const fn goal(
     Goal { what, table, row, against, or: None, bound }
 }
 
-/// A goal, and how far this run got.
+/// A goal, and the result of this run.
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     pub what: String,
     pub against: &'static str,
     pub required: String,
-    /// `None` where its case did not run.
+    /// `None` if its case did not run.
     pub measured: Option<String>,
-    /// How many rounds met the bound by themselves, and of how many; `None` where there was but one.
+    /// How many rounds met the bound by themselves, and out of how many; `None` if there was only one.
     pub rounds: Option<(usize, usize)>,
     pub is_reached: Option<bool>,
 }
@@ -93,7 +93,7 @@ impl Goal {
         Self { or: Some(other), ..self }
     }
 
-    /// Whom the row is compared with in this run.
+    /// Returns the row that the goal compares with in this run.
     fn against(&self, table: &Table) -> &'static str {
         let is_better =
             |other: &&str| table.better(other, self.against).is_some_and(|ratio| ratio.of_medians > 1.0);
@@ -105,7 +105,7 @@ impl Goal {
         let measured = table.and_then(|table| {
             self.bound.figure(table.measure, self.row, self.against(table), |row| self.whole(table.row(row)?))
         });
-        // A quick run prunes fewer rows than are asked for: the table says how many.
+        // A quick run prunes fewer rows than requested: the table says how many.
         let title = table.filter(|_| matches!(self.bound, SlowerP99(_))).map(|table| table.title.clone());
         Verdict {
             what: title.unwrap_or_else(|| self.what.to_owned()),
@@ -117,7 +117,7 @@ impl Goal {
         }
     }
 
-    /// What of all of a row is judged.
+    /// Returns the value of a row that is judged.
     fn whole(&self, row: &Row) -> Option<f64> {
         if let SlowerP99(_) = self.bound { Some(row.latency?.p99) } else { row.median() }
     }
@@ -127,7 +127,7 @@ impl Goal {
         let rounds = table.row(self.row)?.values.len();
         let value = |name: &str, round: usize| {
             let row = table.row(name)?;
-            // The others' rounds are the same ones, but where the others were measured at another time.
+            // The other row has the same rounds, unless it was measured at another time.
             let is_of_round = name == self.row || !matches!(self.bound, SlowerP99(_));
             if is_of_round { row.values.get(round).copied() } else { self.whole(row) }
         };
@@ -141,7 +141,7 @@ impl Goal {
 }
 
 impl Bound {
-    /// What is held against the bound, given what each row's value is.
+    /// Returns the value that is compared with the bound, from each row's value.
     fn figure(
         self,
         measure: Measure,
@@ -158,7 +158,7 @@ impl Bound {
             Slower(_) | SlowerP99(_) => Some(time(row)? / time(against)?),
             SlowerBeyond(common, _) => {
                 let (row, against, common) = (time(row)?, time(against)?, time(common)?);
-                // What is common takes less than the whole, unless something disturbed it.
+                // The common part takes less than the whole, unless something disturbed it.
                 (against > common).then(|| ((row - common) / (against - common)).max(row / against))
             }
             Within(_) => value(row),

@@ -1,5 +1,5 @@
-//! The ground that the contestants meet on: a runtime, throwaway servers, a directory for files of SQLite's. All of
-//! it is made when it is first needed and gone with the process, or with the case that it was made for.
+//! The common ground of the contestants: a runtime, throwaway servers, a directory for SQLite's files. All of it is
+//! made when it is first needed. It is removed with the process, or with the case that it was made for.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::results::{Measure, Row, Table};
 use crate::{Outcome, load};
 
-/// How many rows each contestant's table has, where nothing else is said.
+/// How many rows each contestant's table has, unless a case says otherwise.
 pub const ROWS: u64 = 100_000;
 
 /// The tasks of all callers run on these threads.
@@ -35,7 +35,7 @@ pub struct Ground {
     postgres: Option<Server>,
     mariadb: Option<Server>,
     directory: Option<Scratch>,
-    /// What is removed when the case is done.
+    /// What to remove when the case is done.
     of_case: OfCase,
     postgres_peers: Option<load::postgres::Peers>,
     sqlite_peers: Option<load::sqlite::Peers>,
@@ -58,7 +58,7 @@ impl Ground {
         })
     }
 
-    /// Everybody with [`ROWS`] rows on PostgreSQL, loaded once for all cases that leave them there.
+    /// All contestants with [`ROWS`] rows on PostgreSQL, loaded once for all cases that leave the rows as they are.
     pub fn postgres_peers(&mut self) -> Outcome<load::postgres::Peers> {
         if let Some(peers) = &self.postgres_peers {
             return Ok(peers.clone());
@@ -81,7 +81,7 @@ impl Ground {
         Ok(self.sqlite_peers.insert(peers).clone())
     }
 
-    /// The URL of a new, empty database of this case's.
+    /// Returns the URL of a new, empty database of this case.
     pub fn postgres(&mut self, database: &str) -> Outcome<String> {
         self.of_case.databases.push(database.to_owned());
         self.postgres_for_all(database)
@@ -93,14 +93,14 @@ impl Ground {
         of_database(url, database)
     }
 
-    /// The URL of a new, empty database.
+    /// Returns the URL of a new, empty database.
     pub fn mariadb(&mut self, database: &str) -> Outcome<String> {
         let url = start(&mut self.mariadb, Kind::MariaDb, &self.progress)?;
         self.runtime.block_on(create_database(sqlx::MySqlConnection::connect(url), database))?;
         of_database(url, database)
     }
 
-    /// The versions of the servers that were started, and of SQLite.
+    /// Returns the versions of the servers that were started, and of SQLite.
     pub fn databases(&self) -> Outcome<Vec<String>> {
         let mut databases = Vec::new();
         if let Some(server) = &self.postgres {
@@ -133,7 +133,7 @@ impl Ground {
         })
     }
 
-    /// The path of a file of this case's that does not exist yet.
+    /// Returns the path of a file of this case that does not exist yet.
     pub fn file(&mut self, name: &str) -> Outcome<PathBuf> {
         let path = self.file_for_all(name)?;
         self.of_case.files.push(path.clone());
@@ -148,7 +148,7 @@ impl Ground {
         Ok(directory.path().join(name))
     }
 
-    /// Removes what was made for the case that is done. What cannot be removed goes with the process.
+    /// Removes what was made for the finished case. The rest goes with the process.
     pub fn clear(&mut self) {
         let OfCase { files, databases } = std::mem::take(&mut self.of_case);
         for file in files {
@@ -166,15 +166,15 @@ impl Ground {
         }
     }
 
-    /// Lets the lanes run in turn, with so many callers each, and compares how often they call. How long each call
-    /// takes is shown too: with many callers that is not what one over their rate says.
+    /// Runs the lanes in turn, with this many callers each, and compares how often they call. It also shows how long
+    /// each call takes: with many callers that is not one divided by their rate.
     pub fn compare(&self, name: String, title: String, lanes: &[Lane], callers: usize) -> Outcome<Table> {
         let samples = self.rounds(&name, lanes, callers, true)?;
         let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
         Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
     }
 
-    /// The same for calls so short that looking at the clock would show.
+    /// The same for calls that are so short that reading the clock would be noticeable.
     pub fn compare_untimed(
         &self,
         name: String,
@@ -187,7 +187,7 @@ impl Ground {
         Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
     }
 
-    /// The same for one caller whose calls are limited in number.
+    /// The same for one caller with a limited number of calls.
     pub fn compare_calls(&self, name: String, title: String, lanes: &[Lane], calls: u64) -> Outcome<Table> {
         for lane in lanes {
             lane.sample_calls(&self.runtime, calls, measure::WARM_UP)?;
@@ -201,7 +201,7 @@ impl Ground {
         Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
     }
 
-    /// Lets the lanes run in turn, with one caller, and compares the median latencies.
+    /// Runs the lanes in turn, with one caller, and compares the median latencies.
     pub fn compare_medians(&self, name: String, title: String, lanes: &[Lane]) -> Outcome<Table> {
         let samples = self.rounds(&name, lanes, 1, true)?;
         let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_medians(&lane.name, samples));
@@ -217,11 +217,11 @@ impl Ground {
     ) -> Outcome<Vec<Vec<Sample>>> {
         let Plan { mut rounds, mut warm_up, mut span, .. } = self.plan;
         if callers == 1 {
-            // What one call alone waits for depends on the cores on which the threads that wake each other happen
-            // to be in this round: more of them tell more than longer ones.
+            // The time of a single call depends on the cores on which the threads that wake each other run in this
+            // round. So more rounds say more than longer ones.
             (rounds, warm_up, span) = (rounds * 3, warm_up / 4, span / 2);
         }
-        // What the first lane would find in no cache yet, the later ones would find there.
+        // Otherwise the first lane would meet cold caches, and the later ones warm caches.
         for lane in lanes {
             self.progress.step(&format!("{name}: {} warms up", lane.name));
             let (span, round) = (Duration::from_millis(20), measure::WARM_UP);
@@ -235,7 +235,7 @@ impl Ground {
     }
 }
 
-/// The URL of the server, which is started where it is not running yet.
+/// Returns the URL of the server, which is started if it is not running yet.
 fn start<'s>(server: &'s mut Option<Server>, kind: Kind, progress: &Progress) -> Outcome<&'s str> {
     if server.is_none() {
         progress.step(&format!("starting {kind}"));
@@ -257,7 +257,7 @@ where
     connection.close().await
 }
 
-/// By force: connections of pools that were dropped may not be closed yet.
+/// By force: connections of dropped pools may not be closed yet.
 async fn drop_databases(url: &str, databases: Vec<String>) {
     let Ok(mut connection) = sqlx::PgConnection::connect(url).await else {
         return;

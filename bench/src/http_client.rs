@@ -1,4 +1,4 @@
-//! A client that keeps its connections and reads no more of a response than it must.
+//! A client that keeps its connections and reads only the necessary part of a response.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,7 +66,7 @@ async fn connect(address: SocketAddr) -> Outcome<TcpStream> {
     Ok(connection)
 }
 
-/// The body of a response, if all of it is there.
+/// Returns the body of a response, if all of it has arrived.
 fn body(response: &[u8]) -> Outcome<Option<&[u8]>> {
     let Some(end) = response.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return Ok(None);

@@ -1,10 +1,10 @@
-//! What the figures were measured on, and with.
+//! The machine and the versions that the figures were measured with.
 
 use std::{env, fs, thread};
 
 use serde::Serialize;
 
-/// The crates whose versions matter to who reads the figures.
+/// The crates with versions that matter to a reader of the figures.
 const CRATES: [&str; 16] = [
     "cloakroom",
     "sqlx",
@@ -30,7 +30,7 @@ pub struct Machine {
     pub cores: usize,
     pub memory_gib: Option<u64>,
     pub system: String,
-    /// Of the servers that ran, and of SQLite.
+    /// The versions of the servers that ran, and of SQLite.
     pub databases: Vec<String>,
     pub crates: Vec<String>,
 }
@@ -53,7 +53,7 @@ impl Machine {
     }
 }
 
-/// The value of the first line that begins with `name`.
+/// Returns the value of the first line that begins with `name`.
 fn field(text: &str, name: &str, separator: char) -> Option<String> {
     let value = text.lines().find_map(|line| {
         let (key, value) = line.split_once(separator)?;
@@ -67,7 +67,7 @@ fn gibibytes(kibibytes: &str) -> Option<u64> {
     Some((number + (1 << 19)) >> 20)
 }
 
-/// `name version` of each of [`CRATES`], in its order, as often as the lock file has it.
+/// Returns `name version` of each of [`CRATES`], in its order, as often as the lock file has it.
 fn versions(lock: &str) -> Vec<String> {
     let locked: Vec<(&str, &str)> = lock
         .split("[[package]]")

@@ -27,7 +27,7 @@ use time::macros::format_description;
 
 use arguments::USAGE;
 
-/// What went wrong: all that can be done about it is to say so.
+/// An error. It can only be reported.
 type Failure = Box<dyn Error + Send + Sync>;
 
 type Outcome<T = ()> = Result<T, Failure>;

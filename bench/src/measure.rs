@@ -1,4 +1,4 @@
-//! Measuring: callers that call without pause, for a fixed span, contestant after contestant, round after round.
+//! Measures: callers that call without pause, for a fixed span, contestant after contestant, round after round.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -12,28 +12,28 @@ use tokio::task::JoinHandle;
 use crate::random::Random;
 use crate::{Failure, Outcome};
 
-/// How hard, and for how long.
+/// The load: how many callers, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub callers: usize,
     pub warm_up: Duration,
     pub span: Duration,
-    /// Decides the rows: others in every round, the same ones for all lanes of a round.
+    /// Decides the rows: other rows in every round, and the same rows for all lanes of a round.
     pub round: u64,
-    /// Whether each call is timed by itself. That costs a look at the clock, which matters to calls of under
-    /// a microsecond.
+    /// Whether each call is timed by itself. That costs a reading of the clock, which matters for calls of less than a
+    /// microsecond.
     pub latencies: bool,
 }
 
-/// The round before the first, in which everybody warms up.
+/// The round before the first, in which all contestants warm up.
 pub const WARM_UP: u64 = 1 << 32;
 
-/// What one contestant did in one round.
+/// The results of one contestant in one round.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     pub calls: u64,
     pub elapsed: Duration,
-    /// Of each call, in nanoseconds; empty where they were not asked for.
+    /// The time of each call, in nanoseconds; empty if the calls were not timed.
     pub latencies: Vec<u32>,
     /// When each of these calls was over, in microseconds since the measurement began.
     pub ends: Vec<u32>,
@@ -45,10 +45,10 @@ impl Sample {
     }
 }
 
-/// One thing to do, again and again. A trait rather than a closure, so that each call's future can borrow from
-/// it: a count of references that two threads change would show beside calls of a tenth of a microsecond.
+/// One call to repeat. It is a trait and not a closure, so that each call's future can borrow from it: a reference
+/// count that two threads change would be noticeable beside calls of a tenth of a microsecond.
 pub trait Call: Clone + Send + Sync + 'static {
-    /// Does it; the random number picks the row.
+    /// Makes the call; the random number picks the row.
     fn call(&self, random: u64) -> impl Future<Output = Outcome> + Send;
 }
 
@@ -62,13 +62,13 @@ where
     }
 }
 
-/// A contestant at one thing to do.
+/// A contestant and its call.
 pub struct Lane {
     pub name: String,
     call: Box<dyn Drive>,
 }
 
-/// A [`Call`] whose type is forgotten between measurements, and known within them.
+/// A [`Call`] with a type that is erased between measurements, and known within them.
 trait Drive {
     fn drive(&self, runtime: &Runtime, load: &Load, meanwhile: &mut dyn FnMut()) -> Outcome<Sample>;
     fn count(&self, runtime: &Runtime, calls: u64, round: u64) -> Outcome<Sample>;
@@ -89,12 +89,12 @@ impl Lane {
         Self { name: name.into(), call: Box::new(call) }
     }
 
-    /// For the load's span.
+    /// Runs for the load's span.
     pub fn sample(&self, runtime: &Runtime, load: &Load) -> Outcome<Sample> {
         self.sample_during(runtime, load, &mut || thread::sleep(load.span))
     }
 
-    /// For as long as something else takes.
+    /// Runs for as long as something else takes.
     pub fn sample_during(
         &self,
         runtime: &Runtime,
@@ -104,7 +104,7 @@ impl Lane {
         self.call.drive(runtime, load, meanwhile).map_err(|error| self.failure(&error))
     }
 
-    /// So many calls by one caller.
+    /// Makes this many calls by one caller.
     pub fn sample_calls(&self, runtime: &Runtime, calls: u64, round: u64) -> Outcome<Sample> {
         self.call.count(runtime, calls, round).map_err(|error| self.failure(&error))
     }
@@ -114,8 +114,9 @@ impl Lane {
     }
 }
 
-/// Each lane's samples, one a round. Every round has an order of its own, which is the same in every run, so that no
-/// lane always finds what the same other one has left behind: in the processor's caches, or still to be written.
+/// Returns each lane's samples, one for each round. Every round has an order of its own, which is the same in every
+/// run. So no lane always comes after the same other lane, and finds what that has left in the processor's caches or
+/// still to be written.
 pub fn rounds(
     lanes: &[Lane],
     rounds: usize,
@@ -131,7 +132,7 @@ pub fn rounds(
     Ok(samples)
 }
 
-/// The numbers below `length` in some order (Fisher and Yates).
+/// Returns the numbers below `length` in some order (Fisher and Yates).
 fn shuffled(length: usize, random: &mut Random) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();
     for last in (1..length).rev() {
@@ -144,10 +145,10 @@ const WARMING_UP: u8 = 0;
 const MEASURING: u8 = 1;
 const OVER: u8 = 2;
 
-/// So seldom that it costs nothing, and often enough that calls which never wait leave room for others.
+/// So seldom that it costs nothing, and often enough that calls which never wait let others run.
 const CALLS_BETWEEN_YIELDS: u64 = 64;
 
-/// How long the first answer is waited for.
+/// How long to wait for the first answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Signal {
@@ -175,8 +176,8 @@ impl Signal {
 #[repr(align(128))]
 struct Counter(AtomicU64);
 
-/// How long one call took, in nanoseconds, and when it was over, in microseconds since callers began: small, as there
-/// may be millions.
+/// How long one call took, in nanoseconds, and when it was over, in microseconds since the callers began. The numbers
+/// are small, because there may be millions of them.
 type Timed = (u32, u32);
 
 fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn FnMut()) -> Outcome<Sample> {
@@ -188,7 +189,7 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn F
     let callers: Vec<JoinHandle<Vec<Timed>>> = (0..load.callers)
         .map(|caller| {
             let (signal, counters, call) = (Arc::clone(&signal), Arc::clone(&counters), call.clone());
-            // What was looked up while warming up would be quicker to find.
+            // Rows that were looked up while warming up would be found more quickly.
             let randoms = [!round, round].map(|round| Random::of(round, caller as u64));
             runtime
                 .spawn(async move { keep_calling(&signal, &counters[caller].0, randoms, timed, call).await })
@@ -201,7 +202,7 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn F
     let warmed_up = microseconds(start - begun);
     signal.enter(MEASURING);
     meanwhile();
-    // A span in which nothing came back tells nothing; a commit may take that long on a slow disk.
+    // A span without any answer shows nothing. A commit may take that long on a slow disk.
     while total(&counters) == before && start.elapsed() < PATIENCE && signal.phase() != OVER {
         thread::sleep(Duration::from_millis(1));
     }

@@ -1,4 +1,4 @@
-//! What every contestant stores: the same payload, under keys that follow from the row's number.
+//! The payload of every contestant, under keys that follow from the row's number.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::Outcome;
 /// How many sessions each user has.
 pub const SESSIONS_PER_USER: u64 = 10;
 
-/// Cloakroom's table, whose columns are also what the statements by hand read.
+/// Cloakroom's table. The statements by hand read the same columns.
 #[derive(Clone, Debug, PartialEq, SessionTable)]
 pub struct UserSession {
     #[session(index)]
@@ -33,7 +33,7 @@ impl Payload {
         Self { user_id: user(row / SESSIONS_PER_USER), role: "member", data: data(row) }
     }
 
-    /// The same as one JSON object, for stores that have no columns.
+    /// Returns the same as one JSON object, for stores that have no columns.
     pub fn flat(&self) -> serde_json::Map<String, Value> {
         let mut all = self.data.as_object().cloned().unwrap_or_default();
         all.insert("user_id".to_owned(), self.user_id.clone().into());
@@ -59,19 +59,19 @@ fn data(row: u64) -> Value {
     })
 }
 
-/// The token of a row: 64 characters that look random.
+/// Returns the token of a row: 64 characters that look random.
 pub fn token(row: u64) -> String {
     digest(row.to_string().as_bytes())
 }
 
-/// 32 random bytes, such as nobody can guess.
+/// Returns 32 random bytes that cannot be guessed.
 pub fn secret() -> Outcome<[u8; 32]> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
     Ok(secret)
 }
 
-/// What a database stores of a token.
+/// Returns the digest of a token, which a database stores.
 pub fn digest(token: &[u8]) -> String {
     hex(&Sha256::digest(token))
 }
@@ -81,7 +81,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// A token in a cache line of its own, with nothing to follow on the way to it.
+/// A token in a cache line of its own, which is read without following a pointer.
 #[repr(align(64))]
 struct Line([u8; 64]);
 
@@ -97,7 +97,7 @@ impl Line {
 #[derive(Clone)]
 pub struct Tokens {
     rows: u64,
-    /// Of the first rows; the others' are made when they are picked.
+    /// The tokens of the first rows; the others are made when they are picked.
     made: Arc<[Line]>,
 }
 
@@ -106,7 +106,7 @@ impl Tokens {
         Self { rows, made: (0..rows.min(100_000)).map(Line::of).collect() }
     }
 
-    /// The token of the row that a random number picks.
+    /// Returns the token of the row that a random number picks.
     pub fn pick(&self, random: u64) -> Cow<'_, [u8]> {
         let row = random % self.rows;
         match self.made.get(row as usize) {
@@ -120,7 +120,7 @@ impl Tokens {
     }
 }
 
-/// The number of the id of a row, for stores whose keys are 128-bit numbers: spread over all of them.
+/// Returns the number of the id of a row, for stores with keys that are 128-bit numbers: spread over all of them.
 pub fn key(row: u64) -> u128 {
     let digest = Sha256::digest(row.to_be_bytes());
     u128::from_be_bytes(digest[..16].try_into().expect("a digest has 32 bytes"))

@@ -1,4 +1,4 @@
-//! What runs now, on stderr: a line that is rewritten on a terminal, and a line for each case that is done.
+//! Shows the progress on stderr: a line that is rewritten on a terminal, and a line for each finished case.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Instant;
@@ -22,7 +22,7 @@ impl Progress {
         self.begun = Instant::now();
     }
 
-    /// Shown on a terminal only: it changes often.
+    /// Shown on a terminal only, because it changes often.
     pub fn step(&self, what: &str) {
         if self.is_terminal {
             eprint!("\r\x1b[2K[{}/{}] {}: {what}", self.done + 1, self.cases, self.case);
@@ -30,7 +30,7 @@ impl Progress {
         }
     }
 
-    /// What went wrong in this case, said while the others still run.
+    /// Reports an error of this case while the other cases still run.
     pub fn fail(&self, failure: &str) {
         self.clear();
         eprintln!("error: {failure}");

@@ -1,4 +1,4 @@
-//! Random enough to pick rows by, and the same in every run.
+//! A generator that is random enough to pick rows by, and the same in every run.
 
 /// A xorshift generator.
 #[derive(Clone, Debug)]
@@ -6,11 +6,11 @@ pub struct Random(u64);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        // Zero would stay zero, and near seeds would begin alike.
+        // Zero would stay zero, and similar seeds would begin alike.
         Self(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    /// One of a caller's own in a round: another in every round, the same for whoever is measured in it.
+    /// Returns the generator of one caller in a round: another in every round, and the same for every contestant in it.
     pub fn of(round: u64, caller: u64) -> Self {
         Self::new(Self::new(round).next().rotate_left(32) ^ Self::new(caller).next())
     }

@@ -1,4 +1,4 @@
-//! What was measured, before anybody decides how it is shown.
+//! The results, in a form that does not depend on how they are shown.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -16,10 +16,10 @@ pub struct Results {
     pub failures: Vec<String>,
 }
 
-/// One comparison: contestants at the same thing under the same load.
+/// One comparison: contestants that do the same under the same load.
 #[derive(Debug, Serialize)]
 pub struct Table {
-    /// Such as `authenticate-postgres/128`.
+    /// A name such as `authenticate-postgres/128`.
     pub name: String,
     pub title: String,
     pub measure: Measure,
@@ -27,7 +27,7 @@ pub struct Table {
     pub notes: Vec<String>,
 }
 
-/// What the values of a table's rows are.
+/// The unit of the values of a table's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -44,7 +44,7 @@ pub enum Measure {
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub contestant: String,
-    /// One of each round.
+    /// One value for each round.
     pub values: Vec<f64>,
     /// Over all rounds, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ impl Table {
         self.rows.iter().find(|row| row.contestant == contestant)
     }
 
-    /// How many times better the first is than the second.
+    /// Returns how many times better the first is than the second.
     pub fn better(&self, first: &str, second: &str) -> Option<Ratio> {
         let (first, second) = (&self.row(first)?.values, &self.row(second)?.values);
         match self.measure {

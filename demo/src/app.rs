@@ -1,4 +1,4 @@
-//! The application: what it is made of, and every route.
+//! The application: its state, and every route.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::tables::{ApiKey, UserSession};
 use crate::users::Users;
 use crate::{client, pages, security};
 
-/// What every handler may ask for. Cheap to clone.
+/// Everything that a handler may need. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
     pub(crate) database: Database,
@@ -30,16 +30,16 @@ pub struct App {
 }
 
 impl App {
-    /// On this database, whose tables are made where they are missing. `config` is that of both session
-    /// tables, as far as they do not differ.
+    /// Creates the application on this database. Missing tables are created. `config` is that of both session tables,
+    /// except where they differ.
     pub async fn new(
         database: Database,
         config: ConfigBuilder,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let browsers = config.clone().ttl(Duration::from_hours(7 * 24));
-        // Wherever it is used, a browser logs in again after three months.
+        // A browser logs in again after three months, however often it is used.
         let browsers = browsers.max_lifetime(Duration::from_hours(90 * 24)).build()?;
-        // A key ends when its owner said that it would.
+        // A key ends when its owner wanted.
         let programs: Config = config.auto_extend(false).build()?;
         let app = Self {
             users: Users::new(database.clone()),
@@ -55,9 +55,9 @@ impl App {
         Ok(app)
     }
 
-    /// The web site.
+    /// Returns the web site.
     pub fn router(self) -> Router {
-        // The default, `__Host-Http-session`, but for a demo that is looked at over plain http on localhost.
+        // The name is the default, `__Host-Http-session`; the localhost setting is for a demo over plain http.
         let cookie = CookieConfig::builder().insecure_on_localhost(true).build().unwrap_or_default();
         let for_browsers = SessionLayer::new(self.sessions.clone())
             .cookie(cookie)
@@ -82,7 +82,7 @@ impl App {
             .layer(middleware::from_fn(security::limit_time))
             .layer(for_browsers);
 
-        // The same sessions by header instead of by cookie, and the keys: each layer has sources of its own.
+        // The same sessions by header instead of by cookie, and the keys. Each layer has its own sources.
         let api = Router::new()
             .route("/api/me", get(pages::api::me))
             .layer(middleware::from_fn(security::limit_time))

@@ -1,26 +1,26 @@
-//! A picture of sessions coming and going, as SVG.
+//! A chart of how sessions begin and end, as SVG.
 
 use time::Date;
 use time::macros::format_description;
 
-/// One day of the picture.
+/// One day of the chart.
 #[derive(Clone, Debug)]
 pub struct Day {
-    /// Which.
+    /// The day.
     pub date: Date,
     /// How many sessions began.
     pub created: u64,
-    /// How many ended, by themselves or by somebody.
+    /// How many ended, by themselves or by a user.
     pub ended: u64,
 }
 
-/// The picture's sizes, in the units of its own coordinates.
+/// The chart's sizes, in the units of its own coordinates.
 const WIDTH: f64 = 720.0;
 const LEFT: f64 = 44.0;
 const MIDDLE: f64 = 130.0;
 const HALF: f64 = 110.0;
 
-/// Bars, one up for what began and one down for what ended, for each day. The template draws them.
+/// The bars of each day: one up for sessions that began, one down for those that ended. The template draws them.
 #[derive(Clone, Debug)]
 pub struct Chart {
     pub(crate) bars: Vec<Bar>,
@@ -47,7 +47,7 @@ pub(crate) struct Label {
 }
 
 impl Chart {
-    /// The picture of these days, oldest first.
+    /// Returns the chart of these days, oldest first.
     pub fn new(days: &[Day]) -> Self {
         let highest = days.iter().map(|day| day.created.max(day.ended)).max().unwrap_or(0).max(1);
         let step = (WIDTH - LEFT) / size(days.len().max(1) as u64);
@@ -64,7 +64,7 @@ impl Chart {
             }
         };
         let bars = days.iter().enumerate().map(bar).collect();
-        // One a week, and none that would run over the edge.
+        // One label a week, and none beyond the edge.
         let labels = days
             .iter()
             .enumerate()
@@ -77,7 +77,7 @@ impl Chart {
     }
 }
 
-/// No count here is beyond what a float holds.
+/// Every count here fits into a float.
 #[expect(clippy::cast_precision_loss, reason = "a bar is drawn to a tenth of a unit")]
 fn size(count: u64) -> f64 {
     count as f64

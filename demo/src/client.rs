@@ -1,4 +1,4 @@
-//! What a request tells of the device that sent it.
+//! Reads from a request what it says of the device that sent it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -10,10 +10,10 @@ use woothee::parser::Parser;
 
 use crate::tables::UserSession;
 
-/// What a text column holds.
+/// The longest text that a text column holds.
 const LONGEST: usize = 255;
 
-/// The layer's hook: fills in what is recorded when somebody logs in.
+/// The layer's hook: fills in what is recorded at a log-in.
 pub(crate) fn record(request: &Parts, mut new: NewSession<UserSession>) -> NewSession<UserSession> {
     let agent = request.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let fields = new.fields_mut();
@@ -22,14 +22,14 @@ pub(crate) fn record(request: &Parts, mut new: NewSession<UserSession>) -> NewSe
     new
 }
 
-/// The connection's own address. Behind a proxy that is the proxy's: see `cloakroom_axum::client_ip`.
+/// Returns the connection's own address. Behind a proxy that is the proxy's: see `cloakroom_axum::client_ip`.
 pub(crate) fn address(request: &Parts) -> IpAddr {
     let connection = request.extensions.get::<ConnectInfo<SocketAddr>>();
-    // Only without a connection, as in a test that calls the router itself.
+    // Only if there is no connection, as in a test that calls the router itself.
     connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip().to_canonical())
 }
 
-/// `Firefox on Linux`, as far as the user agent is known.
+/// Returns `Firefox on Linux`, as far as the user agent is known.
 pub(crate) fn device(user_agent: Option<&str>) -> String {
     let Some(agent) = user_agent.filter(|agent| !agent.trim().is_empty()) else {
         return "Unknown device".to_owned();
@@ -37,7 +37,7 @@ pub(crate) fn device(user_agent: Option<&str>) -> String {
     match Parser::new().parse(agent) {
         Some(known) if known.os != "UNKNOWN" => format!("{} on {}", known.name, known.os),
         Some(known) if known.name != "HTTP Library" => known.name.to_owned(),
-        // `curl/8.5.0` and the like say who they are first.
+        // `curl/8.5.0` and similar programs begin with their name.
         _ => agent.split(['/', ' ']).next().unwrap_or(agent).to_owned(),
     }
 }

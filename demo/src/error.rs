@@ -1,4 +1,4 @@
-//! What a browser is shown when something is not as it should be.
+//! The pages for errors.
 
 use askama::Template;
 use axum::extract::rejection::{FormRejection, QueryRejection};
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use cloakroom_axum::SessionRejection;
 
-/// What a browser is shown whose user has logged out while the session could not be ended.
+/// The page for a user who has logged out when the session could not be ended.
 const PERHAPS_NOT_ENDED: (&str, &str) = (
     "Logged out on this device, perhaps not elsewhere",
     "This browser has forgotten you. But the database did not answer in time, so the session itself may not have \
@@ -19,22 +19,22 @@ const NOT_ENDED: (&str, &str) = (
      log in again later, and end it in the list of your devices.",
 );
 
-/// Why a page cannot be shown. Every one is a page too.
+/// Why a page cannot be shown. Every error is a page too.
 #[derive(Debug)]
 pub(crate) enum PageError {
-    /// Nobody is logged in, or the session table could not be asked.
+    /// No user is logged in, or the session table could not be asked.
     Session(SessionRejection),
     /// The demo's own tables could not be asked.
     Database(sqlx::Error),
-    /// There is nothing here, or nothing of this user's.
+    /// The page does not exist, or does not belong to this user.
     NotFound,
-    /// The request is none that a page of this site sends.
+    /// A page of this site does not send such a request.
     BadRequest,
     /// Another site sent the request.
     CrossSite,
-    /// It took too long.
+    /// The request took too long.
     TimedOut { logs_out: bool },
-    /// A mistake of the demo's own.
+    /// A bug of the demo.
     Internal(String),
 }
 
@@ -86,7 +86,7 @@ impl IntoResponse for PageError {
         let page = ErrorPage { user: None, title, text };
         let page = page.render().map_or_else(|_| text.into_response(), |page| Html(page).into_response());
         match self {
-            // Has the headers that go with it: where to log in. Reports its own causes.
+            // Sets the headers of the rejection, such as the place to log in. It reports its own causes.
             Self::Session(rejection) => {
                 let (mut parts, body) = rejection.into_response().into_parts();
                 if parts.status == StatusCode::SEE_OTHER {

@@ -1,4 +1,4 @@
-//! A thousand users to look at: the last weeks of their devices and keys, lived through on a clock of its own.
+//! A thousand example users: their devices and keys of the last weeks, created on a clock of their own.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use time::{Duration, OffsetDateTime};
 use crate::app::App;
 use crate::tables::{ApiKey, Role, UserSession};
 
-/// Everybody's password.
+/// The password of every example user.
 pub const PASSWORD: &str = "cloakroom";
 
-/// Each with each: a thousand.
+/// Each first name with each last name: a thousand users.
 const FIRST_NAMES: [&str; 40] = [
     "ada", "aiko", "amir", "anna", "ben", "bruno", "chen", "clara", "dana", "elias", "emma", "farah",
     "felix", "grace", "hana", "hugo", "ines", "ivan", "jonas", "julia", "kofi", "lea", "leo", "lina",
@@ -38,12 +38,12 @@ const USER_AGENTS: [&str; 8] = [
 
 const KEY_NAMES: [&str; 6] = ["backup", "ci", "dashboard", "home server", "phone widget", "spreadsheet"];
 
-/// How far back it all goes.
+/// How far back the example data goes.
 const PAST: Duration = Duration::days(45);
 
 const KEY_LIFE: std::time::Duration = std::time::Duration::from_hours(14 * 24);
 
-/// What happens, and to which user or device.
+/// An event, and its user or device.
 #[derive(Clone, Copy)]
 enum Event {
     LogIn { user: usize, device: usize },
@@ -52,9 +52,9 @@ enum Event {
     MakeKey { user: usize },
 }
 
-/// Fills the database, unless that was done before. All in one transaction.
+/// Fills the database in one transaction, unless that was done before.
 pub async fn fill(app: &App) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // One hash for all: a thousand would take a minute.
+    // One hash for all users: a thousand would take a minute.
     let hash = app.passwords.hash(PASSWORD.to_owned()).await?;
     let mut users = Vec::new();
     for first in FIRST_NAMES {
@@ -66,7 +66,7 @@ pub async fn fill(app: &App) -> Result<(), Box<dyn Error + Send + Sync>> {
             users.push(user.id);
         }
     }
-    // Always the same picture.
+    // The same data each time.
     let mut random = fastrand::Rng::with_seed(1000);
     let now = app.sessions.config().now();
     let (events, devices) = invent(&mut random, users.len(), now);
@@ -75,7 +75,7 @@ pub async fn fill(app: &App) -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Who does what, and when; and on how many devices.
+/// Draws the events, and the number of devices.
 fn invent(
     random: &mut fastrand::Rng,
     users: usize,
@@ -85,12 +85,12 @@ fn invent(
     let mut events = Vec::new();
     let mut device = 0;
     for user in 0..users {
-        // The first is who one logs in as: with more than a page of devices.
+        // The first user is the one to log in as, and has more than a page of devices.
         let devices = if user == 0 { 30 } else { random.usize(1..=5) };
         for _ in 0..devices {
             let mut at = random.i64(1..minutes);
             events.push((now - Duration::minutes(at), Event::LogIn { user, device }));
-            // Comes back every few days, until it logs out or is forgotten.
+            // The device comes back every few days, until it logs out or is forgotten.
             for _ in 0..random.usize(0..=6) {
                 at -= random.i64(60..6 * 24 * 60);
                 if at > 0 {
@@ -112,7 +112,7 @@ fn invent(
     (events, device)
 }
 
-/// Lives through it, in one transaction.
+/// Applies the events, in one transaction.
 async fn live(
     app: &App,
     random: &mut fastrand::Rng,
@@ -130,7 +130,7 @@ async fn live(
             Event::LogIn { user, device } => {
                 let mut fields = UserSession::of(&users[user]);
                 fields.user_agent = Some(USER_AGENTS[random.usize(..USER_AGENTS.len())].to_owned());
-                // The networks that are set aside for documentation.
+                // Networks that are reserved for documentation.
                 fields.address = Some(match random.u8(..3) {
                     0 => format!("198.51.100.{}", random.u8(1..255)),
                     1 => format!("203.0.113.{}", random.u8(1..255)),
@@ -161,7 +161,7 @@ async fn live(
     Ok(transaction.commit().await?)
 }
 
-/// The same table, at another time.
+/// Returns the same table with another clock.
 fn at<T: SessionTable>(sessions: &Sessions<T>, clock: &Arc<ManualClock>) -> Result<Sessions<T>, ConfigError> {
     let config = sessions.config();
     let config = Config::builder()

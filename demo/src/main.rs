@@ -13,7 +13,7 @@ use cloakroom_demo::retention::Retention;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-/// How long requests that are under way may take to end when the demo does.
+/// How long running requests may take to end when the demo does.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const PORTS: std::ops::RangeInclusive<u16> = 3000..=3099;
@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         asked_to_stop().await;
         tracing::info!("stopping");
-        // Nobody waits any more where the server has failed.
+        // If the server has failed, there is nothing to wait for.
         let _ = stopping.send(());
     });
     tokio::select! {
@@ -93,7 +93,7 @@ async fn first_free() -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
 }
 
-/// Ctrl-C, or what a service manager sends.
+/// Waits for Ctrl-C, or for the signal of a service manager.
 async fn asked_to_stop() {
     let interrupted = async {
         if let Err(error) = tokio::signal::ctrl_c().await {

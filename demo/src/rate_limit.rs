@@ -1,4 +1,4 @@
-//! Passwords: how they are hashed, and how often one may try.
+//! Passwords: their hashes, and the limit on attempts.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
@@ -10,18 +10,18 @@ use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::Semaphore;
 
-/// Ten attempts at once for a name, then one every six seconds.
+/// For a name: ten attempts at once, then one every six seconds.
 const PER_NAME: Quota = Quota::per_minute(NonZeroU32::new(10).unwrap());
 
-/// Sixty attempts at once for an address, which many may share, then one a second.
+/// For an address, which many users may share: sixty attempts at once, then one a second.
 const PER_ADDRESS: Quota = Quota::per_minute(NonZeroU32::new(60).unwrap());
 
-/// Attempts are counted by a few bits of a hash, so that the memory is bounded whatever is sent. Two keys that
-/// share a count by chance share the limit; nobody can choose which, since the hash has a key of its own.
+/// Attempts are counted by a few bits of a hash, so that the memory is bounded for any input. Two keys that share a
+/// count by chance share the limit. A client cannot choose which keys do, because the hash has a secret key.
 type Slot = u16;
 
-/// Limits how often passwords may be tried, by name and by address. In this process: an application of several
-/// would count in its database or in its proxy.
+/// Limits how often passwords may be tried, by name and by address. It counts in this process: an application of
+/// several processes would count in its database or in its proxy.
 #[derive(Debug)]
 pub(crate) struct AttemptLimit {
     hasher: RandomState,
@@ -38,7 +38,7 @@ impl AttemptLimit {
         }
     }
 
-    /// Counts an attempt; whether it may be made.
+    /// Counts an attempt. Returns `true` if it is allowed.
     pub(crate) fn allows(&self, name: &str, address: IpAddr) -> bool {
         self.addresses.check_key(&self.slot(network(address))).is_ok()
             && self.names.check_key(&self.slot(name)).is_ok()
@@ -50,7 +50,7 @@ impl AttemptLimit {
     }
 }
 
-/// Who has an address of IPv6 has 64 bits of them.
+/// Returns the part of an address that identifies a client. A client with IPv6 has 64 bits of addresses.
 fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => u128::from(address.to_bits()),
@@ -62,7 +62,7 @@ fn network(address: IpAddr) -> u128 {
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
     permits: Arc<Semaphore>,
-    /// Of no password. Verified where there is no user, so that the time does not tell.
+    /// The hash of no password. It is verified if there is no user, so that the time does not reveal that.
     decoy: Arc<str>,
 }
 
@@ -77,7 +77,7 @@ impl Passwords {
         self.run(move || hash(&password)).await?
     }
 
-    /// Whether it is the password; of nobody where there is no hash.
+    /// Returns `true` if it is the password. Without a hash it is never the password.
     pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Error> {
         let is_there = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.to_string());
@@ -90,10 +90,10 @@ impl Passwords {
         }
     }
 
-    /// On a thread where blocking is no harm.
+    /// Runs on a thread that may block.
     async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Result<R, Error> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Internal)?;
-        // Held by the work, which goes on if its caller goes away.
+        // The work holds it, because the work goes on if its caller is dropped.
         let work = move || {
             let _permit = permit;
             work()

@@ -1,4 +1,4 @@
-//! Deletes what ended long ago.
+//! Deletes sessions that ended long ago.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use cloakroom::{Pruner, PrunerBuilder};
 
 use crate::app::App;
 
-/// How long what has ended is still shown.
+/// How long ended sessions are still shown.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 
 const EVERY: Duration = Duration::from_hours(1);
 
-/// The pruners of both tables; they stop when this is dropped.
+/// The pruners of both tables. They stop when this is dropped.
 #[derive(Debug)]
 pub struct Retention {
     _sessions: Pruner,
@@ -19,7 +19,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Starts them. Must be called within a tokio runtime.
+    /// Starts the pruners. Must be called within a tokio runtime.
     pub fn spawn(app: &App) -> Self {
         Self { _sessions: pruner().spawn(app.sessions.clone()), _keys: pruner().spawn(app.keys.clone()) }
     }
@@ -29,7 +29,7 @@ fn pruner() -> PrunerBuilder {
     Pruner::builder(EVERY).keep(KEPT)
 }
 
-/// Deletes, from both tables, what ended at least thirty days ago; how much that was.
+/// Deletes from both tables the sessions that expired at least thirty days ago. Returns their number.
 pub async fn run(app: &App) -> cloakroom::Result<u64> {
     let sessions = app.sessions.delete_expired_for(KEPT, |_| {}).await?;
     Ok(sessions + app.keys.delete_expired_for(KEPT, |_| {}).await?)

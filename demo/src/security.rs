@@ -1,4 +1,4 @@
-//! What every response carries, and which requests are refused.
+//! The headers of every response, and the requests that are refused.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use crate::error::PageError;
 use crate::pages::api::Problem;
 
-/// How long a page may take. The driver goes on knocking for longer at a server that is gone.
+/// How long a page may take. The driver retries for longer if a server is gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// No script at all, and nothing from anywhere else. `Strict-Transport-Security` is not among them: it belongs
-/// to whoever ends TLS, and means nothing over plain http.
+/// The pages have no script, and load nothing from other hosts. `Strict-Transport-Security` is not among these headers:
+/// it belongs to the server that ends TLS, and means nothing over plain http.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -24,13 +24,13 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    // Not `no-referrer`, with which browsers hide the origin of our own forms too.
+    // Not `no-referrer`, with which browsers also hide the origin of the site's own forms.
     (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Puts the headers on a response. What says nothing of caches is a page of somebody's, and stays out of them.
+/// Puts the headers on a response. A response without a cache header is a page for one user, and stays out of caches.
 pub(crate) async fn add_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -40,12 +40,12 @@ pub(crate) async fn add_headers(mut response: Response) -> Response {
     response
 }
 
-/// Refuses what changes something and was sent by another site's page.
+/// Refuses requests that change something and were sent by another site's page.
 pub(crate) fn same_site() -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone> {
     CsrfLayer::new().with_rejection_response(|_| PageError::CrossSite.into_response())
 }
 
-/// Answers with 503 what takes too long.
+/// Answers with 503 if a request takes too long.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
     let is_for_programs = request.uri().path().starts_with("/api/");
     let logs_out = request.uri().path() == "/logout";

@@ -1,4 +1,4 @@
-//! Users: a table of the demo's own, in the same database, by plain sqlx.
+//! Users: a table of the demo's own, in the same database, with plain sqlx.
 
 use cloakroom::{Backend, Database};
 use sqlx::FromRow;
@@ -16,14 +16,14 @@ pub(crate) struct Users {
     database: Database,
 }
 
-/// Runs `$body` with the pool of whatever database it is.
+/// Runs `$body` with the pool of any of the databases.
 macro_rules! on_pool {
     ($database:expr, |$pool:ident| $body:expr) => {
         match $database {
             cloakroom::Database::Sqlite($pool) => $body,
             cloakroom::Database::Postgres($pool) => $body,
             cloakroom::Database::MySql($pool) => $body,
-            // No other is built in; see Cargo.toml.
+            // No other database is built in; see Cargo.toml.
             _ => Err(sqlx::Error::Configuration("no such database".into())),
         }
     };
@@ -37,7 +37,7 @@ impl Users {
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::Error> {
         let sql = match self.database.backend() {
-            // `bob` and `Bob` are two users everywhere.
+            // `bob` and `Bob` are two users on every database.
             Backend::MySql => {
                 "CREATE TABLE IF NOT EXISTS users (id varchar(36) PRIMARY KEY, \
                  name varchar(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL UNIQUE, \
@@ -51,7 +51,7 @@ impl Users {
         on_pool!(&self.database, |pool| sqlx::raw_sql(sql).execute(pool).await.map(drop))
     }
 
-    /// The new user; `None` where the name is taken.
+    /// Returns the new user; `None` if the name is taken.
     pub(crate) async fn create(&self, name: &str, password_hash: &str) -> Result<Option<User>, sqlx::Error> {
         let id = Uuid::now_v7().to_string();
         let user = User { id, name: name.to_owned(), password_hash: password_hash.to_owned() };

@@ -54,7 +54,7 @@ pub(crate) enum Task {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct BenchOptions {
     pub(crate) quick: bool,
-    /// Starts of names, which the benchmark itself knows.
+    /// The beginnings of names, which the benchmark itself knows.
     pub(crate) only: Vec<String>,
     pub(crate) json: Option<String>,
     pub(crate) svg: Option<String>,
@@ -84,7 +84,7 @@ impl Default for FuzzOptions {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TestOptions {
     pub(crate) filter: Option<String>,
-    /// Has the tests that draw at random draw more, and from this seed on.
+    /// Makes the tests with random input draw more, and from this seed on.
     pub(crate) fuzz_seed: Option<u64>,
     /// Which databases to run on: at least one, each once.
     pub(crate) databases: Vec<Database>,
@@ -100,7 +100,7 @@ pub(crate) enum Database {
 impl Database {
     pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MariaDb];
 
-    /// As it is called in arguments, environment variables and the names of tests.
+    /// Returns its name in arguments, environment variables and the names of tests.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -109,7 +109,7 @@ impl Database {
         }
     }
 
-    /// The server it needs, if any.
+    /// Returns the server that it needs, if any.
     pub(crate) fn server(self) -> Option<Kind> {
         match self {
             Self::Sqlite => None,
@@ -130,7 +130,7 @@ impl fmt::Display for Database {
 }
 
 impl TestOptions {
-    /// The browser's tests belong to no database, so that whoever picks some does not ask for them.
+    /// The browser's tests belong to no database, so a run that picks databases skips them.
     pub(crate) fn has_browser(&self) -> bool {
         self.databases.len() == Database::ALL.len()
     }

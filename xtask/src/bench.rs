@@ -25,7 +25,7 @@ fn command(options: &BenchOptions) -> Result<Command, String> {
     }
     for (option, file) in [("--json", &options.json), ("--svg", &options.svg), ("--docs", &options.docs)] {
         if let Some(file) = file {
-            // Named from where we were called, which is not where cargo runs.
+            // The path is relative to the caller's directory, which is not the one in which cargo runs.
             let file = path::absolute(Path::new(file)).map_err(|e| format!("{file}: {e}"))?;
             command.arg(option).arg(file);
         }

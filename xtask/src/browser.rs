@@ -1,4 +1,4 @@
-//! Finding the browser and its driver.
+//! Finds the browser and its driver.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,10 +7,10 @@ use crate::install::in_path;
 
 const BROWSERS: &[&str] = &["chromium", "google-chrome", "chromium-browser"];
 const DRIVER: &str = "chromedriver";
-/// Where macOS has it, outside of `PATH`.
+/// The path on macOS, where it is not in `PATH`.
 const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 
-/// Tells the tests which browser to use, or that there is to be none.
+/// Tells the tests which browser to use, or that there is none.
 pub(crate) fn configure(command: &mut Command, wanted: bool) {
     let variables =
         [("CLOAKROOM_TEST_CHROMIUM", browser()), ("CLOAKROOM_TEST_CHROMEDRIVER", in_path(DRIVER))];

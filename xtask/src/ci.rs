@@ -19,7 +19,7 @@ const STEPS: &[Step] = &[
     single_feature("only sqlite", &feature_arguments("sqlite")),
     single_feature("only postgres", &feature_arguments("postgres")),
     single_feature("only mysql", &feature_arguments("mysql")),
-    // Each as it would be published, the one that it depends on among them.
+    // Each crate as it would be published, including the one that it depends on.
     Step {
         name: "package",
         arguments: &[
@@ -54,7 +54,7 @@ struct Step {
     environment: Option<(&'static str, &'static str)>,
 }
 
-/// Clippy rather than check: it denies our own warnings without building the dependencies anew.
+/// Clippy rather than check: it denies warnings in this workspace without building the dependencies anew.
 const fn feature_arguments(feature: &'static str) -> [&'static str; 10] {
     let (package, with) = ("--package=cloakroom", "--features");
     [

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use crate::arguments::{FuzzOptions, TestOptions};
 use crate::test;
 
-/// Runs the tests that draw at random, each time from another seed, until the time is over or one fails.
+/// Runs the tests with random input, each time from another seed, until the time is over or one fails.
 pub(crate) fn run(options: &FuzzOptions) -> Result<(), String> {
     let begun = Instant::now();
     let time = Duration::from_secs(options.minutes.saturating_mul(60));

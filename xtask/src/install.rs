@@ -1,4 +1,4 @@
-//! Getting the programs that the tests need onto this machine.
+//! Installs the programs that the tests need on this machine.
 
 use std::env;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ impl Need {
     }
 }
 
-/// Sees to it that these programs are there, by the package manager if need be.
+/// Makes sure that these programs are installed, by the package manager if necessary.
 pub(crate) fn ensure(needs: &[Need]) -> Result<(), String> {
     let lacking = lacking(needs);
     if lacking.is_empty() {
@@ -80,7 +80,7 @@ enum Manager {
     Brew,
 }
 
-/// What lets us install without asking anyone.
+/// What lets us install without asking the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Permission {
     Root,
@@ -125,7 +125,7 @@ impl Manager {
         needs.iter().flat_map(|need| self.packages(*need)).copied().collect()
     }
 
-    /// What a person would type.
+    /// Returns the command that a person would type.
     fn command_line(self, needs: &[Need]) -> String {
         let packages = self.all_packages(needs).join(" ");
         match self {
@@ -140,7 +140,7 @@ impl Manager {
         }
     }
 
-    /// Only Debian's family is installed for: elsewhere people had better see the command first.
+    /// Only the Debian family is installed for. On other systems people should see the command first.
     fn may_install(self) -> Option<Permission> {
         if self != Self::Apt {
             return None;
@@ -152,8 +152,8 @@ impl Manager {
     }
 }
 
-/// Installs the packages without their own servers being started, now or at the next boot.
-/// `policy-rc.d` is how Debian lets an administrator forbid it; one that is there already is left.
+/// Installs the packages without starting their servers, now or at the next boot. `policy-rc.d` is Debian's means for
+/// an administrator to forbid it; an existing file is left as it is.
 const APT: &str = r#"
 set -eu
 exec >&2 # Our own output is for the answer alone.
@@ -194,7 +194,7 @@ pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
-/// What a successful command prints, trimmed.
+/// Returns what a successful command prints, trimmed.
 fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();

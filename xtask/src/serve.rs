@@ -5,7 +5,7 @@ use cloakroom_testing::servers::{Kind, Server};
 
 use crate::install::{self, Need};
 
-/// Keeps a server until we are interrupted; its watchdog then removes it.
+/// Keeps a server running until this process is interrupted. The watchdog then removes it.
 pub(crate) fn run(kind: Kind) -> Result<(), String> {
     install::ensure(&[Need::Server(kind)])?;
     let mut server = Server::launch(kind).map_err(|e| e.to_string())?;

@@ -1,4 +1,4 @@
-//! Counting tests, from what libtest prints.
+//! Counts tests, from libtest's output.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ pub(crate) struct Summary {
     browser: Count,
     others: Count,
     failures: Vec<String>,
-    /// Past its list of results, libtest quotes what failed tests printed: that may look like
-    /// anything, and is not to be counted.
+    /// After its list of results, libtest quotes what failed tests printed. That may look like anything, and must not
+    /// be counted.
     is_quoting: bool,
 }
 
@@ -31,7 +31,7 @@ enum Line<'a> {
 }
 
 impl Summary {
-    /// Takes in one line of output.
+    /// Reads one line of output.
     pub(crate) fn read(&mut self, line: &str) {
         match parse(line) {
             Line::QuotingBegins => self.is_quoting = true,
@@ -71,7 +71,7 @@ impl Summary {
         })
     }
 
-    /// For people: the failed tests, a line a database, and the total as one plain line.
+    /// For people: the failed tests, a line for each database, and the total as one plain line.
     pub(crate) fn print(&self, options: &TestOptions) {
         println!();
         for test in &self.failures {
@@ -118,7 +118,7 @@ fn parse(line: &str) -> Line<'_> {
     line.strip_prefix("test ")
         .and_then(|rest| rest.rsplit_once(" ... "))
         .and_then(|(test, outcome)| {
-            // The outcome may be followed by a time: "ok <0.012s>".
+            // A time may follow the outcome: "ok <0.012s>".
             let passed = match outcome.split_whitespace().next()? {
                 "ok" => true,
                 "FAILED" => false,
@@ -136,9 +136,9 @@ enum Group {
     Other,
 }
 
-/// By the first telling part of a test's path, such as `suite::postgres::an_expired_session_…`.
+/// By the first part of a test's path that tells, such as `suite::postgres::an_expired_session_…`.
 fn group_of(test: &str) -> Group {
-    // A documentation test's name begins with its file's, which is no path of modules.
+    // A documentation test's name begins with its file's name, which is not a path of modules.
     if test.contains(".rs - ") {
         return Group::Other;
     }

@@ -18,7 +18,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
 
     let mut summary = Summary::default();
     let mut problems = Vec::new();
-    // xtask apart: built together with the others' features, it would be rebuilt each time.
+    // xtask is built apart: with the features of the other crates it would be rebuilt each time.
     for packages in [&["--workspace", "--exclude", "xtask", "--all-features"][..], &["--package", "xtask"]] {
         let mut command = cargo_test(packages, options, &servers);
         if !stream(&mut command, &mut summary)? {
@@ -79,23 +79,23 @@ fn cargo_test(packages: &[&str], options: &TestOptions, servers: &[Server]) -> C
     {
         match servers.iter().find(|server| server.kind() == kind) {
             Some(server) => command.env(name, server.url()),
-            // One of the caller's would be a server that we did not start.
+            // A server of the caller's would be one that we did not start.
             None => command.env_remove(name),
         };
     }
     command
 }
 
-/// Runs it, passing its output on as it comes and counting along; true if it succeeded.
+/// Runs it, passes its output on as it comes, and counts the tests. Returns `true` if it succeeded.
 fn stream(command: &mut Command, summary: &mut Summary) -> Result<bool, String> {
     let failed = |e: io::Error| format!("could not run cargo: {e}");
     let mut process = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
     if let Some(output) = process.stdout.take() {
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
-        // By bytes, since a test may print anything.
+        // By bytes, because a test may print anything.
         while output.read_until(b'\n', &mut line).map_err(failed)? > 0 {
-            // Nobody reading our output is no reason to stop testing.
+            // If our output is no longer read, the tests go on all the same.
             let _ = io::stdout().write_all(&line);
             summary.read(String::from_utf8_lossy(&line).trim_end());
             line.clear();
@@ -104,7 +104,7 @@ fn stream(command: &mut Command, summary: &mut Summary) -> Result<bool, String> 
     Ok(process.wait().map_err(failed)?.success())
 }
 
-/// No test at all is no success: nothing has been shown.
+/// A run without any test is no success, because it has shown nothing.
 fn silent_groups(summary: &Summary, options: &TestOptions) -> Vec<String> {
     if let Some(filter) = &options.filter {
         let is_silent = summary.total().all() == 0;

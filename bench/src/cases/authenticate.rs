@@ -1,4 +1,4 @@
-//! Whose session is this? With 1, 16, 128 and 1,024 callers, all strict: every answer is from the database.
+//! Find the session of a token. With 1, 16, 128 and 1,024 callers, all strict: every answer is from the database.
 
 use cloakroom::Config;
 

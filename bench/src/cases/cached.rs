@@ -1,6 +1,6 @@
-//! Authenticate without asking the database: the cache, what bounds it, and the tokens that are verified by
-//! themselves. Every session is in the cache beforehand and stays there; how often one is read anew in real use
-//! is what `max_staleness` says.
+//! Authenticate without asking the database: the cache, its lower bound, and tokens that are verified without a store.
+//! Every session is in the cache beforehand and stays there. In real use `max_staleness` decides how often a session is
+//! read anew.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::payload::token;
 use crate::report::{callers, grouped};
 use crate::results::Table;
 
-/// Places for all, and as many again, so that none pushes out another.
+/// Twice as many places as sessions, so that no session pushes out another.
 const CAPACITY: usize = 2 * ROWS as usize;
 
-/// So long that nothing is read anew because of its age: what a hit costs is measured here.
+/// So long that no session is read anew because of its age: this case measures the cost of a hit.
 const MAX_STALENESS: Duration = Duration::from_hours(1);
 
 pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
@@ -63,7 +63,7 @@ fn note() -> String {
     )
 }
 
-/// Twice, since what is read before the listener hears from the server is not kept.
+/// Twice, because answers from before the listener hears from the server are not kept.
 async fn fill(cached: &Cloakroom) -> Outcome {
     for _ in 0..2 {
         let lookups = (0..ROWS).map(|row| cached.sessions.authenticate(token(row)));

@@ -1,6 +1,6 @@
-//! The names of all tables and rows. What must be reached is said in these names, so that a goal could lose its table
-//! by a slip of the pen and be "not measured" from then on. A test holds the goals against this list, and every run
-//! holds the list against what it has measured.
+//! The names of all tables and rows. The goals refer to these names, so a typo could make a goal lose its table and be
+//! "not measured" from then on. A test compares the goals with this list, and every run compares the list with its
+//! measurements.
 
 use super::growth::{ONE_MILLION, TEN_MILLION, TEN_THOUSAND};
 use super::{prune, revocation, settings};
@@ -78,13 +78,13 @@ fn entry_of(table: &str) -> Option<&'static Entry> {
     CATALOGUE.iter().find(|entry| entry.tables().any(|name| name == table))
 }
 
-/// Whether a whole run has this row in this table.
+/// Returns `true` if a whole run has this row in this table.
 #[cfg(test)]
 pub fn knows(table: &str, row: &str) -> bool {
     entry_of(table).is_some_and(|entry| entry.rows.contains(&row))
 }
 
-/// Whether a case has measured what the catalogue says of it; of a quick run, no more than that.
+/// Checks that a case has measured what the catalogue lists for it. A quick run may measure less, but nothing else.
 pub fn check(case: &str, tables: &[Table], is_quick: bool) -> Outcome {
     for table in tables {
         let entry = entry_of(&table.name).filter(|entry| entry.case == case);
@@ -98,7 +98,7 @@ pub fn check(case: &str, tables: &[Table], is_quick: bool) -> Outcome {
     let mut expected = CATALOGUE.iter().filter(|entry| entry.case == case).flat_map(Entry::tables);
     let missing = expected.find(|name| tables.iter().all(|table| table.name != *name));
     match missing {
-        // On some systems a case has nothing to measure by.
+        // On some systems a case cannot measure anything.
         Some(name) if !is_quick && !tables.is_empty() => Err(format!("{name} was not measured").into()),
         _ => Ok(()),
     }

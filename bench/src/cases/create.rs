@@ -1,4 +1,4 @@
-//! A new session, into tables that are empty at first. Every call waits for its commit.
+//! Create a session, in tables that are empty at first. Every call waits for its commit.
 
 use cloakroom::Config;
 
@@ -34,8 +34,8 @@ fn callers_of(ground: &Ground) -> &'static [usize] {
     if ground.plan.quick { &[128] } else { &[1, 16, 128] }
 }
 
-// Tables of their own for each number of callers: those who were faster with few callers would otherwise meet
-// many in a larger table than the others.
+// Separate tables for each number of callers: a contestant that was faster with few callers would otherwise have a
+// larger table with many.
 
 fn postgres_with(ground: &mut Ground, number: usize) -> Outcome<Table> {
     let url = ground.postgres(&format!("creation_{number}"))?;

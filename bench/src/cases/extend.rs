@@ -1,5 +1,5 @@
-//! Authenticate where every lookup finds an extension due, so that each call reads and writes. In real use one in
-//! many thousands does.
+//! Authenticate with an extension due at every lookup, so that each call reads and writes. In real use one call in many
+//! thousands does.
 
 use crate::Outcome;
 use crate::contestants::axum_session::AxumSession;

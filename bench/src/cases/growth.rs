@@ -1,5 +1,5 @@
-//! The same question of tables of ten thousand, a million and ten million rows, by one caller: how much longer does
-//! it take? The contestants are the tables.
+//! The same query on tables of ten thousand, a million and ten million rows, by one caller: how much longer does it
+//! take? The contestants are the tables.
 
 use cloakroom::Config;
 

@@ -1,5 +1,5 @@
-//! Authenticated requests through the layers of axum, over loopback: an application each, asked by 64 connections that
-//! are kept. Client and server share the threads, so that the client's work is in every figure.
+//! Authenticated requests through axum's layers, over loopback: one application for each contestant, asked over 64
+//! connections that are kept open. Client and server share the threads, so every figure includes the client's work.
 
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! The ten valid sessions of one user, newest first. tower-sessions and `axum_session` have no column to look for a
+//! List the ten valid sessions of one user, newest first. tower-sessions and `axum_session` have no column to find a
 //! user by: they would have to read the whole table.
 
 use cloakroom::Config;

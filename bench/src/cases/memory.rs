@@ -1,6 +1,6 @@
-//! What a session in the cache costs in memory: the growth of a process of its own while a hundred thousand sessions
-//! come into its cache, over their number. Everything is counted: the session, its JSON, the map's places, and what
-//! the allocator rounds up.
+//! The memory of a session in the cache: the growth of a separate process while a hundred thousand sessions come into
+//! its cache, divided by their number. It includes the session, its JSON, the map's places, and the allocator's
+//! rounding.
 
 use std::env;
 use std::fs;
@@ -17,12 +17,12 @@ use crate::load::sqlite::{File, Synchronous};
 use crate::payload::{UserSession, token};
 use crate::results::{Measure, Row, Table};
 
-/// The argument that makes a process measure its own memory; the file's path follows.
+/// The argument that makes a process measure its own memory. The file's path follows it.
 pub const ARGUMENT: &str = "measure-own-memory";
 
 pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
     if resident().is_none() {
-        // How much memory a process has is only looked up on Linux.
+        // The memory of a process is only read on Linux.
         return Ok(Vec::new());
     }
     let path = ground.sqlite_peers()?.file.path;
@@ -56,7 +56,7 @@ pub fn measure_own(path: &Path) -> Outcome {
         let pool = by_hand::sqlite_pool(file.options()).await?;
         let cache = Cache::new(2 * ROWS as usize).max_staleness(std::time::Duration::from_hours(1));
         let caching = Config::builder().cache(cache).build()?;
-        // Once without the cache, for all that is allocated in any case.
+        // Once without the cache, to subtract what is allocated in any case.
         look_up_all(&Sessions::new(pool.clone(), Config::default())?).await?;
         let before = resident().ok_or("unknown memory")?;
         let sessions = Sessions::new(pool, caching)?;
@@ -74,7 +74,7 @@ async fn look_up_all(sessions: &Sessions<UserSession>) -> Outcome {
     if found == ROWS { Ok(()) } else { Err("a valid session was refused".into()) }
 }
 
-/// The bytes of this process that are in memory.
+/// Returns the bytes of this process that are in memory.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

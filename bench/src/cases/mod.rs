@@ -1,4 +1,4 @@
-//! What is measured, a file a case.
+//! The measurements, one file for each case.
 
 mod authenticate;
 mod cached;
@@ -21,11 +21,11 @@ use crate::machine::Machine;
 use crate::progress::Progress;
 use crate::results::{Results, Table};
 
-/// A case's name, and what runs it.
+/// A case's name, and the function that runs it.
 #[derive(Clone, Copy)]
 pub struct Case {
     pub name: &'static str,
-    /// Whether a quick run leaves it out, unless it is asked for by name.
+    /// Whether a quick run skips it, unless it is requested by name.
     pub is_extra: bool,
     run: fn(&mut Ground) -> Outcome<Vec<Table>>,
 }
@@ -34,7 +34,7 @@ const fn case(name: &'static str, run: fn(&mut Ground) -> Outcome<Vec<Table>>) -
     Case { name, is_extra: false, run }
 }
 
-/// In this order: those that only read the common tables come before those that write them.
+/// In this order: cases that only read the common tables come before cases that write them.
 pub const CASES: &[Case] = &[
     case("authenticate-postgres", authenticate::postgres),
     case("authenticate-sqlite", authenticate::sqlite),
@@ -58,7 +58,7 @@ pub const CASES: &[Case] = &[
     case("growth-sqlite", growth::sqlite),
 ];
 
-/// Runs all cases that are asked for, one after another.
+/// Runs all requested cases, one after another.
 pub fn run(arguments: &Arguments) -> Outcome<Results> {
     let wanted: Vec<&Case> = CASES.iter().filter(|case| arguments.wants(case)).collect();
     let mut results = Results { quick: arguments.quick, ..Results::default() };
@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Outcome<Results> {
                 results.tables.extend(tables);
                 checked.err()
             }
-            // The others' figures took minutes.
+            // The figures of the other cases took minutes.
             Err(failure) => Some(failure),
         };
         if let Some(failure) = failure {

@@ -1,5 +1,5 @@
-//! Delete expired rows by the hundred thousand while lookups go on. How long do the slowest of them take? What they
-//! are compared with was measured before; that nothing else has changed meanwhile shows afterwards.
+//! Delete hundreds of thousands of expired rows while lookups go on. How long do the slowest lookups take? The
+//! reference was measured before; a measurement afterwards shows that nothing else has changed meanwhile.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub const ALONE: &str = "lookups alone";
 pub const DURING: &str = "lookups while pruning";
 pub const AGAIN: &str = "lookups alone again";
 
-/// Callers that look up without pause all the while.
+/// Callers that look up without pause during the prune.
 const CALLERS: usize = 16;
 
 fn expired(ground: &Ground) -> u64 {

@@ -1,7 +1,7 @@
-//! How long after one node has revoked a session does another node, which has it in its cache, still accept it? From
-//! the return of the revoking call, and so from a moment after the commit, to the answer of the first call that is
-//! refused; or, where nothing is heard, to the beginning of the last one that is accepted. Calls are made without
-//! pause. The nodes are two handles with pools of their own.
+//! How long after one node has revoked a session does another node, which has the session in its cache, still accept
+//! it? The time counts from the return of the revoking call, a moment after the commit. It ends with the answer of the
+//! first call that is refused. If the other node does not hear of the revocation, it ends with the beginning of the
+//! last call that is accepted. Calls are made without pause. The nodes are two handles with pools of their own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<
     ))
 }
 
-/// Revokes one session after another; how long the other node took to refuse each, in microseconds.
+/// Revokes one session after another. Returns how long the other node took to refuse each, in microseconds.
 async fn revoke_each(here: &Node, there: &Node, rows: &mut Rows, trials: usize) -> Outcome<Vec<u32>> {
     let mut delays = Vec::with_capacity(trials);
     for _ in 0..trials {
@@ -105,11 +105,11 @@ async fn revoke_each(here: &Node, there: &Node, rows: &mut Rows, trials: usize) 
     Ok(delays)
 }
 
-/// What another node did after a revocation, in microseconds.
+/// The calls of another node after a revocation, in microseconds.
 struct Delay {
-    /// When the last call began that was still accepted.
+    /// When the last accepted call began.
     accepted: u32,
-    /// When the first call that was refused had its answer.
+    /// When the first refused call had its answer.
     refused: u32,
 }
 
@@ -140,7 +140,7 @@ fn cut_off(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcom
     let cuts = if ground.plan.quick { 1 } else { 10 };
     let here = Node::new(pool.clone(), Config::default())?;
     let cache = Cache::new(100_000).max_staleness(MAX_STALENESS);
-    // Longer than anything is kept, so that it bounds nothing.
+    // Longer than any entry is kept, so that it does not limit anything.
     let no_lease = cache.lease(MAX_STALENESS * 10);
     let mut delays = [Vec::new(), Vec::new()];
     for cut in 0..cuts {
@@ -176,7 +176,7 @@ async fn cut_once(here: &Node, url: &str, pool: &PgPool, cache: Cache, rows: &mu
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
     let wire = Wire::lay(server, Spared(CONNECTIONS as usize)).await?;
     let there = by_hand::postgres_pool(&format!("{before}:{}/{database}", wire.address.port())).await?;
-    // All of the pool's connections are there before the listener's.
+    // All of the pool's connections are open before the listener's.
     while there.size() < CONNECTIONS {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -195,7 +195,7 @@ fn caching(cache: Cache) -> Outcome<Config> {
     Ok(Config::builder().cache(cache).build()?)
 }
 
-/// A change that is made behind the library's back shows at once unless the cache answers.
+/// A change by SQL, past the library, is visible at once unless the cache answers.
 async fn wait_until_cached(node: &Node, pool: &PgPool, row: u64) -> Outcome {
     let token = token(row);
     let digest = crate::payload::digest(token.as_bytes());

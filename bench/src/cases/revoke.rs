@@ -1,5 +1,5 @@
-//! Sign out everywhere: end the ten sessions of one user, and wait for the commit. A user can be signed out once, so
-//! that a fixed number of calls is timed rather than as many as fit into a span.
+//! Sign out everywhere: end the ten sessions of one user, and wait for the commit. A user can be signed out only once,
+//! so a fixed number of calls is timed, and not the calls that fit into a span.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,12 +17,12 @@ use crate::measure::Lane;
 use crate::payload::{SESSIONS_PER_USER, Tokens};
 use crate::results::Table;
 
-/// How many users are signed out by each contestant in a round.
+/// How many users each contestant signs out in a round.
 fn users(ground: &Ground) -> u64 {
     if ground.plan.quick { 100 } else { 1000 }
 }
 
-/// Enough for two contestants, who warm up too.
+/// Enough for two contestants, which also warm up.
 fn rows(ground: &Ground) -> u64 {
     users(ground) * (ground.plan.rounds as u64 + 1) * 2 * SESSIONS_PER_USER
 }

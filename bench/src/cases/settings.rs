@@ -12,7 +12,7 @@ use crate::payload::Tokens;
 use crate::report::callers;
 use crate::results::Table;
 
-/// As the rows are called, in their order.
+/// The names of the rows, in their order.
 pub const IN_FLIGHT: &[&str] = &["2 in flight, the default", "1 in flight", "4 in flight", "8 in flight"];
 pub const IN_FLIGHT_SQLITE: &[&str] = &["2 in flight, the default", "1 in flight", "4 in flight"];
 pub const BATCH: &[&str] = &["256 a batch, the default", "64 a batch", "1024 a batch"];
@@ -42,7 +42,7 @@ pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
     Ok(tables)
 }
 
-/// A lane of each name, which begins with its number. The other setting keeps its default.
+/// A lane for each name, which begins with its number. The other setting keeps its default.
 fn lanes(database: &Database, tokens: &Tokens, setting: Setting, names: &[&str]) -> Outcome<Vec<Lane>> {
     let lane = |name: &&str| {
         let number = number(name)?;

@@ -1,5 +1,5 @@
-//! `axum_session` with its sqlx pool: what its layer asks of the database for a session that it does not hold in
-//! memory, which it always does where `memory_lifespan` is zero, and how it reads the answer.
+//! `axum_session` with its sqlx pool: the queries of its layer for a session that it does not hold in memory, and how
+//! it reads the answer. With a `memory_lifespan` of zero it never holds one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Authenticate> for A
     }
 }
 
-/// It looks whether the new id is taken, and then stores.
+/// It checks if the new id is taken, and then stores.
 impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Create> for AxumSession<P> {
     async fn perform(&self, random: u64) -> Outcome {
         let id = Uuid::new_v4().to_string();

@@ -1,4 +1,4 @@
-//! What an application would write by hand with sqlx: one prepared statement a request, on Cloakroom's own
+//! SQL that an application would write by hand with sqlx: one prepared statement for each request, on Cloakroom's own
 //! table, decoded into a struct.
 
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub struct Found {
     role: String,
 }
 
-/// `authenticate` on PostgreSQL and on SQLite, which take the same text. So do the statements below.
+/// `authenticate` on PostgreSQL and on SQLite, which accept the same text, as for the statements below.
 pub const SELECT: &str = "SELECT id, data, expires_at, inserted_at, updated_at, user_id, role \
     FROM sessions WHERE auth_token_digest = $1 AND (expires_at IS NULL OR expires_at > $2)";
 
@@ -84,7 +84,7 @@ impl FromRow<'_, MySqlRow> for Found {
     }
 }
 
-/// The same on PostgreSQL and SQLite, but for how an instant is bound: `$instant`.
+/// The same for PostgreSQL and SQLite, except for how an instant is bound: `$instant`.
 macro_rules! by_hand {
     ($name:ident, $pool:ty, $row:ty, $instant:expr) => {
         impl FromRow<'_, $row> for Found {
@@ -113,7 +113,7 @@ macro_rules! by_hand {
                 Self { pool: pool.clone(), tokens: tokens.clone(), next_user: Arc::default() }
             }
 
-            /// The users to revoke, one after another, are counted by this.
+            /// Counts the users to revoke, one after another.
             pub fn revoking(self, next_user: &Arc<AtomicU64>) -> Self {
                 Self { next_user: Arc::clone(next_user), ..self }
             }

@@ -36,7 +36,7 @@ impl Cloakroom {
         Self { sessions, tokens: tokens.clone(), next_user: Arc::default() }
     }
 
-    /// The users to revoke, one after another, are counted by this.
+    /// Counts the users to revoke, one after another.
     pub fn revoking(self, next_user: &Arc<AtomicU64>) -> Self {
         Self { next_user: Arc::clone(next_user), ..self }
     }

@@ -1,4 +1,4 @@
-//! The same small application for each layer: a page that says who is logged in.
+//! The same small application for each layer: a page that shows the logged in user.
 
 use ::axum_session::{SessionConfig, SessionLayer, SessionStore as AxumStore};
 use ::tower_sessions::{SessionManagerLayer, SessionStore};
@@ -17,7 +17,7 @@ use crate::payload::{UserSession, token};
 
 type Answer = Result<String, StatusCode>;
 
-/// An application, and the cookie that a row's user sends it.
+/// An application, and the cookie that the user of a row sends it.
 pub struct Application {
     pub router: Router,
     pub cookie: fn(u64) -> String,
@@ -43,7 +43,7 @@ pub fn tower_sessions(store: impl SessionStore + Clone) -> Application {
     }
 }
 
-/// `memory` is how long a session is answered from memory, whatever the database says meanwhile.
+/// `memory` is how long a session is answered from memory, without asking the database.
 pub async fn axum_session(pool: SessionPgPool, memory: Duration) -> Outcome<Application> {
     async fn page(session: ::axum_session::Session<SessionPgPool>) -> Answer {
         session.get("user_id").ok_or(StatusCode::UNAUTHORIZED)
@@ -61,7 +61,7 @@ pub async fn axum_session(pool: SessionPgPool, memory: Duration) -> Outcome<Appl
     })
 }
 
-/// What the page costs without a session.
+/// The cost of the page without a session.
 pub fn without_session() -> Application {
     Application {
         router: Router::new().route("/", get(|| async { "user-0" })),

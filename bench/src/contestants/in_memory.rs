@@ -1,5 +1,5 @@
-//! What no cache of sessions can be faster than: SHA-256 of the token, and a concurrent map's `get` by the 32 bytes.
-//! And what is in every figure: the harness.
+//! The lower bound of any cache of sessions: SHA-256 of the token, and a concurrent map's `get` by the 32 bytes. And
+//! the part of every figure that is the harness.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{Authenticate, Offers, found};
 use crate::Outcome;
 use crate::payload::{Payload, Tokens};
 
-/// What Cloakroom knows of a session.
+/// The values of a session as Cloakroom knows them.
 #[derive(Clone)]
 #[expect(dead_code, reason = "an application would read them")]
 pub struct Kept {
@@ -47,14 +47,14 @@ impl Hasher for FirstBytes {
     }
 }
 
-/// Gives out what the map holds, shared.
+/// The contestant that gives out a shared reference to the map's value.
 #[derive(Clone)]
 pub struct Shared {
     map: Arc<Map>,
     tokens: Tokens,
 }
 
-/// Gives out a copy, which the caller may change.
+/// The contestant that gives out a copy, which the caller may change.
 #[derive(Clone)]
 pub struct Owned(pub Shared);
 

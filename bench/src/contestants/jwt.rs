@@ -1,5 +1,5 @@
-//! A JSON Web Token with the same claims, verified and decoded: nothing is asked of anybody, and nothing can be
-//! revoked. By AWS-LC, the quicker of the two libraries that `jsonwebtoken` offers.
+//! A JSON Web Token with the same claims, verified and decoded. No store is asked, and nothing can be revoked. By
+//! AWS-LC, the quicker of the two libraries that `jsonwebtoken` offers.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use super::{Authenticate, Offers, found, pick};
 use crate::Outcome;
 use crate::payload::{Payload, secret};
 
-/// What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410).
+/// The bytes before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410).
 const PKCS8: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 
-/// So many are signed and then verified again and again.
+/// This many tokens are signed and then verified again and again.
 const TOKENS: u64 = 10_000;
 
 #[derive(Debug, Deserialize, Serialize)]

@@ -1,5 +1,5 @@
-//! Whoever is measured, a file each. All of them store the same payload and look up random rows of the same
-//! number; a row that is not found is a failure of the benchmark.
+//! The contestants, one file each. All of them store the same payload and look up random rows of the same number. A row
+//! that is not found is a failure of the benchmark.
 
 pub mod axum_session;
 pub mod by_hand;
@@ -18,25 +18,25 @@ use crate::Outcome;
 use crate::measure::{Call, Lane};
 use crate::payload::SESSIONS_PER_USER;
 
-/// How many connections each contestant's pool has. All of them are opened at once, are kept, and are not pinged
-/// before use, which sqlx does by default and its documentation says how to turn off.
+/// How many connections each contestant's pool has. All of them are opened at once, are kept, and are not pinged before
+/// use; sqlx pings by default, and its documentation says how to turn that off.
 pub const CONNECTIONS: u32 = 8;
 
 /// A contestant that can do `Deed`.
 pub trait Offers<Deed>: Clone + Send + Sync + 'static {
-    /// Does it to some row, which the random number picks.
+    /// Does it to the row that the random number picks.
     fn perform(&self, random: u64) -> impl Future<Output = Outcome> + Send;
 }
 
-/// Whose session does a token stand for?
+/// Find the session of a token.
 pub struct Authenticate;
 /// A new session, and its token.
 pub struct Create;
-/// Authenticate where the expiry is due to be moved each time.
+/// Authenticate with an extension due each time.
 pub struct Extend;
-/// The valid sessions of one user, newest first.
+/// List the valid sessions of one user, newest first.
 pub struct List;
-/// End all sessions of one user. Each call takes the next user, as there is only one end for each.
+/// End all sessions of one user. Each call takes the next user, because a user can be signed out only once.
 pub struct Revoke;
 
 /// A lane of `contestant` doing `Deed`.
@@ -70,12 +70,12 @@ pub fn revoked_all(revoked: u64) -> Outcome {
     }
 }
 
-/// The row that a random number picks out of `rows`.
+/// Returns the row that a random number picks out of `rows`.
 pub fn pick<T>(rows: &[T], random: u64) -> &T {
     &rows[random as usize % rows.len()]
 }
 
-/// Looks at what was found as closely as an application would, so that no contestant's work is optimised away.
+/// Reads what was found as an application would, so that no contestant's work is optimised away.
 pub fn found<T>(session: Option<T>) -> Outcome {
     match std::hint::black_box(session) {
         Some(_) => Ok(()),
@@ -91,7 +91,7 @@ pub fn found_all<T>(sessions: Vec<T>) -> Outcome {
     }
 }
 
-/// The contestants' names, as they stand in every table.
+/// The contestants' names in every table.
 pub mod name {
     pub const CLOAKROOM: &str = "Cloakroom";
     pub const CACHED: &str = "Cloakroom, cached";

@@ -1,5 +1,5 @@
-//! rusqlite, in process: as fast as SQLite's own driver goes. It blocks its thread, which an application on
-//! tokio should not do; here it has one connection a thread, and the threads are all it needs.
+//! rusqlite, in process: as fast as SQLite's own driver goes. It blocks its thread, which an application on tokio
+//! should not do. Here each thread has its own connection, and the threads do nothing else.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Rusqlite {
         Self { path: path.into(), number, tokens: tokens.clone() }
     }
 
-    /// On this thread's own connection, which is opened when it is first asked for.
+    /// Runs on this thread's own connection, which is opened at its first use.
     fn with<T>(&self, ask: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
         OPEN.with_borrow_mut(|open| match open {
             Some((number, connection)) if *number == self.number => ask(connection),
@@ -63,7 +63,7 @@ impl Offers<Authenticate> for Rusqlite {
     }
 }
 
-/// One connection for all callers, since `SQLite` has one writer: nobody finds it busy.
+/// One connection for all callers, because `SQLite` has one writer: no caller finds it busy.
 #[derive(Clone)]
 pub struct RusqliteWriter(Arc<Mutex<Connection>>);
 

@@ -1,5 +1,5 @@
-//! tokio-postgres on one connection, with as many queries in flight as there are callers: as fast as one
-//! statement a lookup goes over a socket.
+//! tokio-postgres on one connection, with as many queries in flight as there are callers: the limit of one statement
+//! for each lookup over a socket.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Pipelined {
 impl Pipelined {
     pub async fn new(url: &str, tokens: &Tokens) -> Outcome<Self> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        // It ends when the client is dropped; what goes wrong, the client's calls tell.
+        // It ends when the client is dropped. The client's calls report its errors.
         tokio::spawn(connection);
         let statement = client.prepare(SELECT).await?;
         Ok(Self { client: Arc::new(client), statement, tokens: tokens.clone() })

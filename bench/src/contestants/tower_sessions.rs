@@ -59,7 +59,7 @@ impl<S: SessionStore + Clone> Offers<Create> for TowerSessions<S> {
     }
 }
 
-/// As its session does it that expires after inactivity: the whole record is written again.
+/// As its session does that expires after inactivity: the whole record is written again.
 impl<S: SessionStore + Clone> Offers<Extend> for TowerSessions<S> {
     async fn perform(&self, random: u64) -> Outcome {
         let record = self.store.load(pick(&self.ids, random)).await?;

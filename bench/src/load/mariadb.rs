@@ -6,10 +6,10 @@ use super::LIFETIME;
 use crate::Outcome;
 use crate::payload::{SESSIONS_PER_USER, UserSession};
 
-/// Cloakroom's table, with this many rows.
+/// Creates Cloakroom's table, with this many rows.
 pub async fn cloakroom(pool: &MySqlPool, rows: u64) -> Outcome {
     Sessions::<UserSession>::new(pool.clone(), Config::default())?.migrate().await?;
-    // What `Payload::of` and `token` say, said by the server itself.
+    // The values of `Payload::of` and `token`, computed by the server itself.
     let fill = format!(
         "INSERT INTO sessions (id, auth_token_digest, data, expires_at, user_id, role, inserted_at, updated_at) \
          SELECT UNHEX(CONCAT('01990000000070008000', LPAD(HEX(seq), 12, '0'))), SHA2(SHA2(seq, 256), 256), \
@@ -28,7 +28,7 @@ pub async fn cloakroom(pool: &MySqlPool, rows: u64) -> Outcome {
         .execute(pool)
         .await?;
     sqlx::query("ANALYZE TABLE sessions").execute(pool).await?;
-    // Has all of the table written, so that none of it is beside those who are measured.
+    // Has the whole table written, so that nothing is written during the measurement.
     sqlx::raw_sql("FLUSH TABLES sessions FOR EXPORT; UNLOCK TABLES").execute(pool).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Filling the tables before anything is measured.
+//! Fills the tables before anything is measured.
 
 pub mod mariadb;
 pub mod postgres;
@@ -6,13 +6,13 @@ pub mod sqlite;
 
 use time::Duration;
 
-/// How long the loaded sessions live: as long as nobody looks whether they are due.
+/// How long the loaded sessions live. With the default settings no extension is due during a run.
 pub const LIFETIME: Duration = Duration::days(7);
 
 /// The lifetime of sessions that expired an hour ago.
 pub const EXPIRED: Duration = Duration::hours(-1);
 
-/// How many rows one statement brings in.
+/// How many rows one statement inserts.
 const CHUNK: u64 = 10_000;
 
 fn chunks(rows: u64) -> impl Iterator<Item = std::ops::Range<u64>> {

@@ -11,7 +11,7 @@ use crate::contestants::axum_session::{self as axum, Stored};
 use crate::contestants::{by_hand, tower_sessions as tower};
 use crate::payload::{Payload, Tokens, UserSession};
 
-/// What `Payload::of` and `token` say, said by the server itself: a million rows in seconds.
+/// The values of `Payload::of` and `token`, computed by the server itself: a million rows in seconds.
 const FILL: &str = "INSERT INTO sessions
     (id, auth_token_digest, data, expires_at, user_id, role, inserted_at, updated_at)
     SELECT ('01990000-0000-7000-8000-' || lpad(to_hex(row), 12, '0'))::uuid,
@@ -21,13 +21,13 @@ const FILL: &str = "INSERT INTO sessions
         $3, 'user-' || row / $4, 'member', $5 + row * interval '1 microsecond', $5
     FROM generate_series($1::bigint, $2::bigint - 1) row";
 
-/// Cloakroom's table, with this many rows that expire in `lifetime`.
+/// Creates Cloakroom's table, with this many rows that expire in `lifetime`.
 pub async fn cloakroom(pool: &PgPool, rows: u64, lifetime: Duration) -> Outcome {
     Sessions::<UserSession>::new(pool.clone(), Config::default())?.migrate().await?;
     fill(pool, rows, lifetime).await
 }
 
-/// The same in a table that is not logged, which is as quick to read and quicker to load.
+/// The same in an unlogged table, which is as quick to read and quicker to load.
 pub async fn unlogged(pool: &PgPool, rows: u64) -> Outcome {
     Sessions::<UserSession>::new(pool.clone(), Config::default())?.migrate().await?;
     sqlx::query("ALTER TABLE sessions SET UNLOGGED").execute(pool).await?;
@@ -50,16 +50,16 @@ async fn fill(pool: &PgPool, rows: u64, lifetime: Duration) -> Outcome {
     settle(pool, "sessions").await
 }
 
-/// Leaves nothing to be done later for what was loaded into `table`, beside those who are measured.
+/// Writes everything that was loaded into `table` to the disk, so that nothing is written during the measurement.
 pub async fn settle(pool: &PgPool, table: &str) -> Outcome {
     sqlx::query(AssertSqlSafe(format!("VACUUM ANALYZE {table}"))).execute(pool).await?;
     sqlx::query("CHECKPOINT").execute(pool).await?;
     Ok(())
 }
 
-/// The same for tables that are not logged, which a checkpoint leaves out, but not the one before files are copied.
+/// The same for unlogged tables, which a checkpoint skips, except for the one before files are copied.
 async fn settle_unlogged(pool: &PgPool) -> Outcome {
-    // Before version 15 there was no other way, and no name for it.
+    // Before version 15 this was the only strategy, and had no name.
     for strategy in ["STRATEGY file_copy", ""] {
         let create = format!("CREATE DATABASE settling TEMPLATE template0 {strategy}");
         if sqlx::query(AssertSqlSafe(create)).execute(pool).await.is_ok() {
@@ -70,7 +70,7 @@ async fn settle_unlogged(pool: &PgPool) -> Outcome {
     Err("the server did not write down what was loaded".into())
 }
 
-/// More rows into a table that is in use.
+/// Adds rows to a table that is in use.
 pub async fn append(pool: &PgPool, rows: std::ops::Range<u64>, lifetime: Duration) -> Outcome {
     let now = OffsetDateTime::now_utc();
     sqlx::query(FILL)
@@ -84,7 +84,7 @@ pub async fn append(pool: &PgPool, rows: std::ops::Range<u64>, lifetime: Duratio
     Ok(())
 }
 
-/// Everybody's pools and tables, in one database.
+/// The pools and tables of all contestants, in one database.
 #[derive(Clone)]
 pub struct Peers {
     pub url: String,
@@ -96,7 +96,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// With this many rows for each.
+    /// Creates them with this many rows each.
     pub async fn load(url: String, rows: u64) -> Outcome<Self> {
         let pool = by_hand::postgres_pool(&url).await?;
         cloakroom(&pool, rows, LIFETIME).await?;

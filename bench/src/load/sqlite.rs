@@ -19,10 +19,10 @@ use crate::{Outcome, time_text};
 
 pub const BUSY: Span = Span::from_secs(10);
 
-/// How much a commit waits for.
+/// What a commit waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Synchronous {
-    /// For the operating system: what was committed last may be lost when the power fails.
+    /// For the operating system: the last commits may be lost when the power fails.
     Normal,
     /// For the disk.
     Full,
@@ -36,7 +36,7 @@ pub struct File {
 }
 
 impl File {
-    /// A file, which goes into WAL mode here: connections that are opened at once would keep each other from it.
+    /// Creates a file, and puts it into WAL mode here: connections that are opened at once would block each other.
     pub fn new(path: PathBuf, synchronous: Synchronous) -> Outcome<Self> {
         Connection::open(&path)?.pragma_update(None, "journal_mode", "WAL")?;
         Ok(Self { path, synchronous })
@@ -61,7 +61,7 @@ impl File {
     }
 }
 
-/// Cloakroom's table, with this many rows that expire in `lifetime`.
+/// Creates Cloakroom's table, with this many rows that expire in `lifetime`.
 pub async fn cloakroom(pool: &SqlitePool, path: &Path, rows: u64, lifetime: Duration) -> Outcome {
     Sessions::<UserSession>::new(pool.clone(), Config::default())?.migrate().await?;
     bulk(path, |connection| {
@@ -107,27 +107,27 @@ fn append(connection: &Connection, rows: std::ops::Range<u64>, lifetime: Duratio
     Ok(())
 }
 
-/// Expired rows into a table that is there.
+/// Adds expired rows to an existing table.
 pub fn expired(path: &Path, rows: std::ops::Range<u64>) -> Outcome {
     bulk(path, |connection| append(connection, rows, EXPIRED))
 }
 
-/// Everybody's pools and tables, a file each.
+/// The pools and tables of all contestants, a file each.
 #[derive(Clone)]
 pub struct Peers {
-    /// Cloakroom's and the statements' by hand.
+    /// For Cloakroom and for the statements by hand.
     pub file: File,
     pub tokens: Tokens,
     pub cloakroom: SqlitePool,
     pub by_hand: SqlitePool,
     pub tower_sessions: SqliteStore,
-    /// The same by one connection: `SQLite` has one writer, and whoever finds it busy sleeps.
+    /// The same with one connection: `SQLite` has one writer, and a connection that finds it busy sleeps.
     pub tower_sessions_alone: SqliteStore,
     pub axum_session: SessionSqlitePool,
 }
 
 impl Peers {
-    /// With this many rows for each, in files in this directory.
+    /// Creates them with this many rows each, in files in this directory.
     pub async fn load(directory: &Path, synchronous: Synchronous, rows: u64) -> Outcome<Self> {
         fs::create_dir_all(directory)?;
         let file = |name: &str| File::new(directory.join(name), synchronous);
@@ -153,7 +153,7 @@ async fn tower_sessions(pool: &sqlx_of_peers::SqlitePool, path: &Path, rows: u64
     let store = SqliteStore::new(pool.clone());
     store.migrate().await?;
     if rows > 0 {
-        // The first by the store itself, to see how it writes an instant.
+        // The first row by the store itself, to see how it writes an instant.
         store.save(&tower::record(0)).await?;
     }
     bulk(path, |connection| {
@@ -187,8 +187,8 @@ async fn axum_session(pool: &SqlitePool, path: &Path, rows: u64) -> Outcome<Sess
     Ok(sessions)
 }
 
-/// Writes much in one transaction that waits for nothing, as what is loaded can be loaded again. Then all of it goes
-/// to the disk at once, so that nothing is written beside those who are measured.
+/// Writes many rows in one transaction that does not wait for the disk, because they can be loaded again. Then
+/// everything is written to the disk at once, so that nothing is written during the measurement.
 fn bulk(path: &Path, write: impl FnOnce(&Connection) -> Outcome) -> Outcome {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;

@@ -5,7 +5,7 @@ use crate::Outcome;
 const BEGIN: &str = "<!-- What follows is written by `cargo xtask bench --docs`. -->\n";
 const END: &str = "<!-- End of what is written by `cargo xtask bench --docs`. -->\n";
 
-/// The page with these tables in place of those between the marks.
+/// Returns the page with these tables in place of those between the marks.
 pub fn with_tables(page: &str, tables: &str) -> Outcome<String> {
     let missing = || format!("the page lacks its marks: {BEGIN}and {END}");
     let (before, rest) = page.split_once(BEGIN).ok_or_else(missing)?;

@@ -12,7 +12,7 @@ use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::results::Results;
 
-/// Whether all that is to be written can be, which is better known before a long run than after it.
+/// Checks that all output files can be written, which is better known before a long run than after it.
 pub fn can_be_written(arguments: &Arguments) -> Outcome {
     if let Some(path) = &arguments.docs {
         docs::with_tables(&read_file(path)?, "")?;
@@ -28,7 +28,7 @@ pub fn can_be_written(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-/// Whatever cannot be written is no reason to leave out the rest.
+/// A file that cannot be written does not keep the others from being written.
 pub fn write(results: &Results, arguments: &Arguments) -> Outcome {
     let tables = table::render(results);
     print!("{tables}");
@@ -63,7 +63,7 @@ pub fn callers(number: usize) -> String {
     }
 }
 
-/// A whole number with its thousands apart.
+/// Returns a whole number with its thousands separated.
 pub fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

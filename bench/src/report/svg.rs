@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::contestants::name::{AXUM_SESSION, BY_HAND, CLOAKROOM, TOWER_SESSIONS};
 use crate::results::Results;
 
-/// What everybody is compared with: the length of one.
+/// The contestant that all others are compared with: its bar has the length one.
 const UNIT: &str = TOWER_SESSIONS;
 
 const CONTESTANTS: [(&str, &str); 4] =
@@ -34,11 +34,11 @@ const GAP: f64 = 14.0;
 
 struct Group {
     label: &'static str,
-    /// Class and ratio, one of each contestant that took part.
+    /// Class and ratio, one for each contestant that took part.
     bars: Vec<(&'static str, f64)>,
 }
 
-/// `None` where nothing of what it shows was measured.
+/// Returns `None` if nothing of what it shows was measured.
 pub fn render(results: &Results) -> Option<String> {
     let groups: Vec<Group> =
         TABLES.into_iter().filter_map(|(table, label)| group(results, table, label)).collect();
@@ -88,7 +88,7 @@ fn times(ratio: f64) -> String {
     if ratio < 0.1 { format!("{ratio:.2}×") } else { format!("{ratio:.1}×") }
 }
 
-/// Round numbers from zero to `most`, about six of them, and one.
+/// Returns round numbers from zero to `most`, about six of them, and one.
 fn ticks(most: f64) -> Vec<f64> {
     let step = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0].into_iter().find(|step| most / step <= 8.0);
     let step = step.unwrap_or(200.0);
@@ -174,7 +174,7 @@ mod tests {
     fn each_contestant_has_a_bar_with_its_ratio() {
         let svg = render(&results()).unwrap();
         assert!(svg.contains(">4.5×</text>") && svg.contains(">1.0×</text>"), "{svg}");
-        // The legend's four, the page, and two bars.
+        // Four of the legend, one of the page, and two bars.
         assert_eq!(svg.matches("<rect").count(), 4 + 1 + 2);
         assert!(svg.contains("authenticate, PostgreSQL, 128 callers"));
     }

@@ -79,7 +79,7 @@ fn header(table: &Table) -> Vec<String> {
     cells
 }
 
-/// Milliseconds and bytes stand for themselves.
+/// Milliseconds and bytes are shown as they are.
 fn is_compared(table: &Table) -> bool {
     matches!(table.measure, Measure::PerSecond | Measure::Microseconds)
 }
@@ -110,7 +110,7 @@ fn line(table: &Table, row: &Row) -> Vec<String> {
     cells
 }
 
-/// A table in Markdown whose columns stand in line: the first to the left, the others to the right.
+/// Returns a table in Markdown with aligned columns: the first to the left, the others to the right.
 fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)

@@ -1,4 +1,4 @@
-//! What the database says of the tokens that a request presents, and what becomes of those that are no use.
+//! Looks up the tokens that a request presents, and ends the sessions that the request cannot use.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl<T: SessionFields> State<T> {
         }
     }
 
-    /// The session of the one token that the request has.
+    /// Finds the session of the one token that the request has.
     pub(crate) async fn ask_for(&self, token: &Secret, reading: Reading) -> Result<Known<T>, Error> {
         let asked_at = self.sessions().config().now();
         match self.look_up(token, reading).await {
@@ -57,8 +57,8 @@ impl<T: SessionFields> State<T> {
         }
     }
 
-    /// The session of several cookies of one name: the only one that is valid. If several are, nothing tells which
-    /// of them the browser's user means, and which somebody else has planted.
+    /// Finds the session of several cookies of one name: the only one that is valid. If several are valid, nothing
+    /// tells which of them the browser's user means and which was planted.
     async fn choose(&self, tokens: &[Secret], reading: Reading) -> Result<Known<T>, Error> {
         let mut valid = Vec::new();
         let mut leftovers = Vec::new();
@@ -101,9 +101,9 @@ impl<T: SessionFields> State<T> {
         }
     }
 
-    /// Ends what the request presents in cookies and cannot have, and has the browser forget it, once.
+    /// Ends the sessions in cookies that the request cannot use, and clears the cookie, once.
     ///
-    /// What cannot be ended stays, and so does its cookie: the next request tries again.
+    /// A session that cannot be ended keeps its cookie: the next request tries again.
     pub(crate) async fn settle(&self, known: &mut Known<T>) {
         if known.is_settled || self.reads_ahead() || known.unreadable.is_some() {
             return;
@@ -134,7 +134,7 @@ impl<T: SessionFields> State<T> {
     }
 }
 
-/// Ends the session with this token, if it is valid; whether it was. It need not be one that can be decoded.
+/// Ends the session with this token. Returns `true` if it was valid. The session need not decode.
 pub(crate) async fn end_by_token<T: SessionFields>(
     sessions: &Sessions<T>,
     token: &Secret,
@@ -142,13 +142,13 @@ pub(crate) async fn end_by_token<T: SessionFields>(
     Ok(sessions.query().token(token.expose()).expire_all().await? > 0)
 }
 
-/// Ends this session; whether it was valid.
+/// Ends this session. Returns `true` if it was valid.
 pub(crate) async fn end<T: SessionFields>(
     sessions: &Sessions<T>,
     session: &mut Session<T>,
 ) -> Result<bool, Error> {
     match sessions.expire(session).await {
-        // Somebody has written meanwhile what cannot be decoded.
+        // Another write has left the row in a form that does not decode.
         Err(error) if error.kind() == ErrorKind::Decode => {
             Ok(sessions.query().id(session.id).expire_all().await? > 0)
         }
@@ -156,7 +156,7 @@ pub(crate) async fn end<T: SessionFields>(
     }
 }
 
-/// Reads this session again; whether it is still valid.
+/// Reads this session again. Returns `true` if it is still valid.
 pub(crate) async fn reload<T: SessionFields>(
     sessions: &Sessions<T>,
     session: &mut Session<T>,
@@ -164,7 +164,7 @@ pub(crate) async fn reload<T: SessionFields>(
     match sessions.reload(session).await {
         Ok(()) => Ok(session.is_valid(sessions.config().now())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        // Somebody has written meanwhile what cannot be decoded.
+        // Another write has left the row in a form that does not decode.
         Err(error) if error.kind() == ErrorKind::Decode => sessions.query().id(session.id).exists().await,
         Err(error) => Err(error),
     }

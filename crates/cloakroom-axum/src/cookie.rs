@@ -12,24 +12,25 @@ const DEFAULT_NAME: &str = "__Host-Http-session";
 
 const HOST_PREFIX: &str = "__Host-";
 
-/// Those that browsers know, the longer of two first.
+/// The prefixes that browsers know. If one begins with another, the longer one comes first.
 const PREFIXES: [&str; 4] = ["__Host-Http-", HOST_PREFIX, "__Http-", "__Secure-"];
 
-/// Browsers refuse a cookie whose name and value are longer together:
+/// Browsers refuse a cookie if its name and value together are longer than this:
 /// [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-storage-model).
 pub(crate) const LONGEST_COOKIE: usize = 4096;
 
-/// And take no notice of an attribute that is longer.
+/// Browsers ignore an attribute that is longer than this.
 const LONGEST_ATTRIBUTE: usize = 1024;
 
-/// For how many paths a response clears a cookie, so that its head stays small.
+/// For how many paths a response clears a cookie at most, so that its head stays small.
 const CLEARED_PATHS: usize = 16;
 
 /// The session cookie: its name and attributes.
 ///
-/// The default is `__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/` without `Domain`: sent over TLS
-/// only, hidden from scripts, kept to the one host, and not sent with other sites' posts. `HttpOnly` cannot be
-/// turned off; `Secure` only as [`insecure_on_localhost`](CookieConfigBuilder::insecure_on_localhost) says.
+/// The default is `__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/` without `Domain`. Browsers send such a
+/// cookie over TLS only, hide it from scripts, keep it to one host, and leave it out of posts from other sites.
+/// `HttpOnly` cannot be turned off. `Secure` can be turned off only by
+/// [`insecure_on_localhost`](CookieConfigBuilder::insecure_on_localhost).
 ///
 /// | setting | default |
 /// |---|---|
@@ -41,17 +42,18 @@ const CLEARED_PATHS: usize = 16;
 ///
 /// # How long a browser keeps it
 ///
-/// `Max-Age` leads to the end of the session's absolute lifetime, if
-/// [`max_lifetime`](cloakroom::ConfigBuilder::max_lifetime) is set, and otherwise is the 400 days that browsers
-/// allow at most; not to the session's expiry, which moves. A session is extended by whatever uses it: another
-/// layer, a WebSocket, a fetch of the server's own. The browser hears nothing of that, and a cookie that ended with
-/// the expiry as it was once would log out a user who comes every day. So the server alone decides when a session
-/// is over, and the first request that then asks for it clears the cookie.
+/// If [`max_lifetime`](cloakroom::ConfigBuilder::max_lifetime) is set, `Max-Age` leads to the end of the session's
+/// absolute lifetime. Otherwise it is 400 days, the most that browsers allow. It does not lead to the session's expiry,
+/// because the expiry moves: any use of the session extends it, such as another layer, a WebSocket, or a fetch by the
+/// server itself, and the browser does not learn of that. A cookie that ended with an earlier expiry would log out a
+/// user who comes every day. So the server alone decides when a session is over, and the first request that then asks
+/// for the session clears the cookie.
 ///
-/// What this costs is little. The token of a session that has ended is worth nothing, so a cookie that outlives its
-/// session gives away no more than that there was one. Set `max_lifetime` if it must not stay for so long: it ends
-/// the session and its cookie alike. The cookie is sent again when a request extends the session, and, if the
-/// session may live for more than 400 days, on two days of each hundred, so that it does not end where others do
+/// This costs little. The token of a session that has ended is worth nothing, so a cookie that outlives its session
+/// reveals only that there was one. If the cookie must not stay for so long, set `max_lifetime`: it ends the session
+/// and its cookie alike. The cookie is sent again when a request extends the session. If the session may live for more
+/// than 400 days, the cookie is also sent again on two days of each hundred, so that it does not end while only other
+/// uses extend the session.
 /// all the extending.
 #[derive(Clone, Debug)]
 pub struct CookieConfig {
@@ -62,7 +64,7 @@ pub struct CookieConfig {
     insecure_on_localhost: bool,
 }
 
-/// Whether a browser sends the cookie with requests that come from other sites.
+/// Which requests from other sites a browser sends the cookie with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
     /// Never, not even when a link is followed.
@@ -70,37 +72,37 @@ pub enum SameSite {
     /// Only when a link is followed.
     #[default]
     Lax,
-    /// Always. Then every form needs a defence of its own against forged requests.
+    /// Always. Every form then needs its own defence against forged requests.
     None,
 }
 
 impl CookieConfig {
-    /// The defaults, to be changed one by one.
+    /// Returns a builder with the defaults.
     pub fn builder() -> CookieConfigBuilder {
         CookieConfigBuilder::default()
     }
 
-    /// The cookie's name.
+    /// Returns the cookie's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether the cookie of this request is the one for development on localhost.
+    /// Returns `true` if the cookie of this request is the one for development on localhost.
     pub(crate) fn is_for_localhost(&self, uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> bool {
         self.insecure_on_localhost && is_local(uri, headers, extensions)
     }
 
-    /// The name on localhost has no prefix, for which browsers want `Secure`.
+    /// On localhost the name has no prefix, because browsers demand `Secure` for a prefix.
     pub(crate) fn name_for(&self, localhost: bool) -> &str {
         if localhost { without_prefix(&self.name) } else { &self.name }
     }
 
-    /// Whether browsers would keep a cookie with this token.
+    /// Returns `true` if browsers would keep a cookie with this token.
     pub(crate) fn fits(&self, token: &str, localhost: bool) -> bool {
         is_cookie_value(token.as_bytes()) && self.name_for(localhost).len() + token.len() <= LONGEST_COOKIE
     }
 
-    /// `Set-Cookie` with this token; `None` where no cookie can hold it.
+    /// Returns `Set-Cookie` with this token; `None` if no cookie can hold it.
     pub(crate) fn set(&self, token: &str, max_age: Duration, localhost: bool) -> Option<HeaderValue> {
         if !self.fits(token, localhost) {
             return None;
@@ -108,21 +110,21 @@ impl CookieConfig {
         self.header(token, Duration::seconds(max_age.whole_seconds()), localhost)
     }
 
-    /// `Set-Cookie` that makes the browser forget.
+    /// Returns `Set-Cookie` that makes the browser forget the cookie.
     pub(crate) fn clear(&self, localhost: bool) -> Option<HeaderValue> {
         self.header("", Duration::ZERO, localhost)
     }
 
-    /// The same for the cookie of this name that is neither shared with subdomains nor kept to a path, where it is
-    /// another than the one that is configured.
+    /// Clears the cookie of this name that has neither a domain nor a path of its own, if the configured cookie differs
+    /// from that.
     pub(crate) fn clear_host_only(&self, localhost: bool) -> Option<HeaderValue> {
         let is_same = self.path == "/" && (localhost || self.domain.is_none());
         let host_only = || Self { domain: None, path: Cow::Borrowed("/"), ..self.clone() };
         (!is_same).then(|| host_only().clear(localhost)).flatten()
     }
 
-    /// The same for every cookie of this name that a browser may send with a request for `path`: that of each path
-    /// above it, kept to this host or shared as this one is. None for a name of which a browser keeps one cookie.
+    /// Clears every cookie of this name that a browser may send with a request for `path`: for each path above it, the
+    /// cookie of this host and the shared one. Empty if browsers keep only one cookie of this name.
     pub(crate) fn clear_above(&self, path: &str, localhost: bool) -> Vec<HeaderValue> {
         if has_prefix(self.name_for(localhost), HOST_PREFIX) {
             return Vec::new();
@@ -175,7 +177,7 @@ impl Default for CookieConfig {
     }
 }
 
-/// Builds a [`CookieConfig`]. Every setter may be left out.
+/// Builds a [`CookieConfig`]. Every setter is optional.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct CookieConfigBuilder {
@@ -183,9 +185,9 @@ pub struct CookieConfigBuilder {
 }
 
 impl CookieConfigBuilder {
-    /// The cookie's name. Default `__Host-Http-session`.
+    /// Sets the cookie's name. Default `__Host-Http-session`.
     ///
-    /// By the name's prefix browsers refuse a cookie that somebody else plants:
+    /// By the name's prefix browsers refuse a cookie that another host or a script plants:
     ///
     /// | prefix | the cookie was set | enforced by |
     /// |---|---|---|
@@ -193,69 +195,69 @@ impl CookieConfigBuilder {
     /// | `__Host-Http-` | and by a response, never by a script | newer versions of Chromium; other browsers see `__Host-` |
     /// | `__Secure-` | by this host or a sibling, over TLS | all browsers of today |
     /// | `__Http-` | by a response, over TLS | newer versions of Chromium |
-    /// | none | by anybody who can reach this host or a sibling's | |
+    /// | none | by anyone who can reach this host or a sibling's | |
     ///
-    /// Whoever changes the name logs out everybody, since their browsers go on sending the old one. Two layers that
-    /// use cookies need two names: see [`SessionLayer`](crate::SessionLayer), "Several tables".
+    /// Changing the name logs out every user, because browsers go on sending the old cookie. Two layers that use
+    /// cookies need two names: see [`SessionLayer`](crate::SessionLayer), "Several tables".
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.config.name = name.into();
         self
     }
 
-    /// Whether other sites' requests carry the cookie. Default [`SameSite::Lax`].
+    /// Sets which requests from other sites carry the cookie. Default [`SameSite::Lax`].
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.config.same_site = same_site;
         self
     }
 
-    /// Shares the cookie with every subdomain of `domain`. Default: this host alone keeps it. Needs a name
-    /// without `__Host-`; take `__Secure-`.
+    /// Shares the cookie with every subdomain of `domain`. By default only this host gets it. A domain needs a name
+    /// without `__Host-`; use `__Secure-`.
     ///
-    /// Every host of the domain then reads the cookie, and may plant another of the same name. A browser that had
-    /// the cookie before this was switched on sends both for a while; what happens then is said at
-    /// [`CurrentSession`](crate::CurrentSession).
+    /// Every host of the domain then reads the cookie, and may plant another of the same name. A browser that had the
+    /// cookie before this was switched on sends both for a while; [`CurrentSession`](crate::CurrentSession) says what
+    /// happens then.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.config.domain = Some(domain.into());
         self
     }
 
-    /// The path under which the cookie is sent. Default `/`; another needs a name without `__Host-`.
+    /// Sets the path under which the cookie is sent. Default `/`. Another path needs a name without `__Host-`.
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.config.path = path.into();
         self
     }
 
-    /// For development over plain http: whether requests to `localhost`, `127.0.0.1` and `[::1]` use a cookie
-    /// without `Secure`, `Domain` and the name's prefix. Default no.
+    /// Lets requests to `localhost`, `127.0.0.1` and `[::1]` use a cookie without `Secure`, `Domain` and the name's
+    /// prefix, for development over plain http. Default `false`.
     ///
-    /// A request counts as one of this kind if
+    /// A request counts as such a request if
     ///
     /// 1. the host that it names is one of the three;
     /// 2. it has no header that proxies add (`Forwarded`, `Via`, `X-Forwarded-*`, `X-Real-IP`);
     /// 3. its `Origin`, if it has one, names such a host too, or is `null`;
-    /// 4. its connection comes from a loopback address, if the application tells: if requests have the extension
+    /// 4. its connection comes from a loopback address, if that is known: if requests have the extension
     ///    `ConnectInfo<SocketAddr>`, as with
     ///    [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info).
     ///
-    /// Every other request has the cookie as it is otherwise configured. All but the fourth is what the client
-    /// itself says, and a proxy on the same machine that rewrites `Host` and adds no header passes all four. So turn
-    /// this on for development only; Chromium and Firefox need it not, since they keep `Secure` cookies of
+    /// Every other request has the cookie as it is otherwise configured. The client itself decides the first three, and
+    /// a request through a proxy on the same machine that rewrites `Host` and adds no header meets all four. So turn
+    /// this on for development only. Chromium and Firefox do not need it, because they keep `Secure` cookies of
     /// `http://localhost`.
     pub fn insecure_on_localhost(mut self, insecure: bool) -> Self {
         self.config.insecure_on_localhost = insecure;
         self
     }
 
-    /// Checks the settings.
+    /// Checks the settings and returns the configuration.
     ///
     /// # Errors
     ///
-    /// Where the name, the path or the domain cannot stand in a cookie, or where browsers would refuse a
-    /// cookie of this name with these attributes.
+    /// If the name, the path or the domain cannot stand in a cookie, or if browsers would refuse a cookie of this name
+    /// with these attributes.
     pub fn build(self) -> Result<CookieConfig, CookieConfigError> {
         let config = self.config;
         let bare_name = without_prefix(&config.name);
-        // A cookie's name and a header's are made of the same characters.
+        // A cookie's name and a header's name are made of the same characters.
         if HeaderName::from_bytes(bare_name.as_bytes()).is_err() {
             return Err(CookieConfigError::Name);
         }
@@ -275,18 +277,18 @@ impl CookieConfigBuilder {
     }
 }
 
-/// Why a cookie cannot be as it was configured.
+/// Why a cookie's settings are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookieConfigError {
-    /// The name is empty, or has a character that no cookie's name may have.
+    /// The name is empty, or has a character that a cookie's name may not have.
     Name,
-    /// The path does not begin with a slash, has a character that no attribute may have, or is longer than 1024
+    /// The path does not begin with a slash, has a character that an attribute may not have, or is longer than 1024
     /// bytes.
     Path,
-    /// The domain is empty, has a character that no attribute may have, or is longer than 1024 bytes.
+    /// The domain is empty, has a character that an attribute may not have, or is longer than 1024 bytes.
     Domain,
-    /// The name begins with `__Host-`, and there is a domain or a path: browsers refuse such a cookie.
+    /// The name begins with `__Host-`, but a domain or a path is set: browsers refuse such a cookie.
     HostPrefix,
 }
 
@@ -305,8 +307,9 @@ impl fmt::Display for CookieConfigError {
 
 impl std::error::Error for CookieConfigError {}
 
-/// The paths of cookies that go with a request for this one, by
-/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4): `/`, `/a`, `/a/`, `/a/b`. The first of many.
+/// The paths of cookies that a browser may send with a request for this path, by
+/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4): `/`, `/a`, `/a/`, `/a/b`. Only the first
+/// of them if there are many.
 fn paths_above(path: &str) -> Vec<&str> {
     let ends = path.match_indices('/').flat_map(|(at, _)| [at, at + 1]).chain([path.len()]);
     let mut above: Vec<_> = ends.map(|end| &path[..end]).filter(|path| path.starts_with('/')).collect();
@@ -316,7 +319,7 @@ fn paths_above(path: &str) -> Vec<&str> {
     above
 }
 
-/// Browsers look at prefixes without regard to case.
+/// Browsers compare prefixes without regard to case.
 fn has_prefix(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
@@ -326,7 +329,7 @@ fn without_prefix(name: &str) -> &str {
     prefix.map_or(name, |prefix| without_prefix(&name[prefix.len()..]))
 }
 
-/// Keeps the response out of every cache, unless the application has.
+/// Keeps the response out of every cache, unless the application has already done so.
 pub(crate) fn keep_out_of_caches(headers: &mut HeaderMap) {
     let is_kept_out = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
         value.to_str().is_ok_and(|value| {

@@ -3,19 +3,19 @@ use http::{HeaderMap, header};
 /// Reads the values of the cookies that have exactly this name, byte for byte, in the order in which they stand
 /// in the request's `Cookie` headers.
 ///
-/// A browser's promises about a cookie, those of the prefix `__Host-` among them, are about its name. They reach
-/// the server only if both mean the same by "the name". So this reads a header as
-/// [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-the-cookie-header-field)
-/// has a browser write it, and no other way:
+/// A browser's promises about a cookie, such as those of the prefix `__Host-`, are about its name. They hold on the
+/// server only if both mean the same by "the name". So this function reads a header exactly as
+/// [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-the-cookie-header-field) has
+/// a browser write it:
 ///
 /// 1. the header is split at each `;`;
-/// 2. a space and a horizontal tab around a part are no part of it. Other white space is: a browser keeps it in
-///    names, so that to the browser it makes another cookie, with other promises;
-/// 3. a part is split at its first `=`; without one it is no cookie of any name;
+/// 2. a space or a horizontal tab around a part does not belong to it. Other white space does: a browser keeps it in
+///    names, so to the browser it makes another cookie, with other promises;
+/// 3. a part is split at its first `=`; a part without `=` is no cookie;
 /// 4. the name is compared byte for byte: case counts, nothing is decoded, and nothing more is trimmed.
 ///
-/// One pair of double quotes around a value is left out, which
-/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1) allows there. Otherwise a value is any bytes.
+/// One pair of double quotes around a value is removed, because
+/// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1) allows them there. Otherwise a value is any bytes.
 ///
 /// ```
 /// # use cloakroom_axum::cookie_values;
@@ -68,14 +68,14 @@ mod tests {
         (0..=u8::MAX).filter(|byte| HeaderValue::from_bytes(&[b'a', *byte, b'a']).is_ok())
     }
 
-    /// `between` put into the name at this place.
+    /// Returns the name with `between` inserted at this place.
     fn inserted(place: usize, between: &[u8]) -> Vec<u8> {
         let (before, after) = NAME.as_bytes().split_at(place);
         [before, between, after].concat()
     }
 
-    /// Whether a header in which `between` stands at this place has the cookie all the same: what separates it from
-    /// the cookie before is none of its name, and `=` ends the name.
+    /// Returns `true` if a header with `between` at this place still has the cookie: white space that separates it from
+    /// the cookie before does not belong to the name, and `=` ends the name.
     fn separates(place: usize, between: &[u8]) -> bool {
         let mut before = between.rsplit(|byte| *byte == b';').next().unwrap_or(between).iter();
         (place == 0 && before.all(|byte| matches!(byte, b' ' | b'\t')))
@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn white_space_and_marks_of_unicode_around_or_in_a_name_make_another_cookie() {
-        // What some call white space, what some call invisible, and what cannot be told from nothing or from ASCII.
+        // Characters that some programs call white space, that some call invisible, and that look like nothing or like
+        // ASCII.
         let marks =
             ['\u{feff}', '\u{200b}', '\u{200d}', '\u{2060}', '\u{180e}', '\u{ad}', '\u{301}', '\u{ff1d}'];
         let spaces = ('\0'..=char::MAX).filter(|char| char.is_whitespace() && !char.is_ascii());
@@ -150,7 +151,7 @@ mod tests {
         }
     }
 
-    /// What a browser writes, for names of few different bytes, so that many are nearly the same.
+    /// What a browser writes, with names of few different bytes, so that many names are nearly the same.
     #[test]
     fn of_the_cookies_that_a_browser_sends_those_of_the_name_are_found_and_no_others() {
         let alphabet = b"a A\t\xc2\xa0\"";
@@ -162,7 +163,7 @@ mod tests {
                 names.extend(alphabet.iter().map(|byte| [&name[..], &[*byte]].concat()));
             }
         }
-        // A browser trims what it is told to set.
+        // A browser trims the value that it stores.
         names.retain(|name| trimmed(name) == &name[..]);
         let cookies: Vec<_> =
             names.iter().enumerate().map(|(value, name)| (name.clone(), value.to_string())).collect();

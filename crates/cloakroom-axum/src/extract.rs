@@ -8,7 +8,7 @@ use http::request::Parts;
 use crate::rejection::SessionRejection;
 use crate::state::State;
 
-/// The request's session: an extractor, for handlers that need one.
+/// The request's session, as an extractor for handlers that need one.
 ///
 /// | the request has | `CurrentSession<T>` | `Option<CurrentSession<T>>` |
 /// |---|---|---|
@@ -16,56 +16,56 @@ use crate::state::State;
 /// | no token, or an unknown or expired one, or a malformed cookie | [`LoggedOut`](SessionRejection::LoggedOut): 401, or 303 to the page for logging in | `None` |
 /// | several cookies of the name, and one of them is of a valid session | that session | `Some` |
 /// | several cookies of the name, and none or several of them are of valid sessions | `LoggedOut`; such sessions are ended | `None`; the same |
-/// | a cookie of a session that cannot be decoded | `LoggedOut`; the session is ended | `None`; the same |
-/// | a bearer token or header of a session that cannot be decoded | [`Database`](SessionRejection::Database): 503 | the same |
+/// | a cookie of a session that does not decode | `LoggedOut`; the session is ended | `None`; the same |
+/// | a bearer token or header of a session that does not decode | [`Database`](SessionRejection::Database): 503 | the same |
 /// | a malformed bearer token or header | [`Malformed`](SessionRejection::Malformed): 400 | the same |
 /// | two tokens that differ, and one of them is a bearer token or in a header | [`Ambiguous`](SessionRejection::Ambiguous): 400 | the same |
-/// | any token, and the database is in trouble | [`Database`](SessionRejection::Database): 503 | the same, never `None` |
+/// | any token, and the database fails | [`Database`](SessionRejection::Database): 503 | the same, never `None` |
 ///
-/// It is a copy of what the lookup found. Reading it extends the session where that is due, and then the
-/// cookie is sent again. To protect all routes of a router alike, use
-/// [`axum::middleware::from_extractor`] with it.
+/// The extractor holds a copy of the session that the lookup found. Extracting it extends the session if that is due,
+/// and then the cookie is sent again. To protect all routes of a router alike, use [`axum::middleware::from_extractor`]
+/// with it.
 ///
-/// Whenever it says "logged out" to a request with a cookie of the name, the cookie is cleared: as it is configured,
-/// and, where [`domain`](crate::CookieConfigBuilder::domain) or [`path`](crate::CookieConfigBuilder::path) is set,
-/// also as it would be without them.
+/// If it rejects a request that has a cookie of the name as "logged out", the response clears that cookie as it is
+/// configured. If [`domain`](crate::CookieConfigBuilder::domain) or [`path`](crate::CookieConfigBuilder::path) is set,
+/// the response also clears the cookie of this name without them.
 ///
 /// # Several cookies of one name
 ///
-/// A browser sends several if `domain` was switched on since it was given one, or if a sibling host has set one for
-/// their common domain; a name with `__Host-` leaves only the application's own hand. A browser cannot help it, and
-/// so it is never a bad request. Up to eight different tokens are looked up, without extending anything. If several
-/// sessions are valid, nothing tells which of them the user means and which was planted to have them act for
-/// somebody else: so neither counts, and both are ended, lest the one that a browser happens to forget last
-/// remain. Logging in helps in any case.
+/// A browser sends several cookies of one name if `domain` was switched on after it had got one, or if a sibling host
+/// has set one for their common domain. With a name that begins with `__Host-` only the application itself can cause
+/// it. The browser's user cannot mend it, so it is never a bad request. Up to eight different tokens are looked up,
+/// without extending anything. If several sessions are valid, nothing tells which of them the user means, and which was
+/// planted to make the user act in another account. So none of them counts, and all are ended, so that a planted one
+/// does not remain as the last. Logging in always works.
 ///
-/// More than eight different tokens are not looked up, and count as none. The response then has the browser forget
-/// the cookies of this name for each path above the request's, of this host and of the configured domain.
+/// A request with more than eight different tokens counts as one without a token, and none is looked up. The response
+/// then clears the cookies of this name for each path above the request's, for this host and for the configured domain.
 ///
-/// # A session that cannot be decoded
+/// # A session that does not decode
 ///
-/// A release that changes `data` or an enum meets sessions that the one before has written. A browser's is ended,
-/// and its user logs in again; `tracing` has an error that names the column. So let a new release read what the old
-/// one wrote, and the old one, while both run, what the new one writes: `#[serde(default)]` for what is added.
-/// An API client cannot log in, and its key is not given up because one release cannot read it: it is told 503
-/// until another can.
+/// A release that changes `data` or an enum meets sessions that an earlier release has written. If a browser's session
+/// does not decode, it is ended, and its user logs in again; `tracing` gets an error that names the column. To avoid
+/// that, let a new release read what the old one wrote, and let the old one read what the new one writes while both
+/// run: use `#[serde(default)]` for what is added. An API client cannot log in, and its key is not ended because one
+/// release cannot read it: it gets 503 until a release can.
 ///
 /// # Reading ahead
 ///
-/// A browser that fetches or renders a page ahead of its user says so in `Sec-Purpose`. Such a request finds its
-/// session, but neither extends it nor has its cookie set, cleared or anything ended: nobody has used anything yet,
-/// and a link that nobody follows must not keep a session alive. What a handler does by
-/// [`SessionManager`](crate::SessionManager) is done all the same.
+/// A browser that fetches or renders a page before its user asks for it says so in `Sec-Purpose`. Such a request finds
+/// its session, but does not extend it, sets and clears no cookie, and ends nothing: a link that the user never follows
+/// must not keep a session alive. What a handler does through [`SessionManager`](crate::SessionManager) is done all the
+/// same.
 #[derive(Clone)]
 pub struct CurrentSession<T: SessionFields>(pub Session<T>);
 
-/// The request's session as the database has it, for handlers whose harm outweighs a query: a payment, a change of
-/// password.
+/// The request's session as the database has it, for handlers that justify a query of their own, such as a payment or a
+/// change of password.
 ///
-/// It is what [`CurrentSession`] is, and rejects as that does, with one difference: a [`Cache`](cloakroom::Cache)
-/// never answers for it. So a session that another process has ended is refused from that moment on, not up to
+/// It behaves and rejects as [`CurrentSession`] does, with one difference: a [`Cache`](cloakroom::Cache) never answers
+/// for it. So a session that another process has ended is refused at once, and not up to
 /// [`max_staleness`](cloakroom::Cache::max_staleness) later. Without a cache both are the same. A request asks the
-/// database once for all extractors of this type; to ask again, late in a request, there is
+/// database once for all extractors of this type. To ask again later in a request, use
 /// [`SessionManager::current_fresh`](crate::SessionManager::current_fresh).
 ///
 /// ```

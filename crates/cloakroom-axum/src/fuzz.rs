@@ -1,5 +1,4 @@
-//! What a request says of itself, drawn at random: no header makes the readers panic, and a cookie is found if and only if
-//! it was written.
+//! Random requests: no header makes the readers panic, and a cookie is found if and only if it was written.
 
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -19,7 +18,7 @@ fn random() -> Rng {
     Rng::with_seed(setting("CLOAKROOM_FUZZ_SEED", 1))
 }
 
-/// Bytes of which many are those that mean something in a header.
+/// Bytes many of which have a meaning in a header.
 fn bytes(random: &mut Rng, most: usize) -> Vec<u8> {
     const MEANT: &[u8] = b"; ,=\"\t\\ab_-Bearer\xc2\xa0\xff";
     let byte = |random: &mut Rng| {
@@ -29,7 +28,7 @@ fn bytes(random: &mut Rng, most: usize) -> Vec<u8> {
     bytes.into_iter().filter(|byte| HeaderValue::from_bytes(&[b'a', *byte, b'a']).is_ok()).collect()
 }
 
-/// As a browser keeps it: without a semicolon, and with no white space around. Without some other bytes, too.
+/// As a browser keeps it: without a semicolon, with no white space around it, and without some other bytes.
 fn part(random: &mut Rng, most: usize, others: &[u8]) -> Vec<u8> {
     let is_kept = |byte: &u8| *byte != b';' && !others.contains(byte);
     let bytes: Vec<u8> = bytes(random, most).into_iter().filter(is_kept).collect();
@@ -100,7 +99,7 @@ fn whatever_the_headers_are_what_is_looked_up_is_a_token_and_there_are_few() {
             assert!(!token.expose().is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic()));
             assert!(found.is_from_api);
         }
-        // Not to be told from what it presents.
+        // It would be the same as the name that is looked for.
         assert!(!format!("{found:?}").contains("Bearer"));
     }
 }

@@ -15,12 +15,12 @@ use crate::site_data::{self, SiteData};
 use crate::source::TokenSource;
 use crate::state::{Handle, State};
 
-/// Gives every request below it the sessions of one table.
+/// Gives every request below it access to the sessions of one table.
 ///
-/// Add it with [`Router::layer`](axum::Router::layer) or to any tower stack. On the way in it reads the
-/// request's headers and nothing else: the database is asked when the first extractor asks, and once,
-/// however many do. On the way out it sets or clears the cookie. It never touches a body, so that streams
-/// and upgrades of the connection pass.
+/// Add it with [`Router::layer`](axum::Router::layer) or to any tower stack. On the way in it reads only the request's
+/// headers. The first extractor that needs the session asks the database, and all others share the answer. On the way
+/// out the layer sets or clears the cookie. It never touches a body, so that streams and upgrades of the connection
+/// pass.
 ///
 /// | setting | default |
 /// |---|---|
@@ -32,8 +32,8 @@ use crate::state::{Handle, State};
 ///
 /// # Several tables
 ///
-/// Layers for different tables are independent of each other. A request may have a session of each, and two
-/// tokens are ambiguous only within one layer. Give each layer sources, and cookies names, of its own:
+/// Layers for different tables are independent of each other. A request may have a session of each table, and two
+/// tokens are ambiguous only within one layer. Give each layer its own sources and its own cookie name:
 ///
 /// ```
 /// # use axum::Router;
@@ -47,19 +47,19 @@ use crate::state::{Handle, State};
 /// # }
 /// ```
 ///
-/// Two layers on one route whose cookies have one name would each clear and end what is the other's. A router does
-/// not tell its layers of each other, so this is found out by the first request: what asks either of them is
-/// answered with [`SharedCookieName`](crate::SessionRejection::SharedCookieName), 500, which says so in `tracing`.
-/// On localhost, too, where names have no prefix: `__Host-a` and `__Secure-a` are one name there.
+/// Two layers on one route with cookies of one name would each clear and end the other's sessions. A router does not
+/// tell its layers of each other, so the first request detects it: every extractor of both layers answers with
+/// [`SharedCookieName`](crate::SessionRejection::SharedCookieName), 500, and `tracing` gets an error. On localhost,
+/// names have no prefix, so `__Host-a` and `__Secure-a` are one name there.
 ///
-/// Two layers of one table are not meant to be on one route. If they are, and their sources let them, the inner one
+/// Two layers of one table are not meant to be on one route. If they are, and have the same sources, the inner one
 /// counts.
 ///
 /// # Panics
 ///
 /// Adding the layer to a router panics if its cookie could not hold the tokens of its sessions: if the cookie's name
-/// and a token of [`token_length`](cloakroom::ConfigBuilder::token_length) are more than the 4096 bytes together
-/// that browsers keep. So an application that could log nobody in does not start.
+/// and a token of [`token_length`](cloakroom::ConfigBuilder::token_length) together are longer than the 4096 bytes that
+/// browsers keep. So an application in which no user could log in does not start.
 pub struct SessionLayer<T: SessionFields> {
     settings: Arc<Settings<T>>,
 }
@@ -77,7 +77,7 @@ pub(crate) type Redirect = dyn Fn(&Parts) -> String + Send + Sync;
 pub(crate) type OnLogIn<T> = dyn Fn(&Parts, NewSession<T>) -> NewSession<T> + Send + Sync;
 
 impl<T: SessionFields> SessionLayer<T> {
-    /// A layer for this table, with the token in a cookie.
+    /// Creates a layer for this table, with the token in a cookie.
     pub fn new(sessions: Sessions<T>) -> Self {
         let settings = Settings {
             sessions,
@@ -90,12 +90,12 @@ impl<T: SessionFields> SessionLayer<T> {
         Self { settings: Arc::new(settings) }
     }
 
-    /// Where the token comes from, in this order. Default the cookie alone. Cookies are set and cleared only
-    /// where they are a source.
+    /// Sets the places where a token may stand, in this order. Default the cookie alone. Cookies are set and cleared
+    /// only if the cookie is one of the sources.
     ///
-    /// The same token in two places is one token. If two differ and one of them is a bearer token or in a header,
-    /// the answer is 400, whatever the order: which of them was meant is not to be guessed. Cookies that differ
-    /// among themselves are no bad request, since a browser cannot help it; see
+    /// The same token in two places is one token. If two tokens differ and one of them is a bearer token or in a
+    /// header, the answer is 400 in any order: the layer does not guess which one was meant. Cookies that differ among
+    /// themselves are no bad request, because a browser's user cannot mend them; see
     /// [`CurrentSession`](crate::CurrentSession).
     #[must_use]
     pub fn sources(self, sources: impl IntoIterator<Item = TokenSource>) -> Self {
@@ -103,32 +103,33 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.sources = sources)
     }
 
-    /// The cookie's name and attributes.
+    /// Sets the cookie's name and attributes.
     #[must_use]
     pub fn cookie(self, cookie: CookieConfig) -> Self {
         self.with(|settings| settings.cookie = cookie)
     }
 
-    /// Where to send a browser that needs a session and has none, with 303.
+    /// Sets where to send a browser that needs a session and has none, with 303.
     ///
-    /// A browser is who accepts `text/html` and presents no bearer token or header. Everybody else gets 401.
+    /// A request counts as a browser's if it accepts `text/html` and presents no bearer token or header. Every other
+    /// request gets 401.
     #[must_use]
     pub fn redirect_to(self, path: impl Into<String>) -> Self {
         let path = path.into();
         self.redirect_with(move |_| path.clone())
     }
 
-    /// Like [`redirect_to`](Self::redirect_to), to a place that depends on the request: to bring the browser
-    /// back to where it was going. Escape what you put into a query, and check it when it comes back.
+    /// Like [`redirect_to`](Self::redirect_to), with a place that depends on the request, for example to bring the
+    /// browser back to where it was going. Escape what you put into a query, and check it when it comes back.
     #[must_use]
     pub fn redirect_with(self, location: impl Fn(&Parts) -> String + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.redirect = Some(Arc::new(location)))
     }
 
-    /// What to record about the device when somebody logs in: the user agent, the address. Default nothing.
+    /// Sets what to record about the device at a log-in, such as the user agent or the address. Default nothing.
     ///
-    /// The hook gets the request and the session that is about to be created by
-    /// [`SessionManager::log_in`](crate::SessionManager::log_in).
+    /// The hook gets the request, and the session that [`SessionManager::log_in`](crate::SessionManager::log_in) is
+    /// about to create.
     ///
     /// ```
     /// # use cloakroom::{SessionTable, Sessions};
@@ -144,10 +145,10 @@ impl<T: SessionFields> SessionLayer<T> {
     /// # }
     /// ```
     ///
-    /// A connection's own address is in the extension `axum::extract::ConnectInfo`. Behind a proxy that is
-    /// the proxy's, and the client's stands in a header, which anybody may write where there is no proxy.
-    /// With the feature `client-ip` this crate re-exports `client_ip`, which reads the header of the one proxy
-    /// that you name, for instance `client_ip::rightmost_x_forwarded_for(&request.headers)`.
+    /// A connection's own address is in the extension `axum::extract::ConnectInfo`. Behind a proxy that is the proxy's
+    /// address, and the client's stands in a header, which any client may write if there is no proxy. With the feature
+    /// `client-ip` this crate re-exports `client_ip`, which reads the header of the one proxy that you name, for
+    /// instance `client_ip::rightmost_x_forwarded_for(&request.headers)`.
     #[must_use]
     pub fn on_log_in(
         self,
@@ -156,18 +157,18 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.on_log_in = Some(Arc::new(record)))
     }
 
-    /// What else a browser is told to delete when its user logs out, by the header
-    /// [`Clear-Site-Data`](https://www.w3.org/TR/clear-site-data/). Default nothing: the session's cookie alone is
+    /// Sets what else a browser deletes when its user logs out, by the header
+    /// [`Clear-Site-Data`](https://www.w3.org/TR/clear-site-data/). Default nothing: only the session's cookie is
     /// cleared.
     ///
-    /// The header goes out with a response by which [`log_out`](crate::SessionManager::log_out) clears the cookie
-    /// that the request had, or [`log_out_everywhere`](crate::SessionManager::log_out_everywhere) does. Not with any
-    /// other: a page of another site can make a browser post to the log-out, and must not thereby empty the
-    /// browser's storage. Browsers take notice of it over https and on localhost.
+    /// The header goes out with a response in which [`log_out`](crate::SessionManager::log_out) or
+    /// [`log_out_everywhere`](crate::SessionManager::log_out_everywhere) clears the cookie that the request had, and
+    /// with no other response. A page of another site can make a browser post to the log-out, and must not be able to
+    /// empty the browser's storage that way. Browsers honour the header over https and on localhost.
     ///
-    /// `clear_site_data([SiteData::Cache, SiteData::Storage])` suits an application whose scripts keep something of
-    /// the user's. With [`SiteData::Cookies`] mind what is said there. A page that the Back button still shows, it
-    /// does not take away: see the front page, "After logging out".
+    /// `clear_site_data([SiteData::Cache, SiteData::Storage])` suits an application with scripts that store something
+    /// of the user's. Before you use [`SiteData::Cookies`], read its documentation. The header does not remove a page
+    /// that the Back button still shows: see the crate's documentation, "After logging out".
     #[must_use]
     pub fn clear_site_data(self, data: impl IntoIterator<Item = SiteData>) -> Self {
         let header = site_data::header(data);
@@ -192,7 +193,7 @@ impl<T: SessionFields> Settings<T> {
         );
     }
 
-    /// Where this request's browser is sent to log in.
+    /// Returns where this request's browser is sent to log in.
     pub(crate) fn location(&self, parts: &Parts) -> Option<HeaderValue> {
         let location = self.redirect.as_ref()?(parts);
         let header = HeaderValue::try_from(location);
@@ -247,7 +248,7 @@ impl<S, T: SessionFields> Layer<S> for SessionLayer<T> {
     }
 }
 
-/// What [`SessionLayer`] makes of the service below it.
+/// The service that [`SessionLayer`] makes of the service below it.
 #[derive(Debug)]
 pub struct SessionService<S, T: SessionFields> {
     inner: S,

@@ -2,7 +2,7 @@
 //!
 //! The browser holds an opaque token in a cookie, an API client in a header; your database holds its digest.
 //! A [`SessionLayer`] brings the sessions of one table into a router. Handlers take what they need:
-//! [`CurrentSession`] to know who is asking, [`SessionManager`] to log in and out.
+//! [`CurrentSession`] to know the user, [`SessionManager`] to log in and out.
 //!
 //! # In a minute
 //!
@@ -29,12 +29,12 @@
 //!     Ok(Redirect::to("/account"))
 //! }
 //!
-//! // Only for who is logged in. Everybody else is sent to the page for logging in.
+//! // Only for a logged in user. All others are sent to the page for logging in.
 //! async fn account(session: CurrentSession<UserSession>) -> String {
 //!     format!("You are {}.", session.fields.user_id)
 //! }
 //!
-//! // For everybody.
+//! // For all visitors.
 //! async fn front_page(session: Option<CurrentSession<UserSession>>) -> &'static str {
 //!     if session.is_some() { "Welcome back!" } else { "Welcome!" }
 //! }
@@ -69,7 +69,7 @@
 //!
 //! | you want to | look at |
 //! |---|---|
-//! | know who is asking | [`CurrentSession`], `Option<CurrentSession>` |
+//! | know the user of a request | [`CurrentSession`], `Option<CurrentSession>` |
 //! | ask the database though a cache would answer | [`FreshSession`], [`SessionManager::current_fresh`] |
 //! | log in, log out, here and elsewhere | [`SessionManager`] |
 //! | accept bearer tokens and API keys | [`SessionLayer::sources`], [`TokenSource`] |
@@ -80,74 +80,72 @@
 //! | read a cookie of your own as strictly | [`cookie_values`] |
 //! | empty the browser at a log-out | [`SessionLayer::clear_site_data`] |
 //! | record the device and its address | [`SessionLayer::on_log_in`] |
-//! | know what clients are told when something is wrong | [`SessionRejection`] |
-//! | test what needs a session | [`testing`] |
+//! | know what clients get when something is wrong | [`SessionRejection`] |
+//! | test handlers that need a session | [`testing`] |
 //!
 //! # What you can rely on
 //!
-//! 1. **A request that never asks costs no query**, and one that asks costs one lookup, however many extractors
-//!    and middlewares ask, at the same time or one after another. Two things cost more: several cookies of one name,
-//!    and a [`FreshSession`] where a cache had answered before.
-//! 2. **Trouble is not "logged out".** A database that cannot be asked is 503, for optional sessions too. Nobody
-//!    loses the cookie over it but who logs out, and nobody gets a new session.
-//! 3. **No fixation.** Logging in always makes a new token and ends the sessions that the request came with. A
-//!    cookie is this one only if its name is, byte for byte.
-//! 4. **No guesses.** A request whose bearer token or header differs from its cookie is answered with 400. Of
-//!    several cookies of one name, the only one that is of a valid session counts, and if there are several such,
-//!    none.
-//! 5. **Nobody is locked out.** Whatever stands in a browser's cookies, and whatever an earlier release has written
-//!    into its session: logging in works.
-//! 6. **Secrets do not leak.** No token is in any `Debug` output, error or log event of this crate; the
-//!    `Set-Cookie` header is [marked as sensitive](http::HeaderValue::set_sensitive). The request's own
-//!    headers belong to axum: keep `Cookie` and `Authorization` out of your request log.
+//! 1. **A request that never needs its session costs no query**, and one that does costs one lookup, however many
+//!    extractors and middlewares need it, at the same time or one after another. Two things cost more: several cookies
+//!    of one name, and a [`FreshSession`] after a cache had answered.
+//! 2. **A failing database is not "logged out".** If the database cannot be asked, the answer is 503, for optional
+//!    sessions too. No client loses its cookie over it, except by logging out, and none gets a new session.
+//! 3. **No fixation.** Logging in always makes a new token and ends the sessions that the request came with. A cookie
+//!    is recognised only if its name is the same byte for byte.
+//! 4. **No guesses.** A request gets 400 if its bearer token or header differs from its cookie. If a request has
+//!    several cookies of one name, and exactly one is of a valid session, that one counts. If several are, none counts.
+//! 5. **No user is locked out.** Logging in works with any cookies in the browser, and with any session that an earlier
+//!    release has written.
+//! 6. **Secrets do not leak.** No token is in any `Debug` output, error or log event of this crate. The `Set-Cookie`
+//!    header is [marked as sensitive](http::HeaderValue::set_sensitive). The request's own headers belong to axum: keep
+//!    `Cookie` and `Authorization` out of your request log.
 //! 7. **Bodies pass.** Nothing is buffered; upgrades and streams are not touched.
 //!
 //! # The cookie
 //!
-//! By default it is `__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/`, with no `Domain` and with
-//! `Max-Age` to the end of the session's absolute lifetime, or 400 days, which is the most that browsers allow, if it
-//! has none: the server decides when a session is over, and the cookie must not end before it. A session that a
-//! request has extended has its cookie sent again. A cookie whose session is unknown or has expired, or that is
-//! malformed, is cleared by the first request that asks for the session.
+//! By default it is `__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/`, with no `Domain`. Its `Max-Age`
+//! leads to the end of the session's absolute lifetime. If there is none, it is 400 days, the most that browsers allow.
+//! The server decides when a session is over, and the cookie must not end before it. When a request has extended a
+//! session, its cookie is sent again. If a cookie is malformed, or its session is unknown or has expired, the first
+//! request that asks for the session clears it.
 //!
-//! A browser that sends two requests at once gets two responses in any order. Where one of them logs in or
-//! rotates and the other clears or repeats the old cookie, the old one may win: then that user logs in again.
+//! A browser that sends two requests at once gets two responses in any order. If one of them logs in or rotates and the
+//! other clears or repeats the old cookie, the old one may win: then that user logs in again.
 //!
-//! `SameSite=Lax` keeps other sites' posts without the cookie, but not those of a sister subdomain. Routes
-//! that change something should be `POST` and behind a defence against forged requests, such as that of
-//! tower-http.
+//! `SameSite=Lax` keeps the cookie out of posts from other sites, but not out of those from a sibling subdomain. Routes
+//! that change something should be `POST` and behind a defence against forged requests, such as that of tower-http.
 //!
 //! # Caches
 //!
-//! A response that sets or clears the cookie is `Cache-Control: no-store`, unless the application has said
-//! `no-store` itself, perhaps with more; anything laxer is replaced. No other response is changed. A page
-//! for one user that carries no cookie is the application's to keep out of shared caches: send it with
-//! `Cache-Control: private` or `no-store`.
+//! A response that sets or clears the cookie is sent with `Cache-Control: no-store`. If the application has set a
+//! `Cache-Control` with `no-store`, that one stays; any laxer one is replaced. No other response is changed. A page for
+//! one user that carries no cookie is the application's to keep out of shared caches: send it with `Cache-Control:
+//! private` or `no-store`.
 //!
 //! # After logging out: the Back button
 //!
-//! What a browser has once shown, it may show again without asking anybody, when its user goes back. Chromium keeps
-//! pages for that in memory, also those that are `no-store`. It drops a `no-store` page when a cookie that is
-//! `HttpOnly` changes meanwhile, which clearing the session's cookie does. So send pages that are for one user with
-//! `Cache-Control: no-store`: then they do not come back once their user has logged out in this browser. (So it
-//! is in Chromium, where it was measured.) It does not help against a session that ended on
-//! the server alone, since the browser has not heard of it, and [`Clear-Site-Data`](SessionLayer::clear_site_data)
-//! does not either. Pages that must go then have to ask by a script, on the event `pageshow`.
+//! When the user goes back, a browser may show a page again without asking the server. Chromium keeps pages for that in
+//! memory, also pages that are `no-store`. It drops a `no-store` page if an `HttpOnly` cookie changes meanwhile, and
+//! clearing the session's cookie is such a change. So send pages that are for one user with `Cache-Control: no-store`:
+//! then they do not come back once the user has logged out in this browser. (This was measured in Chromium.) It does
+//! not help if a session ended on the server alone, because the browser does not know of that, and
+//! [`Clear-Site-Data`](SessionLayer::clear_site_data) does not help either. Pages that must go then have to ask the
+//! server by a script, on the event `pageshow`.
 //!
 //! # `WebSocket` handshakes
 //!
-//! A browser sends its cookies with the handshake of a WebSocket to whichever page opens one, and no rule for
-//! requests between origins applies: a page of another site gets a connection that speaks for the user, unless
-//! `SameSite` keeps the cookie back, and a page of a sibling host gets it in any case. So compare the handshake's
-//! `Origin` with your own before you accept it, and refuse what differs. It is a `GET`, which defences against forged
-//! requests let pass. A session that ends does not end a connection that is open: ask again from time to time, by
-//! [`Sessions::authenticate`](cloakroom::Sessions::authenticate), which also extends it, since an open connection is
-//! no request that does.
+//! A browser sends its cookies with the handshake of a WebSocket, whichever page opens it, and no rule for requests
+//! between origins applies. A page of another site gets a connection that speaks for the user, unless `SameSite` keeps
+//! the cookie back. A page of a sibling host gets one in any case. So compare the handshake's `Origin` with your own
+//! before you accept it, and refuse any other. A handshake is a `GET`, which defences against forged requests let pass.
+//! A session that ends does not end a connection that is open. Ask again from time to time with
+//! [`Sessions::authenticate`](cloakroom::Sessions::authenticate). That also extends the session, which an open
+//! connection does not do by itself.
 //!
 //! # Order of layers
 //!
-//! What asks for the session must be inside the [`SessionLayer`]: add that one after, which is outside of,
-//! your own middleware. Layers outside see the response with the cookie: compression and tracing belong there. A
+//! Everything that needs the session must be inside the [`SessionLayer`]: add the layer after your own middleware, so
+//! that it is outside of it. Layers outside see the response with the cookie; compression and tracing belong there. A
 //! time-out belongs inside, so that a log-out that it cuts short still clears the cookie.
 
 #![deny(missing_docs)]
@@ -185,7 +183,7 @@ pub use source::TokenSource;
 #[cfg(feature = "client-ip")]
 pub use client_ip;
 
-/// The README's examples, compiled as this crate's own.
+/// Compiles the README's examples as this crate's own.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -4,7 +4,7 @@ use axum::extract::ConnectInfo;
 use http::uri::Authority;
 use http::{Extensions, HeaderMap, Uri, header};
 
-/// What a proxy adds to what it passes on.
+/// Headers that a proxy adds to a request.
 const ADDED_BY_PROXIES: [&str; 8] = [
     "forwarded",
     "via",
@@ -16,7 +16,7 @@ const ADDED_BY_PROXIES: [&str; 8] = [
     "x-real-ip",
 ];
 
-/// Whether a request is one that a browser of this machine sent to this machine, as far as it tells.
+/// Returns `true` if a browser of this machine sent the request to this machine, as far as the request shows.
 pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> bool {
     let is_proxied = ADDED_BY_PROXIES.iter().any(|name| headers.contains_key(*name));
     let named = uri.authority().map(|authority| is_local_host(authority.host()));
@@ -25,7 +25,7 @@ pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) 
         authority.is_some_and(|authority| is_local_host(authority.host()))
     });
     let is_named = named.is_some() || headers.contains_key(header::HOST);
-    // `null` tells nothing: a page without referrers posts its forms with it.
+    // `null` says nothing: a page without referrers posts its forms with it.
     let is_at_home = headers.get_all(header::ORIGIN).iter().all(|origin| {
         origin == "null"
             || origin
@@ -42,7 +42,7 @@ pub(crate) fn is_local(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) 
         && is_from_here(extensions)
 }
 
-/// Whether the connection comes from this machine, where that is known.
+/// Returns `true` if the connection comes from this machine, if that is known.
 fn is_from_here(extensions: &Extensions) -> bool {
     let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     // An IPv4 address may be written as one of IPv6.

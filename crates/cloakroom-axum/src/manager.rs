@@ -12,53 +12,53 @@ use http::request::Parts;
 use crate::rejection::{NotEnded, SessionRejection};
 use crate::state::State;
 
-/// How often a rotation starts anew when others keep writing the session.
+/// How often a rotation starts anew while other processes keep writing the session.
 const ATTEMPTS: usize = 10;
 
-/// Logs in and out: an extractor, for handlers that change what the client holds.
+/// Logs in and out, as an extractor for handlers that change what the client holds.
 ///
-/// Nothing need be returned for the cookie: the layer sets or clears it when the response goes out. What is
-/// done after that, in a body that is still streaming, no longer reaches the client.
+/// A handler need not return anything for the cookie: the layer sets or clears it when the response goes out. A change
+/// that is made after that, in a body that is still streaming, does not reach the client.
 ///
-/// What is done here shows at once to every later extractor of the same request. If the database is in trouble,
-/// every method fails with 503 and leaves the cookie as it is, but for [`log_out`](Self::log_out), which clears it.
-/// If the request's credentials are malformed or ambiguous, they fail with 400.
+/// Every later extractor of the same request sees the change at once. If the database fails, every method fails with
+/// 503 and leaves the cookie as it is, except for [`log_out`](Self::log_out), which clears it. If the request's
+/// credentials are malformed or ambiguous, every method fails with 400.
 pub struct SessionManager<T: SessionFields> {
     state: Arc<State<T>>,
-    /// For the application's hook, where there is one.
+    /// For the application's hook, if there is one.
     parts: Option<Box<Parts>>,
     location: Option<HeaderValue>,
 }
 
 impl<T: SessionFields> SessionManager<T> {
-    /// The request's session, if it has one.
+    /// Returns the request's session, if it has one.
     pub async fn current(&self) -> Result<Option<Session<T>>, SessionRejection> {
         Ok(self.state.lock().await?.held().map(|held| held.session.clone()))
     }
 
-    /// The request's session, if it has one, as the database has it at this moment: though a
-    /// [`Cache`](cloakroom::Cache) would answer, and though this request has asked before.
+    /// Returns the request's session, if it has one, as the database has it at this moment: even if a
+    /// [`Cache`](cloakroom::Cache) would answer, and even if this request has asked before.
     ///
-    /// For what must not be done by a session that another process has just ended, and is done late in a request.
-    /// A handler that does it first takes [`FreshSession`](crate::FreshSession). What is found here is the request's
-    /// session from then on.
+    /// Use it late in a request, before something that a session which another process has just ended must not do. A
+    /// handler that does such a thing first takes [`FreshSession`](crate::FreshSession) instead. The session that is
+    /// found here is the request's session from then on.
     pub async fn current_fresh(&self) -> Result<Option<Session<T>>, SessionRejection> {
         Ok(self.state.lock_afresh(true).await?.held().map(|held| held.session.clone()))
     }
 
-    /// Begins a new session, with a new token that goes out in the cookie, and ends those that the request came
-    /// with, whosever they are: a token that was known before somebody logged in is worth nothing after.
+    /// Begins a new session with a new token, which goes out in the cookie, and ends the sessions that the request came
+    /// with, of any user. A token that was known before the log-in is worth nothing after it.
     ///
-    /// So a session that cannot be decoded ends here, too, and so do all those of several cookies of one name. What
-    /// keeps a browser from having a session never keeps its user from logging in.
+    /// A session that does not decode is ended too, and so are all sessions of several cookies of one name. Nothing
+    /// that keeps a browser from having a session keeps its user from logging in.
     ///
-    /// The token is in the answer too, for API clients. Where a cookie is none of the layer's sources, that
-    /// is the only place.
+    /// The answer has the token too, for API clients. If the cookie is not one of the layer's sources, the token is
+    /// only there.
     ///
     /// # Errors
     ///
-    /// Those of [`Sessions::create`], and [`UnfitToken`](SessionRejection::UnfitToken). Nobody is logged in
-    /// then, and who was still is.
+    /// Those of [`Sessions::create`], and [`UnfitToken`](SessionRejection::UnfitToken). After an error no user is
+    /// logged in anew, and the request's old session stays.
     pub async fn log_in(&self, new: NewSession<T>) -> Result<CreatedSession<T>, SessionRejection> {
         let new = match (&self.state.settings().on_log_in, &self.parts) {
             (Some(record), Some(parts)) => record(parts, new),
@@ -72,7 +72,7 @@ impl<T: SessionFields> SessionManager<T> {
             Err(SessionRejection::UnfitToken)
         };
         if let Err(error) = is_begun {
-            // Nobody will ever have its token. If it stays, then as a row that expires in its time.
+            // No client ever gets its token. If the row stays, it expires in its time.
             let _ = self.sessions().delete(created.session).await;
             return Err(error);
         }
@@ -80,23 +80,24 @@ impl<T: SessionFields> SessionManager<T> {
         Ok(created)
     }
 
-    /// Ends the request's session and clears the cookie; whether there was a session. Twice is no error.
+    /// Ends the request's session and clears the cookie. Returns `true` if there was a session. Calling it twice is no
+    /// error.
     ///
-    /// It ends what a log-in would: also a session that cannot be decoded, and all those of several cookies of one
-    /// name.
+    /// It ends the same sessions as a log-in does: also a session that does not decode, and all sessions of several
+    /// cookies of one name.
     ///
-    /// A handler that logs out should take nothing but the manager: with a
-    /// [`CurrentSession`](crate::CurrentSession) beside it, it is not called while the database is away.
+    /// A handler that logs out should take only the manager: with a [`CurrentSession`](crate::CurrentSession) beside
+    /// it, it is not called while the database is away.
     ///
     /// # Errors
     ///
-    /// [`NotEnded`](SessionRejection::NotEnded) if the database is in trouble. The cookie is cleared all the same,
-    /// since on a shared machine a cookie that stays is worse; but the session itself stays valid until it
-    /// expires, and an error says so to `tracing`. The same holds if the method is dropped while it waits for the
-    /// database, as by a time-out inside the layer.
+    /// [`NotEnded`](SessionRejection::NotEnded) if the database fails. The cookie is cleared all the same, because on a
+    /// shared machine a cookie that stays is worse. But the session itself stays valid until it expires, and `tracing`
+    /// gets an error. The same holds if the method is dropped while it waits for the database, for example by a
+    /// time-out inside the layer.
     pub async fn log_out(&self) -> Result<bool, SessionRejection> {
         self.state.check()?;
-        // Before anything is waited for.
+        // Before the first wait.
         self.state.clear_cookie_on_log_out();
         let waiting = Waiting(self.sessions().definition());
         let ended = match self.state.lock_to_end().await {
@@ -121,15 +122,15 @@ impl<T: SessionFields> SessionManager<T> {
         })
     }
 
-    /// Ends every session that matches; their number. `log_out_everywhere(UserSession::USER_ID.eq("1234"))`.
+    /// Ends every session that matches. Returns their number. `log_out_everywhere(UserSession::USER_ID.eq("1234"))`.
     ///
-    /// If the request's own session is among them, the cookie is cleared. So this also ends one session of
-    /// a list: `UserSession::USER_ID.eq(user).and(UserSession::ID.eq(id))`. No session need be decoded for it, and
-    /// the request's own need not be one that can be.
+    /// If the request's own session is among them, the cookie is cleared. So this also ends one session of a list:
+    /// `UserSession::USER_ID.eq(user).and(UserSession::ID.eq(id))`. No session need decode for that, not even the
+    /// request's own.
     ///
-    /// If the database is in trouble, the cookie stays as it is, unlike with [`log_out`](Self::log_out): whether
-    /// the request's own session would have been among them is not known. A handler that means this browser in any
-    /// case calls `log_out` when this has failed.
+    /// If the database fails, the cookie stays as it is, unlike with [`log_out`](Self::log_out), because it is not
+    /// known if the request's own session is among them. A handler that wants to log out this browser in any case calls
+    /// `log_out` after such a failure.
     pub async fn log_out_everywhere(&self, whose: impl Into<Filter<T>>) -> Result<u64, SessionRejection> {
         let mut current = self.state.lock_to_end().await?;
         let ended = self.sessions().query().filter(whose).expire_all().await?;
@@ -140,11 +141,11 @@ impl<T: SessionFields> SessionManager<T> {
         Ok(ended)
     }
 
-    /// Ends every session that matches but the request's own; their number.
+    /// Ends every session that matches except for the request's own. Returns their number.
     ///
     /// # Errors
     ///
-    /// [`LoggedOut`](SessionRejection::LoggedOut) where the request has no session.
+    /// [`LoggedOut`](SessionRejection::LoggedOut) if the request has no session.
     pub async fn log_out_others(&self, whose: impl Into<Filter<T>>) -> Result<u64, SessionRejection> {
         let mut current = self.state.lock().await?;
         let held = current.held().ok_or_else(|| self.logged_out())?;
@@ -152,13 +153,13 @@ impl<T: SessionFields> SessionManager<T> {
         Ok(self.sessions().query().filter(others).expire_all().await?)
     }
 
-    /// Gives the request's session a new token, which goes out in the cookie; the old one is refused from
-    /// now on. For a change of privileges.
+    /// Gives the request's session a new token, which goes out in the cookie. The old token is refused from now on. Use
+    /// it after a change of privileges.
     ///
     /// # Errors
     ///
-    /// [`LoggedOut`](SessionRejection::LoggedOut) where the request has no session, or no longer: where it
-    /// ended meanwhile, or another request gave it a new token first.
+    /// [`LoggedOut`](SessionRejection::LoggedOut) if the request has no session, or no longer has it: if the session
+    /// ended meanwhile, or if another request gave it a new token first.
     pub async fn rotate(&self) -> Result<Token, SessionRejection> {
         let mut current = self.state.lock().await?;
         let mut attempts = 0;
@@ -172,8 +173,8 @@ impl<T: SessionFields> SessionManager<T> {
                 }
                 Err(error) if is_overtaken(error.kind()) && attempts < ATTEMPTS => {
                     attempts += 1;
-                    // By the token and not by the id: who no longer has the one gets no new one. And from the
-                    // database: a cache may have what was overtaken.
+                    // By the token and not by the id: a client that no longer has the valid token gets no new one. And
+                    // from the database, because a cache may have the session from before the other write.
                     match self.sessions().authenticate_fresh(held.token.expose()).await? {
                         Some(session) => held.session = session,
                         None => current.clear(),
@@ -184,14 +185,14 @@ impl<T: SessionFields> SessionManager<T> {
         }
     }
 
-    /// Extends the request's session where that is due; whether it was. Then the cookie is sent again.
+    /// Extends the request's session if that is due, and then sends the cookie again. Returns `true` if it did.
     ///
-    /// Reading the session does so too, unless the configuration turns
+    /// Reading the session extends it too, unless the configuration turns
     /// [`auto_extend`](cloakroom::ConfigBuilder::auto_extend) off.
     ///
     /// # Errors
     ///
-    /// [`LoggedOut`](SessionRejection::LoggedOut) where the request has no session, or no longer.
+    /// [`LoggedOut`](SessionRejection::LoggedOut) if the request has no session, or no longer has it.
     pub async fn extend(&self) -> Result<bool, SessionRejection> {
         let mut current = self.state.lock().await?;
         let held = current.held().ok_or_else(|| self.logged_out())?;
@@ -211,7 +212,7 @@ impl<T: SessionFields> SessionManager<T> {
         Ok(is_extended)
     }
 
-    /// The sessions of the table, for everything else.
+    /// Returns the sessions of the table, for everything else.
     pub fn sessions(&self) -> &Sessions<T> {
         &self.state.settings().sessions
     }
@@ -221,12 +222,12 @@ impl<T: SessionFields> SessionManager<T> {
     }
 }
 
-/// Somebody else wrote or ended the session meanwhile.
+/// Another process wrote or ended the session meanwhile.
 fn is_overtaken(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Expired)
 }
 
-/// Says so to `tracing` if a log-out is dropped before the database has answered.
+/// Reports to `tracing` a log-out that is dropped before the database has answered.
 struct Waiting<'t>(&'t TableDefinition);
 
 impl Waiting<'_> {

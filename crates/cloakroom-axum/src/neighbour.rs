@@ -1,16 +1,17 @@
-//! That no two layers on a route have cookies of one name: each would clear, end and answer by the other's.
+//! Refuses two layers on one route with cookies of one name: each would clear and end the other's sessions, and answer
+//! with them.
 
 use std::sync::Arc;
 
-/// What the layers around a layer are asked, whatever their tables.
+/// What a layer asks the layers around it, of any table.
 pub(crate) trait Neighbour: Send + Sync {
-    /// The cookie that it reads and sets for this request, if any.
+    /// The cookie that the layer reads and sets for this request, if any.
     fn cookie_name(&self) -> Option<&str>;
 
-    /// The next layer outside of it.
+    /// The next layer outside of this one.
     fn outer(&self) -> Option<&Outer>;
 
-    /// From now on it answers nothing.
+    /// Makes the layer answer nothing from now on.
     fn refuse(&self);
 }
 
@@ -18,7 +19,7 @@ pub(crate) trait Neighbour: Send + Sync {
 #[derive(Clone)]
 pub(crate) struct Outer(pub(crate) Arc<dyn Neighbour>);
 
-/// Whether a layer around has a cookie of this name. Those that do are refused, too.
+/// Returns `true` if a layer around has a cookie of this name. Such layers are refused, too.
 pub(crate) fn is_taken(name: &str, outer: Option<&Outer>) -> bool {
     let mut is_taken = false;
     let mut next = outer;

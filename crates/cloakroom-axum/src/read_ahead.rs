@@ -1,7 +1,8 @@
 use http::HeaderMap;
 
-/// Whether the browser asks for a page that its user may never open: it says so in `Sec-Purpose`, which no script
-/// can set. `prefetch` alone, or with parameters: `prefetch;prerender`, `prefetch;anonymous-client-ip`.
+/// Returns `true` if the browser fetches a page that its user may never open. The browser says so in `Sec-Purpose`,
+/// which no script can set: `prefetch` alone, or with parameters, as in `prefetch;prerender` and
+/// `prefetch;anonymous-client-ip`.
 ///
 /// See [Fetch](https://fetch.spec.whatwg.org/#sec-purpose-header).
 pub(crate) fn reads_ahead(headers: &HeaderMap) -> bool {

@@ -8,51 +8,50 @@ use http::{HeaderValue, StatusCode, header};
 
 /// Why a request got no session, or why something about its session could not be done.
 ///
-/// What every extractor of this crate rejects with and every method of
-/// [`SessionManager`](crate::SessionManager) fails with. It is a response, so a handler may return it; and it
-/// is made of a [`cloakroom::Error`] by `?`, so one error type serves a whole handler.
+/// Every extractor of this crate rejects with it, and every method of [`SessionManager`](crate::SessionManager) fails
+/// with it. It is a response, so a handler may return it. `?` makes it of a [`cloakroom::Error`], so one error type
+/// serves a whole handler.
 ///
 /// | variant | status | with |
 /// |---|---|---|
 /// | [`LoggedOut`](Self::LoggedOut) | 401, or 303 to the page for logging in | `WWW-Authenticate: Bearer`, or `Location` |
 /// | [`Malformed`](Self::Malformed) | 400 | `WWW-Authenticate: Bearer error="invalid_request"` |
 /// | [`Ambiguous`](Self::Ambiguous) | 400 | the same |
-/// | [`Database`](Self::Database) | 503 where the database is in trouble; see there | |
-/// | [`NotEnded`](Self::NotEnded) | 503, and the body says what of the log-out was done | the cookie is cleared |
+/// | [`Database`](Self::Database) | 503 if the database fails; see there | |
+/// | [`NotEnded`](Self::NotEnded) | 503, and the body says which part of the log-out was done | the cookie is cleared |
 /// | [`UnfitToken`](Self::UnfitToken), [`MissingLayer`](Self::MissingLayer), [`SharedCookieName`](Self::SharedCookieName) | 500 | |
 ///
-/// The body is one line of plain text that tells nothing about the cause. The cause of a 5xx goes to
-/// `tracing` as an error when the response is made; that of `NotEnded` when it happens. There is no `Retry-After`: nobody knows how long a
-/// database stays away, and clients that are all told the same time all come back at that time.
+/// The body is one line of plain text that reveals nothing about the cause. The cause of a 5xx goes to `tracing` as an
+/// error when the response is made; that of `NotEnded` goes there when it happens. There is no `Retry-After`, because
+/// it is unknown how long a database stays away, and clients that all get the same time all come back at that time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SessionRejection {
-    /// There is no session: no token, or one that is unknown or expired.
+    /// There is no session: the request has no token, or one that is unknown or expired.
     LoggedOut(LoggedOut),
-    /// A bearer token or a header that is to hold a token is malformed.
+    /// A bearer token, or a header that should hold a token, is malformed.
     Malformed,
     /// The request has two tokens that differ, and one of them is a bearer token or in a header.
     Ambiguous,
-    /// The session table could not be asked, or would not have what was to be written.
+    /// The session table could not be asked, or the write was refused.
     ///
-    /// The status is 503, with one exception for errors that are not the database's trouble but the
-    /// handler's: [`NotFound`](ErrorKind::NotFound) is 404, [`Conflict`](ErrorKind::Conflict) and
-    /// [`Expired`](ErrorKind::Expired) are 409, and what cannot be stored or asked for is 500. An extractor
-    /// only reads, and so it is 503: whatever kept the question from being answered, nobody is logged out. That
-    /// holds for an API client whose session cannot be decoded, too; its cause is of kind
-    /// [`Decode`](ErrorKind::Decode).
+    /// The status is 503, with one exception for errors that the handler causes and not the database:
+    /// [`NotFound`](ErrorKind::NotFound) is 404, [`Conflict`](ErrorKind::Conflict) and [`Expired`](ErrorKind::Expired)
+    /// are 409, and a value that cannot be stored or queried is 500. An extractor only reads, so its status is always
+    /// 503, and no client is logged out. That holds for an API client with a session that does not decode, too; the
+    /// cause is then of kind [`Decode`](ErrorKind::Decode).
     Database(Arc<Error>),
-    /// Somebody has logged out, and the session could not be ended: the database is in trouble.
+    /// A client has logged out, but the session could not be ended, because the database failed.
     ///
-    /// The browser forgets its cookie all the same. But the session is valid until it expires or is ended by other
-    /// means, for whoever else has its token.
+    /// The browser forgets its cookie all the same. But the session is valid for any other holder of its token, until
+    /// it expires or is ended by other means.
     NotEnded(NotEnded),
-    /// The token of the session that was to be begun was [imported](cloakroom::NewSession::import_token),
-    /// and has characters that no cookie can hold, or is too long for one.
+    /// The token of the session that was to begin was [imported](cloakroom::NewSession::import_token), and has
+    /// characters that a cookie cannot hold, or is too long for one.
     UnfitToken,
     /// The route has no [`SessionLayer`](crate::SessionLayer) for this table.
     MissingLayer {
-        /// The type that stands for the table.
+        /// The type that represents the table.
         table: &'static str,
     },
     /// Another [`SessionLayer`](crate::SessionLayer) of this route has a cookie of the same name.
@@ -70,12 +69,12 @@ pub struct NotEnded {
 }
 
 impl NotEnded {
-    /// What kept the session from being ended.
+    /// The error that kept the session from being ended.
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// Whether the request had a cookie, which the browser is told to forget.
+    /// Returns `true` if the request had a cookie, which the response clears.
     pub fn clears_cookie(&self) -> bool {
         self.has_cookie
     }
@@ -84,14 +83,14 @@ impl NotEnded {
 /// The details of [`SessionRejection::LoggedOut`].
 #[derive(Clone, Debug, Default)]
 pub struct LoggedOut {
-    /// An API client presented a token, which is not valid.
+    /// Whether an API client presented a token that is not valid.
     pub(crate) is_token_refused: bool,
-    /// Where the browser is sent.
+    /// Where the browser is sent, if anywhere.
     pub(crate) location: Option<HeaderValue>,
 }
 
 impl SessionRejection {
-    /// The status of the response.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::LoggedOut(LoggedOut { location: Some(_), .. }) => StatusCode::SEE_OTHER,
@@ -116,7 +115,7 @@ impl SessionRejection {
         }
     }
 
-    /// All that the client is told.
+    /// The whole text that the client gets.
     fn body(&self) -> &'static str {
         match self {
             Self::Malformed => "The credential in this request is malformed.\n",
@@ -141,7 +140,7 @@ impl SessionRejection {
             Self::LoggedOut(LoggedOut { is_token_refused: true, .. }) => {
                 Some("Bearer error=\"invalid_token\"")
             }
-            // Whoever presented nothing is told no reason: RFC 6750, section 3.1.
+            // A client that presented nothing gets no reason: RFC 6750, section 3.1.
             Self::LoggedOut(_) => Some("Bearer"),
             Self::Malformed | Self::Ambiguous => Some("Bearer error=\"invalid_request\""),
             _ => None,

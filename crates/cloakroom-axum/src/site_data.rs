@@ -4,22 +4,22 @@ use http::{HeaderName, HeaderValue};
 
 pub(crate) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// What a browser is to delete of a site when its user logs out; see
+/// What a browser deletes of a site when its user logs out; see
 /// [`SessionLayer::clear_site_data`](crate::SessionLayer::clear_site_data).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SiteData {
     /// The responses that the browser has kept of this origin.
     Cache,
-    /// Every cookie of the whole registrable domain, sibling hosts included. Chromium then also drops every
-    /// `Set-Cookie` of the same response, that of another layer or of the application among them.
+    /// Every cookie of the whole registrable domain, including sibling hosts. Chromium then also drops every other
+    /// `Set-Cookie` of the same response, such as that of another layer or of the application.
     Cookies,
-    /// What scripts of this origin have stored: local storage, `IndexedDB`, service workers. Chromium ends
-    /// device-bound sessions of the origin with it, too.
+    /// Everything that scripts of this origin have stored: local storage, `IndexedDB`, service workers. Chromium also
+    /// ends device-bound sessions of the origin.
     Storage,
 }
 
-/// The header's value; `None` where nothing is to be deleted.
+/// The header's value; `None` if there is nothing to delete.
 pub(crate) fn header(data: impl IntoIterator<Item = SiteData>) -> Option<HeaderValue> {
     let mut value = String::new();
     for kind in data {

@@ -6,13 +6,13 @@ use zeroize::Zeroizing;
 
 use crate::cookie_header::cookie_values;
 
-/// How many different tokens in cookies of one name are looked up. A browser has two forms at most of a cookie that
+/// How many different tokens in cookies of one name are looked up. A browser has at most two forms of a cookie that
 /// this layer has set.
 pub(crate) const MAX_COOKIES: usize = 8;
 
-/// Where in a request a token may stand. Never in the URL, which ends up in logs and histories.
+/// Where in a request a token may stand. It is never in the URL, which ends up in logs and histories.
 ///
-/// A layer has a list of them; see [`SessionLayer::sources`](crate::SessionLayer::sources). In each, a token
+/// A layer has a list of sources; see [`SessionLayer::sources`](crate::SessionLayer::sources). In each of them a token
 /// is absent, malformed or presented:
 ///
 /// | source | absent | malformed | presented |
@@ -21,10 +21,9 @@ pub(crate) const MAX_COOKIES: usize = 8;
 /// | `Bearer` | no `Authorization`, or of another scheme | not exactly one token of RFC 6750 | `Bearer <token>` |
 /// | `Header` | no such header | empty, too long, or with anything but visible ASCII | anything else |
 ///
-/// An API client that sends a malformed token is told so, with 400. A browser cannot mend its cookie, so a
-/// malformed one is taken for an unknown one: logged out, and cleared. For the same reason several cookies of the
-/// name are no bad request: see [`CurrentSession`](crate::CurrentSession). How a cookie is told from others is said
-/// at [`cookie_values`].
+/// An API client that sends a malformed token gets 400. A browser's user cannot mend a cookie, so a malformed cookie
+/// counts as an unknown one: logged out, and cleared. For the same reason several cookies of the name are no bad
+/// request: see [`CurrentSession`](crate::CurrentSession). [`cookie_values`] says how a cookie is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenSource {
@@ -37,17 +36,17 @@ pub enum TokenSource {
 }
 
 impl TokenSource {
-    /// The header of this name: `TokenSource::header("x-api-key")`.
+    /// Returns the source for the header of this name: `TokenSource::header("x-api-key")`.
     ///
     /// # Panics
     ///
-    /// Where `name` is no name of a header in lower case.
+    /// If `name` is not a header's name in lower case.
     pub const fn header(name: &'static str) -> Self {
         Self::Header(HeaderName::from_static(name))
     }
 }
 
-/// A token as a client presented it.
+/// A token as the client presented it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Zeroizing<String>);
 
@@ -67,21 +66,20 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What one request presents.
+/// The credentials that one request presents.
 #[derive(Debug, Default)]
 pub(crate) struct Credentials {
-    /// The token that a bearer token or a header presents.
+    /// The token of a bearer token or a header.
     pub(crate) from_api: Option<Secret>,
-    /// The tokens that cookies of the name present: those that differ, in their order, and no more than
-    /// [`MAX_COOKIES`].
+    /// The different tokens of cookies of the name, in their order, and at most [`MAX_COOKIES`] of them.
     pub(crate) from_cookies: Vec<Secret>,
-    /// There are more that differ.
+    /// Whether there are more different tokens than that.
     pub(crate) has_too_many: bool,
-    /// Why no token may be used, whatever there is.
+    /// Why no token may be used, whichever there are.
     pub(crate) problem: Option<Problem>,
-    /// How many cookies of the name there are, whatever is in them.
+    /// How many cookies of the name there are, with any content.
     pub(crate) cookies: usize,
-    /// There is a bearer token or a header, whatever is in it.
+    /// Whether there is a bearer token or a header, with any content.
     pub(crate) is_from_api: bool,
 }
 
@@ -121,7 +119,7 @@ impl Credentials {
         found
     }
 
-    /// There is a cookie of the name, whatever is in it.
+    /// Returns `true` if there is a cookie of the name, with any content.
     pub(crate) fn has_cookie(&self) -> bool {
         self.cookies > 0
     }
@@ -161,7 +159,7 @@ fn is_of_token_length(token: &[u8]) -> bool {
     (1..=MAX_TOKEN_LENGTH).contains(&token.len())
 }
 
-/// What follows the scheme `Bearer`, in whatever case; `None` where the scheme is another.
+/// Returns what follows the scheme `Bearer`, in upper or lower case; `None` if the scheme is another one.
 fn after_bearer(value: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
@@ -179,7 +177,7 @@ fn is_token68(token: &[u8]) -> bool {
         })
 }
 
-/// `cookie-octet` of [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1), all of them.
+/// Returns `true` if all bytes are `cookie-octet` of [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1).
 pub(crate) fn is_cookie_value(value: &[u8]) -> bool {
     value.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\'))
 }

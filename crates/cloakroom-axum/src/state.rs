@@ -20,22 +20,22 @@ use crate::site_data::CLEAR_SITE_DATA;
 use crate::source::{Credentials, Problem, Secret, TokenSource};
 use crate::testing::TestCredential;
 
-/// What one request has of one table: what it presents, the session that this turned out to be, and the
-/// cookie that is to go out with the response. The layer puts it into the request's extensions.
+/// The state of one table in one request: what the request presents, the session that was found for it, and the cookie
+/// that goes out with the response. The layer puts it into the request's extensions.
 pub(crate) struct State<T: SessionFields> {
     settings: Arc<Settings<T>>,
     credentials: Credentials,
     is_localhost: bool,
-    /// The request's path, where more cookies came with it than are looked up.
+    /// The request's path, if more cookies came with it than are looked up.
     crowded_path: Option<String>,
     accepts_html: bool,
     reads_ahead: bool,
     outer: Option<Outer>,
     /// Another layer of this request has a cookie of the same name.
     is_refused: AtomicBool,
-    /// Locked for as long as something is asked of the database, so that who asks later shares the answer.
+    /// Locked while the database is asked, so that later extractors share the answer.
     slot: tokio::sync::Mutex<Slot<T>>,
-    /// A lock of its own, since the response is made without waiting.
+    /// A lock of its own, because the response is made without waiting.
     change: Mutex<CookieChange>,
 }
 
@@ -50,7 +50,7 @@ impl<T: SessionFields> Clone for Handle<T> {
 
 struct Slot<T: SessionFields> {
     is_asked: bool,
-    /// It was asked in vain. Nobody asks again: who waited for a time-out once need not do so twice.
+    /// The lookup failed. It is not repeated: a request that has waited for a time-out once need not do so twice.
     failure: Option<Arc<Error>>,
     known: Known<T>,
 }
@@ -58,13 +58,13 @@ struct Slot<T: SessionFields> {
 /// What is known of the request's session.
 pub(crate) struct Known<T: SessionFields> {
     pub(crate) held: Option<Held<T>>,
-    /// Tokens of sessions that the request presents, that it cannot have, and that are to be ended.
+    /// Tokens of sessions that the request presents but cannot use, and that are to be ended.
     pub(crate) leftovers: Vec<Secret>,
-    /// What an API client is told whose session cannot be decoded. A browser is logged out.
+    /// The error that an API client gets if its session does not decode. A browser is logged out instead.
     pub(crate) unreadable: Option<Arc<Error>>,
-    /// The database said so, and no cache.
+    /// Whether the database said so, and not a cache.
     pub(crate) is_fresh: bool,
-    /// The leftovers have been seen to, as far as that could be done.
+    /// Whether the leftovers have been ended, as far as that was possible.
     pub(crate) is_settled: bool,
 }
 
@@ -74,7 +74,7 @@ impl<T: SessionFields> Default for Known<T> {
     }
 }
 
-/// The session that this request has, and the token that it has at present.
+/// The session that this request has, and its current token.
 pub(crate) struct Held<T: SessionFields> {
     pub(crate) session: Session<T>,
     pub(crate) token: Secret,
@@ -110,7 +110,7 @@ impl<T: SessionFields> State<T> {
             .iter()
             .any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("text/html")));
         let crowded_path = credentials.has_too_many.then(|| {
-            // A nested router's own is shorter.
+            // A nested router's own path is shorter.
             extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(uri)| uri).path().to_owned()
         });
         let state = Self {
@@ -149,12 +149,12 @@ impl<T: SessionFields> State<T> {
         &self.credentials
     }
 
-    /// The browser asks for a page that its user may never see.
+    /// Returns `true` if the browser asks for a page that its user may never see.
     pub(crate) fn reads_ahead(&self) -> bool {
         self.reads_ahead
     }
 
-    /// Why nothing can be said of the request's session, whatever the database says.
+    /// Fails if the request's session cannot be determined, so that the database is not asked.
     pub(crate) fn check(&self) -> Result<(), SessionRejection> {
         if self.is_refused.load(Ordering::Relaxed) {
             let name = self.settings.cookie.name_for(self.is_localhost).to_owned();
@@ -167,13 +167,14 @@ impl<T: SessionFields> State<T> {
         }
     }
 
-    /// The request's session, once it is known, for one caller at a time.
+    /// Returns the request's session, once it is known, for one caller at a time.
     pub(crate) async fn lock(&self) -> Result<Current<'_, T>, SessionRejection> {
         let (current, _) = self.lock_unsettled(Reading::AsConfigured).await?;
         current.settled().await
     }
 
-    /// The same, as the database has it. `again` asks it also where it has said so in this request.
+    /// The same, as the database has it. With `again` the database is asked even if it has answered in this request
+    /// before.
     pub(crate) async fn lock_afresh(&self, again: bool) -> Result<Current<'_, T>, SessionRejection> {
         let (mut current, is_first) = self.lock_unsettled(Reading::Fresh).await?;
         let known = current.known();
@@ -185,12 +186,12 @@ impl<T: SessionFields> State<T> {
         current.settled().await
     }
 
-    /// For those who end what the request presents: also where it cannot be decoded.
+    /// For callers that end the sessions that the request presents: also sessions that do not decode.
     pub(crate) async fn lock_to_end(&self) -> Result<Current<'_, T>, SessionRejection> {
         Ok(self.lock_unsettled(Reading::AsConfigured).await?.0)
     }
 
-    /// And whether this call is the one that asked.
+    /// Returns also whether this call is the one that asked.
     async fn lock_unsettled(&self, reading: Reading) -> Result<(Current<'_, T>, bool), SessionRejection> {
         self.check()?;
         let mut slot = self.slot.lock().await;
@@ -208,13 +209,13 @@ impl<T: SessionFields> State<T> {
         }
     }
 
-    /// Where to send this request to log in: where it is a browser's, and the application says.
+    /// Where to send this request to log in, if it is a browser's and the application names a place.
     pub(crate) fn location(&self, parts: &Parts) -> Option<HeaderValue> {
         let is_of_browser = self.accepts_html && !self.credentials.is_from_api;
         is_of_browser.then(|| self.settings.location(parts)).flatten()
     }
 
-    /// What a request without a session is told.
+    /// What a request without a session gets.
     pub(crate) fn logged_out(&self, location: Option<HeaderValue>) -> SessionRejection {
         let is_token_refused = self.credentials.from_api.is_some();
         SessionRejection::LoggedOut(LoggedOut { is_token_refused, location })
@@ -224,12 +225,12 @@ impl<T: SessionFields> State<T> {
         self.settings.sources.contains(&TokenSource::Cookie)
     }
 
-    /// Whether a cookie could hold this token, where it would have to.
+    /// Returns `true` if a cookie could hold this token, or if no cookie has to.
     pub(crate) fn fits(&self, token: &str) -> bool {
         !self.has_cookies() || self.settings.cookie.fits(token, self.is_localhost)
     }
 
-    /// Sends the cookie again where the session was extended since, by whomever, or where it is time to.
+    /// Sends the cookie again if the session was extended since, by any process, or if it is due by time.
     pub(crate) fn note_use(&self, held: &Held<T>, asked_at: OffsetDateTime) {
         if self.reads_ahead || !self.credentials.has_cookie() {
             return;
@@ -249,12 +250,12 @@ impl<T: SessionFields> State<T> {
         }
     }
 
-    /// Takes back what the request set, and has the browser forget what it sent.
+    /// Takes back the cookie that this request set, and clears the one that the browser sent.
     pub(crate) fn clear_cookie(&self) {
         self.forget(false);
     }
 
-    /// The same, because somebody logs out.
+    /// The same, for a log-out.
     pub(crate) fn clear_cookie_on_log_out(&self) {
         self.forget(true);
     }
@@ -285,7 +286,7 @@ impl<T: SessionFields> State<T> {
                 (cookie.set(token.expose(), max_age, self.is_localhost), has_several)
             }
         };
-        // First, since a browser that takes both for one cookie keeps what it is told last.
+        // First, because a browser that takes both for one cookie keeps the last one.
         let others = match &self.crowded_path {
             Some(path) => cookie.clear_above(path, self.is_localhost),
             None if forgets_the_other => cookie.clear_host_only(self.is_localhost).into_iter().collect(),
@@ -318,14 +319,14 @@ impl<T: SessionFields> fmt::Debug for State<T> {
     }
 }
 
-/// The request's session, while nobody else may look at it or change it.
+/// The request's session, locked: no other extractor may look at it or change it meanwhile.
 pub(crate) struct Current<'s, T: SessionFields> {
     state: &'s State<T>,
     slot: MutexGuard<'s, Slot<T>>,
 }
 
 impl<T: SessionFields> Current<'_, T> {
-    /// For those who only look: what the request cannot have is ended, or refused.
+    /// For callers that only look: a session that the request cannot use is ended, or refused.
     async fn settled(mut self) -> Result<Self, SessionRejection> {
         let state = self.state;
         let known = self.known();
@@ -344,7 +345,7 @@ impl<T: SessionFields> Current<'_, T> {
         self.known().held.as_mut()
     }
 
-    /// Ends every session that the request presents; whether any was valid.
+    /// Ends every session that the request presents. Returns `true` if any was valid.
     pub(crate) async fn end_presented(&mut self) -> Result<bool, Error> {
         let sessions = self.state.sessions();
         let known = self.known();
@@ -358,7 +359,7 @@ impl<T: SessionFields> Current<'_, T> {
         Ok(was_valid)
     }
 
-    /// Whether any session that the request presents is still valid, where there was one. It is read again.
+    /// Reads the sessions that the request presents again. Returns `true` if any is still valid, or if there were none.
     pub(crate) async fn is_still_there(&mut self) -> Result<bool, Error> {
         let sessions = self.state.sessions();
         let known = self.known();
@@ -372,20 +373,20 @@ impl<T: SessionFields> Current<'_, T> {
         Ok(is_there)
     }
 
-    /// From here on this is the request's session, and the client is to have its token.
+    /// Makes this the request's session from here on, and sends its token to the client.
     pub(crate) fn replace(&mut self, session: Session<T>, token: &str) {
         let held = Held { session, token: Secret::new(token) };
         self.state.set_cookie(&held);
         *self.known() = Known { held: Some(held), is_settled: true, ..Known::default() };
     }
 
-    /// From here on the request has no session.
+    /// Takes the session from the request from here on.
     pub(crate) fn clear(&mut self) {
         self.state.clear_cookie();
         *self.known() = Known { is_settled: true, ..Known::default() };
     }
 
-    /// The same, because somebody logs out.
+    /// The same, for a log-out.
     pub(crate) fn log_out(&mut self) {
         self.clear();
         self.state.clear_cookie_on_log_out();

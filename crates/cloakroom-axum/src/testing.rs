@@ -1,4 +1,4 @@
-//! For the tests of applications: requests of somebody who is logged in.
+//! For the tests of applications: requests of a logged in user.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,11 +8,11 @@ use http::Request;
 
 use crate::source::{Credentials, Secret, TokenSource};
 
-/// The same request, as though its client held this session's token: whatever the layer's sources and its
-/// cookie are called, the token comes from the first of them, in place of what the headers say.
+/// Returns the same request, as though its client held this session's token. The token counts as coming from the first
+/// of the layer's sources, with any name, and replaces what the headers say.
 ///
-/// For requests that are handed to a service in the same process, as by `tower::ServiceExt::oneshot`. What goes
-/// over a connection needs the header itself.
+/// This is for requests that are handed to a service in the same process, as by `tower::ServiceExt::oneshot`. A request
+/// that goes over a connection needs the header itself.
 ///
 /// ```
 /// # use axum::{Router, body::Body, http::Request, routing::get};

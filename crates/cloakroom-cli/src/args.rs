@@ -246,7 +246,7 @@ pub(crate) struct TokenInput {
     /// Read the token from this file, in place of standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    // Taken, to be refused without being repeated: somebody will pass a token here.
+    // Accepted, so that it is refused without being repeated: a user will pass a token here.
     #[arg(hide = true, allow_hyphen_values = true)]
     pub(crate) refused: Vec<std::ffi::OsString>,
 }

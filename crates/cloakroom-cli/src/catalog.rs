@@ -1,9 +1,9 @@
-//! Which session tables there are: those with a column for the digest.
+//! Finds the session tables of a database: those with a column for the digest.
 
 use cloakroom::{Database, sqlx};
 use sqlx::Row;
 
-/// A session table, and its schema if that must be said to reach it.
+/// A session table, and its schema if the schema must be named to reach it.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) schema: Option<String>,
@@ -22,7 +22,7 @@ impl Found {
     }
 }
 
-/// The first few of them: first those that need no schema.
+/// Returns the first few of them: first those that need no schema.
 pub(crate) async fn session_tables(database: &Database) -> Result<Vec<Found>, sqlx::Error> {
     let found = match database {
         Database::Sqlite(pool) => {
@@ -48,7 +48,7 @@ pub(crate) async fn session_tables(database: &Database) -> Result<Vec<Found>, sq
                 .collect::<Result<Vec<_>, sqlx::Error>>()
         }
         Database::MySql(pool) => {
-            // Server versions differ in the types that these have.
+            // Server versions differ in the types of these columns.
             let sql = "SELECT CAST(NULLIF(table_schema, DATABASE()) AS CHAR), CAST(table_name AS CHAR) \
                        FROM information_schema.columns WHERE column_name = 'auth_token_digest' \
                        ORDER BY table_schema <> DATABASE(), table_schema, table_name LIMIT 10";
@@ -57,7 +57,7 @@ pub(crate) async fn session_tables(database: &Database) -> Result<Vec<Found>, sq
                 .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
                 .collect::<Result<Vec<_>, sqlx::Error>>()
         }
-        // There is no other, with the features that this command asks for.
+        // There is no other database, with the features that this command enables.
         _ => Ok(Vec::new()),
     }?;
     Ok(found.into_iter().map(|(schema, table)| Found { schema, table }).collect())

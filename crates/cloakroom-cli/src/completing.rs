@@ -1,7 +1,7 @@
-//! What could come next on a command line that a shell completes: names from the database.
+//! Completes a command line in a shell: names from the database.
 //!
-//! It is asked as the options on that line, and the environment, name it. If it does not answer soon, or not at all,
-//! nothing is offered: there is nobody to be told why.
+//! The database is asked with the options on that line and from the environment. If it does not answer soon, or not at
+//! all, nothing is offered, and no error is shown: the shell has no place for one.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::catalog::{self, Found};
 use crate::context::Server;
 use crate::output::BUILT_IN_COLUMNS;
 
-/// How long somebody who has pressed the key waits at most.
+/// How long a user who has pressed the key waits at most.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn table(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -44,7 +44,7 @@ pub(crate) fn condition(current: &OsStr) -> Vec<CompletionCandidate> {
     offer(current, "", names.chain(["data.".to_owned()]))
 }
 
-/// The last of several that have commas between them.
+/// Returns the last of several words with commas between them.
 pub(crate) fn columns(current: &OsStr) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let before = current.rfind(',').map_or("", |comma| &current[..=comma]);
@@ -61,7 +61,7 @@ pub(crate) fn sort(current: &OsStr) -> Vec<CompletionCandidate> {
 fn offer(current: &OsStr, before: &str, names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let names = names.into_iter().map(|name| format!("{before}{name}"));
-    // A shell must not be handed a name that it would take for orders.
+    // A shell must not get a name that it would execute.
     let names = names.filter(|name| name.starts_with(&*current) && !name.contains(char::is_control));
     names.map(CompletionCandidate::new).collect()
 }
@@ -80,7 +80,7 @@ fn fields() -> Vec<String> {
     fields.unwrap_or_default()
 }
 
-/// Asks the database that the command line names. Makes no file.
+/// Asks the database that the command line names. Creates no file.
 fn ask<T>(question: impl AsyncFnOnce(Database, Options) -> Option<T>) -> Option<T> {
     let options = options()?;
     let server = Server::of(&options.database).ok()?;
@@ -99,16 +99,16 @@ fn ask<T>(question: impl AsyncFnOnce(Database, Options) -> Option<T>) -> Option<
     })
 }
 
-/// The options of the line that is being completed, as far as they are written.
+/// Returns the options of the line that is being completed, as far as they are written.
 fn options() -> Option<Options> {
-    /// The options alone, of which any may be given.
+    /// Only the options, any of which may be given.
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
         options: Options,
     }
 
-    // After `--` stands the line that the shell has.
+    // The shell's line follows after `--`.
     let line: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
     let names = ["--database", "--schema", "--table"];
     let mut words = vec![std::ffi::OsString::from("cloakroom")];

@@ -1,4 +1,4 @@
-//! What `--where` takes: `role=admin`, `quota>=10`, `data.device.os!=iOS`, `role is null`.
+//! Parses what `--where` takes: `role=admin`, `quota>=10`, `data.device.os!=iOS`, `role is null`.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::path::Path;
 use crate::value::{self, Moment};
 
-/// The longer ones first, of which the shorter ones are the beginning.
+/// A longer operator stands before a shorter one that it begins with.
 const OPERATORS: [(&str, Comparison); 6] = [
     ("!=", Comparison::NotEqual),
     ("<=", Comparison::LessOrEqual),
@@ -91,7 +91,7 @@ impl Condition {
 }
 
 impl Filter {
-    /// The sessions for which all of this holds, whatever their status.
+    /// Returns the sessions for which all of these conditions hold, of any status.
     pub(crate) fn query(&self, sessions: &Table) -> Result<SessionQuery<'static, DynamicFields>, Failure> {
         let mut query = sessions.query().status(cloakroom::Status::All);
         for condition in &self.conditions {

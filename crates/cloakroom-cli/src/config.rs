@@ -1,4 +1,4 @@
-//! The settings: the configuration file, the salt from the environment, and the library's defaults.
+//! Reads the settings: the configuration file, the salt from the environment, and the library's defaults.
 
 use std::env;
 use std::fmt;
@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 use crate::value::Span;
 
-/// The variable that the salt may come from, before the file.
+/// The environment variable for the salt, which comes before the file.
 const SALT_VARIABLE: &str = "CLOAKROOM_SECRET_SALT";
 
-/// What the configuration file may hold. What it leaves out is as the library has it by default.
+/// The content of the configuration file. A missing setting has the library's default.
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -28,8 +28,8 @@ struct File {
     max_lifetime: Option<Span>,
 }
 
-/// The settings that `file`, if one is named, and the environment ask for; `no_extend` has the last word on
-/// whether reading extends.
+/// Returns the settings of `file`, if one is named, and of the environment. `no_extend` overrides whether reading
+/// extends.
 pub(crate) fn load(file: Option<&Path>, no_extend: bool) -> Result<Config, Failure> {
     let salt = env::var_os(SALT_VARIABLE).map(|salt| Zeroizing::new(salt.into_encoded_bytes()));
     match file {
@@ -63,7 +63,7 @@ fn build(file: File, salt: Option<Zeroizing<Vec<u8>>>, no_extend: bool) -> Resul
     if let Some(HashingName(hashing)) = file.hashing {
         config = config.hashing(hashing);
     }
-    // A variable that is set to nothing is how many a shell says that there is none.
+    // Many shells express "no value" by an empty variable.
     let salt = salt.filter(|salt| !salt.is_empty()).or(file.secret_salt.map(|Salt(salt)| salt));
     if let Some(salt) = salt {
         config = config.secret_salt(salt.to_vec());
@@ -114,7 +114,7 @@ struct Salt(Zeroizing<Vec<u8>>);
 
 impl<'de> Deserialize<'de> for Salt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Read as anything first: serde's own complaint about another type would show the value.
+        // Parsed as any value first: serde's own error about another type would show the value.
         match toml::Value::deserialize(deserializer) {
             Ok(toml::Value::String(salt)) => Ok(Self(Zeroizing::new(salt.into_bytes()))),
             _ => Err(de::Error::custom("secret_salt must be text, in quotation marks")),

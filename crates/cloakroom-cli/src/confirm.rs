@@ -3,7 +3,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use crate::escape::printable;
 use crate::failure::Failure;
 
-/// Asks before something that cannot be undone. Where nobody is there to answer, the answer is no.
+/// Asks before something that cannot be undone. If there is no terminal to answer, the answer is no.
 pub(crate) fn ask(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());

@@ -13,13 +13,13 @@ use crate::failure::Failure;
 use crate::hints::Hints;
 use crate::output::Output;
 
-/// The command that makes a table.
+/// The command that creates a table.
 const MAKE: &str = "migrate up --field user_id:text:index";
 
-/// The sessions of a table whose fields are known only now.
+/// The sessions of a table with fields that are known only at run time.
 pub(crate) type Table = Sessions<DynamicFields>;
 
-/// What every command starts from: which table of which database, the settings, and where the answer goes.
+/// What every command starts from: the table, the database, the settings, and where the answer goes.
 pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) config: Config,
@@ -32,7 +32,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Reads the options; asks nothing of the database yet.
+    /// Reads the options. Does not ask the database yet.
     pub(crate) fn new(options: Options, no_extend: bool, is_database_given: bool) -> Result<Self, Failure> {
         let hints = Hints::new(&options, is_database_given);
         let Options { database: url, schema, table, config, format } = options;
@@ -40,7 +40,7 @@ impl Context {
         let config = config::load(config.as_deref(), no_extend)?;
         let output = Output::new(format);
         let context = Self { output, config, url, server, opened: OnceCell::new(), schema, table, hints };
-        // A bad name is a matter of the command line, before anything is opened or made.
+        // A bad name is an error of the command line, before anything is opened or created.
         cloakroom::migrations::down_sql(&context.definition(), context.backend())?;
         Ok(context)
     }
@@ -49,7 +49,7 @@ impl Context {
         self.server.backend()
     }
 
-    /// The table by its name, without any field.
+    /// Returns the table by its name, without any field.
     pub(crate) fn definition(&self) -> TableDefinition {
         let definition = TableDefinition::new(self.table.clone());
         match &self.schema {
@@ -58,12 +58,12 @@ impl Context {
         }
     }
 
-    /// The table as it is in the database; `None` where there is none.
+    /// Returns the table as it is in the database; `None` if there is none.
     pub(crate) async fn existing(&self, database: &Database) -> Result<Option<TableDefinition>, Failure> {
         Ok(DynamicFields::definition_from(database, self.schema.as_deref(), &self.table).await?)
     }
 
-    /// The sessions of the table, which must exist.
+    /// Returns the sessions of the table, which must exist.
     pub(crate) async fn sessions(&self) -> Result<Table, Failure> {
         let database = self.connect().await?;
         match self.existing(&database).await? {
@@ -91,7 +91,7 @@ impl Context {
         }
     }
 
-    /// Opens the database; an embedded one is made where there is none.
+    /// Opens the database. An embedded one is created if it does not exist.
     pub(crate) async fn connect_or_make(&self) -> Result<Database, Failure> {
         let what = match self.server.file() {
             Some(file) => format!("the database file {}", file.display()),
@@ -102,24 +102,24 @@ impl Context {
         Ok(self.opened.get_or_init(|| database).clone())
     }
 
-    /// Closes what was opened, so that an embedded database puts its files in order.
+    /// Closes the database, so that an embedded one puts its files in order.
     pub(crate) async fn close(self) {
         if let Some(database) = self.opened.get() {
             database.close().await;
         }
     }
 
-    /// The file of an embedded database that there is none of yet.
+    /// Returns the file of an embedded database that does not exist yet.
     pub(crate) fn missing_file(&self) -> Option<String> {
         self.server.file().filter(|file| !file.exists()).map(|file| file.display().to_string())
     }
 
-    /// What to say where there is no such table: which there are, and how to make this one.
+    /// Returns the hint for a missing table: which tables there are, and how to create this one.
     async fn missing_table(&self, database: &Database) -> Failure {
         let table = self.definition();
         let make = self.hints.command(MAKE);
         let missing = Failure::trouble(format!("there is no table {table}; make it with: {make}"));
-        // The hint is not worth an error of its own.
+        // A hint that cannot be given is no error of its own.
         let mut others = catalog::session_tables(database).await.unwrap_or_default();
         if others.iter().any(|found| found.schema.is_none()) {
             others.retain(|found| found.schema.is_none());
@@ -131,13 +131,13 @@ impl Context {
         missing.details(vec![format!("session tables that there are: {}", others.join(", "))])
     }
 
-    /// A command that somebody may type next, with the options that were given to this one.
+    /// Returns a command for the user to type next, with the options that were given to this one.
     pub(crate) fn hint(&self, command: &str) -> String {
         self.hints.command(command)
     }
 }
 
-/// What the URL leads to.
+/// The database that a URL names.
 pub(crate) enum Server {
     /// A file, unless the database is held in memory.
     Sqlite(Option<PathBuf>),
@@ -175,7 +175,7 @@ impl Server {
         }
     }
 
-    /// The file of an embedded database.
+    /// Returns the file of an embedded database.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(file) => file.as_deref(),

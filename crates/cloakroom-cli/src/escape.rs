@@ -1,10 +1,10 @@
-//! What must not reach a terminal as it is: it came from anywhere.
+//! Escapes characters that must not reach a terminal as they are, because the text may come from anywhere.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a terminal takes the character for an order, or shows text after it in another direction, or on a line of
-/// its own.
+/// Returns `true` if a terminal takes the character for a command, or shows the text after it in another direction or
+/// on a line of its own.
 fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -14,7 +14,7 @@ fn is_dangerous(character: char) -> bool {
         )
 }
 
-/// The text on one line and in one column, with nothing that commands a terminal.
+/// Returns the text on one line and in one column, without terminal commands.
 pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {
@@ -29,14 +29,14 @@ pub(crate) fn printable(text: &str) -> String {
     printable
 }
 
-/// As [`printable`], keeping the ends of lines.
+/// As [`printable`], but keeps the ends of lines.
 pub(crate) fn printable_lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(printable).collect();
     lines.join("\n")
 }
 
-/// The same JSON with nothing that commands a terminal. Such characters stand within strings alone, where JSON has a
-/// form for them.
+/// Returns the same JSON without terminal commands. Such characters stand only within strings, where JSON has escapes
+/// for them.
 pub(crate) fn json(text: &str) -> Cow<'_, str> {
     let is_space = |character| matches!(character, '\t' | '\n' | '\r');
     let must_go = |character| is_dangerous(character) && !is_space(character);

@@ -7,7 +7,7 @@ use console::style;
 
 use crate::escape::printable;
 
-/// Why a command did not do what it was asked: what goes to standard error, and the exit code.
+/// Why a command failed: the message for standard error, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
@@ -17,16 +17,16 @@ pub(crate) struct Failure {
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What exit codes mean. They are part of the command's interface.
+/// The exit codes. They are part of the command's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
-    /// Whoever read our output has stopped reading, as `head` does: nothing to complain about.
+    /// The reader of our output has stopped reading, as `head` does. This is no error.
     Done = 0,
-    /// No such session, or none that is valid.
+    /// There is no such session, or no valid one.
     NotFound = 1,
-    /// What was asked for makes no sense, or was not agreed to.
+    /// The request is invalid, or the user did not agree to it.
     Usage = 2,
-    /// The database, or the machine around it.
+    /// The database failed, or the machine around it.
     Trouble = 3,
 }
 
@@ -43,7 +43,7 @@ impl Failure {
         Self { exit: Exit::Trouble, message: message.into(), details: Vec::new(), cause: None }
     }
 
-    /// Whatever kept the database from being opened.
+    /// Any error that kept the database from being opened.
     pub(crate) fn unreachable(error: Error) -> Self {
         Self { exit: Exit::Trouble, ..error.into() }
     }
@@ -52,19 +52,19 @@ impl Failure {
         Self { cause: Some(Cause::of(cause).into()), ..self }
     }
 
-    /// The same failure, with these lines below its message.
+    /// Returns the same failure, with these lines below its message.
     pub(crate) fn details(self, details: Vec<String>) -> Self {
         Self { details, ..self }
     }
 
-    /// The same failure, with `context` as its first line.
+    /// Returns the same failure, with `context` as its first line.
     pub(crate) fn context(self, context: impl Into<String>) -> Self {
         let Self { exit, message, details, cause } = self;
         let cause = Cause { message, cause };
         Self { exit, message: context.into(), details, cause: Some(Box::new(cause)) }
     }
 
-    /// Tells the user, and says how to exit.
+    /// Tells the user, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if self.exit != Exit::Done {
             eprintln!("{} {}", style("error:").for_stderr().red().bold(), printable(&self.message));
@@ -75,7 +75,7 @@ impl Failure {
             let mut last = self.message.clone();
             while let Some(error) = cause {
                 let message = error.to_string();
-                // Many libraries repeat in an error what its cause says.
+                // Many libraries repeat in an error the text of its cause.
                 if !last.contains(&message) {
                     eprintln!("  caused by: {}", printable(&message));
                 }
@@ -98,7 +98,7 @@ impl From<Error> for Failure {
             _ => Exit::Trouble,
         };
         let message = match error.kind() {
-            // The library tells a programmer what to do; this is a shell.
+            // The library addresses a programmer; this is a shell.
             ErrorKind::MissingTable => "the session table does not exist".to_owned(),
             _ => error.to_string(),
         };
@@ -134,7 +134,7 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
-/// One line of the chain of causes, copied from an error that is borrowed.
+/// One line of the chain of causes, copied from a borrowed error.
 #[derive(Debug)]
 struct Cause {
     message: String,

@@ -1,14 +1,14 @@
 use crate::args::Options;
 
-/// What a command that is hinted at has to repeat, so that it concerns the same table.
+/// The options that a hinted command has to repeat, so that it concerns the same table.
 pub(crate) struct Hints(String);
 
 impl Hints {
-    /// The options that were given on the command line. What comes from the environment is there next time too.
+    /// The options that were given on the command line. Those from the environment apply to the next command too.
     pub(crate) fn new(options: &Options, is_database_given: bool) -> Self {
         let mut given = String::new();
         let mut push = |name: &str, value: Option<&str>| {
-            // A value that no shell can have is no value of a command line.
+            // A value that a shell cannot pass does not come from a command line.
             if let Some(value) = value.and_then(|value| shlex::try_quote(value).ok()) {
                 given.extend([" --", name, " ", &value]);
             }
@@ -27,10 +27,10 @@ impl Hints {
     }
 }
 
-/// What `--table` is where it is not given.
+/// The value of `--table` if it is not given.
 pub(crate) const DEFAULT_TABLE: &str = "sessions";
 
-/// A URL, unless it may hold a password: in front of the host, or among its parameters.
+/// Returns the URL, unless it may hold a password: before the host, or in its parameters.
 fn without_secrets(url: &str) -> &str {
     if url.contains(['@', '?']) { "URL" } else { url }
 }

@@ -11,14 +11,14 @@ use crate::failure::Failure;
 /// The longest line end that is not part of the token.
 const LINE_END: usize = 2;
 
-/// A token, from a file or from standard input, as bytes: it need not be text.
+/// Reads a token, from a file or from standard input, as bytes: it need not be text.
 ///
-/// On a terminal it is asked for, and what is typed stays invisible.
+/// On a terminal it asks for the token, and does not show what the user types.
 pub(crate) fn token(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match file {
         Some(path) => {
             let unreadable = |error| Failure::from(error).context(format!("cannot read {}", path.display()));
-            // A file that cannot be read was wrongly named.
+            // A file that cannot be read is an error of the command line.
             let file = File::open(path)
                 .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
             read(file).map_err(unreadable)
@@ -33,10 +33,10 @@ pub(crate) fn token(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> 
     }
 }
 
-/// Reads no more than shows that it is too long to be a token.
+/// Reads no more than is needed to see that the input is too long for a token.
 fn read(input: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let enough = MAX_TOKEN_LENGTH + LINE_END + 1;
-    // All of its capacity at once: a vector that grows leaves copies behind.
+    // The full capacity at once: a vector that grows leaves copies behind.
     let mut token = Zeroizing::new(Vec::with_capacity(enough + 1));
     input.take(enough as u64).read_to_end(&mut token)?;
     if token.last() == Some(&b'\n') {

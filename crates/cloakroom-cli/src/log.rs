@@ -5,23 +5,23 @@ use tracing_subscriber::prelude::*;
 
 use crate::escape::printable_lines;
 
-/// Has the library's reports of at least this level go to standard error.
+/// Sends the library's reports of at least this level to standard error.
 ///
-/// Only ours: the database drivers report statements and connections, which concern nobody here.
+/// Only the library's: the reports of the database drivers, about statements and connections, do not concern the user.
 pub(crate) fn to_stderr(level: LevelFilter) {
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(|| Escaping);
     let ours = Targets::new().with_target("cloakroom", level);
-    // Not `try_init`, which may have records of the crate `log` come here too: a question whether one is enabled
-    // has a layer's filter swallow the next event. This fails only when it was done before.
+    // Not `try_init`, which may also route records of the crate `log` here: when such a record asks if it is enabled, a
+    // layer's filter swallows the next event. This call fails only if it was made before.
     let _ =
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines.with_filter(ours)));
 }
 
-/// Standard error, for lines that may hold what a database said.
+/// Standard error, for lines that may quote the database.
 struct Escaping;
 
 impl Write for Escaping {
-    /// Is given whole lines.
+    /// Gets whole lines.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         io::stderr().write_all(printable_lines(&text).as_bytes())?;

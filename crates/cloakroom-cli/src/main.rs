@@ -28,13 +28,13 @@ use crate::escape::printable_lines;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    // Where a shell asks what could come next, this answers and ends.
+    // If a shell asks for completions, this answers and ends.
     CompleteEnv::with_factory(Args::command).complete();
-    // Files that are made, the embedded database among them, are their owner's alone: they hold personal data.
+    // Only their owner may read the files that are created, such as the embedded database: they hold personal data.
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     if std::env::args_os().len() == 1 {
-        // Whoever types the bare name asks what it can do.
+        // A user who types only the name wants to know what the command can do.
         return match Args::command().print_long_help() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => Failure::from(error).report(),
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the command line, which scripts fill with what came from anywhere; or shows the help.
+/// Reports an error of the command line, which may quote text from anywhere, or shows the help.
 fn refuse(error: &clap::Error) -> ! {
     let text = error.render().to_string();
     let escaped = printable_lines(&text);
@@ -59,7 +59,7 @@ fn refuse(error: &clap::Error) -> ! {
     std::process::exit(error.exit_code())
 }
 
-/// Whether an option stands on the command line itself, before or after the command's name.
+/// Returns `true` if an option stands on the command line itself, before or after the command's name.
 fn is_given(matches: &ArgMatches, option: &str) -> bool {
     matches.value_source(option) == Some(ValueSource::CommandLine)
         || matches.subcommand().is_some_and(|(_, inner)| is_given(inner, option))

@@ -1,4 +1,4 @@
-//! What goes to standard output: JSON, CSV, or text for people and their pipes.
+//! Writes to standard output: JSON, CSV, or text for people and their pipes.
 
 mod columns;
 mod session;
@@ -21,21 +21,21 @@ use crate::args::Format;
 use crate::escape::{self, printable, printable_lines};
 use crate::failure::Failure;
 
-/// Always six digits: instants are stored to the microsecond.
+/// Always six digits, because instants are stored to the microsecond.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// From how many columns on a terminal has room for all that a list can show.
+/// From this number of columns on, a terminal has room for every column of a list.
 const WIDE: u16 = 110;
 
-/// A session of a list, or what is known of one that does not decode.
+/// A session of a list, or the known part of one that does not decode.
 pub(crate) type Each = Result<Session<DynamicFields>, UnreadableSession>;
 
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Json,
-    /// JSON, a value a line.
+    /// JSON, one value on each line.
     JsonLines,
     Csv,
     /// Tables, for a terminal.
@@ -88,7 +88,7 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
-    /// An answer of several lines, each with a name and what belongs to it.
+    /// Writes an answer of several lines, each with a name and a value.
     pub(crate) fn rows<const N: usize>(
         self,
         json: &impl Serialize,
@@ -97,7 +97,7 @@ impl Output {
         self.records(json, None, rows)
     }
 
-    /// An answer of several lines under names, of which tab-separated lines have none.
+    /// Writes an answer of several lines under column names. Tab-separated lines have no names.
     pub(crate) fn records<const N: usize>(
         self,
         json: &impl Serialize,
@@ -144,7 +144,7 @@ impl Output {
         self.rows(&SessionJson::new(shown), shown.details())
     }
 
-    /// A list of any length. Only a table is held in memory as a whole, whose columns are as wide as its
+    /// Writes a list of any length. Only a table is held in memory as a whole, because its columns are as wide as its
     /// widest rows.
     pub(crate) async fn sessions(
         self,
@@ -155,7 +155,7 @@ impl Output {
         let mut stdout = BufWriter::new(io::stdout().lock());
         match self.style {
             Style::Json => {
-                // Nothing is written before the database has answered, so that its refusal leaves nothing.
+                // Nothing is written before the database has answered, so that after its refusal there is no output.
                 let mut next = sessions.try_next().await?;
                 let mut separator = "[";
                 while let Some(each) = next {
@@ -203,12 +203,12 @@ impl Output {
         Ok(writeln!(to, "{}", self.escaped(&text))?)
     }
 
-    /// JSON to the letter, unless a terminal would read it.
+    /// Writes JSON to the letter, unless the output is a terminal.
     fn escaped(self, json: &str) -> Cow<'_, str> {
         if self.is_terminal { escape::json(json) } else { Cow::Borrowed(json) }
     }
 
-    /// To the letter, unless a terminal would read it.
+    /// Writes text to the letter, unless the output is a terminal.
     fn write_record<W: Write>(
         self,
         to: &mut csv::Writer<W>,
@@ -225,7 +225,7 @@ pub(crate) fn counted(sessions: u64) -> String {
     format!("{sessions} {noun}")
 }
 
-/// A session on standard error, beside a token that has standard output for itself.
+/// Writes a session to standard error, beside a token that is alone on standard output.
 pub(crate) fn describe(session: &Session<DynamicFields>, now: OffsetDateTime) {
     for [name, value] in Shown::of(session, now).details() {
         eprintln!("{}: {}", printable(&name), printable(&value));
@@ -233,7 +233,7 @@ pub(crate) fn describe(session: &Session<DynamicFields>, now: OffsetDateTime) {
 }
 
 pub(crate) fn timestamp(instant: OffsetDateTime) -> String {
-    // The format asks for nothing that an instant could lack.
+    // An instant has everything that the format asks for.
     instant.to_offset(UtcOffset::UTC).format(TIMESTAMP).unwrap_or_default()
 }
 

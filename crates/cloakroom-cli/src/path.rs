@@ -1,4 +1,4 @@
-//! A part of a session's data, by the keys that lead to it: `device.os`, `roles.0`.
+//! A part of a session's data, named by the keys that lead to it: `device.os`, `roles.0`.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use crate::failure::Failure;
 pub(crate) struct Path(Vec<String>);
 
 impl Path {
-    /// Keys with dots between them; a number is a key or a place in a list.
+    /// Parses keys with dots between them; a number is a key or a place in a list.
     pub(crate) fn parse(keys: &str) -> Result<Self, Failure> {
         let keys: Vec<String> = keys.split('.').map(str::to_owned).collect();
-        // No database has one way to write the others.
+        // The databases have no common way to write other keys.
         if keys.iter().any(|key| key.is_empty() || key.contains(['"', '\\', '\0'])) {
             return Err(Failure::usage(
                 "data. is followed by keys, with dots between them, and without quotation marks and backslashes",
@@ -25,7 +25,7 @@ impl Path {
         Ok(Self(keys))
     }
 
-    /// The part of this JSON, to the letter.
+    /// Returns this part of a JSON text, to the letter.
     pub(crate) fn find<'j>(&self, json: &'j str) -> Option<&'j RawValue> {
         let mut found: &RawValue = serde_json::from_str(json).ok()?;
         for key in &self.0 {
@@ -38,7 +38,7 @@ impl Path {
         Some(found)
     }
 
-    /// The condition that this part of the data is so.
+    /// Returns the condition that this part of the data compares in this way.
     pub(crate) fn condition(&self, test: &Test, backend: Backend) -> Condition {
         let part = Part { json: self.json(backend), backend };
         match test {
@@ -48,7 +48,7 @@ impl Path {
         }
     }
 
-    /// An expression for the part, as the database has JSON.
+    /// Returns an expression for the part, as the database represents JSON.
     fn json(&self, backend: Backend) -> Expr {
         let data = Expr::col("data");
         match backend {
@@ -59,7 +59,7 @@ impl Path {
                 Expr::cust_with_exprs(sql, [data].into_iter().chain(keys))
             }
             Backend::Sqlite => {
-                // Text that is no JSON has no parts; it would be an error of the whole query.
+                // Text that is not JSON has no parts; without this the whole query would fail.
                 let valid = Expr::cust_with_exprs("CASE WHEN json_valid(?) THEN ? END", [data.clone(), data]);
                 self.step_by_step(valid, "? -> ?")
             }
@@ -95,7 +95,7 @@ struct Part {
 }
 
 impl Part {
-    /// The part as text: what a JSON string says, and other JSON as it is written. Null is null.
+    /// The part as text: the text of a JSON string, and other JSON as it is written. Null stays null.
     fn text(&self) -> Expr {
         let json = || self.json.clone();
         match self.backend {
@@ -111,7 +111,8 @@ impl Part {
         }
     }
 
-    /// A number is compared with numbers. Equal and unequal is any part to a text, less and greater only a text.
+    /// A number is compared with numbers. For "equal" and "unequal" any part is compared with a text; for "less" and
+    /// "greater" only a text is.
     fn compares(&self, comparison: Comparison, value: &str) -> Expr {
         let is_equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
         let operator = operator(comparison);
@@ -122,7 +123,7 @@ impl Part {
             (None, true) => text,
             (None, false) => is_string.and(text),
             (Some(number), true) => {
-                // Not `or`: a part that is no number is none that could be computed with.
+                // Not `or`: arithmetic on a part that is not a number would fail.
                 let mut either = cloakroom::sea_query::CaseStatement::new();
                 either = either.case(is_number, self.compares_number(operator, value, &number));
                 either.finally(text).into()
@@ -136,7 +137,7 @@ impl Part {
         }
     }
 
-    /// Whether it is a number, and whether it is text.
+    /// Returns whether the part is a number, and whether it is text.
     fn is_of_type(&self) -> (Expr, Expr) {
         let (type_of, number, string): (_, &[&str], _) = match self.backend {
             Backend::Postgres => ("jsonb_typeof($1)", &["number"], "string"),

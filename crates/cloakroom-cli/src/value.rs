@@ -1,4 +1,4 @@
-//! What is written on the command line and in the configuration file: spans, instants, `name=value`, ids.
+//! Parses values from the command line and the configuration file: spans, instants, `name=value`, ids.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::failure::Failure;
 
-/// A span of time, or that there is none: `7d`, `12h`, `1h 30m`, `never`.
+/// A span of time, or none: `7d`, `12h`, `1h 30m`, `never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
     Of(Duration),
@@ -28,7 +28,7 @@ impl Span {
 }
 
 impl Span {
-    /// A span that may have no length, for settings that know what that means.
+    /// Parses a span that may be zero, for settings that allow it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == "never" {
             return Ok(Self::Never);
@@ -48,7 +48,7 @@ impl FromStr for Span {
     }
 }
 
-/// A span that has some length.
+/// Parses a span that is not zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     any_duration(text).and_then(has_length)
 }
@@ -68,13 +68,13 @@ pub(crate) fn instant(text: &str) -> Result<OffsetDateTime, String> {
         .ok_or_else(|| "write a time as in 2026-11-23T01:48:09Z".to_owned())
 }
 
-/// An instant, as such or as seen from now: `2026-11-23T01:48:09Z`, `2026-11-23`, `+7d`, `-7d`, `now`.
+/// An instant, absolute or relative to now: `2026-11-23T01:48:09Z`, `2026-11-23`, `+7d`, `-7d`, `now`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     At(OffsetDateTime),
-    /// So long after now.
+    /// This long after now.
     In(Duration),
-    /// So long before now.
+    /// This long before now.
     Ago(Duration),
 }
 
@@ -112,7 +112,7 @@ impl FromStr for Moment {
     }
 }
 
-/// `name=value`; what the value is depends on the table.
+/// `name=value`; the table decides the type of the value.
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
     pub(crate) name: String,
@@ -133,7 +133,7 @@ impl FromStr for Assignment {
 }
 
 impl Assignment {
-    /// The value, as the type of the column that it is for asks.
+    /// Returns the value, with the type of its column.
     pub(crate) fn parse(&self, table: &TableDefinition, backend: Backend) -> Result<DynamicValue, Failure> {
         let column_type = column_type(table, backend, &self.name)?;
         DynamicValue::parse(&column_type, &self.value)
@@ -141,7 +141,7 @@ impl Assignment {
     }
 }
 
-/// The type of one of the columns that can be asked for.
+/// Returns the type of one of the columns that a condition can name.
 pub(crate) fn column_type(
     table: &TableDefinition,
     backend: Backend,
@@ -151,7 +151,7 @@ pub(crate) fn column_type(
         "id" => ColumnType::Uuid,
         "expires_at" | "inserted_at" | "updated_at" => ColumnType::Timestamp,
         name => {
-            // Has the library refuse a name that the table does not have, and say which it has.
+            // Lets the library reject a name that the table does not have, and list those that it has.
             DynamicFields::new(table, backend).set(name, DynamicValue::Null)?;
             let field = table.fields().iter().find(|field| field.name() == name);
             field.map_or(ColumnType::Text, |field| field.column_type(backend).clone())
@@ -159,7 +159,7 @@ pub(crate) fn column_type(
     })
 }
 
-/// `name:type[?][:index]`, a column to make.
+/// `name:type[?][:index]`, a column to create.
 #[derive(Clone, Debug)]
 pub(crate) struct Field(pub(crate) FieldDefinition);
 
@@ -189,7 +189,8 @@ impl FromStr for Field {
     }
 }
 
-/// The id of a session. Not read by clap, whose error would repeat what somebody took for an id.
+/// The id of a session. clap does not parse it, because clap's error would repeat a token that was given in place of an
+/// id.
 pub(crate) fn id(text: &str) -> Result<Uuid, Failure> {
     text.parse().map_err(|_| {
         Failure::usage("--id takes the id of a session, a UUID; a token is given to `cloakroom authenticate`")

@@ -5,17 +5,17 @@ use crate::{Abilities, Age, Prune, Session, Setup, State};
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Time goes on. Nothing else need happen, so this is a paused node and a delayed message as well.
+    /// Time goes on. Nothing else need happen, so this also represents a paused node and a delayed message.
     Tick,
-    /// Time goes on, and not by this node's monotonic clock.
+    /// Time goes on, but not on this node's monotonic clock.
     Suspend(usize),
     SetWallClockBack(usize),
     PutWallClockRight(usize),
-    /// The session is revoked by a node that is not followed.
+    /// The session is revoked by a node that is not modelled.
     RevokeElsewhere,
-    /// … or has expired, and is deleted by one whose clock is right.
+    /// … or has expired, and is deleted by a node with a right clock.
     PruneElsewhere,
-    /// The announcement that is a statement of its own commits.
+    /// An announcement in a statement of its own commits.
     AnnounceLate,
     Node(usize, Step),
 }
@@ -29,24 +29,24 @@ pub enum Step {
     Read(usize),
     /// Its answer arrives, and is cached.
     Receive(usize),
-    /// A call begins to look whether it may be answered from the cache.
+    /// A call begins to check if it may be answered from the cache.
     BeginCheck,
     SendRevocation,
     ExecuteRevocation,
-    /// The revocation has returned: what is cached is voided.
+    /// The revocation has returned: the cached answers are voided.
     Void,
     Reply,
-    /// The caller is dropped, or told of an error, while the statement is under way.
+    /// The caller is dropped, or gets an error, while the statement is under way.
     GiveUp,
     /// The session is revoked within a transaction of the application's.
     RevokeInTransaction,
-    /// What was left open commits.
+    /// An open revocation commits.
     CommitOpen,
     /// The session is extended.
     Extend,
     /// The wall clock is read, and noted, for a prune.
     BeginPrune,
-    /// … and read again. Only without the rule.
+    /// … and read again. Only if the rule is taken out.
     MarkPrune,
     ExecutePrune,
     ReturnFromPrune,
@@ -64,7 +64,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// What this node can do now, or can happen to it.
+    /// Returns everything that this node can do now, or that can happen to it.
     pub(crate) fn offer_possible(
         node: &Node,
         abilities: Abilities,
@@ -92,7 +92,7 @@ impl Step {
         offer(node.open.may_commit, Self::CommitOpen);
 
         offer(setup.expires_in.is_some() && session.is_valid(node.lag), Self::Extend);
-        // One that was sent may never be executed.
+        // A sent statement may never be executed.
         let finds_something = session.is_there() && session.has_expired(node.lag);
         offer(finds_something && !matches!(node.prune, Prune::Executed { .. }), Self::BeginPrune);
         offer(matches!(node.prune, Prune::Begun { .. }), Self::MarkPrune);
@@ -113,7 +113,7 @@ impl Step {
         let is_there = listener.connected || listener.phase == Phase::Away;
         offer(listener.phase == before_floor && is_there, Self::RaiseFloor);
         let is_up = listener.connected && listener.phase == Phase::Listening;
-        // Without the rule, another may be sent before the last came back.
+        // If the rule is taken out, another may be sent before the last came back.
         offer(is_up && (listener.sent.is_none() || !rules.heartbeats_told_apart), Self::SendHeartbeat);
         let is_out = is_up && listener.sent.is_some() && !listener.inbox.contains(&Message::Heartbeat);
         offer(is_out, Self::CommitHeartbeat);

@@ -2,8 +2,8 @@ use crate::Rules;
 
 /// How long ago something was, by a node's two clocks.
 ///
-/// The model knows no points in time, only ages, and none beyond the one that is too old: so its states are
-/// finite in number although time has no end.
+/// The model knows no points in time, only ages, and no age beyond the one that is too old. So its states are finite in
+/// number although time has no end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Age {
     monotonic: u8,
@@ -17,7 +17,7 @@ impl Age {
         (!rules.monotonic_clock || self.monotonic <= limit) && (!rules.wall_clock || self.wall <= limit)
     }
 
-    /// A tick; ages beyond `limit` are all alike.
+    /// Adds a tick. Ages beyond `limit` are all alike.
     pub fn tick(&mut self, limit: u8, suspended: bool) {
         if !suspended {
             self.monotonic = (self.monotonic + 1).min(limit + 1);

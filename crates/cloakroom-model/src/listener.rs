@@ -1,20 +1,20 @@
 use crate::{Age, Rules, Setup};
 
-/// A node's listener, its connection, and what is under way on it.
+/// A node's listener, its connection, and the notifications under way on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listener {
     /// Whether the server knows this connection as listening. The node may not have noticed its loss.
     pub connected: bool,
-    /// Whether there was a connection before this one. Noted with a single node only: that it is possible
-    /// need not be shown again at the price of so many states.
+    /// Whether there was a connection before this one. Recorded with a single node only: to show again that it is
+    /// possible would cost too many states.
     pub is_second: bool,
-    /// What the node believes.
+    /// The state that the node believes the listener is in.
     pub phase: Phase,
-    /// Committed and on their way, in the order of the commits.
+    /// Committed notifications on their way, in the order of the commits.
     pub inbox: Vec<Message>,
-    /// When the heartbeat that is out was sent.
+    /// When the heartbeat that is under way was sent.
     pub sent: Option<Age>,
-    /// When the heartbeat was sent that came back last: everything that had committed then has been heard.
+    /// When the last heartbeat that came back was sent: everything that had committed by then has been heard.
     pub heard: Option<Age>,
 }
 
@@ -53,7 +53,7 @@ impl Listener {
         }
     }
 
-    /// What was not delivered is lost, in both directions.
+    /// Undelivered messages are lost, in both directions.
     pub(crate) fn break_off(&mut self) {
         self.connected = false;
         self.inbox.clear();

@@ -1,41 +1,42 @@
 use crate::listener::{Listener, Phase};
 use crate::{Age, Prune, Rules, Session, Setup};
 
-/// One process: its cache, what it has under way, its listener.
+/// One process: its cache, its operations under way, its listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
     pub lookups: Vec<Lookup>,
     pub entry: Option<Answer>,
     pub check: Option<Check>,
-    /// How much longer what is asked is held back.
+    /// How much longer the quarantine lasts.
     pub quarantine: Option<u8>,
     pub revocation: Revocation,
     pub open: Open,
     pub listener: Listener,
-    /// How many ticks its wall clock is behind. Noted where the session expires.
+    /// How many ticks its wall clock is behind. Recorded only if the session expires.
     pub lag: i8,
     pub prune: Prune,
-    /// What expired no later, by the wall clock, may have been deleted by a prune through this node.
+    /// Sessions that expired no later than this, by the wall clock, may have been deleted by a prune through this node.
     pub pruned_until: Option<i8>,
-    /// A prune through this node was executed for which the session had expired, so that it is gone.
+    /// Whether a prune through this node was executed at which the session had expired, so that it is gone.
     pub has_pruned: bool,
 }
 
-/// What the cache knows of the answer to a lookup, once it has come or before.
+/// What the cache knows of the answer to a lookup, before or after the answer has come.
 ///
-/// An implementation numbers its revocations, and notes with a lookup the last number before it was sent. All
-/// that matters of the two numbers is which is greater, so that is what stands here.
+/// An implementation numbers its revocations, and notes with a lookup the last number before it was sent. Only the
+/// order of the two numbers matters, so the model records the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Answer {
-    /// Since before the lookup was sent.
+    /// Nothing was revoked since before the lookup was sent.
     pub age: Age,
     /// A later revocation is known.
     pub is_void: bool,
-    /// It was asked during a quarantine, or before.
+    /// It was asked for during a quarantine, or before it.
     pub is_held_back: bool,
-    /// The session's expiry, as the database answered it. Until then that of the row is not known.
+    /// The session's expiry, as the database answered it. Before that, the row's expiry is not known.
     pub expires_in: Option<i8>,
-    /// What expired no later may have been deleted by a prune that began since it was asked. Only without the rule.
+    /// Sessions that expired no later than this may have been deleted by a prune that began since the lookup. Only if
+    /// the rule is taken out.
     pub pruned_until: Option<i8>,
 }
 
@@ -43,29 +44,29 @@ pub struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lookup {
     pub answer: Answer,
-    /// The database has found the session valid, and says so. An answer that it is not is not cached, so a
-    /// lookup that finds it revoked is forgotten at once.
+    /// The database has found the session valid, and says so. A negative answer is not cached, so a lookup that finds
+    /// the session revoked is forgotten at once.
     pub is_read: bool,
 }
 
-/// A revocation through this node, whose caller waits.
+/// A revocation through this node, with a caller that waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Revocation {
     Idle,
     Sent,
     Executed {
-        /// Not if it had been revoked before.
+        /// Whether the session had not been revoked before.
         changed: bool,
     },
     Voided,
     /// The caller knows that the session is revoked.
     Replied,
-    /// … and this node's cache does not. Only without the rule.
+    /// … but this node's cache does not. Only if the rule is taken out.
     RepliedEarly,
 }
 
-/// An operation of this node's that may commit later than the node knows: its outcome is in doubt, or it is
-/// part of a transaction of the application's.
+/// An operation of this node that may commit later than the node knows: its outcome is in doubt, or it is part of a
+/// transaction of the application's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Open {
     pub may_commit: bool,
@@ -76,9 +77,9 @@ pub struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Promise {
     None,
-    /// So many ticks ago; if the session's revocation commits in time, it will not be accepted here.
+    /// This many ticks ago. If the session's revocation commits in time, it will not be accepted here.
     Made(u8),
-    /// It has.
+    /// The revocation has committed.
     Due,
 }
 
@@ -100,8 +101,8 @@ impl Breach {
     }
 }
 
-/// A call that has done the first half of its check. Only those are followed that began when the session must
-/// not have been accepted any more.
+/// A call that has done the first half of its check. Only calls are followed that began when the session was already
+/// not to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Check {
     pub answer: Answer,
@@ -123,7 +124,7 @@ impl Node {
         has_pruned: false,
     };
 
-    /// The counter and the clock are read. Sending comes later: the database may answer at any time from now.
+    /// The counter and the clock are read. Sending comes later: the database may answer at any time from now on.
     pub(crate) fn ask(&mut self) {
         let answer = Answer {
             age: Age::NOW,
@@ -135,7 +136,7 @@ impl Node {
         self.lookups.push(Lookup { answer, is_read: false });
     }
 
-    /// The database answers. By the wall clock as it is now: it is read just before the statement is sent.
+    /// The database answers, by the wall clock as it is now: the clock is read just before the statement is sent.
     pub(crate) fn read(&mut self, index: usize, session: Session) {
         if session.is_valid(self.lag) {
             let lookup = &mut self.lookups[index];
@@ -157,13 +158,13 @@ impl Node {
         self.entry = Some(answer);
     }
 
-    /// Whatever was asked so far counts no longer.
+    /// Voids every answer that was asked for so far.
     pub(crate) fn void(&mut self) {
         self.answers().for_each(|answer| answer.is_void = true);
     }
 
-    /// Of what was asked so far, and will be for `max_staleness`, nothing is used. Measured by the monotonic
-    /// clock: one that stands still only makes it longer.
+    /// Voids every answer that was asked for so far, or will be within `max_staleness`. The span is measured by the
+    /// monotonic clock: if that stands still, the span is only longer.
     pub(crate) fn hold_back(&mut self, setup: &Setup) {
         if setup.rules.quarantine {
             self.quarantine = Some(setup.max_staleness);
@@ -171,7 +172,7 @@ impl Node {
         }
     }
 
-    /// A revocation of this node's may commit later than it knows.
+    /// A revocation of this node may commit later than the node knows.
     pub(crate) fn leave_open(&mut self, is_revoked: bool, setup: &Setup) {
         self.void();
         self.hold_back(setup);
@@ -182,7 +183,7 @@ impl Node {
         };
     }
 
-    /// Drops what can't lead to a hit any more, so that states which differ in nothing else are one.
+    /// Drops everything that can't lead to a hit any more, so that states which differ in nothing else are one.
     pub(crate) fn forget(&mut self, session: Session, setup: &Setup) {
         let (rules, limit) = (&setup.rules, setup.max_staleness);
         let (lag, pruned_until) = (setup.greatest_lag(), self.pruned_until);
@@ -207,7 +208,7 @@ impl Node {
         self.listener.ages().for_each(Age::set_back);
     }
 
-    /// Ages stay what they are, no more than they can be.
+    /// Keeps ages within their limit.
     pub(crate) fn put_wall_clock_right(&mut self) {
         self.lag = 0;
     }
@@ -217,7 +218,7 @@ impl Node {
         lookups.chain(&mut self.entry).chain(self.check.iter_mut().map(|check| &mut check.answer))
     }
 
-    /// The half of a hit's check that looks at clocks.
+    /// The half of a hit's check that reads clocks.
     pub fn is_recent(&self, answer: Answer, setup: &Setup) -> bool {
         answer.age.within(setup.max_staleness, &setup.rules)
             && answer.is_valid(self.lag, self.pruned_until, &setup.rules)
@@ -232,12 +233,12 @@ impl Node {
         (!rules.silent_when_away || listens) && (!rules.lease || heard)
     }
 
-    /// Whether a call whose check takes no time is answered from the cache.
+    /// Returns `true` if a call with a check that takes no time is answered from the cache.
     pub fn hits(&self, setup: &Setup) -> bool {
         self.entry.is_some_and(|entry| entry.is_current() && self.is_recent(entry, setup))
     }
 
-    /// What would be wrong with accepting the session now.
+    /// Returns why it would be wrong to accept the session now.
     pub fn breach(&self, session: Session, setup: &Setup) -> Breach {
         Breach {
             too_late: session.revoked.is_some_and(|ago| ago > setup.bound()),
@@ -263,7 +264,7 @@ impl Node {
         }
     }
 
-    /// Whether it ends in a hit now.
+    /// Returns `true` if it ends in a hit now.
     pub fn completes(&self, check: Check, setup: &Setup) -> bool {
         if setup.rules.lease_before_versions {
             check.answer.is_current()
@@ -274,13 +275,13 @@ impl Node {
 }
 
 impl Answer {
-    /// The half of a hit's check that looks at versions.
+    /// The half of a hit's check that compares versions.
     pub fn is_current(self) -> bool {
         !self.is_void && !self.is_held_back
     }
 
-    /// Whether its session has not expired, as far as the answer tells, by a wall clock that lags by so many ticks,
-    /// nor by any by which it may have been pruned.
+    /// Returns `true` if its session has not expired, as far as the answer tells: neither by a wall clock that lags by
+    /// this many ticks, nor by any clock by which it may have been pruned.
     pub fn is_valid(self, lag: i8, pruned_until: Option<i8>, rules: &Rules) -> bool {
         let pruned_until = self.pruned_until.max(pruned_until);
         self.expires_in.is_none_or(|left| {

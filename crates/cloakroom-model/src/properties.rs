@@ -17,7 +17,7 @@ pub const NEVER_AFTER_PRUNE: &str =
 pub const NEVER_LONG_AFTER_PRUNE: &str =
     "no node accepts a session later than max_staleness after it was pruned anywhere";
 
-/// What must always hold, and what must be possible, lest the model show nothing.
+/// What must always hold, and what must be possible, so that the model is not empty.
 pub(crate) fn of(setup: &Setup) -> Vec<Property<Protocol>> {
     let mut properties = vec![
         Property::always(NEVER_TOO_LATE, |model, state| !breaches(model, state, |b| b.too_late)),
@@ -79,8 +79,8 @@ fn any(model: &Protocol, state: &State, holds: impl Fn(&Node, &Setup) -> bool) -
     state.nodes.iter().any(|node| holds(node, &model.setup))
 }
 
-/// A hit changes nothing, so it is no step: it is enough to ask in every state whether there would be one. A
-/// call whose check has begun before counts with what was wrong when it began.
+/// A hit changes nothing, so it is no step: it is enough to check in every state if a call would be a hit. For a call
+/// with a check that began earlier, the reasons at its beginning count.
 fn breaches(model: &Protocol, state: &State, is_breach: fn(Breach) -> bool) -> bool {
     any(model, state, |node, setup| {
         let at_once = is_breach(node.breach(state.session, setup)) && node.hits(setup);

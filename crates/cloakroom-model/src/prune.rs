@@ -4,15 +4,16 @@ use crate::{Node, Session, Setup};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Prune {
     Idle,
-    /// Its mark is yet to be set. Only without the rule.
+    /// Its mark is not set yet. Only if the rule is taken out.
     Begun {
         until: i8,
     },
     Sent {
-        /// It deletes what expires no later than so many ticks from now: by the node's wall clock, when it was begun.
+        /// It deletes sessions that expire at most this many ticks from now, by the node's wall clock when the prune
+        /// was begun.
         until: i8,
     },
-    /// The node has yet to learn that it has. Only without the rule.
+    /// The node has not learned yet that it was executed. Only if the rule is taken out.
     Executed {
         until: i8,
     },
@@ -59,7 +60,7 @@ impl Node {
         self.prune = Prune::Idle;
     }
 
-    /// Nothing counts any more that had expired by then.
+    /// Voids every answer about a session that had expired by then.
     fn mark_pruned(&mut self, until: i8, setup: &Setup) {
         if !setup.rules.pruned_mark {
             return;
@@ -71,14 +72,14 @@ impl Node {
         }
     }
 
-    /// One that will find nothing need not be followed, nor a mark that keeps nothing away.
+    /// A prune that will find nothing need not be followed, nor a mark that voids nothing.
     pub(crate) fn forget_prune(&mut self, session: Session, setup: &Setup) {
         if let Prune::Begun { until } | Prune::Sent { until } = self.prune
             && !(session.is_there() && session.has_expired(-until))
         {
             self.prune = Prune::Idle;
         }
-        // What will be answered expires when the row does, or later.
+        // A later answer expires when the row does, or later.
         let in_row = session.is_there().then_some(session.expires_in).flatten();
         let least = self.answers().filter_map(|answer| answer.expires_in).chain(in_row).min();
         let no_clock_accepts = |left: i8| setup.rules.expiry && left <= -setup.greatest_lag();

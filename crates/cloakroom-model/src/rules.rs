@@ -1,4 +1,4 @@
-/// The rules of the protocol. Each can be taken out, to see what it is there for.
+/// The rules of the protocol. Each can be taken out, to see what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a rule that is in or out")]
 pub struct Rules {
@@ -12,14 +12,14 @@ pub struct Rules {
     pub lease_by_wall_clock: bool,
     /// A hit compares the expiry in the answer with the wall clock. Out: the cache trusts the database's answer.
     pub expiry: bool,
-    /// What a prune through this node may delete is not accepted, wherever the wall clock is set afterwards. Out:
-    /// by the clock alone.
+    /// A session that a prune through this node may delete is not accepted, even if the wall clock is set back
+    /// afterwards. Out: only by the clock.
     pub pruned_mark: bool,
     /// … from before the prune is sent. Out: once it has returned.
     pub mark_before_pruning: bool,
-    /// … on any answer. Out: on those that were asked for before.
+    /// … for any answer. Out: for answers that were asked for before.
     pub mark_for_all_answers: bool,
-    /// … by the same reading of the clock that the prune deletes by. Out: it is read again for the mark.
+    /// … by the same clock reading that the prune deletes by. Out: the clock is read again for the mark.
     pub mark_from_one_reading: bool,
     /// An answer counts as of the revocations that were known before its lookup was sent. Out: when it
     /// was received.
@@ -28,20 +28,20 @@ pub struct Rules {
     pub void_before_reply: bool,
     /// A revocation that found nothing to change voids all the same. Out: only one that changed the row.
     pub void_even_if_unchanged: bool,
-    /// What may still commit holds back what is asked for `max_staleness`. Out: it only voids.
+    /// An operation that may still commit puts answers into quarantine for `max_staleness`. Out: it only voids.
     pub quarantine: bool,
     /// Nothing is answered once the lease has run out.
     pub lease: bool,
     /// A hit looks at the lease first and at the versions last. Out: the other way round.
     pub lease_before_versions: bool,
-    /// A heartbeat shows what was true when it was sent. Out: when it came back.
+    /// A heartbeat proves what was true when it was sent. Out: when it came back.
     pub heartbeat_from_sending: bool,
-    /// A heartbeat that comes back is taken for the one it is. Out: for the last that was sent.
+    /// A returned heartbeat is matched with its own sending. Out: with the last one that was sent.
     pub heartbeats_told_apart: bool,
     /// A heartbeat is a notification. Out: a round trip, which may overtake notifications.
     pub heartbeat_through_queue: bool,
-    /// Listening again voids everything before. Out: what was cached is still used, as when a driver reconnects
-    /// by itself and does not say so.
+    /// Listening again voids everything before. Out: cached answers are still used, as if a driver reconnects by itself
+    /// and does not say so.
     pub floor: bool,
     /// … once LISTEN has returned. Out: before it is sent.
     pub floor_after_listen: bool,

@@ -1,17 +1,17 @@
 use crate::Rules;
 
-/// What is checked: the rules, the durations (in ticks) and what may happen.
+/// What is checked: the rules, the durations (in ticks), and the possible actions.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub rules: Rules,
     pub max_staleness: u8,
-    /// With a listener on this lease; without one if `None`.
+    /// The lease of the listener; `None` without a listener.
     pub lease: Option<u8>,
     pub clocks: Clocks,
     /// When the session expires by itself, unless it is extended. Then it is pruned, by these nodes and others.
     pub expires_in: Option<i8>,
     pub nodes: Vec<Abilities>,
-    /// Somebody beyond these nodes, through the library all the same, may revoke the session.
+    /// A process beyond these nodes, which also uses the library, may revoke the session.
     pub revoked_elsewhere: bool,
 }
 
@@ -20,9 +20,9 @@ pub struct Setup {
 pub struct Abilities {
     /// How many lookups it may have in flight.
     pub lookups: usize,
-    /// It revokes, and waits for the answer.
+    /// Whether it revokes, and waits for the answer.
     pub revokes: bool,
-    /// It gives up waiting for the answer, or revokes within a transaction of the application's.
+    /// Whether it gives up waiting for the answer, or revokes within a transaction of the application's.
     pub leaves_open: bool,
 }
 
@@ -38,8 +38,8 @@ pub enum Clocks {
     Right,
     /// A node is suspended, and its monotonic clock with it.
     Suspended,
-    /// A node's wall clock is set back, by however much; where the session expires, by a tick at a time and not
-    /// without end, and right again.
+    /// A node's wall clock is set back, by any span, and right again. If the session expires, it is set back a tick at
+    /// a time, with a limit.
     SetBack,
 }
 
@@ -87,8 +87,8 @@ impl Setup {
         Self { revoked_elsewhere, ..self }
     }
 
-    /// How many ticks a node's wall clock may lag. Noted only where the session expires, and then it is enough
-    /// for an answer that has expired to be too old before the clock comes there.
+    /// How many ticks a node's wall clock may lag. Used only if the session expires. An answer that has expired is then
+    /// too old before the clock reaches its expiry again.
     pub(crate) fn greatest_lag(&self) -> i8 {
         let is_of_interest = self.clocks == Clocks::SetBack && self.expires_in.is_some();
         if is_of_interest { self.max_staleness.cast_signed() + 2 } else { 0 }

@@ -2,11 +2,11 @@ use crate::listener::Message;
 use crate::node::{Node, Promise};
 use crate::{Session, Setup};
 
-/// Everything there is at one moment.
+/// The state of the whole model at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub session: Session,
-    /// The revocation has committed and its announcement has not. Only without the rule.
+    /// The revocation has committed and its announcement has not. Only if the rule is taken out.
     pub unannounced: bool,
     pub nodes: Vec<Node>,
 }
@@ -20,7 +20,7 @@ impl State {
         }
     }
 
-    /// A revoking statement, or a transaction with one, commits. Whether it changed anything.
+    /// A revoking statement, or a transaction with one, commits. Returns whether it changed anything.
     pub(crate) fn commit(&mut self, setup: &Setup) -> bool {
         if !self.session.is_there() {
             return false;
@@ -32,7 +32,7 @@ impl State {
             self.unannounced = true;
         }
         for node in &mut self.nodes {
-            // Whatever is still open will find nothing to change.
+            // All other open revocations will find nothing to change.
             node.open.may_commit = false;
             if let Promise::Made(_) = node.open.promise {
                 node.open.promise = Promise::Due;
@@ -46,7 +46,7 @@ impl State {
         self.nodes.iter_mut().for_each(|node| node.listener.notify(Message::Revoked));
     }
 
-    /// Time goes on for everybody; a suspended node's monotonic clock stands still.
+    /// Time goes on for all nodes; a suspended node's monotonic clock stands still.
     pub(crate) fn tick(&mut self, suspended: Option<usize>, setup: &Setup) {
         let session = &mut self.session;
         let one_less = |left: i8| (left - 1).max(-setup.greatest_lag());

@@ -15,13 +15,13 @@ use time::macros::datetime;
 
 use crate::{UserSession, memory};
 
-/// What every test's clock shows at first.
+/// The time that every test's clock shows at first.
 pub const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
 
-/// No test takes this long unless it hangs.
+/// A test that takes this long hangs.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// How long sessions are kept where they are: also when the clock is moved by years.
+/// How long the cache keeps sessions in a test: long enough for clocks that are moved by years.
 const LONGER_THAN_ANY_TEST: Duration = Duration::from_hours(24 * 365 * 1000);
 
 /// How many connections a test's pool may open; the servers allow a few hundred to all tests together.
@@ -30,24 +30,24 @@ const CONNECTIONS: u32 = 10;
 /// The databases that every case runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A file of its own.
+    /// A file for each test.
     Sqlite,
-    /// A schema of its own.
+    /// A schema for each test.
     Postgres,
-    /// A database of its own.
+    /// A database for each test.
     MariaDb,
 }
 
 /// How the calls of a test go to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Each in a statement of its own.
+    /// Each call in a statement of its own.
     OneByOne,
-    /// Those that come at once share statements: the default.
+    /// Calls that come at the same time share statements: the default.
     Coalesced,
-    /// Sessions are kept in memory, for longer than any test takes, from the first answer on.
+    /// A cache answers from the first answer on, for longer than any test takes.
     Cached,
-    /// … on PostgreSQL while the node hears what others revoke, as by default.
+    /// … on PostgreSQL, and the node hears what other nodes revoke, as by default.
     Listening,
 }
 
@@ -60,7 +60,7 @@ pub struct TestDatabase {
     schema: Option<String>,
     database: Database,
     clock: Arc<ManualClock>,
-    /// Removed with the test.
+    /// The file, which is removed with the test.
     directory: Option<tempfile::TempDir>,
 }
 
@@ -68,7 +68,7 @@ pub struct TestDatabase {
 ///
 /// # Panics
 ///
-/// When the case does, when the database cannot be had, and when the case takes minutes.
+/// If the case panics, if the database cannot be had, or if the case takes minutes.
 pub fn run<F: Future<Output = ()>>(kind: Kind, case: impl FnOnce(TestDatabase) -> F) {
     run_in(Mode::Coalesced, kind, case);
 }
@@ -93,8 +93,8 @@ pub fn run_in<F: Future<Output = ()>>(mode: Mode, kind: Kind, case: impl FnOnce(
     });
 }
 
-/// Asserts that the test which runs is in a module that is named for its server: it is left out by that name where the
-/// server is not asked for.
+/// Asserts that the running test is in a module that is named for its server. A run that does not ask for the server
+/// skips the test by that name.
 fn assert_named_for(kind: Kind) {
     let module = match kind {
         Kind::Sqlite => return,
@@ -102,17 +102,17 @@ fn assert_named_for(kind: Kind) {
         Kind::MariaDb => "mariadb::",
     };
     let thread = std::thread::current();
-    // The harness names the thread for the test, if it has one for each.
+    // The harness names the thread after the test, if each test has a thread.
     let test = thread.name().filter(|name| *name != "main").unwrap_or(module);
     assert!(test.contains(module), "{test} needs a server, and belongs into a module that ends in {module}");
 }
 
 impl TestDatabase {
-    /// An empty database on the server that the environment names.
+    /// Creates an empty database on the server that the environment names.
     ///
     /// # Panics
     ///
-    /// When there is no such server: a test never runs on less than it is named for.
+    /// If there is no such server: a test never runs on less than its name says.
     pub async fn new(kind: Kind) -> Self {
         match kind {
             Kind::Sqlite => Self::sqlite().await,
@@ -184,37 +184,37 @@ impl TestDatabase {
         Self { kind, mode: Mode::Coalesced, url, schema: None, database: pool.into(), clock, directory: None }
     }
 
-    /// How its calls go to the database.
+    /// Returns how its calls go to the database.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Which database it is.
+    /// Returns which database it is.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The URL by which another process reaches the same database.
+    /// Returns the URL by which another process reaches the same database.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The schema that is this test's own; none on SQLite.
+    /// Returns the schema that is this test's own; none on SQLite.
     pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }
 
-    /// A name that nothing else on the server has.
+    /// Returns a name that nothing else on the server has.
     pub fn unique_name(&self) -> String {
         unique_name()
     }
 
-    /// The pool.
+    /// Returns the pool.
     pub fn database(&self) -> Database {
         self.database.clone()
     }
 
-    /// The pool, on SQLite.
+    /// Returns the pool, on SQLite.
     ///
     /// # Panics
     ///
@@ -226,7 +226,7 @@ impl TestDatabase {
         }
     }
 
-    /// The pool, on PostgreSQL.
+    /// Returns the pool, on PostgreSQL.
     ///
     /// # Panics
     ///
@@ -238,7 +238,7 @@ impl TestDatabase {
         }
     }
 
-    /// The pool, on MariaDB.
+    /// Returns the pool, on MariaDB.
     ///
     /// # Panics
     ///
@@ -250,40 +250,41 @@ impl TestDatabase {
         }
     }
 
-    /// The clock that every configuration of this test takes the time from.
+    /// Returns the clock that every configuration of this test takes the time from.
     pub fn clock(&self) -> &ManualClock {
         &self.clock
     }
 
-    /// What the clock shows.
+    /// Returns what the clock shows.
     pub fn now(&self) -> OffsetDateTime {
         self.clock.now()
     }
 
-    /// A configuration builder with this test's clock, in this test's mode.
+    /// Returns a configuration builder with this test's clock, in this test's mode.
     pub fn config(&self) -> ConfigBuilder {
         let config = Config::builder().clock(Arc::clone(&self.clock) as Arc<dyn Clock>);
         let kept = Cache::new(1000).max_staleness(LONGER_THAN_ANY_TEST);
         match self.mode {
             Mode::OneByOne => config.max_batch(1),
             Mode::Coalesced => config,
-            // With a listener nothing would be kept before it is heard, nor once the clock was set back.
+            // With a listener, the cache would keep nothing before the listener is heard, nor after the clock was set
+            // back.
             Mode::Cached => config.cache(kept.listen(false)),
             Mode::Listening => config.cache(kept.lease(LONGER_THAN_ANY_TEST)),
         }
     }
 
-    /// The sessions of a table, migrated, with the default configuration.
+    /// Returns the sessions of a table, migrated, with the default configuration.
     pub async fn sessions<T: SessionTable>(&self) -> Sessions<T> {
         self.sessions_with(self.config()).await
     }
 
-    /// The sessions of a table, migrated, with a configuration begun by [`config`](Self::config). Those of
-    /// [`UserSession`] are kept from now on where the mode says so.
+    /// Returns the sessions of a table, migrated, with a configuration begun by [`config`](Self::config). Sessions of
+    /// [`UserSession`] are kept from now on if the mode says so.
     ///
     /// # Panics
     ///
-    /// When the configuration is none, or the migration fails.
+    /// If the configuration is invalid, or if the migration fails.
     pub async fn sessions_with<T: SessionTable>(&self, config: ConfigBuilder) -> Sessions<T> {
         let config = config.build().expect("the configuration is sound");
         let sessions = Sessions::new(self.database(), config).expect("the table is sound");
@@ -300,7 +301,7 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// When the database refuses it.
+    /// If the database refuses it.
     pub async fn execute(&self, sql: &str) {
         self.try_execute(sql).await.expect("the database takes the statement");
     }
@@ -309,28 +310,28 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// On a database that is none of the three.
+    /// On a database that is not one of the three.
     pub async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
         run_raw(&self.database, sql).await
     }
 
-    /// Runs SQL on a new connection, as another process would. Those of the pool may remember tables as they
-    /// were: SQLite looks for a change only once a statement has passed its first checks.
+    /// Runs SQL on a new connection, as another process would. The pool's connections may remember the tables as they
+    /// were: SQLite checks for a change only after a statement has passed its first checks.
     ///
     /// # Panics
     ///
-    /// When the database refuses it.
+    /// If the database refuses it.
     pub async fn execute_anew(&self, sql: &str) {
         let anew = Database::connect(&self.url).await.expect("the database can be opened once more");
         run_raw(&anew, sql).await.expect("the database takes the statement");
         anew.close().await;
     }
 
-    /// The first column of every row, as text; cast it to text in the query.
+    /// Returns the first column of every row, as text. Cast it to text in the query.
     ///
     /// # Panics
     ///
-    /// When the database refuses the query.
+    /// If the database refuses the query.
     pub async fn texts(&self, sql: &str) -> Vec<Option<String>> {
         let sql = AssertSqlSafe(sql);
         let rows: Result<Vec<(Option<String>,)>, _> = match &self.database {
@@ -360,16 +361,16 @@ fn server_url(variable: &str) -> String {
 
 fn unique_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    // A server outlives the processes that test on it, and sees their numbers again.
+    // A server outlives the processes that test on it, and sees the same process numbers again.
     let now = OffsetDateTime::now_utc().unix_timestamp();
     format!("t{now:x}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Takes all connections of a pool, so that whoever asks waits, until what is returned is dropped.
+/// Takes all connections of a pool, so that every further call waits, until the returned connections are dropped.
 ///
 /// # Panics
 ///
-/// When the database does not answer.
+/// If the database does not answer.
 pub async fn hold_connections(pool: &Database) -> Box<dyn Any + Send> {
     macro_rules! hold {
         ($pool:expr) => {{

@@ -1,5 +1,5 @@
-//! What the tests of this workspace stand on: throwaway database servers, and a database of its own for each
-//! test. The suites themselves are in this crate's `tests/`.
+//! The foundation of this workspace's tests: throwaway database servers, and a database of its own for each test. The
+//! suites themselves are in this crate's `tests/`.
 //!
 //! A case is an async function that takes a [`TestDatabase`]; [`each_database!`] makes a named test of it for
 //! each database: `expiry::postgres::an_expired_session_is_never_extended`.
@@ -24,7 +24,7 @@ pub use tables::{ApiKey, Role, UserSession, user};
 
 /// Makes a test of each case for each database. A case that is not listed is dead code, which is denied.
 ///
-/// The servers' tests are ignored unless the feature `servers` says that there are servers.
+/// The servers' tests are ignored unless the feature `servers` is on.
 #[macro_export]
 macro_rules! each_database {
     ($($case:ident),* $(,)?) => {

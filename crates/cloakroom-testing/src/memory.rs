@@ -7,11 +7,11 @@ use cloakroom::Sessions;
 
 use crate::{UserSession, hold_connections, user};
 
-/// No listener takes this long to be heard unless it never is.
+/// If a listener is not heard within this time, it never will be.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What a call answers without waiting for anything, as one does that needs no database; `None` if it waits. It is
-/// then dropped. While [all connections are held](hold_connections), no other call answers.
+/// Returns the answer of a call that waits for nothing, as a call does that needs no database. Returns `None` if the
+/// call waits; it is then dropped. While [all connections are held](hold_connections), no other call answers.
 pub fn at_once<F: Future>(call: F) -> Option<F::Output> {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => Some(answer),
@@ -19,11 +19,11 @@ pub fn at_once<F: Future>(call: F) -> Option<F::Output> {
     }
 }
 
-/// Waits until answers are kept: where there is a listener, it has then been heard.
+/// Waits until the cache keeps answers. If there is a listener, it has then been heard.
 ///
 /// # Panics
 ///
-/// When they never are.
+/// If the cache never keeps one.
 pub(crate) async fn until_kept(sessions: &Sessions<UserSession>) {
     let begun = Instant::now();
     let created = sessions.create(user("nobody")).await.expect("a session can be made");

@@ -3,7 +3,7 @@ use cloakroom::{NewSession, SessionTable};
 /// The table that `ecto_sessions` makes by default.
 #[derive(Clone, Debug, PartialEq, SessionTable)]
 pub struct UserSession {
-    /// Whose session it is.
+    /// The user of the session.
     #[session(index)]
     pub user_id: String,
 }
@@ -17,12 +17,12 @@ pub fn user(user_id: &str) -> NewSession<UserSession> {
 #[derive(Clone, Debug, PartialEq, SessionTable)]
 #[session(table = "api_keys")]
 pub struct ApiKey {
-    /// Whose key it is.
+    /// The owner of the key.
     #[session(index)]
     pub user_id: String,
-    /// What it may do: an enum of the application's own.
+    /// The key's rights: an enum of the application's own.
     pub role: Role,
-    /// How often it may be used; no limit where there is none.
+    /// How often it may be used; `None` if there is no limit.
     pub quota: Option<i32>,
 }
 
@@ -30,8 +30,8 @@ pub struct ApiKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum Role {
-    /// Everything.
+    /// Every action.
     Admin,
-    /// Looking.
+    /// Reading only.
     Reader,
 }

@@ -1,4 +1,4 @@
-//! Callers that leave midway, as a handler does if its browser disconnects.
+//! Callers that are dropped midway, as a handler is if its browser disconnects.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,11 +10,11 @@ use crate::settings::Settings;
 /// After a minute a call counts as hung.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// When the caller of one call leaves.
+/// When a call is dropped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Leaving {
     Never,
-    /// After so many steps: the first of them has sent something.
+    /// After this many steps: the first of them has sent something.
     AfterSteps(u32),
     After(Duration),
 }
@@ -27,7 +27,7 @@ pub(crate) enum Ending<V> {
 }
 
 impl Leaving {
-    /// `weight` times as likely as for most calls.
+    /// Draws when to drop a call. `weight` is the likelihood compared with most calls.
     pub(crate) fn draw(random: &mut fastrand::Rng, settings: &Settings, weight: f64) -> Self {
         if random.f64() >= settings.dropped * weight {
             return Self::Never;
@@ -40,7 +40,7 @@ impl Leaving {
     }
 }
 
-/// Polls the call until it answers or its caller leaves.
+/// Polls the call until it answers or is dropped.
 pub(crate) async fn until<F: Future>(leaving: Leaving, call: F) -> Ending<F::Output> {
     match leaving {
         Leaving::Never => answered(PATIENCE, call).await.map_or(Ending::Hung, Ending::Answered),

@@ -1,4 +1,4 @@
-//! The table, read with plain sqlx on a new connection.
+//! Reads the table with plain sqlx on a new connection.
 
 use sqlx::Connection as _;
 use time::OffsetDateTime;
@@ -11,7 +11,7 @@ const ROWS: &str = "SELECT label, user_id, mark, auth_token_digest, expires_at F
 
 type Stored = (i64, String, i64, String, Option<OffsetDateTime>);
 
-/// All rows, and when they were read.
+/// Returns all rows, and when they were read.
 pub(crate) async fn read(kind: Kind, url: &str) -> Result<(Vec<Row>, OffsetDateTime), sqlx::Error> {
     let rows: Vec<Stored> = match kind {
         Kind::Sqlite => {

@@ -1,4 +1,4 @@
-//! What the workers did, and what they were told: all that the checker knows.
+//! The calls of the workers and their answers: all that the checker knows.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use time::OffsetDateTime;
 /// A moment in the order of the run: a number drawn before a call begins and after it has ended.
 pub(crate) type Tick = u64;
 
-/// A session, by the number that its creation was given. It stands in the row.
+/// A session, by the number that its creation got. The number stands in the row.
 pub(crate) type Label = i64;
 
-/// A token, by the number that its creation or rotation was given.
+/// A token, by the number that its creation or rotation got.
 pub(crate) type TokenNumber = u64;
 
 /// A transaction, or one inside another.
@@ -25,13 +25,13 @@ pub(crate) struct Call {
     pub(crate) within: Option<TransactionId>,
     pub(crate) action: Action,
     pub(crate) outcome: Outcome,
-    /// What the error calls itself, where there was one.
+    /// The name of the error, if there was one.
     pub(crate) error: Option<String>,
     pub(crate) seen: Seen,
     pub(crate) took: Duration,
 }
 
-/// What was asked for.
+/// The request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Create {
@@ -88,33 +88,33 @@ pub(crate) enum Action {
     Statement,
 }
 
-/// What came of it.
+/// The kind of answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     /// Done, or found.
     Yes,
-    /// There is no such session, or it has ended: an answer of the database's.
+    /// There is no such session, or it has ended, as the database says.
     No,
-    /// An error after which it is certain that nothing was done.
+    /// An error after which certainly nothing was done.
     Refused,
-    /// An error that does not say.
+    /// An error that leaves it open.
     Unknown,
-    /// The caller left.
+    /// The caller was dropped.
     Dropped,
-    /// The caller left after a minute.
+    /// The caller gave up after a minute.
     Hung,
 }
 
-/// What an answer showed of the row.
+/// The values of the row that an answer showed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) mark: Option<i64>,
     pub(crate) expires_at: Option<OffsetDateTime>,
-    /// The digest of the token that was made or given, if the caller knows it.
+    /// The digest of the new token, if the caller knows it.
     pub(crate) digest: Option<Digest>,
 }
 
-/// SHA-256 of a token, in lower-case hexadecimal; computed here, not by the library.
+/// SHA-256 of a token, in lower-case hexadecimal. It is computed here, not by the library.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Digest(pub(crate) String);
 
@@ -138,7 +138,7 @@ impl fmt::Debug for Digest {
 }
 
 impl Action {
-    /// The one session that it concerns.
+    /// Returns the one session that it concerns.
     pub(crate) fn label(self) -> Option<Label> {
         match self {
             Self::Create { label, .. }
@@ -152,7 +152,7 @@ impl Action {
         }
     }
 
-    /// As it is called in a report.
+    /// Returns its name in a report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Create { .. } => "create",

@@ -1,5 +1,5 @@
-//! The sessions and tokens that the workers know of, as clients would: those that should be valid, and those
-//! that should not, which they go on presenting.
+//! The sessions and tokens that the workers know, as clients would: those that should be valid, and those that should
+//! not, which the workers go on presenting.
 
 use std::collections::VecDeque;
 
@@ -8,11 +8,11 @@ use cloakroom::{Session, Token};
 use crate::journal::{Label, TokenNumber};
 use crate::pools::Coat;
 
-/// How many of each are remembered. Those that fall out are looked at in the end.
+/// How many of each are remembered. Those that are dropped from here are still checked in the end.
 const LIVING: usize = 400;
 const PAST: usize = 600;
 
-/// A token that somebody holds.
+/// A token that a client holds.
 #[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) label: Label,
@@ -28,19 +28,19 @@ pub(crate) struct Living {
     pub(crate) session: Session<Coat>,
 }
 
-/// What an operation, if it stands, changes in what is known.
+/// How an operation changes what is known, if it stands.
 pub(crate) enum Change {
     /// There is a new session.
     Made(Living),
-    /// The session is now this.
+    /// The session now looks like this.
     Written(Label, Session<Coat>),
     /// The session has a new token.
     Rotated(Held, Session<Coat>),
-    /// The session is over, or nobody knows.
+    /// The session is over, or may be.
     Over(Label),
-    /// All of this user's sessions are over, or nobody knows.
+    /// All of this user's sessions are over, or may be.
     AllOver(u32),
-    /// A token that may never come to be.
+    /// A token that may never be valid.
     Doubtful(Held),
 }
 
@@ -59,7 +59,7 @@ impl Known {
         }
     }
 
-    /// A token that is valid, or one that no longer is, or never was.
+    /// Returns a token that is valid, or one that no longer is or never was.
     pub(crate) fn token(&self, random: &mut fastrand::Rng) -> Option<Held> {
         if self.past.is_empty() || random.u8(0..100) < 70 {
             return self.living(random).map(|living| living.held);
@@ -93,7 +93,7 @@ impl Known {
         }
     }
 
-    /// The change belongs to a transaction of which nobody knows whether it stands.
+    /// Applies a change of a transaction with an unknown outcome.
     pub(crate) fn doubt(&mut self, change: Change) {
         match change {
             Change::Made(living) => self.bury(living.held),
@@ -106,7 +106,7 @@ impl Known {
         }
     }
 
-    /// The change belongs to a transaction that was undone.
+    /// Drops a change of a transaction that was rolled back.
     pub(crate) fn undo(&mut self, change: Change) {
         if let Change::Made(Living { held, .. }) | Change::Rotated(held, _) | Change::Doubtful(held) = change
         {

@@ -1,4 +1,4 @@
-//! The application's own pools, as it would open them, and the transactions that it begins on them.
+//! The application's own pools, and the transactions that it begins on them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,13 +23,13 @@ pub(crate) struct Coat {
     pub(crate) mark: i64,
 }
 
-/// Waits longer than this for a connection or a lock are errors.
+/// A wait for a connection or a lock that takes longer than this is an error.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A connection that does not answer for so long when it comes back to the pool is closed.
+/// A connection that does not answer for this long when it comes back to the pool is closed.
 const ANSWERING: Duration = Duration::from_secs(2);
 
-/// How much room there is on SQLite's disk: a limit on its pages that every connection is told of.
+/// The room on SQLite's disk: a limit on its pages, which is set on every connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Room(Arc<AtomicU32>);
 
@@ -41,7 +41,7 @@ impl Room {
     }
 
     pub(crate) fn set(&self, is_full: bool) {
-        // SQLite takes a limit below the file's size for that size.
+        // SQLite raises a limit below the file's size to that size.
         self.0.store(if is_full { 1 } else { Self::ENOUGH }, Ordering::SeqCst);
     }
 
@@ -51,7 +51,7 @@ impl Room {
     }
 }
 
-/// Opens a pool, with the settings of an application that does not mean to wait for ever.
+/// Opens a pool, with the settings of an application that must not wait for ever.
 pub(crate) async fn open(
     kind: Kind,
     url: &str,
@@ -90,9 +90,9 @@ pub(crate) async fn open(
             let pool = MySqlPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(2 * PATIENCE)
-                // A transaction that ends while one of its calls is dropped midway, the first of its SQL on that
-                // connection, leaves answers that the driver (sqlx 0.9) waits for in vain. Without this the pool
-                // would never have the connection back.
+                // If a transaction ends while one of its calls is dropped midway, and that call was the first of its
+                // SQL on that connection, the driver (sqlx 0.9) waits in vain for the rest of the answers. Without this
+                // hook the pool would never get the connection back.
                 .after_release(|connection, _| {
                     Box::pin(async move {
                         let ping = tokio::time::timeout(ANSWERING, connection.ping());
@@ -115,7 +115,7 @@ pub(crate) enum Open<'c> {
     MariaDb(Transaction<'c, MySql>),
 }
 
-/// Runs `$body` with the transaction of whatever database it is.
+/// Runs `$body` with the transaction of any of the databases.
 macro_rules! each {
     ($open:expr, |$transaction:ident| $body:expr) => {
         match $open {
@@ -127,7 +127,7 @@ macro_rules! each {
 }
 
 impl Open<'static> {
-    /// `pool.begin()`, or on SQLite at times one that takes the lock for writers at once.
+    /// Begins by `pool.begin()`, or on SQLite at times by a statement that takes the lock for writers at once.
     pub(crate) async fn own(database: &Database, takes_lock: bool) -> Result<Self, sqlx::Error> {
         Ok(match database {
             Database::Sqlite(pool) if takes_lock => Self::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
@@ -139,7 +139,7 @@ impl Open<'static> {
     }
 }
 
-/// Begun by the library, which hands over sqlx's own.
+/// A transaction that the library began. It hands over sqlx's own.
 impl From<cloakroom::Transaction> for Open<'static> {
     fn from(transaction: cloakroom::Transaction) -> Self {
         match transaction {
@@ -152,7 +152,7 @@ impl From<cloakroom::Transaction> for Open<'static> {
 }
 
 impl Open<'_> {
-    /// `tx.begin()`.
+    /// Begins by `tx.begin()`.
     pub(crate) async fn begin(&mut self) -> Result<Open<'_>, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(transaction) => Open::Sqlite(transaction.begin().await?),

@@ -1,4 +1,4 @@
-//! Stands between the pools and the server, and takes its time with everything it passes on.
+//! A proxy between the pools and the server that delays everything it passes on.
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// In front of the server of `url`. What the server says arrives `latency` later.
+    /// Starts a proxy before the server of `url`. The server's answers arrive `latency` later.
     pub(crate) async fn start(url: &str, latency: Duration) -> io::Result<Self> {
         let server = address(url)?.to_owned();
         let entrance = TcpListener::bind("127.0.0.1:0").await?;
@@ -32,7 +32,7 @@ impl Proxy {
         Ok(Self { port })
     }
 
-    /// `url`, by way of this proxy.
+    /// Returns `url` with the address of this proxy.
     pub(crate) fn url(&self, url: &str) -> io::Result<String> {
         Ok(url.replace(address(url)?, &format!("127.0.0.1:{}", self.port)))
     }

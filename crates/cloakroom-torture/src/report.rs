@@ -7,10 +7,10 @@ use crate::journal::{Action, Call, Outcome};
 use crate::settings::Kind;
 use crate::story;
 
-/// How many violations are shown in full, of each kind.
+/// How many violations of each kind are shown in full.
 const SHOWN: usize = 5;
 
-/// What a run came to.
+/// The results of a run.
 #[derive(Debug)]
 pub struct Report {
     kind: Kind,
@@ -24,7 +24,7 @@ pub struct Report {
     sessions: usize,
     rows: usize,
     violations: Vec<Violation>,
-    /// Of the first session of each kind of violation.
+    /// The history of the first session of each kind of violation.
     stories: BTreeMap<Rule, Vec<String>>,
 }
 
@@ -99,17 +99,17 @@ impl Report {
         }
     }
 
-    /// What must not be, and was.
+    /// Returns the violations.
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }
 
-    /// How many calls there were.
+    /// Returns how many calls there were.
     pub fn calls(&self) -> u64 {
         self.counts.values().flat_map(|count| count.outcomes.values()).sum()
     }
 
-    /// How many calls their callers left midway.
+    /// Returns how many calls were dropped midway.
     pub fn dropped(&self) -> u64 {
         self.with_outcome(Outcome::Dropped)
     }

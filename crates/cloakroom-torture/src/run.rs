@@ -1,4 +1,4 @@
-//! One run: pools, workers, faults; then the table, and the judgement.
+//! One run: pools, workers, faults; then the table, and the check.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -27,11 +27,11 @@ const NOT_FULL: Duration = Duration::from_millis(1500);
 /// How long the pools may take to close.
 const CLOSING: Duration = Duration::from_secs(30);
 
-/// Runs the workload on the database of `url`, which must be empty, and judges what came of it.
+/// Runs the workload on the database of `url`, which must be empty, and checks the results.
 ///
 /// # Errors
 ///
-/// If the workload cannot be run. What it finds is in the report.
+/// If the workload cannot be run. Violations are in the report.
 pub async fn run(kind: Kind, url: &str, settings: &Settings) -> Result<Report> {
     let room = Room::enough();
     let proxied = match kind {
@@ -84,8 +84,8 @@ pub async fn run(kind: Kind, url: &str, settings: &Settings) -> Result<Report> {
     Ok(if fills_disk { report.with_fault("times that the disk was full", fillings) } else { report })
 }
 
-/// Waits for the workers, makes and ends the faults that belong to no call, and says how it goes; the journal, in
-/// order, and how often the disk was full.
+/// Waits for the workers, causes and ends the faults that do not belong to a call, and prints the progress. Returns the
+/// journal, in order, and how often the disk was full.
 async fn gather(
     mut workers: JoinSet<Vec<Call>>,
     shared: &Shared,

@@ -1,18 +1,18 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What is run, for how long, and how much goes wrong.
+/// The settings of a run: its length, and its faults.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Repeats the choice of operations and faults. What the workers meet depends on their timing, too.
+    /// Repeats the choice of operations and faults. The results depend on the workers' timing, too.
     pub seed: u64,
     /// When the workers stop.
     pub until: Until,
-    /// How many tasks work at once, half of them through each of two handles with pools of their own.
+    /// How many tasks work at once. Each of two handles, with pools of their own, has half of them.
     pub workers: usize,
     /// How many connections each of the two pools may open.
     pub connections: u32,
-    /// How much later everything arrives that a server says.
+    /// By how much everything that a server sends is delayed.
     pub latency: Duration,
     /// The share of calls that are dropped midway, from 0 to 1.
     pub dropped: f64,
@@ -27,7 +27,7 @@ pub struct Settings {
 pub enum Until {
     /// After this time.
     Time(Duration),
-    /// After so many operations of all workers together.
+    /// After this many operations of all workers together.
     Operations(u64),
 }
 

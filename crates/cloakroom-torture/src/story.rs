@@ -1,19 +1,19 @@
-//! What the journal has of one session, for people who look into a violation.
+//! The journal of one session, for people who look into a violation.
 
 use std::collections::BTreeSet;
 
 use crate::journal::{Action, Call, Label, TransactionId};
 
-/// Longer stories are cut at their beginning.
+/// Longer histories are cut at their beginning.
 const LINES: usize = 40;
 
-/// The calls that concern a session, and all others of the transactions in which they were.
+/// Returns the calls that concern a session, and all other calls of their transactions.
 pub(crate) fn of(label: Label, calls: &[Call]) -> Vec<String> {
     let of_label = |call: &&Call| call.action.label() == Some(label);
     let mut transactions: BTreeSet<TransactionId> =
         calls.iter().filter(of_label).filter_map(|call| call.within).collect();
     for call in calls {
-        // Those inside of others, and the others.
+        // Transactions inside of others, and the others.
         if let Action::InnerBegin { transaction, outer } = call.action
             && (transactions.contains(&transaction) || transactions.contains(&outer))
         {

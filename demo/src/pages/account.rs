@@ -26,7 +26,7 @@ struct AccountPage {
     next: Option<String>,
 }
 
-/// A row of the table.
+/// A row of the page's table.
 struct Device {
     id: Uuid,
     name: String,
@@ -53,7 +53,7 @@ pub(crate) async fn show(
     let after = after.map(|after| after.parse().map_err(|_| PageError::BadRequest)).transpose()?;
     let is_first = after.is_none();
 
-    // One more than is shown tells whether there is another page.
+    // One more than is shown, to learn if there is another page.
     let mut query = app.sessions.query().filter(UserSession::USER_ID.eq(user.id)).status(Status::All);
     query = query.limit(PER_PAGE as u64 + 1);
     if let Some(after) = after {
@@ -82,7 +82,7 @@ pub(crate) async fn show(
     page(&AccountPage { user: Some(user.name), devices, is_first, next })
 }
 
-/// Ends one session. Where it is this one, the manager clears the cookie too.
+/// Ends one session. If it is the current one, the manager clears the cookie too.
 pub(crate) async fn expire(
     State(app): State<App>,
     LoggedIn { user, .. }: LoggedIn,
@@ -110,7 +110,7 @@ pub(crate) async fn delete(
     Ok(Redirect::to("/account"))
 }
 
-/// A session of this user's. That there is one of somebody else's is not told.
+/// Returns a session of this user. For another user's session it answers as if there were none.
 async fn of_user(app: &App, user_id: &str, id: &str) -> Result<Session<UserSession>, PageError> {
     let id = Uuid::try_parse(id).map_err(|_| PageError::NotFound)?;
     let mine = app.sessions.query().filter(UserSession::USER_ID.eq(user_id)).id(id).status(Status::All);
@@ -122,7 +122,7 @@ pub(crate) async fn log_out(manager: SessionManager<UserSession>) -> Moved {
     Ok(Redirect::to("/"))
 }
 
-/// Where not every device can be logged out, this one is all the same.
+/// If other devices cannot be logged out, this one is logged out all the same.
 pub(crate) async fn log_out_everywhere(
     here: Result<LoggedIn, PageError>,
     manager: SessionManager<UserSession>,

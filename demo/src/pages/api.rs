@@ -1,4 +1,4 @@
-//! For programs: JSON, and problem details by RFC 9457.
+//! The API for programs: JSON, and problem details by RFC 9457.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -10,10 +10,10 @@ use serde_json::json;
 use crate::app::App;
 use crate::tables::{ApiKey, Role, UserSession};
 
-/// Where an API key may stand, besides `Authorization: Bearer`.
+/// The header for an API key, besides `Authorization: Bearer`.
 pub(crate) const KEY_HEADER: TokenSource = TokenSource::header("x-api-key");
 
-/// Where a session's token may stand.
+/// The header for a session's token.
 pub(crate) const SESSION_HEADER: TokenSource = TokenSource::header("x-auth-token");
 
 const UNAVAILABLE: &str = "This is not available for the moment.";
@@ -28,7 +28,7 @@ pub(crate) async fn me(State(app): State<App>, caller: Caller) -> Result<Respons
     Ok(Json(json!({ "user": user, "via": via, "role": role })).into_response())
 }
 
-/// Who is calling, by which of the two tables.
+/// The caller, from either of the two tables.
 #[derive(Debug)]
 pub(crate) enum Caller {
     Key { user_id: String, role: Role },
@@ -39,7 +39,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Problem> {
-        // Within one layer two tokens are ambiguous by themselves; across two it is for the application to say.
+        // Two tokens within one layer are ambiguous to that layer. Across two layers the application decides.
         let has = |name: &str| parts.headers.contains_key(name);
         if has("x-auth-token") && (has("x-api-key") || has("authorization")) {
             return Err(SessionRejection::Ambiguous.into());
@@ -57,7 +57,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// An error as `application/problem+json`.
+/// Returns an error as `application/problem+json`.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -102,7 +102,7 @@ impl From<SessionRejection> for Problem {
             SessionRejection::Ambiguous => "There are two different credentials: send one.",
             _ => UNAVAILABLE,
         };
-        // Reports its own causes, and says what a client may present.
+        // Reports its own causes, and says which credentials a client may present.
         let response = rejection.into_response();
         let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
         Self { status: response.status(), detail, challenge }

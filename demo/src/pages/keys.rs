@@ -19,7 +19,7 @@ use crate::tables::{ApiKey, Role};
 
 const LONGEST_NAME: usize = 60;
 
-/// How many are listed, and how many valid ones a user may have.
+/// How many keys are listed, and how many valid ones a user may have.
 const MOST: u64 = 100;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -33,7 +33,7 @@ struct KeysPage {
     error: Option<&'static str>,
 }
 
-/// A row of the table.
+/// A row of the page's table.
 struct Key {
     id: Uuid,
     name: String,
@@ -43,7 +43,7 @@ struct Key {
     is_expired: bool,
 }
 
-/// A key that was just made. It is shown once, and then nobody knows it but its owner.
+/// A key that was just created. It is shown once; after that only its owner knows it.
 struct NewKey {
     name: String,
     key: String,
@@ -134,7 +134,7 @@ async fn list(app: &App, user_id: &str) -> Result<Vec<Key>, PageError> {
     Ok(keys.fetch_all().await?.into_iter().map(key).collect())
 }
 
-/// The host for the line to paste into a shell; only where it is nothing but a host.
+/// Returns the host for the line to paste into a shell, if it is nothing but a host.
 fn host(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let is_host = |host: &&str| {

@@ -1,4 +1,4 @@
-//! Signing up and logging in.
+//! The pages for signing up and logging in.
 
 use askama::Template;
 use axum::Form;
@@ -23,7 +23,7 @@ const LONGEST_NAME: usize = 40;
 const SHORTEST_PASSWORD: usize = 8;
 const LONGEST_PASSWORD: usize = 256;
 
-/// The name that the form is filled in with. No secret, and no proof of anything.
+/// The cookie with the name that the form is filled in with. It is no secret, and proves nothing.
 const LAST_USER: &str = "last_user";
 
 const TOO_OFTEN: &str = "Too many attempts. Wait a minute, and try again.";
@@ -86,25 +86,25 @@ pub(crate) async fn log_in(
     if !app.attempts.allows(name, client::address(&parts)) {
         return refuse(StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN);
     }
-    // What cannot be a user's is not worth hashing, nor asking for.
+    // A name or a password that no user can have is neither hashed nor looked up.
     let is_possible = check(name, &password).is_ok();
     let user = if is_possible { app.users.by_name(name).await? } else { None };
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let is_verified = is_possible && app.passwords.verify(password, hash).await?;
     match user {
         Some(user) if is_verified => begin(&manager, &user.id, name).await,
-        // Which of the two is wrong is not told.
+        // The page does not say which of the two is wrong.
         _ => refuse(StatusCode::UNAUTHORIZED, "The name or the password is wrong."),
     }
 }
 
-/// The form again, with what is wrong.
+/// Returns the form again, with its errors.
 fn refused(is_new: bool, name: &str, status: StatusCode, error: &'static str) -> Result<Response, PageError> {
     let page = page(&LoginPage { user: None, is_new, name, error: Some(error) })?;
     Ok((status, page).into_response())
 }
 
-/// The layer sets the session's cookie; this adds the one that remembers the name.
+/// The layer sets the session's cookie. This adds the cookie that remembers the name.
 async fn begin(
     manager: &SessionManager<UserSession>,
     user_id: &str,

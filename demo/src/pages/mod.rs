@@ -1,4 +1,4 @@
-//! The pages, one module each; what they share is here.
+//! The pages, one module each, and what they share.
 
 pub(crate) mod account;
 pub(crate) mod api;
@@ -32,7 +32,7 @@ pub(crate) async fn not_found() -> PageError {
     PageError::NotFound
 }
 
-/// Who is asking: an extractor for pages that need somebody. Everybody else is sent to log in.
+/// The logged in user: an extractor for pages that need one. All other visitors are sent to log in.
 #[derive(Debug)]
 pub(crate) struct LoggedIn {
     pub(crate) session: Session<UserSession>,
@@ -49,7 +49,7 @@ where
         let CurrentSession(session) =
             <CurrentSession<UserSession> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         let user = App::from_ref(state).users.by_id(&session.fields.user_id).await?;
-        // A user who is gone has no page.
+        // A deleted user has no page.
         let user = user.ok_or(PageError::NotFound)?;
         Ok(Self { session, user })
     }
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// An instant as it is shown, and as machines read it.
+/// An instant as it is shown to people, and as machines read it.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     pub(crate) text: String,
@@ -86,7 +86,7 @@ impl From<OffsetDateTime> for Shown {
             format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute]");
         const MACHINE: &[time::format_description::BorrowedFormatItem<'_>] =
             format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-        // Both formats take any instant in UTC.
+        // Both formats accept any instant in UTC.
         Self {
             text: instant.format(TEXT).unwrap_or_default(),
             machine: instant.format(MACHINE).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! How many sessions there are, and how they come and go.
+//! The page with the number of sessions, and how many began and ended each day.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::chart::{Chart, Day};
 use crate::error::PageError;
 use crate::users::on_pool;
 
-/// How many days the picture shows.
+/// How many days the chart shows.
 const DAYS: i64 = 30;
 
 #[derive(Template)]
@@ -59,14 +59,14 @@ pub(crate) async fn show(State(app): State<App>, logged_in: Option<LoggedIn>) ->
     page(&StatisticsPage { user: logged_in.map(|it| it.user.name), sessions, keys, chart })
 }
 
-/// How many sessions have an instant in this column, for each day up to now. The table is the application's own:
-/// what the library has no question for, SQL has.
+/// Returns how many sessions have an instant in this column, for each day up to now. The library has no query for this,
+/// but the table is the application's own, so SQL does it.
 async fn per_day(
     app: &App,
     column: &'static str,
     now: OffsetDateTime,
 ) -> Result<HashMap<String, i64>, PageError> {
-    // As `2026-11-23T01:48:09`, in UTC.
+    // In the form `2026-11-23T01:48:09`, in UTC.
     let instant = match app.database.backend() {
         Backend::Sqlite => format!("substr({column}, 1, 19)"),
         Backend::Postgres => format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS')"),
@@ -77,7 +77,7 @@ async fn per_day(
         Backend::MySql => ("?", "?"),
         _ => ("$1", "$2"),
     };
-    // The column is one of two names above, and the values are bound.
+    // The column is one of the two names above, and the values are bound.
     let sql = AssertSqlSafe(format!(
         "SELECT day, COUNT(*) FROM (SELECT substr({instant}, 1, 10) AS day, {instant} AS instant \
          FROM user_sessions) AS instants WHERE instant >= {from} AND instant <= {to} GROUP BY day"

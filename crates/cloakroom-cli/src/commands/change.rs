@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::value::{self, Moment, Span};
 
-/// How often a token is given anew to a session that others keep writing.
+/// How often a token is given anew to a session that other processes keep writing.
 const ATTEMPTS: usize = 20;
 
 pub(crate) async fn update(context: &Context, command: Update) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ pub(crate) async fn update(context: &Context, command: Update) -> Result<(), Fai
         values.push((&*assignment.name, assignment.parse(sessions.definition(), sessions.backend())?));
     }
     values.extend(set_null.iter().map(|name| (&**name, DynamicValue::Null)));
-    // Has the library refuse names that the table does not have, before anything is read.
+    // Lets the library reject names that the table does not have, before anything is read.
     let mut fields = DynamicFields::new(sessions.definition(), sessions.backend());
     for (place, (name, value)) in values.iter().enumerate() {
         fields.set(name, value.clone())?;
@@ -62,7 +62,7 @@ fn change(session: &mut Session<DynamicFields>, values: &[(&str, DynamicValue)],
     }
 }
 
-/// What becomes of an expiry that is `current`.
+/// Returns the new value of an expiry that is `current`.
 fn new_expiry(
     expiry: &Expiry,
     now: OffsetDateTime,
@@ -76,7 +76,7 @@ fn new_expiry(
     }
 }
 
-/// The data, if each of its numbers can be written as it was given.
+/// Returns the data if each of its numbers can be written as it was given.
 fn exact_data(text: &str) -> Result<Value, Failure> {
     let data: Value = serde_json::from_str(parse_data(text)?.get())?;
     let (given, kept) = (numbers(text), numbers(&data.to_string()));
@@ -88,7 +88,7 @@ fn exact_data(text: &str) -> Result<Value, Failure> {
     }
 }
 
-/// The numbers of a JSON text, each as its sign, its digits and its exponent of ten.
+/// Returns the numbers of a JSON text, each as its sign, its digits and its exponent of ten.
 fn numbers(json: &str) -> Vec<(bool, String, i64)> {
     let mut numbers = Vec::new();
     let mut rest = json;
@@ -117,7 +117,7 @@ fn normal(number: &str) -> (bool, String, i64) {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{}{fraction}", whole.trim_start_matches('-'));
     let trimmed = digits.trim_end_matches('0');
-    // Too long an exponent is none that anything keeps.
+    // No database keeps a number with an exponent that is too long.
     let exponent: i64 = exponent.parse().unwrap_or(i64::MAX / 2);
     let shift =
         i64::try_from(digits.len() - trimmed.len()).unwrap_or(0) - i64::try_from(fraction.len()).unwrap_or(0);

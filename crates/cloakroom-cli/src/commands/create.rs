@@ -36,7 +36,7 @@ pub(crate) async fn run(context: &Context, create: Create) -> Result<(), Failure
     print(context, &created.session, &created.token, sessions.config().now())
 }
 
-/// A new token, alone on standard output unless that is JSON, and the session that it stands for.
+/// Prints a new token and its session. Without JSON the token stands alone on standard output.
 pub(crate) fn print(
     context: &Context,
     session: &Session<DynamicFields>,
@@ -51,13 +51,13 @@ pub(crate) fn print(
     context.output.answer(&Created { token, session: SessionJson::new(&shown) }, token)
 }
 
-/// The table; an embedded database that has none gets one.
+/// Returns the table. If an embedded database has none, it is created.
 async fn open(context: &Context, set: &[Assignment]) -> Result<Table, Failure> {
     if context.backend() != Backend::Sqlite {
         return context.sessions().await;
     }
     let wanted = match table_for(context, set) {
-        // No file is made for a table that cannot be.
+        // No file is made for a table with an invalid definition.
         Err(failure) if context.missing_file().is_some() => return Err(failure),
         wanted => wanted,
     };
@@ -71,7 +71,7 @@ async fn open(context: &Context, set: &[Assignment]) -> Result<Table, Failure> {
     Ok(sessions)
 }
 
-/// A table for the fields that are set: text, to look up by each.
+/// Returns a table for the fields that are set: each is text, with an index.
 fn table_for(context: &Context, set: &[Assignment]) -> Result<TableDefinition, Failure> {
     if set.is_empty() {
         return Err(Failure::usage(format!(

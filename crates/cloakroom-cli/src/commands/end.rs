@@ -28,7 +28,7 @@ async fn expire_one(context: &Context, id: uuid::Uuid) -> Result<(), Failure> {
     let has_ended = if let Ok(session) = &mut each {
         sessions.expire(session).await?
     } else {
-        // What does not decode can be ended, too.
+        // A session that does not decode can be ended, too.
         let ended = sessions.query().id(id).expire_all().await?;
         each = find_each(&sessions, id).await?;
         ended > 0
@@ -43,7 +43,7 @@ pub(crate) async fn delete(context: &Context, command: Delete) -> Result<(), Fai
     if let Some(id) = &command.target.id {
         let id = value::id(id)?;
         let sessions = context.sessions().await?;
-        // Not read before: what does not decode can be deleted, too.
+        // Not read before: a session that does not decode can be deleted, too.
         if sessions.query().id(id).status(Status::All).delete_all().await? == 0 {
             return Err(Failure::not_found(format!("there is no session {id}")));
         }
@@ -75,7 +75,8 @@ impl Many {
         Ok(Self { sessions: context.sessions().await?, filter, is_all, status })
     }
 
-    /// How many they are; more than one is asked about, and one that is all there is.
+    /// Returns how many sessions match. The command asks before it ends more than one, and with `--all` before it ends
+    /// any.
     async fn confirmed(&self, verb: &str, yes: bool) -> Result<u64, Failure> {
         let total = self.query()?.count().await?;
         if total > u64::from(!self.is_all) {
@@ -86,14 +87,14 @@ impl Many {
         Ok(total)
     }
 
-    /// Ends them a batch at a time: no statement is large, and somebody who watches sees it go on.
+    /// Ends them a batch at a time, so that no statement is large and a user who watches sees the progress.
     async fn in_batches<F: Future<Output = cloakroom::Result<u64>>>(
         &self,
         total: u64,
         done: &'static str,
         end: impl Fn(SessionQuery<'static, DynamicFields>) -> F,
     ) -> Result<u64, Failure> {
-        // Each batch looks for its rows anew: of many sessions, more are taken at once.
+        // Each batch searches for its rows anew, so batches are larger if there are many sessions.
         let batch = (total / 100).clamp(1_000, 10_000);
         let progress = Progress::start(total, done);
         let mut affected = 0;

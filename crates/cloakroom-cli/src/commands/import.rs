@@ -1,4 +1,4 @@
-//! Sessions from a file: all of them, or none.
+//! Imports sessions from a file: all of them, or none.
 
 mod file;
 mod line;
@@ -59,14 +59,14 @@ pub(crate) async fn run(context: &Context, import: Import) -> Result<(), Failure
     context.output.answer(&json, format_args!("{} {done}", counted(total)))
 }
 
-/// All of the file: nothing is written before every line was looked at.
+/// Reads the whole file: nothing is written before every line was checked.
 fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::new());
     match file.filter(|file| *file != Path::new("-")) {
         Some(path) => {
             let wrong = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
             let mut file = File::open(path).map_err(wrong)?;
-            // All of its room at once: a vector that grows leaves copies behind.
+            // The full capacity at once: a vector that grows leaves copies behind.
             let length = file.metadata().map_or(0, |metadata| metadata.len());
             bytes.reserve_exact(usize::try_from(length).unwrap_or(0).saturating_add(1));
             file.read_to_end(&mut bytes).map_err(wrong)?;
@@ -81,7 +81,7 @@ fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-/// The lines that are good by themselves and beside each other, and those that are not.
+/// Separates the lines that are valid, by themselves and beside each other, from those that are not.
 fn checked(lines: Vec<Line>, mut bad: Vec<BadLine>, import: &Import) -> (Vec<Line>, Vec<BadLine>) {
     let mut digests: HashMap<&str, u64> = HashMap::with_capacity(lines.len());
     let mut ids: HashMap<Uuid, u64> = HashMap::new();
@@ -127,7 +127,7 @@ fn refuse(bad: &[BadLine]) -> Result<(), Failure> {
     Err(Failure::usage(format!("nothing was imported: {} {lines} bad", bad.len())).details(named))
 }
 
-/// The session that a line makes, which gets a new token if it has none.
+/// Returns the session of a line. It gets a new token if the line has none.
 fn numbered(line: Line, sessions: &Table, tokens: Option<&mut NewTokens>) -> Result<Numbered, Failure> {
     let Line { number, new, secret, digest, id, inserted_at } = line;
     let mut session = match (secret, digest) {
@@ -165,7 +165,7 @@ async fn write(
     for batch in numbered.chunks(BATCH) {
         let these = batch.iter().map(|numbered| numbered.session.clone()).collect();
         if let Err(error) = sessions.within(&mut transaction).import(these).await {
-            // Which line it was is found out by itself, after all was undone.
+            // A separate search finds the line, after everything was rolled back.
             let _ = transaction.rollback().await;
             return Err(whose(sessions, batch, error).await.context("nothing was imported"));
         }
@@ -189,7 +189,7 @@ async fn write(
         Err(error) => {
             let failure = Failure::from(error);
             if let Some(tokens) = tokens {
-                // They may be valid.
+                // The new tokens may be valid.
                 tokens.keep();
             }
             Err(failure.context("it is not known whether all of it was imported, or nothing"))
@@ -197,7 +197,7 @@ async fn write(
     }
 }
 
-/// The line of a batch that the database refuses.
+/// Finds the line of a batch that the database refuses.
 async fn whose(sessions: &Table, batch: &[Numbered], error: cloakroom::Error) -> Failure {
     let is_of_a_line = matches!(
         error.kind(),
@@ -230,13 +230,13 @@ async fn whose(sessions: &Table, batch: &[Numbered], error: cloakroom::Error) ->
         }
     }
     let _ = transaction.rollback().await;
-    // One by one they are good: it is about one of them beside others.
+    // One by one they are valid: one of them conflicts with others.
     let (first, last) = (batch.first(), batch.last());
     let lines = first.zip(last).map(|(first, last)| format!("a line from {} to {}", first.line, last.line));
     Failure::from(error).context(lines.unwrap_or_default())
 }
 
-/// The file that new tokens are written to. Removed again, unless they are valid.
+/// The file that new tokens are written to. It is removed again, unless the tokens are valid.
 struct NewTokens {
     path: PathBuf,
     file: File,
@@ -269,7 +269,7 @@ impl NewTokens {
         row.zeroize();
     }
 
-    /// On the disk before the sessions are: a token that is lost could not be handed out.
+    /// Written to the disk before the sessions are stored: a lost token could not be handed out.
     fn write(&mut self) -> Result<(), Failure> {
         io::Write::write_all(&mut self.file, &self.text)
             .and_then(|()| self.file.sync_all())
@@ -284,7 +284,7 @@ impl NewTokens {
 impl Drop for NewTokens {
     fn drop(&mut self) {
         if !self.is_kept {
-            // It has nothing that anybody could use.
+            // It has no token that a client could use.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::output::{Columns, Each};
 use crate::value;
 
-/// How many sessions a terminal is shown unless it asks for another number.
+/// How many sessions a terminal shows by default.
 const LIMIT_ON_TERMINAL: u64 = 100;
 
 /// How many sessions that do not decode are named one by one.
@@ -30,7 +30,7 @@ pub(crate) async fn list(context: &Context, list: List) -> Result<(), Failure> {
         query = query.after(cursor(&sessions, after).await?);
     }
     if let Some(limit) = limit {
-        // One more tells whether there are more.
+        // One more, to learn if there are more.
         query = query.limit(limit.saturating_add(1));
     }
     let (is_paged, found) = order.run(query).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn list(context: &Context, list: List) -> Result<(), Failure> {
     Ok(())
 }
 
-/// In which order sessions are listed.
+/// The order in which sessions are listed.
 enum Sorted {
     NewestFirst,
     OldestFirst,
@@ -84,7 +84,7 @@ enum Sorted {
 }
 
 impl Sorted {
-    /// What is found in this order, and whether there are pages of it.
+    /// Returns the sessions in this order, and whether there are pages of them.
     async fn run(
         self,
         query: SessionQuery<'static, DynamicFields>,
@@ -118,7 +118,7 @@ fn order(sessions: &Table, sort: Option<&str>) -> Result<Sorted, Failure> {
     })
 }
 
-/// A cursor, or that of the session with this id.
+/// Returns a cursor, or the cursor of the session with this id.
 async fn cursor(sessions: &Table, after: &str) -> Result<Cursor, Failure> {
     if let Ok(cursor) = after.parse() {
         return Ok(cursor);

@@ -1,4 +1,4 @@
-//! Completions, and pages for `man`.
+//! Completions for shells, and pages for `man`.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use clap_complete::env::Shells;
 use crate::args::Args;
 use crate::failure::Failure;
 
-/// The script has the shell ask this command what could come next, with this variable set.
+/// With this variable set, the script makes the shell ask this command for completions.
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     let shells = Shells::builtins();
     let name = shell.to_string();
@@ -23,7 +23,7 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     Ok(io::stdout().write_all(&script)?)
 }
 
-/// The page of the command itself, or of the one that these words name.
+/// Returns the page of the command itself, or of the subcommand that these words name.
 pub(crate) fn page(words: &[String]) -> Result<(), Failure> {
     let mut command = Args::command();
     command.build();

@@ -80,14 +80,14 @@ fn sql(context: &Context, fields: Fields, down: bool, indexes: bool) -> Result<(
     context.output.answer(&json!({"statements": statements}), text.join("\n"))
 }
 
-/// The table with the fields of the command line, where there are any.
+/// Returns the table with the fields of the command line, if there are any.
 fn declared(context: &Context, fields: Fields) -> Option<TableDefinition> {
     let fields = fields.fields;
     (!fields.is_empty())
         .then(|| fields.into_iter().fold(context.definition(), |table, field| table.field(field.0)))
 }
 
-/// What a table has where nothing is said: what `ecto_sessions` makes.
+/// Returns the table if no fields are given: as `ecto_sessions` makes it.
 fn by_default(context: &Context) -> TableDefinition {
     context.definition().field(FieldDefinition::dynamic("user_id", ColumnType::Text).indexed())
 }

@@ -1,4 +1,4 @@
-//! One module a group of commands.
+//! The commands, one module for each group.
 
 mod change;
 mod create;
@@ -21,12 +21,12 @@ use crate::failure::Failure;
 use crate::log;
 
 pub(crate) async fn run(args: Args, is_database_given: bool) -> Result<(), Failure> {
-    // Pruning for hours, one wants to see each run.
+    // A user who prunes for hours wants to see each run.
     let reports_runs =
         matches!(&args.command, Command::Prune(prune) if prune.every.is_some() && !prune.quiet);
     log::to_stderr(if reports_runs { LevelFilter::DEBUG } else { LevelFilter::WARN });
 
-    // Whatever the other options say.
+    // With any other options.
     match args.command {
         Command::Completions { shell } => return manual::completions(shell),
         Command::Man { command } => return manual::page(&command),

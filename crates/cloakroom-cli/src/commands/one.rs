@@ -27,12 +27,12 @@ pub(crate) async fn extend(context: &Context, id: &str) -> Result<(), Failure> {
     context.output.session(&session, now)
 }
 
-/// The session with this id, whatever its status, and as it is: looking at it does not extend it.
+/// Returns the session with this id, of any status. Reading it does not extend it.
 pub(crate) async fn find(sessions: &Table, id: uuid::Uuid) -> Result<Session<DynamicFields>, Failure> {
     find_each(sessions, id).await?.map_err(|unreadable| unreadable.error.into())
 }
 
-/// The same, or what is known of it if it does not decode.
+/// The same, or the part of it that is known if it does not decode.
 pub(crate) async fn find_each(sessions: &Table, id: uuid::Uuid) -> Result<Each, Failure> {
     let mut found = sessions.query().id(id).status(Status::All).fetch_each().await?;
     found.pop().ok_or_else(|| Failure::not_found(format!("there is no session {id}")))

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What takes no longer than a glance needs no bar.
+/// An operation that is shorter than this needs no bar.
 const MANY: u64 = 1_000;
 
-/// A bar on standard error, while many sessions are ended. Nothing where that is no terminal.
+/// A bar on standard error while many sessions are ended. Nothing is shown if standard error is not a terminal.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
@@ -22,7 +22,7 @@ impl Progress {
     }
 
     pub(crate) fn reached(&self, position: u64) {
-        // Others may have made more sessions meanwhile.
+        // Other processes may have made more sessions meanwhile.
         if self.0.length().is_some_and(|total| total < position) {
             self.0.set_length(position);
         }

@@ -8,7 +8,7 @@ use crate::context::{Context, Table};
 use crate::failure::Failure;
 use crate::output::{ValueJson, counted, text_of, timestamp};
 
-/// The field that names the owner, by custom.
+/// The field that names the owner, by convention.
 const OWNER: &str = "user_id";
 
 #[derive(Serialize)]
@@ -95,21 +95,21 @@ async fn first(query: SessionQuery<'_, DynamicFields>) -> Result<Option<Session<
     Ok(query.limit(1).fetch_all().await?.pop())
 }
 
-/// The field that says whose a session is: the one so named, or else the first to look up by.
+/// Returns the field that names the user of a session: the one with the usual name, or else the first indexed one.
 fn owner_field(table: &TableDefinition) -> Option<&str> {
     let named = table.fields().iter().find(|field| field.name() == OWNER);
     named.or_else(|| table.fields().iter().find(|field| field.is_indexed())).map(FieldDefinition::name)
 }
 
-/// The value that most sessions have in `field`, and how many they are.
+/// Returns the value that most sessions have in `field`, and their number.
 async fn busiest(sessions: &Table, field: &str) -> Result<Option<(DynamicValue, u64)>, Failure> {
-    // Null is nobody.
+    // Null is no user.
     let counts = sessions.query().status(Status::All).count_by(field, 2).await?;
     let busiest = counts.into_iter().find(|count| count.value != DynamicValue::Null);
     Ok(busiest.map(|busiest| (busiest.value, busiest.count)))
 }
 
-/// How many sessions have each value of a field.
+/// Returns how many sessions have each value of a field.
 async fn by(context: &Context, sessions: &Table, field: &str, limit: u64) -> Result<(), Failure> {
     let counts = sessions.query().status(Status::All).count_by(field, limit).await?;
     let values = counts.iter().map(|count| ByValue {

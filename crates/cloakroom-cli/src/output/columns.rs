@@ -1,4 +1,4 @@
-//! Which columns a list has, and what stands in them.
+//! The columns of a list, and their cells.
 
 use cloakroom::{FieldDefinition, TableDefinition};
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, Table};
@@ -13,20 +13,20 @@ use crate::escape::printable;
 use crate::failure::Failure;
 use crate::path::Path;
 
-/// How much of a timestamp leads up to the second.
+/// How many characters of a timestamp lead up to the second.
 const SECONDS: usize = "2026-11-23T01:48:09".len();
 
-/// How much of a cell a list on a terminal shows.
+/// How many characters of a cell a list on a terminal shows.
 const SHOWN: usize = 60;
 
-/// Every column that is no field of the table's.
+/// Every column that is not a field of the table.
 pub(crate) const BUILT_IN: [&str; 7] =
     ["id", "data", "status", "expires_at", "inserted_at", "updated_at", "cursor"];
 
 /// The columns of a list, with their names.
 pub(crate) struct Columns {
     columns: Vec<(String, Column)>,
-    /// They were asked for, and are the keys of a JSON object.
+    /// Whether the user asked for them; then they are the keys of a JSON object.
     are_chosen: bool,
 }
 
@@ -43,7 +43,7 @@ enum Column {
 }
 
 impl Columns {
-    /// Those of these names, or else all that this style shows by default.
+    /// Returns the columns with these names, or else all that this style shows by default.
     pub(crate) fn new(names: &[String], table: &TableDefinition, style: Style) -> Result<Self, Failure> {
         let mut columns: Vec<(String, Column)> = Vec::new();
         for name in names {
@@ -63,7 +63,7 @@ impl Columns {
             _ => &["status", "expires_at", "inserted_at", "data"],
         };
         for name in others {
-            // A file with names has each once: the table's own comes first.
+            // A file with column names has each name once: the table's own column takes precedence.
             if style != Style::Csv || columns.iter().all(|(known, _)| known != name) {
                 columns.push(((*name).to_owned(), Column::built_in(name).unwrap_or(Column::Data)));
             }
@@ -86,13 +86,14 @@ impl Columns {
         serde_json::to_string(&SessionJson::new(shown))
     }
 
-    /// On one line, though what is stored may stand on several.
+    /// Puts a cell on one line, though the stored text may have several.
     pub(super) fn json_line(&self, shown: &Shown<'_>) -> Result<String, serde_json::Error> {
-        // Ends of lines stand between JSON's values alone, never within a string.
+        // Line ends stand only between JSON's values, never within a string.
         self.json(shown).map(|json| json.replace(['\n', '\r'], " "))
     }
 
-    /// An empty table. Where there is little room, and nothing was asked for, it has what tells one session from others.
+    /// Makes an empty table. If there is little room, and no columns were asked for, it has those that distinguish
+    /// sessions.
     pub(super) fn table(&self, is_wide: bool) -> Table {
         let mut table = super::table();
         let shown = self.columns.iter().filter(|(_, column)| is_wide || self.is_shown_on_little_room(column));
@@ -100,7 +101,7 @@ impl Columns {
         if let Some(id) = self.columns.iter().position(|(_, column)| matches!(column, Column::Id))
             && let Some(id) = table.column_mut(id)
         {
-            // It is there to be copied.
+            // The user copies it.
             id.set_constraint(ColumnConstraint::ContentWidth);
         }
         table
@@ -154,7 +155,7 @@ impl Column {
             Self::Data => shown.data.unwrap_or_default().to_owned(),
             Self::Part(path) => match shown.data.and_then(|data| path.find(data)).map(RawValue::get) {
                 None | Some("null") => String::new(),
-                // What a string says, and other JSON as it is written.
+                // The text of a JSON string, and other JSON as it is written.
                 Some(part) => serde_json::from_str(part).unwrap_or_else(|_| part.to_owned()),
             },
             Self::Status => shown.status().to_owned(),
@@ -165,7 +166,7 @@ impl Column {
         }
     }
 
-    /// What a table on a terminal has: times to the second, and long text shortened unless it was asked for.
+    /// Returns a cell of a table on a terminal: times to the second, and long text shortened unless it was asked for.
     fn cell(&self, shown: &Shown<'_>, is_chosen: bool) -> Cell {
         let second = |instant: OffsetDateTime| {
             let timestamp = timestamp(instant);
@@ -186,7 +187,7 @@ impl Column {
     }
 }
 
-/// The columns that were asked for, as an object.
+/// The requested columns of a session, as an object.
 struct Chosen<'s> {
     columns: &'s Columns,
     shown: &'s Shown<'s>,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Each, timestamp};
 
-/// What is shown of a session; of one that does not decode, neither fields nor data.
+/// The shown part of a session. If the session does not decode, it has neither fields nor data.
 pub(crate) struct Shown<'s> {
     pub(super) id: Uuid,
     pub(super) fields: Option<&'s DynamicFields>,
@@ -59,7 +59,7 @@ impl<'s> Shown<'s> {
         }
     }
 
-    /// The lines that show one session.
+    /// Returns the lines that show one session.
     pub(crate) fn details(&self) -> Vec<[String; 2]> {
         let line = |name: &str, value: String| [name.to_owned(), value];
         let mut lines = vec![line("id", self.id.to_string())];
@@ -103,7 +103,7 @@ impl<'s> SessionJson<'s> {
         Self {
             id: shown.id.to_string(),
             fields: shown.fields.map(FieldsJson),
-            // What was stored is JSON, or the session could not have been read.
+            // The stored data is JSON, or the session could not have been read.
             data: shown.data.map(|data| serde_json::from_str(data).unwrap_or(RawValue::NULL)),
             status: shown.status(),
             expires_at: shown.expires_at.map(timestamp),
@@ -126,7 +126,7 @@ impl Serialize for FieldsJson<'_> {
     }
 }
 
-/// A field's value as JSON: numbers and truth values as such, bytes in hexadecimal.
+/// Returns a field's value as JSON: numbers and truth values as such, bytes in hexadecimal.
 pub(crate) struct ValueJson<'s>(pub(crate) &'s DynamicValue);
 
 impl Serialize for ValueJson<'_> {

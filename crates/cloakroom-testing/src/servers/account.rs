@@ -9,7 +9,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The account to run as, or `None` where `own_uid` may run the server itself.
+    /// Returns the account to run as, or `None` if `own_uid` may run the server itself.
     pub(super) fn for_server(kind: Kind, own_uid: u32) -> Result<Option<Self>, ServerError> {
         if own_uid != 0 {
             return Ok(None);
@@ -31,7 +31,7 @@ fn find(passwd: &str, name: &str) -> Option<Account> {
         }
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        // An account of that name with root's powers would be no help.
+        // An account of that name with root's rights would not help.
         (uid != 0).then_some(Account { uid, gid })
     })
 }

@@ -1,15 +1,15 @@
-//! Which processes a process has started.
+//! Finds the processes that a process has started.
 
 use std::fs;
 use std::process::Command;
 
-/// The direct children of `parent`, from `/proc` or, on systems without it, from `ps`.
+/// Returns the direct children of `parent`, from `/proc` or, on systems without it, from `ps`.
 pub(super) fn of(parent: u32) -> Vec<u32> {
     from_proc(parent).unwrap_or_else(|| from_ps(parent))
 }
 
 fn from_proc(parent: u32) -> Option<Vec<u32>> {
-    // Without this file it is no /proc as Linux has it.
+    // Without this file it is not a /proc like Linux's.
     fs::metadata("/proc/self/stat").ok()?;
     let processes = fs::read_dir("/proc").ok()?;
     let children = processes.flatten().filter_map(|process| {
@@ -20,7 +20,7 @@ fn from_proc(parent: u32) -> Option<Vec<u32>> {
     Some(children.collect())
 }
 
-/// `pid (name) state ppid …`, where the name may hold anything, blanks and brackets included.
+/// Parses `pid (name) state ppid …`. The name may hold anything, including blanks and brackets.
 fn parent_in_stat(stat: &str) -> Option<u32> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(1)?.parse().ok()

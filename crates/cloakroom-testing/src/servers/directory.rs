@@ -15,17 +15,18 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    // Locked for as long as this process lives: the mark of a directory in use.
+    // Locked for as long as this process lives: the lock marks a directory in use.
     _lock: File,
 }
 
 impl Directory {
-    /// A path that nobody uses, nor will: unlikely enough to name before it exists.
+    /// Returns a path that no process uses or will use: a collision is so unlikely that it can be named before it
+    /// exists.
     pub(super) fn free_path() -> Result<PathBuf, ServerError> {
         Ok(base().join(format!("{PREFIX}{}", random::hex(8)?)))
     }
 
-    /// Creates one, owned by the account that the server is to run as.
+    /// Creates a directory, owned by the account that the server is to run as.
     pub(super) fn create(path: PathBuf, kind: Kind) -> Result<(Self, Option<Account>), ServerError> {
         let (directory, own_uid) = Self::locked(path)?;
         let account = Account::for_server(kind, own_uid)?;
@@ -37,14 +38,14 @@ impl Directory {
         Ok((directory, account))
     }
 
-    /// Creates one of our own, after clearing away those that are forgotten; and says who we are.
+    /// Creates a directory of our own, and removes forgotten ones. Returns our user id, too.
     fn locked(path: PathBuf) -> Result<(Self, u32), ServerError> {
         let io = |verb| {
             let path = &path;
             move |e| ServerError::io(verb, path, e)
         };
         DirBuilder::new().mode(0o700).create(&path).map_err(io("create"))?;
-        // What we create is ours: the only way std tells who we are.
+        // We own what we create: this is the only way to learn our user id from std.
         let own_uid = fs::metadata(&path).map_err(io("look at"))?.uid();
         if let Some(base) = path.parent() {
             sweep(base, own_uid);
@@ -78,25 +79,25 @@ impl Directory {
         Ok(path)
     }
 
-    /// Removes a file that held the password in plaintext and has done its work.
+    /// Removes a file that held the password in plaintext and is no longer needed.
     pub(super) fn remove_file(&self, name: &str) {
-        // It may not be there, and goes with the directory at the latest.
+        // It may not exist, and goes with the directory at the latest.
         let _ = fs::remove_file(self.path.join(name));
     }
 }
 
-/// A directory for the caller's own files. It goes when this is dropped; should the process end otherwise, the
-/// next server or directory clears it away.
+/// A directory for the caller's own files. It is removed when this is dropped. If the process ends otherwise, the next
+/// server or directory removes it.
 #[derive(Debug)]
 pub struct Scratch(Directory);
 
 impl Scratch {
-    /// Creates one, where the servers' directories are.
+    /// Creates a directory, beside those of the servers.
     pub fn create() -> Result<Self, ServerError> {
         Ok(Self(Directory::locked(Directory::free_path()?)?.0))
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -104,13 +105,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What remains of it is swept later.
+        // Remaining files are removed later.
         let _ = fs::remove_dir_all(self.0.path());
     }
 }
 
-/// The system's directory for temporary files, or `/tmp` where that would not do: a socket's path
-/// has room for about 100 bytes, and another account must be able to get there.
+/// Returns the system's directory for temporary files, or `/tmp` if that is not suitable: a socket's path has room for
+/// about 100 bytes, and another account must have access.
 fn base() -> PathBuf {
     let wanted = env::temp_dir();
     let is_short = wanted.as_os_str().len() <= 50;
@@ -119,7 +120,7 @@ fn base() -> PathBuf {
     if is_short && is_open { wanted } else { PathBuf::from("/tmp") }
 }
 
-/// Locked before it gets its name, so that whoever finds it by name finds it locked.
+/// Locks the directory before it gets its name, so that another process which finds it by name finds it locked.
 fn locked_file(directory: &Path) -> std::io::Result<File> {
     let unfinished = directory.join("lock.new");
     let file = File::create_new(&unfinished)?;
@@ -128,8 +129,8 @@ fn locked_file(directory: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Removes what earlier runs of this user left behind: directories whose lock nobody holds.
-/// A failure here is no reason not to start.
+/// Removes what earlier runs of this user left behind: directories with a lock that no process holds. A failure here
+/// does not keep a server from starting.
 fn sweep(base: &Path, own_uid: u32) {
     let Ok(entries) = fs::read_dir(base) else {
         return;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Kind;
 
-/// Why a throwaway server could not be had.
+/// Why a throwaway server could not be started.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -13,19 +13,19 @@ pub enum ServerError {
     MissingProgram {
         /// The server that needs it.
         kind: Kind,
-        /// What was looked for, in `PATH` and the usual places.
+        /// The programs that were looked for, in `PATH` and the usual places.
         program: &'static str,
     },
-    /// We are root, which the server refuses to run as, and there is no account to run it under.
+    /// This process runs as root, the server refuses to run as root, and there is no other account to run it under.
     NoAccount {
         /// The accounts looked for in `/etc/passwd`.
         wanted: &'static [&'static str],
     },
-    /// The operating system refused something.
+    /// The operating system refused an action.
     Io {
-        /// What was being done, to which file.
+        /// The action, and the file that it concerned.
         doing: String,
-        /// Its reason.
+        /// The system's reason.
         source: io::Error,
     },
     /// A program ran and failed.

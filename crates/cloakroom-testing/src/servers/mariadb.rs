@@ -12,14 +12,14 @@ use super::{Kind, Purpose, ServerError, programs};
 pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
     let mut command = Command::new(programs::find(Kind::MariaDb, "mariadb-install-db")?);
     command
-        // Has to come first: the machine's own settings are not for us.
+        // This option has to come first: the machine's own settings must not apply.
         .arg("--no-defaults")
         .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
         .args(common_options(site));
     Ok(command)
 }
 
-/// The server itself.
+/// Returns the command that runs the server.
 pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
     let mut command = Command::new(programs::find(Kind::MariaDb, "mariadbd")?);
     command
@@ -34,7 +34,7 @@ pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
     Ok(command)
 }
 
-/// The server's log says that it is ready, and a client is greeted.
+/// Returns `true` if the server's log says that it is ready, and it greets a client.
 pub(super) fn is_ready(site: &Site) -> bool {
     let says_so =
         fs::read(site.log()).is_ok_and(|log| String::from_utf8_lossy(&log).contains("ready for connections"));
@@ -71,7 +71,7 @@ fn durability(purpose: Purpose) -> &'static [&'static str] {
     }
 }
 
-/// What the server runs before it lets anyone in. It can be run again: the password stays the same.
+/// The SQL that the server runs before it accepts clients. It can be run again: the password stays the same.
 fn accounts(site: &Site) -> Result<PathBuf, ServerError> {
     let password = &site.password;
     let statements = format!(
@@ -84,8 +84,7 @@ fn accounts(site: &Site) -> Result<PathBuf, ServerError> {
     site.directory.write_private("accounts.sql", &statements, site.account.as_ref())
 }
 
-/// A server that takes connections speaks first: three bytes of length, a zero, and the version of
-/// its protocol, 10.
+/// A server that accepts connections speaks first: three bytes of length, a zero, and the version of its protocol, 10.
 fn greets(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let timeout = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! Throwaway database servers: started for a test run, gone without a trace after it.
+//! Throwaway database servers: started for a test run, and removed without a trace after it.
 //!
 //! ```no_run
 //! let mut server = cloakroom_testing::servers::postgres()?;
@@ -8,16 +8,15 @@
 //! # Ok::<(), cloakroom_testing::servers::ServerError>(())
 //! ```
 //!
-//! 1. Every server has its own directory (mode 0700), its own free port of 127.0.0.1, its own
-//!    random password. A server that runs already is never touched.
-//! 2. Started as root, a server runs as an account without privileges: `postgres` or `mysql`,
-//!    failing that `nobody`.
-//! 3. Nothing waits for the disk, so a power cut would lose data; but whatever was committed is
-//!    with the operating system, and survives [`Server::kill`]. Servers for
-//!    [measurements](Purpose::Measurements) do wait.
-//! 4. A server ends with the process that started it, however that ends. A small shell process
-//!    watches for it, stops the server and removes its directory; should that be killed too, the
-//!    next start clears the directory away.
+//! 1. Every server has its own directory (mode 0700), its own free port of 127.0.0.1, and its own random password. A
+//!    server that is already running is never touched.
+//! 2. If this process is root, a server runs as an account without privileges: `postgres` or `mysql`, or else `nobody`.
+//! 3. Nothing waits for the disk, so a power cut would lose data. But the operating system has everything that was
+//!    committed, so that it survives [`Server::kill`]. Servers for [measurements](Purpose::Measurements) do wait for
+//!    the disk.
+//! 4. A server ends with the process that started it, however that process ends. A small shell process watches for
+//!    that, stops the server and removes its directory. If the shell process is killed too, the next start removes the
+//!    directory.
 
 mod account;
 mod children;

@@ -13,15 +13,15 @@ pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
         .arg(site.file("data"))
         .arg("--pwfile")
         .arg(password)
-        // Not SCRAM, whose thousands of hashes each of the tests' many connections would pay for,
-        // unoptimised. The password goes no further than the loopback interface.
+        // Not SCRAM: each of the tests' many connections would compute its thousands of hashes, unoptimised. The
+        // password does not leave the loopback interface.
         .args(["--username=postgres", "--auth=password"])
         .args(["--encoding=UTF8", "--no-locale"])
         .args(["--no-sync", "--no-instructions"]);
     Ok(command)
 }
 
-/// The server itself.
+/// Returns the command that runs the server.
 pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
     let socket_directory = site.directory.path().display();
     let settings = [
@@ -29,8 +29,8 @@ pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
         format!("port={}", site.port),
         format!("unix_socket_directories={socket_directory}"),
         "max_connections=400".to_owned(),
-        // In the data directory rather than /dev/shm, which is small in containers and which a
-        // killed server would litter.
+        // In the data directory rather than /dev/shm, which is small in containers, and in which a killed server would
+        // leave files.
         "dynamic_shared_memory_type=mmap".to_owned(),
     ];
     let mut command = Command::new(programs::find(Kind::Postgres, "postgres")?);
@@ -53,8 +53,8 @@ fn durability(purpose: Purpose) -> [&'static str; 4] {
     }
 }
 
-/// The server says so itself, on the last line of its pid file; the first line tells it from
-/// a file that a killed server left.
+/// The last line of the server's pid file says that it is ready. The first line tells it from a file that a killed
+/// server left.
 pub(super) fn is_ready(site: &Site, process: u32) -> bool {
     let Some(status) = pid_file(site) else {
         return false;

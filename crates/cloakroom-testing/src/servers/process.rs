@@ -1,4 +1,4 @@
-//! Processes: starting them as the right account, signalling them, and seeing them off.
+//! Processes: starts them as the right account, signals them, and waits for their end.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -15,8 +15,8 @@ use super::server::Site;
 
 /// Starts `command` as the site's account, in its directory, writing to its log.
 ///
-/// The watchdog knows of it before it does anything: it is a shell first, which becomes the
-/// program on our word, and ends if we do not live to give it.
+/// The watchdog knows of it before it does anything: the process first is a shell, which becomes the program when we
+/// tell it to, and ends if we do not live to do so.
 pub(super) fn spawn(
     command: &Command,
     site: &Site,
@@ -36,9 +36,9 @@ pub(super) fn spawn(
         .stdin(Stdio::piped())
         .stdout(log)
         .stderr(error_log)
-        // Out of the terminal's group: Ctrl-C is for the parent, and the watchdog does the rest.
+        // Out of the terminal's group: Ctrl-C is meant for the parent, and the watchdog stops the server.
         .process_group(0);
-    // The caller's settings for clients and servers are not for this one.
+    // The caller's settings for clients and servers do not apply to this one.
     for (name, _) in env::vars_os() {
         let is_setting = ["PG", "MYSQL", "MARIADB"]
             .iter()
@@ -54,7 +54,7 @@ pub(super) fn spawn(
     let mut process = waiting.spawn().map_err(|e| ServerError::io("run", program, e))?;
     watchdog.watch(process.id(), ending);
     if let Some(mut word) = process.stdin.take() {
-        // Should the shell be gone, its end will tell.
+        // If the shell is gone, its end is noticed below.
         let _ = writeln!(word, "go");
     }
     Ok(process)
@@ -71,7 +71,7 @@ fn open_log(site: &Site) -> Result<(File, File), ServerError> {
         .map_err(|e| ServerError::io("open", &path, e))
 }
 
-/// Sends a signal, by the shell: std has none but KILL. Failures are a process already gone.
+/// Sends a signal through the shell, because std can only send KILL. If it fails, the process is already gone.
 pub(super) fn signal(name: &str, processes: &[u32]) {
     if processes.is_empty() {
         return;
@@ -84,7 +84,7 @@ pub(super) fn signal(name: &str, processes: &[u32]) {
         .status();
 }
 
-/// Waits for the end of `process`; false if it is still there after `timeout`.
+/// Waits for the end of `process`. Returns `false` if it still runs after `timeout`.
 pub(super) fn wait(process: &mut Child, timeout: Duration) -> bool {
     let deadline = Instant::now() + timeout;
     while let Ok(None) = process.try_wait() {
@@ -98,14 +98,13 @@ pub(super) fn wait(process: &mut Child, timeout: Duration) -> bool {
 
 /// Kills `process` and waits for its end.
 pub(super) fn end(process: &mut Child) {
-    // Both fail only for a process that is gone and waited for.
+    // Both fail only if the process is gone and was already waited for.
     let _ = process.kill();
     let _ = process.wait();
 }
 
-/// A shell process that outlives us for a moment. It reads from us which process group to watch;
-/// when the pipe ends, because we are done or have ended in whatever way, it stops that group and
-/// removes the directory.
+/// A shell process that outlives us for a moment. It reads from us which process group to watch. When the pipe ends,
+/// because we are done or have ended in any way, it stops that group and removes the directory.
 pub(super) struct Watchdog {
     process: Child,
     pipe: Option<ChildStdin>,
@@ -118,7 +117,7 @@ pub(super) enum Ending {
     Kill,
     /// `PostgreSQL`'s immediate shutdown: it stops its children and frees shared memory.
     Quit,
-    /// It soon ends by itself, and would litter if interrupted.
+    /// It soon ends by itself, and would leave files behind if interrupted.
     Wait,
 }
 
@@ -164,7 +163,7 @@ impl Watchdog {
             .arg(directory)
             .current_dir("/")
             .stdin(Stdio::piped())
-            // Whoever reads our output must not wait for the watchdog's end.
+            // A reader of our output must not wait for the watchdog's end.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
@@ -174,7 +173,7 @@ impl Watchdog {
         Ok(Self { process, pipe })
     }
 
-    /// Names the process group to watch.
+    /// Tells it which process group to watch.
     pub(super) fn watch(&mut self, group: u32, ending: Ending) {
         let signal = match ending {
             Ending::Kill => "KILL",
@@ -184,7 +183,7 @@ impl Watchdog {
         self.tell(&format!("{signal} {group}"));
     }
 
-    /// Has nothing to watch any more: the group is gone, and its number may be used again.
+    /// Tells it to watch nothing any more: the group is gone, and its number may be used again.
     pub(super) fn forget(&mut self) {
         self.tell("");
     }
@@ -196,7 +195,7 @@ impl Watchdog {
         }
     }
 
-    /// Has it do its work now, and waits for that.
+    /// Makes it stop the group and remove the directory now, and waits for that.
     pub(super) fn retire(&mut self) {
         self.pipe = None;
         let _ = self.process.wait();

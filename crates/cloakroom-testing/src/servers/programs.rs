@@ -1,4 +1,4 @@
-//! Where the servers' programs are.
+//! Finds the servers' programs.
 
 use std::env;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Kind, ServerError};
 
-/// The path of `program`: from `PATH`, else from where the systems' packages put it.
+/// Returns the path of `program`: from `PATH`, or else from where the systems' packages put it.
 pub(super) fn find(kind: Kind, program: &'static str) -> Result<PathBuf, ServerError> {
     search(kind, program).ok_or(ServerError::MissingProgram { kind, program })
 }
@@ -29,7 +29,7 @@ fn search(kind: Kind, program: &str) -> Option<PathBuf> {
     env::split_paths(&path)
         .filter(|directory| directory.is_absolute())
         .chain(usual_places(kind))
-        // `postgres` and `initdb` must be of one version, hence of one directory.
+        // `postgres` and `initdb` must be of one version, and so from one directory.
         .filter(|directory| kind == Kind::MariaDb || has_all(directory, kind.programs()))
         .map(|directory| directory.join(program))
         .find(|file| is_executable(file))
@@ -54,7 +54,7 @@ fn usual_places(kind: Kind) -> Vec<PathBuf> {
     places
 }
 
-/// The directories `parent/<something of PostgreSQL>/<leaf>`, the newest version first.
+/// Returns the directories `parent/<something of PostgreSQL>/<leaf>`, the newest version first.
 fn versions(parent: impl AsRef<Path>, leaf: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(parent) else {
         return Vec::new();
@@ -67,7 +67,7 @@ fn versions(parent: impl AsRef<Path>, leaf: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The major version in a directory's name: `17`, `9.6`, `pgsql-17`, `postgresql@17`.
+/// Returns the major version in a directory's name: `17`, `9.6`, `pgsql-17`, `postgresql@17`.
 fn version(name: &str) -> Option<u32> {
     let number = name.strip_prefix("pgsql-").or_else(|| name.strip_prefix("postgresql@")).unwrap_or(name);
     number.split('.').next()?.parse().ok()

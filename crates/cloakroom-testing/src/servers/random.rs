@@ -1,4 +1,4 @@
-//! The little randomness that names, passwords and ports need.
+//! Random names, passwords and ports.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::ServerError;
 
-/// `bytes` random bytes in hexadecimal: fit for a file name, a URL, an SQL literal.
+/// Returns `bytes` random bytes in hexadecimal, which suit a file name, a URL and an SQL literal.
 pub(super) fn hex(bytes: usize) -> Result<String, ServerError> {
     let mut text = String::new();
     for byte in random(bytes)? {
@@ -17,10 +17,10 @@ pub(super) fn hex(bytes: usize) -> Result<String, ServerError> {
     Ok(text)
 }
 
-/// A port of 127.0.0.1 that nobody listens on.
+/// Returns a port of 127.0.0.1 on which no process listens.
 ///
-/// Below the range that systems give to outgoing connections (32768 and up, 49152 on some): while
-/// a test has its server stopped, a client's own end must not come to sit on the server's port.
+/// It is below the range that systems give to outgoing connections (32768 and up, 49152 on some): while a test has
+/// stopped its server, a client's own end must not occupy the server's port.
 pub(super) fn free_port() -> Result<u16, ServerError> {
     let mut refusal = None;
     for _ in 0..100 {

@@ -15,7 +15,7 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
 
-/// What sort of server it is.
+/// Which server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// PostgreSQL.
@@ -25,7 +25,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The product's name, for people.
+    /// Returns the product's name, for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Postgres => "PostgreSQL",
@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    /// The programs that a server of this kind is made of.
+    /// Returns the programs that a server of this kind needs.
     pub fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Postgres => &["postgres", "initdb"],
@@ -41,7 +41,7 @@ impl Kind {
         }
     }
 
-    /// The Debian package that has those programs.
+    /// Returns the Debian package that has those programs.
     pub fn package(self) -> &'static str {
         match self {
             Self::Postgres => "postgresql",
@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// Those of the programs that this machine lacks.
+    /// Returns those of the programs that this machine lacks.
     pub fn missing_programs(self) -> Vec<&'static str> {
         programs::missing(self)
     }
@@ -61,14 +61,13 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What a server is for, which decides its settings.
+/// The purpose of a server, which decides its settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Tests: small, and nothing waits for the disk.
     #[default]
     Tests,
-    /// Measurements: every commit waits for the disk as it would in production, and the cache is of a
-    /// reasonable size.
+    /// Measurements: every commit waits for the disk as it would in production, and the cache has a reasonable size.
     Measurements,
 }
 
@@ -80,7 +79,7 @@ pub struct Server {
     site: Site,
 }
 
-/// Where a server lives, and as whom.
+/// Where a server's files are, and the account that it runs as.
 pub(super) struct Site {
     pub(super) kind: Kind,
     pub(super) purpose: Purpose,
@@ -91,45 +90,44 @@ pub(super) struct Site {
 }
 
 impl Server {
-    /// The address to connect to: `postgres://postgres:…@127.0.0.1:…/postgres` or
+    /// Returns the URL to connect to: `postgres://postgres:…@127.0.0.1:…/postgres` or
     /// `mysql://root:…@127.0.0.1:…/cloakroom`. The account may create further databases.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What sort of server this is.
+    /// Returns which server this is.
     pub fn kind(&self) -> Kind {
         self.site.kind
     }
 
-    /// The product's name, for people.
+    /// Returns the product's name, for people.
     pub fn name(&self) -> &'static str {
         self.site.kind.name()
     }
 
-    /// The port of 127.0.0.1 it listens on: the same for all its life.
+    /// Returns the port of 127.0.0.1 on which it listens. The port stays the same for the server's life.
     pub fn port(&self) -> u16 {
         self.site.port
     }
 
-    /// The id of the server's process, while it runs.
+    /// Returns the id of the server's process, while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
     }
 
-    /// Whether the server's process is there: false after [`stop`](Self::stop),
-    /// [`kill`](Self::kill), or a crash.
+    /// Returns `true` if the server's process runs: not after [`stop`](Self::stop), [`kill`](Self::kill), or a crash.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
     }
 
-    /// The last lines of the server's log.
+    /// Returns the last lines of the server's log.
     pub fn log_tail(&self) -> String {
         self.site.log_tail()
     }
 
-    /// Shuts the server down in good order, without waiting for its clients to leave, and waits
-    /// until it has. One that has not after 30 seconds is killed.
+    /// Shuts the server down cleanly, without waiting for its clients to leave, and waits until it has ended. If it has
+    /// not ended after 30 seconds, it is killed.
     pub fn stop(&mut self) {
         let Some(process) = &mut self.process else {
             return;
@@ -146,12 +144,12 @@ impl Server {
         }
     }
 
-    /// Kills the server on the spot, as a crash would, with every process of it.
+    /// Kills the server and all its processes at once, as a crash would.
     pub fn kill(&mut self) {
         let Some(process) = &mut self.process else {
             return;
         };
-        // Halted first, so that it starts no child between our looking and its end.
+        // Stopped first, so that it starts no child before it ends.
         process::signal("STOP", &[process.id()]);
         process::signal("KILL", &children::of(process.id()));
         process::end(process);
@@ -168,7 +166,7 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             match self.start_once() {
-                // A killed server's last child may be a moment behind it.
+                // The last child of a killed server may end a moment later.
                 Err(error) if error.log_says("is still in use") && Instant::now() < deadline => {
                     thread::sleep(Duration::from_millis(50));
                 }
@@ -189,7 +187,7 @@ impl Server {
         loop {
             server.site.port = random::free_port()?;
             match server.start_once() {
-                // Somebody else was faster; unlikely twice.
+                // Another process took the port first. That is unlikely to happen twice.
                 Err(error) if error.log_says("Address already in use") && attempts > 1 => {
                     attempts -= 1;
                 }
@@ -203,10 +201,10 @@ impl Server {
     }
 
     fn prepare(kind: Kind, purpose: Purpose) -> Result<Self, ServerError> {
-        // Found out before anything is created.
+        // Checked before anything is created.
         programs::require(kind)?;
-        // The watchdog comes before what it watches, so that nothing is ever without it. It removes
-        // the directory also where one of the next steps fails.
+        // The watchdog starts before the server that it watches, so that the server is never without it. It removes the
+        // directory also if one of the next steps fails.
         let path = Directory::free_path()?;
         let watchdog = Watchdog::start(&path)?;
         let (directory, account) = Directory::create(path, kind)?;
@@ -250,7 +248,7 @@ impl Server {
     }
 
     fn start_once(&mut self) -> Result<(), ServerError> {
-        // An empty log, so that an earlier "ready" or "in use" is not taken for this one's.
+        // An empty log, so that an earlier "ready" or "in use" is not taken for one of this start.
         let log = self.site.log();
         fs::write(&log, "").map_err(|e| ServerError::io("empty", &log, e))?;
         let command = match self.site.kind {
@@ -305,7 +303,7 @@ impl Drop for Server {
         if self.site.kind == Kind::Postgres
             && let Some(process) = &mut self.process
         {
-            // Immediate shutdown: as quick as a kill, but it gives its shared memory back.
+            // Immediate shutdown: as quick as a kill, but it frees its shared memory.
             process::signal("QUIT", &[process.id()]);
             process::wait(process, Duration::from_secs(5));
         }

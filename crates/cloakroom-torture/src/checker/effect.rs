@@ -2,23 +2,23 @@ use std::collections::HashMap;
 
 use crate::journal::{Action, Call, Outcome, Tick, TransactionId};
 
-/// When something took effect, as far as the journal tells.
+/// When a call took effect, as far as the journal tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Effect {
-    /// Not before.
+    /// Not before this.
     pub(super) from: Tick,
-    /// Certainly by then; `None` if it may never have.
+    /// Certainly by then; `None` if it may never have taken effect.
     pub(super) by: Option<Tick>,
     /// The call's own place in the order, which identifies it.
     pub(super) call: Tick,
-    /// When the call had its answer, which may be long before its transaction's end.
+    /// When the call had its answer, which may be long before the end of its transaction.
     pub(super) answered: Tick,
-    /// The outermost transaction, whose calls are in order among themselves.
+    /// The outermost transaction. Its calls are in order among themselves.
     pub(super) transaction: Option<TransactionId>,
 }
 
 impl Effect {
-    /// Whether it is certain that it came about, and did so before `other`, if that did.
+    /// Returns `true` if this effect certainly happened, and happened before `other`, if that happened.
     pub(super) fn is_before(&self, other: &Self) -> bool {
         match self.by {
             Some(_) if self.is_in_one_transaction_with(other) => self.call < other.call,
@@ -27,7 +27,7 @@ impl Effect {
         }
     }
 
-    /// Whether it may have come about after `other`.
+    /// Returns `true` if this effect may have happened after `other`.
     pub(super) fn may_follow(&self, other: &Self) -> bool {
         self.call != other.call && !self.is_before(other)
     }
@@ -41,7 +41,7 @@ impl Effect {
     }
 }
 
-/// What became of the transactions.
+/// How the transactions ended.
 pub(super) struct Transactions {
     commits: HashMap<TransactionId, (Tick, Option<Tick>)>,
     outer: HashMap<TransactionId, TransactionId>,
@@ -65,11 +65,11 @@ impl Transactions {
         Self { commits, outer }
     }
 
-    /// When the write of this call took effect; `None` if it never did.
+    /// Returns when the write of this call took effect; `None` if it never did.
     pub(super) fn effect(&self, call: &Call) -> Option<Effect> {
         let is_certain = match call.outcome {
             Outcome::Yes => true,
-            // "There is nothing to be done": whoever asks for an end has it.
+            // "There is nothing to be done": the caller that asks for an end has it.
             Outcome::No => matches!(call.action, Action::Expire { .. } | Action::Delete { .. }),
             Outcome::Refused => return None,
             Outcome::Unknown | Outcome::Dropped | Outcome::Hung => false,
@@ -95,7 +95,7 @@ impl Transactions {
         Some(effect)
     }
 
-    /// The outermost transaction of a call.
+    /// Returns the outermost transaction of a call.
     pub(super) fn outermost(&self, call: &Call) -> Option<TransactionId> {
         let mut transaction = call.within?;
         while let Some(outer) = self.outer.get(&transaction) {

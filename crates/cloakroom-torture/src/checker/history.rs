@@ -13,19 +13,19 @@ pub(super) struct History {
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) user: u32,
-    /// `None` if its creation was undone, or refused.
+    /// `None` if its creation was rolled back, or refused.
     pub(super) birth: Option<Effect>,
-    /// All that ends its validity.
+    /// Everything that ends its validity.
     pub(super) ends: Vec<Effect>,
-    /// Those of them that remove the row, and those that may.
+    /// Those of them that remove the row, and those that may remove it.
     pub(super) deletions: Vec<(Effect, IsSure)>,
     pub(super) rotations: Vec<Effect>,
     pub(super) tokens: HashMap<TokenNumber, Birth>,
-    /// The values that its mark was given.
+    /// The values that were written to its mark.
     pub(super) marks: HashMap<i64, Option<Effect>>,
 }
 
-/// Whether a deletion that came about has removed this row: one of all that is valid leaves expired rows.
+/// Whether a deletion that happened has removed this row: a deletion of all valid sessions leaves expired rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IsSure {
     Yes,
@@ -35,9 +35,9 @@ pub(super) enum IsSure {
 /// Where a token comes from.
 #[derive(Debug)]
 pub(super) struct Birth {
-    /// `None` if it was undone, or refused.
+    /// `None` if it was rolled back, or refused.
     pub(super) effect: Option<Effect>,
-    /// `None` if only the caller, who left, would know.
+    /// `None` if only the caller, which was dropped, would know.
     pub(super) digest: Option<Digest>,
 }
 
@@ -101,7 +101,8 @@ impl History {
         }
     }
 
-    /// The effect of an operation on all of a user's sessions on one of them: none if that came later.
+    /// Returns the effect on one session of an operation on all sessions of a user: none if the session was created
+    /// later.
     fn of_all(&self, label: Label, effect: Effect) -> Option<Effect> {
         let birth = self.lives.get(&label)?.birth?;
         if birth.is_certain_before(effect.call) {
@@ -120,7 +121,7 @@ impl History {
         }
     }
 
-    /// The calls that present a token outside transactions.
+    /// Returns `true` for calls that present a token outside transactions.
     pub(super) fn is_strict_read(call: &Call) -> bool {
         call.within.is_none()
             && matches!(call.action, Action::Authenticate { .. })

@@ -1,9 +1,9 @@
-//! Says what the journal and the table, read afterwards, have in them that must not be.
+//! Finds the violations of the library's promises in the journal and in the table, which is read afterwards.
 //!
-//! It knows the library's promises and none of its code. A call takes effect at some moment between its beginning
-//! and its answer; one in a transaction between the beginning and the answer of the commit; one whose answer is
-//! not known at some later moment, or never; one in a transaction that was not committed never. What is allowed is
-//! what some choice of those moments explains.
+//! It knows the library's promises and none of its code. A call takes effect at some moment between its beginning and
+//! its answer. A call in a transaction takes effect between the beginning and the answer of the commit. A call with an
+//! unknown answer takes effect at some later moment, or never. A call in a transaction that was not committed never
+//! takes effect. An observation is allowed if some choice of those moments explains it.
 
 mod effect;
 mod history;
@@ -29,21 +29,21 @@ pub(crate) struct Row {
     pub(crate) expires_at: Option<OffsetDateTime>,
 }
 
-/// Something that must not be.
+/// One violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Which promise is broken.
     pub rule: Rule,
     /// The session's number in the journal and in the table, or nought.
     pub label: i64,
-    /// Which calls show it, without tokens and digests.
+    /// The calls that show it, without tokens and digests.
     pub detail: String,
 }
 
-/// What must not be.
+/// The kinds of violations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
-    /// A session whose creation was acknowledged is not in the table, though nothing can have deleted it.
+    /// A session was acknowledged as created and is not in the table, though nothing can have deleted it.
     Lost,
     /// A session is in the table though its deletion was acknowledged.
     DeletedIsThere,
@@ -51,25 +51,25 @@ pub enum Rule {
     EndedIsValid,
     /// A session has expired in the table though nothing can have ended it.
     EndedByNothing,
-    /// A session is in the table though its creation was undone.
+    /// A session is in the table though its creation was rolled back.
     UndoneIsThere,
     /// An acknowledged rotation, update or extension is not in the table.
     WriteLost,
-    /// The table has a row twice, or one that nobody made.
+    /// The table has a row twice, or one that no call created.
     Unexplained,
     /// A token was accepted by a call that began after its end was acknowledged.
     AcceptedAfterEnd,
-    /// A token was accepted whose creation or rotation was undone.
+    /// A token was accepted though its creation or rotation was rolled back.
     AcceptedThoughUndone,
     /// A token was accepted again after it had been refused.
     AcceptedAgain,
-    /// `None`, or that it is over, was said of a session that was certainly valid.
+    /// The answer was `None`, or that the session is over, though the session was certainly valid.
     RefusedThoughValid,
-    /// A read showed what had been overwritten before it began, or was undone.
+    /// A read showed values that had been overwritten before it began, or that were rolled back.
     StaleRead,
-    /// A transaction did not see what was made in it.
+    /// A transaction did not see what was created in it.
     OwnWriteUnseen,
-    /// A create was refused because of a token that nobody else had.
+    /// A create was refused because of a token that no other session had.
     RefusedAsDuplicate,
     /// A call did not answer within a minute.
     Hung,
@@ -100,7 +100,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Everything that must not be. `now` is when the table was read.
+/// Returns all violations. `now` is when the table was read.
 pub(crate) fn check(calls: &[Call], rows: &[Row], now: OffsetDateTime) -> Vec<Violation> {
     let history = History::of(calls);
     let mut violations = reads::check(calls, &history);
@@ -109,7 +109,7 @@ pub(crate) fn check(calls: &[Call], rows: &[Row], now: OffsetDateTime) -> Vec<Vi
     violations
 }
 
-/// What a call itself tells.
+/// Returns the violations that a call shows by itself.
 fn told(call: &Call) -> Option<Violation> {
     if call.outcome == Outcome::Hung {
         let place = call.within.map_or_else(|| "on the pool".to_owned(), |id| format!("in transaction {id}"));
@@ -125,7 +125,7 @@ fn label(call: &Call) -> Label {
 }
 
 impl Violation {
-    /// One that is no session's.
+    /// A violation that concerns no session.
     pub(crate) fn of_run(rule: Rule, detail: &str) -> Self {
         Self::new(rule, 0, detail)
     }

@@ -1,4 +1,4 @@
-//! What reads were told, outside of transactions, and in a transaction of what was made in it.
+//! Checks the answers of reads: outside of transactions, and in a transaction about what was created in it.
 
 use std::collections::HashMap;
 
@@ -15,11 +15,11 @@ pub(super) fn check(calls: &[Call], history: &History) -> Vec<Violation> {
     violations
 }
 
-/// What reads have shown that the writers were not told.
+/// What reads have shown that the writers did not learn.
 struct Proofs {
-    /// The session was there by then.
+    /// The session existed by then.
     there: HashMap<Label, Tick>,
-    /// The token was no longer accepted by then, rightly.
+    /// The token was rightly no longer accepted by then.
     refused: HashMap<(Label, TokenNumber), Tick>,
 }
 
@@ -114,7 +114,7 @@ fn wrongly_accepted(
     stale(life, call.seen.mark?, Some(call.start)).map(|detail| (Rule::StaleRead, detail))
 }
 
-/// Whether `mark` cannot be what a read shows that began at `start`; `None` for after everything.
+/// Says why a read that began at `start` cannot show `mark`, if it cannot; `None` as the start means after everything.
 pub(super) fn stale(life: &Life, mark: i64, start: Option<Tick>) -> Option<String> {
     let Some(written) = life.marks.get(&mark) else {
         return Some(format!("nobody wrote the mark {mark}"));
@@ -127,7 +127,7 @@ pub(super) fn stale(life: &Life, mark: i64, start: Option<Tick>) -> Option<Strin
     later.by.map(|_| format!("the mark {mark} was overwritten by {}", shown(later)))
 }
 
-/// Whether a token may have been refused by this call.
+/// Returns `true` if this call may have refused a token.
 fn may_be_refused(life: &Life, token: TokenNumber, call: &Call, proofs: &Proofs) -> bool {
     let Some(birth) = life.tokens.get(&token).and_then(|birth| birth.effect) else {
         return true;
@@ -148,7 +148,7 @@ fn is_not_there_yet(life: &Life, label: Label, call: &Call, proofs: &Proofs) -> 
     !is_seen && !life.birth.is_some_and(|birth| birth.is_certain_before(call.start))
 }
 
-/// What transactions made and then did not find.
+/// Finds sessions that a transaction created and then did not find.
 fn unseen<'h>(calls: &'h [Call], history: &'h History) -> impl Iterator<Item = Violation> + 'h {
     let mut made: HashMap<Label, &Call> = HashMap::new();
     let mut changed: HashMap<Label, Vec<&Call>> = HashMap::new();

@@ -1,4 +1,4 @@
-//! What the table holds when everything is over.
+//! Checks the table after everything is over.
 
 use std::collections::HashMap;
 
@@ -61,7 +61,7 @@ fn present(life: &Life, row: &Row, now: OffsetDateTime) -> Vec<Violation> {
     violations
 }
 
-/// What is wrong with the row's digest.
+/// Says what is wrong with the row's digest, if anything is.
 fn token(life: &Life, row: &Row) -> Option<String> {
     let given = life.tokens.values().find(|birth| birth.digest.as_ref() == Some(&row.digest));
     let Some(given) = given else {
@@ -75,7 +75,7 @@ fn token(life: &Life, row: &Row) -> Option<String> {
     Some(format!("its token was rotated away by {}", shown(later)))
 }
 
-/// Sessions that are valid and end before what a caller was told.
+/// Finds valid sessions that expire before the instant that a caller was told.
 fn shortened(calls: &[Call], history: &History, rows: &HashMap<Label, &Row>) -> Vec<Violation> {
     let mut promised: HashMap<Label, (OffsetDateTime, &Call)> = HashMap::new();
     for call in calls.iter().filter(|call| call.within.is_none() && call.outcome == Outcome::Yes) {

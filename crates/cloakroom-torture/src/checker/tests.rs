@@ -1,4 +1,4 @@
-//! Each rule finds what it is for, and nothing in a history that some order explains.
+//! Each rule finds its own kind of violation, and none in a history that some order explains.
 
 use std::time::Duration;
 
@@ -182,7 +182,7 @@ fn what_was_not_committed_leaves_nothing() {
     assert_eq!(rules(&calls, &[]), [Rule::AcceptedThoughUndone]);
     assert_eq!(rules(&calls[..2], &[row(1)]), [Rule::UndoneIsThere]);
     assert_eq!(rules(&calls[..2], &[]), []);
-    // One whose commit has no known outcome may leave something.
+    // A transaction with an unknown outcome of its commit may leave something.
     let dropped = Call { outcome: Outcome::Dropped, ..commit(3, 4, 9) };
     for rows in [&[][..], &[row(1)]] {
         assert_eq!(rules(&[within(9, yes(1, 2, CREATE)), dropped.clone()], rows), []);

@@ -1,4 +1,4 @@
-//! A worker: one task that does one operation after another, and writes down each of its calls.
+//! A worker: one task that does one operation after another, and records each of its calls.
 
 mod operations;
 mod transactions;
@@ -19,14 +19,14 @@ use crate::settings::Settings;
 /// How many users the sessions belong to.
 const USERS: u32 = 150;
 
-/// What all workers share.
+/// The state that all workers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     ticks: AtomicU64,
     /// Labels, marks, and numbers of tokens and transactions.
     numbers: AtomicU64,
-    /// How many operations are still to be begun.
+    /// How many operations are still to begin.
     pub(crate) left: AtomicI64,
     pub(crate) calls: AtomicU64,
     pub(crate) dropped: AtomicU64,
@@ -60,7 +60,7 @@ impl Shared {
         self.numbers.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Labels and marks, which the table holds.
+    /// Returns a new number for a label or a mark, which the table holds.
     fn signed_number(&self) -> i64 {
         i64::try_from(self.number()).unwrap_or(i64::MAX)
     }
@@ -76,16 +76,16 @@ pub(crate) enum Place<'o, 'c> {
     Within(&'o mut Open<'c>, TransactionId),
 }
 
-/// Why a call has no answer to go on with.
+/// Why a call has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// An error: a transaction may be spoilt.
+    /// An error: a transaction may be unusable.
     Failed,
-    /// The caller has left.
+    /// The call was dropped.
     Dropped,
 }
 
-/// An error, sorted by what it says of the write that it answers.
+/// An error, sorted by what it says about its write.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     outcome: Outcome,
@@ -94,14 +94,14 @@ pub(crate) struct Trouble {
 
 impl From<cloakroom::Error> for Trouble {
     fn from(error: cloakroom::Error) -> Self {
-        // What the library says of itself is checked, too: "not done" allows nothing to have been done.
+        // The library's own statement is checked, too: after "not done" nothing may have been done.
         let outcome = match (error.kind(), error.outcome()) {
             (ErrorKind::NotFound | ErrorKind::Expired, _) => Outcome::No,
             (_, cloakroom::Outcome::NotDone) => Outcome::Refused,
             (_, cloakroom::Outcome::Done) => Outcome::Yes,
             _ => Outcome::Unknown,
         };
-        // The database's own words, which the library has cleared of values.
+        // The database's own message, from which the library has removed values.
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
         Self { outcome, name: format!("{:?}: {error}{cause}", error.kind()) }
     }
@@ -118,7 +118,7 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     random: fastrand::Rng,
     calls: Vec<Call>,
-    /// What the transaction that is open changes, if it is committed.
+    /// What the open transaction changes, if it is committed.
     changes: Vec<Change>,
 }
 
@@ -130,12 +130,12 @@ impl Worker {
         Self { sessions, shared, random, calls: Vec::new(), changes: Vec::new() }
     }
 
-    /// Works until no operation is left to be begun; its part of the journal.
+    /// Works until no operation is left to begin. Returns its part of the journal.
     pub(crate) async fn work(mut self) -> Vec<Call> {
         while self.shared.left.fetch_sub(1, Ordering::SeqCst) > 0 {
             match self.random.u8(0..100) {
                 0..86 => {
-                    // What became of it is written down.
+                    // The outcome is in the journal.
                     let _ = self.operation(&mut Place::Pool).await;
                     for change in std::mem::take(&mut self.changes) {
                         self.shared.known().apply(change);
@@ -148,8 +148,7 @@ impl Worker {
         self.calls
     }
 
-    /// Runs one call to its answer or until the caller leaves, and writes it down. `judge` says what the answer
-    /// tells.
+    /// Runs one call until it answers or is dropped, and records it. `judge` says what the answer means.
     async fn perform<V, E: Into<Trouble>>(
         &mut self,
         action: Action,
@@ -157,7 +156,7 @@ impl Worker {
         call: impl Future<Output = Result<V, E>>,
         judge: impl FnOnce(&V) -> (Outcome, Seen),
     ) -> Result<V, Stop> {
-        // Where a transaction begins, drivers are at their weakest.
+        // Drivers are weakest where a transaction begins.
         let weight = match action {
             Action::Begin { .. } | Action::OwnBegin { .. } => 4.0,
             Action::InnerBegin { .. } => 12.0,
@@ -188,7 +187,7 @@ impl Worker {
     }
 }
 
-/// For calls whose success is all that they tell.
+/// For calls with an answer that says nothing but success.
 fn done<V>(_: &V) -> (Outcome, Seen) {
     (Outcome::Yes, Seen::default())
 }

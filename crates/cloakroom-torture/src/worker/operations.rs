@@ -7,8 +7,8 @@ use crate::journal::{Action, Digest, Outcome, Seen};
 use crate::known::{Change, Held, Living};
 use crate::pools::Coat;
 
-/// Runs `$call` on the handle or on the operations within the transaction, which have the same methods. On the heap,
-/// since some of them are large.
+/// Runs `$call` on the handle or on the operations within the transaction, which have the same methods. The future is
+/// on the heap, because some of them are large.
 macro_rules! at {
     ($place:expr, $sessions:expr, |$target:ident| $call:expr) => {
         Box::pin(async {
@@ -57,7 +57,7 @@ impl Worker {
         let user = self.random.u32(0..USERS);
         let coat = Coat { user_id: name(user), label, mark: label };
         let mut new = NewSession::new(coat);
-        // One whose token is known beforehand can be looked for also if its caller left.
+        // A session with a token that is known beforehand can be looked up even if its caller was dropped.
         let imported = self.random.bool().then(|| Token::generate(40)).and_then(Result::ok);
         if let Some(token) = &imported {
             new = new.import_token(token.clone());
@@ -95,7 +95,7 @@ impl Worker {
     }
 
     pub(super) async fn authenticate(&mut self, place: &mut Place<'_, '_>) -> Result<(), Stop> {
-        // In a transaction, at times what it has just made.
+        // In a transaction, at times a session that it has just created.
         let own = self.changes.iter().rev().find_map(|change| match change {
             Change::Made(living) => Some(living.held.clone()),
             _ => None,
@@ -207,7 +207,7 @@ impl Worker {
             let is_extended = at!(place, sessions, |target| target.extend(&mut session)).await?;
             Ok::<_, cloakroom::Error>((is_extended, session.clone()))
         };
-        // "Not extended" is no answer about whether it has ended.
+        // "Not extended" does not say if it has ended.
         let (_, session) = self
             .perform(action, within, call, |(is_extended, session)| {
                 (Outcome::Yes, if *is_extended { seen(session) } else { Seen::default() })

@@ -1,4 +1,4 @@
-//! The application's transactions: begun on its own pool, left, failed, undone, committed.
+//! The application's transactions: begun on its own pool, abandoned, failed, rolled back, committed.
 
 use cloakroom::Backend;
 
@@ -6,17 +6,17 @@ use super::{Place, Stop, Worker, done};
 use crate::journal::{Action, Outcome, TransactionId};
 use crate::pools::Open;
 
-/// How a transaction stands.
+/// The state of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// Everything in it was acknowledged.
     Sound,
-    /// A call in it was dropped, and the application goes on: it learns from its next call whether there is
-    /// still a transaction.
+    /// A call in it was dropped, and the application goes on: it learns from its next call if there is still a
+    /// transaction.
     Unsure,
-    /// A call in it failed, so that nothing but a rollback is left.
+    /// A call in it failed, so that only a rollback is possible.
     Spoilt,
-    /// The whole handler is gone.
+    /// The whole handler was dropped.
     Left,
 }
 
@@ -36,7 +36,7 @@ impl Standing {
 }
 
 impl Worker {
-    /// A transaction with operations of the library's in it.
+    /// Runs a transaction with operations of the library's in it.
     pub(super) async fn transaction(&mut self) {
         let transaction = self.shared.number();
         let Ok(mut open) = Box::pin(self.begin(transaction)).await else {
@@ -64,7 +64,7 @@ impl Worker {
         }
     }
 
-    /// A transaction of the application's alone, which its handler often leaves behind.
+    /// Runs a transaction of the application's alone, which its handler often abandons.
     pub(super) async fn abandoned_transaction(&mut self) {
         let transaction = self.shared.number();
         let Ok(mut open) = Box::pin(self.own_begin(transaction)).await else {
@@ -98,17 +98,18 @@ impl Worker {
         Box::pin(self.perform(Action::OwnBegin { transaction }, Some(transaction), call, done)).await
     }
 
-    /// One thing that an application does in its transaction.
+    /// Does one thing that an application does in its transaction.
     async fn step(
         &mut self,
         standing: Standing,
         open: &mut Open<'_>,
         transaction: TransactionId,
     ) -> Standing {
-        // On MariaDB the driver (sqlx 0.9) may take what is left of a dropped call's answer for the next one's.
+        // On MariaDB the driver (sqlx 0.9) may take the rest of a dropped call's answer for the answer to the next
+        // call.
         let goes_on = self.random.bool() && self.sessions.backend() != Backend::MySql;
         match self.random.u8(0..100) {
-            // Another one inside of what may be no transaction any more would be one of its own.
+            // If there is no transaction any more, another one inside of it would be one of its own.
             86.. if standing == Standing::Sound => self.inner(standing, open, transaction).await,
             0..72 | 86.. => {
                 let done = self.operation(&mut Place::Within(open, transaction)).await;
@@ -121,7 +122,7 @@ impl Worker {
         }
     }
 
-    /// A transaction inside, whose beginning is dropped more often than most calls.
+    /// Runs a transaction inside, with a beginning that is dropped more often than most calls.
     async fn inner(&mut self, standing: Standing, open: &mut Open<'_>, outer: TransactionId) -> Standing {
         let transaction = self.shared.number();
         let action = Action::InnerBegin { transaction, outer };
@@ -145,7 +146,7 @@ impl Worker {
                 for change in self.changes.split_off(before) {
                     self.shared.known().undo(change);
                 }
-                // The outer one may go on; its next call says whether it is still there.
+                // The outer one may go on; its next call says if it still exists.
                 let goes_on = goes_on && self.sessions.backend() != Backend::MySql;
                 if within == Standing::Left && !goes_on { Standing::Left } else { Standing::Unsure }
             }
@@ -153,7 +154,7 @@ impl Worker {
         }
     }
 
-    /// A statement of the application's own, which fails at times.
+    /// Runs a statement of the application's own, which fails at times.
     async fn statement(&mut self, open: &mut Open<'_>, transaction: TransactionId) -> Result<(), Stop> {
         let sql = match self.random.u8(0..10) {
             0 => "INSERT INTO torture_notes (id, body) VALUES (1, 'the number is taken')",
@@ -164,7 +165,7 @@ impl Worker {
         self.perform(Action::Statement, Some(transaction), open.execute(sql), done).await
     }
 
-    /// Commits, rolls back or drops; whether it stands (`Yes`), is undone (`Refused`), or nobody knows.
+    /// Commits, rolls back or drops. Returns whether it stands (`Yes`), is rolled back (`Refused`), or may be either.
     async fn end(&mut self, standing: Standing, open: Open<'_>, transaction: TransactionId) -> Outcome {
         let choice = self.random.u8(0..100);
         let may_commit = matches!(standing, Standing::Sound | Standing::Unsure);
@@ -175,7 +176,7 @@ impl Worker {
         }
         if standing != Standing::Left && choice < 80 {
             let action = Action::Rollback { transaction };
-            // Whatever it says: a transaction that is not committed is undone.
+            // With any answer: a transaction that is not committed is rolled back.
             let _ = self.perform(action, Some(transaction), open.rollback(), done).await;
         }
         Outcome::Refused

@@ -1,4 +1,4 @@
-//! From a file to its lines: CSV, or JSON lines.
+//! Splits a file into its lines: CSV, or JSON lines.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::line::{Line, Value};
 use crate::args::ImportFormat;
 use crate::context::Table;
 
-/// A line that cannot be imported, and why. The reason has nothing of what stands there: it may be a token.
+/// A line that cannot be imported, and why. The reason quotes nothing from the line, which may hold a token.
 #[derive(Debug)]
 pub(super) struct BadLine {
     pub(super) number: u64,
@@ -22,7 +22,7 @@ impl fmt::Display for BadLine {
     }
 }
 
-/// The good lines of a file, and the bad ones.
+/// The valid lines of a file, and the invalid ones.
 pub(super) fn lines(
     bytes: &[u8],
     format: Option<ImportFormat>,
@@ -49,7 +49,7 @@ struct Read<'t> {
 
 impl Read<'_> {
     fn csv(&mut self, bytes: &[u8]) {
-        // Of a mark that is not closed the reader would make one cell, with the lines after it inside.
+        // If a quotation mark is not closed, the reader makes one cell that contains the following lines.
         if let Some((number, problem)) = misplaced_mark(bytes) {
             return self.is_bad(number, problem);
         }
@@ -61,7 +61,7 @@ impl Read<'_> {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
                 Ok(false) => return,
-                // Bytes in memory can be read, and records may be of any length: there is none.
+                // Reading bytes from memory does not fail, and records may be of any length.
                 Err(_) => return self.is_bad(number, "it cannot be read as CSV"),
             }
             let number = record.position().map_or(number, csv::Position::line);
@@ -76,7 +76,7 @@ impl Read<'_> {
             let Some(names) = &names else {
                 let header: Vec<String> = cells.iter().map(|name| name.trim().to_owned()).collect();
                 if let Err(problem) = Line::check_names(header.iter().map(String::as_str), self.sessions) {
-                    // Without names no line means anything.
+                    // Without names no line can be read.
                     return self.is_bad(number, &problem);
                 }
                 names = Some(header);
@@ -101,7 +101,7 @@ impl Read<'_> {
             if text.trim().is_empty() {
                 continue;
             }
-            // Not the error's own text, which may repeat what stands there.
+            // Not the error's own text, which may quote the line.
             let Ok(Object(entries)) = serde_json::from_str(text) else {
                 self.is_bad(number, "it is no JSON object, or has a key twice");
                 continue;
@@ -111,7 +111,7 @@ impl Read<'_> {
                 |name| self.sessions.definition().fields().iter().any(|field| field.name() == name);
             let mut is_object = true;
             for (name, value) in &entries {
-                // As `list` writes a session.
+                // The form in which `list` writes a session.
                 if name == "fields" && !has_field("fields") {
                     match serde_json::from_str::<Object<'_>>(value.get()) {
                         Ok(Object(fields)) => {
@@ -149,16 +149,16 @@ impl Read<'_> {
     }
 }
 
-/// The line of the first quotation mark that RFC 4180 has no place for: within a cell that does not begin with one, behind
-/// the one that closes a cell, or never closed.
+/// Finds the line of the first quotation mark that RFC 4180 does not allow: in a cell that does not begin with one,
+/// after the mark that closes a cell, or never closed.
 fn misplaced_mark(bytes: &[u8]) -> Option<(u64, &'static str)> {
     #[derive(Clone, Copy)]
     enum At {
         Start,
         Bare,
-        /// Within a cell that was opened on this line.
+        /// In a cell that was opened on this line.
         Quoted(u64),
-        /// Behind a mark that closes the cell, unless another follows.
+        /// After a mark that closes the cell, unless another mark follows.
         Closed(u64),
     }
 
@@ -185,7 +185,7 @@ fn misplaced_mark(bytes: &[u8]) -> Option<(u64, &'static str)> {
     }
 }
 
-/// A JSON object whose values are kept to the letter, and which has no key twice.
+/// A JSON object that keeps its values to the letter, and has no key twice.
 struct Object<'j>(Vec<(String, &'j RawValue)>);
 
 impl<'de: 'j, 'j> Deserialize<'de> for Object<'j> {

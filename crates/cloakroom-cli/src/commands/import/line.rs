@@ -1,4 +1,4 @@
-//! From the values of a line to a session.
+//! Makes a session of the values of a line.
 
 use cloakroom::{ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Token, TokenDigest};
 use serde_json::value::RawValue;
@@ -8,26 +8,26 @@ use uuid::Uuid;
 use crate::context::Table;
 use crate::value;
 
-/// The names that mean something else than a field.
+/// The names that do not mean a field.
 const KNOWN: [&str; 6] = ["token", "digest", "id", "data", "expires_at", "inserted_at"];
 
-/// The names of what `list` shows beside, and what a new row has of its own.
+/// The names of the further columns of `list`, and of values that a new row gets by itself.
 const PASSED_OVER: [&str; 3] = ["status", "updated_at", "cursor"];
 
-/// What stands under a name.
+/// The value under a name.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'v> {
-    /// A cell of CSV; an empty one is nothing.
+    /// A cell of CSV; an empty one is no value.
     Cell(&'v str),
     Json(&'v RawValue),
 }
 
-/// A session to be.
+/// A session that is to be imported.
 pub(super) struct Line {
     pub(super) number: u64,
     pub(super) new: NewSession<DynamicFields>,
     pub(super) secret: Secret,
-    /// What the table will hold of its token.
+    /// The digest that the table will hold.
     pub(super) digest: Option<TokenDigest>,
     pub(super) id: Option<Uuid>,
     pub(super) inserted_at: Option<OffsetDateTime>,
@@ -39,11 +39,11 @@ pub(super) enum Secret {
     None,
 }
 
-/// Why a line is bad, in words that have nothing of it.
+/// Why a line is invalid, in words that quote nothing from it.
 type Problem = String;
 
 impl Line {
-    /// Whether each name means something, and none the same as another.
+    /// Checks that each name has a meaning, and that no two are the same.
     pub(super) fn check_names<'n>(
         names: impl Iterator<Item = &'n str>,
         sessions: &Table,
@@ -53,7 +53,7 @@ impl Line {
         for name in names {
             let is_known = KNOWN.contains(&name) || PASSED_OVER.contains(&name);
             if !is_known && fields().all(|field| field != name) {
-                // The name itself may be what was meant as a token.
+                // The name itself may be a token in the wrong place.
                 let known: Vec<&str> = fields().chain(KNOWN).chain(PASSED_OVER).collect();
                 return Err(format!("it has a name that is none of {}", known.join(", ")));
             }
@@ -85,7 +85,7 @@ impl Line {
                 let value = value
                     .of_type(field.column_type(backend))
                     .map_err(|problem| format!("{name} {problem}"))?;
-                // The name is the table's.
+                // The name is one of the table's.
                 let _ = line.new.fields_mut().set(name, value);
                 continue;
             }
@@ -168,7 +168,7 @@ fn with_expiry(
 }
 
 impl Value<'_> {
-    /// What is text, or nothing.
+    /// Returns text, or nothing.
     fn text(self) -> Result<Option<String>, &'static str> {
         match self {
             Self::Cell("") => Ok(None),
@@ -177,7 +177,7 @@ impl Value<'_> {
         }
     }
 
-    /// A field's value. JSON's numbers and truth values are read as they are written.
+    /// Returns a field's value. JSON's numbers and truth values are read as they are written.
     fn of_type(self, column_type: &ColumnType) -> Result<DynamicValue, Problem> {
         let is_json = *column_type == ColumnType::Json;
         let text = match self {
