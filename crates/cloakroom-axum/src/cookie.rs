@@ -54,7 +54,6 @@ const CLEARED_PATHS: usize = 16;
 /// and its cookie alike. The cookie is sent again when a request extends the session. If the session may live for more
 /// than 400 days, the cookie is also sent again on two days of each hundred, so that it does not end while only other
 /// uses extend the session.
-/// all the extending.
 #[derive(Clone, Debug)]
 pub struct CookieConfig {
     name: Cow<'static, str>,

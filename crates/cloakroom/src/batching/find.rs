@@ -13,7 +13,7 @@ use crate::token::TokenDigest;
 /// Finds valid sessions by their digests.
 pub(super) struct Find {
     store: Arc<Store>,
-    spare: WarmConnection,
+    warm: WarmConnection,
 }
 
 type Answers = Vec<Result<Option<LookedUpRow>>>;
@@ -47,7 +47,7 @@ impl BatchedQuery for Find {
     }
 
     async fn answer(&self, digest: &TokenDigest) -> Option<Result<Option<LookedUpRow>>> {
-        Some(self.find_on_spare(digest).await)
+        Some(self.find_on_warm_connection(digest).await)
     }
 
     async fn answer_alone(&self, digest: TokenDigest, _until: Instant) -> Result<Option<LookedUpRow>> {
@@ -55,14 +55,14 @@ impl BatchedQuery for Find {
     }
 
     async fn connect(&self) -> Result<Pooled> {
-        match self.spare.take() {
+        match self.warm.take() {
             Some(connection) => Ok(connection),
             None => self.store.acquire().await,
         }
     }
 
     fn release(&self, connection: Pooled) {
-        self.spare.keep(connection);
+        self.warm.keep(connection);
     }
 
     fn discard(connection: Pooled) {
@@ -88,15 +88,15 @@ impl BatchedQuery for Find {
 
 impl Find {
     pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, spare: WarmConnection::new() }
+        Self { store, warm: WarmConnection::new() }
     }
 
-    async fn find_on_spare(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
+    async fn find_on_warm_connection(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
         let mut connection = self.connect().await?;
         let is_known = connection.is_known_alone();
         let found = self.find(connection.connection(), digest, is_known).await;
         if found.is_ok() {
-            self.spare.keep(connection);
+            self.warm.keep(connection);
         }
         found
     }

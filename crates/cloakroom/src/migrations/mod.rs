@@ -430,6 +430,21 @@ mod tests {
     }
 
     #[test]
+    fn every_column_is_made_by_a_migration() {
+        for built_in in &BUILT_IN_COLUMNS {
+            let makes = |migration: &&Migration| migration.version == built_in.since;
+            assert_eq!(STEPS.migrations.iter().filter(makes).count(), 1, "{}", built_in.name);
+            assert!(
+                built_in.since == 1 || built_in.nullable,
+                "{} is added to rows that are there",
+                built_in.name
+            );
+        }
+        let versions = STEPS.migrations.iter().map(|migration| migration.version);
+        assert!(versions.eq((1..).take(STEPS.migrations.len())), "they count from 1");
+    }
+
+    #[test]
     fn a_name_with_the_records_own_dividers_is_read_back() {
         for name in ["a,b", "a:b", "100%", "%2C", "%25,:%3A", "plain"] {
             let escaped = escaped(name);
@@ -457,6 +472,7 @@ mod tests {
                 column_type: ColumnType::Integer,
                 nullable: true,
                 since: LATER.version,
+                value: |_| FieldValue::plain(None::<i64>),
             };
             let columns = BUILT_IN_COLUMNS.iter().cloned().chain([added]).collect();
             ([STEPS.migrations, &[LATER]].concat(), columns)

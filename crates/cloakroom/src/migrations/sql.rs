@@ -32,7 +32,9 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
         ),
     };
     // The fields stand between the expiry and the instants of the row itself, as in a table of `ecto_sessions`.
-    let (before, after) = BUILT_IN_COLUMNS.split_at(BUILT_IN_COLUMNS.len() - 2);
+    let is_after =
+        |built_in: &&BuiltInColumn| [column::INSERTED_AT, column::UPDATED_AT].contains(&built_in.name);
+    let (after, before): (Vec<_>, Vec<_>) = BUILT_IN_COLUMNS.iter().partition(is_after);
     let line = |built_in: &BuiltInColumn| match built_in.name {
         column::ID => {
             format!("{} {} NOT NULL PRIMARY KEY", built_in.name, backend.sql_type(&built_in.column_type))
@@ -44,9 +46,9 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
         }
         _ => built_in_definition(built_in, backend),
     };
-    let mut lines: Vec<_> = before.iter().map(line).collect();
+    let mut lines: Vec<_> = before.into_iter().map(line).collect();
     lines.extend(table.fields.iter().map(|field| column_definition(field, backend)));
-    lines.extend(after.iter().map(line));
+    lines.extend(after.into_iter().map(line));
     for field in &table.fields {
         if let Some(reference) = field.references.as_ref().filter(|reference| reference.cascade) {
             lines.push(format!(

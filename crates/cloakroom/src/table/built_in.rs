@@ -1,4 +1,4 @@
-//! The columns that every session table has. The code that selects, writes, migrates and compares them uses this table.
+//! The columns that every session table has. What inserts, creates, adds and compares them follows from this table.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -17,15 +17,17 @@ pub(crate) mod column {
 }
 
 /// A column that every session table has.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct BuiltInColumn {
     pub(crate) name: &'static str,
     /// The type of the column's values. In a table that is made here, the digest and the data have types of their own.
     pub(crate) column_type: ColumnType,
     pub(crate) nullable: bool,
-    /// The version of the migration that makes the column; 1 is that of the table. A later column is added to existing
-    /// tables, adopted ones among them, so it must be nullable.
+    /// The version of the migration that makes the column. Version 1 creates the table; the column of a later version is
+    /// added to existing tables, adopted ones among them, so it must be nullable.
     pub(crate) since: u32,
+    /// The column's value in a new row.
+    pub(crate) value: fn(&NewRow<'_>) -> FieldValue,
 }
 
 impl BuiltInColumn {
@@ -37,18 +39,28 @@ impl BuiltInColumn {
     }
 }
 
-const fn required(name: &'static str, column_type: ColumnType) -> BuiltInColumn {
-    BuiltInColumn { name, column_type, nullable: false, since: 1 }
+const fn required(
+    name: &'static str,
+    column_type: ColumnType,
+    value: fn(&NewRow<'_>) -> FieldValue,
+) -> BuiltInColumn {
+    BuiltInColumn { name, column_type, nullable: false, since: 1, value }
 }
 
 /// The columns, in the order in which a row's values are written.
 pub(crate) static BUILT_IN_COLUMNS: [BuiltInColumn; 6] = [
-    required(column::ID, ColumnType::Uuid),
-    required(column::DIGEST, ColumnType::Text),
-    required(column::DATA, ColumnType::Json),
-    BuiltInColumn { name: column::EXPIRES_AT, column_type: ColumnType::Timestamp, nullable: true, since: 1 },
-    required(column::INSERTED_AT, ColumnType::Timestamp),
-    required(column::UPDATED_AT, ColumnType::Timestamp),
+    required(column::ID, ColumnType::Uuid, |row| FieldValue::plain(row.id)),
+    required(column::DIGEST, ColumnType::Text, |row| FieldValue::plain(row.digest)),
+    required(column::DATA, ColumnType::Json, |row| row.data.clone()),
+    BuiltInColumn {
+        name: column::EXPIRES_AT,
+        column_type: ColumnType::Timestamp,
+        nullable: true,
+        since: 1,
+        value: |row| FieldValue::plain(row.expires_at),
+    },
+    required(column::INSERTED_AT, ColumnType::Timestamp, |row| FieldValue::plain(row.inserted_at)),
+    required(column::UPDATED_AT, ColumnType::Timestamp, |row| FieldValue::plain(row.updated_at)),
 ];
 
 /// The built-in columns' values of a new row.
@@ -63,20 +75,7 @@ pub(crate) struct NewRow<'r> {
 
 impl NewRow<'_> {
     /// Returns the values in the order of [`BUILT_IN_COLUMNS`], followed by those of the fields.
-    pub(crate) fn values(self, fields: Vec<FieldValue>) -> Vec<FieldValue> {
-        let mut data = Some(self.data);
-        let mut values: Vec<_> = BUILT_IN_COLUMNS
-            .iter()
-            .map(|built_in| match built_in.name {
-                column::ID => FieldValue::plain(self.id),
-                column::DIGEST => FieldValue::plain(self.digest),
-                column::DATA => data.take().unwrap_or_else(|| FieldValue::plain(None::<String>)),
-                column::EXPIRES_AT => FieldValue::plain(self.expires_at),
-                column::INSERTED_AT => FieldValue::plain(self.inserted_at),
-                _ => FieldValue::plain(self.updated_at),
-            })
-            .collect();
-        values.extend(fields);
-        values
+    pub(crate) fn values(&self, fields: Vec<FieldValue>) -> Vec<FieldValue> {
+        BUILT_IN_COLUMNS.iter().map(|built_in| (built_in.value)(self)).chain(fields).collect()
     }
 }
