@@ -119,7 +119,7 @@ impl Error {
     /// |---|---|
     /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`StatementTimeout`], [`DiskFull`] and similar kinds. [`Unavailable`] if there was no connection: it was refused, or none was free within the pool's time-out. |
     /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again. [`create`] or [`update`] wrote the row and could not read back a value that a column stores in another form. |
-    /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write if the connection ended before the answer came, also because the server was shutting down. A write that was stopped together with its task. An I/O error of SQLite. An error of the server that is not known to mean that the write was undone. An operation of several statements that failed after the first of them was done: [`delete_expired`], and [`migrate`] on MariaDB and MySQL. |
+    /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write if the connection ended before the answer came, also because the server was shutting down. A write that was stopped together with its task. An I/O error of SQLite. An error of the server that is not known to mean that the write was undone. An operation of several statements that failed after the first of them was done: [`delete_expired`], [`expire_all`] and [`delete_all`], and [`migrate`] on MariaDB and MySQL. |
     ///
     /// If in doubt, the outcome is `Unknown`. If the creation of a session is in doubt, the session may exist with a
     /// token that no client has, which does no harm. If a [`rotate`] is in doubt, the session may have a new token that
@@ -158,6 +158,8 @@ impl Error {
     /// [`extend`]: crate::Sessions::extend
     /// [`delete`]: crate::Sessions::delete
     /// [`rotate`]: crate::Sessions::rotate
+    /// [`expire_all`]: crate::SessionQuery::expire_all
+    /// [`delete_all`]: crate::SessionQuery::delete_all
     /// [`delete_expired`]: crate::Sessions::delete_expired
     /// [`migrate`]: crate::Sessions::migrate
     pub fn outcome(&self) -> Outcome {

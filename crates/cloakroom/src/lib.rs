@@ -118,12 +118,16 @@
 //!
 //! They may be enabled together. The type of a field must then be storable on each of them.
 //!
-//! The pool and its settings belong to the application. Three settings matter here:
+//! The pool and its settings belong to the application. Four settings matter here:
 //!
 //! - `test_before_acquire`, which sqlx turns on by default, checks that a connection is alive before each statement: a
 //!   second round trip. [`Database::connect`] turns it off.
 //! - Behind a transaction pooler such as pgbouncer, named prepared statements need the pooler's support for them
 //!   (`max_prepared_statements`), or `statement_cache_capacity(0)` in the options of the connections.
+//! - The hooks `before_acquire` and `after_release` must not depend on who asks: calls share statements and connections,
+//!   and a lookup keeps its connection for a few milliseconds for the next one. If a hook sets a tenant's `search_path` or
+//!   role, give each tenant a pool of its own, or have each call ask by itself
+//!   ([`max_batch(1)`](ConfigBuilder::max_batch)).
 //! - A SQLite file should be in WAL mode with a busy time-out and `synchronous = FULL`, as [`Database::connect`] opens
 //!   it. With `NORMAL` a power cut can undo a log-out that was acknowledged. `STRICT` tables and JSON functions come
 //!   with the bundled library.

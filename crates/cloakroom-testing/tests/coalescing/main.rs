@@ -10,11 +10,11 @@ mod locks;
 mod lookups;
 mod pool;
 mod runtimes;
-mod spare;
 #[path = "../conformance/statements.rs"]
 mod statements;
 mod strict;
 mod trouble;
+mod warm_connection;
 
 use std::future::Future;
 use std::pin::Pin;

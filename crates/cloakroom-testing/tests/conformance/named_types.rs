@@ -258,6 +258,9 @@ mod only_on_postgres {
         assert_eq!(error.kind(), ErrorKind::InvalidField, "{error:?}");
         assert!(error.to_string().contains("paid") && error.to_string().contains("sql_type"), "{error}");
         assert_eq!(sessions.query().count().await.unwrap(), 0);
+        // Null has one form for all types.
+        let nothing = sessions.create(NewSession::new(Purchase { paid: None })).await.unwrap().session;
+        assert!(sessions.delete(nothing).await.unwrap());
 
         let config = db.config().build().unwrap();
         let sessions = Sessions::<PurchaseInMoney>::new(db.database(), config).unwrap();

@@ -58,6 +58,12 @@ pub(super) trait BatchedQuery: Send + Sync + 'static {
 
     fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
 
+    /// Returns how long the connection has been away from its pool.
+    fn held_for(&self, connection: &Self::Connection) -> Duration {
+        let _ = connection;
+        Duration::ZERO
+    }
+
     /// Takes back a connection that no call waits for any more.
     fn release(&self, connection: Self::Connection) {
         drop(connection);
@@ -288,7 +294,11 @@ impl<W: BatchedQuery> Shared<W> {
         let mut connected = pin!(self.work.connect());
         loop {
             match tokio::time::timeout(OFTEN, &mut connected).await {
-                Ok(connected) => return Ok((connected?, now())),
+                Ok(connected) => {
+                    let connection = connected?;
+                    let since = now().checked_sub(self.work.held_for(&connection)).unwrap_or_else(now);
+                    return Ok((connection, since));
+                }
                 Err(_) if self.queue.keep(slot, now(), Waiting::wants) => {}
                 Err(_) => return Err(stopped()),
             }

@@ -61,6 +61,10 @@ impl BatchedQuery for Find {
         }
     }
 
+    fn held_for(&self, connection: &Pooled) -> Duration {
+        connection.held_for()
+    }
+
     fn release(&self, connection: Pooled) {
         self.warm.keep(connection);
     }

@@ -1,30 +1,43 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
+use tokio::time::Instant;
 
 use super::batcher::LONGEST_HOLD;
 use super::sync::Mutex;
 use crate::database::Pooled;
 
-/// For how long a connection is kept for the next lookup; it may be up to twice that.
+/// How long a connection waits for the next lookup: at least this, and at most twice this.
 const KEPT: Duration = Duration::from_millis(5);
+
+/// How old the last tick of a watch may be, before its runtime is taken for one that nothing drives.
+const LONGEST_BETWEEN_TICKS: Duration = KEPT.saturating_mul(4);
 
 /// The connection of the last lookup, kept for a moment for the next one.
 ///
-/// A pool tests a connection, at least when it comes back, and nothing is known of a connection from the pool: another
-/// caller may have left a transaction open on it. A connection that is kept avoids both costs. It is kept only while at
-/// least half of its pool is free, so that no other call has to wait for it, and even then goes back to the pool now
-/// and then.
+/// A pool asks each connection that comes back for a sign of life, and nothing is known of a connection that comes from
+/// there: another task may have left a transaction open on it. A warm connection costs neither. It is kept only while
+/// at least half of its pool is free, and goes back to the pool after [`LONGEST_HOLD`], however many lookups follow.
 pub(super) struct WarmConnection(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     connection: Option<Pooled>,
+    /// Where the connection was kept: a pool takes a connection back only within a runtime.
+    runtime: Option<Handle>,
     /// How often a connection was kept.
     count: u64,
-    /// Whether a task will give the connection back.
-    is_watched: bool,
+    /// The task that gives the connection back.
+    watch: Option<Watched>,
+    /// How many watches there have been.
+    watches: u64,
+}
+
+struct Watched {
+    number: u64,
+    on: runtime::Id,
+    ticked: Instant,
 }
 
 impl WarmConnection {
@@ -50,29 +63,53 @@ impl WarmConnection {
         }
         state.connection = Some(connection);
         state.count += 1;
-        if !state.is_watched {
-            state.is_watched = true;
-            let watch = Watch(Arc::downgrade(&self.0));
-            drop(state);
-            runtime.spawn(watch.give_back());
+        let now = Instant::now();
+        // A runtime that nothing drives any more would keep the connection for ever.
+        let is_watched = state.watch.as_ref().is_some_and(|watch| {
+            watch.on == runtime.id() && now.duration_since(watch.ticked) <= LONGEST_BETWEEN_TICKS
+        });
+        if !is_watched {
+            state.watches += 1;
+            let number = state.watches;
+            state.watch = Some(Watched { number, on: runtime.id(), ticked: now });
+            runtime.spawn(Watch { state: Arc::downgrade(&self.0), number }.give_back());
         }
+        state.runtime = Some(runtime);
     }
 }
 
-/// Gives the connection back, at the latest when the runtime shuts down.
-struct Watch(Weak<Mutex<State>>);
+/// The handle may be dropped outside of every runtime.
+impl Drop for WarmConnection {
+    fn drop(&mut self) {
+        let (connection, runtime) = {
+            let mut state = self.0.lock();
+            (state.connection.take(), state.runtime.take())
+        };
+        let _within = runtime.as_ref().map(Handle::enter);
+        drop(connection);
+    }
+}
+
+/// Gives the connection back, at the latest when its runtime shuts down.
+struct Watch {
+    state: Weak<Mutex<State>>,
+    number: u64,
+}
 
 impl Watch {
     async fn give_back(self) {
         let mut seen = None;
         loop {
             tokio::time::sleep(KEPT).await;
-            let Some(state) = self.0.upgrade() else {
+            let Some(state) = self.state.upgrade() else {
                 return;
             };
-            let count = Some(state.lock().count);
-            if count == seen {
-                return;
+            let mut state = state.lock();
+            let count = Some(state.count);
+            match &mut state.watch {
+                Some(watch) if watch.number == self.number && count != seen => watch.ticked = Instant::now(),
+                // Nothing was kept since, or another task watches.
+                _ => return,
             }
             seen = count;
         }
@@ -81,12 +118,17 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(state) = self.0.upgrade() {
+        let Some(state) = self.state.upgrade() else {
+            return;
+        };
+        let connection = {
             let mut state = state.lock();
-            state.is_watched = false;
-            let connection = state.connection.take();
-            drop(state);
-            drop(connection);
-        }
+            if state.watch.as_ref().is_none_or(|watch| watch.number != self.number) {
+                return;
+            }
+            state.watch = None;
+            state.connection.take()
+        };
+        drop(connection);
     }
 }

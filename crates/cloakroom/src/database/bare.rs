@@ -132,11 +132,6 @@ impl Bare<'_> {
         run!(self, |connection| sqlx::Connection::clear_cached_statements(&mut **connection).await)
     }
 
-    /// Checks that the server answers.
-    pub(crate) async fn ping(&mut self) -> Result<(), sqlx::Error> {
-        run!(self, |connection| sqlx::Connection::ping(&mut **connection).await)
-    }
-
     /// Returns `true` if a transaction is open, by the driver's count of those that it began.
     pub(crate) fn counts_a_transaction(&self) -> bool {
         run!(self, |connection| sqlx::Connection::is_in_transaction(&**connection))

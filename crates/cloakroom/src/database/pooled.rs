@@ -215,8 +215,12 @@ impl Pooled {
         asks: Asks,
     ) -> Result<Answer, sqlx::Error> {
         let error = match self.run_alone(statement, wanted).await {
+            Ok(answer) => {
+                // The caller of a further statement begins to wait with it.
+                self.since = Instant::now();
+                return Ok(answer);
+            }
             Err(error) => error,
-            done => return done,
         };
         let is_ready = match Again::after(&error, asks) {
             Again::No => return Err(error),
@@ -248,7 +252,10 @@ impl Pooled {
         loop {
             // The old connection is given up first: it may be the only one that the pool allows.
             self.lose();
-            if self.bare().await?.ping().await.is_ok() {
+            // Nothing is known of a connection that the pool had, and the statement may be one that does not tell.
+            let mut bare = self.bare().await?;
+            if Box::pin(bare.end_stray_transaction()).await.is_ok() {
+                self.is_known_alone = true;
                 return Ok(());
             }
         }

@@ -35,7 +35,8 @@ pub(crate) async fn begin_exclusive(
     table: super::TableName<'_>,
 ) -> Result<PgConnection, sqlx::Error> {
     let mut connection = pool.acquire().await.map_err(super::again::not_connected)?.detach();
-    connection.execute("BEGIN").await?;
+    // Each statement after the lock sees what the process before has done, whatever the connection's default is.
+    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || coalesce($2, current_schema(), '') || '.' || $3, 0))")
         .bind("cloakroom ")
         .bind(table.schema)

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::SessionQuery;
 use crate::cache::Revoked;
 use crate::database::{FieldValue, place_of_condition};
-use crate::error::Result;
+use crate::error::{Error, Outcome, Result};
 use crate::session::Status;
 use crate::sql::ending;
 use crate::store::Waits;
@@ -81,17 +81,26 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             }
             self.limit = Some(limit - ended);
         }
-        self.end_lapsed(now).await?;
-        Ok(ended + self.end(how, now, ending::behind(now)).await?)
+        let mut written = ended;
+        let lapsed = self.end_lapsed(now, &mut written).await;
+        lapsed.map_err(|error| after(written, error))?;
+        let last = self.end(how, now, ending::behind(now)).await;
+        Ok(ended + last.map_err(|error| after(written, error))?)
     }
 
     /// Ends the sessions that have expired by this machine's clock and are valid by a clock that is behind.
-    async fn end_lapsed(&mut self, now: OffsetDateTime) -> Result<()> {
+    /// Adds to `written` how many rows that were.
+    async fn end_lapsed(&mut self, now: OffsetDateTime, written: &mut u64) -> Result<()> {
         let mut lapsed = self.reborrow().filter(ending::has_expired(now));
         lapsed.limit = lapsed.limit.map(|limit| limit.max(AT_ONCE));
         // A session that was written has ended, so each round finds others.
-        while lapsed.end(End::Expire, now, ending::behind(now)).await? == lapsed.limit.unwrap_or(u64::MAX) {}
-        Ok(())
+        loop {
+            let ended = lapsed.end(End::Expire, now, ending::behind(now)).await?;
+            *written += ended;
+            if ended != lapsed.limit.unwrap_or(u64::MAX) {
+                return Ok(());
+            }
+        }
     }
 
     /// Ends the sessions that match at `valid_at`.
@@ -117,4 +126,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         };
         self.operations.execute_revoking(statement, Revoked::Any).await
     }
+}
+
+/// Returns the error of a statement that came after others, which have written so many rows and stay done.
+fn after(written: u64, error: Error) -> Error {
+    if written > 0 { error.with_outcome(Outcome::Unknown) } else { error }
 }

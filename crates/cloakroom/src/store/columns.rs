@@ -130,7 +130,9 @@ impl Columns {
                         field.name
                     )
                 }
-                (Bound::Bytes(most), Repr::Plain(Value::Bytes(Some(bytes)))) if bytes.len() > *most => {
+                (Bound::Bytes(most), Repr::Plain(value))
+                    if byte_length(value).is_some_and(|length| length > *most) =>
+                {
                     format!(
                         "a value cannot be stored in {table}: {} is too long: its column holds {most} bytes",
                         field.name
@@ -145,7 +147,7 @@ impl Columns {
                         field.name
                     )
                 }
-                (Bound::Nothing, _) => format!(
+                (Bound::Nothing, _) if value.fingerprint().is_some() => format!(
                     "a value cannot be stored in {table}: the type of {} is made of one whose values are not sent as \
                      text; let the field's sql_type be that one",
                     field.name
@@ -163,6 +165,14 @@ impl Columns {
 fn is_mistaken(backend: Backend, field: &FieldDefinition, info: &ColumnInfo) -> bool {
     let foreign = field.foreign[backend as usize].as_ref();
     foreign.zip(info.base.as_deref()).is_some_and(|(foreign, base)| foreign.mistakes(base))
+}
+
+fn byte_length(value: &Value) -> Option<usize> {
+    match value {
+        Value::Bytes(bytes) => bytes.as_ref().map(Vec::len),
+        Value::String(text) => text.as_ref().map(String::len),
+        _ => None,
+    }
 }
 
 fn integer(value: &Value) -> Option<i128> {
@@ -248,7 +258,11 @@ fn bound(backend: Backend, declared: &str) -> Bound {
         (Backend::Postgres, "character") | (Backend::MySql, "varchar" | "char") => {
             length().map_or(Bound::None, Bound::Characters)
         }
-        (Backend::MySql, "varbinary") => length().map_or(Bound::None, Bound::Bytes),
+        // MySQL has no way to be strict for one statement, and would cut what is longer in a lenient mode.
+        (Backend::MySql, "varbinary" | "binary") => length().map_or(Bound::None, Bound::Bytes),
+        (Backend::MySql, "tinyblob" | "tinytext") => Bound::Bytes(255),
+        (Backend::MySql, "blob" | "text") => Bound::Bytes(65_535),
+        (Backend::MySql, "mediumblob" | "mediumtext") => Bound::Bytes(16_777_215),
         (_, "smallint") => integers(16),
         (Backend::Postgres, "integer") | (Backend::MySql, "int") => integers(32),
         (Backend::MySql, "mediumint") => integers(24),
@@ -276,6 +290,8 @@ mod tests {
             (Postgres, "numeric(10,2)", Bound::None, true, false),
             (MySql, "varchar(30)", Bound::Characters(30), false, false),
             (MySql, "varbinary(255)", Bound::Bytes(255), false, false),
+            (MySql, "blob", Bound::Bytes(65_535), false, false),
+            (MySql, "tinytext", Bound::Bytes(255), false, false),
             (MySql, "tinyint(3) unsigned", Bound::Integers(0, 255), false, false),
             (MySql, "datetime", Bound::None, true, true),
             (MySql, "datetime(6)", Bound::None, false, false),

@@ -1,10 +1,13 @@
 //! The connection of a lookup, which is kept for a moment for the next one.
 
+use std::time::{Duration, Instant};
+
 use cloakroom::Sessions;
 use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
+use tokio::runtime::Builder;
 
-use crate::soon;
 use crate::statements::Watched;
+use crate::{PATIENCE, pool, soon};
 
 const LOOKUPS: usize = 50;
 
@@ -61,7 +64,58 @@ async fn what_is_over_is_refused_on_a_kept_connection_too(db: TestDatabase) {
     }
 }
 
+/// As in a program whose locals are dropped in the reverse order.
+async fn a_handle_may_be_dropped_outside_of_every_runtime(db: TestDatabase) {
+    let token = db.sessions::<UserSession>().await.create(user("1")).await.unwrap().token;
+    let (pool, config) = (pool::of(&db, 4).await, db.config().build().unwrap());
+    let in_a_program = {
+        let pool = pool.clone();
+        move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let sessions = Sessions::<UserSession>::new(pool, config).unwrap();
+            for _ in 0..3 {
+                assert!(runtime.block_on(sessions.authenticate(&token)).unwrap().is_some());
+            }
+            drop(sessions);
+            drop(runtime);
+        }
+    };
+    std::thread::spawn(in_a_program).join().expect("nothing panics");
+    soon(pool.close()).await;
+}
+
+async fn a_runtime_that_nothing_drives_keeps_no_connection_of_others(db: TestDatabase) {
+    let token = db.sessions::<UserSession>().await.create(user("1")).await.unwrap().token;
+    let pool = pool::of(&db, 2).await;
+    let sessions = Sessions::<UserSession>::new(pool.clone(), db.config().build().unwrap()).unwrap();
+    // The connection is opened here, on a runtime that is driven.
+    assert!(sessions.authenticate(&token).await.unwrap().is_some());
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let (asked, has_asked) = tokio::sync::oneshot::channel();
+    let thread = std::thread::spawn({
+        let (sessions, token) = (sessions.clone(), token.clone());
+        move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let found = runtime.block_on(sessions.authenticate(&token)).unwrap();
+            asked.send(found.is_some()).unwrap();
+            // Not driven from here on, and not shut down.
+            let _ = is_done.recv_timeout(PATIENCE * 2);
+        }
+    });
+    assert!(soon(has_asked).await.unwrap());
+    let begun = Instant::now();
+    // Longer than any connection is away from its pool.
+    while begun.elapsed() < Duration::from_millis(150) {
+        assert!(soon(sessions.authenticate(&token)).await.unwrap().is_some());
+    }
+    soon(pool.close()).await;
+    done.send(()).unwrap();
+    thread.join().unwrap();
+}
+
 each_database! {
+    a_handle_may_be_dropped_outside_of_every_runtime,
+    a_runtime_that_nothing_drives_keeps_no_connection_of_others,
     the_application_has_all_of_its_connections_moments_after_a_lookup,
     lookups_give_their_connection_back_however_many_follow,
     what_is_over_is_refused_on_a_kept_connection_too
