@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use cloakroom::{ErrorKind, SessionTable, Sessions, migrations};
 use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, run, user};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, Executor};
+use tokio::task::JoinSet;
 
 /// A table as another program made it: without any index but its key's, and without a record.
 async fn foreign_table(db: &TestDatabase) -> Sessions<UserSession> {
@@ -165,6 +168,41 @@ mod incomplete {
         #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
         fn an_index_that_was_left_incomplete_is_refused_until_it_is_built_again() {
             run(Kind::Postgres, an_index_that_was_left_incomplete_is_refused_until_it_is_built_again_case);
+        }
+    }
+}
+
+/// A role or a connection may have a transaction see what was there when it began.
+async fn processes_that_migrate_at_once_see_what_the_first_has_done_case(db: TestDatabase) {
+    for isolation in ["read committed", "repeatable read", "serializable"] {
+        let mut processes = JoinSet::new();
+        for _ in 0..6 {
+            let pool = PgPoolOptions::new().max_connections(1).after_connect(move |connection, _| {
+                let set = format!("SET default_transaction_isolation = '{isolation}'");
+                Box::pin(async move { connection.execute(AssertSqlSafe(set)).await.map(drop) })
+            });
+            let pool = pool.connect(db.url()).await.unwrap();
+            let sessions = Sessions::<UserSession>::new(pool.clone(), db.config().build().unwrap()).unwrap();
+            processes.spawn(async move {
+                let done = sessions.migrate().await.map(|done| done.len());
+                pool.close().await;
+                done
+            });
+        }
+        let done: Vec<_> = processes.join_all().await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(done.iter().sum::<usize>(), 2, "{isolation}: {done:?}");
+        db.sessions::<UserSession>().await.migrate_down().await.unwrap();
+    }
+}
+
+mod at_once {
+    mod postgres {
+        use super::super::*;
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn processes_that_migrate_at_once_see_what_the_first_has_done() {
+            run(Kind::Postgres, processes_that_migrate_at_once_see_what_the_first_has_done_case);
         }
     }
 }

@@ -207,6 +207,30 @@ mod cut {
 }
 
 #[test]
+fn an_end_of_many_that_fails_after_its_first_statement_is_done_in_part() {
+    run(Kind::Sqlite, async |db| {
+        let sessions = db.sessions::<UserSession>().await;
+        sessions.create(user("valid")).await.unwrap();
+        db.execute_anew(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON sessions WHEN OLD.user_id = 'valid' \
+             BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        )
+        .await;
+        let error = sessions.query().expire_all().await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::NotDone, "{error:?}");
+        // Valid by a clock that is behind, and ended by a statement of its own before the others.
+        let hour = Duration::from_secs(3600);
+        sessions.create(user("lapsed").expires_at(db.now() + hour)).await.unwrap();
+        db.clock().advance(2 * hour);
+        let error = sessions.query().expire_all().await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
+        // Nothing is left to be done but what is refused.
+        let error = sessions.query().expire_all().await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::NotDone, "{error:?}");
+    });
+}
+
+#[test]
 fn a_prune_that_fails_after_its_first_batch_is_done_in_part() {
     run(Kind::Sqlite, async |db| {
         let sessions = db.sessions::<UserSession>().await;
