@@ -219,7 +219,7 @@ fn an_end_of_many_that_fails_after_its_first_statement_is_done_in_part() {
         let error = sessions.query().expire_all().await.unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotDone, "{error:?}");
         // Valid by a clock that is behind, and ended by a statement of its own before the others.
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         sessions.create(user("lapsed").expires_at(db.now() + hour)).await.unwrap();
         db.clock().advance(2 * hour);
         let error = sessions.query().expire_all().await.unwrap_err();
