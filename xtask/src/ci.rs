@@ -20,18 +20,7 @@ const STEPS: &[Step] = &[
     single_feature("only postgres", &feature_arguments("postgres")),
     single_feature("only mysql", &feature_arguments("mysql")),
     // Each crate as it would be published, including the one that it depends on.
-    Step {
-        name: "package",
-        arguments: &[
-            "package",
-            "--allow-dirty",
-            "--package=cloakroom-derive",
-            "--package=cloakroom",
-            "--package=cloakroom-axum",
-            "--package=cloakroom-cli",
-        ],
-        environment: None,
-    },
+    Step { name: "package", arguments: PACKAGE, environment: None },
     Step {
         name: "fmt of the benchmark",
         arguments: &["fmt", "--manifest-path", BENCH, "--check"],
@@ -43,6 +32,16 @@ const STEPS: &[Step] = &[
         environment: None,
     },
     Step { name: "test of the benchmark", arguments: &["test", "--manifest-path", BENCH], environment: None },
+];
+
+/// Packs the crates that are published.
+pub(crate) const PACKAGE: &[&str] = &[
+    "package",
+    "--allow-dirty",
+    "--package=cloakroom-derive",
+    "--package=cloakroom",
+    "--package=cloakroom-axum",
+    "--package=cloakroom-cli",
 ];
 
 /// A workspace of its own.

@@ -4,17 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cargo;
+use crate::{cargo, ci};
 
 /// The crates that are published, each after those that it depends on.
 const PUBLISHED: [&str; 4] = ["cloakroom-derive", "cloakroom", "cloakroom-axum", "cloakroom-cli"];
 
 /// The oldest compiler that `rust-version` promises.
 const MSRV: &str = "1.94";
-
-/// The tools that are installed into `target/tools` if they are not there.
-const TOOLS: [(&str, &str); 3] =
-    [("cargo-deny", "deny"), ("cargo-hack", "hack"), ("cargo-semver-checks", "semver-checks")];
 
 type Check = fn(&Release) -> Result<(), String>;
 
@@ -91,9 +87,7 @@ impl Release {
 
     /// Each crate as it would be published, in a directory of its own.
     fn packages(&self) -> Result<(), String> {
-        let mut package = cargo::command(&["package", "--allow-dirty"]);
-        package.args(PUBLISHED.map(|name| format!("--package={name}")));
-        succeed(&mut package)?;
+        succeed(&mut cargo::command(ci::PACKAGE))?;
         let workspace = self.root.join("target/packaged");
         let _ = fs::remove_dir_all(&workspace);
         fs::create_dir_all(&workspace).map_err(|error| error.to_string())?;
@@ -130,15 +124,15 @@ impl Release {
         self.tool("semver-checks", &[&["--baseline-rev", &last][..], &packages[..]].concat())
     }
 
-    /// Runs a subcommand of cargo, which is installed first if it is not there.
+    /// Runs a subcommand of cargo, which is installed into `target/tools` first if it is not there.
     fn tool(&self, subcommand: &str, arguments: &[&str]) -> Result<(), String> {
         let tools = self.root.join("target/tools");
-        let (name, _) = TOOLS.into_iter().find(|(_, word)| *word == subcommand).ok_or("no such tool")?;
-        let program = tools.join("bin").join(name);
+        let name = format!("cargo-{subcommand}");
+        let program = tools.join("bin").join(&name);
         if !program.exists() {
             println!("installing {name}");
             let mut install = cargo::command(&["install", "--locked", "--root"]);
-            succeed(install.arg(&tools).arg(name))?;
+            succeed(install.arg(&tools).arg(&name))?;
         }
         let mut command = Command::new(program);
         succeed(command.arg(subcommand).args(arguments).current_dir(&self.root))

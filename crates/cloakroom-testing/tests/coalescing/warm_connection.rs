@@ -38,7 +38,7 @@ async fn lookups_give_their_connection_back_however_many_follow(db: TestDatabase
     assert!(lookups.await.unwrap_err().is_cancelled());
 }
 
-/// On a connection that is kept nobody can have left a transaction open.
+/// On a connection that is kept no other task can have left a transaction open.
 async fn lookups_in_a_row_need_not_tell_whether_a_transaction_is_open(db: TestDatabase) {
     let watched = Watched::<UserSession>::on(&db, db.database(), db.config()).await;
     let token = watched.sessions.create(user("1")).await.unwrap().token;

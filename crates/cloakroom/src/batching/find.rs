@@ -79,10 +79,7 @@ impl BatchedQuery for Find {
         digests: &[TokenDigest],
     ) -> BatchOutcome<Option<LookedUpRow>> {
         let found = match (digests, self.store.backend()) {
-            ([digest], _) => {
-                let is_known = connection.is_known_alone();
-                Ok(vec![self.find(connection.connection(), digest, is_known).await])
-            }
+            ([digest], _) => Ok(vec![self.find_on(connection, digest).await]),
             (_, Backend::Sqlite) => self.find_side_by_side(connection, digests).await,
             _ => self.find_all(connection, digests).await,
         };
@@ -97,12 +94,16 @@ impl Find {
 
     async fn find_on_warm_connection(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
         let mut connection = self.connect().await?;
-        let is_known = connection.is_known_alone();
-        let found = self.find(connection.connection(), digest, is_known).await;
+        let found = self.find_on(&mut connection, digest).await;
         if found.is_ok() {
             self.warm.keep(connection);
         }
         found
+    }
+
+    async fn find_on(&self, connection: &mut Pooled, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
+        let is_known = connection.is_known_alone();
+        self.find(connection.connection(), digest, is_known).await
     }
 
     async fn find(
@@ -122,9 +123,9 @@ impl Find {
         let width = width_on_sqlite(table);
         let now = FieldValue::plain(self.store.config.now());
         let size = digests.len().next_power_of_two();
-        let nobody = FieldValue::plain(None::<String>);
+        let no_digest = FieldValue::plain(None::<String>);
         let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
-        let texts = texts.chain(std::iter::repeat(nobody)).take(size.min(most_side_by_side(table)));
+        let texts = texts.chain(std::iter::repeat(no_digest)).take(size.min(most_side_by_side(table)));
         let values = std::iter::once(now).chain(texts).collect();
         let statement = self.store.find(size, values, on.is_known_alone());
         let row = self.store.fetch_optional(on.connection(), &statement).await?.map(Arc::new);

@@ -35,7 +35,7 @@ pub(crate) async fn begin_exclusive(
     table: super::TableName<'_>,
 ) -> Result<PgConnection, sqlx::Error> {
     let mut connection = pool.acquire().await.map_err(super::again::not_connected)?.detach();
-    // Each statement after the lock sees what the process before has done, whatever the connection's default is.
+    // Each statement after the lock sees what the process before has done, independent of the default of the connection.
     connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || coalesce($2, current_schema(), '') || '.' || $3, 0))")
         .bind("cloakroom ")

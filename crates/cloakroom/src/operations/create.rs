@@ -8,7 +8,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use super::Operations;
 use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::{CreatedSession, Expiry, NewSession, Session, SessionRow, Stored, expiry};
+use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
 use crate::table::{NewRow, SessionFields};
 use crate::token::TokenError;
 
@@ -31,12 +31,7 @@ impl<T: SessionFields> Operations<'_, T> {
             None => config.generate_token().map_err(no_randomness)?,
         };
         let data = (*new.data.0).clone()?;
-        let expires_at = match new.expiry {
-            Expiry::ByDefault => expiry::by_default(config, now),
-            Expiry::At(instant) => Some(crate::clock::to_stored_precision(instant)),
-            Expiry::In(span) => Some(crate::clock::to_stored_precision(expiry::later(now, span))),
-            Expiry::Never => None,
-        };
+        let expires_at = new.expiry.at(config, now);
         let expires_at = expiry::capped(config, now, expires_at);
         let mut fields = new.fields;
         fields.truncate_instants();

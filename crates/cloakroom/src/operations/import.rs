@@ -8,7 +8,7 @@ use super::create::{MAX_STATEMENT, new_id};
 use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::{Expiry, NewSession, expiry};
+use crate::session::{NewSession, expiry};
 use crate::table::{BUILT_IN_COLUMNS, NewRow, SessionFields};
 use crate::token::{Token, TokenDigest};
 
@@ -109,12 +109,7 @@ impl<T: SessionFields> Operations<'_, T> {
         };
         let data = (*new.data.0).clone()?;
         let _: T::Data = data.parse_given()?;
-        let expires_at = match new.expiry {
-            Expiry::ByDefault => expiry::by_default(config, now),
-            Expiry::At(instant) => Some(to_stored_precision(instant)),
-            Expiry::In(span) => Some(to_stored_precision(expiry::later(now, span))),
-            Expiry::Never => None,
-        };
+        let expires_at = new.expiry.at(config, now);
         let mut fields = new.fields;
         fields.truncate_instants();
         let row = NewRow {

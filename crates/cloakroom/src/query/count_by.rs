@@ -36,7 +36,7 @@ impl SessionQuery<'_, DynamicFields> {
             return Err(Error::new(ErrorKind::UnknownField, message));
         };
         let column_type = definition.column_type(backend).clone();
-        if self.matches_nothing {
+        if self.criteria.matches_nothing {
             return Ok(Vec::new());
         }
         let now = self.operations.config().now();

@@ -112,12 +112,12 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// also not have expired while the query waited for its answer.
     pub(super) async fn fetch_page(&mut self, now: OffsetDateTime) -> Result<Page<T>> {
         let mut page = Page { rows: 0, last: None, found: Vec::new() };
-        if self.matches_nothing {
+        if self.criteria.matches_nothing {
             return Ok(page);
         }
         let statement = self.select_statement(now)?;
         let rows = self.operations.fetch_all(&statement).await?;
-        let now = if self.by_token { Ord::max(now, self.operations.config().now()) } else { now };
+        let now = if self.criteria.by_token { Ord::max(now, self.operations.config().now()) } else { now };
         let table = self.operations.table();
         page.rows = rows.len() as u64;
         page.found.reserve(rows.len());
@@ -135,7 +135,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
                 }
             };
             page.last = Some(Ok(Cursor::new(head.inserted_at, head.id)));
-            if self.status != Status::Valid || !head.is_over(now) {
+            if self.criteria.status != Status::Valid || !head.is_over(now) {
                 let read = read_rest(&head, table, &row, RowHeader::WIDTH);
                 page.found.push(read.map_err(|error| head.unreadable(error)));
             }

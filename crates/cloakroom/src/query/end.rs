@@ -34,10 +34,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// not counted, and its `updated_at` says when it was ended. With a [`limit`](Self::limit), this is done only if
     /// there were fewer valid sessions than the limit.
     pub async fn expire_all(mut self) -> Result<u64> {
-        if self.status == Status::Expired {
+        if self.criteria.status == Status::Expired {
             return Ok(0);
         }
-        self.status = Status::Valid;
+        self.criteria.status = Status::Valid;
         self.end_valid_on_one(End::Expire).await
     }
 
@@ -47,7 +47,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// With the default status, a session that is valid only by a clock that is behind is ended, as by
     /// [`expire_all`](Self::expire_all), and not deleted.
     pub async fn delete_all(mut self) -> Result<u64> {
-        if self.status == Status::Valid {
+        if self.criteria.status == Status::Valid {
             return self.end_valid_on_one(End::Delete).await;
         }
         let now = self.operations.config().now();
@@ -57,7 +57,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// Does the same as [`end_valid`](Self::end_valid), with one connection of the pool for all statements. SQLite lets
     /// one connection write after another, and a second connection would wait for the first.
     async fn end_valid_on_one(&mut self, how: End) -> Result<u64> {
-        if self.matches_nothing {
+        if self.criteria.matches_nothing {
             return Ok(0);
         }
         if !self.operations.connection().is_any_of_pool() {
@@ -73,13 +73,13 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     async fn end_valid(&mut self, how: End) -> Result<u64> {
         let now = self.operations.config().now();
         let mut ended = 0;
-        if let Some(limit) = self.limit {
+        if let Some(limit) = self.criteria.limit {
             // The limit applies to sessions that are valid here first, before the others.
             ended = self.end(how, now, now).await?;
             if ended >= limit {
                 return Ok(ended);
             }
-            self.limit = Some(limit - ended);
+            self.criteria.limit = Some(limit - ended);
         }
         let mut written = ended;
         let lapsed = self.end_lapsed(now, &mut written).await;
@@ -92,12 +92,12 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// Adds to `written` how many rows that were.
     async fn end_lapsed(&mut self, now: OffsetDateTime, written: &mut u64) -> Result<()> {
         let mut lapsed = self.reborrow().filter(ending::has_expired(now));
-        lapsed.limit = lapsed.limit.map(|limit| limit.max(AT_ONCE));
+        lapsed.criteria.limit = lapsed.criteria.limit.map(|limit| limit.max(AT_ONCE));
         // A session that was written has ended, so each round finds others.
         loop {
             let ended = lapsed.end(End::Expire, now, ending::behind(now)).await?;
             *written += ended;
-            if ended != lapsed.limit.unwrap_or(u64::MAX) {
+            if ended != lapsed.criteria.limit.unwrap_or(u64::MAX) {
                 return Ok(());
             }
         }
@@ -105,7 +105,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
 
     /// Ends the sessions that match at `valid_at`.
     async fn end(&mut self, how: End, now: OffsetDateTime, valid_at: OffsetDateTime) -> Result<u64> {
-        if self.matches_nothing {
+        if self.criteria.matches_nothing {
             return Ok(0);
         }
         let mut bindings = self.operations.bindings();

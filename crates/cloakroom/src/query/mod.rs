@@ -39,6 +39,12 @@ impl<T: SessionFields> Operations<'_, T> {
 #[must_use]
 pub struct SessionQuery<'c, T: SessionFields> {
     pub(crate) operations: Operations<'c, T>,
+    criteria: Criteria<T>,
+}
+
+/// What a query asks for, independent of its connection.
+#[derive(Clone)]
+struct Criteria<T> {
     filters: Vec<Filter<T>>,
     status: Status,
     order: SortOrder,
@@ -61,20 +67,22 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub(crate) fn new(operations: Operations<'c, T>) -> Self {
         Self {
             operations,
-            filters: Vec::new(),
-            status: Status::default(),
-            order: SortOrder::NewestFirst,
-            after: None,
-            limit: None,
-            by_token: false,
-            matches_nothing: false,
+            criteria: Criteria {
+                filters: Vec::new(),
+                status: Status::default(),
+                order: SortOrder::NewestFirst,
+                after: None,
+                limit: None,
+                by_token: false,
+                matches_nothing: false,
+            },
         }
     }
 
     /// Adds a condition: a column's comparison, or any sea-query condition or expression. A session must meet all added
     /// conditions.
     pub fn filter(mut self, filter: impl Into<Filter<T>>) -> Self {
-        self.filters.push(filter.into());
+        self.criteria.filters.push(filter.into());
         self
     }
 
@@ -89,9 +97,9 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// With the default status, the query refuses every token that [`authenticate`](crate::Sessions::authenticate)
     /// refuses.
     pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
-        self.by_token = true;
+        self.criteria.by_token = true;
         let Some(digest) = self.operations.digest(token) else {
-            self.matches_nothing = true;
+            self.criteria.matches_nothing = true;
             return self;
         };
         self.filter(Filter::new(move |bindings| {
@@ -113,29 +121,29 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// Sets which sessions to look at. Default [`Status::Valid`].
     pub fn status(mut self, status: Status) -> Self {
-        self.status = status;
+        self.criteria.status = status;
         self
     }
 
     /// Orders the sessions oldest first, in place of newest first.
     pub fn oldest_first(mut self) -> Self {
-        self.order = SortOrder::OldestFirst;
+        self.criteria.order = SortOrder::OldestFirst;
         self
     }
 
     /// Orders by any sea-query expression. Call it again to add an expression that orders equal sessions.
     pub fn order_by(mut self, expr: impl Into<Expr>, order: Order) -> Self {
         let key = (expr.into(), order);
-        match &mut self.order {
+        match &mut self.criteria.order {
             SortOrder::By(keys) => keys.push(key),
-            _ => self.order = SortOrder::By(vec![key]),
+            _ => self.criteria.order = SortOrder::By(vec![key]),
         }
         self
     }
 
     /// Limits the query to this many sessions.
     pub fn limit(mut self, limit: u64) -> Self {
-        self.limit = Some(limit);
+        self.criteria.limit = Some(limit);
         self
     }
 
@@ -145,7 +153,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// `….limit(20).after(last.cursor())`. With a filter on an indexed field, every page costs the same, however far
     /// down it is.
     pub fn after(mut self, cursor: Cursor) -> Self {
-        self.after = Some(cursor);
+        self.criteria.after = Some(cursor);
         self
     }
 
@@ -180,7 +188,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// [`MultipleSessions`](ErrorKind::MultipleSessions) if more than one session matches.
     pub async fn fetch_optional(mut self) -> Result<Option<Session<T>>> {
         // A second row is enough to know that there is more than one.
-        self.limit = Some(self.limit.map_or(2, |limit| Ord::min(limit, 2)));
+        self.criteria.limit = Some(self.criteria.limit.map_or(2, |limit| Ord::min(limit, 2)));
         let now = self.operations.config().now();
         let Some(session) = self.fetch_sole(now).await? else {
             return Ok(None);
@@ -195,7 +203,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     async fn fetch_sole(&mut self, now: OffsetDateTime) -> Result<Option<Session<T>>> {
         let mut sessions = self.fetch_page(now).await?.sessions()?;
-        if self.status == Status::Valid {
+        if self.criteria.status == Status::Valid {
             // The query may have waited long for a connection.
             let now = Ord::max(now, self.operations.config().now());
             sessions.retain(|session| session.is_valid(now));
@@ -221,14 +229,14 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// Returns how many sessions match.
     pub async fn count(mut self) -> Result<u64> {
-        if self.matches_nothing {
+        if self.criteria.matches_nothing {
             return Ok(0);
         }
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
         let mut count = Query::select();
         count.expr(Expr::cust("COUNT(*)"));
-        if self.limit.is_some() {
+        if self.criteria.limit.is_some() {
             let mut rows = self.selection(&mut bindings, now)?;
             rows.expr(Expr::cust("1"));
             count.from_subquery(rows, "counted");
@@ -246,7 +254,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// Returns `true` if any session matches.
     pub async fn exists(mut self) -> Result<bool> {
-        if self.matches_nothing || self.limit == Some(0) {
+        if self.criteria.matches_nothing || self.criteria.limit == Some(0) {
             return Ok(false);
         }
         let now = self.operations.config().now();
@@ -295,30 +303,13 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// Returns the same query on the same connection, for a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> SessionQuery<'_, T> {
-        SessionQuery {
-            operations: self.operations.reborrow(),
-            filters: self.filters.clone(),
-            status: self.status,
-            order: self.order.clone(),
-            after: self.after,
-            limit: self.limit,
-            by_token: self.by_token,
-            matches_nothing: self.matches_nothing,
-        }
+        SessionQuery { operations: self.operations.reborrow(), criteria: self.criteria.clone() }
     }
 
     /// Returns the same query on another connection.
     fn on<'o>(&self, connection: Connection<'o>) -> SessionQuery<'o, T> {
-        SessionQuery {
-            operations: Operations::new(Arc::clone(self.operations.handle()), connection),
-            filters: self.filters.clone(),
-            status: self.status,
-            order: self.order.clone(),
-            after: self.after,
-            limit: self.limit,
-            by_token: self.by_token,
-            matches_nothing: self.matches_nothing,
-        }
+        let operations = Operations::new(Arc::clone(self.operations.handle()), connection);
+        SessionQuery { operations, criteria: self.criteria.clone() }
     }
 
     fn select_statement(&self, now: OffsetDateTime) -> Result<Statement> {
@@ -333,7 +324,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     fn selection(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<SelectStatement> {
         let mut select = Query::select();
         select.from(self.operations.table_ref()).cond_where(self.condition(bindings, now)?);
-        match &self.order {
+        match &self.criteria.order {
             SortOrder::NewestFirst | SortOrder::OldestFirst => {
                 let order = if self.is_newest_first() { Order::Desc } else { Order::Asc };
                 select.order_by_expr(bindings.column(column::INSERTED_AT), order.clone());
@@ -345,7 +336,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
                 }
             }
         }
-        if let Some(limit) = self.limit {
+        if let Some(limit) = self.criteria.limit {
             select.limit(limit);
         }
         Ok(select)
@@ -353,16 +344,16 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     fn condition(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
         let mut condition = Condition::all();
-        if self.matches_nothing {
+        if self.criteria.matches_nothing {
             condition = condition.add(Expr::cust("1 = 0"));
         }
-        for filter in &self.filters {
+        for filter in &self.criteria.filters {
             condition = condition.add(filter.resolve(bindings)?);
         }
-        if let Some(status) = has_status(bindings, self.status, FieldValue::plain(now)) {
+        if let Some(status) = has_status(bindings, self.criteria.status, FieldValue::plain(now)) {
             condition = condition.add(status);
         }
-        if let Some(cursor) = self.after {
+        if let Some(cursor) = self.criteria.after {
             condition = condition.add(self.after_condition(bindings, cursor)?);
         }
         Ok(condition)
@@ -370,7 +361,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// Returns `(inserted_at, id) < (…)`, written so that every database uses an index on `inserted_at`.
     fn after_condition(&self, bindings: &mut Bindings<'_>, cursor: Cursor) -> Result<Condition> {
-        if matches!(self.order, SortOrder::By(_)) {
+        if matches!(self.criteria.order, SortOrder::By(_)) {
             return Err(not_pageable());
         }
         let mut instant = || bindings.expr(FieldValue::plain(cursor.inserted_at));
@@ -386,13 +377,13 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     }
 
     fn is_newest_first(&self) -> bool {
-        !matches!(self.order, SortOrder::OldestFirst)
+        !matches!(self.criteria.order, SortOrder::OldestFirst)
     }
 
     /// Returns the condition of an UPDATE or DELETE. Not every database allows a limit there, so a limited statement
     /// names the rows by id. MariaDB lets a statement read its own table only through a derived table.
     fn targets(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
-        if self.limit.is_none() {
+        if self.criteria.limit.is_none() {
             return self.condition(bindings, now);
         }
         let mut chosen = self.selection(bindings, now)?;
@@ -458,9 +449,9 @@ impl<T: SessionFields> fmt::Debug for SessionQuery<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionQuery")
             .field("table", &format_args!("{}", self.operations.table()))
-            .field("filters", &self.filters.len())
-            .field("status", &self.status)
-            .field("limit", &self.limit)
+            .field("filters", &self.criteria.filters.len())
+            .field("status", &self.criteria.status)
+            .field("limit", &self.criteria.limit)
             .finish_non_exhaustive()
     }
 }

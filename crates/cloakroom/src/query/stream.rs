@@ -40,7 +40,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     fn unfold<I: Send + 'c>(self, item: fn(Each<T>) -> Result<I>) -> BoxStream<'c, Result<I>> {
         let now = self.operations.config().now();
         let state = StreamState {
-            remaining: self.limit,
+            remaining: self.criteria.limit,
             page_size: *STREAM_PAGES.start(),
             query: Some(self),
             page: Vec::new().into_iter(),
@@ -74,8 +74,8 @@ impl<T: SessionFields> StreamState<'_, T> {
         };
         let size = self.remaining.map_or(self.page_size, |remaining| Ord::min(remaining, self.page_size));
         self.page_size = Ord::min(self.page_size * 2, *STREAM_PAGES.end());
-        query.limit = Some(size);
-        if matches!(query.order, SortOrder::By(_)) {
+        query.criteria.limit = Some(size);
+        if matches!(query.criteria.order, SortOrder::By(_)) {
             return Err(not_pageable());
         }
         if size == 0 {
@@ -86,7 +86,7 @@ impl<T: SessionFields> StreamState<'_, T> {
         self.remaining = self.remaining.map(|remaining| remaining - page.rows);
         match page.last {
             // If the creation of the last row cannot be read, its place is unknown, and no page can follow it.
-            Some(last) if page.rows == size => query.after = Some(last?),
+            Some(last) if page.rows == size => query.criteria.after = Some(last?),
             _ => self.query = None,
         }
         self.page = page.found.into_iter();

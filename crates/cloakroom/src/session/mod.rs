@@ -20,7 +20,8 @@ use uuid::Uuid;
 use cache_entry::{CacheEntry, EntryMetadata};
 use data::StoredData;
 
-use crate::clock::clock_reading;
+use crate::clock::{clock_reading, to_stored_precision};
+use crate::config::Config;
 use crate::error::Result;
 use crate::table::SessionFields;
 use crate::token::Token;
@@ -268,6 +269,18 @@ pub(crate) enum Expiry {
     At(OffsetDateTime),
     In(Duration),
     Never,
+}
+
+impl Expiry {
+    /// Returns when a session that is created at `now` expires, apart from its absolute lifetime.
+    pub(crate) fn at(self, config: &Config, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        match self {
+            Self::ByDefault => expiry::by_default(config, now),
+            Self::At(instant) => Some(to_stored_precision(instant)),
+            Self::In(span) => Some(to_stored_precision(expiry::later(now, span))),
+            Self::Never => None,
+        }
+    }
 }
 
 impl<T: SessionFields> NewSession<T> {

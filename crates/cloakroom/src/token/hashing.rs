@@ -254,7 +254,7 @@ impl FromStr for Hashing {
         names
             .find(|(_, known)| *known == name)
             .map(|(hashing, _)| *hashing)
-            .ok_or_else(|| ParseHashingError { needs_feature: needs_feature(name) })
+            .ok_or_else(|| ParseHashingError { needs_feature: NAMES_OF_THE_FEATURE.contains(&name) })
     }
 }
 
@@ -267,7 +267,7 @@ pub struct ParseHashingError {
 
 /// The names of the algorithms that need the feature `compat-digests`.
 #[cfg(not(feature = "compat-digests"))]
-const NAMES_OF_THE_FEATURE: [&str; 15] = [
+const NAMES_OF_THE_FEATURE: &[&str] = &[
     "sha1",
     "sha",
     "sha3-224",
@@ -284,16 +284,8 @@ const NAMES_OF_THE_FEATURE: [&str; 15] = [
     "blake2s",
     "ripemd160",
 ];
-
-fn needs_feature(name: &str) -> bool {
-    #[cfg(not(feature = "compat-digests"))]
-    return NAMES_OF_THE_FEATURE.contains(&name);
-    #[cfg(feature = "compat-digests")]
-    return {
-        let _ = name;
-        false
-    };
-}
+#[cfg(feature = "compat-digests")]
+const NAMES_OF_THE_FEATURE: &[&str] = &[];
 
 impl fmt::Display for ParseHashingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
