@@ -126,7 +126,8 @@ async fn fill(db: &TestDatabase, rows: u32) {
 
 async fn an_index_of_that_name_that_is_not_unique_is_refused(db: TestDatabase) {
     let sessions = foreign_table(&db).await;
-    db.execute("CREATE INDEX sessions_auth_token_digest_index ON sessions (auth_token_digest)").await;
+    // A connection of SQLite's that has not read anything since the index was dropped would take it for there.
+    db.execute_anew("CREATE INDEX sessions_auth_token_digest_index ON sessions (auth_token_digest)").await;
     let error = sessions.migrate().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
     assert!(error.to_string().contains("sessions_auth_token_digest_index"), "{error}");
