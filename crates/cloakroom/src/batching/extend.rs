@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Failure;
 use super::batcher::{BatchOutcome, BatchedQuery};
-use crate::database::{Backend, FieldValue, Statement};
+use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Store, Waits, Writing};
 
@@ -56,7 +56,7 @@ impl BatchedQuery for Extend {
 
     /// The same as [`Insert`](super::insert::Insert).
     fn waits_in_line(&self) -> bool {
-        self.0.backend() == Backend::Sqlite
+        self.0.backend().dialect().is_embedded()
     }
 
     fn patience(&self) -> Duration {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::batcher::{BatchOutcome, BatchedQuery};
 use super::warm_connection::WarmConnection;
-use crate::database::{Backend, Connection, FieldValue, Pooled};
+use crate::database::{Connection, FieldValue, Pooled};
 use crate::error::{Error, Result};
-use crate::sql::{LookedUpRow, most_side_by_side, width_on_sqlite};
+use crate::sql::{LookedUpRow, most_side_by_side, width_side_by_side};
 use crate::store::Store;
 use crate::token::TokenDigest;
 
@@ -18,9 +18,6 @@ pub(super) struct Find {
 
 type Answers = Vec<Result<Option<LookedUpRow>>>;
 
-/// The fewest digests in a list on PostgreSQL, which would plan a statement with a shorter list anew each time.
-const FEWEST_ON_POSTGRES: usize = 10;
-
 impl BatchedQuery for Find {
     type Question = TokenDigest;
     type Answer = Option<LookedUpRow>;
@@ -31,10 +28,7 @@ impl BatchedQuery for Find {
     }
 
     fn batch_size(&self, waiting: usize) -> usize {
-        let most = match self.store.backend() {
-            Backend::Sqlite => most_side_by_side(&self.store.table),
-            _ => usize::MAX,
-        };
+        let most = self.most_side_by_side().unwrap_or(usize::MAX);
         waiting.min(self.store.config.max_batch()).min(most)
     }
 
@@ -78,10 +72,10 @@ impl BatchedQuery for Find {
         connection: &mut Pooled,
         digests: &[TokenDigest],
     ) -> BatchOutcome<Option<LookedUpRow>> {
-        let found = match (digests, self.store.backend()) {
+        let found = match (digests, self.most_side_by_side()) {
             ([digest], _) => Ok(vec![self.find_on(connection, digest).await]),
-            (_, Backend::Sqlite) => self.find_side_by_side(connection, digests).await,
-            _ => self.find_all(connection, digests).await,
+            (_, Some(most)) => self.find_side_by_side(connection, digests, most).await,
+            (_, None) => self.find_all(connection, digests).await,
         };
         BatchOutcome::Each(found.unwrap_or_else(|error| vec![Err(error); digests.len()]))
     }
@@ -90,6 +84,10 @@ impl BatchedQuery for Find {
 impl Find {
     pub(super) fn new(store: Arc<Store>) -> Self {
         Self { store, warm: WarmConnection::new() }
+    }
+
+    fn most_side_by_side(&self) -> Option<usize> {
+        most_side_by_side(&self.store.table, self.store.backend())
     }
 
     async fn find_on_warm_connection(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
@@ -118,14 +116,19 @@ impl Find {
         Ok(row.map(LookedUpRow::alone))
     }
 
-    async fn find_side_by_side(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
+    async fn find_side_by_side(
+        &self,
+        on: &mut Pooled,
+        digests: &[TokenDigest],
+        most: usize,
+    ) -> Result<Answers> {
         let table = &self.store.table;
-        let width = width_on_sqlite(table);
+        let width = width_side_by_side(table);
         let now = FieldValue::plain(self.store.config.now());
         let size = digests.len().next_power_of_two();
         let no_digest = FieldValue::plain(None::<String>);
         let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
-        let texts = texts.chain(std::iter::repeat(no_digest)).take(size.min(most_side_by_side(table)));
+        let texts = texts.chain(std::iter::repeat(no_digest)).take(size.min(most));
         let values = std::iter::once(now).chain(texts).collect();
         let statement = self.store.find(size, values, on.is_known_alone());
         let row = self.store.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
@@ -139,10 +142,11 @@ impl Find {
         let texts = digests.iter().map(|digest| digest.expose().to_owned());
         // A digest that is in the list twice is found once.
         let padded = texts.chain(digests.last().map(|digest| digest.expose().to_owned()).into_iter().cycle());
-        let mut values = if self.store.backend() == Backend::MySql {
+        let dialect = self.store.backend().dialect();
+        let mut values = if dialect.prefers_placeholders() {
             padded.take(size).map(FieldValue::plain).collect()
         } else {
-            vec![FieldValue::texts(padded.take(digests.len().max(FEWEST_ON_POSTGRES)).collect())]
+            vec![FieldValue::texts(padded.take(digests.len().max(dialect.fewest_keys())).collect())]
         };
         values.push(now);
         let statement = self.store.find(size, values, on.is_known_alone());

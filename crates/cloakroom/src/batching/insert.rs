@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::batcher::{BatchOutcome, BatchedQuery};
-use crate::database::{Backend, FieldValue, MAX_PLACEHOLDERS, Statement};
+use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
 use crate::error::{Error, Result};
 use crate::store::{Store, Waits, Writing};
 use crate::table::BUILT_IN_COLUMNS;
@@ -19,9 +19,9 @@ impl BatchedQuery for Insert {
     type Connection = Writing;
 
     fn max_in_flight(&self) -> usize {
-        // SQLite has one writer. With one statement at a time, its connection need not read anew, since no other
+        // Where there is one writer, one statement is out at a time. Its connection need not read anew, since no other
         // connection has written meanwhile.
-        if self.0.backend() == Backend::Sqlite { 1 } else { super::max_in_flight(&self.0) }
+        if self.0.backend().dialect().is_embedded() { 1 } else { super::max_in_flight(&self.0) }
     }
 
     fn batch_size(&self, waiting: usize) -> usize {
@@ -30,9 +30,9 @@ impl BatchedQuery for Insert {
         1 << waiting.clamp(1, most).ilog2()
     }
 
-    /// SQLite has one lock for all writers.
+    /// An embedded database has one lock for all writers.
     fn waits_in_line(&self) -> bool {
-        self.0.backend() == Backend::Sqlite
+        self.0.backend().dialect().is_embedded()
     }
 
     fn patience(&self) -> Duration {

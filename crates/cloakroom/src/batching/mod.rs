@@ -109,7 +109,7 @@ impl Failure {
         const LONG: Duration = Duration::from_millis(500);
         match error.kind() {
             // SQLite locks the whole file.
-            ErrorKind::LockTimeout if backend == Backend::Sqlite => Self::All(error),
+            ErrorKind::LockTimeout if backend.dialect().is_embedded() => Self::All(error),
             ErrorKind::LockTimeout if sent.elapsed() < LONG => Self::Locked,
             ErrorKind::LockTimeout => Self::LockedLong(error),
             ErrorKind::MissingTable

@@ -70,7 +70,7 @@ impl From<Revoked> for Scope {
 impl SessionCache {
     /// Makes a cache for sessions with the fields `T`.
     pub(crate) fn new<T: SessionFields>(settings: Cache, config: Config, backend: Backend) -> Self {
-        let listens = settings.listens && backend == Backend::Postgres;
+        let listens = settings.listens && backend.dialect().notifies();
         let lease = listens.then(|| Lease::new(nanoseconds(settings.lease)));
         let validity = Arc::new(Validity::new(nanoseconds(settings.max_staleness), lease));
         let entries = ValidatedCache::<SessionRow<T>>::new(settings.capacity, Arc::clone(&validity));

@@ -2,6 +2,7 @@ use sqlx::AssertSqlSafe;
 
 use super::connection::Rule;
 use super::guard::Guard;
+use super::list::match_database;
 use super::statement::Statement;
 use super::{Backend, Row, misuse};
 
@@ -43,76 +44,30 @@ impl Answer {
     }
 }
 
-/// Runs `$body` with the connection, the database's module and its kind of [`Row`].
-macro_rules! run {
-    ($bare:expr, |$connection:ident| $body:expr) => {
-        run!($bare, |$connection, _driver, _row| $body)
-    };
-    ($bare:expr, |$connection:ident, $driver:ident, $row:ident| $body:expr) => {
-        match $bare {
-            #[cfg(feature = "sqlite")]
-            Bare::Sqlite($connection) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::sqlite as $driver;
-                let $row = Row::Sqlite;
-                $body
-            }
-            #[cfg(feature = "postgres")]
-            Bare::Postgres($connection) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::postgres as $driver;
-                let $row = Row::Postgres;
-                $body
-            }
-            #[cfg(feature = "mysql")]
-            Bare::MySql($connection) => {
-                #[allow(unused_imports, reason = "not every body asks")]
-                use super::mysql as $driver;
-                let $row = Row::MySql;
-                $body
-            }
-        }
-    };
-}
-
 impl Bare<'_> {
     pub(crate) fn backend(&self) -> Backend {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Backend::Sqlite,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Backend::Postgres,
-            #[cfg(feature = "mysql")]
-            Self::MySql(_) => Backend::MySql,
-        }
+        match_database!(self, Bare(_connection) in driver => driver::BACKEND)
     }
 
     /// Returns the same connection, for a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> Bare<'_> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => Bare::Sqlite(connection),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => Bare::Postgres(connection),
-            #[cfg(feature = "mysql")]
-            Self::MySql(connection) => Bare::MySql(connection),
-        }
+        match_database!(self, Bare(connection) in driver to Bare => connection)
     }
 
     /// Runs a statement once.
     pub(crate) async fn run(&mut self, statement: &Statement, wanted: Wanted) -> Result<Answer, sqlx::Error> {
-        run!(self, |connection, driver, row| {
+        match_database!(self, Bare(connection) in driver => {
             let query =
                 sqlx::query_with(AssertSqlSafe(statement.sql.clone()), driver::arguments(&statement.values)?)
                     .persistent(statement.is_remembered);
             Ok(match wanted {
                 Wanted::Rows => {
                     let rows = query.fetch_all(&mut **connection).await?;
-                    Answer { rows: rows.into_iter().map(row).collect(), written: 0 }
+                    Answer { rows: rows.into_iter().map(driver::row).collect(), written: 0 }
                 }
                 Wanted::FirstRow => {
                     let first = query.fetch_optional(&mut **connection).await?;
-                    Answer { rows: first.into_iter().map(row).collect(), written: 0 }
+                    Answer { rows: first.into_iter().map(driver::row).collect(), written: 0 }
                 }
                 Wanted::Count => {
                     let written = query.execute(&mut **connection).await?.rows_affected();
@@ -124,22 +79,22 @@ impl Bare<'_> {
 
     /// Runs SQL as it stands, without preparing it.
     pub(crate) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
-        run!(self, |connection| sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection).await.map(drop))
+        match_database!(self, Bare(connection) => sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection).await.map(drop))
     }
 
     /// Makes the driver forget the statements that it has prepared, so that each is prepared anew.
     pub(crate) async fn forget_statements(&mut self) -> Result<(), sqlx::Error> {
-        run!(self, |connection| sqlx::Connection::clear_cached_statements(&mut **connection).await)
+        match_database!(self, Bare(connection) => sqlx::Connection::clear_cached_statements(&mut **connection).await)
     }
 
     /// Returns `true` if a transaction is open, by the driver's count of those that it began.
     pub(crate) fn counts_a_transaction(&self) -> bool {
-        run!(self, |connection| sqlx::Connection::is_in_transaction(&**connection))
+        match_database!(self, Bare(connection) => sqlx::Connection::is_in_transaction(&**connection))
     }
 
     /// Rolls back a transaction that was left open on this connection. Returns `true` if there was one.
     pub(crate) async fn end_stray_transaction(&mut self) -> Result<bool, sqlx::Error> {
-        run!(self, |connection, driver, _row| driver::end_stray_transaction(connection).await)
+        match_database!(self, Bare(connection) in driver => driver::end_stray_transaction(connection).await)
     }
 
     /// Fails if the caller's connection is not as `rule` requires, before anything is done on it.
@@ -148,7 +103,7 @@ impl Bare<'_> {
             Rule::Free => true,
             Rule::Transaction if !self.counts_a_transaction() => false,
             Rule::Transaction | Rule::AnyTransaction => {
-                run!(self, |connection, driver, _row| driver::is_in_transaction(connection).await)?
+                match_database!(self, Bare(connection) in driver => driver::is_in_transaction(connection).await)?
             }
         };
         if is_open { Ok(()) } else { Err(misuse::no_transaction()) }

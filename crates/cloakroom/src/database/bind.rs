@@ -18,7 +18,7 @@ macro_rules! bind_value {
             Value::TimeDateTime(value) => $to.add(value),
             Value::Uuid(value) => $to.add(value),
             // An enum of PostgreSQL's, which sea-query turns into text before it comes here.
-            Value::Enum(_) => Err(super::unsupported_value($value)),
+            Value::Enum(_) => Err($crate::database::unsupported_value($value)),
         }
     };
 }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
 use super::guard::{Guard, guard_write};
+use super::list::{match_database, with_databases};
 use super::pooled::Pooled;
 use super::row::Row;
 use super::statement::Statement;
@@ -89,26 +90,12 @@ impl Database {
 
     /// Returns which kind of database it is.
     pub fn backend(&self) -> Backend {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Backend::Sqlite,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Backend::Postgres,
-            #[cfg(feature = "mysql")]
-            Self::MySql(_) => Backend::MySql,
-        }
+        match_database!(self, Database(_pool) in driver => driver::BACKEND)
     }
 
     /// Closes the pool and waits for its connections to end.
     pub async fn close(&self) {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => pool.close().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => pool.close().await,
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => pool.close().await,
-        }
+        match_database!(self, Database(pool) => pool.close().await);
     }
 }
 
@@ -151,34 +138,34 @@ impl fmt::Debug for Connection<'_> {
     }
 }
 
-macro_rules! from_connection {
-    ($feature:literal, $variant:ident, $connection:ident, $pool:ident) => {
-        #[cfg(feature = $feature)]
-        impl<'c> From<&'c mut sqlx::$connection> for Connection<'c> {
-            fn from(connection: &'c mut sqlx::$connection) -> Self {
-                Self(Place::Own(Bare::$variant(connection), Rule::AnyTransaction))
+macro_rules! conversions {
+    ([$(($feature:literal, $variant:ident, $module:ident, $connection:ident))*]) => {
+        $(
+            #[cfg(feature = $feature)]
+            impl<'c> From<&'c mut sqlx::$connection> for Connection<'c> {
+                fn from(connection: &'c mut sqlx::$connection) -> Self {
+                    Self(Place::Own(Bare::$variant(connection), Rule::AnyTransaction))
+                }
             }
-        }
 
-        #[cfg(feature = $feature)]
-        impl<'c> From<&'c mut sqlx::Transaction<'_, sqlx::$variant>> for Connection<'c> {
-            fn from(transaction: &'c mut sqlx::Transaction<'_, sqlx::$variant>) -> Self {
-                Self(Place::Own(Bare::$variant(&mut **transaction), Rule::Transaction))
+            #[cfg(feature = $feature)]
+            impl<'c> From<&'c mut sqlx::Transaction<'_, sqlx::$variant>> for Connection<'c> {
+                fn from(transaction: &'c mut sqlx::Transaction<'_, sqlx::$variant>) -> Self {
+                    Self(Place::Own(Bare::$variant(&mut **transaction), Rule::Transaction))
+                }
             }
-        }
 
-        #[cfg(feature = $feature)]
-        impl From<sqlx::$pool> for Database {
-            fn from(pool: sqlx::$pool) -> Self {
-                Self::$variant(pool)
+            #[cfg(feature = $feature)]
+            impl From<sqlx::Pool<sqlx::$variant>> for Database {
+                fn from(pool: sqlx::Pool<sqlx::$variant>) -> Self {
+                    Self::$variant(pool)
+                }
             }
-        }
+        )*
     };
 }
 
-from_connection!("sqlite", Sqlite, SqliteConnection, SqlitePool);
-from_connection!("postgres", Postgres, PgConnection, PgPool);
-from_connection!("mysql", MySql, MySqlConnection, MySqlPool);
+with_databases! { [conversions] }
 
 impl<'c> Connection<'c> {
     /// Stands for any connection of the pool.

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::list::match_database;
 use super::{Connection, Database};
 use crate::error::Result;
 
@@ -35,44 +36,16 @@ pub(crate) enum Exclusive {
 impl Exclusive {
     /// Waits until no other process migrates this table.
     pub(crate) async fn acquire(database: &Database, table: TableName<'_>) -> Result<Self> {
-        #[cfg(any(feature = "sqlite", feature = "postgres"))]
-        let failed = |error| crate::error::Error::from_sqlx(error, &table.to_string());
-        match database {
-            #[cfg(feature = "sqlite")]
-            Database::Sqlite(pool) => {
-                super::sqlite::begin_exclusive(pool).await.map(Self::Sqlite).map_err(failed)
-            }
-            #[cfg(feature = "postgres")]
-            Database::Postgres(pool) => super::postgres::begin_exclusive(pool, table)
-                .await
-                .map(|begun| Self::Postgres(Box::new(begun)))
-                .map_err(failed),
-            #[cfg(feature = "mysql")]
-            Database::MySql(pool) => {
-                super::mysql::lock(pool, table).await.map(|locked| Self::MySql(Box::new(locked)))
-            }
-        }
+        Ok(match_database!(database, Database(pool) in driver to Exclusive => {
+            driver::begin_exclusive(pool, table).await?
+        }))
     }
 
     pub(crate) fn connection(&mut self) -> Connection<'_> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(transaction) => Connection::from(transaction).free(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => Connection::from(&mut **connection).free(),
-            #[cfg(feature = "mysql")]
-            Self::MySql(connection) => Connection::from(&mut **connection).free(),
-        }
+        match_database!(self, Exclusive(held) => Connection::from(&mut **held).free())
     }
 
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(transaction) => transaction.commit().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => super::postgres::commit(*connection).await,
-            #[cfg(feature = "mysql")]
-            Self::MySql(connection) => sqlx::Connection::close(*connection).await,
-        }
+        match_database!(self, Exclusive(held) in driver => driver::commit_exclusive(held).await)
     }
 }

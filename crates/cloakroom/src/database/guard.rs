@@ -12,8 +12,6 @@
 //! | MySQL | nothing does, so [`Pooled`](super::Pooled) asks once for each time that a connection is taken |
 //! | SQLite | The driver's own count, which is right except for transactions that SQL of the application's own began. Those are looked for after a write, which costs another message to the driver's thread. |
 
-use std::borrow::Cow;
-
 use sea_query::{Expr, SelectStatement};
 
 use super::statement::Statement;
@@ -38,11 +36,11 @@ pub(crate) enum Guard {
 ///
 /// `transaction_timestamp() = statement_timestamp()` would not do. With prepared statements the first is when Bind
 /// came, and the second when Execute came. A portal notes when Bind came.
-const ALONE_ON_POSTGRES: &str =
+pub(super) const ALONE_ON_POSTGRES: &str =
     "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE creation_time = transaction_timestamp())";
 
 /// Null on MySQL, which has no such variable. Each server reads the comment meant for it.
-const ALONE_ON_MYSQL: &str =
+pub(super) const ALONE_ON_MYSQL: &str =
     "CASE WHEN @@autocommit THEN COALESCE(/*M! NOT @@in_transaction, */ NULL) ELSE 0 END";
 
 /// The opposite, as a query by itself.
@@ -56,24 +54,15 @@ pub(super) const INSIDE_ON_MYSQL: &str =
 
 /// A mark in each UPDATE and DELETE for MariaDB and MySQL, which [`CONDITION`] may replace. No name holds a control
 /// character, so no name is mistaken for the mark.
-const PLACE_OF_CONDITION: &str = "/*\talone\t*/ TRUE";
+pub(super) const PLACE_OF_CONDITION: &str = "/*\talone\t*/ TRUE";
 
-const CONDITION: &str = "/*M! NOT @@in_transaction AND */ @@autocommit";
+pub(super) const CONDITION: &str = "/*M! NOT @@in_transaction AND */ @@autocommit";
 
-const RETURNING: &str = "/*M! RETURNING @@autocommit AND NOT @@in_transaction */";
-
-/// Returns an expression for the last column of a row, if this database's statements can say whether they are alone.
-fn alone(backend: Backend) -> Option<&'static str> {
-    match backend {
-        Backend::Sqlite => None,
-        Backend::Postgres => Some(ALONE_ON_POSTGRES),
-        Backend::MySql => Some(ALONE_ON_MYSQL),
-    }
-}
+pub(super) const RETURNING: &str = "/*M! RETURNING @@autocommit AND NOT @@in_transaction */";
 
 /// Makes each row of `select` say in its last column whether the statement was a transaction of its own.
 pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guard {
-    match alone(backend) {
+    match backend.dialect().stands_alone() {
         Some(alone) => {
             // By default the column's name would be the expression's text, which MariaDB would send along.
             select.expr_as(Expr::cust(alone), "alone");
@@ -85,40 +74,18 @@ pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guar
 
 /// Returns how the rows of a statement that [`guard_rows`] has changed say so.
 pub(crate) fn guard_of_rows(backend: Backend) -> Guard {
-    if alone(backend).is_some() { Guard::LastColumn } else { Guard::None }
+    if backend.dialect().stands_alone().is_some() { Guard::LastColumn } else { Guard::None }
 }
 
 /// Returns what each UPDATE and DELETE has in its condition. It has no effect unless [`guard_write`] replaces it.
 pub(crate) fn place_of_condition(backend: Backend) -> Option<Expr> {
-    (backend == Backend::MySql).then(|| Expr::cust(PLACE_OF_CONDITION))
+    backend.dialect().place_of_condition()
 }
 
 /// Returns `write`, which returns no rows, changed so that it says whether it was a transaction of its own.
 pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
-    let sql = &*write.sql;
-    let (sql, guard) = match backend {
-        Backend::Postgres => {
-            let (counted, guard) = counted("count(*)");
-            (Cow::Owned(format!("WITH written AS ({sql} RETURNING 1) SELECT {counted} FROM written")), guard)
-        }
-        Backend::MySql if without_settings(sql).starts_with("INSERT") => {
-            (Cow::Owned(format!("{sql} {RETURNING}")), Guard::LastColumn)
-        }
-        Backend::MySql if sql.contains(PLACE_OF_CONDITION) => {
-            (Cow::Owned(sql.replacen(PLACE_OF_CONDITION, CONDITION, 1)), Guard::Condition)
-        }
-        Backend::Sqlite | Backend::MySql => (Cow::Borrowed(sql), Guard::Silent),
-    };
+    let (sql, guard) = backend.dialect().guard_write(&write.sql);
     Statement::new(sql, write.values.clone()).guarded(guard)
-}
-
-/// Returns a statement of MariaDB's without the settings that hold for that statement alone.
-fn without_settings(sql: &str) -> &str {
-    const END: &str = " FOR */ ";
-    match sql.split_once(END) {
-        Some((settings, rest)) if settings.starts_with("/*M!") => rest,
-        _ => sql,
-    }
 }
 
 /// Returns what PostgreSQL selects from a write, with `count` as the expression that counts its rows.

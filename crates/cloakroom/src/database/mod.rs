@@ -1,11 +1,8 @@
 //! Everything that touches a database: which one it is, how values are bound, how rows are read, how a statement runs.
 //! The modules `mysql`, `postgres` and `sqlite` hold only what differs between databases.
 
-#[cfg(feature = "mysql")]
 mod mysql;
-#[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "sqlite")]
 mod sqlite;
 
 mod again;
@@ -14,11 +11,13 @@ mod bind;
 mod catalog;
 mod connection;
 mod described;
+mod dialect;
 mod exclusive;
 mod failure;
 mod foreign;
 mod guard;
 mod key_list;
+mod list;
 mod misuse;
 mod pooled;
 mod redaction;
@@ -33,9 +32,10 @@ use std::fmt;
 use sqlx::error::DatabaseError;
 
 pub(crate) use again::{NotConnected, cause};
-pub(crate) use catalog::{ColumnInfo, IndexInfo, may_be};
+pub(crate) use catalog::{ColumnInfo, IndexInfo};
 pub use connection::{Connection, Database};
 pub(crate) use described::Described;
+pub(crate) use dialect::Bound;
 pub(crate) use exclusive::{Exclusive, TableName};
 pub(crate) use foreign::Foreign;
 pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows, place_of_condition};
@@ -50,7 +50,7 @@ pub(crate) use sqlite::{
     Stored as StoredOnSqlite, instant as instant_of_sqlite, read_stored as stored_on_sqlite,
     timestamp_text as text_on_sqlite,
 };
-pub(crate) use statement::{AT_ONCE_ON_MARIADB, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB, Statement};
+pub(crate) use statement::Statement;
 pub(crate) use stored_type::Bind;
 pub use stored_type::{LoadedRow, StoredType};
 pub use transaction::Transaction;
@@ -58,6 +58,7 @@ pub use value::{ColumnType, FieldType, FieldValue, ParseColumnTypeError};
 pub(crate) use value::{ColumnTypes, Repr};
 
 use crate::error::ErrorKind;
+use list::with_databases;
 
 /// The kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,58 +74,11 @@ pub enum Backend {
 
 impl Backend {
     pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MySql];
-
-    /// Returns `true` if two names stand for the same column or index. PostgreSQL distinguishes upper and lower case in
-    /// quoted names. MariaDB and MySQL do not, and SQLite does not for the letters A to Z.
-    pub(crate) fn is_same_name(self, one: &str, other: &str) -> bool {
-        match self {
-            Self::Sqlite => one.eq_ignore_ascii_case(other),
-            Self::Postgres => one == other,
-            Self::MySql => one.to_lowercase() == other.to_lowercase(),
-        }
-    }
-
-    /// Returns the type of a column in SQL.
-    #[expect(clippy::match_same_arms, reason = "a table, in the order of the types")]
-    pub(crate) fn sql_type(self, column_type: &ColumnType) -> &str {
-        use ColumnType::{Bool, Bytes, Exact, Float, Integer, Json, Text, Timestamp, Uuid};
-        match (column_type, self) {
-            (Exact(sql), _) => sql,
-            (Text, Self::Sqlite) => "TEXT",
-            (Text, Self::Postgres) => "varchar(255)",
-            // Neither folds case nor ignores trailing spaces. Each server reads the comment meant for it.
-            (Text, Self::MySql) => {
-                "varchar(255) CHARACTER SET utf8mb4 COLLATE /*M! utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */"
-            }
-            (Integer | Bool, Self::Sqlite) => "INTEGER",
-            (Integer, _) => "bigint",
-            (Bool, _) => "boolean",
-            (Float, Self::Sqlite) => "REAL",
-            (Float, Self::Postgres) => "double precision",
-            (Float, Self::MySql) => "double",
-            (Bytes, Self::Sqlite) => "BLOB",
-            (Bytes, Self::Postgres) => "bytea",
-            (Bytes, Self::MySql) => "blob",
-            (Uuid, Self::Sqlite) => "BLOB",
-            (Uuid, Self::Postgres) => "uuid",
-            (Uuid, Self::MySql) => "binary(16)",
-            (Timestamp, Self::Sqlite) => "TEXT",
-            (Timestamp, Self::Postgres) => "timestamptz",
-            (Timestamp, Self::MySql) => "datetime(6)",
-            (Json, Self::Sqlite) => "TEXT",
-            (Json, Self::Postgres) => "jsonb",
-            (Json, Self::MySql) => "json",
-        }
-    }
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sqlite => "SQLite",
-            Self::Postgres => "PostgreSQL",
-            Self::MySql => "MariaDB/MySQL",
-        })
+        f.write_str(self.dialect().name())
     }
 }
 
@@ -172,50 +126,41 @@ impl Fault {
     }
 }
 
+/// Returns `$answer` with the error of whichever driver `$error` is of, or `$otherwise` if another library's driver made
+/// it, of which the codes are not known.
+macro_rules! by_driver {
+    ($error:ident => $ask:ident, $otherwise:expr) => {
+        with_databases! { [ask_drivers] $error $ask $otherwise }
+    };
+}
+
+macro_rules! ask_drivers {
+    (
+        [$(($feature:literal, $variant:ident, $module:ident, $connection:ident))*]
+        $error:ident $ask:ident $otherwise:expr
+    ) => {{
+        $(
+            #[cfg(feature = $feature)]
+            if let Some(error) = $error.try_downcast_ref() {
+                return $module::$ask(error);
+            }
+        )*
+        $otherwise
+    }};
+}
+
 pub(crate) fn classify(error: &dyn DatabaseError) -> Fault {
-    #[cfg(feature = "sqlite")]
-    if let Some(error) = error.try_downcast_ref() {
-        return sqlite::classify(error);
-    }
-    #[cfg(feature = "postgres")]
-    if let Some(error) = error.try_downcast_ref() {
-        return postgres::classify(error);
-    }
-    #[cfg(feature = "mysql")]
-    if let Some(error) = error.try_downcast_ref() {
-        return mysql::classify(error);
-    }
-    // The error is from another library's driver, of which the codes are not known.
-    let _ = error;
-    Fault::of(ErrorKind::Database, Cause::Unclear)
+    by_driver!(error => classify, Fault::of(ErrorKind::Database, Cause::Unclear))
 }
 
 /// Returns `true` if a character was refused because an encoding lacks it.
 pub(crate) fn is_of_the_encoding(error: &dyn DatabaseError) -> bool {
-    #[cfg(feature = "postgres")]
-    if let Some(error) = error.try_downcast_ref() {
-        return postgres::is_of_the_encoding(error);
-    }
-    #[cfg(feature = "mysql")]
-    if let Some(error) = error.try_downcast_ref() {
-        return mysql::is_of_the_encoding(error);
-    }
-    let _ = error;
-    false
+    by_driver!(error => is_of_the_encoding, false)
 }
 
 /// Returns `true` if the message of `error` quotes a value that was to be stored or compared.
 pub(crate) fn quotes_a_value(error: &dyn DatabaseError) -> bool {
-    #[cfg(feature = "postgres")]
-    if let Some(error) = error.try_downcast_ref() {
-        return postgres::quotes_a_value(error);
-    }
-    #[cfg(feature = "mysql")]
-    if let Some(error) = error.try_downcast_ref() {
-        return mysql::quotes_a_value(error);
-    }
-    let _ = error;
-    false
+    by_driver!(error => quotes_a_value, false)
 }
 
 /// Opens a connection and closes it again, to find out at once what is wrong with a URL or its server. A pool would

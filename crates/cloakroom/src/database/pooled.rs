@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
 use super::guard::Verdict;
+use super::list::match_database;
 use super::statement::Statement;
 use super::{Backend, Cause, Connection, Database, again, misuse};
 
@@ -68,53 +69,38 @@ impl Database {
     }
 
     async fn take_any(&self) -> Result<PoolConnection, sqlx::Error> {
-        Ok(match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => PoolConnection::Sqlite(pool.acquire().await?),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => PoolConnection::Postgres(pool.acquire().await?),
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => PoolConnection::MySql(pool.acquire().await?),
-        })
+        Ok(match_database!(self, Database(pool) in driver to PoolConnection => pool.acquire().await?))
     }
 
     /// Returns `true` if at least half of the pool's connections are free or not opened yet.
     fn is_half_free(&self) -> bool {
-        let (most, open, idle) = match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => (pool.options().get_max_connections(), pool.size(), pool.num_idle()),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => (pool.options().get_max_connections(), pool.size(), pool.num_idle()),
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => (pool.options().get_max_connections(), pool.size(), pool.num_idle()),
-        };
-        let (most, taken) = (most as usize, (open as usize).saturating_sub(idle));
+        let most = self.max_connections() as usize;
+        let taken = match_database!(self, Database(pool) => {
+            (pool.size() as usize).saturating_sub(pool.num_idle())
+        });
         most > 1 && taken * 2 <= most
     }
 
+    /// Returns how many connections the pool may open.
+    pub(crate) fn max_connections(&self) -> u32 {
+        match_database!(self, Database(pool) => pool.options().get_max_connections())
+    }
+
+    /// Returns a number that stands for the pool for as long as it lives: the address of its options, which stay in
+    /// place.
+    pub(crate) fn address(&self) -> usize {
+        match_database!(self, Database(pool) => std::ptr::from_ref(pool.options()).addr())
+    }
+
     /// Returns how long the pool lets a caller wait for a connection.
-    fn patience(&self) -> Duration {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => pool.options().get_acquire_timeout(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => pool.options().get_acquire_timeout(),
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => pool.options().get_acquire_timeout(),
-        }
+    pub(crate) fn patience(&self) -> Duration {
+        match_database!(self, Database(pool) => pool.options().get_acquire_timeout())
     }
 }
 
 impl PoolConnection {
     fn bare(&mut self) -> Bare<'_> {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => Bare::Sqlite(connection),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => Bare::Postgres(connection),
-            #[cfg(feature = "mysql")]
-            Self::MySql(connection) => Bare::MySql(connection),
-        }
+        match_database!(self, PoolConnection(connection) in driver to Bare => connection)
     }
 
     /// Rolls back the transaction that the driver counts, and returns `true` if the connection can still be used. Other

@@ -3,6 +3,7 @@ use std::fmt;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::list::match_database;
 use super::{Backend, StoredType};
 
 pub(crate) type RowError = sqlx::Error;
@@ -20,20 +21,6 @@ pub enum Row {
     MySql(sqlx::mysql::MySqlRow),
 }
 
-/// Reads with one function of each database's module.
-macro_rules! read {
-    ($row:expr, $index:expr, $read:ident) => {
-        match $row {
-            #[cfg(feature = "sqlite")]
-            Row::Sqlite(row) => super::sqlite::$read(row, $index),
-            #[cfg(feature = "postgres")]
-            Row::Postgres(row) => super::postgres::$read(row, $index),
-            #[cfg(feature = "mysql")]
-            Row::MySql(row) => super::mysql::$read(row, $index),
-        }
-    };
-}
-
 impl Row {
     pub(crate) fn get<V: StoredType>(&self, index: usize) -> Result<V, RowError> {
         V::read(self, index)
@@ -44,7 +31,7 @@ impl Row {
     }
 
     pub(crate) fn timestamp(&self, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
-        read!(self, index, read_timestamp)
+        match_database!(self, Row(row) in driver => driver::read_timestamp(row, index))
     }
 
     /// Reads when a session expires. PostgreSQL's infinity is never.
@@ -78,17 +65,17 @@ impl Row {
 
     /// Reads text of any collation and any type of text.
     pub(crate) fn text(&self, index: usize) -> Result<Option<String>, RowError> {
-        read!(self, index, read_text)
+        match_database!(self, Row(row) in driver => driver::read_text(row, index))
     }
 
     /// Reads JSON as the text that the database returns.
     pub(crate) fn json(&self, index: usize) -> Result<Option<String>, RowError> {
-        read!(self, index, read_json)
+        match_database!(self, Row(row) in driver => driver::read_json(row, index))
     }
 
     /// Reads a float of either width.
     pub(crate) fn float(&self, index: usize) -> Result<Option<f64>, RowError> {
-        read!(self, index, read_float)
+        match_database!(self, Row(row) in driver => driver::read_float(row, index))
     }
 
     /// Reads true or false, in the database's own form.
@@ -102,32 +89,18 @@ impl Row {
     }
 
     pub(crate) fn backend(&self) -> Backend {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Backend::Sqlite,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Backend::Postgres,
-            #[cfg(feature = "mysql")]
-            Self::MySql(_) => Backend::MySql,
-        }
+        match_database!(self, Row(_row) in driver => driver::BACKEND)
     }
 
     /// Returns how many columns the row has.
     pub(crate) fn width(&self) -> usize {
         use sqlx::Row as _;
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(row) => row.len(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(row) => row.len(),
-            #[cfg(feature = "mysql")]
-            Self::MySql(row) => row.len(),
-        }
+        match_database!(self, Row(row) => row.len())
     }
 
     /// Reads an integer of any width.
     pub(crate) fn integer(&self, index: usize) -> Result<Option<i64>, RowError> {
-        read!(self, index, read_integer)
+        match_database!(self, Row(row) in driver => driver::read_integer(row, index))
     }
 }
 

@@ -1,17 +1,10 @@
 use std::sync::Arc;
 
+use sea_query::{QueryStatementWriter, SqlWriter};
+
 use super::guard::Guard;
+use super::list::match_database;
 use super::{Backend, FieldValue};
-
-/// Makes a statement of MariaDB's fail if it would wait for a row. MySQL has nothing like it, and reads a comment.
-pub(crate) const AT_ONCE_ON_MARIADB: &str = "/*M!100700 SET STATEMENT innodb_lock_wait_timeout=0 FOR */ ";
-
-/// Makes a statement of MariaDB's refuse a value that it would cut, in any mode of the server and its connections.
-pub(crate) const STRICTLY_ON_MARIADB: &str = "/*M!100700 SET STATEMENT sql_mode='STRICT_ALL_TABLES' FOR */ ";
-
-/// Both.
-pub(crate) const STRICTLY_AT_ONCE_ON_MARIADB: &str = "/*M!100700 SET STATEMENT innodb_lock_wait_timeout=0, \
-     sql_mode='STRICT_ALL_TABLES' FOR */ ";
 
 /// SQL and the values of its placeholders, in order.
 #[derive(Clone)]
@@ -30,10 +23,7 @@ impl Statement {
 
     /// Returns the statement, changed so that it refuses a value that it would cut.
     pub(crate) fn strictly(self, backend: Backend) -> Self {
-        match backend {
-            Backend::MySql => Self { sql: format!("{STRICTLY_ON_MARIADB}{}", self.sql).into(), ..self },
-            Backend::Sqlite | Backend::Postgres => self,
-        }
+        Self { sql: backend.dialect().strictly(self.sql), ..self }
     }
 
     /// Returns the statement, compiled anew each time, for a statement that names no columns. SQLite's driver remembers
@@ -45,5 +35,12 @@ impl Statement {
     /// Returns the statement, with the way in which its answer says that it was a transaction of its own.
     pub(crate) fn guarded(self, guard: Guard) -> Self {
         Self { guard, ..self }
+    }
+}
+
+impl Backend {
+    /// Writes a statement of sea-query's for this database. Nothing is written if its feature is off.
+    pub(crate) fn write(self, statement: &impl QueryStatementWriter, to: &mut impl SqlWriter) {
+        match_database!(self in driver => statement.build_collect_into(driver::QueryBuilder, to), else {});
     }
 }

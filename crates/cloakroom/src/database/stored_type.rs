@@ -1,10 +1,13 @@
+use super::list::match_database;
 use super::row::{Row, RowError};
 use super::{Backend, ColumnType};
 
-macro_rules! stored_type_of {
-    ($feature:literal, $trait:ident, $database:ident) => {
+/// Makes the two bounds that a database sets: for types of its columns, and for types that are made of its rows. If the
+/// feature is off, every type fulfils them.
+macro_rules! bounds_of {
+    ($feature:literal, $database:ident, $stored:ident, $loaded:ident) => {
         #[cfg(feature = $feature)]
-        pub trait $trait:
+        pub trait $stored:
             for<'q> sqlx::Encode<'q, sqlx::$database>
             + for<'r> sqlx::Decode<'r, sqlx::$database>
             + sqlx::Type<sqlx::$database>
@@ -12,24 +15,36 @@ macro_rules! stored_type_of {
         }
 
         #[cfg(feature = $feature)]
-        impl<V> $trait for V where
+        impl<V> $stored for V where
             V: for<'q> sqlx::Encode<'q, sqlx::$database>
                 + for<'r> sqlx::Decode<'r, sqlx::$database>
                 + sqlx::Type<sqlx::$database>
         {
         }
 
-        #[cfg(not(feature = $feature))]
-        pub trait $trait {}
+        #[cfg(feature = $feature)]
+        pub trait $loaded: for<'r> sqlx::FromRow<'r, <sqlx::$database as sqlx::Database>::Row> {}
+
+        #[cfg(feature = $feature)]
+        impl<R: for<'r> sqlx::FromRow<'r, <sqlx::$database as sqlx::Database>::Row>> $loaded for R {}
 
         #[cfg(not(feature = $feature))]
-        impl<V> $trait for V {}
+        pub trait $stored {}
+
+        #[cfg(not(feature = $feature))]
+        impl<V> $stored for V {}
+
+        #[cfg(not(feature = $feature))]
+        pub trait $loaded {}
+
+        #[cfg(not(feature = $feature))]
+        impl<R> $loaded for R {}
     };
 }
 
-stored_type_of!("sqlite", SqliteType, Sqlite);
-stored_type_of!("postgres", PostgresType, Postgres);
-stored_type_of!("mysql", MySqlType, MySql);
+bounds_of!("sqlite", Sqlite, SqliteType, SqliteLoaded);
+bounds_of!("postgres", Postgres, PostgresType, PostgresLoaded);
+bounds_of!("mysql", MySql, MySqlType, MySqlLoaded);
 
 /// A type that every enabled database can store and read.
 pub trait StoredType: SqliteType + PostgresType + MySqlType + Sized {
@@ -43,29 +58,12 @@ pub trait StoredType: SqliteType + PostgresType + MySqlType + Sized {
 
 impl<V: SqliteType + PostgresType + MySqlType + 'static> StoredType for V {
     fn column_type(backend: Backend) -> ColumnType {
-        match backend {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => super::sqlite::column_type::<V>(),
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => super::postgres::column_type::<V>(),
-            #[cfg(feature = "mysql")]
-            Backend::MySql => super::mysql::column_type::<V>(),
-            // Never called: there is no pool of a database with its feature turned off.
-            #[expect(unreachable_patterns, reason = "reachable unless every feature is on")]
-            #[allow(unfulfilled_lint_expectations)]
-            _ => ColumnType::Text,
-        }
+        // The other case never comes: there is no pool of a database with its feature turned off.
+        match_database!(backend in driver => driver::column_type::<Self>(), else ColumnType::Text)
     }
 
     fn read(row: &Row, index: usize) -> Result<Self, RowError> {
-        match row {
-            #[cfg(feature = "sqlite")]
-            Row::Sqlite(row) => super::sqlite::read(row, index),
-            #[cfg(feature = "postgres")]
-            Row::Postgres(row) => super::postgres::read(row, index),
-            #[cfg(feature = "mysql")]
-            Row::MySql(row) => super::mysql::read(row, index),
-        }
+        match_database!(row, Row(row) in driver => driver::read(row, index))
     }
 }
 
@@ -121,26 +119,6 @@ impl<V: SqliteType + PostgresType + MySqlType + Send + Sync> Bind for V {
     }
 }
 
-macro_rules! loaded_row_of {
-    ($feature:literal, $trait:ident, $row:path) => {
-        #[cfg(feature = $feature)]
-        pub trait $trait: for<'r> sqlx::FromRow<'r, $row> {}
-
-        #[cfg(feature = $feature)]
-        impl<R: for<'r> sqlx::FromRow<'r, $row>> $trait for R {}
-
-        #[cfg(not(feature = $feature))]
-        pub trait $trait {}
-
-        #[cfg(not(feature = $feature))]
-        impl<R> $trait for R {}
-    };
-}
-
-loaded_row_of!("sqlite", SqliteLoaded, sqlx::sqlite::SqliteRow);
-loaded_row_of!("postgres", PostgresLoaded, sqlx::postgres::PgRow);
-loaded_row_of!("mysql", MySqlLoaded, sqlx::mysql::MySqlRow);
-
 /// A row of another table that is fetched with sessions: any type that implements [`sqlx::FromRow`] for the enabled
 /// databases, as its derive does for all of them.
 pub trait LoadedRow: SqliteLoaded + PostgresLoaded + MySqlLoaded + Sized {
@@ -150,13 +128,6 @@ pub trait LoadedRow: SqliteLoaded + PostgresLoaded + MySqlLoaded + Sized {
 
 impl<R: SqliteLoaded + PostgresLoaded + MySqlLoaded> LoadedRow for R {
     fn load(row: &Row) -> Result<Self, RowError> {
-        match row {
-            #[cfg(feature = "sqlite")]
-            Row::Sqlite(row) => sqlx::FromRow::from_row(row),
-            #[cfg(feature = "postgres")]
-            Row::Postgres(row) => sqlx::FromRow::from_row(row),
-            #[cfg(feature = "mysql")]
-            Row::MySql(row) => sqlx::FromRow::from_row(row),
-        }
+        match_database!(row, Row(row) => sqlx::FromRow::from_row(row))
     }
 }

@@ -1,9 +1,6 @@
 use std::fmt;
 
-#[cfg(feature = "mysql")]
-use super::bare::Bare;
-#[cfg(feature = "mysql")]
-use super::connection::Rule;
+use super::list::match_database;
 use super::{Backend, Connection, Database};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 
@@ -68,15 +65,10 @@ impl Database {
 
     async fn begin_here(&self) -> Result<Transaction> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => super::sqlite::begin(pool).await.map(Transaction::Sqlite),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => pool.begin().await.map(Transaction::Postgres),
-            #[cfg(feature = "mysql")]
-            Self::MySql(pool) => pool.begin().await.map(Transaction::MySql),
-        }
-        .map_err(failed)
+        let begun = match_database!(self, Database(pool) in driver to Transaction => {
+            driver::begin(pool).await.map_err(failed)?
+        });
+        Ok(begun)
     }
 }
 
@@ -93,49 +85,19 @@ impl Transaction {
     /// returns `Ok` there although nothing is committed. Checking this takes another round trip.
     pub async fn commit(self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database");
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(transaction) => transaction.commit().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(mut transaction) => match super::postgres::refuse_failed(&mut transaction).await {
-                Ok(()) => transaction.commit().await,
-                Err(error) => Err(error),
-            },
-            #[cfg(feature = "mysql")]
-            Self::MySql(mut transaction) => {
-                match Bare::MySql(&mut transaction).check(Rule::Transaction).await {
-                    Ok(()) => transaction.commit().await,
-                    Err(error) => Err(error),
-                }
-            }
-        }
-        .map_err(failed)
+        match_database!(self, Transaction(transaction) in driver => driver::commit(transaction).await)
+            .map_err(failed)
     }
 
     /// Rolls the transaction back. Dropping it does so too, a little later.
     pub async fn rollback(self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(transaction) => transaction.rollback().await,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(transaction) => transaction.rollback().await,
-            #[cfg(feature = "mysql")]
-            Self::MySql(transaction) => transaction.rollback().await,
-        }
-        .map_err(failed)
+        match_database!(self, Transaction(transaction) => transaction.rollback().await).map_err(failed)
     }
 
     /// Returns which kind of database the transaction is in.
     pub fn backend(&self) -> Backend {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Backend::Sqlite,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Backend::Postgres,
-            #[cfg(feature = "mysql")]
-            Self::MySql(_) => Backend::MySql,
-        }
+        match_database!(self, Transaction(_transaction) in driver => driver::BACKEND)
     }
 
     /// Returns the connection that the transaction is on, for the application's own statements.
@@ -183,14 +145,7 @@ impl Transaction {
 
 impl<'c> From<&'c mut Transaction> for Connection<'c> {
     fn from(transaction: &'c mut Transaction) -> Self {
-        match transaction {
-            #[cfg(feature = "sqlite")]
-            Transaction::Sqlite(transaction) => transaction.into(),
-            #[cfg(feature = "postgres")]
-            Transaction::Postgres(transaction) => transaction.into(),
-            #[cfg(feature = "mysql")]
-            Transaction::MySql(transaction) => transaction.into(),
-        }
+        match_database!(transaction, Transaction(transaction) => transaction.into())
     }
 }
 

@@ -20,10 +20,10 @@ pub(super) fn check_index(
     info: &IndexInfo,
     backend: Backend,
 ) -> Result<()> {
-    let name = match backend {
-        // An index lives in the schema of its table.
-        Backend::Postgres => qualified(table, &index.name, backend),
-        _ => quoted(&index.name, backend),
+    let name = if backend.dialect().names_schema_of_index() {
+        qualified(table, &index.name, backend)
+    } else {
+        quoted(&index.name, backend)
     };
     let problem = if !info.is_valid {
         format!(
@@ -34,7 +34,8 @@ pub(super) fn check_index(
         format!(
             "the index {name} of {table} is not unique over all rows, as it must be: drop it, and migrate again"
         )
-    } else if index.is_unique && !index.columns.iter().any(|column| backend.is_same_name(&info.over, column))
+    } else if index.is_unique
+        && !index.columns.iter().any(|column| backend.dialect().is_same_name(&info.over, column))
     {
         format!(
             "the index {name} of {table} is over {}, and not over {} alone, as it must be: drop it, and migrate again",
@@ -49,7 +50,8 @@ pub(super) fn check_index(
 
 /// Checks that each column that the definition needs exists and holds what its field does.
 pub(super) fn check_columns(table: &TableDefinition, present: &[Described], backend: Backend) -> Result<()> {
-    let find = |name: &str| present.iter().find(|described| backend.is_same_name(&described.name, name));
+    let find =
+        |name: &str| present.iter().find(|described| backend.dialect().is_same_name(&described.name, name));
     if let Some(missing) = BUILT_IN_COLUMNS.iter().find(|it| it.since == 1 && find(it.name).is_none()) {
         let other = other_case(table, present, missing.name, backend);
         let message =
@@ -151,13 +153,8 @@ fn mismatch(table: &TableDefinition, field: &FieldDefinition, problem: &str, rem
 fn change_type(table: &TableDefinition, field: &FieldDefinition, null: bool, backend: Backend) -> String {
     let (target, name) = (qualified(table, &table.table, backend), quoted(&field.name, backend));
     let sql_type = sql_type(field, backend);
-    match backend {
-        Backend::Postgres => {
-            format!("ALTER TABLE {target} ALTER COLUMN {name} TYPE {sql_type} USING {name}::text::{sql_type}")
-        }
-        Backend::MySql => format!("ALTER TABLE {target} MODIFY {name} {sql_type} {}", null_or_not(null)),
-        Backend::Sqlite => make_anew(table, field, sql_type, null, &format!("CAST({name} AS {sql_type})")),
-    }
+    let change = backend.dialect().change_type(&target, &name, sql_type, null);
+    change.unwrap_or_else(|| make_anew(table, field, sql_type, null, &format!("CAST({name} AS {sql_type})")))
 }
 
 fn change_null(
@@ -168,21 +165,8 @@ fn change_null(
     backend: Backend,
 ) -> String {
     let (target, name) = (qualified(table, &table.table, backend), quoted(&field.name, backend));
-    match backend {
-        Backend::Postgres => {
-            let change = if null { "DROP" } else { "SET" };
-            format!("ALTER TABLE {target} ALTER COLUMN {name} {change} NOT NULL")
-        }
-        Backend::MySql => {
-            let collation = described.collation.as_ref();
-            let collate = collation.map_or(String::new(), |collation| format!(" COLLATE {collation}"));
-            let null = null_or_not(null);
-            // Each server writes the default differently, and it is lost unless it is repeated.
-            let default = if described.has_default { " DEFAULT … /* as it was */" } else { "" };
-            format!("ALTER TABLE {target} MODIFY {name} {}{collate} {null}{default}", described.declared)
-        }
-        Backend::Sqlite => make_anew(table, field, &described.declared, null, &name),
-    }
+    let change = backend.dialect().change_null(&target, &name, described, null);
+    change.unwrap_or_else(|| make_anew(table, field, &described.declared, null, &name))
 }
 
 /// Returns the statements that replace a column on SQLite, which cannot change one. The next migration makes its index.
@@ -217,10 +201,6 @@ fn empty_value(sql_type: &str) -> &'static str {
     }
 }
 
-fn null_or_not(null: bool) -> &'static str {
-    if null { "NULL" } else { "NOT NULL" }
-}
-
 /// Returns why a server may refuse the foreign key of `field`, as far as the column that it refers to tells.
 pub(super) fn why_refused(
     field: &FieldDefinition,
@@ -234,7 +214,8 @@ pub(super) fn why_refused(
     if target.is_empty() {
         return Some(format!("{of} cannot be made: there is no table {table}; make it first"));
     }
-    let Some(found) = target.iter().find(|described| backend.is_same_name(&described.name, key)) else {
+    let Some(found) = target.iter().find(|described| backend.dialect().is_same_name(&described.name, key))
+    else {
         return Some(format!("{of} cannot be made: {table} has no column {key}"));
     };
     let differ = |difference: &str, theirs: &str| {
@@ -248,8 +229,7 @@ pub(super) fn why_refused(
         return Some(differ(difference, &found.declared));
     }
     if !found.is_key {
-        let needed =
-            if backend == Backend::Postgres { "unique index" } else { "key or index that begins with it" };
+        let needed = backend.dialect().needs_for_references()?;
         return Some(format!("{of} cannot be made: {table}.{key} has no {needed}"));
     }
     let collation = found.collation.as_ref().filter(|_| family::differs_in_collation(own, found, backend))?;

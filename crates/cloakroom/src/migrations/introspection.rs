@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{has_index, recorded_fields};
-use crate::database::{Backend, Connection, Database, may_be};
+use crate::database::{Connection, Database};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{BUILT_IN_COLUMNS, DynamicFields, FieldDefinition, TableDefinition};
 
@@ -26,7 +26,7 @@ impl DynamicFields {
         if columns.is_empty() {
             return Ok(None);
         }
-        let is_same = |one: &str, other: &str| database.backend().is_same_name(one, other);
+        let is_same = |one: &str, other: &str| database.backend().dialect().is_same_name(one, other);
         if let Some(missing) = BUILT_IN_COLUMNS
             .iter()
             .find(|built_in| built_in.since == 1 && !columns.iter().any(|c| is_same(&c.name, built_in.name)))
@@ -40,15 +40,16 @@ impl DynamicFields {
         let backend = database.backend();
         // A database with fewer types than there are kinds of fields does not know what was declared, so the record of
         // the migration is used. The column may have become another since.
-        let recorded = match backend {
-            Backend::Postgres => HashMap::new(),
-            _ => recorded_fields(&mut connection, &definition).await?,
+        let recorded = if backend.dialect().declares_every_kind() {
+            HashMap::new()
+        } else {
+            recorded_fields(&mut connection, &definition).await?
         };
         for info in columns
             .into_iter()
             .filter(|info| !BUILT_IN_COLUMNS.iter().any(|built_in| is_same(built_in.name, &info.name)))
         {
-            let recorded = recorded.get(&info.name).filter(|it| may_be(backend, &info.declared, it));
+            let recorded = recorded.get(&info.name).filter(|it| backend.dialect().may_be(&info.declared, it));
             let column_type = recorded.cloned().unwrap_or(info.column_type);
             let mut field = FieldDefinition::described(info.name, column_type, backend, info.foreign);
             field.nullable = info.nullable;

@@ -98,14 +98,7 @@ pub fn up_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, 
 /// If a name in the definition is empty, too long, or holds a control character.
 pub fn index_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, ConfigError> {
     table.validate(backend)?;
-    let statement = |index: &Index| match backend {
-        Backend::Sqlite => create_index(table, index, backend),
-        // Without `IF NOT EXISTS`: an index that exists and is not valid would be taken for a valid one.
-        Backend::Postgres => {
-            create_index(table, index, backend).replacen("INDEX IF NOT EXISTS", "INDEX CONCURRENTLY", 1)
-        }
-        Backend::MySql => format!("{} ALGORITHM=INPLACE LOCK=NONE", create_index(table, index, backend)),
-    };
+    let statement = |index: &Index| backend.dialect().index_in_use(create_index(table, index, backend));
     Ok(indexes(table).iter().map(statement).collect())
 }
 
@@ -163,8 +156,7 @@ async fn carry_out(
     let plan = Plan::make(steps, &mut connection, table).await?;
     let mut is_begun = false;
     let partly = |error: Error, is_begun| {
-        // On MariaDB and MySQL each statement that changes tables commits.
-        let is_partly = is_begun && database.backend() == Backend::MySql;
+        let is_partly = is_begun && database.backend().dialect().commits_changes_of_tables();
         if is_partly { error.with_outcome(Outcome::Unknown) } else { error }
     };
     for statement in &plan.statements {
@@ -310,7 +302,7 @@ impl Plan {
         } else {
             check_columns(table, &present, backend)?;
             let is_missing = |column: &&BuiltInColumn| {
-                !present.iter().any(|described| backend.is_same_name(&described.name, column.name))
+                !present.iter().any(|described| backend.dialect().is_same_name(&described.name, column.name))
             };
             for column in steps.columns.iter().filter(is_missing) {
                 statements.push(add_column(table, column, backend));
@@ -319,7 +311,9 @@ impl Plan {
             connection.indexes(schema, &table.table).await.map_err(failed)?
         };
         for index in &indexes(table) {
-            if let Some(info) = existing.iter().find(|info| backend.is_same_name(&info.name, &index.name)) {
+            if let Some(info) =
+                existing.iter().find(|info| backend.dialect().is_same_name(&info.name, &index.name))
+            {
                 check_index(table, index, info, backend)?;
             } else {
                 statements.push(create_index(table, index, backend));
@@ -348,22 +342,22 @@ fn unescaped(name: &str) -> String {
     ESCAPES.iter().rev().fold(name.to_owned(), |name, (divider, escape)| name.replace(escape, divider))
 }
 
-/// Returns reasons why the server may refuse a foreign key. SQLite accepts any foreign key, and looks at the column
-/// that it refers to when a row is written.
+/// Returns reasons why the server may refuse a foreign key.
 async fn foreign_keys_that_may_be_refused(
     connection: &mut Connection<'_>,
     table: &TableDefinition,
 ) -> Result<Vec<String>> {
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let backend = connection.backend();
+    let dialect = backend.dialect();
     let mut refusals = Vec::new();
     for field in &table.fields {
         let reference = field.references.as_ref().filter(|reference| reference.cascade);
-        let Some(reference) = reference.filter(|_| backend != Backend::Sqlite) else {
+        let Some(reference) = reference.filter(|_| dialect.needs_for_references().is_some()) else {
             continue;
         };
-        // MariaDB looks in the schema of the session table, PostgreSQL along its search path.
-        let schema = table.schema.as_deref().filter(|_| backend == Backend::MySql);
+        // Otherwise the database looks along its search path.
+        let schema = table.schema.as_deref().filter(|_| dialect.refers_within_schema());
         let target = connection.described(schema, &reference.table).await.map_err(failed)?;
         refusals.extend(why_refused(field, reference, &target, backend));
     }
@@ -391,7 +385,7 @@ async fn applied(
 
 fn record(table: &TableDefinition, migration: Migration, backend: Backend, now: OffsetDateTime) -> Statement {
     let history = qualified(table, &history_name(table), backend);
-    let values = if backend == Backend::Postgres { "$1, $2, $3" } else { "?, ?, ?" };
+    let values = if backend.dialect().numbers_placeholders() { "$1, $2, $3" } else { "?, ?, ?" };
     let fields: Vec<String> = table
         .fields
         .iter()

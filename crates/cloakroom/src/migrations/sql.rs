@@ -11,38 +11,23 @@ use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, FieldDefinition, TableDefini
 const MAX_NAME: usize = 63;
 
 pub(crate) fn create_schema(table: &TableDefinition, backend: Backend) -> Option<String> {
-    let schema = quoted(table.schema.as_deref()?, backend);
-    match backend {
-        // A schema is an attached database, and only the application can attach it.
-        Backend::Sqlite => None,
-        Backend::Postgres => Some(format!("CREATE SCHEMA IF NOT EXISTS {schema}")),
-        Backend::MySql => Some(format!("CREATE DATABASE IF NOT EXISTS {schema}")),
-    }
+    backend.dialect().create_schema(&quoted(table.schema.as_deref()?, backend))
 }
 
 pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String {
-    let (digest, default_data, options) = match backend {
-        Backend::Sqlite => ("TEXT", "'{}'", strict(table)),
-        Backend::Postgres => ("varchar(255)", "'{}'::jsonb", ""),
-        // Neither folds case nor, on MariaDB, ignores trailing spaces. Each server reads its own comment.
-        Backend::MySql => (
-            "varchar(255) CHARACTER SET ascii COLLATE /*M! ascii_nopad_bin */ /*!80017 ascii_bin */",
-            "('{}')",
-            "",
-        ),
-    };
+    let dialect = backend.dialect();
     // The fields stand between the expiry and the instants of the row itself, as in a table of `ecto_sessions`.
     let is_after =
         |built_in: &&BuiltInColumn| [column::INSERTED_AT, column::UPDATED_AT].contains(&built_in.name);
     let (after, before): (Vec<_>, Vec<_>) = BUILT_IN_COLUMNS.iter().partition(is_after);
     let line = |built_in: &BuiltInColumn| match built_in.name {
         column::ID => {
-            format!("{} {} NOT NULL PRIMARY KEY", built_in.name, backend.sql_type(&built_in.column_type))
+            format!("{} {} NOT NULL PRIMARY KEY", built_in.name, dialect.sql_type(&built_in.column_type))
         }
-        column::DIGEST => format!("{} {digest} NOT NULL", built_in.name),
+        column::DIGEST => format!("{} {} NOT NULL", built_in.name, dialect.digest_type()),
         column::DATA => {
-            let data = backend.sql_type(&built_in.column_type);
-            format!("{} {data} NOT NULL DEFAULT {default_data}", built_in.name)
+            let data = dialect.sql_type(&built_in.column_type);
+            format!("{} {data} NOT NULL DEFAULT {}", built_in.name, dialect.empty_object())
         }
         _ => built_in_definition(built_in, backend),
     };
@@ -60,23 +45,14 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
         }
     }
     let name = qualified(table, &table.table, backend);
+    let types: Vec<_> = table.fields.iter().map(|field| field.column_type(backend)).collect();
+    let options = dialect.table_options(&types);
     format!("CREATE TABLE IF NOT EXISTS {name} (\n    {}\n){options}", lines.join(",\n    "))
-}
-
-/// Returns `STRICT`, which makes SQLite check the types of stored values, unless a type is declared that SQLite knows
-/// only by its affinity.
-pub(crate) fn strict(table: &TableDefinition) -> &'static str {
-    const STRICT_TYPES: [&str; 6] = ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"];
-    let is_strict = |field: &FieldDefinition| match field.column_type(Backend::Sqlite) {
-        ColumnType::Exact(sql) => STRICT_TYPES.iter().any(|strict| sql.eq_ignore_ascii_case(strict)),
-        _ => true,
-    };
-    if table.fields.iter().all(is_strict) { " STRICT" } else { "" }
 }
 
 fn built_in_definition(built_in: &BuiltInColumn, backend: Backend) -> String {
     let null = if built_in.nullable { "NULL" } else { "NOT NULL" };
-    format!("{} {} {null}", built_in.name, backend.sql_type(&built_in.column_type))
+    format!("{} {} {null}", built_in.name, backend.dialect().sql_type(&built_in.column_type))
 }
 
 /// Returns the statement that adds a later version's column to an existing table. No database rewrites the table for
@@ -91,23 +67,18 @@ pub(crate) fn column_definition(field: &FieldDefinition, backend: Backend) -> St
     format!("{} {} {null}", quoted(&field.name, backend), sql_type(field, backend))
 }
 
-/// Returns the type of a field's column. MariaDB cannot index bytes without a length limit.
+/// Returns the type of a field's column.
 pub(crate) fn sql_type(field: &FieldDefinition, backend: Backend) -> &str {
-    match field.column_type(backend) {
-        ColumnType::Bytes if field.indexed && backend == Backend::MySql => "varbinary(255)",
-        column_type => backend.sql_type(column_type),
-    }
+    let (dialect, column_type) = (backend.dialect(), field.column_type(backend));
+    if field.indexed { dialect.indexed_type(column_type) } else { dialect.sql_type(column_type) }
 }
 
 pub(crate) fn create_history(table: &TableDefinition, backend: Backend) -> String {
     let name = qualified(table, &history_name(table), backend);
-    let (timestamp, options) = match backend {
-        Backend::Sqlite => ("TEXT", " STRICT"),
-        Backend::Postgres => ("timestamptz", ""),
-        Backend::MySql => ("datetime(6)", ""),
-    };
-    let text = if backend == Backend::MySql { "text" } else { "TEXT" };
-    let integer = if backend == Backend::Sqlite { "INTEGER" } else { "bigint" };
+    let dialect = backend.dialect();
+    let integer = dialect.sql_type(&ColumnType::Integer);
+    let timestamp = dialect.sql_type(&ColumnType::Timestamp);
+    let (text, options) = (dialect.long_text_type(), dialect.table_options(&[]));
     format!(
         "CREATE TABLE IF NOT EXISTS {name} (\n    version {integer} NOT NULL PRIMARY KEY,\n    \
          applied_at {timestamp} NOT NULL,\n    fields {text} NOT NULL\n){options}"
@@ -181,17 +152,14 @@ pub(crate) fn drop_index_of(table: &TableDefinition, field: &FieldDefinition) ->
 
 pub(crate) fn create_index(table: &TableDefinition, index: &Index, backend: Backend) -> String {
     let unique = if index.is_unique { "UNIQUE " } else { "" };
-    // MySQL does not know `IF NOT EXISTS` here, and MariaDB does not need it: `migrate` checks first which indexes
-    // exist.
-    let if_not_exists = if backend == Backend::MySql { "" } else { "IF NOT EXISTS " };
-    let name = quoted(&index.name, backend);
-    // On SQLite the index's name has the schema; elsewhere an index lives in the schema of its table.
-    let (name, target) = match (backend, &table.schema) {
-        (Backend::Sqlite, Some(schema)) => {
+    let (dialect, name) = (backend.dialect(), quoted(&index.name, backend));
+    let (name, target) = match &table.schema {
+        Some(schema) if dialect.names_schema_of_new_index() => {
             (format!("{}.{name}", quoted(schema, backend)), quoted(&table.table, backend))
         }
         _ => (name, qualified(table, &table.table, backend)),
     };
+    let if_not_exists = dialect.unless_index_exists();
     let columns: Vec<String> = index.columns.iter().map(|column| quoted(column, backend)).collect();
     format!("CREATE {unique}INDEX {if_not_exists}{name} ON {target} ({})", columns.join(", "))
 }
@@ -210,8 +178,7 @@ pub(crate) fn qualified(table: &TableDefinition, name: &str, backend: Backend) -
 /// Returns a quoted name, which may have any characters but control characters: `TableDefinition::validate` has checked
 /// that.
 pub(crate) fn quoted(name: &str, backend: Backend) -> String {
-    let quote = if backend == Backend::MySql { "`" } else { "\"" };
-    format!("{quote}{}{quote}", name.replace(quote, &quote.repeat(2)))
+    backend.dialect().quoted(name)
 }
 
 #[cfg(test)]

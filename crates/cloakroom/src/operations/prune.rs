@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, Query, SubQueryStatement};
+use sea_query::{ExprTrait, LockBehavior, LockType, Order, Query};
 
 use crate::clock;
 use crate::database::{Backend, FieldValue, place_of_condition};
@@ -9,9 +9,9 @@ use crate::operations::Operations;
 use crate::table::{SessionFields, column};
 
 /// Returns how many expired sessions one statement deletes by default. The number is small, so that the statement is
-/// over soon. On SQLite the statement runs in this process, beside lookups, and never waits for a disk in between.
+/// over soon. In an embedded database it runs in this process, beside lookups, and never waits for a disk in between.
 fn default_batch(backend: Backend) -> u64 {
-    if backend == Backend::Sqlite { 50 } else { 200 }
+    if backend.dialect().is_embedded() { 50 } else { 200 }
 }
 
 /// The longest pause of a prune between two statements, after a statement that took long itself.
@@ -56,6 +56,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// deleted.
     pub(crate) async fn delete_expired_batch(&mut self, limit: u64, keep: Duration) -> Result<u64> {
         let (now, backend) = (self.config().now(), self.connection().backend());
+        let dialect = backend.dialect();
         if let Some(cache) = self.handle().cache() {
             // Both use the same instant, since the clock may be set back before it is read again.
             cache.pruning(now);
@@ -65,7 +66,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let is_expired = bindings.column(column::EXPIRES_AT).lte(bindings.expr(last));
         let mut delete = Query::delete();
         delete.from_table(self.table_ref());
-        if backend == Backend::MySql {
+        if dialect.deletes_in_order() {
             delete.and_where(is_expired).and_where_option(place_of_condition(backend));
             delete.order_by_expr(bindings.column(column::EXPIRES_AT), Order::Asc).limit(limit);
         } else {
@@ -77,16 +78,11 @@ impl<T: SessionFields> Operations<'_, T> {
                 .order_by_expr(bindings.column(column::EXPIRES_AT), Order::Asc)
                 .limit(limit);
             let id = bindings.column(column::ID);
-            if backend == Backend::Postgres {
+            if dialect.skips_locked_rows() {
                 // Rows that another pruner has locked are left to it.
                 first.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-                // As an array the ids are looked up one by one. For a list the planner may choose a join that reads the
-                // whole table.
-                let first = Expr::from(SubQueryStatement::from(first));
-                delete.and_where(Expr::cust_with_exprs("$1 = ANY (ARRAY $2)", [id, first]));
-            } else {
-                delete.and_where(id.in_subquery(first));
             }
+            delete.and_where(dialect.is_in_subquery(id, first.into()));
         }
         let statement = bindings.build(&delete);
         self.execute(&statement).await

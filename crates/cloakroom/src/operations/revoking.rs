@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use crate::cache::{Revoked, announcement};
-use crate::database::{Backend, Statement};
+use crate::database::Statement;
 use crate::error::Result;
 use crate::operations::Operations;
 use crate::table::SessionFields;
@@ -38,7 +38,7 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     fn announcing(&mut self, statement: Statement, revoked: Revoked) -> Statement {
-        if !self.config().announces() || self.handle().backend() != Backend::Postgres {
+        if !self.config().announces() || !self.handle().backend().dialect().notifies() {
             return statement;
         }
         let on_pool = self.connection().is_pool();

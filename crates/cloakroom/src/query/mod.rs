@@ -11,7 +11,7 @@ use sea_query::{Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectS
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::database::{Backend, Connection, FieldValue, Statement};
+use crate::database::{Connection, FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operations::Operations;
 use crate::session::data::StoredData;
@@ -400,35 +400,15 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 /// Returns the condition that a column holds this digest byte by byte, as [`TokenDigest::matches`] checks it after a
 /// read. A table that another program made may compare without regard to case or to spaces at the end.
 fn has_bytes(bindings: &mut Bindings<'_>, column: Expr, digest: &TokenDigest) -> Expr {
-    let text = digest.expose();
-    let value = bindings.expr(FieldValue::plain(text));
-    match bindings.backend() {
-        Backend::Sqlite => Expr::cust_with_exprs("CAST(? AS BLOB) = CAST(? AS BLOB)", [column, value]),
-        // A cast removes the spaces at the end of a `char(n)`, but its length counts them.
-        Backend::Postgres => Expr::cust_with_exprs(
-            "$2 = (CAST($1 AS text) COLLATE \"C\") AND OCTET_LENGTH($1) = OCTET_LENGTH($3)",
-            [column, value, bindings.expr(FieldValue::plain(text))],
-        ),
-        Backend::MySql => Expr::cust_with_exprs(
-            "CAST(CONVERT(? USING utf8mb4) AS BINARY) = CAST(CONVERT(? USING utf8mb4) AS BINARY)",
-            [column, value],
-        ),
-    }
+    let mut text = || bindings.expr(FieldValue::plain(digest.expose()));
+    let twice = [text(), text()];
+    bindings.backend().dialect().has_bytes(column, twice)
 }
 
 fn data_equals(bindings: &mut Bindings<'_>, data: &StoredData) -> Expr {
     let column = bindings.column(column::DATA);
     let value = bindings.expr(data.to_field_value());
-    match bindings.backend() {
-        // This library writes sorted keys, so equal data is equal text.
-        Backend::Sqlite => Expr::cust_with_exprs("json(?) = json(?)", [column, value]),
-        Backend::Postgres => column.eq(value),
-        // MariaDB compares with a function, MySQL by its type; each server reads the comments meant for it.
-        Backend::MySql => Expr::cust_with_exprs(
-            "/*M! JSON_EQUALS */ (? /*M! , */ /*!80017 = CAST( */ ? /*!80017 AS JSON) */)",
-            [column, value],
-        ),
-    }
+    bindings.backend().dialect().is_json(column, value)
 }
 
 fn not_pageable() -> Error {

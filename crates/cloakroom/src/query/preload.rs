@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 
-use crate::database::{Backend, FieldType, FieldValue, Guard, LoadedRow, MAX_PLACEHOLDERS, Row, Statement};
+use crate::database::{FieldType, FieldValue, Guard, LoadedRow, MAX_PLACEHOLDERS, Row, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::SessionQuery;
 use crate::session::Session;
@@ -257,7 +257,7 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
         select.and_where(bindings.is_among(key, keys));
         let guard = self.query.operations.guard(&mut select);
         let statement = bindings.build(&select).guarded(guard);
-        if bindings.backend() != Backend::Sqlite {
+        if !bindings.backend().dialect().remembers_columns() {
             return statement;
         }
         // A connection learns of a change of its tables when it reads, and the driver looks at the columns before that.

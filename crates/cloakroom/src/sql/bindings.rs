@@ -59,20 +59,11 @@ impl<'t> Bindings<'t> {
     pub(crate) fn build(&self, statement: &impl QueryStatementWriter) -> Statement {
         let mut writer = Writer {
             sql: String::with_capacity(256),
-            is_numbered: self.backend == Backend::Postgres,
+            is_numbered: self.backend.dialect().numbers_placeholders(),
             values: Vec::new(),
             carried: &self.carried,
         };
-        match self.backend {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => statement.build_collect_into(sea_query::SqliteQueryBuilder, &mut writer),
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => statement.build_collect_into(sea_query::PostgresQueryBuilder, &mut writer),
-            #[cfg(feature = "mysql")]
-            Backend::MySql => statement.build_collect_into(sea_query::MysqlQueryBuilder, &mut writer),
-            #[allow(unreachable_patterns, reason = "reachable unless every feature is on")]
-            _ => {}
-        }
+        self.backend.write(statement, &mut writer);
         Statement::new(writer.sql, writer.values)
     }
 }
@@ -85,12 +76,7 @@ pub(crate) fn identifier(name: &str) -> DynIden {
 fn portable(backend: Backend, value: Value) -> Value {
     match value {
         Value::TimeDateTimeWithTimeZone(Some(instant)) => {
-            let instant = clock::to_stored_precision(instant);
-            match backend {
-                #[cfg(feature = "sqlite")]
-                Backend::Sqlite => crate::database::text_on_sqlite(instant).into(),
-                _ => instant.into(),
-            }
+            backend.dialect().instant(clock::to_stored_precision(instant))
         }
         value => value,
     }

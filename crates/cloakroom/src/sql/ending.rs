@@ -12,12 +12,12 @@
 //! is the other way round: it is ended first, and looked at again only if it was not valid, so that ending a valid
 //! session takes one statement.
 
-use sea_query::{CaseStatement, Expr, ExprTrait, Func, IntoCondition, Query, UpdateStatement};
+use sea_query::{CaseStatement, Expr, ExprTrait, IntoCondition, Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
 
-use crate::database::{Backend, FieldValue, place_of_condition};
+use crate::database::{FieldValue, place_of_condition};
 use crate::session::Status;
-use crate::sql::{Bindings, Filter, has_status, is_a_date, table_ref, value, written_at};
+use crate::sql::{Bindings, Filter, has_status, table_ref, value, written_at};
 use crate::table::column;
 
 /// How far another machine's clock may be behind this one's. A session that expired earlier stays as it was written.
@@ -28,19 +28,11 @@ pub(crate) fn behind(now: OffsetDateTime) -> OffsetDateTime {
     now.saturating_sub(SKEW)
 }
 
-/// Returns the filter for sessions that have expired at `now`.
-///
-/// SQLite and PostgreSQL are kept from using the index on the expiry. It holds every session that ever expired. With
-/// older statistics these databases can take that for few rows, and read them all for the ten of one user. MariaDB
-/// counts rows in the index when it plans.
+/// Returns the filter for sessions that have expired at `now`, which are not looked for in the index on the expiry.
 pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
     Filter::new(move |bindings| {
         let expires_at = bindings.column(column::EXPIRES_AT);
-        let expires_at = match bindings.backend() {
-            Backend::Sqlite => Expr::cust_with_exprs("+?", [expires_at]),
-            Backend::Postgres => Func::coalesce([expires_at.clone(), expires_at]).into(),
-            Backend::MySql => expires_at,
-        };
+        let expires_at = bindings.backend().dialect().apart_from_index(expires_at);
         Ok(expires_at.lte(bindings.expr(FieldValue::plain(now))).into_condition())
     })
 }
@@ -49,8 +41,8 @@ pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
 pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
     let expires_at = bindings.column(column::EXPIRES_AT);
     let mut is_before = expires_at.clone().lt(bindings.expr(now.clone()));
-    if bindings.backend() == Backend::MySql {
-        is_before = is_before.and(is_a_date(expires_at.clone()));
+    if let Some(is_a_date) = bindings.backend().dialect().is_a_date(expires_at.clone()) {
+        is_before = is_before.and(is_a_date);
     }
     let earlier: Expr =
         CaseStatement::new().case(is_before, expires_at).finally(bindings.expr(now.clone())).into();

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use sea_query::{BinOper, Expr, ExprTrait};
 
 use super::Bindings;
-use crate::database::{Backend, FieldValue, KeyList, MAX_PLACEHOLDERS, Repr};
+use crate::database::{FieldValue, KeyList, MAX_PLACEHOLDERS, Repr};
 
 impl Bindings<'_> {
     /// Returns the condition that `column` is one of `keys`.
     pub(crate) fn is_among(&mut self, column: Expr, keys: Vec<FieldValue>) -> Expr {
-        let prefers_placeholders = self.backend() == Backend::MySql && keys.len() <= MAX_PLACEHOLDERS;
+        let prefers_placeholders =
+            self.backend().dialect().prefers_placeholders() && keys.len() <= MAX_PLACEHOLDERS;
         match KeyList::new(&keys) {
             Some(list) if !prefers_placeholders => self.in_key_list(column, list),
             _ => {
@@ -38,25 +39,8 @@ impl Bindings<'_> {
     }
 
     fn in_key_list(&mut self, column: Expr, list: KeyList) -> Expr {
-        let is_uuid = matches!(list, KeyList::Uuids(_));
-        let is_text = matches!(list, KeyList::Texts(_));
-        let list = self.expr(FieldValue(Repr::Native(Arc::new(list))));
-        let keys = match self.backend() {
-            Backend::Postgres => {
-                // An operator would add parentheses, and the list would then no longer be an operand.
-                return Expr::cust_with_exprs("$1 = ANY($2)", [column, list]);
-            }
-            Backend::Sqlite if is_uuid => "(SELECT unhex(value) FROM json_each(?))",
-            Backend::Sqlite => "(SELECT value FROM json_each(?))",
-            Backend::MySql if is_uuid => {
-                "(SELECT UNHEX(k) FROM JSON_TABLE(?, '$[*]' COLUMNS (k char(32) PATH '$')) AS k)"
-            }
-            // The columns on both sides may have collations that do not mix; an explicit one wins.
-            Backend::MySql if is_text => {
-                "(SELECT k COLLATE utf8mb4_bin FROM JSON_TABLE(?, '$[*]' COLUMNS (k varchar(255) CHARACTER SET utf8mb4 PATH '$')) AS k)"
-            }
-            Backend::MySql => "(SELECT k FROM JSON_TABLE(?, '$[*]' COLUMNS (k bigint PATH '$')) AS k)",
-        };
-        column.binary(BinOper::In, Expr::cust_with_expr(keys, list))
+        let keys = Arc::new(list);
+        let list = self.expr(FieldValue(Repr::Native(keys.clone())));
+        self.backend().dialect().is_in_list(column, &keys, list)
     }
 }

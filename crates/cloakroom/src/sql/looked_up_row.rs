@@ -30,7 +30,7 @@ pub(crate) struct LookedUpRow {
 
 /// Selects the columns that [`LookedUpRow`] reads, of the table under its current name in `bindings`.
 pub(crate) fn select_found(bindings: &Bindings<'_>, select: &mut SelectStatement) {
-    if bindings.backend() == Backend::Sqlite {
+    if is_side_by_side(bindings.backend()) {
         let data = bindings.column(column::DATA);
         let fields = bindings.table().fields.iter().map(|field| bindings.selected(&field.name));
         select.expr(joined(bindings)).expr(data).exprs(fields);
@@ -40,8 +40,13 @@ pub(crate) fn select_found(bindings: &Bindings<'_>, select: &mut SelectStatement
     }
 }
 
-/// Returns how many columns that is on SQLite.
-pub(crate) fn width_on_sqlite(table: &TableDefinition) -> usize {
+/// Returns `true` if the sessions of a lookup may be read side by side.
+fn is_side_by_side(backend: Backend) -> bool {
+    backend.dialect().side_by_side(1).is_some()
+}
+
+/// Returns how many columns that is if sessions are read side by side.
+pub(crate) fn width_side_by_side(table: &TableDefinition) -> usize {
     2 + table.fields.len()
 }
 
@@ -83,7 +88,7 @@ impl LookedUpRow {
         let Some(text) = text else {
             return Ok(None);
         };
-        let (head, rest) = if self.row.backend() == Backend::Sqlite {
+        let (head, rest) = if is_side_by_side(self.row.backend()) {
             let Some(joined) = before_digest(&text, digest) else {
                 return Ok(None);
             };

@@ -10,13 +10,10 @@ use sea_query::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::looked_up_row::{select_found, width_on_sqlite};
+use super::looked_up_row::{select_found, width_side_by_side};
 use crate::clock::LAST;
 use crate::config::MAX_BATCH;
-use crate::database::{
-    AT_ONCE_ON_MARIADB, Backend, FieldValue, Row, STRICTLY_AT_ONCE_ON_MARIADB, STRICTLY_ON_MARIADB,
-    guard_rows, place_of_condition,
-};
+use crate::database::{Backend, FieldValue, Row, guard_rows, place_of_condition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::data::StoredData;
 use crate::session::{Session, SessionRow, Status, Stored, expiry};
@@ -39,11 +36,6 @@ pub(crate) struct Statements {
     insert_at_once: BySize,
     extend: BySize,
 }
-
-/// Makes a statement of PostgreSQL's wait for rows no longer than this, from when its first value is read. The setting
-/// holds for the transaction, which consists of this statement.
-const AT_ONCE_ON_POSTGRES: &str =
-    "CASE WHEN set_config('lock_timeout', '10ms', true) IS NOT NULL THEN $1 END";
 
 /// Statements that differ only in the number of their rows, each written when it is first needed. The numbers are
 /// powers of two, so that there are few statements and the connections remember them all.
@@ -105,13 +97,15 @@ impl Statements {
         let texts = if tells { &self.find_telling } else { &self.find };
         texts.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
-            if backend == Backend::Sqlite && size > 1 {
-                return find_side_by_side(bindings, size.min(most_side_by_side(table)));
+            if let Some(most) = most_side_by_side(table, backend)
+                && size > 1
+            {
+                return find_side_by_side(bindings, size.min(most));
             }
             let is_it = has_digest(bindings, size);
             let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
             let mut find = Query::select();
-            if backend == Backend::Postgres && size == 1 && tells {
+            if backend.dialect().returns_a_row_for_a_miss() && size == 1 && tells {
                 let mut row = Query::select();
                 row.expr(Expr::cust("1"));
                 find.from_subquery(row, identifier("one"));
@@ -131,28 +125,21 @@ impl Statements {
     /// Returns the statement that inserts `size` rows. The values are those of all columns, row by row.
     pub(crate) fn insert(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
         self.insert.get(size, || {
-            let insert = insert(&mut Bindings::new(table, backend), size, |id| id);
-            match backend {
-                Backend::MySql => format!("{STRICTLY_ON_MARIADB}{insert}").into(),
-                Backend::Sqlite | Backend::Postgres => insert,
-            }
+            backend.dialect().strictly(insert(&mut Bindings::new(table, backend), size, |id| id))
         })
     }
 
     /// Returns the same statement, but on PostgreSQL and MariaDB it hardly waits for rows that another transaction has
     /// locked, such as the row of a user that one of the new rows refers to.
     pub(crate) fn insert_at_once(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
-        match backend {
-            Backend::Sqlite => self.insert(table, backend, size),
-            Backend::MySql => self.insert_at_once.get(size, || {
-                let insert = insert(&mut Bindings::new(table, backend), size, |id| id);
-                format!("{STRICTLY_AT_ONCE_ON_MARIADB}{insert}").into()
-            }),
-            Backend::Postgres => self.insert_at_once.get(size, || {
-                let at_once = |id| Expr::cust_with_exprs(AT_ONCE_ON_POSTGRES, [id]);
-                insert(&mut Bindings::new(table, backend), size, at_once)
-            }),
+        let dialect = backend.dialect();
+        if !dialect.locks_rows() {
+            return self.insert(table, backend, size);
         }
+        self.insert_at_once.get(size, || {
+            let at_once = |id| dialect.at_once_from(id);
+            dialect.strictly_at_once(insert(&mut Bindings::new(table, backend), size, at_once))
+        })
     }
 }
 
@@ -188,7 +175,7 @@ impl Statements {
                 .table(table_ref(table))
                 .value(column::EXPIRES_AT, new_expiry)
                 .value(column::UPDATED_AT, new_update);
-            if is_shared && backend == Backend::Postgres {
+            if is_shared && backend.dialect().skips_locked_rows() {
                 // A row that another transaction is writing is left to it, so that no other call of this statement
                 // waits.
                 let mut free = Query::select();
@@ -203,10 +190,7 @@ impl Statements {
             }
             update.and_where_option(place_of_condition(backend));
             let update = bindings.build(&update).sql;
-            if is_shared && backend == Backend::MySql {
-                return format!("{AT_ONCE_ON_MARIADB}{update}").into();
-            }
-            update
+            if is_shared { backend.dialect().at_once(update) } else { update }
         })
     }
 }
@@ -231,12 +215,9 @@ fn insert(bindings: &mut Bindings<'_>, size: usize, first_id: impl FnOnce(Expr) 
     bindings.build(&insert).sql
 }
 
-/// Returns how many sessions SQLite can read side by side. It joins at most 64 tables, and a row has at most 2,000
-/// columns.
-pub(crate) fn most_side_by_side(table: &TableDefinition) -> usize {
-    const MAX_JOINED: usize = 60;
-    const MAX_COLUMNS: usize = 2000;
-    (MAX_COLUMNS / width_on_sqlite(table)).clamp(1, MAX_JOINED)
+/// Returns how many sessions the database can read side by side, in one row, or `None` if it reads each as a row.
+pub(crate) fn most_side_by_side(table: &TableDefinition, backend: Backend) -> Option<usize> {
+    backend.dialect().side_by_side(width_side_by_side(table))
 }
 
 fn has_digest(bindings: &mut Bindings<'_>, size: usize) -> Expr {
@@ -431,11 +412,7 @@ pub(crate) fn as_it_was_read<T: SessionFields>(
     let updated_at = bindings.expr(FieldValue::plain(session.stored.updated_at));
     let expires_at = bindings.column(column::EXPIRES_AT);
     let same_expiry = match session.stored.expires_at {
-        // Both mean never.
-        None if bindings.backend() == Backend::Postgres => {
-            expires_at.clone().is_null().or(expires_at.eq(Expr::cust("'infinity'")))
-        }
-        None => expires_at.is_null(),
+        None => bindings.backend().dialect().is_never(expires_at),
         Some(instant) => expires_at.eq(bindings.expr(FieldValue::plain(instant))),
     };
     Condition::all()
@@ -444,36 +421,10 @@ pub(crate) fn as_it_was_read<T: SessionFields>(
         .add(same_expiry)
 }
 
-/// Returns the condition that a column of MariaDB's holds a date. In a lenient mode another program may have stored one
-/// without a month or a day, or the 31st of February, which the strict mode refuses to write back.
-pub(crate) fn is_a_date(column: Expr) -> Expr {
-    Expr::cust_with_exprs(
-        "(MONTH(?) > 0 AND DAYOFMONTH(?) BETWEEN 1 AND \
-         DAYOFMONTH(LAST_DAY(MAKEDATE(YEAR(?), 1) + INTERVAL MONTH(?) - 1 MONTH)))",
-        [column.clone(), column.clone(), column.clone(), column],
-    )
-}
-
 /// Returns the new `updated_at` of a row if its last write is not known: `now`, or the instant after that write if the
 /// clock has not moved past it.
 pub(crate) fn written_at(bindings: &mut Bindings<'_>, now: FieldValue) -> Expr {
     let now = bindings.expr(now);
     let last = bindings.column(column::UPDATED_AT);
-    match bindings.backend() {
-        // The text's first 19 characters are whole seconds, and six digits begin at the 21st.
-        Backend::Sqlite => Expr::cust_with_exprs(
-            "MAX(?, CASE WHEN SUBSTR(?, 21, 6) = '999999' \
-             THEN STRFTIME('%Y-%m-%dT%H:%M:%S', SUBSTR(?, 1, 19), '+1 second') || '.000000Z' \
-             ELSE PRINTF('%s%06dZ', SUBSTR(?, 1, 20), SUBSTR(?, 21, 6) + 1) END)",
-            [now, last.clone(), last.clone(), last.clone(), last],
-        ),
-        Backend::Postgres => {
-            Expr::cust_with_exprs("GREATEST($1, $2 + INTERVAL '1 microsecond')", [now, last])
-        }
-        // In its strict mode MariaDB adds nothing to a value that is no date.
-        Backend::MySql => Expr::cust_with_exprs(
-            "GREATEST(?, CASE WHEN ? THEN ? ELSE TIMESTAMP'1000-01-01 00:00:00' END + INTERVAL 1 MICROSECOND)",
-            [now, is_a_date(last.clone()), last],
-        ),
-    }
+    bindings.backend().dialect().written_at(now, last)
 }

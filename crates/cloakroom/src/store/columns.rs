@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sea_query::Value;
 
-use crate::database::{Backend, ColumnInfo, ColumnType, Connection, FieldValue, Repr};
+use crate::database::{Backend, Bound, ColumnInfo, ColumnType, Connection, FieldValue, Repr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{FieldDefinition, TableDefinition, column};
 
@@ -25,20 +25,6 @@ pub(crate) struct Columns {
     pub(crate) may_change_values: bool,
     /// One for each field.
     bounds: Vec<Bound>,
-}
-
-/// The values that fit into a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
-    None,
-    /// Text of this many characters.
-    Characters(usize),
-    /// This many bytes.
-    Bytes(usize),
-    /// Integers from and to.
-    Integers(i64, i64),
-    /// No values: they would be taken for others.
-    Nothing,
 }
 
 impl Known {
@@ -74,11 +60,12 @@ impl Known {
 
 impl Columns {
     fn new(table: &TableDefinition, backend: Backend, found: &[ColumnInfo]) -> Self {
-        let info = |name: &str| found.iter().find(|info| backend.is_same_name(&info.name, name));
+        let info = |name: &str| found.iter().find(|info| backend.dialect().is_same_name(&info.name, name));
         let declared = |name: &str| info(name).map(|info| &*info.declared);
-        let rounds = |name| declared(name).is_some_and(|declared| rounds_instants(backend, declared));
+        let dialect = backend.dialect();
+        let rounds = |name| declared(name).is_some_and(|declared| dialect.rounds_instants(declared));
         let problem = rounds(column::UPDATED_AT).then(|| {
-            let sql_type = backend.sql_type(&ColumnType::Timestamp);
+            let sql_type = backend.dialect().sql_type(&ColumnType::Timestamp);
             format!(
                 "the column {} of {table} keeps no microseconds, by which one write is told from another; let its \
                  type be {sql_type}, or another with six digits of a second",
@@ -86,7 +73,7 @@ impl Columns {
             )
         });
         let changes = |field: &FieldDefinition| match declared(&field.name) {
-            Some(declared) => changes_values(backend, declared, field.column_type(backend)),
+            Some(declared) => dialect.changes_values(declared, field.column_type(backend)),
             None => false,
         };
         let rounds_others = rounds(column::EXPIRES_AT) || rounds(column::INSERTED_AT);
@@ -100,7 +87,7 @@ impl Columns {
                 .iter()
                 .map(|field| match info(&field.name) {
                     Some(info) if is_mistaken(backend, field, info) => Bound::Nothing,
-                    Some(info) => bound(backend, &info.declared),
+                    Some(info) => dialect.bound(&info.declared),
                     None => Bound::None,
                 })
                 .collect(),
@@ -184,124 +171,5 @@ fn integer(value: &Value) -> Option<i128> {
         Value::Unsigned(integer) => integer.map(i128::from),
         Value::BigUnsigned(integer) => integer.map(i128::from),
         _ => None,
-    }
-}
-
-/// Returns `true` if a column keeps instants with fewer than six digits of a second.
-fn rounds_instants(backend: Backend, declared: &str) -> bool {
-    match backend {
-        // SQLite keeps the text.
-        Backend::Sqlite => false,
-        Backend::Postgres => {
-            declared.starts_with("timestamp(") && !declared.starts_with("timestamp(6)") || declared == "date"
-        }
-        Backend::MySql => {
-            let declared = declared.to_ascii_lowercase();
-            ["datetime", "timestamp", "date"].iter().any(|word| declared.starts_with(word))
-                && !declared.contains("(6)")
-        }
-    }
-}
-
-/// Returns `true` if a value that is stored in a column may be read as another value.
-fn changes_values(backend: Backend, declared: &str, column_type: &ColumnType) -> bool {
-    let declared = declared.to_ascii_lowercase();
-    let word = declared.split(['(', ' ']).next().unwrap_or_default();
-    match backend {
-        // By the affinity of the column: <https://www.sqlite.org/datatype3.html>.
-        Backend::Sqlite => {
-            let has = |part: &str| declared.contains(part);
-            let is_of_text = !has("int") && (has("char") || has("clob") || has("text"));
-            let is_of_none = !has("int") && has("blob") || declared.is_empty();
-            match column_type {
-                ColumnType::Text | ColumnType::Json | ColumnType::Exact(_) => !is_of_text && !is_of_none,
-                ColumnType::Integer | ColumnType::Bool => {
-                    !has("int") && !is_of_none && word != "bool" && word != "boolean"
-                }
-                ColumnType::Float => is_of_text || has("int"),
-                ColumnType::Bytes | ColumnType::Uuid | ColumnType::Timestamp => false,
-            }
-        }
-        Backend::Postgres => match word {
-            "real" | "bpchar" => true,
-            "character" => !declared.starts_with("character varying") || declared.ends_with("[]"),
-            // A type with a precision keeps no more than that.
-            _ => declared.contains('(') && !declared.starts_with("timestamp(6)"),
-        },
-        Backend::MySql => match word {
-            "varchar" | "text" | "tinytext" | "mediumtext" | "longtext" | "json" | "bigint" | "int"
-            | "mediumint" | "smallint" | "tinyint" | "double" | "blob" | "tinyblob" | "mediumblob"
-            | "longblob" | "varbinary" => false,
-            "datetime" | "timestamp" => !declared.contains("(6)"),
-            "binary" => *column_type != ColumnType::Uuid,
-            _ => true,
-        },
-    }
-}
-
-fn bound(backend: Backend, declared: &str) -> Bound {
-    let declared = declared.to_ascii_lowercase();
-    let length = || declared.split(['(', ')']).nth(1).and_then(|length| length.parse().ok());
-    let is_unsigned = declared.contains("unsigned");
-    let integers = |bits: u32| {
-        if is_unsigned {
-            Bound::Integers(0, (1 << bits) - 1)
-        } else {
-            Bound::Integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-        }
-    };
-    let word = declared.split(['(', ' ']).next().unwrap_or_default();
-    match (backend, word) {
-        // SQLite has no lengths, and one width of integers.
-        (Backend::Sqlite, _) => Bound::None,
-        (Backend::Postgres, "character") if declared.ends_with("[]") => Bound::None,
-        (Backend::Postgres, "character") | (Backend::MySql, "varchar" | "char") => {
-            length().map_or(Bound::None, Bound::Characters)
-        }
-        // MySQL has no way to be strict for one statement, and would cut what is longer in a lenient mode.
-        (Backend::MySql, "varbinary" | "binary") => length().map_or(Bound::None, Bound::Bytes),
-        (Backend::MySql, "tinyblob" | "tinytext") => Bound::Bytes(255),
-        (Backend::MySql, "blob" | "text") => Bound::Bytes(65_535),
-        (Backend::MySql, "mediumblob" | "mediumtext") => Bound::Bytes(16_777_215),
-        (_, "smallint") => integers(16),
-        (Backend::Postgres, "integer") | (Backend::MySql, "int") => integers(32),
-        (Backend::MySql, "mediumint") => integers(24),
-        (Backend::MySql, "tinyint") => integers(8),
-        (Backend::MySql, "bigint") if is_unsigned => Bound::Integers(0, i64::MAX),
-        _ => Bound::None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_column_cannot_keep_is_known_by_its_type() {
-        use Backend::{MySql, Postgres, Sqlite};
-        for (backend, declared, bounded, changes, rounds) in [
-            (Postgres, "character varying(255)", Bound::Characters(255), false, false),
-            (Postgres, "character varying(3)[]", Bound::None, true, false),
-            (Postgres, "character(4)", Bound::Characters(4), true, false),
-            (Postgres, "text", Bound::None, false, false),
-            (Postgres, "integer", Bound::Integers(-2_147_483_648, 2_147_483_647), false, false),
-            (Postgres, "timestamp(0) without time zone", Bound::None, true, true),
-            (Postgres, "timestamp without time zone", Bound::None, false, false),
-            (Postgres, "numeric(10,2)", Bound::None, true, false),
-            (MySql, "varchar(30)", Bound::Characters(30), false, false),
-            (MySql, "varbinary(255)", Bound::Bytes(255), false, false),
-            (MySql, "blob", Bound::Bytes(65_535), false, false),
-            (MySql, "tinytext", Bound::Bytes(255), false, false),
-            (MySql, "tinyint(3) unsigned", Bound::Integers(0, 255), false, false),
-            (MySql, "datetime", Bound::None, true, true),
-            (MySql, "datetime(6)", Bound::None, false, false),
-            (MySql, "decimal(10,2)", Bound::None, true, false),
-            (Sqlite, "TEXT", Bound::None, false, false),
-            (Sqlite, "INTEGER", Bound::None, true, false),
-        ] {
-            assert_eq!(bound(backend, declared), bounded, "{declared}");
-            assert_eq!(changes_values(backend, declared, &ColumnType::Text), changes, "{declared}");
-            assert_eq!(rounds_instants(backend, declared), rounds, "{declared}");
-        }
     }
 }

@@ -45,9 +45,8 @@ impl Store {
     /// Returns the hash of a token, or `None` if no session can have the token.
     pub(crate) fn hash<'t>(&self, token: &'t [u8]) -> Option<Hashed<'t>> {
         let hashed = self.config.hash(token).ok()?;
-        // MariaDB's column is ASCII, and cannot even be compared with other text.
-        let is_text = matches!(hashed, Hashed::Text(text) if !text.is_ascii());
-        (!is_text || self.backend() != Backend::MySql).then_some(hashed)
+        let is_ascii = !matches!(hashed, Hashed::Text(text) if !text.is_ascii());
+        (is_ascii || !self.backend().dialect().keeps_only_ascii_digests()).then_some(hashed)
     }
 
     /// Returns the statement that finds any of `size` digests; see [`Statements::find`]. It need not say whether it was

@@ -1,7 +1,6 @@
 //! How many connections of a pool writes may hold at once, so that reads have some, no matter what the writes wait for.
 
 use std::collections::HashMap;
-use std::ptr;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -39,29 +38,14 @@ fn may_write(connections: u32) -> u32 {
 impl Writers {
     /// Returns the write permits of this pool. They must not outlive it.
     pub(crate) fn on(pool: &Database) -> Arc<Self> {
-        // A pool has no name, so the address of its options stands for it: they stay in place for as long as it lives.
         static POOLS: LazyLock<Mutex<HashMap<usize, Weak<Writers>>>> = LazyLock::new(Mutex::default);
-        macro_rules! options {
-            ($pool:expr) => {{
-                let options = $pool.options();
-                (ptr::from_ref(options).addr(), options.get_max_connections(), options.get_acquire_timeout())
-            }};
-        }
-        let (address, connections, patience) = match pool {
-            #[cfg(feature = "sqlite")]
-            Database::Sqlite(pool) => options!(pool),
-            #[cfg(feature = "postgres")]
-            Database::Postgres(pool) => options!(pool),
-            #[cfg(feature = "mysql")]
-            Database::MySql(pool) => options!(pool),
-        };
         let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writers) = pools.get(&address).and_then(Weak::upgrade) {
+        if let Some(writers) = pools.get(&pool.address()).and_then(Weak::upgrade) {
             return writers;
         }
         pools.retain(|_, writers| writers.strong_count() > 0);
-        let writers = Arc::new(Self::new(connections, patience));
-        pools.insert(address, Arc::downgrade(&writers));
+        let writers = Arc::new(Self::new(pool.max_connections(), pool.patience()));
+        pools.insert(pool.address(), Arc::downgrade(&writers));
         writers
     }
 

@@ -132,9 +132,11 @@ impl TableDefinition {
         check("table", &self.table)?;
         for (place, field) in self.fields.iter().enumerate() {
             check("column", &field.name)?;
-            let is_built_in = BUILT_IN_COLUMNS.iter().any(|it| backend.is_same_name(it.name, &field.name));
-            let is_repeated =
-                self.fields[..place].iter().any(|other| backend.is_same_name(&other.name, &field.name));
+            let is_built_in =
+                BUILT_IN_COLUMNS.iter().any(|it| backend.dialect().is_same_name(it.name, &field.name));
+            let is_repeated = self.fields[..place]
+                .iter()
+                .any(|other| backend.dialect().is_same_name(&other.name, &field.name));
             if is_built_in || is_repeated {
                 return Err(ConfigError::DuplicateColumn { name: field.name.to_string() });
             }
@@ -305,10 +307,8 @@ fn check_identifier(what: &'static str, name: &str, backend: Backend) -> Result<
         "it holds a control character"
     } else if what == "table" && name.contains('.') {
         "a dot stands between a schema and its table: give the schema by itself"
-    } else if backend == Backend::MySql && name.ends_with(' ') {
-        "MariaDB and MySQL have no name that ends with a space"
-    } else if backend == Backend::MySql && name.chars().any(|c| u32::from(c) > 0xffff) {
-        "MariaDB and MySQL have no name with a character beyond U+FFFF"
+    } else if let Some(problem) = backend.dialect().refuses_name(name) {
+        problem
     } else {
         return Ok(());
     };

@@ -8,27 +8,15 @@ use sqlx::sqlite::{
 use sqlx::types::Json;
 use sqlx::{Arguments, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
 
-use super::bind::bind_value;
-use super::row::RowError;
-use super::statement::Statement;
-use super::stored_type::SqliteType;
-use super::{Cause, ColumnType, Fault, FieldValue, Repr};
+pub(crate) use super::dialect::timestamp_text;
 use crate::clock;
+use crate::database::bind::bind_value;
+use crate::database::row::{Row, RowError};
+use crate::database::stored_type::SqliteType;
+use crate::database::{Backend, Cause, ColumnType, Fault, FieldValue, Repr, TableName};
 use crate::error::{Error, ErrorKind, Result};
-
-/// The format is fixed in width, so that the text sorts as the instants do.
-const TIMESTAMP: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-
-pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
-    // The format fails only for instants with an offset or beyond the year 9999. Neither gets here: every instant was
-    // converted to UTC, and the calendar's end is enforced where expiries are computed.
-    instant.format(TIMESTAMP).unwrap_or_default()
-}
 
 /// Returns the instant that text in a column stands for, in the form that is written here or in one of the driver's.
 pub(crate) fn instant(text: &str) -> Option<OffsetDateTime> {
@@ -36,6 +24,8 @@ pub(crate) fn instant(text: &str) -> Option<OffsetDateTime> {
     let instant = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(in_full)?;
     clock::in_range(instant)
 }
+
+pub(crate) const BACKEND: Backend = Backend::Sqlite;
 
 /// How long a connection waits for another that has the file locked.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,14 +78,26 @@ fn result_code(error: &dyn sqlx::error::DatabaseError) -> u32 {
     error.code().and_then(|code| code.parse().ok()).unwrap_or(0)
 }
 
+/// Begins a transaction that holds the lock of all writers.
 pub(crate) async fn begin_exclusive(
     pool: &SqlitePool,
-) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
-    begin_with(pool, "BEGIN IMMEDIATE").await
+    table: TableName<'_>,
+) -> Result<sqlx::Transaction<'static, Sqlite>> {
+    begin_with(pool, "BEGIN IMMEDIATE").await.map_err(|error| Error::from_sqlx(error, &table.to_string()))
+}
+
+pub(crate) async fn commit_exclusive(
+    transaction: sqlx::Transaction<'static, Sqlite>,
+) -> Result<(), sqlx::Error> {
+    transaction.commit().await
 }
 
 pub(crate) async fn begin(pool: &SqlitePool) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
     begin_with(pool, "BEGIN").await
+}
+
+pub(crate) async fn commit(transaction: sqlx::Transaction<'static, Sqlite>) -> Result<(), sqlx::Error> {
+    transaction.commit().await
 }
 
 /// Begins a transaction, and not a savepoint in a transaction that was left open on a connection of the pool.
@@ -131,7 +133,7 @@ pub(crate) fn is_in_memory(pool: &SqlitePool) -> bool {
     pool.connect_options().get_filename().to_string_lossy().contains("memory")
 }
 
-/// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction).
+/// See [`Bare::end_stray_transaction`](crate::database::bare::Bare::end_stray_transaction).
 pub(crate) async fn end_stray_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
         // The driver counts a transaction, and there is one, unless SQLite has ended it by itself, as it does if the
@@ -157,6 +159,10 @@ pub(crate) async fn is_in_transaction(connection: &mut SqliteConnection) -> Resu
         Err(sqlx::Error::Database(_)) => Ok(true),
         Err(error) => Err(error),
     }
+}
+
+pub(crate) fn row(row: SqliteRow) -> Row {
+    Row::Sqlite(row)
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<SqliteArguments, sqlx::Error> {
@@ -202,7 +208,7 @@ pub(crate) fn read<V: SqliteType>(row: &SqliteRow, index: usize) -> Result<V, Ro
     // The driver takes an integer for seconds since 1970, and panics beyond the end of the calendar.
     if V::type_info().name() == "DATETIME" && row.try_get_raw(index)?.type_info().name() == "INTEGER" {
         let seconds = row.try_get_unchecked::<i64, _>(index)?;
-        super::row::in_range(Some(
+        crate::database::row::in_range(Some(
             OffsetDateTime::from_unix_timestamp(seconds)
                 .map_err(|error| sqlx::Error::Decode(error.into()))?,
         ))?;
@@ -234,7 +240,7 @@ pub(crate) fn read_stored(row: &SqliteRow, index: usize) -> Result<Stored, RowEr
 }
 
 pub(crate) fn read_timestamp(row: &SqliteRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
-    super::row::in_range(row.try_get(index)?)
+    crate::database::row::in_range(row.try_get(index)?)
 }
 
 pub(crate) fn read_text(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {
@@ -315,11 +321,14 @@ pub(crate) fn classify(error: &SqliteError) -> Fault {
     Fault::of(kind, if is_certain { Cause::Refused } else { Cause::Unclear })
 }
 
-pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
-    Statement::new(
-        r#"SELECT name, type, NOT "notnull" FROM pragma_table_info(?, ?) ORDER BY cid"#,
-        vec![FieldValue::plain(table), FieldValue::plain(schema.unwrap_or("main"))],
-    )
+/// Returns `false`: SQLite stores any text.
+pub(crate) fn is_of_the_encoding(_: &SqliteError) -> bool {
+    false
+}
+
+/// Returns `false`: SQLite's messages name columns, not values.
+pub(crate) fn quotes_a_value(_: &SqliteError) -> bool {
+    false
 }
 
 #[cfg(test)]

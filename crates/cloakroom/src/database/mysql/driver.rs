@@ -13,31 +13,36 @@ use sqlx::{Arguments, Connection as _, MySql, Row as _, Type, TypeInfo, ValueRef
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
-use super::bind::bind_value;
-use super::row::RowError;
-use super::statement::Statement;
-use super::stored_type::MySqlType;
-use super::{Cause, ColumnType, Fault, FieldValue, Repr};
+use crate::database::bare::Bare;
+use crate::database::bind::bind_value;
+use crate::database::connection::Rule;
+use crate::database::row::{Row, RowError};
+use crate::database::stored_type::MySqlType;
+use crate::database::{Backend, Cause, ColumnType, Fault, FieldValue, Repr, TableName};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) async fn connect(url: &str) -> Result<MySqlPool> {
     let options: MySqlConnectOptions = url.parse().map_err(Error::from_opening)?;
-    super::knock(&options).await?;
+    crate::database::knock(&options).await?;
     Ok(MySqlPoolOptions::new().max_connections(8).test_before_acquire(false).connect_lazy_with(options))
 }
 
+pub(crate) const BACKEND: Backend = Backend::MySql;
+
 /// Takes a connection out of the pool and takes the lock of this table on it.
-pub(crate) async fn lock(pool: &MySqlPool, table: super::TableName<'_>) -> Result<MySqlConnection> {
+pub(crate) async fn begin_exclusive(pool: &MySqlPool, table: TableName<'_>) -> Result<Box<MySqlConnection>> {
     // The name is hashed, since a lock's name may have no more than 64 characters. The wait is no longer than this
     // connection's statements wait for a table, which is a day by default.
     const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), \
          LEAST(60, @@lock_wait_timeout))";
     let failed = |error| Error::from_sqlx(error, &table.to_string());
-    let mut connection = pool.acquire().await.map_err(super::again::not_connected).map_err(failed)?.detach();
+    let connection =
+        pool.acquire().await.map_err(crate::database::again::not_connected).map_err(failed)?.detach();
+    let mut connection = Box::new(connection);
     let got: Option<i64> = sqlx::query_scalar(LOCK)
         .bind(table.schema)
         .bind(table.table)
-        .fetch_one(&mut connection)
+        .fetch_one(&mut *connection)
         .await
         .map_err(failed)?;
     if got == Some(1) {
@@ -49,11 +54,25 @@ pub(crate) async fn lock(pool: &MySqlPool, table: super::TableName<'_>) -> Resul
     ))
 }
 
-/// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction). A connection that does not commit by
+pub(crate) async fn commit_exclusive(connection: Box<MySqlConnection>) -> Result<(), sqlx::Error> {
+    sqlx::Connection::close(*connection).await
+}
+
+pub(crate) async fn begin(pool: &MySqlPool) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
+    pool.begin().await
+}
+
+/// Commits the transaction, and fails if the server has ended it by itself.
+pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, MySql>) -> Result<(), sqlx::Error> {
+    Bare::MySql(&mut transaction).check(Rule::Transaction).await?;
+    transaction.commit().await
+}
+
+/// See [`Bare::end_stray_transaction`](crate::database::bare::Bare::end_stray_transaction). A connection that does not commit by
 /// itself is always in a transaction.
 pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
     let is_inside: Option<i64> =
-        sqlx::query_scalar(super::guard::INSIDE_ON_MYSQL).fetch_one(&mut *connection).await?;
+        sqlx::query_scalar(crate::database::guard::INSIDE_ON_MYSQL).fetch_one(&mut *connection).await?;
     if is_inside == Some(0) {
         return Ok(false);
     }
@@ -74,8 +93,12 @@ pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> R
 /// change of any table's definition. MySQL cannot be asked, so the driver is believed there.
 pub(crate) async fn is_in_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
     let is_open: Option<i64> =
-        sqlx::query_scalar(super::guard::INSIDE_ON_MYSQL).fetch_one(connection).await?;
+        sqlx::query_scalar(crate::database::guard::INSIDE_ON_MYSQL).fetch_one(connection).await?;
     Ok(is_open != Some(0))
+}
+
+pub(crate) fn row(row: MySqlRow) -> Row {
+    Row::MySql(row)
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<MySqlArguments, sqlx::Error> {
@@ -143,7 +166,7 @@ pub(crate) fn read<V: MySqlType>(row: &MySqlRow, index: usize) -> Result<V, RowE
 
 pub(crate) fn read_timestamp(row: &MySqlRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
     refuse_zero_date(row, index)?;
-    super::row::in_range(row.try_get(index)?)
+    crate::database::row::in_range(row.try_get(index)?)
 }
 
 /// Fails for a date of zeros only, which a server in an old mode stores in place of an invalid date. The driver would
@@ -176,7 +199,7 @@ pub(crate) fn read_integer(row: &MySqlRow, index: usize) -> Result<Option<i64>, 
 
 pub(crate) fn read_float(row: &MySqlRow, index: usize) -> Result<Option<f64>, RowError> {
     match row.try_get_raw(index)?.type_info().name() {
-        "FLOAT" => Ok(row.try_get::<Option<f32>, _>(index)?.map(super::row::widened)),
+        "FLOAT" => Ok(row.try_get::<Option<f32>, _>(index)?.map(crate::database::row::widened)),
         _ => row.try_get_unchecked(index),
     }
 }
@@ -260,12 +283,4 @@ pub(crate) fn is_of_the_encoding(error: &MySqlDatabaseError) -> bool {
 /// Returns `true` if the message quotes a value that was to be stored or compared.
 pub(crate) fn quotes_a_value(error: &MySqlDatabaseError) -> bool {
     matches!(error.number(), 1062 | 1292 | 1366 | 1367 | 1411 | 1525 | 1690)
-}
-
-pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
-    Statement::new(
-        "SELECT column_name, column_type, is_nullable = 'YES' FROM information_schema.columns \
-         WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE()) ORDER BY ordinal_position",
-        vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))],
-    )
 }

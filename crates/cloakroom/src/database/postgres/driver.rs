@@ -13,45 +13,60 @@ use sqlx::{Arguments, Connection as _, Encode, Executor, Postgres, Row as _, Typ
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::bind::bind_value;
-use super::row::RowError;
-use super::statement::Statement;
-use super::stored_type::{Bind, PostgresType};
-use super::{Cause, ColumnType, Fault, FieldValue, Repr};
+use crate::database::bind::bind_value;
+use crate::database::row::{Row, RowError};
+use crate::database::stored_type::{Bind, PostgresType};
+use crate::database::{Backend, Cause, ColumnType, Fault, FieldValue, Repr, TableName};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) async fn connect(url: &str) -> Result<PgPool> {
     let options: PgConnectOptions = url.parse().map_err(Error::from_opening)?;
-    super::knock(&options).await?;
+    crate::database::knock(&options).await?;
     Ok(PgPoolOptions::new().max_connections(8).test_before_acquire(false).connect_lazy_with(options))
 }
+
+pub(crate) const BACKEND: Backend = Backend::Postgres;
+
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1 || coalesce($2, current_schema(), '') || '.' || $3, 0))";
 
 /// Takes a connection out of the pool, and begins a transaction on it that holds the lock of this table.
 ///
 /// It is out of the pool because the driver forgets a BEGIN if the future is dropped while the statement is on its way:
 /// the pool would get back a connection in a transaction that is never ended.
-pub(crate) async fn begin_exclusive(
-    pool: &PgPool,
-    table: super::TableName<'_>,
-) -> Result<PgConnection, sqlx::Error> {
-    let mut connection = pool.acquire().await.map_err(super::again::not_connected)?.detach();
-    // Each statement after the lock sees what the process before has done, independent of the default of the connection.
-    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || coalesce($2, current_schema(), '') || '.' || $3, 0))")
-        .bind("cloakroom ")
-        .bind(table.schema)
-        .bind(table.table)
-        .execute(&mut connection)
-        .await?;
-    Ok(connection)
+pub(crate) async fn begin_exclusive(pool: &PgPool, table: TableName<'_>) -> Result<Box<PgConnection>> {
+    let locked = async {
+        let connection = pool.acquire().await.map_err(crate::database::again::not_connected)?.detach();
+        let mut connection = Box::new(connection);
+        // Each statement after the lock sees what the process before has done, independent of the connection's default.
+        connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        sqlx::query(LOCK)
+            .bind("cloakroom ")
+            .bind(table.schema)
+            .bind(table.table)
+            .execute(&mut *connection)
+            .await?;
+        Ok(connection)
+    };
+    locked.await.map_err(|error| Error::from_sqlx(error, &table.to_string()))
 }
 
-pub(crate) async fn commit(mut connection: PgConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn commit_exclusive(mut connection: Box<PgConnection>) -> Result<(), sqlx::Error> {
     connection.execute("COMMIT").await?;
-    sqlx::Connection::close(connection).await
+    sqlx::Connection::close(*connection).await
 }
 
-/// See [`Bare::end_stray_transaction`](super::bare::Bare::end_stray_transaction).
+pub(crate) async fn begin(pool: &PgPool) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    pool.begin().await
+}
+
+/// Commits the transaction, and fails if a statement has failed in it, as every statement then does. COMMIT would roll
+/// it back, and say so only in a word that the driver does not look at.
+pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, Postgres>) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
+/// See [`Bare::end_stray_transaction`](crate::database::bare::Bare::end_stray_transaction).
 pub(crate) async fn end_stray_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     const IN_FAILED_TRANSACTION: &str = "25P02";
     // The driver passes on only whether this statement put the connection into a transaction.
@@ -68,19 +83,17 @@ pub(crate) async fn end_stray_transaction(connection: &mut PgConnection) -> Resu
     }
 }
 
-/// Fails if a statement has failed in this transaction, as every statement then does. COMMIT would roll the transaction
-/// back, and say so only in a word that the driver does not look at.
-pub(crate) async fn refuse_failed(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT 1").execute(connection).await.map(drop)
-}
-
 /// Returns `true` if the caller's transaction is open. The server ends no transaction by itself except one that it
 /// refuses to commit.
 pub(crate) async fn is_in_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
         return Ok(true);
     }
-    sqlx::query_scalar(super::guard::INSIDE_ON_POSTGRES).fetch_one(connection).await
+    sqlx::query_scalar(crate::database::guard::INSIDE_ON_POSTGRES).fetch_one(connection).await
+}
+
+pub(crate) fn row(row: PgRow) -> Row {
+    Row::Postgres(row)
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<PgArguments, sqlx::Error> {
@@ -409,7 +422,7 @@ pub(crate) fn read_integer(row: &PgRow, index: usize) -> Result<Option<i64>, Row
 
 pub(crate) fn read_float(row: &PgRow, index: usize) -> Result<Option<f64>, RowError> {
     match row.try_get_raw(index)?.type_info().name() {
-        "FLOAT4" => Ok(row.try_get::<Option<f32>, _>(index)?.map(super::row::widened)),
+        "FLOAT4" => Ok(row.try_get::<Option<f32>, _>(index)?.map(crate::database::row::widened)),
         _ => row.try_get(index),
     }
 }
@@ -501,25 +514,4 @@ pub(crate) fn quotes_a_value(error: &PgDatabaseError) -> bool {
         "22003" => error.message().chars().any(|c| matches!(c, '"' | '»' | '«' | '„' | '“' | '”' | '\'')),
         _ => false,
     }
-}
-
-pub(crate) fn columns_query(schema: Option<&str>, table: &str) -> Statement {
-    Statement::new(
-        // This is the type that a domain is made of, without a length: the form in which it is cast to.
-        "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), (NOT a.attnotnull)::int, ( \
-           WITH RECURSIVE made_of AS ( \
-             SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid \
-             UNION ALL \
-             SELECT t.oid, t.typtype, t.typbasetype FROM made_of \
-             JOIN pg_catalog.pg_type t ON t.oid = made_of.typbasetype WHERE made_of.typtype = 'd' \
-           ) SELECT pg_catalog.format_type(oid, -1) FROM made_of WHERE typtype <> 'd' \
-         ) \
-         FROM pg_catalog.pg_attribute a \
-         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relname = $1 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'f') \
-         AND CASE WHEN $2::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END \
-         ORDER BY a.attnum",
-        vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))],
-    )
 }

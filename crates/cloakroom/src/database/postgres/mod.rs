@@ -1,0 +1,11 @@
+//! PostgreSQL: how its SQL is written, and what its driver needs.
+
+mod dialect;
+#[cfg(feature = "postgres")]
+mod driver;
+
+pub(super) use dialect::Postgres;
+#[cfg(feature = "postgres")]
+pub(crate) use driver::*;
+#[cfg(feature = "postgres")]
+pub(crate) use sea_query::PostgresQueryBuilder as QueryBuilder;

@@ -1,0 +1,11 @@
+//! SQLite: how its SQL is written, and what its driver needs.
+
+mod dialect;
+#[cfg(feature = "sqlite")]
+mod driver;
+
+pub(super) use dialect::Sqlite;
+#[cfg(feature = "sqlite")]
+pub(crate) use driver::*;
+#[cfg(feature = "sqlite")]
+pub(crate) use sea_query::SqliteQueryBuilder as QueryBuilder;
