@@ -1,11 +1,13 @@
 //! The results, in a form that does not depend on how they are shown.
 
+pub mod machine;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::machine::Machine;
 use crate::measure::Sample;
 use crate::statistics::{Ratio, histogram, median, microseconds};
+use machine::Machine;
 
 #[derive(Debug, Default, Serialize)]
 pub struct Results {
