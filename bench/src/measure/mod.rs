@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Outcome};
-use random::Random;
+use random::generator;
 
 /// The load: how many callers, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -126,22 +127,15 @@ pub fn rounds(
     mut sample: impl FnMut(u64, &Contestant) -> Outcome<Sample>,
 ) -> Outcome<Vec<Vec<Sample>>> {
     let mut samples: Vec<Vec<Sample>> = contestants.iter().map(|_| Vec::with_capacity(rounds)).collect();
-    let mut random = Random::new(0);
+    let mut random = Rng::with_seed(0);
+    let mut order: Vec<usize> = (0..contestants.len()).collect();
     for round in 0..rounds {
-        for contestant in shuffled(contestants.len(), &mut random) {
+        random.shuffle(&mut order);
+        for contestant in order.iter().copied() {
             samples[contestant].push(sample(round as u64, &contestants[contestant])?);
         }
     }
     Ok(samples)
-}
-
-/// Returns the numbers below `length` in some order (Fisher and Yates).
-fn shuffled(length: usize, random: &mut Random) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..length).collect();
-    for last in (1..length).rev() {
-        order.swap(last, (random.next() % (last as u64 + 1)) as usize);
-    }
-    order
 }
 
 const WARMING_UP: u8 = 0;
@@ -193,7 +187,7 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn F
         .map(|caller| {
             let (signal, counters, call) = (Arc::clone(&signal), Arc::clone(&counters), call.clone());
             // Rows that were looked up while warming up would be found more quickly.
-            let randoms = [!round, round].map(|round| Random::of(round, caller as u64));
+            let randoms = [!round, round].map(|round| generator(round, caller as u64));
             runtime
                 .spawn(async move { keep_calling(&signal, &counters[caller].0, randoms, timed, call).await })
         })
@@ -238,7 +232,7 @@ fn microseconds(span: Duration) -> u32 {
 async fn keep_calling(
     signal: &Signal,
     counter: &AtomicU64,
-    mut randoms: [Random; 2],
+    mut randoms: [Rng; 2],
     timed: Option<Instant>,
     call: impl Call,
 ) -> Vec<Timed> {
@@ -247,7 +241,7 @@ async fn keep_calling(
     loop {
         let random = match signal.phase() {
             OVER => break,
-            phase => randoms[usize::from(phase == MEASURING)].next(),
+            phase => randoms[usize::from(phase == MEASURING)].u64(..),
         };
         let start = timed.map(|begun| (begun, Instant::now()));
         if let Err(failure) = call.call(random).await {
@@ -271,12 +265,12 @@ async fn keep_calling(
 
 fn call_often(runtime: &Runtime, calls: u64, round: u64, call: impl Call) -> Outcome<Sample> {
     let task = runtime.spawn(async move {
-        let mut random = Random::of(round, 0);
+        let mut random = generator(round, 0);
         let mut latencies = Vec::with_capacity(calls as usize);
         let start = Instant::now();
         for _ in 0..calls {
             let start = Instant::now();
-            call.call(random.next()).await?;
+            call.call(random.u64(..)).await?;
             latencies.push(nanoseconds(start.elapsed()));
         }
         Ok(Sample { calls, elapsed: start.elapsed(), latencies, ends: Vec::new() })
@@ -346,7 +340,7 @@ mod tests {
 
     #[test]
     fn rows_looked_up_while_warming_up_are_not_those_that_are_measured() {
-        let randoms = [!7, 7].map(|round| Random::of(round, 0).next());
+        let randoms = [!7, 7].map(|round| generator(round, 0).u64(..));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&seen);
         let contestant = Contestant::new("noting", move |random| {
