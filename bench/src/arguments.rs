@@ -6,14 +6,13 @@ use crate::report::Files;
 
 /// Cloakroom against its peers, in turn, in one run.
 #[derive(Debug, PartialEq, Parser)]
-#[command(name = "cargo xtask bench")]
+#[command(bin_name = "cargo xtask bench")]
 pub struct Arguments {
     /// Short measurements: all cases but `settings` in under two minutes
     #[arg(long)]
     quick: bool,
 
-    /// These cases alone; may be given more than once, or with commas. The start of a name is enough: `authenticate` is
-    /// the case on every database
+    /// These cases alone, with commas or more than once; the start of a name is enough
     #[arg(long, value_name = "CASE", value_delimiter = ',', value_parser = start_of_a_case)]
     only: Vec<String>,
 
