@@ -2,10 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cases::{growth, prune, revocation};
-use crate::contestants::name::{
-    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, SHARED, TOWER_ONE, TOWER_SESSIONS,
-};
+use crate::catalogue::name::{BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, SHARED, TOWER_ONE, TOWER_SESSIONS};
+use crate::catalogue::row::{growth, prune, revocation};
 use crate::results::{Measure, Results, Row, Table};
 
 struct Goal {
@@ -191,7 +189,7 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cases::catalogue;
+    use crate::catalogue;
     use crate::results::Latency;
 
     fn results<const N: usize>(table: &str, measure: Measure, rows: [(&str, f64); N]) -> Results {

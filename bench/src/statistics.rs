@@ -94,7 +94,10 @@ mod tests {
     fn a_long_wait_counts_for_the_calls_that_would_have_waited_too() {
         let of = |values: &[u32]| {
             let histogram = corrected(values, 10);
-            histogram.iter_recorded().map(|it| (it.value_iterated_to(), it.count_at_value())).collect::<Vec<_>>()
+            histogram
+                .iter_recorded()
+                .map(|it| (it.value_iterated_to(), it.count_at_value()))
+                .collect::<Vec<_>>()
         };
         let each = |values: &[u64]| values.iter().map(|value| (*value, 1)).collect::<Vec<_>>();
         assert_eq!(of(&[5, 100]), each(&[5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]));

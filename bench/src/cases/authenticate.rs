@@ -2,86 +2,97 @@
 
 use cloakroom::Config;
 
-use crate::Outcome;
+use crate::catalogue::name;
 use crate::contestants::axum_session::AxumSession;
-use crate::contestants::by_hand::{self, ByHandMariaDb, ByHandPostgres, ByHandSqlite};
+use crate::contestants::by_hand::{ByHandMariaDb, ByHandPostgres, ByHandSqlite};
 use crate::contestants::cloakroom::{Cloakroom, one_by_one};
 use crate::contestants::rusqlite::Rusqlite;
 use crate::contestants::tokio_postgres::Pipelined;
 use crate::contestants::tower_sessions::TowerSessions;
-use crate::contestants::{Authenticate, lane, name};
-use crate::ground::{Ground, ROWS};
+use crate::contestants::{Authenticate, performing};
+use crate::context::{Context, ROWS};
+use crate::database::pools;
+use crate::dataset::Tokens;
+use crate::failure::Outcome;
+use crate::format::callers;
 use crate::load;
-use crate::measure::Lane;
-use crate::payload::Tokens;
-use crate::report::callers;
+use crate::measure::Contestant;
 use crate::results::Table;
 
 const CALLERS: &[usize] = &[1, 16, 128, 1024];
 
-pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let peers = ground.postgres_peers()?;
+pub fn postgres(context: &mut Context) -> Outcome<Vec<Table>> {
+    let peers = context.postgres_peers()?;
     let tokens = &peers.tokens;
-    let pipelined = ground.runtime.block_on(Pipelined::new(&peers.url, tokens))?;
-    let lanes = [
-        lane::<Authenticate, _>(
+    let pipelined = context.runtime.block_on(Pipelined::new(&peers.url, tokens))?;
+    let contestants = [
+        performing::<Authenticate, _>(
             name::CLOAKROOM,
             Cloakroom::new(peers.cloakroom.clone(), Config::default(), tokens)?,
         ),
-        lane::<Authenticate, _>(name::ONE_BY_ONE, Cloakroom::new(peers.cloakroom, one_by_one()?, tokens)?),
-        lane::<Authenticate, _>(name::BY_HAND, ByHandPostgres::new(&peers.by_hand, tokens)),
-        lane::<Authenticate, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, ROWS)),
-        lane::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
-        lane::<Authenticate, _>(name::TOKIO_POSTGRES, pipelined),
+        performing::<Authenticate, _>(
+            name::ONE_BY_ONE,
+            Cloakroom::new(peers.cloakroom, one_by_one()?, tokens)?,
+        ),
+        performing::<Authenticate, _>(name::BY_HAND, ByHandPostgres::new(&peers.by_hand, tokens)),
+        performing::<Authenticate, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, ROWS)),
+        performing::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
+        performing::<Authenticate, _>(name::TOKIO_POSTGRES, pipelined),
     ];
-    compare(ground, "authenticate-postgres", "PostgreSQL", &lanes, &[1, 128, 1024])
+    compare(context, "authenticate-postgres", "PostgreSQL", &contestants, &[1, 128, 1024])
 }
 
-pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let peers = ground.sqlite_peers()?;
+pub fn sqlite(context: &mut Context) -> Outcome<Vec<Table>> {
+    let peers = context.sqlite_peers()?;
     let tokens = &peers.tokens;
-    let lanes = [
-        lane::<Authenticate, _>(
+    let contestants = [
+        performing::<Authenticate, _>(
             name::CLOAKROOM,
             Cloakroom::new(peers.cloakroom.clone(), Config::default(), tokens)?,
         ),
-        lane::<Authenticate, _>(name::ONE_BY_ONE, Cloakroom::new(peers.cloakroom, one_by_one()?, tokens)?),
-        lane::<Authenticate, _>(name::BY_HAND, ByHandSqlite::new(&peers.by_hand, tokens)),
-        lane::<Authenticate, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, ROWS)),
-        lane::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
-        lane::<Authenticate, _>(name::RUSQLITE, Rusqlite::new(&peers.file.path, tokens)),
+        performing::<Authenticate, _>(
+            name::ONE_BY_ONE,
+            Cloakroom::new(peers.cloakroom, one_by_one()?, tokens)?,
+        ),
+        performing::<Authenticate, _>(name::BY_HAND, ByHandSqlite::new(&peers.by_hand, tokens)),
+        performing::<Authenticate, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, ROWS)),
+        performing::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
+        performing::<Authenticate, _>(name::RUSQLITE, Rusqlite::new(&peers.file.path, tokens)),
     ];
-    compare(ground, "authenticate-sqlite", "SQLite", &lanes, &[128])
+    compare(context, "authenticate-sqlite", "SQLite", &contestants, &[128])
 }
 
-pub fn mariadb(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let url = ground.mariadb("authenticate")?;
-    ground.progress.step("loading 100,000 rows");
+pub fn mariadb(context: &mut Context) -> Outcome<Vec<Table>> {
+    let url = context.mariadb("authenticate")?;
+    context.progress.step("loading 100,000 rows");
     let tokens = &Tokens::of(ROWS);
-    let (own, by_hand) = ground.runtime.block_on(async {
-        let own = by_hand::mariadb_pool(&url).await?;
+    let (own, by_hand) = context.runtime.block_on(async {
+        let own = pools::mariadb(&url).await?;
         load::mariadb::cloakroom(&own, ROWS).await?;
-        Outcome::Ok((own, by_hand::mariadb_pool(&url).await?))
+        Outcome::Ok((own, pools::mariadb(&url).await?))
     })?;
-    let lanes = [
-        lane::<Authenticate, _>(name::CLOAKROOM, Cloakroom::new(own.clone(), Config::default(), tokens)?),
-        lane::<Authenticate, _>(name::ONE_BY_ONE, Cloakroom::new(own, one_by_one()?, tokens)?),
-        lane::<Authenticate, _>(name::BY_HAND, ByHandMariaDb::new(&by_hand, tokens)),
+    let contestants = [
+        performing::<Authenticate, _>(
+            name::CLOAKROOM,
+            Cloakroom::new(own.clone(), Config::default(), tokens)?,
+        ),
+        performing::<Authenticate, _>(name::ONE_BY_ONE, Cloakroom::new(own, one_by_one()?, tokens)?),
+        performing::<Authenticate, _>(name::BY_HAND, ByHandMariaDb::new(&by_hand, tokens)),
     ];
-    compare(ground, "authenticate-mariadb", "MariaDB", &lanes, &[128])
+    compare(context, "authenticate-mariadb", "MariaDB", &contestants, &[128])
 }
 
 fn compare(
-    ground: &Ground,
+    context: &Context,
     case: &str,
     database: &str,
-    lanes: &[Lane],
+    contestants: &[Contestant],
     quick: &[usize],
 ) -> Outcome<Vec<Table>> {
     let compare = |number: &usize| {
         let title = format!("authenticate, {database}, strict, {}", callers(*number));
-        ground.compare(format!("{case}/{number}"), title, lanes, *number)
+        context.compare(format!("{case}/{number}"), title, contestants, *number)
     };
-    let numbers = if ground.plan.quick { quick } else { CALLERS };
+    let numbers = if context.plan.quick { quick } else { CALLERS };
     numbers.iter().map(compare).collect()
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use cloakroom::{Cache, Config};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::Outcome;
+use crate::catalogue::name;
 use crate::contestants::cloakroom::Cloakroom;
 use crate::contestants::in_memory::{Harness, Owned, Shared};
 use crate::contestants::jwt::Jwt;
-use crate::contestants::{Authenticate, lane, name};
-use crate::ground::{Ground, ROWS};
-use crate::payload::token;
-use crate::report::{callers, grouped};
+use crate::contestants::{Authenticate, performing};
+use crate::context::{Context, ROWS};
+use crate::dataset::token;
+use crate::failure::Outcome;
+use crate::format::{callers, grouped};
 use crate::results::Table;
 
 /// Twice as many places as sessions, so that no session pushes out another.
@@ -23,30 +24,30 @@ const CAPACITY: usize = 2 * ROWS as usize;
 /// So long that no session is read anew because of its age: this case measures the cost of a hit.
 const MAX_STALENESS: Duration = Duration::from_hours(1);
 
-pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let peers = ground.postgres_peers()?;
+pub fn run(context: &mut Context) -> Outcome<Vec<Table>> {
+    let peers = context.postgres_peers()?;
     let tokens = &peers.tokens;
     let cache = Cache::new(CAPACITY).max_staleness(MAX_STALENESS);
     let caching = Config::builder().cache(cache).build()?;
-    let cached = ground.runtime.block_on(async {
+    let cached = context.runtime.block_on(async {
         let cached = Cloakroom::new(peers.cloakroom, caching, tokens)?;
         fill(&cached).await?;
         Outcome::Ok(cached)
     })?;
-    ground.progress.step("signing tokens");
+    context.progress.step("signing tokens");
     let shared = Shared::new(ROWS, tokens);
-    let lanes = [
-        lane::<Authenticate, _>(name::CACHED, cached),
-        lane::<Authenticate, _>(name::SHARED, shared.clone()),
-        lane::<Authenticate, _>(name::OWNED, Owned(shared)),
-        lane::<Authenticate, _>(name::HS256, Jwt::hs256()?),
-        lane::<Authenticate, _>(name::EDDSA, Jwt::eddsa()?),
-        lane::<Authenticate, _>(name::HARNESS, Harness(tokens.clone())),
+    let contestants = [
+        performing::<Authenticate, _>(name::CACHED, cached),
+        performing::<Authenticate, _>(name::SHARED, shared.clone()),
+        performing::<Authenticate, _>(name::OWNED, Owned(shared)),
+        performing::<Authenticate, _>(name::HS256, Jwt::hs256()?),
+        performing::<Authenticate, _>(name::EDDSA, Jwt::eddsa()?),
+        performing::<Authenticate, _>(name::HARNESS, Harness(tokens.clone())),
     ];
-    let numbers: &[usize] = if ground.plan.quick { &[1, 128] } else { &[1, 16, 128, 1024] };
+    let numbers: &[usize] = if context.plan.quick { &[1, 128] } else { &[1, 16, 128, 1024] };
     let compare = |number: &usize| {
         let title = format!("authenticate without the database, {}", callers(*number));
-        let mut table = ground.compare_untimed(format!("cached/{number}"), title, &lanes, *number)?;
+        let mut table = context.compare_untimed(format!("cached/{number}"), title, &contestants, *number)?;
         table.notes.push(note());
         Ok(table)
     };

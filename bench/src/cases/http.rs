@@ -9,12 +9,12 @@ use tokio::net::TcpListener;
 use tower_sessions::CachingSessionStore;
 use tower_sessions_moka_store::MokaStore;
 
-use crate::Outcome;
+use crate::catalogue::name;
 use crate::contestants::http::{self, Application};
-use crate::contestants::name;
-use crate::ground::{Ground, ROWS};
-use crate::http_client::Client;
-use crate::measure::Lane;
+use crate::context::{Context, ROWS};
+use crate::failure::Outcome;
+use crate::measure::Contestant;
+use crate::network::http_client::Client;
 use crate::results::Table;
 
 const CONNECTIONS: usize = 64;
@@ -24,14 +24,14 @@ const ACTIVE: u64 = 1000;
 
 const CAPACITY: u64 = 100_000;
 
-pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    Ok(vec![strict(ground)?, cached(ground)?])
+pub fn run(context: &mut Context) -> Outcome<Vec<Table>> {
+    Ok(vec![strict(context)?, cached(context)?])
 }
 
-fn strict(ground: &mut Ground) -> Outcome<Table> {
-    let peers = ground.postgres_peers()?;
+fn strict(context: &mut Context) -> Outcome<Table> {
+    let peers = context.postgres_peers()?;
     let sessions = Sessions::new(peers.cloakroom, Config::default())?;
-    let lanes = ground.runtime.block_on(async {
+    let contestants = context.runtime.block_on(async {
         let axum_session = http::axum_session(peers.axum_session, Duration::ZERO).await?;
         Outcome::Ok([
             serve(name::CLOAKROOM, http::cloakroom(sessions), ROWS).await?,
@@ -41,7 +41,7 @@ fn strict(ground: &mut Ground) -> Outcome<Table> {
         ])
     })?;
     let title = format!("HTTP requests with a session, PostgreSQL, strict, {CONNECTIONS} connections");
-    let mut table = ground.compare(format!("http/{CONNECTIONS}"), title, &lanes, CONNECTIONS)?;
+    let mut table = context.compare(format!("http/{CONNECTIONS}"), title, &contestants, CONNECTIONS)?;
     table.notes.push(
         "axum_session keeps nothing in memory here (`memory_lifespan` zero), and then writes each session that it \
          has read."
@@ -50,12 +50,12 @@ fn strict(ground: &mut Ground) -> Outcome<Table> {
     Ok(table)
 }
 
-fn cached(ground: &mut Ground) -> Outcome<Table> {
-    let peers = ground.postgres_peers()?;
+fn cached(context: &mut Context) -> Outcome<Table> {
+    let peers = context.postgres_peers()?;
     let tower_sessions = CachingSessionStore::new(MokaStore::new(Some(CAPACITY)), peers.tower_sessions);
     let caching = Config::builder().cache(Cache::new(CAPACITY as usize)).build()?;
     let sessions = Sessions::new(peers.cloakroom, caching)?;
-    let lanes = ground.runtime.block_on(async {
+    let contestants = context.runtime.block_on(async {
         let axum_session = http::axum_session(peers.axum_session, Duration::hours(1)).await?;
         Outcome::Ok([
             serve(name::CACHED, http::cloakroom(sessions), ACTIVE).await?,
@@ -65,7 +65,8 @@ fn cached(ground: &mut Ground) -> Outcome<Table> {
         ])
     })?;
     let title = format!("HTTP requests with a session, PostgreSQL, from memory, {CONNECTIONS} connections");
-    let mut table = ground.compare(format!("http-cached/{CONNECTIONS}"), title, &lanes, CONNECTIONS)?;
+    let mut table =
+        context.compare(format!("http-cached/{CONNECTIONS}"), title, &contestants, CONNECTIONS)?;
     table.notes.push(
         "A thousand users are active. Cloakroom's cache has its defaults: what is revoked elsewhere is refused within \
          milliseconds, and no answer is older than 5 seconds. tower-sessions has its `CachingSessionStore` with moka, and \
@@ -76,10 +77,10 @@ fn cached(ground: &mut Ground) -> Outcome<Table> {
     Ok(table)
 }
 
-async fn serve(name: &str, application: Application, users: u64) -> Outcome<Lane> {
+async fn serve(name: &str, application: Application, users: u64) -> Outcome<Contestant> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     // It ends with the runtime.
     tokio::spawn(axum::serve(listener, application.router).into_future());
-    Ok(Lane::new(name, Client::new(address, users, application.cookie)))
+    Ok(Contestant::new(name, Client::new(address, users, application.cookie)))
 }

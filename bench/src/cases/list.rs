@@ -3,41 +3,48 @@
 
 use cloakroom::Config;
 
-use crate::Outcome;
+use crate::catalogue::name;
 use crate::contestants::by_hand::{ByHandPostgres, ByHandSqlite};
 use crate::contestants::cloakroom::Cloakroom;
-use crate::contestants::{List, lane, name};
-use crate::ground::Ground;
-use crate::measure::Lane;
-use crate::report::callers;
+use crate::contestants::{List, performing};
+use crate::context::Context;
+use crate::failure::Outcome;
+use crate::format::callers;
+use crate::measure::Contestant;
 use crate::results::Table;
 
-fn numbers(ground: &Ground) -> &'static [usize] {
-    if ground.plan.quick { &[1] } else { &[1, 16] }
+fn numbers(context: &Context) -> &'static [usize] {
+    if context.plan.quick { &[1] } else { &[1, 16] }
 }
 
-pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let peers = ground.postgres_peers()?;
-    let lanes = [
-        lane::<List, _>(name::CLOAKROOM, Cloakroom::new(peers.cloakroom, Config::default(), &peers.tokens)?),
-        lane::<List, _>(name::BY_HAND, ByHandPostgres::new(&peers.by_hand, &peers.tokens)),
+pub fn postgres(context: &mut Context) -> Outcome<Vec<Table>> {
+    let peers = context.postgres_peers()?;
+    let contestants = [
+        performing::<List, _>(
+            name::CLOAKROOM,
+            Cloakroom::new(peers.cloakroom, Config::default(), &peers.tokens)?,
+        ),
+        performing::<List, _>(name::BY_HAND, ByHandPostgres::new(&peers.by_hand, &peers.tokens)),
     ];
-    compare(ground, "list-postgres", "PostgreSQL", &lanes)
+    compare(context, "list-postgres", "PostgreSQL", &contestants)
 }
 
-pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let peers = ground.sqlite_peers()?;
-    let lanes = [
-        lane::<List, _>(name::CLOAKROOM, Cloakroom::new(peers.cloakroom, Config::default(), &peers.tokens)?),
-        lane::<List, _>(name::BY_HAND, ByHandSqlite::new(&peers.by_hand, &peers.tokens)),
+pub fn sqlite(context: &mut Context) -> Outcome<Vec<Table>> {
+    let peers = context.sqlite_peers()?;
+    let contestants = [
+        performing::<List, _>(
+            name::CLOAKROOM,
+            Cloakroom::new(peers.cloakroom, Config::default(), &peers.tokens)?,
+        ),
+        performing::<List, _>(name::BY_HAND, ByHandSqlite::new(&peers.by_hand, &peers.tokens)),
     ];
-    compare(ground, "list-sqlite", "SQLite", &lanes)
+    compare(context, "list-sqlite", "SQLite", &contestants)
 }
 
-fn compare(ground: &Ground, case: &str, database: &str, lanes: &[Lane]) -> Outcome<Vec<Table>> {
+fn compare(context: &Context, case: &str, database: &str, contestants: &[Contestant]) -> Outcome<Vec<Table>> {
     let compare = |number: &usize| {
         let title = format!("list the ten sessions of a user, {database}, {}", callers(*number));
-        ground.compare(format!("{case}/{number}"), title, lanes, *number)
+        context.compare(format!("{case}/{number}"), title, contestants, *number)
     };
-    numbers(ground).iter().map(compare).collect()
+    numbers(context).iter().map(compare).collect()
 }

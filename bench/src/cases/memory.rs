@@ -10,25 +10,26 @@ use std::process::Command;
 use cloakroom::{Cache, Config, Sessions};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::Outcome;
-use crate::contestants::{by_hand, name};
-use crate::ground::{Ground, ROWS};
-use crate::load::sqlite::{File, Synchronous};
-use crate::payload::{UserSession, token};
+use crate::catalogue::name;
+use crate::context::{Context, ROWS};
+use crate::database::pools;
+use crate::database::sqlite_file::{File, Synchronous};
+use crate::dataset::{UserSession, token};
+use crate::failure::Outcome;
 use crate::results::{Measure, Row, Table};
 
 /// The argument that makes a process measure its own memory. The file's path follows it.
 pub const ARGUMENT: &str = "measure-own-memory";
 
-pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
+pub fn run(context: &mut Context) -> Outcome<Vec<Table>> {
     if resident().is_none() {
         // The memory of a process is only read on Linux.
         return Ok(Vec::new());
     }
-    let path = ground.sqlite_peers()?.file.path;
+    let path = context.sqlite_peers()?.file.path;
     let mut values = Vec::new();
-    for round in 0..if ground.plan.quick { 1 } else { ground.plan.rounds } {
-        ground.progress.step(&format!("round {}", round + 1));
+    for round in 0..if context.plan.quick { 1 } else { context.plan.rounds } {
+        context.progress.step(&format!("round {}", round + 1));
         let output = Command::new(env::current_exe()?).arg(ARGUMENT).arg(&path).output()?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into());
@@ -53,7 +54,7 @@ pub fn measure_own(path: &Path) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let per_session = runtime.block_on(async {
         let file = File::new(path.to_owned(), Synchronous::Normal)?;
-        let pool = by_hand::sqlite_pool(file.options()).await?;
+        let pool = pools::sqlite(file.options()).await?;
         let cache = Cache::new(2 * ROWS as usize).max_staleness(std::time::Duration::from_hours(1));
         let caching = Config::builder().cache(cache).build()?;
         // Once without the cache, to subtract what is allocated in any case.

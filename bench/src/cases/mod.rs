@@ -2,23 +2,21 @@
 
 mod authenticate;
 mod cached;
-pub mod catalogue;
 mod create;
 mod extend;
-pub mod growth;
+mod growth;
 mod http;
 mod list;
 pub mod memory;
-pub mod prune;
-pub mod revocation;
+mod prune;
+mod revocation;
 mod revoke;
 mod settings;
 
-use crate::Outcome;
-use crate::arguments::Arguments;
-use crate::ground::Ground;
-use crate::machine::Machine;
-use crate::progress::Progress;
+use crate::catalogue;
+use crate::context::{Context, Plan, Progress};
+use crate::failure::Outcome;
+use crate::results::machine::Machine;
 use crate::results::{Results, Table};
 
 /// A case's name, and the function that runs it.
@@ -27,10 +25,10 @@ pub struct Case {
     pub name: &'static str,
     /// Whether a quick run skips it, unless it is requested by name.
     pub is_extra: bool,
-    run: fn(&mut Ground) -> Outcome<Vec<Table>>,
+    run: fn(&mut Context) -> Outcome<Vec<Table>>,
 }
 
-const fn case(name: &'static str, run: fn(&mut Ground) -> Outcome<Vec<Table>>) -> Case {
+const fn case(name: &'static str, run: fn(&mut Context) -> Outcome<Vec<Table>>) -> Case {
     Case { name, is_extra: false, run }
 }
 
@@ -58,17 +56,16 @@ pub const CASES: &[Case] = &[
     case("growth-sqlite", growth::sqlite),
 ];
 
-/// Runs all requested cases, one after another.
-pub fn run(arguments: &Arguments) -> Outcome<Results> {
-    let wanted: Vec<&Case> = CASES.iter().filter(|case| arguments.wants(case)).collect();
-    let mut results = Results { quick: arguments.quick, ..Results::default() };
-    let mut ground = Ground::new(arguments.plan(), Progress::new(wanted.len()))?;
+/// Runs the wanted cases, one after another.
+pub fn run(wanted: &[&Case], plan: Plan) -> Outcome<Results> {
+    let mut results = Results { quick: plan.quick, ..Results::default() };
+    let mut context = Context::new(plan, Progress::new(wanted.len()))?;
     for case in wanted {
-        ground.progress.begin(case.name);
-        let tables = (case.run)(&mut ground);
+        context.progress.begin(case.name);
+        let tables = (case.run)(&mut context);
         let failure = match tables {
             Ok(tables) => {
-                let checked = catalogue::check(case.name, &tables, arguments.quick);
+                let checked = catalogue::check(case.name, &tables, plan.quick);
                 results.tables.extend(tables);
                 checked.err()
             }
@@ -77,13 +74,26 @@ pub fn run(arguments: &Arguments) -> Outcome<Results> {
         };
         if let Some(failure) = failure {
             let failure = format!("{}: {failure}", case.name);
-            ground.progress.fail(&failure);
+            context.progress.fail(&failure);
             results.failures.push(failure);
         }
-        ground.clear();
-        ground.progress.end();
+        context.clear();
+        context.progress.end();
     }
     let unknown = |failure| vec![format!("databases of unknown versions ({failure})")];
-    results.machine = Machine::look(ground.databases().unwrap_or_else(unknown));
+    results.machine = Machine::look(context.databases().unwrap_or_else(unknown));
     Ok(results)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_case_has_its_tables_and_every_table_its_case() {
+        let cases: BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(cases, catalogue::cases());
+    }
 }

@@ -5,78 +5,77 @@ use std::time::Duration;
 
 use cloakroom::Config;
 
-use crate::Outcome;
+use crate::catalogue::name;
+use crate::catalogue::row::prune::{AGAIN, ALONE, DURING};
 use crate::contestants::cloakroom::Cloakroom;
-use crate::contestants::{Authenticate, by_hand, lane, name};
-use crate::ground::{Ground, ROWS};
-use crate::load::sqlite::{File, Synchronous};
+use crate::contestants::{Authenticate, performing};
+use crate::context::{Context, ROWS};
+use crate::database::pools;
+use crate::database::sqlite_file::{File, Synchronous};
+use crate::dataset::Tokens;
+use crate::failure::Outcome;
+use crate::format::{grouped, significant};
 use crate::load::{self, EXPIRED, LIFETIME};
 use crate::measure::Load;
-use crate::payload::Tokens;
-use crate::report::{grouped, significant};
+use crate::measure::windows::windows;
 use crate::results::{Latency, Measure, Row, Table};
 use crate::statistics::{corrected, histogram, microseconds, percentile};
-use crate::waiting;
-
-pub const ALONE: &str = "lookups alone";
-pub const DURING: &str = "lookups while pruning";
-pub const AGAIN: &str = "lookups alone again";
 
 /// Callers that look up without pause during the prune.
 const CALLERS: usize = 16;
 
-fn expired(ground: &Ground) -> u64 {
-    if ground.plan.quick { 30_000 } else { 1_000_000 }
+fn expired(context: &Context) -> u64 {
+    if context.plan.quick { 30_000 } else { 1_000_000 }
 }
 
-pub fn postgres(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let url = ground.postgres("pruning")?;
-    let expired = expired(ground);
-    ground.progress.step(&format!("loading {} expired rows", grouped(expired as f64)));
-    let own = ground.runtime.block_on(async {
-        let pool = by_hand::postgres_pool(&url).await?;
+pub fn postgres(context: &mut Context) -> Outcome<Vec<Table>> {
+    let url = context.postgres("pruning")?;
+    let expired = expired(context);
+    context.progress.step(&format!("loading {} expired rows", grouped(expired as f64)));
+    let own = context.runtime.block_on(async {
+        let pool = pools::postgres(&url).await?;
         load::postgres::cloakroom(&pool, ROWS, LIFETIME).await?;
         load::postgres::append(&pool, ROWS..ROWS + expired, EXPIRED).await?;
         load::postgres::settle(&pool, "sessions").await?;
         Cloakroom::new(pool, Config::default(), &Tokens::of(ROWS))
     })?;
-    measure(ground, "prune-postgres", "PostgreSQL", &own, expired)
+    measure(context, "prune-postgres", "PostgreSQL", &own, expired)
 }
 
-pub fn sqlite(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let file = File::new(ground.file("pruning.db")?, Synchronous::Normal)?;
-    let expired = expired(ground);
-    ground.progress.step(&format!("loading {} expired rows", grouped(expired as f64)));
-    let own = ground.runtime.block_on(async {
-        let pool = by_hand::sqlite_pool(file.options()).await?;
+pub fn sqlite(context: &mut Context) -> Outcome<Vec<Table>> {
+    let file = File::new(context.file("pruning.db")?, Synchronous::Normal)?;
+    let expired = expired(context);
+    context.progress.step(&format!("loading {} expired rows", grouped(expired as f64)));
+    let own = context.runtime.block_on(async {
+        let pool = pools::sqlite(file.options()).await?;
         load::sqlite::cloakroom(&pool, &file.path, ROWS, LIFETIME).await?;
         load::sqlite::expired(&file.path, ROWS..ROWS + expired)?;
         Cloakroom::new(pool, Config::default(), &Tokens::of(ROWS))
     })?;
-    measure(ground, "prune-sqlite", "SQLite", &own, expired)
+    measure(context, "prune-sqlite", "SQLite", &own, expired)
 }
 
 fn measure(
-    ground: &Ground,
+    context: &Context,
     case: &str,
     database: &str,
     own: &Cloakroom,
     expired: u64,
 ) -> Outcome<Vec<Table>> {
-    let (span, window) = if ground.plan.quick { (1000, 250) } else { (5000, 1000) };
+    let (span, window) = if context.plan.quick { (1000, 250) } else { (5000, 1000) };
     let (span, window) = (Duration::from_millis(span), Duration::from_millis(window));
-    let lookups = lane::<Authenticate, _>(name::CLOAKROOM, own.clone());
+    let lookups = performing::<Authenticate, _>(name::CLOAKROOM, own.clone());
     let load = |round| Load { callers: CALLERS, warm_up: span / 5, span, round, latencies: true };
-    ground.progress.step(ALONE);
-    let alone = lookups.sample(&ground.runtime, &load(0))?;
-    ground.progress.step(DURING);
+    context.progress.step(ALONE);
+    let alone = lookups.sample(&context.runtime, &load(0))?;
+    context.progress.step(DURING);
     let mut pruned = Ok(0);
-    let during = lookups.sample_during(&ground.runtime, &load(1), &mut || {
-        pruned = ground.runtime.block_on(own.sessions.delete_expired());
+    let during = lookups.sample_during(&context.runtime, &load(1), &mut || {
+        pruned = context.runtime.block_on(own.sessions.delete_expired());
     })?;
     let pruned = pruned?;
-    ground.progress.step(AGAIN);
-    let again = lookups.sample(&ground.runtime, &load(2))?;
+    context.progress.step(AGAIN);
+    let again = lookups.sample(&context.runtime, &load(2))?;
     if pruned != expired {
         return Err(format!("{pruned} rows were pruned, not {expired}").into());
     }
@@ -85,7 +84,7 @@ fn measure(
     for (name, sample) in [(ALONE, &alone), (DURING, &during), (AGAIN, &again)] {
         let all = corrected(&sample.latencies, interval);
         let of_window = |window: &Vec<u32>| microseconds(&corrected(window, interval), 99.0);
-        let values = waiting::windows(sample, window).iter().filter_map(of_window).collect();
+        let values = windows(sample, window).iter().filter_map(of_window).collect();
         rows.push(Row { contestant: name.to_owned(), values, latency: Latency::of(&all) });
         let at = |percent| microseconds(&all, percent).map(significant);
         if let (Some(p999), Some(most)) = (at(99.9), at(100.0)) {

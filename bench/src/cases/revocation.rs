@@ -10,28 +10,21 @@ use cloakroom::{Cache, Config, Sessions};
 use futures_util::future::try_join_all;
 use sqlx::PgPool;
 
-use crate::Outcome;
+use crate::catalogue::name;
+use crate::catalogue::row::revocation::{
+    BOUND, BUSY_MOST, BUSY_P50, BUSY_P99, CUT, HEARD, LEASE_MOST, LEASE_P50, QUIET_MOST, QUIET_P50,
+    QUIET_P99, STALENESS_MOST, STALENESS_P50,
+};
 use crate::contestants::cloakroom::Cloakroom;
-use crate::contestants::{Authenticate, CONNECTIONS, by_hand, lane, name};
-use crate::cut::{Spared, Wire};
-use crate::ground::{Ground, ROWS};
+use crate::contestants::{Authenticate, performing};
+use crate::context::{Context, ROWS};
+use crate::database::{CONNECTIONS, pools};
+use crate::dataset::{Tokens, UserSession, token};
+use crate::failure::Outcome;
 use crate::measure::Load;
-use crate::payload::{Tokens, UserSession, token};
+use crate::network::proxy::{Proxy, Spared};
 use crate::results::{Measure, Row, Table};
 use crate::statistics::{histogram, microseconds as at};
-
-pub const HEARD: &str = "revocation/heard";
-pub const CUT: &str = "revocation/cut";
-
-pub const QUIET_P99: &str = "quiet node, p99";
-pub const BUSY_P99: &str = "busy node, p99";
-pub const LEASE_MOST: &str = "lease of 1 s, longest";
-pub const STALENESS_MOST: &str = "no lease, longest";
-pub const BOUND: &str = "max_staleness";
-
-pub const HEARD_ROWS: &[&str] =
-    &["quiet node, p50", QUIET_P99, "quiet node, longest", "busy node, p50", BUSY_P99, "busy node, longest"];
-pub const CUT_ROWS: &[&str] = &["lease of 1 s, p50", LEASE_MOST, "no lease, p50", STALENESS_MOST, BOUND];
 
 const MAX_STALENESS: Duration = Duration::from_secs(2);
 
@@ -51,31 +44,31 @@ impl Rows {
     }
 }
 
-pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let url = ground.postgres("delay")?;
-    let pool = ground.runtime.block_on(by_hand::postgres_pool(&url))?;
-    ground.progress.step("loading 100,000 rows");
-    ground.runtime.block_on(crate::load::postgres::cloakroom(&pool, ROWS, crate::load::LIFETIME))?;
+pub fn run(context: &mut Context) -> Outcome<Vec<Table>> {
+    let url = context.postgres("delay")?;
+    let pool = context.runtime.block_on(pools::postgres(&url))?;
+    context.progress.step("loading 100,000 rows");
+    context.runtime.block_on(crate::load::postgres::cloakroom(&pool, ROWS, crate::load::LIFETIME))?;
     let mut rows = Rows(LOOKED_UP);
-    Ok(vec![heard(ground, &url, &pool, &mut rows)?, cut_off(ground, &url, &pool, &mut rows)?])
+    Ok(vec![heard(context, &url, &pool, &mut rows)?, cut_off(context, &url, &pool, &mut rows)?])
 }
 
-fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<Table> {
-    let trials = if ground.plan.quick { 200 } else { 1000 };
-    let runtime = &ground.runtime;
+fn heard(context: &Context, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<Table> {
+    let trials = if context.plan.quick { 200 } else { 1000 };
+    let runtime = &context.runtime;
     let (here, there) = runtime.block_on(async {
-        let there = Node::new(by_hand::postgres_pool(url).await?, caching(Cache::new(100_000))?)?;
+        let there = Node::new(pools::postgres(url).await?, caching(Cache::new(100_000))?)?;
         wait_until_cached(&there, pool, rows.next()).await?;
         Outcome::Ok((Node::new(pool.clone(), Config::default())?, there))
     })?;
-    ground.progress.step("revoking, the other node quiet");
+    context.progress.step("revoking, the other node quiet");
     let quiet = histogram(&runtime.block_on(revoke_each(&here, &there, rows, trials))?);
-    ground.progress.step("revoking, the other node busy");
+    context.progress.step("revoking, the other node busy");
     let lookups = Cloakroom::with(there.clone(), &Tokens::of(LOOKED_UP));
     let load =
-        Load { callers: 16, warm_up: ground.plan.warm_up, span: Duration::ZERO, round: 0, latencies: false };
+        Load { callers: 16, warm_up: context.plan.warm_up, span: Duration::ZERO, round: 0, latencies: false };
     let mut busy = Ok(Vec::new());
-    lane::<Authenticate, _>(name::CACHED, lookups).sample_during(runtime, &load, &mut || {
+    performing::<Authenticate, _>(name::CACHED, lookups).sample_during(runtime, &load, &mut || {
         busy = runtime.block_on(revoke_each(&here, &there, rows, trials));
     })?;
     let busy = histogram(&busy?);
@@ -83,12 +76,12 @@ fn heard(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<
         HEARD,
         "from a revocation to the refusal on another node, PostgreSQL",
         vec![
-            row("quiet node, p50", at(&quiet, 50.0)),
+            row(QUIET_P50, at(&quiet, 50.0)),
             row(QUIET_P99, at(&quiet, 99.0)),
-            row("quiet node, longest", at(&quiet, 100.0)),
-            row("busy node, p50", at(&busy, 50.0)),
+            row(QUIET_MOST, at(&quiet, 100.0)),
+            row(BUSY_P50, at(&busy, 50.0)),
             row(BUSY_P99, at(&busy, 99.0)),
-            row("busy node, longest", at(&busy, 100.0)),
+            row(BUSY_MOST, at(&busy, 100.0)),
         ],
         format!("{trials} revocations each. The busy node answers 16 callers without pause."),
     ))
@@ -136,8 +129,8 @@ async fn accepted(node: &Node, token: &str) -> Outcome {
     }
 }
 
-fn cut_off(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<Table> {
-    let cuts = if ground.plan.quick { 1 } else { 10 };
+fn cut_off(context: &Context, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcome<Table> {
+    let cuts = if context.plan.quick { 1 } else { 10 };
     let here = Node::new(pool.clone(), Config::default())?;
     let cache = Cache::new(100_000).max_staleness(MAX_STALENESS);
     // Longer than any entry is kept, so that it does not limit anything.
@@ -145,8 +138,8 @@ fn cut_off(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcom
     let mut delays = [Vec::new(), Vec::new()];
     for cut in 0..cuts {
         for (cache, delays) in [cache, no_lease].into_iter().zip(&mut delays) {
-            ground.progress.step(&format!("cutting the listener off, {} of {cuts}", cut + 1));
-            delays.extend(ground.runtime.block_on(cut_once(&here, url, pool, cache, rows))?);
+            context.progress.step(&format!("cutting the listener off, {} of {cuts}", cut + 1));
+            delays.extend(context.runtime.block_on(cut_once(&here, url, pool, cache, rows))?);
         }
     }
     let [lease, staleness] = delays.map(|delays| histogram(&delays));
@@ -154,9 +147,9 @@ fn cut_off(ground: &Ground, url: &str, pool: &PgPool, rows: &mut Rows) -> Outcom
         CUT,
         "from a revocation to the last call that is accepted on another node whose listener has been cut off, PostgreSQL",
         vec![
-            row("lease of 1 s, p50", at(&lease, 50.0)),
+            row(LEASE_P50, at(&lease, 50.0)),
             row(LEASE_MOST, at(&lease, 100.0)),
-            row("no lease, p50", at(&staleness, 50.0)),
+            row(STALENESS_P50, at(&staleness, 50.0)),
             row(STALENESS_MOST, at(&staleness, 100.0)),
             row(BOUND, Some(MAX_STALENESS.as_secs_f64() * 1e3)),
         ],
@@ -174,8 +167,8 @@ async fn cut_once(here: &Node, url: &str, pool: &PgPool, cache: Cache, rows: &mu
     let (before, port_and_database) = url.rsplit_once(':').ok_or("the server's URL names no port")?;
     let (port, database) = port_and_database.split_once('/').ok_or("the server's URL names no database")?;
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
-    let wire = Wire::lay(server, Spared(CONNECTIONS as usize)).await?;
-    let there = by_hand::postgres_pool(&format!("{before}:{}/{database}", wire.address.port())).await?;
+    let proxy = Proxy::start(server, Spared(CONNECTIONS as usize)).await?;
+    let there = pools::postgres(&format!("{before}:{}/{database}", proxy.address.port())).await?;
     // All of the pool's connections are open before the listener's.
     while there.size() < CONNECTIONS {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -186,7 +179,7 @@ async fn cut_once(here: &Node, url: &str, pool: &PgPool, cache: Cache, rows: &mu
     for token in &tokens {
         accepted(&there, token).await?;
     }
-    wire.cut();
+    proxy.cut();
     let delays = try_join_all(tokens.iter().map(|token| revoke(here, &there, token))).await?;
     Ok(delays.into_iter().map(|delay| delay.accepted).collect())
 }
@@ -198,7 +191,7 @@ fn caching(cache: Cache) -> Outcome<Config> {
 /// A change by SQL, past the library, is visible at once unless the cache answers.
 async fn wait_until_cached(node: &Node, pool: &PgPool, row: u64) -> Outcome {
     let token = token(row);
-    let digest = crate::payload::digest(token.as_bytes());
+    let digest = crate::dataset::digest(token.as_bytes());
     for attempt in 0..1000 {
         accepted(node, &token).await?;
         let role = format!("attempt {attempt}");

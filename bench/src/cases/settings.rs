@@ -3,19 +3,15 @@
 
 use cloakroom::{Config, Database};
 
-use crate::Outcome;
+use crate::catalogue::row::settings::{BATCH, IN_FLIGHT, IN_FLIGHT_SQLITE};
 use crate::contestants::cloakroom::Cloakroom;
-use crate::contestants::{Authenticate, lane};
-use crate::ground::Ground;
-use crate::measure::Lane;
-use crate::payload::Tokens;
-use crate::report::callers;
+use crate::contestants::{Authenticate, performing};
+use crate::context::Context;
+use crate::dataset::Tokens;
+use crate::failure::Outcome;
+use crate::format::callers;
+use crate::measure::Contestant;
 use crate::results::Table;
-
-/// The names of the rows, in their order.
-pub const IN_FLIGHT: &[&str] = &["2 in flight, the default", "1 in flight", "4 in flight", "8 in flight"];
-pub const IN_FLIGHT_SQLITE: &[&str] = &["2 in flight, the default", "1 in flight", "4 in flight"];
-pub const BATCH: &[&str] = &["256 a batch, the default", "64 a batch", "1024 a batch"];
 
 #[derive(Clone, Copy)]
 enum Setting {
@@ -23,37 +19,42 @@ enum Setting {
     MaxBatch,
 }
 
-pub fn run(ground: &mut Ground) -> Outcome<Vec<Table>> {
-    let postgres = ground.postgres_peers()?;
+pub fn run(context: &mut Context) -> Outcome<Vec<Table>> {
+    let postgres = context.postgres_peers()?;
     let database = Database::from(postgres.cloakroom);
-    let in_flight = lanes(&database, &postgres.tokens, Setting::MaxInFlight, IN_FLIGHT)?;
-    let batch = lanes(&database, &postgres.tokens, Setting::MaxBatch, BATCH)?;
+    let in_flight = contestants(&database, &postgres.tokens, Setting::MaxInFlight, IN_FLIGHT)?;
+    let batch = contestants(&database, &postgres.tokens, Setting::MaxBatch, BATCH)?;
     let mut tables = Vec::new();
     for number in [128, 1024] {
-        tables.push(compare(ground, "postgres-in-flight", "PostgreSQL", &in_flight, number)?);
-        tables.push(compare(ground, "postgres-batch", "PostgreSQL", &batch, number)?);
+        tables.push(compare(context, "postgres-in-flight", "PostgreSQL", &in_flight, number)?);
+        tables.push(compare(context, "postgres-batch", "PostgreSQL", &batch, number)?);
     }
-    let sqlite = ground.sqlite_peers()?;
+    let sqlite = context.sqlite_peers()?;
     let database = Database::from(sqlite.cloakroom);
-    let in_flight = lanes(&database, &sqlite.tokens, Setting::MaxInFlight, IN_FLIGHT_SQLITE)?;
+    let in_flight = contestants(&database, &sqlite.tokens, Setting::MaxInFlight, IN_FLIGHT_SQLITE)?;
     for number in [16, 64, 128] {
-        tables.push(compare(ground, "sqlite-in-flight", "SQLite", &in_flight, number)?);
+        tables.push(compare(context, "sqlite-in-flight", "SQLite", &in_flight, number)?);
     }
     Ok(tables)
 }
 
-/// A lane for each name, which begins with its number. The other setting keeps its default.
-fn lanes(database: &Database, tokens: &Tokens, setting: Setting, names: &[&str]) -> Outcome<Vec<Lane>> {
-    let lane = |name: &&str| {
+/// A contestant for each name, which begins with its number. The other setting keeps its default.
+fn contestants(
+    database: &Database,
+    tokens: &Tokens,
+    setting: Setting,
+    names: &[&str],
+) -> Outcome<Vec<Contestant>> {
+    let contestant = |name: &&str| {
         let number = number(name)?;
         let config = match setting {
             Setting::MaxInFlight => Config::builder().max_in_flight(number),
             Setting::MaxBatch => Config::builder().max_batch(number),
         };
         let contestant = Cloakroom::new(database.clone(), config.build()?, tokens)?;
-        Ok(lane::<Authenticate, _>(name, contestant))
+        Ok(performing::<Authenticate, _>(name, contestant))
     };
-    names.iter().map(lane).collect()
+    names.iter().map(contestant).collect()
 }
 
 fn number(name: &str) -> Outcome<usize> {
@@ -61,9 +62,15 @@ fn number(name: &str) -> Outcome<usize> {
     Ok(number.parse()?)
 }
 
-fn compare(ground: &Ground, table: &str, database: &str, lanes: &[Lane], number: usize) -> Outcome<Table> {
+fn compare(
+    context: &Context,
+    table: &str,
+    database: &str,
+    contestants: &[Contestant],
+    number: usize,
+) -> Outcome<Table> {
     let title = format!("authenticate with other settings, {database}, {}", callers(number));
-    ground.compare(format!("settings-{table}/{number}"), title, lanes, number)
+    context.compare(format!("settings-{table}/{number}"), title, contestants, number)
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Authenticate, Create, Extend, Offers, found, pick};
-use crate::Outcome;
-use crate::payload::{Payload, key};
+use super::{Authenticate, Create, Extend, Performs, found, pick};
+use crate::dataset::{Payload, key};
+use crate::failure::Outcome;
 
 pub const TABLE: &str = "axum_sessions";
 
@@ -59,14 +59,14 @@ impl<P: DatabasePool> AxumSession<P> {
     }
 }
 
-impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Authenticate> for AxumSession<P> {
+impl<P: DatabasePool + Clone + Send + Sync + 'static> Performs<Authenticate> for AxumSession<P> {
     async fn perform(&self, random: u64) -> Outcome {
         found(self.load(pick::<String>(&self.ids, random)).await?)
     }
 }
 
 /// It checks if the new id is taken, and then stores.
-impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Create> for AxumSession<P> {
+impl<P: DatabasePool + Clone + Send + Sync + 'static> Performs<Create> for AxumSession<P> {
     async fn perform(&self, random: u64) -> Outcome {
         let id = Uuid::new_v4().to_string();
         let session = Stored::of(&Payload::of(random));
@@ -79,7 +79,7 @@ impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Create> for AxumSes
 }
 
 /// The whole session is stored again.
-impl<P: DatabasePool + Clone + Send + Sync + 'static> Offers<Extend> for AxumSession<P> {
+impl<P: DatabasePool + Clone + Send + Sync + 'static> Performs<Extend> for AxumSession<P> {
     async fn perform(&self, random: u64) -> Outcome {
         let id: &String = pick(&self.ids, random);
         let session = self.load(id).await?.ok_or("the session was not found")?;

@@ -5,36 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlRow};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
+use sqlx::mysql::{MySqlPool, MySqlRow};
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::types::Json;
 use sqlx::{FromRow, Row};
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
-use super::{Authenticate, CONNECTIONS, Create, Extend, List, Offers, Revoke, found, found_all, revoked_all};
-use crate::Outcome;
-use crate::payload::{Payload, Tokens, digest, hex, secret, user};
-use crate::time_text;
-
-/// Eight connections, all open from the start, that are not pinged before each use.
-pub async fn postgres_pool(url: &str) -> Outcome<PgPool> {
-    let options: PgConnectOptions = url.parse()?;
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
-    Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
-}
-
-pub async fn sqlite_pool(options: SqliteConnectOptions) -> Outcome<SqlitePool> {
-    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
-    Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
-}
-
-pub async fn mariadb_pool(url: &str) -> Outcome<MySqlPool> {
-    let options: MySqlConnectOptions = url.parse()?;
-    let pool = MySqlPoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
-    Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
-}
+use super::{Authenticate, Create, Extend, List, Performs, Revoke, found, found_all, revoked_all};
+use crate::database::sqlite_time::time_text;
+use crate::dataset::{Payload, Tokens, digest, hex, secret, user};
+use crate::failure::Outcome;
 
 #[derive(Debug)]
 #[expect(dead_code, reason = "an application would read them")]
@@ -126,13 +108,13 @@ macro_rules! by_hand {
             }
         }
 
-        impl Offers<Authenticate> for $name {
+        impl Performs<Authenticate> for $name {
             async fn perform(&self, random: u64) -> Outcome {
                 found(self.find(random).await?)
             }
         }
 
-        impl Offers<Create> for $name {
+        impl Performs<Create> for $name {
             async fn perform(&self, random: u64) -> Outcome {
                 let payload = Payload::of(random);
                 let token = hex(&secret()?);
@@ -152,7 +134,7 @@ macro_rules! by_hand {
             }
         }
 
-        impl Offers<Extend> for $name {
+        impl Performs<Extend> for $name {
             async fn perform(&self, random: u64) -> Outcome {
                 let session = self.find(random).await?.ok_or("the session was not found")?;
                 let now = OffsetDateTime::now_utc();
@@ -167,7 +149,7 @@ macro_rules! by_hand {
             }
         }
 
-        impl Offers<List> for $name {
+        impl Performs<List> for $name {
             async fn perform(&self, random: u64) -> Outcome {
                 let query = sqlx::query_as::<_, Found>(LIST)
                     .bind(self.tokens.pick_user(random))
@@ -176,7 +158,7 @@ macro_rules! by_hand {
             }
         }
 
-        impl Offers<Revoke> for $name {
+        impl Performs<Revoke> for $name {
             async fn perform(&self, _random: u64) -> Outcome {
                 let now = OffsetDateTime::now_utc();
                 let revoked = sqlx::query(REVOKE)
@@ -207,7 +189,7 @@ impl ByHandMariaDb {
     }
 }
 
-impl Offers<Authenticate> for ByHandMariaDb {
+impl Performs<Authenticate> for ByHandMariaDb {
     async fn perform(&self, random: u64) -> Outcome {
         let now = OffsetDateTime::now_utc();
         let query = sqlx::query_as::<_, Found>(MARIADB);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use cloakroom::{Config, Database, NewSession, Sessions};
 
-use super::{Authenticate, Create, Extend, List, Offers, Revoke, found, found_all};
-use crate::Outcome;
-use crate::payload::{Payload, Tokens, UserSession, user};
+use super::{Authenticate, Create, Extend, List, Performs, Revoke, found, found_all};
+use crate::dataset::{Payload, Tokens, UserSession, user};
+use crate::failure::Outcome;
 
 /// Every call with a statement of its own.
 pub fn one_by_one() -> Outcome<Config> {
@@ -42,13 +42,13 @@ impl Cloakroom {
     }
 }
 
-impl Offers<Authenticate> for Cloakroom {
+impl Performs<Authenticate> for Cloakroom {
     async fn perform(&self, random: u64) -> Outcome {
         found(self.sessions.authenticate(&*self.tokens.pick(random)).await?)
     }
 }
 
-impl Offers<Create> for Cloakroom {
+impl Performs<Create> for Cloakroom {
     async fn perform(&self, random: u64) -> Outcome {
         let payload = Payload::of(random);
         let new = NewSession::new(payload.fields()).data(payload.data);
@@ -56,20 +56,20 @@ impl Offers<Create> for Cloakroom {
     }
 }
 
-impl Offers<Extend> for Cloakroom {
+impl Performs<Extend> for Cloakroom {
     async fn perform(&self, random: u64) -> Outcome {
         found(self.sessions.authenticate(&*self.tokens.pick(random)).await?)
     }
 }
 
-impl Offers<List> for Cloakroom {
+impl Performs<List> for Cloakroom {
     async fn perform(&self, random: u64) -> Outcome {
         let of_user = UserSession::USER_ID.eq(self.tokens.pick_user(random));
         found_all(self.sessions.query().filter(of_user).fetch_all().await?)
     }
 }
 
-impl Offers<Revoke> for Cloakroom {
+impl Performs<Revoke> for Cloakroom {
     async fn perform(&self, _random: u64) -> Outcome {
         let of_user = UserSession::USER_ID.eq(user(self.next_user.fetch_add(1, Ordering::Relaxed)));
         super::revoked_all(self.sessions.query().filter(of_user).expire_all().await?)

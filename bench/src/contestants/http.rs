@@ -12,8 +12,8 @@ use time::Duration;
 
 use super::axum_session::TABLE;
 use super::{axum_session, tower_sessions};
-use crate::Outcome;
-use crate::payload::{UserSession, token};
+use crate::dataset::{UserSession, token};
+use crate::failure::Outcome;
 
 type Answer = Result<String, StatusCode>;
 

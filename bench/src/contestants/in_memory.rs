@@ -10,14 +10,14 @@ use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Authenticate, Offers, found};
-use crate::Outcome;
-use crate::payload::{Payload, Tokens};
+use super::{Authenticate, Performs, found};
+use crate::dataset::{Payload, Tokens};
+use crate::failure::Outcome;
 
 /// The values of a session as Cloakroom knows them.
 #[derive(Clone)]
 #[expect(dead_code, reason = "an application would read them")]
-pub struct Kept {
+pub struct CachedSession {
     id: Uuid,
     user_id: String,
     role: String,
@@ -27,7 +27,7 @@ pub struct Kept {
     updated_at: OffsetDateTime,
 }
 
-type Map = HashMap<[u8; 32], Arc<Kept>, BuildHasherDefault<FirstBytes>>;
+type Map = HashMap<[u8; 32], Arc<CachedSession>, BuildHasherDefault<FirstBytes>>;
 
 /// A digest is as random as a hash of it would be.
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl Shared {
         let kept = |row| {
             let Payload { user_id, role, data } = Payload::of(row);
             let (id, role, expires_at) = (Uuid::now_v7(), role.to_owned(), now + Duration::days(7));
-            Arc::new(Kept { id, user_id, role, data, expires_at, inserted_at: now, updated_at: now })
+            Arc::new(CachedSession { id, user_id, role, data, expires_at, inserted_at: now, updated_at: now })
         };
         let map = Map::default();
         for row in 0..rows {
@@ -77,25 +77,25 @@ impl Shared {
         Self { map: Arc::new(map), tokens: tokens.clone() }
     }
 
-    fn get(&self, random: u64) -> Option<Arc<Kept>> {
+    fn get(&self, random: u64) -> Option<Arc<CachedSession>> {
         let digest: [u8; 32] = Sha256::digest(self.tokens.pick(random)).into();
         self.map.pin().get(&digest).map(Arc::clone)
     }
 }
 
-impl Offers<Authenticate> for Shared {
+impl Performs<Authenticate> for Shared {
     async fn perform(&self, random: u64) -> Outcome {
         found(self.get(random))
     }
 }
 
-impl Offers<Authenticate> for Owned {
+impl Performs<Authenticate> for Owned {
     async fn perform(&self, random: u64) -> Outcome {
-        found(self.0.get(random).map(|kept| Kept::clone(&kept)))
+        found(self.0.get(random).map(|kept| CachedSession::clone(&kept)))
     }
 }
 
-impl Offers<Authenticate> for Harness {
+impl Performs<Authenticate> for Harness {
     async fn perform(&self, random: u64) -> Outcome {
         found(self.0.pick(random).first_chunk::<64>().copied())
     }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
-use super::{Authenticate, Offers, found, pick};
-use crate::Outcome;
-use crate::payload::{Payload, secret};
+use super::{Authenticate, Performs, found, pick};
+use crate::dataset::{Payload, secret};
+use crate::failure::Outcome;
 
 /// The bytes before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410).
 const PKCS8: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
@@ -63,7 +63,7 @@ impl Jwt {
     }
 }
 
-impl Offers<Authenticate> for Jwt {
+impl Performs<Authenticate> for Jwt {
     async fn perform(&self, random: u64) -> Outcome {
         let token: &String = pick(&self.tokens, random);
         found(Some(decode::<Claims>(token, &self.key, &self.validation)?.claims))

@@ -14,16 +14,12 @@ pub mod tower_sessions;
 use std::future::Future;
 use std::marker::PhantomData;
 
-use crate::Outcome;
-use crate::measure::{Call, Lane};
-use crate::payload::SESSIONS_PER_USER;
+use crate::dataset::SESSIONS_PER_USER;
+use crate::failure::Outcome;
+use crate::measure::{Call, Contestant};
 
-/// How many connections each contestant's pool has. All of them are opened at once, are kept, and are not pinged before
-/// use; sqlx pings by default, and its documentation says how to turn that off.
-pub const CONNECTIONS: u32 = 8;
-
-/// A contestant that can do `Deed`.
-pub trait Offers<Deed>: Clone + Send + Sync + 'static {
+/// A contestant that can do `Operation`.
+pub trait Performs<Operation>: Clone + Send + Sync + 'static {
     /// Does it to the row that the random number picks.
     fn perform(&self, random: u64) -> impl Future<Output = Outcome> + Send;
 }
@@ -39,23 +35,23 @@ pub struct List;
 /// End all sessions of one user. Each call takes the next user, because a user can be signed out only once.
 pub struct Revoke;
 
-/// A lane of `contestant` doing `Deed`.
-pub fn lane<Deed: 'static, C: Offers<Deed>>(name: &str, contestant: C) -> Lane {
-    Lane::new(name, Performing { contestant, deed: PhantomData::<fn() -> Deed> })
+/// Returns `contestant` with `Operation` as its call.
+pub fn performing<Operation: 'static, C: Performs<Operation>>(name: &str, contestant: C) -> Contestant {
+    Contestant::new(name, Performing { contestant, operation: PhantomData::<fn() -> Operation> })
 }
 
-struct Performing<C, Deed> {
+struct Performing<C, Operation> {
     contestant: C,
-    deed: PhantomData<fn() -> Deed>,
+    operation: PhantomData<fn() -> Operation>,
 }
 
-impl<C: Clone, Deed> Clone for Performing<C, Deed> {
+impl<C: Clone, Operation> Clone for Performing<C, Operation> {
     fn clone(&self) -> Self {
-        Self { contestant: self.contestant.clone(), deed: PhantomData }
+        Self { contestant: self.contestant.clone(), operation: PhantomData }
     }
 }
 
-impl<Deed: 'static, C: Offers<Deed>> Call for Performing<C, Deed> {
+impl<Operation: 'static, C: Performs<Operation>> Call for Performing<C, Operation> {
     fn call(&self, random: u64) -> impl Future<Output = Outcome> + Send {
         self.contestant.perform(random)
     }
@@ -89,25 +85,4 @@ pub fn found_all<T>(sessions: Vec<T>) -> Outcome {
         found if found as u64 == SESSIONS_PER_USER => Ok(()),
         found => Err(format!("{found} sessions of a user were found, not {SESSIONS_PER_USER}").into()),
     }
-}
-
-/// The contestants' names in every table.
-pub mod name {
-    pub const CLOAKROOM: &str = "Cloakroom";
-    pub const CACHED: &str = "Cloakroom, cached";
-    pub const ONE_BY_ONE: &str = "Cloakroom, one by one";
-    pub const BY_HAND: &str = "sqlx by hand";
-    pub const TOWER_SESSIONS: &str = "tower-sessions";
-    pub const TOWER_CACHED: &str = "tower-sessions, cached";
-    pub const TOWER_ONE: &str = "tower-sessions, one connection";
-    pub const AXUM_SESSION: &str = "axum_session";
-    pub const RUSQLITE: &str = "rusqlite, blocking";
-    pub const RUSQLITE_WRITER: &str = "rusqlite, one transaction each";
-    pub const TOKIO_POSTGRES: &str = "tokio-postgres, pipelined";
-    pub const SHARED: &str = "SHA-256 and a map, shared";
-    pub const OWNED: &str = "SHA-256 and a map, copied";
-    pub const HARNESS: &str = "the harness alone";
-    pub const HS256: &str = "JWT, HS256";
-    pub const EDDSA: &str = "JWT, EdDSA";
-    pub const WITHOUT_SESSION: &str = "axum without a session";
 }

@@ -13,10 +13,11 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::by_hand::{INSERT, SELECT};
-use super::{Authenticate, Create, Offers, found};
-use crate::load::sqlite::{BUSY, File, Synchronous};
-use crate::payload::{Payload, Tokens, digest, hex, secret};
-use crate::{Outcome, time_text};
+use super::{Authenticate, Create, Performs, found};
+use crate::database::sqlite_file::{BUSY, File, Synchronous};
+use crate::database::sqlite_time::{self, time_text};
+use crate::dataset::{Payload, Tokens, digest, hex, secret};
+use crate::failure::Outcome;
 
 thread_local! {
     static OPEN: RefCell<Option<(usize, Connection)>> = const { RefCell::new(None) };
@@ -57,7 +58,7 @@ impl Rusqlite {
     }
 }
 
-impl Offers<Authenticate> for Rusqlite {
+impl Performs<Authenticate> for Rusqlite {
     async fn perform(&self, random: u64) -> Outcome {
         found(self.find(&self.tokens.pick(random))?)
     }
@@ -77,7 +78,7 @@ impl RusqliteWriter {
     }
 }
 
-impl Offers<Create> for RusqliteWriter {
+impl Performs<Create> for RusqliteWriter {
     async fn perform(&self, random: u64) -> Outcome {
         let payload = Payload::of(random);
         let token = hex(&secret()?);
@@ -113,7 +114,7 @@ impl Found {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let instant = |index: usize| {
             let text = row.get_ref(index)?.as_str_or_null()?;
-            text.map(|text| crate::instant(text).map_err(|error| unreadable(index, error))).transpose()
+            text.map(|text| sqlite_time::instant(text).map_err(|error| unreadable(index, error))).transpose()
         };
         let required = |index| instant(index)?.ok_or(rusqlite::Error::QueryReturnedNoRows);
         Ok(Self {

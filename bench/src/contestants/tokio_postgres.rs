@@ -9,9 +9,9 @@ use tokio_postgres::{Client, NoTls, Row, Statement};
 use uuid::Uuid;
 
 use super::by_hand::SELECT;
-use super::{Authenticate, Offers, found};
-use crate::Outcome;
-use crate::payload::{Tokens, digest};
+use super::{Authenticate, Performs, found};
+use crate::dataset::{Tokens, digest};
+use crate::failure::Outcome;
 
 #[derive(Clone)]
 pub struct Pipelined {
@@ -30,7 +30,7 @@ impl Pipelined {
     }
 }
 
-impl Offers<Authenticate> for Pipelined {
+impl Performs<Authenticate> for Pipelined {
     async fn perform(&self, random: u64) -> Outcome {
         let digest = digest(&self.tokens.pick(random));
         let row = self.client.query_opt(&self.statement, &[&digest, &OffsetDateTime::now_utc()]).await?;

@@ -3,8 +3,8 @@ use sqlx::{AssertSqlSafe, MySqlPool};
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
 use super::LIFETIME;
-use crate::Outcome;
-use crate::payload::{SESSIONS_PER_USER, UserSession};
+use crate::dataset::{SESSIONS_PER_USER, UserSession};
+use crate::failure::Outcome;
 
 /// Creates Cloakroom's table, with this many rows.
 pub async fn cloakroom(pool: &MySqlPool, rows: u64) -> Outcome {

@@ -6,10 +6,11 @@ use time::{Duration, OffsetDateTime};
 use tower_sessions_sqlx_store::PostgresStore;
 
 use super::{LIFETIME, chunks};
-use crate::Outcome;
 use crate::contestants::axum_session::{self as axum, Stored};
-use crate::contestants::{by_hand, tower_sessions as tower};
-use crate::payload::{Payload, Tokens, UserSession};
+use crate::contestants::tower_sessions as tower;
+use crate::database::{pools, pools_of_peers};
+use crate::dataset::{Payload, Tokens, UserSession};
+use crate::failure::Outcome;
 
 /// The values of `Payload::of` and `token`, computed by the server itself: a million rows in seconds.
 const FILL: &str = "INSERT INTO sessions
@@ -77,7 +78,7 @@ pub async fn append(pool: &PgPool, rows: std::ops::Range<u64>, lifetime: Duratio
         .bind(rows.start.cast_signed())
         .bind(rows.end.cast_signed())
         .bind(now + lifetime)
-        .bind(crate::payload::SESSIONS_PER_USER.cast_signed())
+        .bind(crate::dataset::SESSIONS_PER_USER.cast_signed())
         .bind(now - Duration::days(1))
         .execute(pool)
         .await?;
@@ -98,13 +99,13 @@ pub struct Peers {
 impl Peers {
     /// Creates them with this many rows each.
     pub async fn load(url: String, rows: u64) -> Outcome<Self> {
-        let pool = by_hand::postgres_pool(&url).await?;
+        let pool = pools::postgres(&url).await?;
         cloakroom(&pool, rows, LIFETIME).await?;
-        let tower_sessions = tower_sessions(&tower::postgres_pool(&url).await?, rows).await?;
-        let axum_session = axum_session(&by_hand::postgres_pool(&url).await?, rows).await?;
+        let tower_sessions = tower_sessions(&pools_of_peers::postgres(&url).await?, rows).await?;
+        let axum_session = axum_session(&pools::postgres(&url).await?, rows).await?;
         settle(&pool, "tower_sessions.session").await?;
         settle(&pool, axum::TABLE).await?;
-        let by_hand = by_hand::postgres_pool(&url).await?;
+        let by_hand = pools::postgres(&url).await?;
         Ok(Self { tokens: Tokens::of(rows), cloakroom: pool, by_hand, tower_sessions, axum_session, url })
     }
 }

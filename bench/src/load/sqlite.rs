@@ -1,6 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration as Span;
+use std::path::Path;
 
 use axum_session::DatabasePool;
 use axum_session_sqlx::SessionSqlitePool;
@@ -13,53 +12,12 @@ use tower_sessions_sqlx_store::SqliteStore;
 
 use super::{EXPIRED, LIFETIME};
 use crate::contestants::axum_session::{self as axum, Stored};
-use crate::contestants::{CONNECTIONS, by_hand, tower_sessions as tower};
-use crate::payload::{Payload, Tokens, UserSession, digest, token};
-use crate::{Outcome, time_text};
-
-pub const BUSY: Span = Span::from_secs(10);
-
-/// What a commit waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Synchronous {
-    /// For the operating system: the last commits may be lost when the power fails.
-    Normal,
-    /// For the disk.
-    Full,
-}
-
-/// A database file in WAL mode, and how all contestants open it.
-#[derive(Clone, Debug)]
-pub struct File {
-    pub path: PathBuf,
-    pub synchronous: Synchronous,
-}
-
-impl File {
-    /// Creates a file, and puts it into WAL mode here: connections that are opened at once would block each other.
-    pub fn new(path: PathBuf, synchronous: Synchronous) -> Outcome<Self> {
-        Connection::open(&path)?.pragma_update(None, "journal_mode", "WAL")?;
-        Ok(Self { path, synchronous })
-    }
-
-    pub fn options(&self) -> sqlx::sqlite::SqliteConnectOptions {
-        use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-        let options = SqliteConnectOptions::new().filename(&self.path).create_if_missing(true);
-        options.journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY).synchronous(match self.synchronous {
-            Synchronous::Normal => SqliteSynchronous::Normal,
-            Synchronous::Full => SqliteSynchronous::Full,
-        })
-    }
-
-    pub fn options_of_peers(&self) -> sqlx_of_peers::sqlite::SqliteConnectOptions {
-        use sqlx_of_peers::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-        let options = SqliteConnectOptions::new().filename(&self.path).create_if_missing(true);
-        options.journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY).synchronous(match self.synchronous {
-            Synchronous::Normal => SqliteSynchronous::Normal,
-            Synchronous::Full => SqliteSynchronous::Full,
-        })
-    }
-}
+use crate::contestants::tower_sessions as tower;
+use crate::database::sqlite_file::{BUSY, File, Synchronous};
+use crate::database::sqlite_time::time_text;
+use crate::database::{CONNECTIONS, pools, pools_of_peers};
+use crate::dataset::{Payload, Tokens, UserSession, digest, token};
+use crate::failure::Outcome;
 
 /// Creates Cloakroom's table, with this many rows that expire in `lifetime`.
 pub async fn cloakroom(pool: &SqlitePool, path: &Path, rows: u64, lifetime: Duration) -> Outcome {
@@ -132,15 +90,15 @@ impl Peers {
         fs::create_dir_all(directory)?;
         let file = |name: &str| File::new(directory.join(name), synchronous);
         let (own, tower, axum) = (file("cloakroom.db")?, file("tower.db")?, file("axum.db")?);
-        let pool = by_hand::sqlite_pool(own.options()).await?;
+        let pool = pools::sqlite(own.options()).await?;
         cloakroom(&pool, &own.path, rows, LIFETIME).await?;
-        let tower_pool = tower::sqlite_pool(tower.options_of_peers(), CONNECTIONS).await?;
-        let tower_alone = tower::sqlite_pool(tower.options_of_peers(), 1).await?;
-        let axum_pool = by_hand::sqlite_pool(axum.options()).await?;
+        let tower_pool = pools_of_peers::sqlite(tower.options_of_peers(), CONNECTIONS).await?;
+        let tower_alone = pools_of_peers::sqlite(tower.options_of_peers(), 1).await?;
+        let axum_pool = pools::sqlite(axum.options()).await?;
         Ok(Self {
             tokens: Tokens::of(rows),
             cloakroom: pool,
-            by_hand: by_hand::sqlite_pool(own.options()).await?,
+            by_hand: pools::sqlite(own.options()).await?,
             tower_sessions: tower_sessions(&tower_pool, &tower.path, rows).await?,
             tower_sessions_alone: SqliteStore::new(tower_alone),
             axum_session: axum_session(&axum_pool, &axum.path, rows).await?,

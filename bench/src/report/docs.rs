@@ -1,6 +1,6 @@
 //! The page about performance: its text is written by hand, its tables by a run.
 
-use crate::Outcome;
+use crate::failure::Outcome;
 
 const BEGIN: &str = "<!-- What follows is written by `cargo xtask bench --docs`. -->\n";
 const END: &str = "<!-- End of what is written by `cargo xtask bench --docs`. -->\n";

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::contestants::name::{AXUM_SESSION, BY_HAND, CLOAKROOM, TOWER_SESSIONS};
+use crate::catalogue::name::{AXUM_SESSION, BY_HAND, CLOAKROOM, TOWER_SESSIONS};
 use crate::results::Results;
 
 /// The contestant that all others are compared with: its bar has the length one.
@@ -151,7 +151,7 @@ svg {{ color-scheme: light dark; font-family: system-ui, sans-serif; }}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cases::catalogue;
+    use crate::catalogue;
     use crate::results::{Measure, Row, Table};
 
     fn results() -> Results {

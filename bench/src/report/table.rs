@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::significant;
+use crate::format::significant;
 use crate::goals::{self, Verdict};
-use crate::machine::Machine;
+use crate::results::machine::Machine;
 use crate::results::{Measure, Results, Row, Table};
 
 pub fn render(results: &Results) -> String {
@@ -141,7 +141,7 @@ fn aligned(lines: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contestants::name::CLOAKROOM;
+    use crate::catalogue::name::CLOAKROOM;
 
     #[test]
     fn columns_stand_in_line() {

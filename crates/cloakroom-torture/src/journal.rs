@@ -121,13 +121,7 @@ pub(crate) struct Digest(pub(crate) String);
 impl Digest {
     pub(crate) fn of(token: &str) -> Self {
         use sha2::Digest as _;
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(64);
-        for byte in sha2::Sha256::digest(token.as_bytes()) {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        Self(base16ct::lower::encode_string(&sha2::Sha256::digest(token.as_bytes())))
     }
 }
 

@@ -1,74 +1,158 @@
-//! The rooms of this crate: each knows only those that stand before it in [`ROOMS`], and ARCHITECTURE.md says so too.
+//! The rooms of this crate and of the benchmark: each knows only those that stand before it, and ARCHITECTURE.md says so
+//! too.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the bottom to the top.
-const ROOMS: [&str; 17] = [
-    "sync",
-    "clock",
-    "error",
-    "token",
-    "config",
-    "database",
-    "table",
-    "session",
-    "sql",
-    "store",
-    "batching",
-    "cache",
-    "migrations",
-    "operations",
-    "query",
-    "sessions",
-    "pruner",
-];
-
-/// What stands before a room, and is none of its business all the same: room, and what it must not name.
-const APART: [(&str, &str); 9] = [
-    ("batching", "cache"),
-    ("cache", "batching"),
-    ("cache", "sql"),
-    ("cache", "store"),
-    ("config", "error"),
-    ("database", "config"),
-    ("database", "token"),
-    ("migrations", "sql"),
-    ("token", "error"),
-];
-
-/// Crates, and the rooms that may name them.
-const CRATES: [(&str, &[&str]); 2] = [
-    // Conditions and statements; a table's values are of its kinds.
-    ("sea_query::", &["database", "table", "sql", "store", "operations", "query", "migrations"]),
-    ("sqlx::", &["database", "sql", "store", "batching", "cache", "operations", "query"]),
-];
-
-fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+/// The sources of one crate, and their rooms.
+struct House {
+    /// From this crate's directory.
+    sources: &'static str,
+    /// From the bottom to the top.
+    rooms: &'static [&'static str],
+    /// What stands before a room, and is none of its business all the same: room, and what it must not name.
+    apart: &'static [(&'static str, &'static str)],
+    /// Crates, and the rooms that may name them.
+    crates: &'static [(&'static str, &'static [&'static str])],
+    /// Files that stand above all rooms, or that are compiled for tests alone.
+    others: &'static [&'static str],
 }
 
-/// Every file of this crate but the front page and what is compiled for tests alone.
-fn files() -> Vec<(PathBuf, String)> {
-    let mut files = Vec::new();
-    let mut directories = vec![sources()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                if path.file_name().unwrap() != "tests" {
-                    directories.push(path);
+const LIBRARY: House = House {
+    sources: "src",
+    rooms: &[
+        "sync",
+        "clock",
+        "error",
+        "token",
+        "config",
+        "database",
+        "table",
+        "session",
+        "sql",
+        "store",
+        "batching",
+        "cache",
+        "migrations",
+        "operations",
+        "query",
+        "sessions",
+        "pruner",
+    ],
+    apart: &[
+        ("batching", "cache"),
+        ("cache", "batching"),
+        ("cache", "sql"),
+        ("cache", "store"),
+        ("config", "error"),
+        ("database", "config"),
+        ("database", "token"),
+        ("migrations", "sql"),
+        ("token", "error"),
+    ],
+    crates: &[
+        // Conditions and statements; a table's values are of its kinds.
+        ("sea_query::", &["database", "table", "sql", "store", "operations", "query", "migrations"]),
+        ("sqlx::", &["database", "sql", "store", "batching", "cache", "operations", "query"]),
+    ],
+    others: &["lib.rs", "fuzz.rs"],
+};
+
+const BENCHMARK: House = House {
+    sources: "../../bench/src",
+    rooms: &[
+        "failure",
+        "format",
+        "statistics",
+        "dataset",
+        "database",
+        "measure",
+        "network",
+        "results",
+        "contestants",
+        "load",
+        "catalogue",
+        "goals",
+        "context",
+        "cases",
+        "report",
+        "arguments",
+    ],
+    apart: &[
+        ("report", "cases"),
+        ("report", "context"),
+        ("report", "contestants"),
+        ("goals", "contestants"),
+        ("catalogue", "contestants"),
+    ],
+    crates: &[],
+    others: &["main.rs"],
+};
+
+impl House {
+    fn sources(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(self.sources)
+    }
+
+    /// Every file but [`House::others`] and those in folders of tests.
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        let mut files = Vec::new();
+        let mut directories = vec![self.sources()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    if path.file_name().unwrap() != "tests" {
+                        directories.push(path);
+                    }
+                    continue;
                 }
-            } else if !["lib.rs", "fuzz.rs"].iter().any(|name| path.ends_with(format!("src/{name}"))) {
-                let text = fs::read_to_string(&path).unwrap();
-                files.push((path.strip_prefix(sources()).unwrap().to_owned(), code(&text)));
+                let name = path.strip_prefix(self.sources()).unwrap().to_owned();
+                if !self.others.iter().any(|other| name == Path::new(other)) {
+                    files.push((name, code(&fs::read_to_string(&path).unwrap())));
+                }
             }
         }
+        files.sort();
+        for room in self.rooms {
+            assert!(files.iter().any(|(path, _)| self::room(path) == *room), "{room} has no file");
+        }
+        files
     }
-    files.sort();
-    assert!(files.len() > 60, "{} files were found", files.len());
-    files
+
+    /// Why a file of `room` may not name `other`.
+    fn objection(&self, room: &str, other: &str) -> Option<String> {
+        let place = |name| self.rooms.iter().position(|room| *room == name);
+        let (Some(own), Some(theirs)) = (place(room), place(other)) else {
+            return Some(format!("{other} is no room, or {room} is none"));
+        };
+        if theirs > own {
+            return Some(format!("{other} stands above {room}"));
+        }
+        self.apart.contains(&(room, other)).then(|| format!("{room} is to know nothing of {other}"))
+    }
+
+    /// What `text`, in a file of `room`, names against the rules.
+    fn objections(&self, room: &str, text: &str) -> Vec<String> {
+        let others = named(text).into_iter().filter(|other| *other != room);
+        let mut objections: Vec<_> = others.filter_map(|other| self.objection(room, other)).collect();
+        for (name, rooms) in self.crates {
+            if text.contains(name) && !rooms.contains(&room) {
+                objections.push(format!("{room} is to know nothing of {name}"));
+            }
+        }
+        objections
+    }
+
+    fn all_objections(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for (path, text) in self.files() {
+            let found = self.objections(&room(&path), &text);
+            all.extend(found.into_iter().map(|objection| format!("{}: {objection}", path.display())));
+        }
+        all
+    }
 }
 
 /// The text without its comments, and without the unit tests that end it.
@@ -95,38 +179,14 @@ fn named(text: &str) -> BTreeSet<&str> {
     named
 }
 
-/// Why a file of `room` may not name `other`.
-fn objection(room: &str, other: &str) -> Option<String> {
-    let place = |name| ROOMS.iter().position(|room| *room == name);
-    let (Some(own), Some(theirs)) = (place(room), place(other)) else {
-        return Some(format!("{other} is no room, or {room} is none"));
-    };
-    if theirs > own {
-        return Some(format!("{other} stands above {room}"));
-    }
-    APART.contains(&(room, other)).then(|| format!("{room} is to know nothing of {other}"))
-}
-
-/// What `text`, in a file of `room`, names against the rules.
-fn objections(room: &str, text: &str) -> Vec<String> {
-    let others = named(text).into_iter().filter(|other| *other != room);
-    let mut objections: Vec<_> = others.filter_map(|other| objection(room, other)).collect();
-    for (name, rooms) in CRATES {
-        if text.contains(name) && !rooms.contains(&room) {
-            objections.push(format!("{room} is to know nothing of {name}"));
-        }
-    }
-    objections
+#[test]
+fn each_room_knows_only_those_below_it() {
+    assert_eq!(LIBRARY.all_objections(), [""; 0]);
 }
 
 #[test]
-fn each_room_knows_only_those_below_it() {
-    let mut all = Vec::new();
-    for (path, text) in files() {
-        let found = objections(&room(&path), &text);
-        all.extend(found.into_iter().map(|objection| format!("{}: {objection}", path.display())));
-    }
-    assert!(all.is_empty(), "{all:#?}");
+fn each_room_of_the_benchmark_knows_only_those_below_it() {
+    assert_eq!(BENCHMARK.all_objections(), [""; 0]);
 }
 
 #[test]
@@ -142,22 +202,33 @@ fn what_is_forbidden_is_found() {
         ("operations", "use crate::sessions::Sessions;"),
         ("store", "use crate::ErrorKind;"),
     ] {
-        assert_eq!(objections(room, text).len(), 1, "{room}: {text}");
+        assert_eq!(LIBRARY.objections(room, text).len(), 1, "{room}: {text}");
     }
-    assert_eq!(objections("query", "use crate::operations::Operations;\nuse super::Page;"), [""; 0]);
+    assert_eq!(LIBRARY.objections("query", "use crate::operations::Operations;\nuse super::Page;"), [""; 0]);
+    for (room, text) in [
+        ("measure", "use crate::context::Context;"),
+        ("load", "use crate::cases::CASES;"),
+        ("report", "use crate::cases::Case;"),
+        ("format", "use crate::Outcome;"),
+    ] {
+        assert_eq!(BENCHMARK.objections(room, text).len(), 1, "{room}: {text}");
+    }
 }
 
 #[test]
 fn every_room_is_in_the_picture() {
     let architecture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ARCHITECTURE.md");
     let architecture = fs::read_to_string(architecture).unwrap();
-    let mut rest = architecture.as_str();
-    // In the order of the list, from the top.
-    for room in ROOMS.iter().rev() {
-        let names = [format!("\n  {room}/ "), format!("\n  {room}.rs ")];
-        let at = names.iter().filter_map(|name| rest.find(name.as_str())).min();
-        let at =
-            at.unwrap_or_else(|| panic!("{room} does not stand in ARCHITECTURE.md below those that know it"));
-        rest = &rest[at + 1..];
+    for (house, title) in [(LIBRARY, "\ncrates/cloakroom/src/ "), (BENCHMARK, "\nbench/src/ ")] {
+        let (_, mut rest) = architecture.split_once(title).unwrap();
+        // In the order of the list, from the top.
+        for room in house.rooms.iter().rev() {
+            let names = [format!("\n  {room}/ "), format!("\n  {room}.rs ")];
+            let at = names.iter().filter_map(|name| rest.find(name.as_str())).min();
+            let at = at.unwrap_or_else(|| {
+                panic!("{room} does not stand in ARCHITECTURE.md below those that know it")
+            });
+            rest = &rest[at + 1..];
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! The SQL of the migrations, and the names in it.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use crate::database::{Backend, ColumnType, IndexInfo};
@@ -128,11 +126,7 @@ fn shortened(mut name: String) -> String {
 }
 
 fn hash_of(name: &str) -> String {
-    Sha256::digest(name.as_bytes()).iter().take(4).fold("_".to_owned(), |mut hash, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
+    format!("_{:x}", base16ct::HexDisplay(&Sha256::digest(name.as_bytes())[..4]))
 }
 
 /// Returns `true` if one of `indexes`, by its name, is a field's own: the one made here, or the one that

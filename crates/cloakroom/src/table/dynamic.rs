@@ -334,7 +334,7 @@ impl fmt::Display for DynamicValue {
             Self::Integer(integer) => write!(f, "{integer}"),
             Self::Bool(truth) => write!(f, "{truth}"),
             Self::Float(float) => write!(f, "{float}"),
-            Self::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Self::Bytes(bytes) => write!(f, "{:x}", base16ct::HexDisplay(bytes)),
             Self::Uuid(uuid) => write!(f, "{uuid}"),
             Self::Timestamp(instant) => {
                 let text = instant.format(&time::format_description::well_known::Rfc3339);

@@ -1,4 +1,4 @@
-//! A wire that can be cut: a proxy before a server. When told, its newer connections fall silent without being closed.
+//! A proxy before a server, which can be cut. When told, its newer connections fall silent without being closed.
 //! That is the worst that a network does to a listener.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,20 +8,20 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::Outcome;
+use crate::failure::Outcome;
 
 /// Connections up to this number, in the order in which they were made, are never cut.
 #[derive(Clone, Copy, Debug)]
 pub struct Spared(pub usize);
 
-pub struct Wire {
+pub struct Proxy {
     pub address: SocketAddr,
     is_cut: Arc<watch::Sender<bool>>,
 }
 
-impl Wire {
+impl Proxy {
     /// Ends with the runtime.
-    pub async fn lay(to: SocketAddr, spared: Spared) -> Outcome<Self> {
+    pub async fn start(to: SocketAddr, spared: Spared) -> Outcome<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let is_cut = Arc::new(watch::Sender::new(false));
@@ -49,7 +49,7 @@ async fn forward(mut client: TcpStream, to: SocketAddr, cut: Option<watch::Recei
     };
     let _ = client.set_nodelay(true).and(server.set_nodelay(true));
     let silence = async {
-        // If the wire itself is gone, nothing is left to cut.
+        // If the proxy itself is gone, nothing is left to cut.
         if let Some(mut cut) = cut
             && cut.wait_for(|is_cut| *is_cut).await.is_ok()
         {
@@ -90,8 +90,8 @@ mod tests {
         address
     }
 
-    async fn connect(wire: &Wire) -> TcpStream {
-        TcpStream::connect(wire.address).await.unwrap()
+    async fn connect(proxy: &Proxy) -> TcpStream {
+        TcpStream::connect(proxy.address).await.unwrap()
     }
 
     async fn say(connection: &mut TcpStream) {
@@ -104,14 +104,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_cut_silences_new_connections_and_spares_the_first() {
-        let wire = Wire::lay(echo().await, Spared(1)).await.unwrap();
-        let (mut first, mut second) = (connect(&wire).await, connect(&wire).await);
+        let proxy = Proxy::start(echo().await, Spared(1)).await.unwrap();
+        let (mut first, mut second) = (connect(&proxy).await, connect(&proxy).await);
         for connection in [&mut first, &mut second] {
             say(connection).await;
             hear(connection).await;
         }
-        wire.cut();
-        let mut third = connect(&wire).await;
+        proxy.cut();
+        let mut third = connect(&proxy).await;
         say(&mut second).await;
         say(&mut third).await;
         // Enough time for many other answers.

@@ -1,16 +1,20 @@
 //! Measures: callers that call without pause, for a fixed span, contestant after contestant, round after round.
 
+mod random;
+pub mod windows;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use crate::random::Random;
-use crate::{Failure, Outcome};
+use crate::failure::{Failure, Outcome};
+use random::generator;
 
 /// The load: how many callers, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +22,7 @@ pub struct Load {
     pub callers: usize,
     pub warm_up: Duration,
     pub span: Duration,
-    /// Decides the rows: other rows in every round, and the same rows for all lanes of a round.
+    /// Decides the rows: other rows in every round, and the same rows for all contestants of a round.
     pub round: u64,
     /// Whether each call is timed by itself. That costs a reading of the clock, which matters for calls of less than a
     /// microsecond.
@@ -63,7 +67,7 @@ where
 }
 
 /// A contestant and its call.
-pub struct Lane {
+pub struct Contestant {
     pub name: String,
     call: Box<dyn Drive>,
 }
@@ -84,7 +88,7 @@ impl<C: Call> Drive for C {
     }
 }
 
-impl Lane {
+impl Contestant {
     pub fn new(name: impl Into<String>, call: impl Call) -> Self {
         Self { name: name.into(), call: Box::new(call) }
     }
@@ -114,31 +118,24 @@ impl Lane {
     }
 }
 
-/// Returns each lane's samples, one for each round. Every round has an order of its own, which is the same in every
-/// run. So no lane always comes after the same other lane, and finds what that has left in the processor's caches or
+/// Returns each contestant's samples, one for each round. Every round has an order of its own, which is the same in every
+/// run. So no contestant always comes after the same other contestant, and finds what that has left in the processor's caches or
 /// still to be written.
 pub fn rounds(
-    lanes: &[Lane],
+    contestants: &[Contestant],
     rounds: usize,
-    mut sample: impl FnMut(u64, &Lane) -> Outcome<Sample>,
+    mut sample: impl FnMut(u64, &Contestant) -> Outcome<Sample>,
 ) -> Outcome<Vec<Vec<Sample>>> {
-    let mut samples: Vec<Vec<Sample>> = lanes.iter().map(|_| Vec::with_capacity(rounds)).collect();
-    let mut random = Random::new(0);
+    let mut samples: Vec<Vec<Sample>> = contestants.iter().map(|_| Vec::with_capacity(rounds)).collect();
+    let mut random = Rng::with_seed(0);
+    let mut order: Vec<usize> = (0..contestants.len()).collect();
     for round in 0..rounds {
-        for lane in shuffled(lanes.len(), &mut random) {
-            samples[lane].push(sample(round as u64, &lanes[lane])?);
+        random.shuffle(&mut order);
+        for contestant in order.iter().copied() {
+            samples[contestant].push(sample(round as u64, &contestants[contestant])?);
         }
     }
     Ok(samples)
-}
-
-/// Returns the numbers below `length` in some order (Fisher and Yates).
-fn shuffled(length: usize, random: &mut Random) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..length).collect();
-    for last in (1..length).rev() {
-        order.swap(last, (random.next() % (last as u64 + 1)) as usize);
-    }
-    order
 }
 
 const WARMING_UP: u8 = 0;
@@ -190,7 +187,7 @@ fn drive(runtime: &Runtime, load: &Load, call: &impl Call, meanwhile: &mut dyn F
         .map(|caller| {
             let (signal, counters, call) = (Arc::clone(&signal), Arc::clone(&counters), call.clone());
             // Rows that were looked up while warming up would be found more quickly.
-            let randoms = [!round, round].map(|round| Random::of(round, caller as u64));
+            let randoms = [!round, round].map(|round| generator(round, caller as u64));
             runtime
                 .spawn(async move { keep_calling(&signal, &counters[caller].0, randoms, timed, call).await })
         })
@@ -235,7 +232,7 @@ fn microseconds(span: Duration) -> u32 {
 async fn keep_calling(
     signal: &Signal,
     counter: &AtomicU64,
-    mut randoms: [Random; 2],
+    mut randoms: [Rng; 2],
     timed: Option<Instant>,
     call: impl Call,
 ) -> Vec<Timed> {
@@ -244,7 +241,7 @@ async fn keep_calling(
     loop {
         let random = match signal.phase() {
             OVER => break,
-            phase => randoms[usize::from(phase == MEASURING)].next(),
+            phase => randoms[usize::from(phase == MEASURING)].u64(..),
         };
         let start = timed.map(|begun| (begun, Instant::now()));
         if let Err(failure) = call.call(random).await {
@@ -268,12 +265,12 @@ async fn keep_calling(
 
 fn call_often(runtime: &Runtime, calls: u64, round: u64, call: impl Call) -> Outcome<Sample> {
     let task = runtime.spawn(async move {
-        let mut random = Random::of(round, 0);
+        let mut random = generator(round, 0);
         let mut latencies = Vec::with_capacity(calls as usize);
         let start = Instant::now();
         for _ in 0..calls {
             let start = Instant::now();
-            call.call(random.next()).await?;
+            call.call(random.u64(..)).await?;
             latencies.push(nanoseconds(start.elapsed()));
         }
         Ok(Sample { calls, elapsed: start.elapsed(), latencies, ends: Vec::new() })
@@ -302,11 +299,11 @@ mod tests {
 
     #[test]
     fn calls_are_counted_and_timed() {
-        let lane = Lane::new("yielding", |_| async {
+        let contestant = Contestant::new("yielding", |_| async {
             tokio::task::yield_now().await;
             Ok(())
         });
-        let sample = lane.sample(&runtime(), &load(4)).unwrap();
+        let sample = contestant.sample(&runtime(), &load(4)).unwrap();
         assert!(sample.calls > 0 && !sample.latencies.is_empty());
         assert_eq!(sample.latencies.len(), sample.ends.len());
         assert!(sample.ends.iter().all(|end| *end < 10_000_000));
@@ -316,24 +313,24 @@ mod tests {
     fn callers_that_never_wait_do_not_keep_the_others_out() {
         let seen: Arc<[AtomicU64]> = (0..8).map(|_| AtomicU64::new(0)).collect();
         let counted = Arc::clone(&seen);
-        let lane = Lane::new("busy", move |random| {
+        let contestant = Contestant::new("busy", move |random| {
             counted[usize::try_from(random % 8).unwrap()].fetch_add(1, Ordering::Relaxed);
             async { Ok(()) }
         });
-        lane.sample(&runtime(), &load(16)).unwrap();
+        contestant.sample(&runtime(), &load(16)).unwrap();
         assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) > 0));
     }
 
     #[test]
-    fn lanes_are_asked_for_the_same_rows_in_a_round_and_for_others_in_the_next() {
+    fn contestants_are_asked_for_the_same_rows_in_a_round_and_for_others_in_the_next() {
         let asked = |round| {
             let seen = Arc::new(Mutex::new(Vec::new()));
             let noted = Arc::clone(&seen);
-            let lane = Lane::new("noting", move |random| {
+            let contestant = Contestant::new("noting", move |random| {
                 noted.lock().unwrap().push(random);
                 async { Ok(()) }
             });
-            lane.sample_calls(&runtime(), 1000, round).unwrap();
+            contestant.sample_calls(&runtime(), 1000, round).unwrap();
             std::mem::take(&mut *seen.lock().unwrap())
         };
         let first = asked(0);
@@ -343,14 +340,14 @@ mod tests {
 
     #[test]
     fn rows_looked_up_while_warming_up_are_not_those_that_are_measured() {
-        let randoms = [!7, 7].map(|round| Random::of(round, 0).next());
+        let randoms = [!7, 7].map(|round| generator(round, 0).u64(..));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&seen);
-        let lane = Lane::new("noting", move |random| {
+        let contestant = Contestant::new("noting", move |random| {
             noted.lock().unwrap().push(random);
             tokio::time::sleep(Duration::from_millis(1)).map(Ok)
         });
-        lane.sample(&runtime(), &Load { round: 7, ..load(1) }).unwrap();
+        contestant.sample(&runtime(), &Load { round: 7, ..load(1) }).unwrap();
         let seen = seen.lock().unwrap();
         assert_eq!(seen[0], randoms[0]);
         assert!(seen.contains(&randoms[1]));
@@ -358,24 +355,24 @@ mod tests {
 
     #[test]
     fn a_failing_call_fails_the_sample_and_says_whose() {
-        let lane = Lane::new("broken", |_| async { Err("no such session".into()) });
-        let error = lane.sample(&runtime(), &load(2)).unwrap_err();
+        let contestant = Contestant::new("broken", |_| async { Err("no such session".into()) });
+        let error = contestant.sample(&runtime(), &load(2)).unwrap_err();
         assert_eq!(error.to_string(), "broken: no such session");
     }
 
     #[test]
     fn a_number_of_calls_is_kept_to() {
-        let sample = Lane::new("counted", |_| async { Ok(()) }).sample_calls(&runtime(), 7, 0).unwrap();
+        let sample = Contestant::new("counted", |_| async { Ok(()) }).sample_calls(&runtime(), 7, 0).unwrap();
         assert_eq!((sample.calls, sample.latencies.len()), (7, 7));
     }
 
     #[test]
-    fn each_lane_comes_once_a_round_after_one_that_varies() {
-        let lanes = ["a", "b", "c", "d", "e"].map(|name| Lane::new(name, |_| async { Ok(()) }));
+    fn each_contestant_comes_once_a_round_after_one_that_varies() {
+        let contestants = ["a", "b", "c", "d", "e"].map(|name| Contestant::new(name, |_| async { Ok(()) }));
         let order = || {
             let mut order = String::new();
-            let samples = rounds(&lanes, 7, |_, lane| {
-                order.push_str(&lane.name);
+            let samples = rounds(&contestants, 7, |_, contestant| {
+                order.push_str(&contestant.name);
                 Ok(Sample::default())
             });
             assert!(samples.unwrap().iter().all(|samples| samples.len() == 7));

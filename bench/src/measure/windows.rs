@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::measure::Sample;
+use super::Sample;
 
 /// The latencies of each window of time, by the ends of the calls. What is left over at the end is no window, unless
 /// it is all there is.

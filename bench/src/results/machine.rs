@@ -48,7 +48,7 @@ impl Machine {
             memory_gib: memory.and_then(|size| gibibytes(&size)),
             system,
             databases,
-            crates: versions(include_str!("../Cargo.lock")),
+            crates: versions(include_str!("../../Cargo.lock")),
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_lock_file_names_every_crate() {
-        let versions = versions(include_str!("../Cargo.lock"));
+        let versions = versions(include_str!("../../Cargo.lock"));
         for name in CRATES {
             assert!(versions.iter().any(|version| version.starts_with(&format!("{name} "))), "{name}");
         }

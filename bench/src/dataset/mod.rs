@@ -7,7 +7,7 @@ use cloakroom::SessionTable;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::Outcome;
+use crate::failure::Outcome;
 
 /// How many sessions each user has.
 pub const SESSIONS_PER_USER: u64 = 10;
@@ -77,8 +77,7 @@ pub fn digest(token: &[u8]) -> String {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    base16ct::lower::encode_string(bytes)
 }
 
 /// A token in a cache line of its own, which is read without following a pointer.

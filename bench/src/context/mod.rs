@@ -1,20 +1,23 @@
-//! The common ground of the contestants: a runtime, throwaway servers, a directory for SQLite's files. All of it is
-//! made when it is first needed. It is removed with the process, or with the case that it was made for.
+//! What all cases run with: a runtime, throwaway servers, a directory for SQLite's files. All of it is made when it is
+//! first needed. It is removed with the process, or with the case that it was made for.
+
+mod compare;
+mod plan;
+mod progress;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use cloakroom_testing::servers::{Kind, Purpose, Scratch, Server};
 use sqlx::{AssertSqlSafe, Connection, Database, Executor, FromRow, IntoArguments};
 use tokio::runtime::Runtime;
 
-use crate::arguments::Plan;
-use crate::load::sqlite::Synchronous;
-use crate::measure::{self, Lane, Load, Sample};
-use crate::progress::Progress;
-use crate::results::{Measure, Row, Table};
-use crate::{Outcome, load};
+pub use plan::Plan;
+pub use progress::Progress;
+
+use crate::database::sqlite_file::Synchronous;
+use crate::failure::Outcome;
+use crate::load;
 
 /// How many rows each contestant's table has, unless a case says otherwise.
 pub const ROWS: u64 = 100_000;
@@ -28,7 +31,7 @@ struct OfCase {
     databases: Vec<String>,
 }
 
-pub struct Ground {
+pub struct Context {
     pub plan: Plan,
     pub progress: Progress,
     pub runtime: Runtime,
@@ -41,7 +44,7 @@ pub struct Ground {
     sqlite_peers: Option<load::sqlite::Peers>,
 }
 
-impl Ground {
+impl Context {
     pub fn new(plan: Plan, progress: Progress) -> Outcome<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
@@ -164,74 +167,6 @@ impl Ground {
         if let Some(server) = self.postgres.as_ref().filter(|_| !self.plan.quick) {
             self.runtime.block_on(drop_databases(server.url(), databases));
         }
-    }
-
-    /// Runs the lanes in turn, with this many callers each, and compares how often they call. It also shows how long
-    /// each call takes: with many callers that is not one divided by their rate.
-    pub fn compare(&self, name: String, title: String, lanes: &[Lane], callers: usize) -> Outcome<Table> {
-        let samples = self.rounds(&name, lanes, callers, true)?;
-        let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
-        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
-    }
-
-    /// The same for calls that are so short that reading the clock would be noticeable.
-    pub fn compare_untimed(
-        &self,
-        name: String,
-        title: String,
-        lanes: &[Lane],
-        callers: usize,
-    ) -> Outcome<Table> {
-        let samples = self.rounds(&name, lanes, callers, false)?;
-        let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
-        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
-    }
-
-    /// The same for one caller with a limited number of calls.
-    pub fn compare_calls(&self, name: String, title: String, lanes: &[Lane], calls: u64) -> Outcome<Table> {
-        for lane in lanes {
-            lane.sample_calls(&self.runtime, calls, measure::WARM_UP)?;
-        }
-        let rounds = self.plan.rounds;
-        let samples = measure::rounds(lanes, rounds, |round, lane| {
-            self.progress.step(&format!("{name}: {}, round {} of {rounds}", lane.name, round + 1));
-            lane.sample_calls(&self.runtime, calls, round)
-        })?;
-        let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_rates(&lane.name, samples));
-        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
-    }
-
-    /// Runs the lanes in turn, with one caller, and compares the median latencies.
-    pub fn compare_medians(&self, name: String, title: String, lanes: &[Lane]) -> Outcome<Table> {
-        let samples = self.rounds(&name, lanes, 1, true)?;
-        let rows = lanes.iter().zip(&samples).map(|(lane, samples)| Row::of_medians(&lane.name, samples));
-        Ok(Table { name, title, measure: Measure::Microseconds, rows: rows.collect(), notes: Vec::new() })
-    }
-
-    fn rounds(
-        &self,
-        name: &str,
-        lanes: &[Lane],
-        callers: usize,
-        latencies: bool,
-    ) -> Outcome<Vec<Vec<Sample>>> {
-        let Plan { mut rounds, mut warm_up, mut span, .. } = self.plan;
-        if callers == 1 {
-            // The time of a single call depends on the cores on which the threads that wake each other run in this
-            // round. So more rounds say more than longer ones.
-            (rounds, warm_up, span) = (rounds * 3, warm_up / 4, span / 2);
-        }
-        // Otherwise the first lane would meet cold caches, and the later ones warm caches.
-        for lane in lanes {
-            self.progress.step(&format!("{name}: {} warms up", lane.name));
-            let (span, round) = (Duration::from_millis(20), measure::WARM_UP);
-            let load = Load { callers, warm_up, span, round, latencies: false };
-            lane.sample(&self.runtime, &load)?;
-        }
-        measure::rounds(lanes, rounds, |round, lane| {
-            self.progress.step(&format!("{name}: {}, round {} of {rounds}", lane.name, round + 1));
-            lane.sample(&self.runtime, &Load { callers, warm_up, span, round, latencies })
-        })
     }
 }
 
