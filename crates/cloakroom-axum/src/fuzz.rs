@@ -3,8 +3,8 @@
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::cookie_header::cookie_values;
-use crate::source::{Credentials, MAX_COOKIES, TokenSource, is_cookie_value};
+use crate::cookie::{cookie_values, is_cookie_value};
+use crate::credentials::{Credentials, MAX_COOKIES, TokenSource};
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
