@@ -1,9 +1,7 @@
 use std::time::Duration;
 
-use crate::config::ConfigError;
-
-/// More sessions than a machine has room for. The places are allocated at once, so there must be a limit.
-pub(crate) const MAX_CAPACITY: usize = 100_000_000;
+use super::error::ConfigError;
+use super::limits::MAX_CAPACITY;
 
 /// The settings of a cache of sessions in this process.
 ///
@@ -113,8 +111,8 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Config;
     use super::*;
-    use crate::config::Config;
 
     fn built(cache: Cache) -> Result<Config, ConfigError> {
         Config::builder().cache(cache).build()
