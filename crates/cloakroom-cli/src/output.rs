@@ -16,7 +16,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 pub(crate) use self::columns::{Columns, built_in_columns};
-pub(crate) use self::session::{SessionJson, Shown, ValueJson, text_of};
+pub(crate) use self::session::{SessionJson, Shown, ValueJson, place, text_of};
 use crate::args::Format;
 use crate::escape::{self, printable, printable_lines};
 use crate::failure::Failure;

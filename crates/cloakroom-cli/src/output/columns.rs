@@ -166,7 +166,7 @@ impl Column {
             Self::ExpiresAt => shown.expiry(),
             Self::InsertedAt => timestamp(shown.inserted_at),
             Self::UpdatedAt => timestamp(shown.updated_at),
-            Self::Cursor => shown.cursor.to_string(),
+            Self::Cursor => shown.cursor.map(|cursor| cursor.to_string()).unwrap_or_default(),
         }
     }
 
