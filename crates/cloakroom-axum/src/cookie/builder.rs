@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(build().name(name).path("/a").build().unwrap_err(), CookieConfigError::HostPrefix);
             assert_eq!(build().name(name).domain("a.b").build().unwrap_err(), CookieConfigError::HostPrefix);
         }
-        let long = format!("/{}", "a".repeat(LONGEST_ATTRIBUTE));
+        let long = format!("/{}", "a".repeat(1024));
         for path in ["", "a", "/; Domain=a.b", "/é", &long] {
             assert_eq!(
                 build().name("a").path(path.to_owned()).build().unwrap_err(),
@@ -171,6 +171,6 @@ mod tests {
         for name in ["__Secure-a", "__Http-a", "a"] {
             assert!(build().name(name).domain("example.com").path("/app").build().is_ok());
         }
-        assert!(build().name("a").path(long[..LONGEST_ATTRIBUTE].to_owned()).build().is_ok());
+        assert!(build().name("a").path(long[..1024].to_owned()).build().is_ok());
     }
 }

@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_cookie_of_more_bytes_than_browsers_keep_is_not_set() {
         let config = CookieConfig::default();
-        let longest = "a".repeat(LONGEST_COOKIE - config.name().len());
+        let longest = "a".repeat(4096 - config.name().len());
         assert!(config.set(&longest, Duration::DAY, false).is_some());
         let too_long = format!("{longest}a");
         assert!(config.set(&too_long, Duration::DAY, false).is_none());
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(paths_above("/a/bc/"), ["/", "/a", "/a/", "/a/bc", "/a/bc/"]);
         assert_eq!(paths_above("//a"), ["/", "//", "//a"]);
         assert_eq!(paths_above("*"), [""; 0]);
-        assert_eq!(paths_above(&"/a".repeat(1000)).len(), CLEARED_PATHS);
+        assert_eq!(paths_above(&"/a".repeat(1000)).len(), 16);
         assert_eq!(paths_above("/a;b/c"), ["/"]);
     }
 

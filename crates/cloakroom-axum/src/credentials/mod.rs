@@ -13,7 +13,7 @@ use crate::cookie::{cookie_values, is_cookie_value};
 
 /// How many different tokens in cookies of one name are looked up. A browser has at most two forms of a cookie that
 /// this layer has set.
-pub(crate) const MAX_COOKIES: usize = 8;
+const MAX_COOKIES: usize = 8;
 
 /// The credentials that one request presents.
 #[derive(Debug, Default)]
@@ -259,9 +259,9 @@ mod tests {
         assert_eq!((tokens, found.cookies), (vec!["abc", "ABC"], 4));
         assert!(found.problem.is_none() && !found.has_too_many);
         for (more, has_too_many) in [(0, false), (1, true), (100, true)] {
-            let cookies: Vec<_> = (0..MAX_COOKIES + more).map(|n| format!("session=token-{n}")).collect();
+            let cookies: Vec<_> = (0..8 + more).map(|n| format!("session=token-{n}")).collect();
             let found = read(&[("cookie", cookies.join("; ").as_bytes())]);
-            assert_eq!((found.from_cookies.len(), found.has_too_many), (MAX_COOKIES, has_too_many));
+            assert_eq!((found.from_cookies.len(), found.has_too_many), (8, has_too_many));
             assert!(found.problem.is_none());
         }
     }

@@ -139,10 +139,10 @@ mod tests {
 
     #[test]
     fn a_cache_without_room_or_without_end_is_refused() {
-        for capacity in [0, MAX_CAPACITY + 1, usize::MAX] {
+        for capacity in [0, 100_000_001, usize::MAX] {
             assert_eq!(built(Cache::new(capacity)).unwrap_err(), ConfigError::CacheCapacity);
         }
-        for capacity in [1, MAX_CAPACITY] {
+        for capacity in [1, 100_000_000] {
             assert!(built(Cache::new(capacity)).is_ok());
         }
     }
