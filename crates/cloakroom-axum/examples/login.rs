@@ -1,4 +1,4 @@
-//! Log in, a protected page, every device, log out: `cargo run -p cloakroom-axum --example login`.
+// Log in, a protected page, every device, log out: `cargo run -p cloakroom-axum --example login`.
 
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};

@@ -86,7 +86,7 @@ async fn found<T: SessionFields>(
     let state = State::<T>::of(&parts.extensions)?;
     let mut current = if is_fresh { state.lock_afresh(false).await? } else { state.lock().await? };
     let session = current.held().map(|held| held.session.clone());
-    Ok(session.ok_or_else(|| state.logged_out(state.location(parts))))
+    Ok(session.ok_or_else(|| state.exchange.logged_out(state.exchange.location(parts))))
 }
 
 macro_rules! session_extractor {

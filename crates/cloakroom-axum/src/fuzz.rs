@@ -3,8 +3,8 @@
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::cookie_header::cookie_values;
-use crate::source::{Credentials, MAX_COOKIES, TokenSource, is_cookie_value};
+use crate::cookie::{cookie_values, is_cookie_value};
+use crate::credentials::{Credentials, TokenSource};
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
@@ -90,7 +90,7 @@ fn whatever_the_headers_are_what_is_looked_up_is_a_token_and_there_are_few() {
             headers.append(name, HeaderValue::from_bytes(&value).unwrap());
         }
         let found = Credentials::read(&sources, "a", &headers);
-        assert!(found.from_cookies.len() <= MAX_COOKIES);
+        assert!(found.from_cookies.len() <= 8);
         assert!(found.from_cookies.len() <= found.cookies);
         for token in &found.from_cookies {
             assert!(!token.expose().is_empty() && is_cookie_value(token.expose().as_bytes()));

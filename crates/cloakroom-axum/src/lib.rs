@@ -151,34 +151,26 @@
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod ask;
 mod cookie;
-mod cookie_header;
+mod credentials;
 mod extract;
-mod future;
 #[cfg(test)]
 mod fuzz;
 mod layer;
-mod lifetime;
-mod localhost;
 mod manager;
-mod neighbour;
-mod read_ahead;
 mod rejection;
+mod settings;
 mod site_data;
-mod source;
 mod state;
 pub mod testing;
 
-pub use cookie::{CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite};
-pub use cookie_header::cookie_values;
+pub use cookie::{CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite, cookie_values};
+pub use credentials::TokenSource;
 pub use extract::{CurrentSession, FreshSession};
-pub use future::ResponseFuture;
-pub use layer::{SessionLayer, SessionService};
+pub use layer::{ResponseFuture, SessionLayer, SessionService};
 pub use manager::SessionManager;
 pub use rejection::{LoggedOut, NotEnded, SessionRejection};
 pub use site_data::SiteData;
-pub use source::TokenSource;
 
 #[cfg(feature = "client-ip")]
 pub use client_ip;

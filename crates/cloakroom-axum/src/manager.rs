@@ -60,13 +60,13 @@ impl<T: SessionFields> SessionManager<T> {
     /// Those of [`Sessions::create`], and [`UnfitToken`](SessionRejection::UnfitToken). After an error no user is
     /// logged in anew, and the request's old session stays.
     pub async fn log_in(&self, new: NewSession<T>) -> Result<CreatedSession<T>, SessionRejection> {
-        let new = match (&self.state.settings().on_log_in, &self.parts) {
+        let new = match (&self.state.exchange.settings().on_log_in, &self.parts) {
             (Some(record), Some(parts)) => record(parts, new),
             _ => new,
         };
         let mut current = self.state.lock_to_end().await?;
         let created = self.sessions().create(new).await?;
-        let is_begun = if self.state.fits(created.token.expose()) {
+        let is_begun = if self.state.exchange.fits(created.token.expose()) {
             current.end_presented().await.map(drop).map_err(Into::into)
         } else {
             Err(SessionRejection::UnfitToken)
@@ -98,12 +98,12 @@ impl<T: SessionFields> SessionManager<T> {
     pub async fn log_out(&self) -> Result<bool, SessionRejection> {
         self.state.check()?;
         // Before the first wait.
-        self.state.clear_cookie_on_log_out();
+        self.state.exchange.clear_cookie_on_log_out();
         let waiting = Waiting(self.sessions().definition());
         let ended = match self.state.lock_to_end().await {
             Ok(mut current) => {
                 // The lookup may have sent the cookie again.
-                self.state.clear_cookie_on_log_out();
+                self.state.exchange.clear_cookie_on_log_out();
                 let ended = current.end_presented().await;
                 current.log_out();
                 Ok(ended.map_err(Arc::new))
@@ -118,7 +118,10 @@ impl<T: SessionFields> SessionManager<T> {
                 error = &*error as &dyn StdError,
                 "somebody logged out, and the session could not be ended: it is valid until it expires",
             );
-            SessionRejection::NotEnded(NotEnded { error, has_cookie: self.state.credentials().has_cookie() })
+            SessionRejection::NotEnded(NotEnded {
+                error,
+                has_cookie: self.state.exchange.credentials().has_cookie(),
+            })
         })
     }
 
@@ -137,7 +140,7 @@ impl<T: SessionFields> SessionManager<T> {
         if !current.is_still_there().await? {
             current.log_out();
         }
-        self.state.settle(current.known()).await;
+        self.state.exchange.settle(current.known()).await;
         Ok(ended)
     }
 
@@ -214,11 +217,11 @@ impl<T: SessionFields> SessionManager<T> {
 
     /// Returns the sessions of the table, for everything else.
     pub fn sessions(&self) -> &Sessions<T> {
-        &self.state.settings().sessions
+        &self.state.exchange.settings().sessions
     }
 
     fn logged_out(&self) -> SessionRejection {
-        self.state.logged_out(self.location.clone())
+        self.state.exchange.logged_out(self.location.clone())
     }
 }
 
@@ -250,8 +253,8 @@ impl<T: SessionFields, S: Send + Sync> FromRequestParts<S> for SessionManager<T>
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
         let state = State::<T>::of(&parts.extensions)?;
-        let location = state.location(parts);
-        let parts = state.settings().on_log_in.is_some().then(|| Box::new(parts.clone()));
+        let location = state.exchange.location(parts);
+        let parts = state.exchange.settings().on_log_in.is_some().then(|| Box::new(parts.clone()));
         Ok(Self { state, parts, location })
     }
 }

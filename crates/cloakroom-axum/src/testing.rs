@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use cloakroom::{CreatedSession, SessionFields};
 use http::Request;
 
-use crate::source::{Credentials, Secret, TokenSource};
+use crate::credentials::{Credentials, Secret, TokenSource};
 
 /// Returns the same request, as though its client held this session's token. The token counts as coming from the first
 /// of the layer's sources, with any name, and replaces what the headers say.

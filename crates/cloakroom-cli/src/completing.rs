@@ -13,7 +13,8 @@ use cloakroom::{Database, DynamicFields};
 use crate::args::Options;
 use crate::catalog::{self, Found};
 use crate::context::Server;
-use crate::output::BUILT_IN_COLUMNS;
+use crate::output::built_in_columns;
+use crate::value;
 
 /// How long a user who has pressed the key waits at most.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,8 +40,7 @@ pub(crate) fn assignment(current: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 pub(crate) fn condition(current: &OsStr) -> Vec<CompletionCandidate> {
-    let built_in = ["id", "expires_at", "inserted_at", "updated_at"].map(str::to_owned);
-    let names = fields().into_iter().chain(built_in).map(|name| name + "=");
+    let names = comparable().map(|name| name + "=");
     offer(current, "", names.chain(["data.".to_owned()]))
 }
 
@@ -48,14 +48,18 @@ pub(crate) fn condition(current: &OsStr) -> Vec<CompletionCandidate> {
 pub(crate) fn columns(current: &OsStr) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let before = current.rfind(',').map_or("", |comma| &current[..=comma]);
-    let names = fields().into_iter().chain(BUILT_IN_COLUMNS.map(str::to_owned));
+    let names = fields().into_iter().chain(built_in_columns().map(str::to_owned));
     offer(OsStr::new(&*current), before, names.chain(["data.".to_owned()]))
 }
 
 pub(crate) fn sort(current: &OsStr) -> Vec<CompletionCandidate> {
     let before = if current.to_string_lossy().starts_with('-') { "-" } else { "" };
-    let built_in = ["id", "expires_at", "inserted_at", "updated_at"].map(str::to_owned);
-    offer(current, before, fields().into_iter().chain(built_in))
+    offer(current, before, comparable())
+}
+
+/// The names that a condition or an order can have.
+fn comparable() -> impl Iterator<Item = String> {
+    fields().into_iter().chain(value::comparable_columns().map(|column| column.name().to_owned()))
 }
 
 fn offer(current: &OsStr, before: &str, names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {

@@ -15,8 +15,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-pub(crate) use self::columns::{BUILT_IN as BUILT_IN_COLUMNS, Columns};
-pub(crate) use self::session::{SessionJson, Shown, ValueJson, text_of};
+pub(crate) use self::columns::{Columns, built_in_columns};
+pub(crate) use self::session::{SessionJson, Shown, ValueJson, place, text_of};
 use crate::args::Format;
 use crate::escape::{self, printable, printable_lines};
 use crate::failure::Failure;

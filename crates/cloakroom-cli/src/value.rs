@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use crate::failure::Failure;
 
+/// The built-in column that the command neither shows nor compares.
+pub(crate) const DIGEST: &str = "auth_token_digest";
+
 /// A span of time, or none: `7d`, `12h`, `1h 30m`, `never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
@@ -147,16 +150,19 @@ pub(crate) fn column_type(
     backend: Backend,
     name: &str,
 ) -> Result<ColumnType, Failure> {
-    Ok(match name {
-        "id" => ColumnType::Uuid,
-        "expires_at" | "inserted_at" | "updated_at" => ColumnType::Timestamp,
-        name => {
-            // Lets the library reject a name that the table does not have, and list those that it has.
-            DynamicFields::new(table, backend).set(name, DynamicValue::Null)?;
-            let field = table.fields().iter().find(|field| field.name() == name);
-            field.map_or(ColumnType::Text, |field| field.column_type(backend).clone())
-        }
-    })
+    if let Some(column) = comparable_columns().find(|column| column.name() == name) {
+        return Ok(column.column_type(backend).clone());
+    }
+    // Lets the library reject a name that the table does not have, and list those that it has.
+    DynamicFields::new(table, backend).set(name, DynamicValue::Null)?;
+    let field = table.fields().iter().find(|field| field.name() == name);
+    Ok(field.map_or(ColumnType::Text, |field| field.column_type(backend).clone()))
+}
+
+/// Returns the built-in columns that a condition or an order can name: all but the data, whose parts are compared, and
+/// the digest, which nothing shows.
+pub(crate) fn comparable_columns() -> impl Iterator<Item = FieldDefinition> {
+    TableDefinition::built_in_columns().filter(|column| !["data", DIGEST].contains(&column.name()))
 }
 
 /// `name:type[?][:index]`, a column to create.

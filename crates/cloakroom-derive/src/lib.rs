@@ -8,6 +8,7 @@ use syn::{DeriveInput, parse_macro_input};
 
 mod ast;
 mod attr;
+mod built_in;
 mod expand;
 mod fallback;
 mod known;

@@ -7,19 +7,10 @@ use quote::ToTokens;
 use syn::Type;
 
 use crate::ast::{Field, Table, option_argument, without_group};
+use crate::built_in::BUILT_IN;
 use crate::report::Report;
 
 const MAX_NAME: usize = 63; // what PostgreSQL keeps of one, in bytes
-
-/// The columns that every session table has, and how a program reads them.
-const BUILT_IN: [(&str, &str); 6] = [
-    ("id", "read it as `session.id`"),
-    ("auth_token_digest", "the library keeps it and looks sessions up by it"),
-    ("data", "read it as `session.data`, whose type `#[session(data = …)]` on the struct names"),
-    ("expires_at", "read it as `session.expires_at`"),
-    ("inserted_at", "read it as `session.inserted_at`"),
-    ("updated_at", "read it as `session.updated_at`"),
-];
 
 impl Table<'_> {
     pub(crate) fn validate(&self, report: &mut Report) {

@@ -13,7 +13,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlPool, PgPool, Sql
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use crate::{UserSession, memory};
+use crate::memory;
+use crate::tables::UserSession;
 
 /// The time that every test's clock shows at first.
 pub const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
@@ -364,27 +365,4 @@ fn unique_name() -> String {
     // A server outlives the processes that test on it, and sees the same process numbers again.
     let now = OffsetDateTime::now_utc().unix_timestamp();
     format!("t{now:x}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Takes all connections of a pool, so that every further call waits, until the returned connections are dropped.
-///
-/// # Panics
-///
-/// If the database does not answer.
-pub async fn hold_connections(pool: &Database) -> Box<dyn Any + Send> {
-    macro_rules! hold {
-        ($pool:expr) => {{
-            let mut held = Vec::new();
-            for _ in 0..$pool.options().get_max_connections() {
-                held.push($pool.acquire().await.expect("the database answers"));
-            }
-            Box::new(held)
-        }};
-    }
-    match pool {
-        Database::Sqlite(pool) => hold!(pool),
-        Database::Postgres(pool) => hold!(pool),
-        Database::MySql(pool) => hold!(pool),
-        other => panic!("no such database: {other:?}"),
-    }
 }

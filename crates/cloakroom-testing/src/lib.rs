@@ -16,9 +16,9 @@ mod memory;
 mod tables;
 
 #[cfg(feature = "suite")]
-pub use database::{Kind, Mode, START, TestDatabase, hold_connections, run, run_in};
+pub use database::{Kind, Mode, START, TestDatabase, run, run_in};
 #[cfg(feature = "suite")]
-pub use memory::at_once;
+pub use memory::{at_once, hold_connections};
 #[cfg(feature = "suite")]
 pub use tables::{ApiKey, Role, UserSession, user};
 

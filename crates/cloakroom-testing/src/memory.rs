@@ -1,11 +1,12 @@
+use std::any::Any;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use cloakroom::Sessions;
+use cloakroom::{Database, Sessions};
 
-use crate::{UserSession, hold_connections, user};
+use crate::tables::{UserSession, user};
 
 /// If a listener is not heard within this time, it never will be.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -16,6 +17,29 @@ pub fn at_once<F: Future>(call: F) -> Option<F::Output> {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => Some(answer),
         Poll::Pending => None,
+    }
+}
+
+/// Takes all connections of a pool, so that every further call waits, until the returned connections are dropped.
+///
+/// # Panics
+///
+/// If the database does not answer.
+pub async fn hold_connections(pool: &Database) -> Box<dyn Any + Send> {
+    macro_rules! hold {
+        ($pool:expr) => {{
+            let mut held = Vec::new();
+            for _ in 0..$pool.options().get_max_connections() {
+                held.push($pool.acquire().await.expect("the database answers"));
+            }
+            Box::new(held)
+        }};
+    }
+    match pool {
+        Database::Sqlite(pool) => hold!(pool),
+        Database::Postgres(pool) => hold!(pool),
+        Database::MySql(pool) => hold!(pool),
+        other => panic!("no such database: {other:?}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Log in on two devices, see both, sign out everywhere: `cargo run -p cloakroom --example devices`.
+// Log in on two devices, see both, sign out everywhere: `cargo run -p cloakroom --example devices`.
 
 use cloakroom::{Config, Database, NewSession, SessionTable, Sessions};
 

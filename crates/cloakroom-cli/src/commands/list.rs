@@ -8,7 +8,7 @@ use crate::args::{Count, List};
 use crate::commands::one::find_each;
 use crate::context::{Context, Table};
 use crate::failure::Failure;
-use crate::output::{Columns, Each};
+use crate::output::{Columns, Each, place};
 use crate::value;
 
 /// How many sessions a terminal shows by default.
@@ -16,6 +16,8 @@ const LIMIT_ON_TERMINAL: u64 = 100;
 
 /// How many sessions that do not decode are named one by one.
 const NAMED: usize = 5;
+
+const NO_PAGE: &str = "no page can begin after a session whose inserted_at cannot be read";
 
 pub(crate) async fn list(context: &Context, list: List) -> Result<(), Failure> {
     let sessions = context.sessions().await?;
@@ -42,13 +44,8 @@ pub(crate) async fn list(context: &Context, list: List) -> Result<(), Failure> {
         found_so_far += 1;
         let is_shown = limit.is_none_or(|limit| found_so_far <= limit);
         if is_shown {
-            end = Some(match &each {
-                Ok(session) => session.cursor(),
-                Err(session) => {
-                    unreadable.push(session.id);
-                    session.cursor()
-                }
-            });
+            end = Some(place(&each));
+            unreadable.extend(each.as_ref().err().map(|session| session.id));
         }
         std::future::ready(Ok(is_shown.then_some(each)))
     });
@@ -59,8 +56,10 @@ pub(crate) async fn list(context: &Context, list: List) -> Result<(), Failure> {
             let all = list.filter.query(&sessions)?.status(list.status.into()).count().await?;
             eprintln!("{limit} of {all}; --limit shows more");
         }
-        if let Some(end) = end.filter(|_| is_paged) {
-            eprintln!("the next page: --after {end}");
+        match end.filter(|_| is_paged) {
+            Some(Some(end)) => eprintln!("the next page: --after {end}"),
+            Some(None) => eprintln!("{NO_PAGE}; a greater --limit shows more"),
+            None => {}
         }
     }
     if !unreadable.is_empty() {
@@ -126,10 +125,7 @@ async fn cursor(sessions: &Table, after: &str) -> Result<Cursor, Failure> {
     let id = after.parse().map_err(|_| {
         Failure::usage("--after takes the cursor that a page ended with, or the id of its last session")
     })?;
-    Ok(match find_each(sessions, id).await? {
-        Ok(session) => session.cursor(),
-        Err(session) => session.cursor(),
-    })
+    place(&find_each(sessions, id).await?).ok_or_else(|| Failure::usage(NO_PAGE))
 }
 
 pub(crate) async fn count(context: &Context, count: Count) -> Result<(), Failure> {

@@ -20,8 +20,20 @@ const SECONDS: usize = "2026-11-23T01:48:09".len();
 const SHOWN: usize = 60;
 
 /// Every column that is not a field of the table.
-pub(crate) const BUILT_IN: [&str; 7] =
-    ["id", "data", "status", "expires_at", "inserted_at", "updated_at", "cursor"];
+const BUILT_IN: [(&str, Column); 7] = [
+    ("id", Column::Id),
+    ("data", Column::Data),
+    ("status", Column::Status),
+    ("expires_at", Column::ExpiresAt),
+    ("inserted_at", Column::InsertedAt),
+    ("updated_at", Column::UpdatedAt),
+    ("cursor", Column::Cursor),
+];
+
+/// Returns the names of the columns that are not fields of the table.
+pub(crate) fn built_in_columns() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.into_iter().map(|(name, _)| name)
+}
 
 /// The columns of a list, with their names.
 pub(crate) struct Columns {
@@ -128,22 +140,14 @@ impl Column {
             return Path::parse(keys).map(Self::Part);
         }
         Self::built_in(name).ok_or_else(|| {
-            let known: Vec<&str> = fields().chain(BUILT_IN).collect();
+            let fields = fields().map(str::to_owned);
+            let known: Vec<String> = fields.chain(built_in_columns().map(str::to_owned)).collect();
             Failure::usage(format!("there is no column {name:?}; there are {}, data.KEY", known.join(", ")))
         })
     }
 
     fn built_in(name: &str) -> Option<Self> {
-        Some(match name {
-            "id" => Self::Id,
-            "data" => Self::Data,
-            "status" => Self::Status,
-            "expires_at" => Self::ExpiresAt,
-            "inserted_at" => Self::InsertedAt,
-            "updated_at" => Self::UpdatedAt,
-            "cursor" => Self::Cursor,
-            _ => return None,
-        })
+        BUILT_IN.into_iter().find(|(known, _)| *known == name).map(|(_, column)| column)
     }
 
     fn text(&self, shown: &Shown<'_>) -> String {
@@ -162,7 +166,7 @@ impl Column {
             Self::ExpiresAt => shown.expiry(),
             Self::InsertedAt => timestamp(shown.inserted_at),
             Self::UpdatedAt => timestamp(shown.updated_at),
-            Self::Cursor => shown.cursor.to_string(),
+            Self::Cursor => shown.cursor.map(|cursor| cursor.to_string()).unwrap_or_default(),
         }
     }
 
@@ -230,6 +234,21 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::DIGEST;
+
+    #[test]
+    fn a_list_can_show_every_built_in_column_but_the_digest() {
+        let columns: Vec<_> = TableDefinition::built_in_columns().collect();
+        assert!(columns.len() > 5);
+        for column in columns {
+            assert_eq!(
+                Column::built_in(column.name()).is_some(),
+                column.name() != DIGEST,
+                "{}",
+                column.name()
+            );
+        }
+    }
 
     #[test]
     fn long_text_is_cut_between_characters() {

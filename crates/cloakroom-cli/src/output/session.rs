@@ -1,13 +1,26 @@
 //! The forms in which a session is shown.
 
-use cloakroom::{Cursor, DynamicFields, DynamicValue, Session, UnreadableSession};
+use cloakroom::{Cursor, DynamicFields, DynamicValue, Session};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
+use time::macros::datetime;
 use uuid::Uuid;
 
 use super::{Each, timestamp};
+
+/// What the library says of an instant that the row holds in no form that it can read.
+const UNREADABLE: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);
+
+/// Returns the place of a session in a listing, after which a page can begin. `None` if the session's `inserted_at`
+/// cannot be read: then only the database knows what follows it.
+pub(crate) fn place(each: &Each) -> Option<Cursor> {
+    match each {
+        Ok(session) => Some(session.cursor()),
+        Err(session) => (session.inserted_at != UNREADABLE).then(|| session.cursor()),
+    }
+}
 
 /// The shown part of a session. If the session does not decode, it has neither fields nor data.
 pub(crate) struct Shown<'s> {
@@ -18,7 +31,7 @@ pub(crate) struct Shown<'s> {
     pub(super) expires_at: Option<OffsetDateTime>,
     pub(super) inserted_at: OffsetDateTime,
     pub(super) updated_at: OffsetDateTime,
-    pub(super) cursor: Cursor,
+    pub(super) cursor: Option<Cursor>,
     error: Option<String>,
 }
 
@@ -32,13 +45,18 @@ impl<'s> Shown<'s> {
             expires_at: session.expires_at,
             inserted_at: session.inserted_at,
             updated_at: session.updated_at,
-            cursor: session.cursor(),
+            cursor: Some(session.cursor()),
             error: None,
         }
     }
 
-    pub(crate) fn unreadable(session: &'s UnreadableSession, now: OffsetDateTime) -> Self {
-        let is_after = |instant: OffsetDateTime| instant > Ord::max(now, session.updated_at);
+    pub(crate) fn each(each: &'s Each, now: OffsetDateTime) -> Self {
+        let session = match each {
+            Ok(session) => return Self::of(session, now),
+            Err(unreadable) => unreadable,
+        };
+        let written_at = Some(session.updated_at).filter(|instant| *instant != UNREADABLE);
+        let is_after = |instant| instant > written_at.map_or(now, |written_at| Ord::max(now, written_at));
         Self {
             id: session.id,
             fields: None,
@@ -47,15 +65,8 @@ impl<'s> Shown<'s> {
             expires_at: session.expires_at,
             inserted_at: session.inserted_at,
             updated_at: session.updated_at,
-            cursor: session.cursor(),
+            cursor: place(each),
             error: Some(session.error.to_string()),
-        }
-    }
-
-    pub(crate) fn each(each: &'s Each, now: OffsetDateTime) -> Self {
-        match each {
-            Ok(session) => Self::of(session, now),
-            Err(unreadable) => Self::unreadable(unreadable, now),
         }
     }
 

@@ -16,3 +16,4 @@ mod secrets;
 mod sequence;
 mod settings;
 mod shell;
+mod unreadable;

@@ -1,6 +1,7 @@
 use std::fs;
 
-use super::{Kind, ServerError};
+use super::error::ServerError;
+use super::kind::Kind;
 
 /// An unprivileged account, for a server started by root.
 pub(super) struct Account {

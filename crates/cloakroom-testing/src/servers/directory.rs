@@ -7,7 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::account::Account;
-use super::{Kind, ServerError, random};
+use super::error::ServerError;
+use super::kind::Kind;
+use super::random;
 
 const PREFIX: &str = "cloakroom-";
 const LOCK: &str = "lock";

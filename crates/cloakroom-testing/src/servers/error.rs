@@ -3,7 +3,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::Kind;
+use super::kind::Kind;
 
 /// Why a throwaway server could not be started.
 #[derive(Debug)]

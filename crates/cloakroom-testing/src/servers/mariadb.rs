@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::server::Site;
-use super::{Kind, Purpose, ServerError, programs};
+use super::error::ServerError;
+use super::kind::{Kind, Purpose};
+use super::programs;
+use super::site::Site;
 
 /// Creates the data directory.
 pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {

@@ -22,16 +22,19 @@ mod account;
 mod children;
 mod directory;
 mod error;
+mod kind;
 mod mariadb;
 mod postgres;
 mod process;
 mod programs;
 mod random;
 mod server;
+mod site;
 
 pub use directory::Scratch;
 pub use error::ServerError;
-pub use server::{Kind, Purpose, Server};
+pub use kind::{Kind, Purpose};
+pub use server::Server;
 
 /// Starts a PostgreSQL server.
 pub fn postgres() -> Result<Server, ServerError> {

@@ -10,8 +10,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ServerError;
-use super::server::Site;
+use super::error::ServerError;
+use super::site::Site;
 
 /// Starts `command` as the site's account, in its directory, writing to its log.
 ///

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Kind, ServerError};
+use super::error::ServerError;
+use super::kind::Kind;
 
 /// Returns the path of `program`: from `PATH`, or else from where the systems' packages put it.
 pub(super) fn find(kind: Kind, program: &'static str) -> Result<PathBuf, ServerError> {
@@ -19,9 +20,12 @@ pub(super) fn require(kind: Kind) -> Result<(), ServerError> {
     Ok(())
 }
 
-pub(super) fn missing(kind: Kind) -> Vec<&'static str> {
-    let programs = kind.programs().iter().copied();
-    programs.filter(|program| search(kind, program).is_none()).collect()
+impl Kind {
+    /// Returns those of the programs that this machine lacks.
+    pub fn missing_programs(self) -> Vec<&'static str> {
+        let programs = self.programs().iter().copied();
+        programs.filter(|program| search(self, program).is_none()).collect()
+    }
 }
 
 fn search(kind: Kind, program: &str) -> Option<PathBuf> {

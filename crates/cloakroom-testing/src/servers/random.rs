@@ -6,7 +6,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::ServerError;
+use super::error::ServerError;
 
 /// Returns `bytes` random bytes in hexadecimal, which suit a file name, a URL and an SQL literal.
 pub(super) fn hex(bytes: usize) -> Result<String, ServerError> {

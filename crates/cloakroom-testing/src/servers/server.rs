@@ -5,71 +5,16 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::account::Account;
 use super::directory::Directory;
 use super::error::ServerError;
+use super::kind::{Kind, Purpose};
 use super::process::{self, Ending, Watchdog};
+use super::site::Site;
 use super::{children, mariadb, postgres, programs, random};
 
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
-
-/// Which server it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// PostgreSQL.
-    Postgres,
-    /// MariaDB.
-    MariaDb,
-}
-
-impl Kind {
-    /// Returns the product's name, for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Postgres => "PostgreSQL",
-            Self::MariaDb => "MariaDB",
-        }
-    }
-
-    /// Returns the programs that a server of this kind needs.
-    pub fn programs(self) -> &'static [&'static str] {
-        match self {
-            Self::Postgres => &["postgres", "initdb"],
-            Self::MariaDb => &["mariadbd", "mariadb-install-db"],
-        }
-    }
-
-    /// Returns the Debian package that has those programs.
-    pub fn package(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgresql",
-            Self::MariaDb => "mariadb-server",
-        }
-    }
-
-    /// Returns those of the programs that this machine lacks.
-    pub fn missing_programs(self) -> Vec<&'static str> {
-        programs::missing(self)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The purpose of a server, which decides its settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// Tests: small, and nothing waits for the disk.
-    #[default]
-    Tests,
-    /// Measurements: every commit waits for the disk as it would in production, and the cache has a reasonable size.
-    Measurements,
-}
 
 /// A running throwaway server. Dropping it ends the server and removes its data.
 pub struct Server {
@@ -77,16 +22,6 @@ pub struct Server {
     process: Option<Child>,
     watchdog: Watchdog,
     site: Site,
-}
-
-/// Where a server's files are, and the account that it runs as.
-pub(super) struct Site {
-    pub(super) kind: Kind,
-    pub(super) purpose: Purpose,
-    pub(super) directory: Directory,
-    pub(super) account: Option<Account>,
-    pub(super) password: String,
-    pub(super) port: u16,
 }
 
 impl Server {
@@ -322,31 +257,5 @@ impl fmt::Debug for Server {
             .field("port", &self.site.port)
             .field("process_id", &self.process_id())
             .finish_non_exhaustive()
-    }
-}
-
-impl Site {
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    pub(super) fn log(&self) -> PathBuf {
-        self.file("log")
-    }
-
-    fn log_tail(&self) -> String {
-        let log = fs::read(self.log()).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
-    }
-
-    fn url(&self) -> String {
-        let (scheme, user, database) = match self.kind {
-            Kind::Postgres => ("postgres", "postgres", "postgres"),
-            Kind::MariaDb => ("mysql", "root", "cloakroom"),
-        };
-        let (password, port) = (&self.password, self.port);
-        format!("{scheme}://{user}:{password}@127.0.0.1:{port}/{database}")
     }
 }

@@ -7,6 +7,9 @@ use cloakroom::{
 use cloakroom_testing::{Kind, TestDatabase, each_database, each_mode};
 use time::Duration;
 
+#[path = "../../../cloakroom-derive/src/built_in.rs"]
+mod reserved;
+
 #[derive(Clone, Debug, PartialEq, SessionTable)]
 #[session(table = "Tenant A's org-42?")]
 struct Quoted {
@@ -201,6 +204,34 @@ async fn names_that_differ_in_case_alone_are_one_or_two_as_the_database_has_it(d
     }
 }
 
+#[derive(Clone, Debug, PartialEq, SessionTable)]
+#[session(table = "bare")]
+struct Bare {}
+
+async fn a_table_without_fields_has_the_columns_that_the_derive_reserves(db: TestDatabase) {
+    db.sessions::<Bare>().await;
+    let sql = match db.kind() {
+        Kind::Sqlite => "SELECT name FROM pragma_table_info('bare')",
+        Kind::Postgres => {
+            "SELECT column_name::text FROM information_schema.columns \
+             WHERE table_schema = current_schema() AND table_name = 'bare'"
+        }
+        Kind::MariaDb => {
+            "SELECT CAST(column_name AS char) FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name = 'bare'"
+        }
+    };
+    let mut made: Vec<_> = db.texts(sql).await.into_iter().map(Option::unwrap).collect();
+    let mut built_in: Vec<_> =
+        TableDefinition::built_in_columns().map(|column| column.name().to_owned()).collect();
+    let mut reserved = reserved::BUILT_IN.map(|(name, _)| name);
+    made.sort();
+    built_in.sort();
+    reserved.sort_unstable();
+    assert_eq!(made, built_in);
+    assert_eq!(reserved[..], built_in[..]);
+}
+
 each_mode! {
     a_struct_whose_names_need_quotes_does_all_that_others_do,
 }
@@ -213,5 +244,6 @@ mod any_mode {
         a_table_of_the_longest_name_has_its_indexes_and_its_history,
         a_schema_whose_name_needs_quotes_is_made_and_used,
         names_that_differ_in_case_alone_are_one_or_two_as_the_database_has_it,
+        a_table_without_fields_has_the_columns_that_the_derive_reserves,
     }
 }

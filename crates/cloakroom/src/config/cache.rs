@@ -1,9 +1,7 @@
 use std::time::Duration;
 
-use crate::config::ConfigError;
-
-/// More sessions than a machine has room for. The places are allocated at once, so there must be a limit.
-pub(crate) const MAX_CAPACITY: usize = 100_000_000;
+use super::error::ConfigError;
+use super::limits::MAX_CAPACITY;
 
 /// The settings of a cache of sessions in this process.
 ///
@@ -113,8 +111,8 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Config;
     use super::*;
-    use crate::config::Config;
 
     fn built(cache: Cache) -> Result<Config, ConfigError> {
         Config::builder().cache(cache).build()
@@ -141,10 +139,10 @@ mod tests {
 
     #[test]
     fn a_cache_without_room_or_without_end_is_refused() {
-        for capacity in [0, MAX_CAPACITY + 1, usize::MAX] {
+        for capacity in [0, 100_000_001, usize::MAX] {
             assert_eq!(built(Cache::new(capacity)).unwrap_err(), ConfigError::CacheCapacity);
         }
-        for capacity in [1, MAX_CAPACITY] {
+        for capacity in [1, 100_000_000] {
             assert!(built(Cache::new(capacity)).is_ok());
         }
     }

@@ -103,6 +103,18 @@ impl TableDefinition {
         &self.fields
     }
 
+    /// Returns the columns that every session table has, next to [`fields`](Self::fields), as fields of the same types. No
+    /// field can have one of their names.
+    ///
+    /// ```
+    /// # use cloakroom::TableDefinition;
+    /// let names: Vec<_> = TableDefinition::built_in_columns().map(|column| column.name().to_owned()).collect();
+    /// assert_eq!(names, ["id", "auth_token_digest", "data", "expires_at", "inserted_at", "updated_at"]);
+    /// ```
+    pub fn built_in_columns() -> impl Iterator<Item = FieldDefinition> {
+        BUILT_IN_COLUMNS.iter().map(BuiltInColumn::as_field)
+    }
+
     pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
     }

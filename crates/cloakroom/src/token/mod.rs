@@ -167,22 +167,26 @@ impl fmt::Debug for TokenDigest {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn a_token_has_the_length_asked_for_and_only_url_safe_characters() {
-        for length in [MIN_TOKEN_LENGTH, 23, 64, MAX_TOKEN_LENGTH] {
+        for length in [22, 23, 64, 4096] {
             let token = Token::generate(length).unwrap();
             assert_eq!(token.expose().len(), length);
-            assert!(token.expose().bytes().all(|byte| ALPHABET.contains(&byte)));
+            let is_url_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            assert!(token.expose().bytes().all(is_url_safe));
         }
     }
 
     #[test]
-    fn every_symbol_of_the_alphabet_occurs() {
+    fn a_token_is_of_sixty_four_symbols() {
         let token = Token::generate(MAX_TOKEN_LENGTH).unwrap();
+        let symbols: HashSet<u8> = token.expose().bytes().collect();
         // The chance that one of 64 symbols is missing among 4,096 draws is under 10⁻²⁶.
-        assert!(ALPHABET.iter().all(|symbol| token.expose().as_bytes().contains(symbol)));
+        assert_eq!(symbols.len(), 64);
     }
 
     #[test]
@@ -213,7 +217,7 @@ mod tests {
     fn a_length_out_of_bounds_is_refused() {
         assert!(matches!(Token::generate(21), Err(TokenError::TooShort { least: 22 })));
         assert!(matches!(Token::generate(0), Err(TokenError::TooShort { .. })));
-        assert!(matches!(Token::generate(MAX_TOKEN_LENGTH + 1), Err(TokenError::TooLong)));
+        assert!(matches!(Token::generate(4097), Err(TokenError::TooLong)));
         assert!(matches!(Token::import("fifteen-letters"), Err(TokenError::TooShort { least: 16 })));
         assert!(matches!(Token::import(""), Err(TokenError::TooShort { .. })));
         assert!(Token::import("sixteen-letters!").is_ok());

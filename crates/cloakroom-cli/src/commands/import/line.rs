@@ -194,3 +194,16 @@ impl Value<'_> {
         DynamicValue::parse(column_type, &text).map_err(|_| format!("is not of the type {column_type}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::built_in_columns;
+
+    #[test]
+    fn every_column_of_a_list_can_stand_in_a_file_to_import() {
+        for name in built_in_columns() {
+            assert!(KNOWN.contains(&name) || PASSED_OVER.contains(&name), "{name}");
+        }
+    }
+}

@@ -95,7 +95,16 @@ mod tests {
 
     #[test]
     fn a_request_that_came_through_a_proxy_is_for_another_host() {
-        for name in ADDED_BY_PROXIES {
+        for name in [
+            "forwarded",
+            "via",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-forwarded-proto",
+            "x-forwarded-server",
+            "x-real-ip",
+        ] {
             assert!(!local("/", &[("host", "localhost"), (name, "localhost")]), "{name}");
         }
     }

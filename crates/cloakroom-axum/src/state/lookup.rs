@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use cloakroom::{Error, ErrorKind, Session, SessionFields, Sessions};
 
-use crate::source::Secret;
-use crate::state::{Held, Known, State};
+use crate::credentials::Secret;
+
+use super::exchange::Exchange;
+use super::known::{Held, Known};
 
 /// How a token is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub(crate) enum Reading {
     Fresh,
 }
 
-impl<T: SessionFields> State<T> {
+impl<T: SessionFields> Exchange<T> {
     /// The session that the request has.
     pub(crate) async fn ask(&self, reading: Reading) -> Result<Known<T>, Error> {
         let credentials = self.credentials();

@@ -34,7 +34,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(context))?;
-        this.state.finish(response.headers_mut());
+        this.state.exchange.finish(response.headers_mut());
         Poll::Ready(Ok(response))
     }
 }

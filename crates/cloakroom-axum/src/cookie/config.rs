@@ -1,16 +1,15 @@
 use std::borrow::Cow;
-use std::fmt;
 
 use cookie::{Cookie, SameSite as CookieSameSite};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{Extensions, HeaderMap, HeaderValue, Uri};
 use time::Duration;
 
-use crate::localhost::is_local;
-use crate::source::is_cookie_value;
+use super::header::is_cookie_value;
+use super::localhost::is_local;
 
 const DEFAULT_NAME: &str = "__Host-Http-session";
 
-const HOST_PREFIX: &str = "__Host-";
+pub(super) const HOST_PREFIX: &str = "__Host-";
 
 /// The prefixes that browsers know. If one begins with another, the longer one comes first.
 const PREFIXES: [&str; 4] = ["__Host-Http-", HOST_PREFIX, "__Http-", "__Secure-"];
@@ -20,7 +19,7 @@ const PREFIXES: [&str; 4] = ["__Host-Http-", HOST_PREFIX, "__Http-", "__Secure-"
 pub(crate) const LONGEST_COOKIE: usize = 4096;
 
 /// Browsers ignore an attribute that is longer than this.
-const LONGEST_ATTRIBUTE: usize = 1024;
+pub(super) const LONGEST_ATTRIBUTE: usize = 1024;
 
 /// For how many paths a response clears a cookie at most, so that its head stays small.
 const CLEARED_PATHS: usize = 16;
@@ -30,15 +29,15 @@ const CLEARED_PATHS: usize = 16;
 /// The default is `__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/` without `Domain`. Browsers send such a
 /// cookie over TLS only, hide it from scripts, keep it to one host, and leave it out of posts from other sites.
 /// `HttpOnly` cannot be turned off. `Secure` can be turned off only by
-/// [`insecure_on_localhost`](CookieConfigBuilder::insecure_on_localhost).
+/// [`insecure_on_localhost`](crate::CookieConfigBuilder::insecure_on_localhost).
 ///
 /// | setting | default |
 /// |---|---|
-/// | [`name`](CookieConfigBuilder::name) | `__Host-Http-session` |
-/// | [`same_site`](CookieConfigBuilder::same_site) | [`SameSite::Lax`] |
-/// | [`domain`](CookieConfigBuilder::domain) | none |
-/// | [`path`](CookieConfigBuilder::path) | `/` |
-/// | [`insecure_on_localhost`](CookieConfigBuilder::insecure_on_localhost) | no |
+/// | [`name`](crate::CookieConfigBuilder::name) | `__Host-Http-session` |
+/// | [`same_site`](crate::CookieConfigBuilder::same_site) | [`SameSite::Lax`] |
+/// | [`domain`](crate::CookieConfigBuilder::domain) | none |
+/// | [`path`](crate::CookieConfigBuilder::path) | `/` |
+/// | [`insecure_on_localhost`](crate::CookieConfigBuilder::insecure_on_localhost) | no |
 ///
 /// # How long a browser keeps it
 ///
@@ -56,11 +55,11 @@ const CLEARED_PATHS: usize = 16;
 /// uses extend the session.
 #[derive(Clone, Debug)]
 pub struct CookieConfig {
-    name: Cow<'static, str>,
-    same_site: SameSite,
-    domain: Option<String>,
-    path: Cow<'static, str>,
-    insecure_on_localhost: bool,
+    pub(super) name: Cow<'static, str>,
+    pub(super) same_site: SameSite,
+    pub(super) domain: Option<String>,
+    pub(super) path: Cow<'static, str>,
+    pub(super) insecure_on_localhost: bool,
 }
 
 /// Which requests from other sites a browser sends the cookie with.
@@ -76,11 +75,6 @@ pub enum SameSite {
 }
 
 impl CookieConfig {
-    /// Returns a builder with the defaults.
-    pub fn builder() -> CookieConfigBuilder {
-        CookieConfigBuilder::default()
-    }
-
     /// Returns the cookie's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -176,136 +170,6 @@ impl Default for CookieConfig {
     }
 }
 
-/// Builds a [`CookieConfig`]. Every setter is optional.
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct CookieConfigBuilder {
-    config: CookieConfig,
-}
-
-impl CookieConfigBuilder {
-    /// Sets the cookie's name. Default `__Host-Http-session`.
-    ///
-    /// By the name's prefix browsers refuse a cookie that another host or a script plants:
-    ///
-    /// | prefix | the cookie was set | enforced by |
-    /// |---|---|---|
-    /// | `__Host-` | by this host itself, over TLS | all browsers of today |
-    /// | `__Host-Http-` | and by a response, never by a script | newer versions of Chromium; other browsers see `__Host-` |
-    /// | `__Secure-` | by this host or a sibling, over TLS | all browsers of today |
-    /// | `__Http-` | by a response, over TLS | newer versions of Chromium |
-    /// | none | by anyone who can reach this host or a sibling's | |
-    ///
-    /// Changing the name logs out every user, because browsers go on sending the old cookie. Two layers that use
-    /// cookies need two names: see [`SessionLayer`](crate::SessionLayer), "Several tables".
-    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.config.name = name.into();
-        self
-    }
-
-    /// Sets which requests from other sites carry the cookie. Default [`SameSite::Lax`].
-    pub fn same_site(mut self, same_site: SameSite) -> Self {
-        self.config.same_site = same_site;
-        self
-    }
-
-    /// Shares the cookie with every subdomain of `domain`. By default only this host gets it. A domain needs a name
-    /// without `__Host-`; use `__Secure-`.
-    ///
-    /// Every host of the domain then reads the cookie, and may plant another of the same name. A browser that had the
-    /// cookie before this was switched on sends both for a while; [`CurrentSession`](crate::CurrentSession) says what
-    /// happens then.
-    pub fn domain(mut self, domain: impl Into<String>) -> Self {
-        self.config.domain = Some(domain.into());
-        self
-    }
-
-    /// Sets the path under which the cookie is sent. Default `/`. Another path needs a name without `__Host-`.
-    pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
-        self.config.path = path.into();
-        self
-    }
-
-    /// Lets requests to `localhost`, `127.0.0.1` and `[::1]` use a cookie without `Secure`, `Domain` and the name's
-    /// prefix, for development over plain http. Default `false`.
-    ///
-    /// A request counts as such a request if
-    ///
-    /// 1. the host that it names is one of the three;
-    /// 2. it has no header that proxies add (`Forwarded`, `Via`, `X-Forwarded-*`, `X-Real-IP`);
-    /// 3. its `Origin`, if it has one, names such a host too, or is `null`;
-    /// 4. its connection comes from a loopback address, if that is known: if requests have the extension
-    ///    `ConnectInfo<SocketAddr>`, as with
-    ///    [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info).
-    ///
-    /// Every other request has the cookie as it is otherwise configured. The client itself decides the first three, and
-    /// a request through a proxy on the same machine that rewrites `Host` and adds no header meets all four. So turn
-    /// this on for development only. Chromium and Firefox do not need it, because they keep `Secure` cookies of
-    /// `http://localhost`.
-    pub fn insecure_on_localhost(mut self, insecure: bool) -> Self {
-        self.config.insecure_on_localhost = insecure;
-        self
-    }
-
-    /// Checks the settings and returns the configuration.
-    ///
-    /// # Errors
-    ///
-    /// If the name, the path or the domain cannot stand in a cookie, or if browsers would refuse a cookie of this name
-    /// with these attributes.
-    pub fn build(self) -> Result<CookieConfig, CookieConfigError> {
-        let config = self.config;
-        let bare_name = without_prefix(&config.name);
-        // A cookie's name and a header's name are made of the same characters.
-        if HeaderName::from_bytes(bare_name.as_bytes()).is_err() {
-            return Err(CookieConfigError::Name);
-        }
-        let is_attribute =
-            |value: &str| value.len() <= LONGEST_ATTRIBUTE && is_cookie_value(value.as_bytes());
-        if !config.path.starts_with('/') || !is_attribute(&config.path) {
-            return Err(CookieConfigError::Path);
-        }
-        if config.domain.as_deref().is_some_and(|domain| domain.is_empty() || !is_attribute(domain)) {
-            return Err(CookieConfigError::Domain);
-        }
-        let is_host_only = config.domain.is_none() && config.path == "/";
-        if has_prefix(&config.name, HOST_PREFIX) && !is_host_only {
-            return Err(CookieConfigError::HostPrefix);
-        }
-        Ok(config)
-    }
-}
-
-/// Why a cookie's settings are invalid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CookieConfigError {
-    /// The name is empty, or has a character that a cookie's name may not have.
-    Name,
-    /// The path does not begin with a slash, has a character that an attribute may not have, or is longer than 1024
-    /// bytes.
-    Path,
-    /// The domain is empty, has a character that an attribute may not have, or is longer than 1024 bytes.
-    Domain,
-    /// The name begins with `__Host-`, but a domain or a path is set: browsers refuse such a cookie.
-    HostPrefix,
-}
-
-impl fmt::Display for CookieConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Name => "the cookie's name must be of letters, digits and the likes of `-` and `_`",
-            Self::Path => "the cookie's path must begin with `/` and be at most 1024 characters of visible ASCII",
-            Self::Domain => "the cookie's domain must be at most 1024 characters of visible ASCII",
-            Self::HostPrefix => {
-                "a cookie whose name begins with `__Host-` can have neither a domain nor a path: name it differently"
-            }
-        })
-    }
-}
-
-impl std::error::Error for CookieConfigError {}
-
 /// The paths of cookies that a browser may send with a request for this path, by
 /// [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.4): `/`, `/a`, `/a/`, `/a/b`. Only the first
 /// of them if there are many.
@@ -319,29 +183,20 @@ fn paths_above(path: &str) -> Vec<&str> {
 }
 
 /// Browsers compare prefixes without regard to case.
-fn has_prefix(name: &str, prefix: &str) -> bool {
+pub(super) fn has_prefix(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-fn without_prefix(name: &str) -> &str {
+pub(super) fn without_prefix(name: &str) -> &str {
     let prefix = PREFIXES.into_iter().find(|prefix| has_prefix(name, prefix));
     prefix.map_or(name, |prefix| without_prefix(&name[prefix.len()..]))
 }
 
-/// Keeps the response out of every cache, unless the application has already done so.
-pub(crate) fn keep_out_of_caches(headers: &mut HeaderMap) {
-    let is_kept_out = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
-        value.to_str().is_ok_and(|value| {
-            value.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store"))
-        })
-    });
-    if !is_kept_out {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header;
+
+    use super::super::builder::CookieConfigBuilder;
     use super::*;
 
     #[test]
@@ -352,33 +207,6 @@ mod tests {
         };
         assert!(!is_local(CookieConfig::default()));
         assert!(is_local(CookieConfig::builder().insecure_on_localhost(true).build().unwrap()));
-    }
-
-    #[test]
-    fn a_cookie_that_browsers_would_refuse_cannot_be_configured() {
-        let build = CookieConfig::builder;
-        for name in ["", "__Host-", "__Secure-", "__Host-Http-", "__http-", "a b", "a;b", "a=b", "é"] {
-            assert_eq!(build().name(name).build().unwrap_err(), CookieConfigError::Name, "{name}");
-        }
-        for name in ["__Host-a", "__host-a", "__Host-Http-a", "__HOST-HTTP-a"] {
-            assert_eq!(build().name(name).path("/a").build().unwrap_err(), CookieConfigError::HostPrefix);
-            assert_eq!(build().name(name).domain("a.b").build().unwrap_err(), CookieConfigError::HostPrefix);
-        }
-        let long = format!("/{}", "a".repeat(LONGEST_ATTRIBUTE));
-        for path in ["", "a", "/; Domain=a.b", "/é", &long] {
-            assert_eq!(
-                build().name("a").path(path.to_owned()).build().unwrap_err(),
-                CookieConfigError::Path,
-                "{path}"
-            );
-        }
-        for domain in ["", "a.b; Path=/", "a b", &long] {
-            assert_eq!(build().name("a").domain(domain).build().unwrap_err(), CookieConfigError::Domain);
-        }
-        for name in ["__Secure-a", "__Http-a", "a"] {
-            assert!(build().name(name).domain("example.com").path("/app").build().is_ok());
-        }
-        assert!(build().name("a").path(long[..LONGEST_ATTRIBUTE].to_owned()).build().is_ok());
     }
 
     #[test]
@@ -395,7 +223,7 @@ mod tests {
     #[test]
     fn a_cookie_of_more_bytes_than_browsers_keep_is_not_set() {
         let config = CookieConfig::default();
-        let longest = "a".repeat(LONGEST_COOKIE - config.name().len());
+        let longest = "a".repeat(4096 - config.name().len());
         assert!(config.set(&longest, Duration::DAY, false).is_some());
         let too_long = format!("{longest}a");
         assert!(config.set(&too_long, Duration::DAY, false).is_none());
@@ -426,7 +254,7 @@ mod tests {
         assert_eq!(paths_above("/a/bc/"), ["/", "/a", "/a/", "/a/bc", "/a/bc/"]);
         assert_eq!(paths_above("//a"), ["/", "//", "//a"]);
         assert_eq!(paths_above("*"), [""; 0]);
-        assert_eq!(paths_above(&"/a".repeat(1000)).len(), CLEARED_PATHS);
+        assert_eq!(paths_above(&"/a".repeat(1000)).len(), 16);
         assert_eq!(paths_above("/a;b/c"), ["/"]);
     }
 
@@ -441,21 +269,5 @@ mod tests {
     fn the_header_is_marked_as_sensitive() {
         let header = CookieConfig::default().set("a-token", Duration::DAY, false).unwrap();
         assert_eq!(format!("{header:?}"), "Sensitive");
-    }
-
-    #[test]
-    fn what_the_application_says_to_caches_is_only_made_stricter() {
-        for (said, kept) in [
-            (None, "no-store"),
-            (Some("public, max-age=60"), "no-store"),
-            (Some("private"), "no-store"),
-            (Some("private, No-Store"), "private, No-Store"),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.extend(said.map(|said| (header::CACHE_CONTROL, HeaderValue::from_static(said))));
-            keep_out_of_caches(&mut headers);
-            let values: Vec<_> = headers.get_all(header::CACHE_CONTROL).iter().collect();
-            assert_eq!(values, [kept]);
-        }
     }
 }

@@ -45,6 +45,11 @@ fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 
+/// Returns `true` if all bytes are `cookie-octet` of [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1).
+pub(crate) fn is_cookie_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\'))
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;

@@ -1,19 +1,22 @@
+mod future;
+
+pub use future::ResponseFuture;
+
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use cloakroom::{NewSession, SessionFields, Sessions};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::cookie::{CookieConfig, LONGEST_COOKIE};
-use crate::future::ResponseFuture;
-use crate::neighbour::{Neighbour, Outer};
+use crate::cookie::CookieConfig;
+use crate::credentials::TokenSource;
+use crate::settings::Settings;
 use crate::site_data::{self, SiteData};
-use crate::source::TokenSource;
-use crate::state::{Handle, State};
+use crate::state::{Handle, Neighbour, Outer, State};
 
 /// Gives every request below it access to the sessions of one table.
 ///
@@ -63,18 +66,6 @@ use crate::state::{Handle, State};
 pub struct SessionLayer<T: SessionFields> {
     settings: Arc<Settings<T>>,
 }
-
-pub(crate) struct Settings<T: SessionFields> {
-    pub(crate) sessions: Sessions<T>,
-    pub(crate) sources: Vec<TokenSource>,
-    pub(crate) cookie: CookieConfig,
-    pub(crate) redirect: Option<Arc<Redirect>>,
-    pub(crate) on_log_in: Option<Arc<OnLogIn<T>>>,
-    pub(crate) clear_site_data: Option<HeaderValue>,
-}
-
-pub(crate) type Redirect = dyn Fn(&Parts) -> String + Send + Sync;
-pub(crate) type OnLogIn<T> = dyn Fn(&Parts, NewSession<T>) -> NewSession<T> + Send + Sync;
 
 impl<T: SessionFields> SessionLayer<T> {
     /// Creates a layer for this table, with the token in a cookie.
@@ -178,42 +169,6 @@ impl<T: SessionFields> SessionLayer<T> {
     fn with(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
-    }
-}
-
-impl<T: SessionFields> Settings<T> {
-    fn assert_that_tokens_fit(&self) {
-        let name = self.cookie.name();
-        let length = name.len() + self.sessions.config().token_length();
-        assert!(
-            length <= LONGEST_COOKIE || !self.sources.contains(&TokenSource::Cookie),
-            "the cookie `{name}` and a token of {} are {length} bytes together, and browsers keep no more than \
-             {LONGEST_COOKIE}: shorten the configuration's token_length or the cookie's name",
-            self.sessions.definition(),
-        );
-    }
-
-    /// Returns where this request's browser is sent to log in.
-    pub(crate) fn location(&self, parts: &Parts) -> Option<HeaderValue> {
-        let location = self.redirect.as_ref()?(parts);
-        let header = HeaderValue::try_from(location);
-        if header.is_err() {
-            tracing::error!("the page for logging in has a location that no header can hold");
-        }
-        header.ok()
-    }
-}
-
-impl<T: SessionFields> Clone for Settings<T> {
-    fn clone(&self) -> Self {
-        Self {
-            sessions: self.sessions.clone(),
-            sources: self.sources.clone(),
-            cookie: self.cookie.clone(),
-            redirect: self.redirect.clone(),
-            on_log_in: self.on_log_in.clone(),
-            clear_site_data: self.clear_site_data.clone(),
-        }
     }
 }
 

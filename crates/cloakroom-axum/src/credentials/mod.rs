@@ -1,70 +1,19 @@
-use std::fmt;
+//! What a request presents: the tokens in its cookies and headers.
+
+mod secret;
+mod source;
+
+pub(crate) use secret::Secret;
+pub use source::TokenSource;
 
 use cloakroom::MAX_TOKEN_LENGTH;
-use http::{HeaderMap, HeaderName, header};
-use zeroize::Zeroizing;
+use http::{HeaderMap, header};
 
-use crate::cookie_header::cookie_values;
+use crate::cookie::{cookie_values, is_cookie_value};
 
 /// How many different tokens in cookies of one name are looked up. A browser has at most two forms of a cookie that
 /// this layer has set.
-pub(crate) const MAX_COOKIES: usize = 8;
-
-/// Where in a request a token may stand. It is never in the URL, which ends up in logs and histories.
-///
-/// A layer has a list of sources; see [`SessionLayer::sources`](crate::SessionLayer::sources). In each of them a token
-/// is absent, malformed or presented:
-///
-/// | source | absent | malformed | presented |
-/// |---|---|---|---|
-/// | `Cookie` | no cookie of the name | empty, too long, or with characters that no cookie may hold | anything else |
-/// | `Bearer` | no `Authorization`, or of another scheme | not exactly one token of RFC 6750 | `Bearer <token>` |
-/// | `Header` | no such header | empty, too long, or with anything but visible ASCII | anything else |
-///
-/// An API client that sends a malformed token gets 400. A browser's user cannot mend a cookie, so a malformed cookie
-/// counts as an unknown one: logged out, and cleared. For the same reason several cookies of the name are no bad
-/// request: see [`CurrentSession`](crate::CurrentSession). [`cookie_values`] says how a cookie is recognised.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TokenSource {
-    /// The cookie that [`CookieConfig`](crate::CookieConfig) describes.
-    Cookie,
-    /// `Authorization: Bearer <token>`, by [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1).
-    Bearer,
-    /// A header that holds the token alone, such as `x-api-key`.
-    Header(HeaderName),
-}
-
-impl TokenSource {
-    /// Returns the source for the header of this name: `TokenSource::header("x-api-key")`.
-    ///
-    /// # Panics
-    ///
-    /// If `name` is not a header's name in lower case.
-    pub const fn header(name: &'static str) -> Self {
-        Self::Header(HeaderName::from_static(name))
-    }
-}
-
-/// A token as the client presented it.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(Zeroizing<String>);
-
-impl Secret {
-    pub(crate) fn new(token: &str) -> Self {
-        Self(Zeroizing::new(token.to_owned()))
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(redacted)")
-    }
-}
+const MAX_COOKIES: usize = 8;
 
 /// The credentials that one request presents.
 #[derive(Debug, Default)]
@@ -177,13 +126,10 @@ fn is_token68(token: &[u8]) -> bool {
         })
 }
 
-/// Returns `true` if all bytes are `cookie-octet` of [RFC 6265](https://www.rfc-editor.org/rfc/rfc6265#section-4.1.1).
-pub(crate) fn is_cookie_value(value: &[u8]) -> bool {
-    value.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\'))
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn read(headers: &[(&'static str, &[u8])]) -> Credentials {
@@ -313,9 +259,9 @@ mod tests {
         assert_eq!((tokens, found.cookies), (vec!["abc", "ABC"], 4));
         assert!(found.problem.is_none() && !found.has_too_many);
         for (more, has_too_many) in [(0, false), (1, true), (100, true)] {
-            let cookies: Vec<_> = (0..MAX_COOKIES + more).map(|n| format!("session=token-{n}")).collect();
+            let cookies: Vec<_> = (0..8 + more).map(|n| format!("session=token-{n}")).collect();
             let found = read(&[("cookie", cookies.join("; ").as_bytes())]);
-            assert_eq!((found.from_cookies.len(), found.has_too_many), (MAX_COOKIES, has_too_many));
+            assert_eq!((found.from_cookies.len(), found.has_too_many), (8, has_too_many));
             assert!(found.problem.is_none());
         }
     }

@@ -1,0 +1,37 @@
+use http::HeaderName;
+
+/// Where in a request a token may stand. It is never in the URL, which ends up in logs and histories.
+///
+/// A layer has a list of sources; see [`SessionLayer::sources`](crate::SessionLayer::sources). In each of them a token
+/// is absent, malformed or presented:
+///
+/// | source | absent | malformed | presented |
+/// |---|---|---|---|
+/// | `Cookie` | no cookie of the name | empty, too long, or with characters that no cookie may hold | anything else |
+/// | `Bearer` | no `Authorization`, or of another scheme | not exactly one token of RFC 6750 | `Bearer <token>` |
+/// | `Header` | no such header | empty, too long, or with anything but visible ASCII | anything else |
+///
+/// An API client that sends a malformed token gets 400. A browser's user cannot mend a cookie, so a malformed cookie
+/// counts as an unknown one: logged out, and cleared. For the same reason several cookies of the name are no bad
+/// request: see [`CurrentSession`](crate::CurrentSession). [`cookie_values`](crate::cookie_values) says how a cookie is recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenSource {
+    /// The cookie that [`CookieConfig`](crate::CookieConfig) describes.
+    Cookie,
+    /// `Authorization: Bearer <token>`, by [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1).
+    Bearer,
+    /// A header that holds the token alone, such as `x-api-key`.
+    Header(HeaderName),
+}
+
+impl TokenSource {
+    /// Returns the source for the header of this name: `TokenSource::header("x-api-key")`.
+    ///
+    /// # Panics
+    ///
+    /// If `name` is not a header's name in lower case.
+    pub const fn header(name: &'static str) -> Self {
+        Self::Header(HeaderName::from_static(name))
+    }
+}

@@ -1,0 +1,188 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::OriginalUri;
+use cloakroom::{SessionFields, Sessions};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
+use time::{Duration, OffsetDateTime};
+
+use crate::cookie::{is_to_be_sent_again, keep_out_of_caches, max_age};
+use crate::credentials::{Credentials, Secret, TokenSource};
+use crate::rejection::{LoggedOut, SessionRejection};
+use crate::settings::Settings;
+use crate::site_data::CLEAR_SITE_DATA;
+use crate::testing::TestCredential;
+
+use super::known::Held;
+use super::read_ahead::reads_ahead;
+
+/// One request and its response, as far as one table is concerned: what the request presents, and the cookie that goes
+/// out with the response.
+pub(crate) struct Exchange<T: SessionFields> {
+    settings: Arc<Settings<T>>,
+    credentials: Credentials,
+    is_localhost: bool,
+    /// The request's path, if more cookies came with it than are looked up.
+    crowded_path: Option<String>,
+    accepts_html: bool,
+    reads_ahead: bool,
+    /// A lock of its own, because the response is made without waiting.
+    change: Mutex<CookieChange>,
+}
+
+#[derive(Default)]
+enum CookieChange {
+    #[default]
+    None,
+    Set {
+        token: Secret,
+        max_age: Duration,
+    },
+    Clear {
+        is_log_out: bool,
+    },
+}
+
+impl<T: SessionFields> Exchange<T> {
+    pub(super) fn new(
+        settings: Arc<Settings<T>>,
+        uri: &Uri,
+        headers: &HeaderMap,
+        extensions: &mut Extensions,
+    ) -> Self {
+        let is_localhost = settings.cookie.is_for_localhost(uri, headers, extensions);
+        let credentials = match extensions.remove::<TestCredential<T>>() {
+            Some(credential) => credential.into_credentials(settings.sources.first()),
+            None => Credentials::read(&settings.sources, settings.cookie.name_for(is_localhost), headers),
+        };
+        let accepts_html = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("text/html")));
+        let crowded_path = credentials.has_too_many.then(|| {
+            // A nested router's own path is shorter.
+            extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(uri)| uri).path().to_owned()
+        });
+        Self {
+            settings,
+            credentials,
+            is_localhost,
+            crowded_path,
+            accepts_html,
+            reads_ahead: reads_ahead(headers),
+            change: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings<T> {
+        &self.settings
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions<T> {
+        &self.settings.sessions
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Returns `true` if the browser asks for a page that its user may never see.
+    pub(super) fn reads_ahead(&self) -> bool {
+        self.reads_ahead
+    }
+
+    /// Returns the cookie's name, as it is on this host.
+    pub(super) fn cookie_name(&self) -> &str {
+        self.settings.cookie.name_for(self.is_localhost)
+    }
+
+    /// Where to send this request to log in, if it is a browser's and the application names a place.
+    pub(crate) fn location(&self, parts: &Parts) -> Option<HeaderValue> {
+        let is_of_browser = self.accepts_html && !self.credentials.is_from_api;
+        is_of_browser.then(|| self.settings.location(parts)).flatten()
+    }
+
+    /// What a request without a session gets.
+    pub(crate) fn logged_out(&self, location: Option<HeaderValue>) -> SessionRejection {
+        let is_token_refused = self.credentials.from_api.is_some();
+        SessionRejection::LoggedOut(LoggedOut { is_token_refused, location })
+    }
+
+    /// Returns `true` if a cookie is one of the layer's sources.
+    pub(super) fn has_cookies(&self) -> bool {
+        self.settings.sources.contains(&TokenSource::Cookie)
+    }
+
+    /// Returns `true` if a cookie could hold this token, or if no cookie has to.
+    pub(crate) fn fits(&self, token: &str) -> bool {
+        !self.has_cookies() || self.settings.cookie.fits(token, self.is_localhost)
+    }
+
+    /// Sends the cookie again if the session was extended since, by any process, or if it is due by time.
+    pub(crate) fn note_use(&self, held: &Held<T>, asked_at: OffsetDateTime) {
+        if self.reads_ahead || !self.credentials.has_cookie() {
+            return;
+        }
+        let config = self.sessions().config();
+        let session = &held.session;
+        if session.updated_at >= asked_at || is_to_be_sent_again(session, config, asked_at) {
+            self.set_cookie(held);
+        }
+    }
+
+    pub(super) fn set_cookie(&self, held: &Held<T>) {
+        if self.has_cookies() {
+            let config = self.sessions().config();
+            let max_age = max_age(&held.session, config, config.now());
+            self.change(CookieChange::Set { token: held.token.clone(), max_age });
+        }
+    }
+
+    /// Takes back the cookie that this request set, and clears the one that the browser sent.
+    pub(crate) fn clear_cookie(&self) {
+        self.forget(false);
+    }
+
+    /// The same, for a log-out.
+    pub(crate) fn clear_cookie_on_log_out(&self) {
+        self.forget(true);
+    }
+
+    fn forget(&self, is_log_out: bool) {
+        let has_cookie = self.credentials.has_cookie();
+        self.change(if has_cookie { CookieChange::Clear { is_log_out } } else { CookieChange::None });
+    }
+
+    fn change(&self, change: CookieChange) {
+        *self.change.lock().unwrap_or_else(PoisonError::into_inner) = change;
+    }
+
+    /// Puts the cookie into the response.
+    pub(crate) fn finish(&self, headers: &mut HeaderMap) {
+        let change = std::mem::take(&mut *self.change.lock().unwrap_or_else(PoisonError::into_inner));
+        let cookie = &self.settings.cookie;
+        let (header, forgets_the_other) = match change {
+            CookieChange::None => return,
+            CookieChange::Clear { is_log_out } => {
+                if let Some(data) = self.settings.clear_site_data.clone().filter(|_| is_log_out) {
+                    headers.append(CLEAR_SITE_DATA, data);
+                }
+                (cookie.clear(self.is_localhost), true)
+            }
+            CookieChange::Set { token, max_age } => {
+                let has_several = self.credentials.cookies > 1;
+                (cookie.set(token.expose(), max_age, self.is_localhost), has_several)
+            }
+        };
+        // First, because a browser that takes both for one cookie keeps the last one.
+        let others = match &self.crowded_path {
+            Some(path) => cookie.clear_above(path, self.is_localhost),
+            None if forgets_the_other => cookie.clear_host_only(self.is_localhost).into_iter().collect(),
+            None => Vec::new(),
+        };
+        for header in others.into_iter().chain(header) {
+            headers.append(header::SET_COOKIE, header);
+            keep_out_of_caches(headers);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::cache::Cache;
+use super::error::ConfigError;
+use super::settings::{Config, DAY, Settings};
+use crate::clock::Clock;
+use crate::token::Hashing;
+
+impl Config {
+    /// Returns a builder that starts from the defaults.
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::default()
+    }
+}
+
+/// Builds a [`Config`]. Every setting has a default.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ConfigBuilder {
+    config: Config,
+    extend_after_is_set: bool,
+}
+
+impl ConfigBuilder {
+    /// Sets the length of a new token, in characters of 6 bits. Default 64, at least
+    /// [`MIN_TOKEN_LENGTH`](crate::MIN_TOKEN_LENGTH).
+    pub fn token_length(self, characters: usize) -> Self {
+        self.with(|settings| settings.token_length = characters)
+    }
+
+    /// Sets how a token becomes the digest that is stored. Default [`Hashing::Sha256`].
+    ///
+    /// If you change it, every token that was issued before becomes unknown.
+    pub fn hashing(self, hashing: Hashing) -> Self {
+        self.with(|settings| settings.hashing = hashing)
+    }
+
+    /// Mixes a secret into every digest, which is `hash(salt ‖ token)`. Default none. Keep it outside the database.
+    ///
+    /// A process that can write to the database but does not know the salt cannot compute the digest of a token of its
+    /// own choice, so it cannot create a session of its own. It can still change rows that exist: their user, their
+    /// role, their expiry. This is not a keyed hash such as HMAC ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)).
+    /// With SHA-1, SHA-256, SHA-512 and RIPEMD-160, the digest of a known token can be extended, without the salt, to
+    /// the digest of a longer token that begins with it. SHA-3 and BLAKE2 do not allow that.
+    ///
+    /// A token is random, so its digest is safe without a salt. If you change the salt, every token that was issued
+    /// before becomes unknown. An empty salt is an error, because it may come from an environment variable that was not
+    /// set.
+    pub fn secret_salt(self, salt: impl Into<Vec<u8>>) -> Self {
+        let salt = Zeroizing::new(salt.into());
+        self.with(|settings| settings.secret_salt = Some(salt))
+    }
+
+    /// Sets how long a new session lives. Default 7 days; with `None`, sessions never expire.
+    ///
+    /// This is what OWASP calls the *idle timeout*: an extension moves the expiry to `now + ttl`, so a session that is
+    /// not used for this long ends. It may end earlier by up to [`extend_after`](Self::extend_after), because smaller
+    /// gains are not written.
+    pub fn ttl(self, ttl: impl Into<Option<Duration>>) -> Self {
+        let ttl = ttl.into();
+        self.with(|settings| settings.ttl = ttl)
+    }
+
+    /// Sets how much an extension must gain to be written. A session is extended if `now + ttl` lies more than this
+    /// span after its present expiry, so a session in use is written about once in this span. `None` turns extension
+    /// off: the idle timeout then becomes a fixed lifetime of `ttl`.
+    ///
+    /// Default 1 day. If `ttl` is a day or less, the default is a seventh of `ttl`.
+    ///
+    /// The idle timeout is exact only to this span: a session ends between `ttl - extend_after` and `ttl` after its
+    /// last use.
+    pub fn extend_after(mut self, gain: impl Into<Option<Duration>>) -> Self {
+        let gain = gain.into();
+        self.extend_after_is_set = true;
+        self.with(|settings| settings.extend_after = gain)
+    }
+
+    /// Sets whether `authenticate`, `fetch_one` and `fetch_optional` extend the session that they read if an extension
+    /// is due. Default yes. [`Sessions::extend`](crate::Sessions::extend) extends in either case.
+    pub fn auto_extend(self, auto_extend: bool) -> Self {
+        self.with(|settings| settings.auto_extend = auto_extend)
+    }
+
+    /// Sets how long after its creation a session ends, no matter how often it is extended. Default none. This is what
+    /// OWASP calls the *absolute timeout*.
+    pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
+        let lifetime = lifetime.into();
+        self.with(|settings| settings.max_lifetime = lifetime)
+    }
+
+    /// Sets how many concurrent callers of `authenticate` may share a statement. The same limit holds for `create`, and
+    /// for the extensions that reads make. Default 256, at most 4,096; with 1, every caller has its own statement. On
+    /// SQLite at most 60 lookups share a statement. At most 64 extensions do, on every database.
+    ///
+    /// A new session may have to wait for a lock of another transaction, such as the lock on the row of a user that it
+    /// refers to and that is being deleted. It then waits alone. A shared extension does not wait: a row that another
+    /// transaction has locked is left to that transaction. On MySQL, the callers that share the statement wait with it,
+    /// once. On SQLite the lock is the file's, and all writers wait for it.
+    pub fn max_batch(self, callers: usize) -> Self {
+        self.with(|settings| settings.max_batch = callers)
+    }
+
+    /// Sets how many shared statements of one kind may be out at once, each on a connection of the pool. A call that
+    /// finds that many out waits until one of them returns, and is then sent together with the other calls that wait.
+    ///
+    /// Default 2. A higher number helps if the database is far away, and makes batches smaller. Extensions are out one
+    /// at a time. So are all shared writes on SQLite, which has one writer. A statement that is out for more than a
+    /// quarter of a second is no longer counted, so a statement that hangs delays only its own callers. A statement
+    /// that waits for SQLite's file is still counted, since another statement would only wait too.
+    pub fn max_in_flight(self, statements: usize) -> Self {
+        self.with(|settings| settings.max_in_flight = Some(statements))
+    }
+
+    /// Keeps sessions in this process's memory, so that most calls of `authenticate` cost a hash and no query. Default
+    /// none. [`Cache`] says what it promises and what it gives up.
+    pub fn cache(self, cache: impl Into<Option<Cache>>) -> Self {
+        let cache = cache.into();
+        self.with(|settings| settings.cache = cache)
+    }
+
+    /// Sets whether a revocation on PostgreSQL is announced to the processes that keep sessions in a [`Cache`]. The
+    /// statement that revokes sends a `NOTIFY`. Default yes, also in a process without a cache: the other processes
+    /// must hear of its revocations.
+    ///
+    /// PostgreSQL commits transactions that announce one after another. Turn announcements off if no process has a
+    /// cache and sessions are revoked by the thousand every second. Also turn them off if transactions are prepared for
+    /// a two-phase commit, which may not announce anything.
+    pub fn announce(self, announces: bool) -> Self {
+        self.with(|settings| settings.announces = announces)
+    }
+
+    /// Sets the clock. Default [`SystemClock`](crate::SystemClock).
+    ///
+    /// `clock` is an `Arc`, so a test can keep a clone of it.
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        self.with(|settings| {
+            settings.clock = clock;
+            settings.has_own_clock = true;
+        })
+    }
+
+    /// Checks the settings and returns the [`Config`].
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] that names the invalid setting and says which values are allowed.
+    pub fn build(mut self) -> Result<Config, ConfigError> {
+        let extend_after_is_set = self.extend_after_is_set;
+        let settings = Arc::make_mut(&mut self.config.0);
+        if !extend_after_is_set
+            && let Some(ttl) = settings.ttl
+            && ttl <= DAY
+        {
+            settings.extend_after = Some(ttl / 7);
+        }
+        settings.check()?;
+        Ok(self.config)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.config.0));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let config = Config::builder().build().unwrap();
+        assert_eq!(config.token_length(), 64);
+        assert_eq!(config.hashing(), Hashing::Sha256);
+        assert_eq!(config.ttl(), Some(7 * DAY));
+        assert_eq!(config.extend_after(), Some(DAY));
+        assert!(config.auto_extend());
+        assert_eq!(config.max_lifetime(), None);
+    }
+
+    #[test]
+    fn a_short_time_to_live_brings_its_own_threshold() {
+        let config = Config::builder().ttl(Duration::from_secs(70)).build().unwrap();
+        assert_eq!(config.extend_after(), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn the_salt_does_not_show() {
+        let config = Config::builder().secret_salt("pepper-of-the-house").build().unwrap();
+        assert!(!format!("{config:?}").contains("pepper"));
+        let builder = Config::builder().secret_salt("pepper-of-the-house");
+        assert!(!format!("{builder:?}").contains("pepper"));
+    }
+}

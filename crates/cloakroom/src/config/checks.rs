@@ -1,0 +1,119 @@
+use std::time::Duration;
+
+use super::cache::Cache;
+use super::error::ConfigError;
+use super::limits::{MAX_BATCH, MAX_PLAINTEXT_LENGTH};
+use super::settings::Settings;
+use crate::token::{Hashing, MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH};
+
+impl Settings {
+    /// Returns the first setting that is invalid, as an error.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let longest = match self.hashing {
+            Hashing::DangerousPlaintext => MAX_PLAINTEXT_LENGTH,
+            _ => MAX_TOKEN_LENGTH,
+        };
+        if !(MIN_TOKEN_LENGTH..=longest).contains(&self.token_length) {
+            return Err(ConfigError::TokenLength { longest });
+        }
+        if self.hashing == Hashing::DangerousPlaintext && self.secret_salt.is_some() {
+            return Err(ConfigError::SaltWithoutHashing);
+        }
+        if self.secret_salt.as_ref().is_some_and(|salt| salt.is_empty()) {
+            return Err(ConfigError::EmptySalt);
+        }
+        for (setting, span) in [("ttl", self.ttl), ("max_lifetime", self.max_lifetime)] {
+            if span.is_some_and(|span| span < Duration::from_micros(1)) {
+                return Err(ConfigError::ZeroSpan { setting });
+            }
+        }
+        if !(1..=MAX_BATCH).contains(&self.max_batch) {
+            return Err(ConfigError::MaxBatch);
+        }
+        if self.max_in_flight == Some(0) {
+            return Err(ConfigError::MaxInFlight);
+        }
+        self.cache.map_or(Ok(()), Cache::check)?;
+        if let (Some(extend_after), Some(ttl)) = (self.extend_after, self.ttl)
+            && extend_after >= ttl
+        {
+            return Err(ConfigError::ExtendAfter { extend_after, ttl });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::{Config, DAY};
+    use super::*;
+
+    #[test]
+    fn a_token_length_out_of_bounds_is_refused() {
+        let build = |length| Config::builder().token_length(length).build();
+        assert!(build(22).is_ok() && build(4096).is_ok());
+        assert!(matches!(build(21), Err(ConfigError::TokenLength { .. })));
+        assert!(matches!(build(4097), Err(ConfigError::TokenLength { .. })));
+    }
+
+    #[test]
+    fn a_plaintext_token_must_fit_its_column() {
+        let build =
+            |length| Config::builder().hashing(Hashing::DangerousPlaintext).token_length(length).build();
+        assert!(build(255).is_ok());
+        assert_eq!(build(256).unwrap_err(), ConfigError::TokenLength { longest: 255 });
+    }
+
+    #[test]
+    fn a_salt_without_hashing_is_refused_even_when_empty() {
+        for salt in ["pepper", ""] {
+            let config = Config::builder().hashing(Hashing::DangerousPlaintext).secret_salt(salt);
+            assert_eq!(config.build().unwrap_err(), ConfigError::SaltWithoutHashing);
+        }
+    }
+
+    #[test]
+    fn an_empty_salt_is_refused() {
+        let config = Config::builder().secret_salt("");
+        assert_eq!(config.build().unwrap_err(), ConfigError::EmptySalt);
+    }
+
+    #[test]
+    fn an_extension_threshold_must_lie_under_the_time_to_live() {
+        let build = |extend_after| Config::builder().ttl(2 * DAY).extend_after(extend_after).build();
+        assert!(build(DAY).is_ok());
+        assert!(matches!(build(2 * DAY), Err(ConfigError::ExtendAfter { .. })));
+    }
+
+    #[test]
+    fn a_span_of_nothing_is_refused() {
+        assert!(matches!(
+            Config::builder().ttl(Duration::ZERO).build(),
+            Err(ConfigError::ZeroSpan { setting: "ttl" })
+        ));
+        assert!(Config::builder().max_lifetime(Duration::ZERO).build().is_err());
+    }
+
+    #[test]
+    fn a_batch_has_one_caller_at_least_and_no_more_than_a_statement_can_take() {
+        let build = |callers| Config::builder().max_batch(callers).build();
+        assert_eq!(Config::default().max_batch(), 256);
+        assert_eq!(build(1).unwrap().max_batch(), 1);
+        assert_eq!(build(4096).unwrap().max_batch(), 4096);
+        for callers in [0, 4097, 5000, usize::MAX] {
+            let error = build(callers).unwrap_err();
+            assert_eq!(error, ConfigError::MaxBatch);
+            assert_eq!(error.to_string(), "max_batch must be at least 1 and at most 4096");
+        }
+    }
+
+    #[test]
+    fn one_statement_at_least_may_be_out() {
+        let build = |statements| Config::builder().max_in_flight(statements).build();
+        assert_eq!(Config::default().max_in_flight(), None);
+        assert_eq!(build(1).unwrap().max_in_flight(), Some(1));
+        let error = build(0).unwrap_err();
+        assert_eq!(error, ConfigError::MaxInFlight);
+        assert_eq!(error.to_string(), "max_in_flight must be at least 1");
+    }
+}

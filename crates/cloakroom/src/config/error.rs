@@ -1,0 +1,100 @@
+use std::fmt;
+use std::time::Duration;
+
+use super::limits::{MAX_BATCH, MAX_CAPACITY};
+use crate::token::MIN_TOKEN_LENGTH;
+
+/// An invalid setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `token_length` is out of bounds.
+    TokenLength {
+        /// The greatest length that this table can hold.
+        longest: usize,
+    },
+    /// The salt is empty.
+    EmptySalt,
+    /// There is a salt, but no hashing to mix it into.
+    SaltWithoutHashing,
+    /// A span is zero that must not be.
+    ZeroSpan {
+        /// The setting's name.
+        setting: &'static str,
+    },
+    /// `extend_after` is not less than `ttl`, so no session would ever be extended.
+    ExtendAfter {
+        /// What was set.
+        extend_after: Duration,
+        /// The `ttl`, which must be greater.
+        ttl: Duration,
+    },
+    /// `max_batch` is out of bounds.
+    MaxBatch,
+    /// `max_in_flight` is zero, so no statement would ever be sent.
+    MaxInFlight,
+    /// The capacity of the cache is zero, or more than the maximum.
+    CacheCapacity,
+    /// The name of a schema, table or column is not allowed: it is empty, longer than 63 bytes, or holds a control
+    /// character, or this database does not allow it.
+    Identifier {
+        /// What the name is for.
+        what: &'static str,
+        /// The name, shortened if it is long.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Two fields have the same column, or a field has the name of a built-in column.
+    DuplicateColumn {
+        /// The column's name.
+        name: String,
+    },
+    /// The database cannot hold a field's type.
+    ColumnType {
+        /// The column's name.
+        column: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TokenLength { longest } => {
+                write!(f, "token_length must be at least {MIN_TOKEN_LENGTH} and at most {longest}")
+            }
+            Self::EmptySalt => {
+                f.write_str("secret_salt must not be empty: leave it out if there is to be none")
+            }
+            Self::SaltWithoutHashing => f.write_str(
+                "a token that is not hashed cannot be salted: leave out secret_salt or choose a hashing",
+            ),
+            Self::ZeroSpan { setting } => {
+                write!(f, "{setting} must be at least a microsecond, or none at all")
+            }
+            Self::ExtendAfter { extend_after, ttl } => write!(
+                f,
+                "extend_after ({extend_after:?}) must be less than ttl ({ttl:?}), or nothing would ever be extended"
+            ),
+            Self::MaxBatch => write!(f, "max_batch must be at least 1 and at most {MAX_BATCH}"),
+            Self::MaxInFlight => f.write_str("max_in_flight must be at least 1"),
+            Self::CacheCapacity => {
+                write!(f, "a cache must have room for at least one session and at most {MAX_CAPACITY}")
+            }
+            Self::Identifier { what, name, problem } => {
+                write!(f, "{name:?} is no name for a {what}: {problem}")
+            }
+            Self::DuplicateColumn { name } => {
+                write!(
+                    f,
+                    "the column {name:?} is declared twice or built in; name the field's column differently"
+                )
+            }
+            Self::ColumnType { column, problem } => write!(f, "the column {column:?}: {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

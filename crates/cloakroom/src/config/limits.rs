@@ -1,0 +1,8 @@
+/// The greatest number of callers that may share a statement.
+pub(crate) const MAX_BATCH: usize = 4096;
+
+/// More sessions than a machine has room for. The places are allocated at once, so there must be a limit.
+pub(super) const MAX_CAPACITY: usize = 100_000_000;
+
+/// The length of the digest column, which holds the token itself if there is no hashing.
+pub(super) const MAX_PLAINTEXT_LENGTH: usize = 255;

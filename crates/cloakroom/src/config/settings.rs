@@ -1,0 +1,189 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::cache::Cache;
+use crate::clock::{self, Clock, SystemClock};
+use crate::token::{DigestError, Hashed, Hashing, Token, TokenDigest, TokenError};
+
+pub(super) const DAY: Duration = Duration::from_hours(24);
+
+/// The settings of one session table. [`ConfigBuilder::build`](crate::ConfigBuilder::build) checks them once.
+///
+/// | setting | default | meaning |
+/// |---|---|---|
+/// | [`token_length`](crate::ConfigBuilder::token_length) | 64 | characters of a new token |
+/// | [`hashing`](crate::ConfigBuilder::hashing) | SHA-256 | how a token becomes a digest |
+/// | [`secret_salt`](crate::ConfigBuilder::secret_salt) | none | a secret that is mixed into every digest |
+/// | [`ttl`](crate::ConfigBuilder::ttl) | 7 days | how long a new session lives |
+/// | [`auto_extend`](crate::ConfigBuilder::auto_extend) | yes | whether reading a session extends it |
+/// | [`extend_after`](crate::ConfigBuilder::extend_after) | 1 day | how much an extension must gain to be written |
+/// | [`max_lifetime`](crate::ConfigBuilder::max_lifetime) | none | the end that no extension passes |
+/// | [`max_batch`](crate::ConfigBuilder::max_batch) | 256 | how many callers may share a statement; 1 turns sharing off |
+/// | [`max_in_flight`](crate::ConfigBuilder::max_in_flight) | 2 | how many shared statements may be out at once |
+/// | [`cache`](crate::ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
+/// | [`announce`](crate::ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
+/// | [`clock`](crate::ConfigBuilder::clock) | the system's | the source of the time |
+///
+/// A `Config` is cheap to clone. Its `Debug` output never shows the salt.
+#[derive(Clone)]
+pub struct Config(pub(super) Arc<Settings>);
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) token_length: usize,
+    pub(super) hashing: Hashing,
+    pub(super) secret_salt: Option<Zeroizing<Vec<u8>>>,
+    pub(super) ttl: Option<Duration>,
+    pub(super) extend_after: Option<Duration>,
+    pub(super) auto_extend: bool,
+    pub(super) max_lifetime: Option<Duration>,
+    pub(super) max_batch: usize,
+    pub(super) max_in_flight: Option<usize>,
+    pub(super) cache: Option<Cache>,
+    pub(super) announces: bool,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) has_own_clock: bool,
+}
+
+impl Config {
+    /// Returns the length of a new token, in characters.
+    pub fn token_length(&self) -> usize {
+        self.0.token_length
+    }
+
+    /// Returns how a token becomes a digest.
+    pub fn hashing(&self) -> Hashing {
+        self.0.hashing
+    }
+
+    /// Returns how long a new session lives, or `None` if sessions never expire.
+    pub fn ttl(&self) -> Option<Duration> {
+        self.0.ttl
+    }
+
+    /// Returns how much an extension must gain to be written, or `None` if sessions are never extended.
+    pub fn extend_after(&self) -> Option<Duration> {
+        self.0.extend_after
+    }
+
+    /// Returns `true` if reading a session extends it when an extension is due.
+    pub fn auto_extend(&self) -> bool {
+        self.0.auto_extend
+    }
+
+    /// Returns how long after its creation a session ends, no matter how often it is extended.
+    pub fn max_lifetime(&self) -> Option<Duration> {
+        self.0.max_lifetime
+    }
+
+    /// Returns how many callers may share a statement; with 1, every caller has its own.
+    pub fn max_batch(&self) -> usize {
+        self.0.max_batch
+    }
+
+    /// Returns how many shared statements of one kind may be out at once, or `None` for the default of the database.
+    pub fn max_in_flight(&self) -> Option<usize> {
+        self.0.max_in_flight
+    }
+
+    /// Returns the settings of the cache in this process, or `None` if every call asks the database.
+    pub fn cache(&self) -> Option<Cache> {
+        self.0.cache
+    }
+
+    /// Returns `true` if revocations are announced to other processes, which happens on PostgreSQL only.
+    pub fn announces(&self) -> bool {
+        self.0.announces
+    }
+
+    /// Returns the clock's instant, at the precision that the databases store.
+    pub fn now(&self) -> OffsetDateTime {
+        clock::to_stored_precision(self.0.clock.now())
+    }
+
+    /// Returns the clock's instant in microseconds since 1970. Every answer of a cache calls this, so the system's
+    /// clock is read without a conversion to a calendar.
+    #[inline]
+    pub(crate) fn unix_microseconds(&self) -> i64 {
+        if self.0.has_own_clock {
+            return clock::unix_microseconds(self.now());
+        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// Returns the time since some fixed instant, by the clock that never goes back.
+    #[inline]
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.0.clock.monotonic()
+    }
+
+    /// Returns the digest under which a session with this token is stored.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Hashing::digest`]. A token that fails here belongs to no session.
+    pub fn digest(&self, token: impl AsRef<[u8]>) -> Result<TokenDigest, DigestError> {
+        self.hash(token.as_ref()).map(|hashed| hashed.digest())
+    }
+
+    pub(crate) fn hash<'t>(&self, token: &'t [u8]) -> Result<Hashed<'t>, DigestError> {
+        let salt = self.0.secret_salt.as_ref().map_or(&[][..], |salt| salt);
+        self.0.hashing.hash(salt, token)
+    }
+
+    /// Generates a new token and its digest.
+    pub(crate) fn generate_token(&self) -> Result<(Token, TokenDigest), TokenError> {
+        loop {
+            let token = Token::generate(self.0.token_length)?;
+            // Only a plaintext token that looks like a digest is refused here. At most one draw in 2¹⁰⁰ does.
+            if let Ok(digest) = self.digest(&token) {
+                return Ok((token, digest));
+            }
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self(Arc::new(Settings {
+            token_length: 64,
+            hashing: Hashing::default(),
+            secret_salt: None,
+            ttl: Some(7 * DAY),
+            extend_after: Some(DAY),
+            auto_extend: true,
+            max_lifetime: None,
+            max_batch: 256,
+            max_in_flight: None,
+            cache: None,
+            announces: true,
+            clock: Arc::new(SystemClock),
+            has_own_clock: false,
+        }))
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let salt = if self.0.secret_salt.is_some() { "redacted" } else { "none" };
+        f.debug_struct("Config")
+            .field("token_length", &self.0.token_length)
+            .field("hashing", &self.0.hashing)
+            .field("secret_salt", &format_args!("{salt}"))
+            .field("ttl", &self.0.ttl)
+            .field("extend_after", &self.0.extend_after)
+            .field("auto_extend", &self.0.auto_extend)
+            .field("max_lifetime", &self.0.max_lifetime)
+            .field("max_batch", &self.0.max_batch)
+            .field("max_in_flight", &self.0.max_in_flight)
+            .field("cache", &self.0.cache)
+            .field("announce", &self.0.announces)
+            .field("clock", &self.0.clock)
+            .finish()
+    }
+}
