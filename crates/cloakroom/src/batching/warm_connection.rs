@@ -66,17 +66,23 @@ impl WarmConnection {
         state.connection = Some(connection);
         state.count += 1;
         let now = Instant::now();
-        // A runtime that nothing drives any more would keep the connection for ever.
-        let is_watched = state.watch.as_ref().is_some_and(|watch| {
-            watch.on == runtime.id() && now.duration_since(watch.ticked) <= LONGEST_BETWEEN_TICKS
-        });
-        if !is_watched {
+        if !state.is_watched(&runtime, now) {
             state.watches += 1;
             let number = state.watches;
             state.watch = Some(Watched { number, on: runtime.id(), ticked: now });
-            runtime.spawn(Watch { state: Arc::downgrade(&self.0), number }.give_back());
+            runtime.spawn(Watch { state: Arc::downgrade(&self.0), number }.run());
         }
         state.runtime = Some(runtime);
+    }
+}
+
+impl State {
+    /// Returns `true` if a task of this runtime will give the connection back. A task that has not ticked for long does
+    /// not count: if nothing drives its runtime any more, the connection would never go back.
+    fn is_watched(&self, runtime: &Handle, now: Instant) -> bool {
+        self.watch.as_ref().is_some_and(|watch| {
+            watch.on == runtime.id() && now.duration_since(watch.ticked) <= LONGEST_BETWEEN_TICKS
+        })
     }
 }
 
@@ -92,14 +98,16 @@ impl Drop for WarmConnection {
     }
 }
 
-/// Gives the connection back, at the latest when its runtime shuts down.
+/// Gives the connection back when it is dropped, unless another watch has taken its place: after a span in which no
+/// connection was put there, and at the latest when its runtime shuts down.
 struct Watch {
     state: Weak<Mutex<State>>,
     number: u64,
 }
 
 impl Watch {
-    async fn give_back(self) {
+    /// Ticks for as long as connections are put there.
+    async fn run(self) {
         let mut seen = None;
         loop {
             tokio::time::sleep(STAYS_WARM).await;
