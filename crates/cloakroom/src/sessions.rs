@@ -392,10 +392,10 @@ impl<T: SessionFields> Sessions<T> {
     /// [`max_staleness`](crate::Cache::max_staleness).
     pub async fn migrate_down(&self) -> Result<Vec<Migration>> {
         // The cache drops everything, even if the call fails: the table may be gone.
-        let revoking = self.cache().map(|cache| cache.revoking(Revoked::Any));
+        let revocation = self.cache().map(|cache| cache.begin_revocation(Revoked::Any));
         let undone = migrations::down(self.database(), self.definition()).await?;
-        if let Some(revoking) = revoking {
-            revoking.committed();
+        if let Some(revocation) = revocation {
+            revocation.committed();
         }
         Ok(undone)
     }

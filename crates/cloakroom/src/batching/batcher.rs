@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::queue::{self, Admission, Queue};
+use super::queue::{self, Admission, Queue, SlotId};
 use crate::error::{self, Error, ErrorKind, Result};
 
 /// How often a statement checks whether a caller still waits for it, and how often a waiting call checks whether a slot
@@ -140,6 +140,11 @@ impl<W: BatchedQuery> Batcher<W> {
         Self { shared: Arc::new(Shared { work, queue, tickets: AtomicU64::new(0) }) }
     }
 
+    /// Returns the answer to `question`. The future may be dropped at each await:
+    ///
+    /// - While the call has a slot, its own statement is given up, and [`HeldSlot`] hands the slot on.
+    /// - While the call waits, its question is [left out](Waiting::wants), or its answer if that is on its way.
+    /// - While it is answered alone, it has no slot, and no other call depends on it.
     pub(super) async fn ask(&self, question: W::Question) -> Result<W::Answer> {
         let shared = &self.shared;
         let since = now();
@@ -156,7 +161,7 @@ impl<W: BatchedQuery> Batcher<W> {
         });
         let reply = match turn {
             Admission::Now(question, slot) => {
-                let _slot = HeldSlot(Some((Arc::clone(shared), slot)));
+                let _held = HeldSlot::new(shared, slot);
                 match shared.answer_in(slot, &question).await {
                     Some(answer) => Reply::Answer(answer),
                     None => Reply::Alone(question),
@@ -188,7 +193,7 @@ impl<W: BatchedQuery> Batcher<W> {
             }
             if let Some(slot) = queue.rescue(now(), Waiting::wants) {
                 // The task runs on this runtime, which is driven. That of the call that waits longest may not be.
-                tokio::spawn(serve(HeldSlot(Some((Arc::clone(&self.shared), slot)))));
+                tokio::spawn(serve(HeldSlot::new(&self.shared, slot)));
             }
         }
     }
@@ -199,83 +204,117 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A taken slot. If it is dropped for any reason, it goes to the calls that gathered meanwhile, in a task of their own.
-/// So none of them depends on another call's future, or on a runtime on which no call waits.
-struct HeldSlot<W: BatchedQuery>(Option<(Arc<Shared<W>>, queue::SlotId)>);
+/// A slot and the duty to hand it on. If it is dropped for any reason, the slot goes to the calls that gathered
+/// meanwhile, in a task of their own. So none of them depends on another call's future, or on a runtime on which no call
+/// waits.
+struct HeldSlot<W: BatchedQuery> {
+    shared: Arc<Shared<W>>,
+    slot: SlotId,
+    /// `false` if nothing is left to do, because the slot is free or another holder's.
+    is_held: bool,
+}
 
-impl<W: BatchedQuery> Drop for HeldSlot<W> {
-    fn drop(&mut self) {
-        let Some((shared, slot)) = self.0.take() else {
-            return;
-        };
-        let mut refused = None;
-        while let Some(runtime) = shared.queue.hand_on(
-            slot,
-            now(),
-            |waiting| waiting.wants() && refused != Some(waiting.runtime.id()),
-            |waiting| waiting.runtime.clone(),
-        ) {
-            refused = Some(runtime.id());
-            let (give, given) = oneshot::channel();
-            runtime.spawn(async move {
-                if let Ok(slot) = given.await {
-                    serve(slot).await;
-                }
-            });
-            // A runtime that is shutting down drops the task here. The calls on it are told of this, and the slot goes
-            // to the next call. This is a loop, since there may be many such runtimes.
-            match give.send(Self(Some((Arc::clone(&shared), slot)))) {
-                Ok(()) => return,
-                Err(mut back) => drop(back.0.take()),
+impl<W: BatchedQuery> HeldSlot<W> {
+    fn new(shared: &Arc<Shared<W>>, slot: SlotId) -> Self {
+        Self { shared: Arc::clone(shared), slot, is_held: true }
+    }
+
+    /// Drops the slot without handing it on.
+    fn forget(mut self) {
+        self.is_held = false;
+    }
+
+    /// Starts a task that serves the slot on `runtime`. Returns `false` if the runtime is shutting down.
+    fn start_on(&self, runtime: &Handle) -> bool {
+        let (give, given) = oneshot::channel();
+        runtime.spawn(async move {
+            if let Ok(held) = given.await {
+                serve(held).await;
+            }
+        });
+        // A runtime that is shutting down has dropped the task by now. If the slot had been in it, it would have been
+        // handed on from in there, and so on for each such runtime.
+        match give.send(Self::new(&self.shared, self.slot)) {
+            Ok(()) => true,
+            Err(refused) => {
+                refused.forget();
+                false
             }
         }
     }
 }
 
-/// Answers all waiting calls, and those that arrive meanwhile.
-async fn serve<W: BatchedQuery>(mut held: HeldSlot<W>) {
-    let Some((shared, slot)) = held.0.clone() else {
-        return;
-    };
-    let mut kept = None;
-    // The connection comes first and the batch afterwards: no call joins a statement that has been sent, but a call can
-    // still join those that wait for the connection.
+impl<W: BatchedQuery> Drop for HeldSlot<W> {
+    fn drop(&mut self) {
+        if !self.is_held {
+            return;
+        }
+        let queue = &self.shared.queue;
+        let mut refused = None;
+        // The slot goes to the runtime of the call that waits longest. If that runtime refuses it, the calls on it are
+        // left out, which tells them that they were stopped, and the next call is asked for.
+        while let Some(runtime) = queue.hand_on(
+            self.slot,
+            now(),
+            |waiting| waiting.wants() && refused != Some(waiting.runtime.id()),
+            |waiting| waiting.runtime.clone(),
+        ) {
+            if self.start_on(&runtime) {
+                return;
+            }
+            refused = Some(runtime.id());
+        }
+    }
+}
+
+/// Answers all waiting calls, and those that arrive meanwhile, one statement after another.
+///
+/// The connection comes first and the calls second: no call joins a statement that has been sent, but a call can still
+/// join those that wait for the connection.
+///
+/// The task may be dropped at each await, as its runtime shuts down. [`HeldSlot`] then hands the slot on, and the
+/// connection goes back to its pool:
+///
+/// - While it waits for a connection, all calls are still in the queue. The next holder serves them.
+/// - While a statement is out, its calls are no longer in the queue. Their callers are told that the task was stopped,
+///   and no call is sent twice.
+/// - Between two statements it has no calls.
+async fn serve<W: BatchedQuery>(held: HeldSlot<W>) {
+    let (shared, slot) = (Arc::clone(&held.shared), held.slot);
+    let mut last = None;
     loop {
         let begun = now();
-        let connected = match kept.take() {
-            Some((connection, since)) if begun.duration_since(since) < LONGEST_HOLD => {
-                Ok((connection, since))
-            }
-            long => {
-                drop(long);
-                shared.connect(slot).await
-            }
-        };
-        match connected {
-            Ok((mut connection, since)) => {
-                let Some(waiting) = shared.next(slot) else {
-                    shared.work.release(connection);
+        match shared.connection(slot, last.take(), begun).await {
+            Ok(mut taken) => {
+                let Some(calls) = shared.next(slot) else {
+                    shared.work.release(taken.connection);
                     break;
                 };
-                if shared.answer_all(slot, &mut connection, waiting).await {
-                    kept = Some((connection, since));
+                if shared.answer_all(slot, &mut taken.connection, calls).await {
+                    last = Some(taken);
                 } else {
-                    W::discard(connection);
+                    W::discard(taken.connection);
                 }
             }
             Err(error) if shared.fail(slot, begun, &error) => {}
             Err(_) => break,
         }
-        // A caller that was answered may have its next question already, which can then join this batch.
+        // A caller that was answered may have its next question already, which can then join the next statement.
         tokio::task::yield_now().await;
     }
-    // The slot is free, or is no longer this task's.
-    held.0 = None;
+    // The queue has said that the slot is free, or is no longer this task's.
+    held.forget();
+}
+
+/// A connection, and when it was taken from its pool.
+struct Taken<C> {
+    connection: C,
+    since: Instant,
 }
 
 impl<W: BatchedQuery> Shared<W> {
     /// Answers one question, in a slot of its own; see [`BatchedQuery::answer`].
-    async fn answer_in(&self, slot: queue::SlotId, question: &W::Question) -> Option<Result<W::Answer>> {
+    async fn answer_in(&self, slot: SlotId, question: &W::Question) -> Option<Result<W::Answer>> {
         let answer = self.work.answer(question);
         if !self.work.waits_in_line() {
             return answer.await;
@@ -289,15 +328,32 @@ impl<W: BatchedQuery> Shared<W> {
         }
     }
 
-    /// Returns a connection for the waiting calls, and when it was taken.
-    async fn connect(&self, slot: queue::SlotId) -> Result<(W::Connection, Instant)> {
+    /// Returns the connection of the last statement, or another one if that has been away from its pool for too long.
+    async fn connection(
+        &self,
+        slot: SlotId,
+        last: Option<Taken<W::Connection>>,
+        now: Instant,
+    ) -> Result<Taken<W::Connection>> {
+        match last {
+            Some(last) if now.duration_since(last.since) < LONGEST_HOLD => Ok(last),
+            long => {
+                // It goes back first: it may be the only one that the pool has.
+                drop(long);
+                self.connect(slot).await
+            }
+        }
+    }
+
+    /// Returns a connection for the waiting calls.
+    async fn connect(&self, slot: SlotId) -> Result<Taken<W::Connection>> {
         let mut connected = pin!(self.work.connect());
         loop {
             match tokio::time::timeout(OFTEN, &mut connected).await {
                 Ok(connected) => {
                     let connection = connected?;
                     let since = now().checked_sub(self.work.held_for(&connection)).unwrap_or_else(now);
-                    return Ok((connection, since));
+                    return Ok(Taken { connection, since });
                 }
                 Err(_) if self.queue.keep(slot, now(), Waiting::wants) => {}
                 Err(_) => return Err(stopped()),
@@ -306,7 +362,7 @@ impl<W: BatchedQuery> Shared<W> {
     }
 
     /// Returns the calls that are sent next. With `None`, the slot is free or another holder's.
-    fn next(&self, slot: queue::SlotId) -> Option<Vec<Waiting<W>>> {
+    fn next(&self, slot: SlotId) -> Option<Vec<Waiting<W>>> {
         self.queue.next(slot, now(), Waiting::wants, |waiting| self.work.batch_size(self.fair_share(waiting)))
     }
 
@@ -319,7 +375,7 @@ impl<W: BatchedQuery> Shared<W> {
 
     /// Tells the calls that waited for this connection why there is none, unless another slot serves them. Returns
     /// `true` if the slot goes on.
-    fn fail(&self, slot: queue::SlotId, since: Instant, error: &Error) -> bool {
+    fn fail(&self, slot: SlotId, since: Instant, error: &Error) -> bool {
         let hears = |waiting: &Waiting<W>| waiting.since <= since;
         let (waiting, goes_on) = self.queue.fail(slot, since, now(), Waiting::wants, hears);
         for waiting in waiting {
@@ -331,7 +387,7 @@ impl<W: BatchedQuery> Shared<W> {
     /// Tells each call its answer as soon as it is known. Returns `true` if the connection can be used further.
     async fn answer_all(
         &self,
-        slot: queue::SlotId,
+        slot: SlotId,
         connection: &mut W::Connection,
         waiting: Vec<Waiting<W>>,
     ) -> bool {
@@ -368,7 +424,7 @@ impl<W: BatchedQuery> Shared<W> {
     /// any more.
     async fn run(
         &self,
-        slot: queue::SlotId,
+        slot: SlotId,
         connection: &mut W::Connection,
         part: &Batch<W>,
         others: &[Batch<W>],

@@ -10,7 +10,8 @@ use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Store, Waits, Writing};
 
-/// The most sessions that one statement extends: each adds a branch to it.
+/// The most sessions that one statement extends: each adds a branch to it. That is a power of two, as the sizes of the
+/// statements are. It has nothing to do with the tables that SQLite joins for lookups.
 const MAX_EXTENSIONS: usize = 64;
 
 /// How long a read waits for the turn of its extension. The next read can make the extension as well.

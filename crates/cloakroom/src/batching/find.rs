@@ -100,7 +100,7 @@ impl Find {
     }
 
     async fn find_on(&self, connection: &mut Pooled, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
-        let is_known = connection.is_known_alone();
+        let is_known = connection.is_known_clear();
         self.find(connection.connection(), digest, is_known).await
     }
 
@@ -113,7 +113,7 @@ impl Find {
         let now = FieldValue::plain(self.store.config.now());
         let statement = self.store.find(1, vec![FieldValue::plain(digest.expose()), now], is_known);
         let row = self.store.fetch_optional(on, &statement).await?;
-        Ok(row.map(LookedUpRow::alone))
+        Ok(row.map(LookedUpRow::in_own_row))
     }
 
     async fn find_side_by_side(
@@ -130,9 +130,9 @@ impl Find {
         let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
         let texts = texts.chain(std::iter::repeat(no_digest)).take(size.min(most));
         let values = std::iter::once(now).chain(texts).collect();
-        let statement = self.store.find(size, values, on.is_known_alone());
+        let statement = self.store.find(size, values, on.is_known_clear());
         let row = self.store.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
-        let found = |place: usize| row.as_ref().map(|row| LookedUpRow::among_others(row, place * width));
+        let found = |place: usize| row.as_ref().map(|row| LookedUpRow::in_shared_row(row, place * width));
         Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
     }
 
@@ -149,11 +149,11 @@ impl Find {
             vec![FieldValue::texts(padded.take(digests.len().max(dialect.fewest_keys())).collect())]
         };
         values.push(now);
-        let statement = self.store.find(size, values, on.is_known_alone());
+        let statement = self.store.find(size, values, on.is_known_clear());
         let mut found = HashMap::with_capacity(digests.len());
         let mut unreadable = None;
         for row in self.store.fetch_all(on, &statement).await? {
-            let one = LookedUpRow::alone(row);
+            let one = LookedUpRow::in_own_row(row);
             match one.digest() {
                 Ok(Some(digest)) => drop(found.insert(digest, one)),
                 // This row of nulls says that there was none to be found.

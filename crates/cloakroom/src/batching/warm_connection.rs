@@ -8,13 +8,14 @@ use super::batcher::LONGEST_HOLD;
 use super::sync::Mutex;
 use crate::database::Pooled;
 
-/// How long a connection waits for the next lookup: at least this, and at most twice this.
-const KEPT: Duration = Duration::from_millis(5);
+/// How long a connection stays warm, which is how long it waits for the next lookup: at least this, and at most twice
+/// this.
+const STAYS_WARM: Duration = Duration::from_millis(5);
 
 /// How old the last tick of a watch may be, before its runtime is taken for one that nothing drives.
-const LONGEST_BETWEEN_TICKS: Duration = KEPT.saturating_mul(4);
+const LONGEST_BETWEEN_TICKS: Duration = STAYS_WARM.saturating_mul(4);
 
-/// The connection of the last lookup, kept for a moment for the next one.
+/// The connection of the last lookup, kept warm for a moment for the next one.
 ///
 /// A pool asks each connection that comes back for a sign of life, and nothing is known of a connection that comes from
 /// there: another task may have left a transaction open on it. A warm connection costs neither. It is kept only while
@@ -24,9 +25,9 @@ pub(super) struct WarmConnection(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     connection: Option<Pooled>,
-    /// Where the connection was kept: a pool takes a connection back only within a runtime.
+    /// Where the connection was put: a pool takes a connection back only within a runtime.
     runtime: Option<Handle>,
-    /// How often a connection was kept.
+    /// How often a connection was put here.
     count: u64,
     /// The task that gives the connection back.
     watch: Option<Watched>,
@@ -45,16 +46,17 @@ impl WarmConnection {
         Self(Arc::new(Mutex::new(State::default())))
     }
 
+    /// Returns the warm connection, if there is one, for a caller that begins to wait now.
     pub(super) fn take(&self) -> Option<Pooled> {
         self.0.lock().connection.take().map(Pooled::for_another)
     }
 
-    /// Keeps the connection of a lookup that was answered, or gives it back to its pool.
+    /// Keeps the connection of a lookup that was answered warm, or gives it back to its pool.
     pub(super) fn keep(&self, connection: Pooled) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        if connection.held_for() >= LONGEST_HOLD || !connection.is_spare() {
+        if connection.held_for() >= LONGEST_HOLD || !connection.can_stay_warm() {
             return;
         }
         let mut state = self.0.lock();
@@ -64,17 +66,23 @@ impl WarmConnection {
         state.connection = Some(connection);
         state.count += 1;
         let now = Instant::now();
-        // A runtime that nothing drives any more would keep the connection for ever.
-        let is_watched = state.watch.as_ref().is_some_and(|watch| {
-            watch.on == runtime.id() && now.duration_since(watch.ticked) <= LONGEST_BETWEEN_TICKS
-        });
-        if !is_watched {
+        if !state.is_watched(&runtime, now) {
             state.watches += 1;
             let number = state.watches;
             state.watch = Some(Watched { number, on: runtime.id(), ticked: now });
-            runtime.spawn(Watch { state: Arc::downgrade(&self.0), number }.give_back());
+            runtime.spawn(Watch { state: Arc::downgrade(&self.0), number }.run());
         }
         state.runtime = Some(runtime);
+    }
+}
+
+impl State {
+    /// Returns `true` if a task of this runtime will give the connection back. A task that has not ticked for long does
+    /// not count: if nothing drives its runtime any more, the connection would never go back.
+    fn is_watched(&self, runtime: &Handle, now: Instant) -> bool {
+        self.watch.as_ref().is_some_and(|watch| {
+            watch.on == runtime.id() && now.duration_since(watch.ticked) <= LONGEST_BETWEEN_TICKS
+        })
     }
 }
 
@@ -90,17 +98,19 @@ impl Drop for WarmConnection {
     }
 }
 
-/// Gives the connection back, at the latest when its runtime shuts down.
+/// Gives the connection back when it is dropped, unless another watch has taken its place: after a span in which no
+/// connection was put there, and at the latest when its runtime shuts down.
 struct Watch {
     state: Weak<Mutex<State>>,
     number: u64,
 }
 
 impl Watch {
-    async fn give_back(self) {
+    /// Ticks for as long as connections are put there.
+    async fn run(self) {
         let mut seen = None;
         loop {
-            tokio::time::sleep(KEPT).await;
+            tokio::time::sleep(STAYS_WARM).await;
             let Some(state) = self.state.upgrade() else {
                 return;
             };
@@ -108,7 +118,7 @@ impl Watch {
             let count = Some(state.count);
             match &mut state.watch {
                 Some(watch) if watch.number == self.number && count != seen => watch.ticked = Instant::now(),
-                // Nothing was kept since, or another task watches.
+                // No connection was put here since, or another task watches.
                 _ => return,
             }
             seen = count;

@@ -22,13 +22,13 @@ pub(crate) fn with(write: &Statement, table: &str, revoked: Revoked, on_pool: bo
     let mut values = write.values.clone();
     values.push(FieldValue::plain(table));
     let (sql, place) = (&write.sql, values.len());
-    let revoking = format!("WITH revoked AS ({sql} RETURNING \"id\")");
+    let with_revoked = format!("WITH revoked AS ({sql} RETURNING \"id\")");
     let notify = format!("pg_notify('{CHANNEL}', ${place}::text || ' ' || {what})");
     if on_pool {
         let (counted, guard) = counted(&format!("count({notify})"));
-        Statement::new(format!("{revoking} SELECT {counted} FROM revoked"), values).guarded(guard)
+        Statement::new(format!("{with_revoked} SELECT {counted} FROM revoked"), values).guarded(guard)
     } else {
-        Statement::new(format!("{revoking} SELECT {notify} FROM revoked"), values)
+        Statement::new(format!("{with_revoked} SELECT {notify} FROM revoked"), values)
     }
 }
 

@@ -3,12 +3,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::SessionCache;
 use super::announcement::{self, CHANNEL};
+use super::clock_reading::ClockReading;
 use super::revocations::Scope;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -75,67 +76,107 @@ impl Listener {
     }
 
     /// Listens for as long as the connection lives. Returns `Ok` if the listener is no longer needed.
+    ///
+    /// First it voids all answers, since earlier revocations were not heard. Then it goes round: it sends a heartbeat,
+    /// hears announcements until the heartbeat has come back, renews the lease from when the heartbeat was *sent*, and
+    /// hears announcements until the next heartbeat is due. If a step fails or takes longer than the lease, the
+    /// connection is given up: it may have missed announcements.
     async fn follow(&self, pause: &mut Duration) -> Result<()> {
-        let heartbeats = format!("{CHANNEL}_{}", Uuid::now_v7().simple());
-        let opened = timeout(PATIENCE, self.open(&heartbeats)).await.map_err(|_| silent())?;
-        let mut listener = opened.map_err(Error::from_opening)?;
+        let mut subscription = within(PATIENCE, Subscription::open(&self.pool)).await?;
         if let Some(cache) = self.cache.upgrade() {
-            // Earlier revocations were not heard.
             cache.validity.revoke(Scope::All);
         }
-        loop {
-            let (lease, sent) = match self.cache.upgrade() {
-                Some(cache) if !self.pool.is_closed() => (cache.settings().lease, cache.now()),
-                _ => return Ok(()),
-            };
+        while let Some((lease, sent)) = self.clock_heartbeat() {
             let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
-            let heartbeat = sqlx::query("SELECT pg_notify($1, '')").bind(&heartbeats).execute(&mut listener);
-            timeout(lease, heartbeat).await.map_err(|_| silent())?.map_err(lost)?;
-            // Only one heartbeat is on its way at a time, so this is the one that was just sent.
-            let came_back = async {
-                while !self.hear(&mut listener, &heartbeats).await? {}
-                Ok(())
-            };
-            timeout(lease, came_back).await.map_err(|_| silent())??;
+            within(lease, subscription.send_heartbeat()).await?;
+            within(lease, self.hear_until_heartbeat(&mut subscription)).await?;
             if let Some(cache) = self.cache.upgrade() {
                 cache.validity.lease().inspect(|lease| lease.renew(sent));
             }
             *pause = PAUSES.0;
-            while let Ok(heard) = timeout_at(next, self.hear(&mut listener, &heartbeats)).await {
+            while let Ok(heard) = timeout_at(next, self.hear(&mut subscription)).await {
                 heard?;
             }
         }
+        Ok(())
     }
 
-    async fn open(&self, heartbeats: &str) -> Result<PgListener, sqlx::Error> {
-        // It has a pool of its own, so that it takes none of the application's connections.
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_lazy_with((*self.pool.connect_options()).clone());
-        let mut listener = PgListener::connect_with(&pool).await?;
-        // A silent reconnect would hide that announcements were missed.
-        listener.eager_reconnect(false);
-        listener.listen_all([CHANNEL, heartbeats]).await?;
-        Ok(listener)
+    /// Reads the clocks for a heartbeat that is about to be sent. Returns the length of the lease and the reading, or
+    /// `None` if the listener is no longer needed.
+    fn clock_heartbeat(&self) -> Option<(Duration, ClockReading)> {
+        let cache = self.cache.upgrade().filter(|_| !self.pool.is_closed())?;
+        Some((cache.settings().lease, cache.now()))
     }
 
-    /// Waits for the next notification. Returns `true` if it is a heartbeat of this listener.
-    async fn hear(&self, listener: &mut PgListener, heartbeats: &str) -> Result<bool> {
-        // If there is no notification, the connection was lost, and its announcements with it.
-        let notification = listener.try_recv().await.map_err(lost)?.ok_or_else(silent)?;
-        if notification.channel() == heartbeats {
-            return Ok(true);
+    /// Hears announcements until a heartbeat comes back. Only one is on its way at a time, so it is the last one.
+    async fn hear_until_heartbeat(&self, subscription: &mut Subscription) -> Result<()> {
+        while self.hear(subscription).await? != Heard::Heartbeat {}
+        Ok(())
+    }
+
+    /// Waits for the next notification. If it announces a revocation of this table's sessions, records that.
+    async fn hear(&self, subscription: &mut Subscription) -> Result<Heard> {
+        let notification = subscription.next().await?;
+        if notification.channel() == subscription.heartbeats {
+            return Ok(Heard::Heartbeat);
         }
         if let Some(revoked) = announcement::read(notification.payload(), &self.table)
             && let Some(cache) = self.cache.upgrade()
         {
             cache.validity.revoke(revoked.into());
         }
-        Ok(false)
+        Ok(Heard::Announcement)
     }
+}
+
+/// What a notification was.
+#[derive(PartialEq, Eq)]
+enum Heard {
+    /// A heartbeat of this listener.
+    Heartbeat,
+    /// An announcement about any table.
+    Announcement,
+}
+
+/// A connection that listens to announcements and to its own heartbeats.
+struct Subscription {
+    connection: PgListener,
+    /// The channel of the heartbeats.
+    heartbeats: String,
+}
+
+impl Subscription {
+    async fn open(pool: &PgPool) -> Result<Self> {
+        let heartbeats = format!("{CHANNEL}_{}", Uuid::now_v7().simple());
+        // It has a pool of its own, so that it takes none of the application's connections.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with((*pool.connect_options()).clone());
+        let mut connection = PgListener::connect_with(&pool).await.map_err(Error::from_opening)?;
+        // A silent reconnect would hide that announcements were missed.
+        connection.eager_reconnect(false);
+        connection.listen_all([CHANNEL, &heartbeats]).await.map_err(Error::from_opening)?;
+        Ok(Self { connection, heartbeats })
+    }
+
+    async fn send_heartbeat(&mut self) -> Result<()> {
+        let heartbeat = sqlx::query("SELECT pg_notify($1, '')").bind(&self.heartbeats);
+        heartbeat.execute(&mut self.connection).await.map_err(lost)?;
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<PgNotification> {
+        // If there is no notification, the connection was lost, and its announcements with it.
+        self.connection.try_recv().await.map_err(lost)?.ok_or_else(silent)
+    }
+}
+
+/// Returns what `step` returns, or an error if that takes longer than `limit`.
+async fn within<T>(limit: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, step).await.map_err(|_| silent())?
 }
 
 fn lapse(cache: &SessionCache) {

@@ -51,7 +51,7 @@ pub(crate) struct SessionCache {
 /// Longer text of data is not kept, so that the memory is bounded by the number of sessions.
 const LONGEST_DATA: usize = 64 * 1024;
 
-/// What a write revokes.
+/// What a write revokes, by id. A [`Scope`] says the same by the hash of the id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Revoked {
     Session(Uuid),
@@ -115,9 +115,10 @@ impl SessionCache {
         last.flatten().map_or(expires_at, |last| expires_at.min(unix_microseconds(last).saturating_add(1)))
     }
 
-    /// Records that a write is about to be sent. The returned value is told the outcome.
-    pub(crate) fn revoking(self: &Arc<Self>, revoked: Revoked) -> Revoking {
-        Revoking { cache: Arc::clone(self), scope: revoked.into(), is_committed: false }
+    /// Notes that a write is about to be sent. Nothing is revoked yet: the returned value is told the outcome, and
+    /// revokes when it is dropped.
+    pub(crate) fn begin_revocation(self: &Arc<Self>, revoked: Revoked) -> OpenRevocation {
+        OpenRevocation { cache: Arc::clone(self), scope: revoked.into(), is_committed: false }
     }
 
     /// Records that sessions that have expired by `now` are about to be deleted.
@@ -144,21 +145,24 @@ impl SessionCache {
     }
 }
 
-/// A revocation that is being written. If it is not known to have been committed, it may still be, by the caller's own
-/// transaction or by a server, if its answer was lost. Until that is settled, no session that it concerns is kept.
-pub(crate) struct Revoking {
+/// A revocation that is being written. When it is dropped, it [revokes](Validity::revoke) in this process. If it is not
+/// known by then to have been committed, it may still be, by the caller's own transaction or by a server, if its answer
+/// was lost. So it also goes into [quarantine](Validity::quarantine): until that is settled, no session that it concerns
+/// is kept.
+pub(crate) struct OpenRevocation {
     cache: Arc<SessionCache>,
     scope: Scope,
     is_committed: bool,
 }
 
-impl Revoking {
+impl OpenRevocation {
+    /// Revokes now: the write was committed. Must be called before its caller is told.
     pub(crate) fn committed(mut self) {
         self.is_committed = true;
     }
 }
 
-impl Drop for Revoking {
+impl Drop for OpenRevocation {
     fn drop(&mut self) {
         let cache = &self.cache;
         if self.is_committed {

@@ -173,7 +173,7 @@ pub(crate) trait Dialect: Sync {
     // ---- Whether a statement is a transaction of its own ----
 
     /// Returns an expression that is true if its statement is a transaction of its own, if statements can say so.
-    fn stands_alone(&self) -> Option<&'static str> {
+    fn own_transaction(&self) -> Option<&'static str> {
         None
     }
 

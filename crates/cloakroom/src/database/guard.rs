@@ -2,8 +2,8 @@
 //!
 //! A connection may come back to its pool inside an open transaction. sqlx 0.9 leaves it so if the future of a `begin`
 //! is dropped while BEGIN is on its way, and its own count of transactions is then zero. A write there is seen by no
-//! other connection, and is lost when the connection closes. So every statement on the pool says whether it stood
-//! alone, without another round trip:
+//! other connection, and is lost when the connection closes. So every statement on the pool says whether it was a
+//! transaction of its own, without another round trip:
 //!
 //! | database | what tells |
 //! |---|---|
@@ -26,7 +26,8 @@ pub(crate) enum Guard {
     LastColumn,
     /// The only row has the number of rows that were written, and says so.
     Count,
-    /// If the statement was not alone, it wrote nothing. If nothing was written, the reason is not known.
+    /// If the statement was not a transaction of its own, it wrote nothing. If nothing was written, the reason is not
+    /// known.
     Condition,
     /// It does not say.
     Silent,
@@ -36,11 +37,11 @@ pub(crate) enum Guard {
 ///
 /// `transaction_timestamp() = statement_timestamp()` would not do. With prepared statements the first is when Bind
 /// came, and the second when Execute came. A portal notes when Bind came.
-pub(super) const ALONE_ON_POSTGRES: &str =
+pub(super) const OWN_TRANSACTION_ON_POSTGRES: &str =
     "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE creation_time = transaction_timestamp())";
 
 /// Null on MySQL, which has no such variable. Each server reads the comment meant for it.
-pub(super) const ALONE_ON_MYSQL: &str =
+pub(super) const OWN_TRANSACTION_ON_MYSQL: &str =
     "CASE WHEN @@autocommit THEN COALESCE(/*M! NOT @@in_transaction, */ NULL) ELSE 0 END";
 
 /// The opposite, as a query by itself.
@@ -62,10 +63,10 @@ pub(super) const RETURNING: &str = "/*M! RETURNING @@autocommit AND NOT @@in_tra
 
 /// Makes each row of `select` say in its last column whether the statement was a transaction of its own.
 pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guard {
-    match backend.dialect().stands_alone() {
-        Some(alone) => {
+    match backend.dialect().own_transaction() {
+        Some(own_transaction) => {
             // By default the column's name would be the expression's text, which MariaDB would send along.
-            select.expr_as(Expr::cust(alone), "alone");
+            select.expr_as(Expr::cust(own_transaction), "alone");
             Guard::LastColumn
         }
         None => Guard::None,
@@ -74,7 +75,7 @@ pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guar
 
 /// Returns how the rows of a statement that [`guard_rows`] has changed say so.
 pub(crate) fn guard_of_rows(backend: Backend) -> Guard {
-    if backend.dialect().stands_alone().is_some() { Guard::LastColumn } else { Guard::None }
+    if backend.dialect().own_transaction().is_some() { Guard::LastColumn } else { Guard::None }
 }
 
 /// Returns what each UPDATE and DELETE has in its condition. It has no effect unless [`guard_write`] replaces it.
@@ -90,14 +91,14 @@ pub(crate) fn guard_write(backend: Backend, write: &Statement) -> Statement {
 
 /// Returns what PostgreSQL selects from a write, with `count` as the expression that counts its rows.
 pub(crate) fn counted(count: &str) -> (String, Guard) {
-    (format!("{count}, {ALONE_ON_POSTGRES}"), Guard::Count)
+    (format!("{count}, {OWN_TRANSACTION_ON_POSTGRES}"), Guard::Count)
 }
 
 /// What an answer says about its statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It was a transaction of its own.
-    Alone,
+    OwnTransaction,
     /// It ran inside a transaction that was open.
     Inside,
     /// It says nothing, although it matters.
@@ -112,7 +113,7 @@ impl Guard {
         match self {
             Self::None => Verdict::NotAsked,
             Self::LastColumn | Self::Count => rows.last().map_or(Verdict::Nothing, last_column),
-            Self::Condition if written > 0 => Verdict::Alone,
+            Self::Condition if written > 0 => Verdict::OwnTransaction,
             Self::Condition | Self::Silent => Verdict::Nothing,
         }
     }
@@ -120,7 +121,7 @@ impl Guard {
 
 fn last_column(row: &Row) -> Verdict {
     match row.flag(row.width() - 1) {
-        Ok(Some(true)) => Verdict::Alone,
+        Ok(Some(true)) => Verdict::OwnTransaction,
         Ok(Some(false)) => Verdict::Inside,
         Ok(None) | Err(_) => Verdict::Nothing,
     }

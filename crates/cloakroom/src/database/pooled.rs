@@ -27,7 +27,7 @@ pub(crate) struct Pooled {
     /// When the connection was taken from the pool.
     taken: Instant,
     /// Whether an answer has said, since the connection was taken, that no transaction is open.
-    is_known_alone: bool,
+    is_known_clear: bool,
 }
 
 enum PoolConnection {
@@ -52,7 +52,7 @@ impl Database {
                 connection,
                 since,
                 taken: Instant::now(),
-                is_known_alone: false,
+                is_known_clear: false,
             })
         })
     }
@@ -145,13 +145,14 @@ impl Pooled {
     }
 
     /// Returns `true` if an answer has said, since the connection was taken, that no transaction is open.
-    pub(crate) fn is_known_alone(&self) -> bool {
-        self.is_known_alone && self.connection.is_some()
+    pub(crate) fn is_known_clear(&self) -> bool {
+        self.is_known_clear && self.connection.is_some()
     }
 
-    /// Returns `true` if the pool can spare the connection and it is known that no transaction is open on it.
-    pub(crate) fn is_spare(&self) -> bool {
-        let is_known = self.is_known_alone || self.backend() == Backend::Sqlite;
+    /// Returns `true` if the pool can spare the connection for a while and it is known that no transaction is open on
+    /// it.
+    pub(crate) fn can_stay_warm(&self) -> bool {
+        let is_known = self.is_known_clear || self.backend() == Backend::Sqlite;
         is_known && self.connection.is_some() && self.database.is_half_free()
     }
 
@@ -175,7 +176,7 @@ impl Pooled {
         let connection = if let Some(connection) = self.connection.take() {
             connection
         } else {
-            self.is_known_alone = false;
+            self.is_known_clear = false;
             self.database.take().await?
         };
         Ok(self.connection.insert(connection).bare())
@@ -200,7 +201,7 @@ impl Pooled {
         wanted: Wanted,
         asks: Asks,
     ) -> Result<Answer, sqlx::Error> {
-        let error = match self.run_alone(statement, wanted).await {
+        let error = match self.run_as_own_transaction(statement, wanted).await {
             Ok(answer) => {
                 // The caller of a further statement begins to wait with it.
                 self.since = Instant::now();
@@ -213,7 +214,7 @@ impl Pooled {
             // This is rare, and its future is larger than the rest.
             again => Box::pin(self.make_ready(again)).await,
         };
-        if is_ready { self.run_alone(statement, wanted).await } else { Err(error) }
+        if is_ready { self.run_as_own_transaction(statement, wanted).await } else { Err(error) }
     }
 
     async fn make_ready(&mut self, again: Again) -> bool {
@@ -241,7 +242,7 @@ impl Pooled {
             // Nothing is known of a connection that the pool had, and the statement may be one that does not tell.
             let mut bare = self.bare().await?;
             if Box::pin(bare.end_stray_transaction()).await.is_ok() {
-                self.is_known_alone = true;
+                self.is_known_clear = true;
                 return Ok(());
             }
         }
@@ -249,7 +250,11 @@ impl Pooled {
 
     /// Runs a statement. If it ran inside a transaction that was left open, that transaction and the statement with it
     /// are rolled back, and the statement runs again.
-    async fn run_alone(&mut self, statement: &Statement, wanted: Wanted) -> Result<Answer, sqlx::Error> {
+    async fn run_as_own_transaction(
+        &mut self,
+        statement: &Statement,
+        wanted: Wanted,
+    ) -> Result<Answer, sqlx::Error> {
         for _ in 0..ATTEMPTS {
             let answer = self.bare().await?.run(statement, wanted).await;
             let told = match &answer {
@@ -264,15 +269,15 @@ impl Pooled {
                 },
             };
             match told {
-                Verdict::Alone => self.is_known_alone = true,
+                Verdict::OwnTransaction => self.is_known_clear = true,
                 Verdict::NotAsked => {}
-                Verdict::Nothing if self.is_known_alone => {}
+                Verdict::Nothing if self.is_known_clear => {}
                 Verdict::Nothing | Verdict::Inside => {
                     // This is rare, and its future is larger than the rest.
                     let mut bare = self.bare().await?;
                     match Box::pin(bare.end_stray_transaction()).await {
                         Ok(true) => continue,
-                        Ok(false) => self.is_known_alone = true,
+                        Ok(false) => self.is_known_clear = true,
                         Err(error) => {
                             self.lose();
                             return answer.and(Err(error));

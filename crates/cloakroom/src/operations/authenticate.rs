@@ -60,7 +60,7 @@ impl<T: SessionFields> Operations<'_, T> {
         } else {
             let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
             let statement = self.handle.store().find(1, values, true);
-            self.fetch_optional(&statement).await?.map(LookedUpRow::alone)
+            self.fetch_optional(&statement).await?.map(LookedUpRow::in_own_row)
         };
         let Some(found) = found else {
             return Ok(None);

@@ -18,7 +18,7 @@ impl<T: SessionFields> Operations<'_, T> {
         self.check_writes().await?;
         let now = self.config().now();
         for _ in 0..LOST_RACES {
-            match self.due_extension(session, now) {
+            match self.new_expiry_if_due(session, now) {
                 Some(expires_at) if self.write_expiry(session, now, expires_at, Effect::Extends).await? => {
                     return Ok(true);
                 }
@@ -41,7 +41,7 @@ impl<T: SessionFields> Operations<'_, T> {
         }
         // The read's own instant is not used: the read may have waited long for a connection.
         let now = self.config().now();
-        let Some(expires_at) = self.due_extension(&session, now) else {
+        let Some(expires_at) = self.new_expiry_if_due(&session, now) else {
             return Ok(Some(session));
         };
         // This is rare, and its future is larger than that of the read.
@@ -88,7 +88,13 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(is_written)
     }
 
-    pub(crate) fn due_extension(&self, session: &Session<T>, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    /// Returns the new expiry if an [extension is due](expiry::due_extension) and the session, as it was read, is not
+    /// over.
+    pub(crate) fn new_expiry_if_due(
+        &self,
+        session: &Session<T>,
+        now: OffsetDateTime,
+    ) -> Option<OffsetDateTime> {
         if is_over(session, now) {
             return None;
         }

@@ -14,11 +14,11 @@ impl<T: SessionFields> Operations<'_, T> {
     pub(crate) async fn execute_revoking(&mut self, statement: Statement, revoked: Revoked) -> Result<u64> {
         let statement = self.announcing(statement, revoked);
         // From here on the cache keeps nothing that may have been revoked, even if the write fails.
-        let revoking = self.handle().cache().map(|cache| cache.revoking(revoked));
+        let revocation = self.handle().cache().map(|cache| cache.begin_revocation(revoked));
         let written = self.execute(&statement).await?;
         // A transaction of the caller's is not committed yet.
-        if let Some(revoking) = revoking.filter(|_| self.connection().is_pool()) {
-            revoking.committed();
+        if let Some(revocation) = revocation.filter(|_| self.connection().is_pool()) {
+            revocation.committed();
         }
         Ok(written)
     }
@@ -33,7 +33,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Drops the session's cache entry in this process: it is still correct, but incomplete.
     pub(crate) fn forget(&self, id: Uuid) {
         if let Some(cache) = self.handle().cache() {
-            cache.revoking(Revoked::Session(id)).committed();
+            cache.begin_revocation(Revoked::Session(id)).committed();
         }
     }
 

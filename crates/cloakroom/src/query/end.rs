@@ -112,7 +112,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         let condition = self.targets(&mut bindings, valid_at)?;
         let statement = match how {
             End::Expire => {
-                let mut expire = ending::expire(&mut bindings, &FieldValue::plain(now));
+                let mut expire = ending::expire_update(&mut bindings, &FieldValue::plain(now));
                 bindings.build(expire.cond_where(condition))
             }
             End::Delete => {

@@ -127,6 +127,27 @@ impl StoredData {
     }
 }
 
+/// One part of the data that is written.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    /// Text that is stored already, and stays.
+    Stored(&'a RawValue),
+    /// A value that is new, or takes the place of all that is stored.
+    New(&'a Value),
+    /// A value that is stored as the text `stored`, which was read as `before` and becomes `after`.
+    Merged { stored: &'a RawValue, before: &'a Value, after: &'a Value },
+}
+
+impl Part<'_> {
+    fn write(self, depth: usize, text: &mut String) -> Result<()> {
+        match self {
+            Self::Stored(stored) => write_canonical(stored, depth, text),
+            Self::New(value) => write_value(value, depth, text),
+            Self::Merged { stored, before, after } => write_merged(stored, before, after, depth, text),
+        }
+    }
+}
+
 /// Writes `after`, with the stored text for every part that is the same in `before`.
 ///
 /// `before` and `after` are the data as the application's type held it then and now. A key that is in `stored` but in
@@ -145,35 +166,28 @@ fn write_merged(
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
             let stored: BTreeMap<Cow<'_, str>, &RawValue> = parse(stored)?;
-            let mut members: BTreeMap<&str, String> = BTreeMap::new();
-            for (key, raw) in &stored {
-                let mut member = String::new();
+            let mut members: BTreeMap<&str, Part<'_>> =
+                after.iter().map(|(key, value)| (key.as_str(), Part::New(value))).collect();
+            for (key, stored) in &stored {
                 match (before.get(&**key), after.get(&**key)) {
-                    (None, None) => write_canonical(raw, depth, &mut member)?,
-                    (Some(before), Some(after)) => write_merged(raw, before, after, depth, &mut member)?,
-                    (_, Some(after)) => write_value(after, depth, &mut member)?,
-                    (Some(_), None) => continue,
-                }
-                members.insert(key, member);
+                    (None, None) => members.insert(key, Part::Stored(stored)),
+                    (Some(before), Some(after)) => {
+                        members.insert(key, Part::Merged { stored, before, after })
+                    }
+                    // The caller has added the key, or removed it.
+                    (None, Some(_)) | (Some(_), None) => continue,
+                };
             }
-            for (key, value) in after {
-                if !stored.contains_key(key.as_str()) {
-                    let mut member = String::new();
-                    write_value(value, depth, &mut member)?;
-                    members.insert(key, member);
-                }
-            }
-            write_object(members.iter().map(|(key, member)| (*key, member.as_str())), text)
+            write_object(members, text, |part, text| part.write(depth, text))
         }
-        (Value::Array(before), Value::Array(after)) if before.len() == after.len() => {
+        (Value::Array(olds), Value::Array(news)) if olds.len() == news.len() => {
             let stored: Vec<&RawValue> = parse(stored)?;
-            if stored.len() != before.len() {
-                return write_value(&Value::Array(after.clone()), depth, text);
+            if stored.len() != olds.len() {
+                return write_value(after, depth, text);
             }
-            let triples = stored.iter().zip(before.iter().zip(after));
-            write_array(triples, text, |(stored, (before, after)), text| {
-                write_merged(stored, before, after, depth, text)
-            })
+            let elements = stored.into_iter().zip(olds.iter().zip(news));
+            let parts = elements.map(|(stored, (before, after))| Part::Merged { stored, before, after });
+            write_array(parts, text, |part, text| part.write(depth, text))
         }
         _ => write_value(after, depth, text),
     }
@@ -191,18 +205,12 @@ fn write_canonical(raw: &RawValue, depth: usize, text: &mut String) -> Result<()
         Some(b'{') => {
             let depth = deeper(depth)?;
             let members: BTreeMap<Cow<'_, str>, &RawValue> = parse(raw)?;
-            let mut written = Vec::with_capacity(members.len());
-            for (key, member) in &members {
-                let mut value = String::new();
-                write_canonical(member, depth, &mut value)?;
-                written.push((&**key, value));
-            }
-            write_object(written.iter().map(|(key, value)| (*key, value.as_str())), text)
+            write_object(members, text, |member, text| write_canonical(member, depth, text))
         }
         Some(b'[') => {
             let depth = deeper(depth)?;
             let elements: Vec<&RawValue> = parse(raw)?;
-            write_array(elements.iter(), text, |element, text| write_canonical(element, depth, text))
+            write_array(elements, text, |element, text| write_canonical(element, depth, text))
         }
         _ => {
             text.push_str(raw.get());
@@ -211,27 +219,31 @@ fn write_canonical(raw: &RawValue, depth: usize, text: &mut String) -> Result<()
     }
 }
 
-fn write_object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>, text: &mut String) -> Result<()> {
+fn write_object<K: AsRef<str>, M>(
+    members: BTreeMap<K, M>,
+    text: &mut String,
+    mut write: impl FnMut(M, &mut String) -> Result<()>,
+) -> Result<()> {
     text.push('{');
-    for (place, (key, value)) in members.enumerate() {
+    for (place, (key, member)) in members.into_iter().enumerate() {
         if place > 0 {
             text.push(',');
         }
-        text.push_str(&serde_json::to_string(key).map_err(invalid)?);
+        text.push_str(&serde_json::to_string(key.as_ref()).map_err(invalid)?);
         text.push(':');
-        text.push_str(value);
+        write(member, text)?;
     }
     text.push('}');
     Ok(())
 }
 
 fn write_array<E>(
-    elements: impl Iterator<Item = E>,
+    elements: impl IntoIterator<Item = E>,
     text: &mut String,
     mut write: impl FnMut(E, &mut String) -> Result<()>,
 ) -> Result<()> {
     text.push('[');
-    for (place, element) in elements.enumerate() {
+    for (place, element) in elements.into_iter().enumerate() {
         if place > 0 {
             text.push(',');
         }

@@ -38,7 +38,7 @@ pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
 }
 
 /// Returns the UPDATE that ends rows now, or leaves their expiry as it is if it lies before now.
-pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
+pub(crate) fn expire_update(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
     let expires_at = bindings.column(column::EXPIRES_AT);
     let mut is_before = expires_at.clone().lt(bindings.expr(now.clone()));
     if let Some(is_a_date) = bindings.backend().dialect().is_a_date(expires_at.clone()) {
@@ -57,8 +57,8 @@ pub(crate) fn expire(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateSta
 
 /// Returns the UPDATE that ends the row with one id. The values are `now` three times, the id, and the instant at which
 /// the row must be valid.
-pub(crate) fn expire_by_id(bindings: &mut Bindings<'_>) -> UpdateStatement {
-    let mut expire = expire(bindings, &value());
+pub(crate) fn expire_update_by_id(bindings: &mut Bindings<'_>) -> UpdateStatement {
+    let mut expire = expire_update(bindings, &value());
     let id = bindings.expr(value());
     expire.and_where(bindings.column(column::ID).eq(id));
     if let Some(is_valid) = has_status(bindings, Status::Valid, value()) {

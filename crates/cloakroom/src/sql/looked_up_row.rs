@@ -62,12 +62,12 @@ fn joined(bindings: &Bindings<'_>) -> Expr {
 
 impl LookedUpRow {
     /// Makes the columns of a session in a row of its own.
-    pub(crate) fn alone(row: Row) -> Self {
+    pub(crate) fn in_own_row(row: Row) -> Self {
         Self { row: Arc::new(row), first: 0 }
     }
 
     /// Makes the columns of a session in a row that others share, from `first` on.
-    pub(crate) fn among_others(row: &Arc<Row>, first: usize) -> Self {
+    pub(crate) fn in_shared_row(row: &Arc<Row>, first: usize) -> Self {
         Self { row: Arc::clone(row), first }
     }
 

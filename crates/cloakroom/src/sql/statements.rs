@@ -31,7 +31,7 @@ pub(crate) struct Statements {
     pub(crate) by_id_within: Arc<str>,
     pub(crate) expire: Arc<str>,
     find: BySize,
-    find_telling: BySize,
+    find_guarded: BySize,
     insert: BySize,
     insert_at_once: BySize,
     extend: BySize,
@@ -63,14 +63,14 @@ impl Statements {
         guard_rows(backend, &mut by_id);
 
         let by_id = bindings.build(&by_id).sql;
-        let expire = ending::expire_by_id(bindings);
+        let expire = ending::expire_update_by_id(bindings);
         let expire = bindings.build(&expire).sql;
         Self {
             by_id,
             by_id_within,
             expire,
             find: BySize::default(),
-            find_telling: BySize::default(),
+            find_guarded: BySize::default(),
             insert: BySize::default(),
             insert_at_once: BySize::default(),
             extend: BySize::default(),
@@ -80,9 +80,9 @@ impl Statements {
     /// Returns the statement that reads the valid sessions with any of `size` digests, each as [`select_found`] selects
     /// it. The values are the digests, as [`Bindings::is_among`] takes them, and `now`.
     ///
-    /// With `tells`, each row says whether the statement was a transaction of its own. On PostgreSQL, a statement for a
-    /// single digest returns a row of nulls if there is no session, so that it can say so too. For more digests that
-    /// would cost more to plan.
+    /// With `is_guarded`, each row says whether the statement was a transaction of its own. On PostgreSQL, a statement
+    /// for a single digest returns a row of nulls if there is no session, so that it can say so too. For more digests
+    /// that would cost more to plan.
     ///
     /// On SQLite the answer is one row that holds the sessions side by side, in the order of the digests, with nulls if
     /// there is no session, and [no more](most_side_by_side) than fit. The values are `now` and the digests. The driver
@@ -92,9 +92,9 @@ impl Statements {
         table: &TableDefinition,
         backend: Backend,
         size: usize,
-        tells: bool,
+        is_guarded: bool,
     ) -> Arc<str> {
-        let texts = if tells { &self.find_telling } else { &self.find };
+        let texts = if is_guarded { &self.find_guarded } else { &self.find };
         texts.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
             if let Some(most) = most_side_by_side(table, backend)
@@ -105,7 +105,7 @@ impl Statements {
             let is_it = has_digest(bindings, size);
             let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
             let mut find = Query::select();
-            if backend.dialect().returns_a_row_for_a_miss() && size == 1 && tells {
+            if backend.dialect().returns_a_row_for_a_miss() && size == 1 && is_guarded {
                 let mut row = Query::select();
                 row.expr(Expr::cust("1"));
                 find.from_subquery(row, identifier("one"));
@@ -115,7 +115,7 @@ impl Statements {
                 find.from(table_ref(table)).cond_where(is_found);
             }
             select_found(bindings, &mut find);
-            if tells {
+            if is_guarded {
                 guard_rows(backend, &mut find);
             }
             bindings.build(&find).sql

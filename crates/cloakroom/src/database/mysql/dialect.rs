@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sea_query::{BinOper, Expr, ExprTrait};
 
 use crate::database::dialect::{Bound, Dialect, first_word, integers, length};
-use crate::database::guard::{ALONE_ON_MYSQL, CONDITION, Guard, PLACE_OF_CONDITION, RETURNING};
+use crate::database::guard::{CONDITION, Guard, OWN_TRANSACTION_ON_MYSQL, PLACE_OF_CONDITION, RETURNING};
 use crate::database::statement::Statement;
 use crate::database::{Backend, ColumnType, Described, FieldValue, Foreign, KeyList};
 
@@ -247,8 +247,8 @@ impl Dialect for MySql {
         true
     }
 
-    fn stands_alone(&self) -> Option<&'static str> {
-        Some(ALONE_ON_MYSQL)
+    fn own_transaction(&self) -> Option<&'static str> {
+        Some(OWN_TRANSACTION_ON_MYSQL)
     }
 
     fn place_of_condition(&self) -> Option<Expr> {

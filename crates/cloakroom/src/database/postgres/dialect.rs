@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use sea_query::{Expr, ExprTrait, Func, SubQueryStatement};
 
 use crate::database::dialect::{Bound, Dialect, first_word, integers, length};
-use crate::database::guard::{ALONE_ON_POSTGRES, Guard, counted};
+use crate::database::guard::{Guard, OWN_TRANSACTION_ON_POSTGRES, counted};
 use crate::database::statement::Statement;
 use crate::database::{Backend, ColumnType, Described, FieldValue, Foreign, KeyList};
 
@@ -209,8 +209,8 @@ impl Dialect for Postgres {
         }
     }
 
-    fn stands_alone(&self) -> Option<&'static str> {
-        Some(ALONE_ON_POSTGRES)
+    fn own_transaction(&self) -> Option<&'static str> {
+        Some(OWN_TRANSACTION_ON_POSTGRES)
     }
 
     fn guard_write<'s>(&self, sql: &'s str) -> (Cow<'s, str>, Guard) {

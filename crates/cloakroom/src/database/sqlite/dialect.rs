@@ -176,7 +176,8 @@ impl Dialect for Sqlite {
     }
 
     /// SQLite joins at most 64 tables, and a row has at most 2,000 columns: <https://www.sqlite.org/limits.html>. One
-    /// table of the join is the row that holds `now`.
+    /// table of the join is the row that holds `now`, so 63 sessions would fit; 60 is the round number that `max_batch`
+    /// names.
     fn side_by_side(&self, width: usize) -> Option<usize> {
         const MAX_JOINED: usize = 60;
         const MAX_COLUMNS: usize = 2000;
