@@ -1,4 +1,6 @@
+use std::path::{Path, PathBuf};
 use std::time::Instant;
+use std::{env, fs};
 
 use crate::arguments::TestOptions;
 use crate::{cargo, test};
@@ -20,7 +22,7 @@ const STEPS: &[Step] = &[
     single_feature("only postgres", &feature_arguments("postgres")),
     single_feature("only mysql", &feature_arguments("mysql")),
     // Each crate as it would be published, including the one that it depends on.
-    Step { name: "package", arguments: PACKAGE, environment: None },
+    Step { name: PACKAGING, arguments: PACKAGE, environment: None },
     Step {
         name: "fmt of the benchmark",
         arguments: &["fmt", "--manifest-path", BENCH, "--check"],
@@ -34,7 +36,9 @@ const STEPS: &[Step] = &[
     Step { name: "test of the benchmark", arguments: &["test", "--manifest-path", BENCH], environment: None },
 ];
 
-/// Packs the crates that are published.
+const PACKAGING: &str = "package";
+
+/// Packs the crates that are published. [`forget_packed`] goes first.
 pub(crate) const PACKAGE: &[&str] = &[
     "package",
     "--allow-dirty",
@@ -95,9 +99,39 @@ fn timed(name: &str, step: impl FnOnce() -> Result<(), String>) -> Result<(), St
 
 impl Step {
     fn run(&self) -> Result<(), String> {
+        if self.name == PACKAGING {
+            forget_packed()?;
+        }
         let mut command = cargo::command(self.arguments);
         command.envs(self.environment);
         let status = command.status().map_err(|e| format!("could not run cargo: {e}"))?;
         if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", self.arguments.join(" "))) }
     }
+}
+
+/// Deletes what cargo has unpacked of these crates before.
+///
+/// `cargo package` builds a crate against the packed crates that it depends on, which it takes from a registry made for
+/// the purpose. It unpacks them into its own directory by name and version, and does not unpack them again if the code
+/// has changed and the version has not (cargo 1.95). The names of such registries have no host: they begin with a dash.
+pub(crate) fn forget_packed() -> Result<(), String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let Some(unpacked) = home.map(|home| home.join("registry/src")) else {
+        return Ok(());
+    };
+    for registry in entries(&unpacked).filter(|name| name_of(name).starts_with('-')) {
+        for package in entries(&registry).filter(|name| name_of(name).starts_with("cloakroom")) {
+            fs::remove_dir_all(&package).map_err(|error| format!("{}: {error}", package.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the paths in a directory; none if there is no such directory.
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

@@ -87,6 +87,7 @@ impl Release {
 
     /// Each crate as it would be published, in a directory of its own.
     fn packages(&self) -> Result<(), String> {
+        ci::forget_packed()?;
         succeed(&mut cargo::command(ci::PACKAGE))?;
         let workspace = self.root.join("target/packaged");
         let _ = fs::remove_dir_all(&workspace);

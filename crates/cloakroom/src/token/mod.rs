@@ -209,6 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn a_token_equals_itself_alone_and_is_read_as_its_bytes() {
+        let token = Token::import("a-token-of-the-client").unwrap();
+        assert_eq!(token, Token::import("a-token-of-the-client").unwrap());
+        assert_ne!(token, Token::import("a-token-of-the-cliens").unwrap());
+        assert_ne!(token, Token::import("a-token-of-the-client.").unwrap());
+        assert_eq!(token.as_ref(), b"a-token-of-the-client");
+    }
+
+    #[test]
+    fn an_error_says_which_bound_was_passed_and_what_the_generator_said() {
+        use std::error::Error;
+        let said = |error: TokenError| (error.to_string(), error.source().is_some());
+        assert_eq!(
+            said(Token::generate(21).unwrap_err()),
+            ("a token's length must be at least 22".into(), false)
+        );
+        assert_eq!(
+            said(Token::generate(4097).unwrap_err()),
+            ("a token's length must be at most 4096".into(), false)
+        );
+        let (text, has_source) = said(TokenError::Generator(getrandom::Error::UNSUPPORTED));
+        assert!(text.contains("random generator failed") && has_source);
+    }
+
+    #[test]
     fn two_tokens_differ() {
         assert_ne!(Token::generate(64).unwrap(), Token::generate(64).unwrap());
     }
