@@ -2,6 +2,8 @@ use std::fmt;
 
 use cloakroom_testing::servers::Kind;
 
+use crate::mutants;
+
 pub(crate) const USAGE: &str = "\
 The workspace's own commands.
 
@@ -33,6 +35,10 @@ Usage: cargo xtask COMMAND
   fuzz [--minutes N] [--seed N]
         Draw what the library reads from outside at random, for N minutes (default: 5):
         rows of the three databases, cookies and headers, cursors, JSON that is merged.
+  mutants [core|axum]
+        Change the code in small ways, one at a time, and look whether a test notices:
+        of the tokens, the expiry, the cache and the writes (core), and of the cookies and
+        credentials (axum). Takes hours. docs/mutants.md has the last result.
   serve postgres|mariadb
         Start a throwaway server, print its URL, and keep it until Ctrl-C.
   help  Print this.
@@ -48,6 +54,8 @@ pub(crate) enum Task {
     Bench(BenchOptions),
     Torture(TortureOptions),
     Fuzz(FuzzOptions),
+    /// Of one part, or of all.
+    Mutants(Option<&'static str>),
     Serve(Kind),
 }
 
@@ -157,6 +165,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         ("fuzz", rest) => parse_fuzz(rest).map(Task::Fuzz),
         ("serve", [server]) => parse_server(server).map(Task::Serve),
         ("serve", _) => Err("serve takes one argument: postgres or mariadb".to_owned()),
+        ("mutants", []) => Ok(Task::Mutants(None)),
+        ("mutants", [part]) => match mutants::parts().find(|known| known == part) {
+            Some(known) => Ok(Task::Mutants(Some(known))),
+            None => Err(format!("mutants knows core and axum, and not {part}")),
+        },
         ("ci", []) => Ok(Task::Ci),
         ("release", []) => Ok(Task::Release),
         ("help", []) => Ok(Task::Help),
@@ -396,6 +409,8 @@ mod tests {
             "torture --minutes",
             "torture --minutes 0",
             "torture --seed one",
+            "mutants cli",
+            "mutants core axum",
             "help me",
         ] {
             assert!(parsed(line).is_err(), "{line}");

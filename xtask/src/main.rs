@@ -7,10 +7,12 @@ mod cargo;
 mod ci;
 mod fuzz;
 mod install;
+mod mutants;
 mod release;
 mod serve;
 mod summary;
 mod test;
+mod tools;
 mod torture;
 
 use std::env;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Torture(options) => torture::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Mutants(only) => mutants::run(only),
         Task::Serve(kind) => serve::run(kind),
     };
     match result {

@@ -1,9 +1,10 @@
 //! What is checked before a release, and takes longer or needs more tools than a change does.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use crate::tools::{self, succeed};
 use crate::{cargo, ci};
 
 /// The crates that are published, each after those that it depends on.
@@ -12,29 +13,23 @@ const PUBLISHED: [&str; 4] = ["cloakroom-derive", "cloakroom", "cloakroom-axum",
 /// The oldest compiler that `rust-version` promises.
 const MSRV: &str = "1.94";
 
-type Check = fn(&Release) -> Result<(), String>;
+type Check = fn() -> Result<(), String>;
 
 const CHECKS: [(&str, Check); 6] = [
-    ("licences, advisories and sources of the dependencies", Release::deny),
-    ("every combination of features", Release::powerset),
-    ("the oldest compiler", Release::msrv),
-    ("the oldest versions of the dependencies", Release::minimal_versions),
-    ("the packages, and the examples in their documentation", Release::packages),
-    ("the interface, against the last release", Release::semver),
+    ("licences, advisories and sources of the dependencies", deny),
+    ("every combination of features", powerset),
+    ("the oldest compiler", msrv),
+    ("the oldest versions of the dependencies", minimal_versions),
+    ("the packages, and the examples in their documentation", packages),
+    ("the interface, against the last release", semver),
 ];
-
-struct Release {
-    root: PathBuf,
-}
 
 /// Runs all checks, also after one has failed.
 pub(crate) fn run() -> Result<(), String> {
-    let root = cargo::root().to_owned();
-    let release = Release { root };
     let mut failures = Vec::new();
     for (name, check) in CHECKS {
         println!("== {name}");
-        match check(&release) {
+        match check() {
             Ok(()) => println!("== {name}: passed\n"),
             Err(problem) => {
                 println!("== {name}: FAILED: {problem}\n");
@@ -45,99 +40,88 @@ pub(crate) fn run() -> Result<(), String> {
     if failures.is_empty() { Ok(()) } else { Err(format!("failed: {}", failures.join("; "))) }
 }
 
-impl Release {
-    fn deny(&self) -> Result<(), String> {
-        self.tool("deny", &["check"])
-    }
+fn deny() -> Result<(), String> {
+    tool("deny", &["check"])
+}
 
-    fn powerset(&self) -> Result<(), String> {
-        for package in ["cloakroom", "cloakroom-axum"] {
-            let features = ["check", "--feature-powerset", "--at-least-one-of", "sqlite,postgres,mysql"];
-            let rest = ["--exclude-features", "servers", "--no-dev-deps", "--package", package];
-            self.tool("hack", &[&features[..], &rest[..]].concat())?;
-        }
-        Ok(())
+fn powerset() -> Result<(), String> {
+    for package in ["cloakroom", "cloakroom-axum"] {
+        let features = ["check", "--feature-powerset", "--at-least-one-of", "sqlite,postgres,mysql"];
+        let rest = ["--exclude-features", "servers", "--no-dev-deps", "--package", package];
+        tool("hack", &[&features[..], &rest[..]].concat())?;
     }
+    Ok(())
+}
 
-    fn msrv(&self) -> Result<(), String> {
-        let mut install = Command::new("rustup");
-        succeed(install.args(["toolchain", "install", MSRV, "--profile", "minimal"]))?;
-        let mut check = Command::new("rustup");
-        check.args(["run", MSRV, "cargo", "check", "--locked", "--all-features"]);
-        check.args(PUBLISHED.map(|package| format!("--package={package}")));
-        succeed(check.current_dir(&self.root).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN"))
-    }
+fn msrv() -> Result<(), String> {
+    let mut install = Command::new("rustup");
+    succeed(install.args(["toolchain", "install", MSRV, "--profile", "minimal"]))?;
+    let mut check = Command::new("rustup");
+    check.args(["run", MSRV, "cargo", "check", "--locked", "--all-features"]);
+    check.args(PUBLISHED.map(|package| format!("--package={package}")));
+    succeed(check.current_dir(cargo::root()).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN"))
+}
 
-    /// In a copy, whose lock file it rewrites. Of the dependencies' own dependencies the newest: they promise for
-    /// themselves.
-    fn minimal_versions(&self) -> Result<(), String> {
-        let copy = self.root.join("target/minimal-versions");
-        let _ = fs::remove_dir_all(&copy);
-        let mut clone = Command::new("git");
-        succeed(clone.args(["clone", "--quiet", "--local"]).arg(&self.root).arg(&copy))?;
-        let nightly = |arguments: &[&str]| {
-            let mut command = Command::new("rustup");
-            command.args(["run", "nightly", "cargo"]).args(arguments).current_dir(&copy);
-            command.env("CARGO_TARGET_DIR", self.root.join("target/minimal-versions-target"));
-            succeed(command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN"))
-        };
-        nightly(&["update", "-Zdirect-minimal-versions"])?;
-        nightly(&["check", "--package=cloakroom", "--package=cloakroom-axum", "--all-features"])
-    }
+/// In a copy, whose lock file it rewrites. Of the dependencies' own dependencies the newest: they promise for
+/// themselves.
+fn minimal_versions() -> Result<(), String> {
+    let copy = cargo::root().join("target/minimal-versions");
+    let _ = fs::remove_dir_all(&copy);
+    let mut clone = Command::new("git");
+    succeed(clone.args(["clone", "--quiet", "--local"]).arg(cargo::root()).arg(&copy))?;
+    let nightly = |arguments: &[&str]| {
+        let mut command = Command::new("rustup");
+        command.args(["run", "nightly", "cargo"]).args(arguments).current_dir(&copy);
+        command.env("CARGO_TARGET_DIR", cargo::root().join("target/minimal-versions-target"));
+        succeed(command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN"))
+    };
+    nightly(&["update", "-Zdirect-minimal-versions"])?;
+    nightly(&["check", "--package=cloakroom", "--package=cloakroom-axum", "--all-features"])
+}
 
-    /// Each crate as it would be published, in a directory of its own.
-    fn packages(&self) -> Result<(), String> {
-        ci::forget_packed()?;
-        succeed(&mut cargo::command(ci::PACKAGE))?;
-        let workspace = self.root.join("target/packaged");
-        let _ = fs::remove_dir_all(&workspace);
-        fs::create_dir_all(&workspace).map_err(|error| error.to_string())?;
-        let mut patches = Vec::new();
-        let mut members = Vec::new();
-        for name in PUBLISHED {
-            let archive = format!("target/package/{name}-{}.crate", env!("CARGO_PKG_VERSION"));
-            let mut unpack = Command::new("tar");
-            succeed(unpack.arg("-xzf").arg(self.root.join(archive)).arg("-C").arg(&workspace))?;
-            let directory = format!("{name}-{}", env!("CARGO_PKG_VERSION"));
-            check_files(&workspace.join(&directory))?;
-            patches.push(format!("{name} = {{ path = \"{directory}\" }}"));
-            members.push(format!("\"{directory}\""));
-        }
-        let manifest = format!(
-            "[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n[patch.crates-io]\n{}\n",
-            members.join(", "),
-            patches.join("\n")
-        );
-        fs::write(workspace.join("Cargo.toml"), manifest).map_err(|error| error.to_string())?;
-        let mut test = cargo::command(&["test", "--doc", "--package=cloakroom", "--all-features"]);
-        succeed(
-            test.current_dir(&workspace).env("CARGO_TARGET_DIR", self.root.join("target/packaged-target")),
-        )
+/// Each crate as it would be published, in a directory of its own.
+fn packages() -> Result<(), String> {
+    ci::forget_packed()?;
+    succeed(&mut cargo::command(ci::PACKAGE))?;
+    let workspace = cargo::root().join("target/packaged");
+    let _ = fs::remove_dir_all(&workspace);
+    fs::create_dir_all(&workspace).map_err(|error| error.to_string())?;
+    let mut patches = Vec::new();
+    let mut members = Vec::new();
+    for name in PUBLISHED {
+        let archive = format!("target/package/{name}-{}.crate", env!("CARGO_PKG_VERSION"));
+        let mut unpack = Command::new("tar");
+        succeed(unpack.arg("-xzf").arg(cargo::root().join(archive)).arg("-C").arg(&workspace))?;
+        let directory = format!("{name}-{}", env!("CARGO_PKG_VERSION"));
+        check_files(&workspace.join(&directory))?;
+        patches.push(format!("{name} = {{ path = \"{directory}\" }}"));
+        members.push(format!("\"{directory}\""));
     }
+    let manifest = format!(
+        "[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n[patch.crates-io]\n{}\n",
+        members.join(", "),
+        patches.join("\n")
+    );
+    fs::write(workspace.join("Cargo.toml"), manifest).map_err(|error| error.to_string())?;
+    let mut test = cargo::command(&["test", "--doc", "--package=cloakroom", "--all-features"]);
+    succeed(
+        test.current_dir(&workspace).env("CARGO_TARGET_DIR", cargo::root().join("target/packaged-target")),
+    )
+}
 
-    fn semver(&self) -> Result<(), String> {
-        let tags = Command::new("git").args(["tag", "--list", "0.*"]).current_dir(&self.root).output();
-        let tags = tags.map_err(|error| error.to_string())?;
-        let Some(last) = String::from_utf8_lossy(&tags.stdout).lines().next_back().map(str::to_owned) else {
-            return Err("there is no tag of a release to compare with".to_owned());
-        };
-        let packages = ["--package", "cloakroom", "--package", "cloakroom-axum"];
-        self.tool("semver-checks", &[&["--baseline-rev", &last][..], &packages[..]].concat())
-    }
+fn semver() -> Result<(), String> {
+    let tags = Command::new("git").args(["tag", "--list", "0.*"]).current_dir(cargo::root()).output();
+    let tags = tags.map_err(|error| error.to_string())?;
+    let Some(last) = String::from_utf8_lossy(&tags.stdout).lines().next_back().map(str::to_owned) else {
+        return Err("there is no tag of a release to compare with".to_owned());
+    };
+    let packages = ["--package", "cloakroom", "--package", "cloakroom-axum"];
+    tool("semver-checks", &[&["--baseline-rev", &last][..], &packages[..]].concat())
+}
 
-    /// Runs a subcommand of cargo, which is installed into `target/tools` first if it is not there.
-    fn tool(&self, subcommand: &str, arguments: &[&str]) -> Result<(), String> {
-        let tools = self.root.join("target/tools");
-        let name = format!("cargo-{subcommand}");
-        let program = tools.join("bin").join(&name);
-        if !program.exists() {
-            println!("installing {name}");
-            let mut install = cargo::command(&["install", "--locked", "--root"]);
-            succeed(install.arg(&tools).arg(&name))?;
-        }
-        let mut command = Command::new(program);
-        succeed(command.arg(subcommand).args(arguments).current_dir(&self.root))
-    }
+/// Runs a subcommand of cargo.
+fn tool(subcommand: &str, arguments: &[&str]) -> Result<(), String> {
+    succeed(tools::command(subcommand)?.args(arguments))
 }
 
 /// What a package must bring along.
@@ -151,9 +135,4 @@ fn check_files(package: &Path) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn succeed(command: &mut Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} failed")) }
 }

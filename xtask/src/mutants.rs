@@ -1,0 +1,125 @@
+//! Changes the code in small ways, one at a time, and looks whether a test notices.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{cargo, tools};
+
+/// Where the last result stands, with the reason for each mutant that no test notices.
+const RESULT: &str = "docs/mutants.md";
+
+/// Code of one package that is mutated, and the tests that may notice: the quick ones first. The later ones are run for
+/// the mutants that the earlier ones have missed.
+struct Target {
+    name: &'static str,
+    package: &'static str,
+    files: &'static [&'static str],
+    rounds: &'static [&'static [&'static str]],
+}
+
+static TARGETS: [Target; 2] = [
+    Target {
+        name: "core",
+        package: "cloakroom",
+        files: &[
+            "crates/cloakroom/src/token/*.rs",
+            "crates/cloakroom/src/session/expiry.rs",
+            "crates/cloakroom/src/session/data.rs",
+            "crates/cloakroom/src/cache/*.rs",
+            "crates/cloakroom/src/operations/guarded.rs",
+            "crates/cloakroom/src/operations/end.rs",
+            "crates/cloakroom/src/operations/extend.rs",
+            "crates/cloakroom/src/sql/ending.rs",
+        ],
+        rounds: &[
+            &["--test-package=cloakroom", "--", "--lib"],
+            &["--test-package=cloakroom-testing", "--", "--test=conformance", "--test=cache", "sqlite"],
+            &["--test-package=cloakroom-testing", "--", "--test=cache", "--test=trouble", "postgres"],
+        ],
+    },
+    Target {
+        name: "axum",
+        package: "cloakroom-axum",
+        files: &["crates/cloakroom-axum/src/cookie/*.rs", "crates/cloakroom-axum/src/credentials/*.rs"],
+        rounds: &[
+            &["--test-package=cloakroom-axum", "--", "--lib"],
+            &["--test-package=cloakroom-axum", "--", "--test=http", "--", "--skip=browser"],
+        ],
+    },
+];
+
+/// Returns the names of the parts that can be mutated by themselves.
+pub(crate) fn parts() -> impl Iterator<Item = &'static str> {
+    TARGETS.iter().map(|target| target.name)
+}
+
+/// Fails if a mutant survives all rounds and `docs/mutants.md` has no reason for it.
+pub(crate) fn run(only: Option<&str>) -> Result<(), String> {
+    let targets = TARGETS.iter().filter(|target| only.is_none_or(|name| target.name == name));
+    let listed = fs::read_to_string(cargo::root().join(RESULT)).unwrap_or_default();
+    let mut unexplained = Vec::new();
+    for target in targets {
+        let directory = cargo::root().join("target/mutants").join(target.name);
+        let _ = fs::remove_dir_all(&directory);
+        for (number, tests) in target.rounds.iter().enumerate() {
+            println!("== {}, round {} of {}", target.name, number + 1, target.rounds.len());
+            target.round(&directory, number > 0, tests)?;
+        }
+        let results = directory.join("mutants.out");
+        let lines = |file: &str| fs::read_to_string(results.join(file)).unwrap_or_default();
+        let survivors = lines("missed.txt");
+        println!("== {}: {} survived", target.name, survivors.lines().count());
+        for survivor in survivors.lines() {
+            let is_listed = listed.contains(&without_place(survivor));
+            println!("{}{survivor}", if is_listed { "explained: " } else { "" });
+            if !is_listed {
+                unexplained.push(survivor.to_owned());
+            }
+        }
+    }
+    if unexplained.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} mutants survive for which {RESULT} gives no reason", unexplained.len()))
+}
+
+impl Target {
+    fn round(&self, directory: &Path, is_further: bool, tests: &[&str]) -> Result<(), String> {
+        let mut command = tools::command("mutants")?;
+        command.arg("--package").arg(self.package).args(["--all-features", "--no-shuffle"]);
+        // What the target folder holds is not copied.
+        command.args(["--gitignore=true", "--colors=never", "--timeout=600", "--output"]).arg(directory);
+        if is_further {
+            command.arg("--iterate");
+        }
+        for file in self.files {
+            command.args(["--file", file]);
+        }
+        let status = command.args(tests).status().map_err(|error| format!("cargo-mutants: {error}"))?;
+        match status.code() {
+            // All were noticed; some were not; some ran out of time.
+            Some(0 | 2 | 3) => Ok(()),
+            _ => Err(format!("the tests fail without any mutant, or cargo-mutants could not run: {status}")),
+        }
+    }
+}
+
+/// Returns what is mutated and how, without the line, which changes with the code above it.
+fn without_place(mutant: &str) -> String {
+    let mut parts = mutant.splitn(4, ':');
+    let (file, how) = (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default());
+    format!("{file}:{how}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mutant_is_known_again_when_its_line_has_moved() {
+        let text = "crates/cloakroom/src/token/mod.rs:96:9: replace <impl PartialEq for Token>::eq -> bool with false";
+        let known =
+            "crates/cloakroom/src/token/mod.rs: replace <impl PartialEq for Token>::eq -> bool with false";
+        assert_eq!(without_place(text), known);
+    }
+}
