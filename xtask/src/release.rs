@@ -76,7 +76,13 @@ fn minimal_versions() -> Result<(), String> {
         succeed(command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN"))
     };
     nightly(&["update", "-Zdirect-minimal-versions"])?;
-    nightly(&["check", "--package=cloakroom", "--package=cloakroom-axum", "--all-features"])
+    nightly(&[
+        "check",
+        "--package=cloakroom",
+        "--package=cloakroom-axum",
+        "--package=cloakroom-cli",
+        "--all-features",
+    ])
 }
 
 /// Each crate as it would be published, in a directory of its own.
