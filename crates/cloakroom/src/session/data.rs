@@ -279,6 +279,20 @@ mod tests {
     }
 
     #[test]
+    fn data_that_is_not_given_is_an_empty_object_or_the_types_default() {
+        assert_eq!(Value::default_data(), json!({}));
+        assert_eq!(u8::default_data(), 0);
+        assert_eq!(StoredData::of(&Value::default_data()).unwrap().as_str(), "{}");
+    }
+
+    #[test]
+    fn the_length_of_data_is_that_of_its_text_in_bytes() {
+        for (text, length) in [("{}", 2), (r#"{"é":1}"#, 8)] {
+            assert_eq!(stored(text).len(), length);
+        }
+    }
+
+    #[test]
     fn unchanged_data_is_not_written() {
         let data = stored(r#"{"huge": 123456789012345678901234567890, "exp": 1e20}"#);
         assert_eq!(data.changed_to(&data.parse::<Value>().unwrap()).unwrap(), None);

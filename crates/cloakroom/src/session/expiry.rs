@@ -121,6 +121,22 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_over_by_this_clock_or_by_that_of_its_last_write() {
+        let tick = Duration::from_micros(1);
+        let end = Some(START);
+        for (updated_at, now, over) in [
+            (START - DAY, START - tick, false),
+            (START - DAY, START, true),
+            // Another machine, of which the clock is ahead, has ended it.
+            (START, START - DAY, true),
+            (START - tick, START - DAY, false),
+        ] {
+            assert_eq!(is_over(end, updated_at, now), over, "{updated_at} {now}");
+            assert!(!is_over(None, updated_at, now));
+        }
+    }
+
+    #[test]
     fn a_session_is_valid_until_the_instant_of_its_expiry() {
         let tick = Duration::from_micros(1);
         assert!(is_valid(Some(START + tick), START));

@@ -375,6 +375,34 @@ mod tests {
         assert!(error.contains("sha256") && error.contains("none"), "{error}");
     }
 
+    #[test]
+    fn a_token_that_is_empty_or_too_long_has_no_digest() {
+        let longest = [b'a'; 4096];
+        for hashing in [Hashing::Sha256, Hashing::DangerousPlaintext] {
+            assert!(matches!(hashing.digest(b"", b""), Err(DigestError::Empty)));
+            assert!(hashing.digest(b"", &longest).is_ok());
+            assert!(matches!(hashing.digest(b"", &[b'a'; 4097]), Err(DigestError::TooLong)));
+        }
+    }
+
+    #[test]
+    fn plain_text_takes_no_salt_and_its_digests_are_not_read_as_hexadecimal() {
+        let plain = Hashing::DangerousPlaintext;
+        assert!(matches!(plain.digest(b"salt", b"token"), Err(DigestError::SaltWithoutHashing)));
+        assert!(matches!(plain.parse_digest("any"), Err(DigestError::NotADigest)));
+        assert_eq!(Hashing::Sha256.parse_digest(&"aB".repeat(32)).unwrap().expose(), "ab".repeat(32));
+        assert!(matches!(Hashing::Sha256.parse_digest(&"ab".repeat(31)), Err(DigestError::NotADigest)));
+    }
+
+    #[test]
+    fn the_key_in_memory_is_the_same_for_one_token_and_another_for_another() {
+        for hashing in [Hashing::Sha224, Hashing::Sha256, Hashing::Sha512, Hashing::DangerousPlaintext] {
+            let key = |token: &[u8]| hashing.hash(b"", token).unwrap().key();
+            assert_eq!(key(b"one-token"), key(b"one-token"), "{hashing}");
+            assert_ne!(key(b"one-token"), key(b"another-token"), "{hashing}");
+        }
+    }
+
     #[cfg(feature = "compat-digests")]
     #[test]
     fn the_names_of_elixir_are_read_and_not_written() {

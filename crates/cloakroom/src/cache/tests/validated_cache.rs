@@ -50,6 +50,16 @@ fn an_answer_is_given_for_its_greatest_age_from_the_question_on() {
 }
 
 #[test]
+fn an_answer_that_was_removed_is_not_given_and_the_others_are() {
+    let cache = cache();
+    cache.put(cache.validity.mark(at(10)), i64::MAX, "kept");
+    cache.cache.remove(&[8; 32]);
+    assert_eq!(cache.get(&KEY, at(12)), Some("kept"));
+    cache.cache.remove(&KEY);
+    assert_eq!(cache.get(&KEY, at(12)), None);
+}
+
+#[test]
 fn either_clock_can_make_an_answer_old() {
     let cache = cache();
     cache.put(cache.validity.mark(at(10)), i64::MAX, "kept");
