@@ -3,7 +3,9 @@ use sea_query::{ExprTrait, IntoCondition};
 use super::{Comparison, Filter};
 use crate::database::ColumnType;
 use crate::error::ErrorKind;
-use crate::table::{DynamicFields, DynamicValue, FieldDefinition, TableDefinition, column, unknown_field};
+use crate::table::{
+    BUILT_IN_COLUMNS, DynamicFields, DynamicValue, FieldDefinition, TableDefinition, column, unknown_field,
+};
 
 impl DynamicFields {
     /// Returns the condition that the field `name` of `table`, or one of its built-in columns, equals `value`.
@@ -37,10 +39,10 @@ impl DynamicFields {
         let (field, name, value) = (field.cloned(), name.to_owned(), value.clone());
         Filter::new(move |bindings| {
             let backend = bindings.backend();
-            let column_type = match (&field, name.as_str()) {
-                (Some(field), _) => field.column_type(backend),
-                (None, column::ID) => &ColumnType::Uuid,
-                (None, _) => &ColumnType::Timestamp,
+            let built_in = || BUILT_IN_COLUMNS.iter().find(|built_in| built_in.name == name);
+            let column_type = match &field {
+                Some(field) => field.column_type(backend),
+                None => built_in().map_or(&ColumnType::Text, |built_in| &built_in.column_type),
             };
             let value = bindings.compared_with(&name, value.to_field_value(&name, column_type, backend))?;
             Ok(bindings.column(&name).binary(comparison.operator(), value).into_condition())

@@ -3,9 +3,13 @@
 mod dialect;
 #[cfg(feature = "postgres")]
 mod driver;
+#[cfg(feature = "postgres")]
+mod values;
 
 pub(super) use dialect::Postgres;
 #[cfg(feature = "postgres")]
 pub(crate) use driver::*;
 #[cfg(feature = "postgres")]
 pub(crate) use sea_query::PostgresQueryBuilder as QueryBuilder;
+#[cfg(feature = "postgres")]
+pub(crate) use values::*;
