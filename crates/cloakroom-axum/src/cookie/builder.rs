@@ -148,6 +148,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn requests_from_other_sites_carry_the_cookie_as_it_was_set() {
+        let same_site = |builder: CookieConfigBuilder| builder.build().unwrap().same_site;
+        assert!(matches!(same_site(CookieConfig::builder()), SameSite::Lax));
+        let builder = CookieConfig::builder().name("__Secure-a").same_site(SameSite::Strict);
+        assert!(matches!(same_site(builder.clone()), SameSite::Strict));
+        // The other settings stay.
+        assert_eq!(builder.build().unwrap().name, "__Secure-a");
+    }
+
+    #[test]
+    fn each_error_names_the_setting() {
+        for (error, part) in [
+            (CookieConfigError::Name, "the cookie's name"),
+            (CookieConfigError::Path, "the cookie's path"),
+            (CookieConfigError::Domain, "the cookie's domain"),
+            (CookieConfigError::HostPrefix, "`__Host-`"),
+        ] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn a_cookie_that_browsers_would_refuse_cannot_be_configured() {
         let build = CookieConfig::builder;
         for name in ["", "__Host-", "__Secure-", "__Host-Http-", "__http-", "a b", "a;b", "a=b", "é"] {

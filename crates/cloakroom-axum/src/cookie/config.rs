@@ -248,6 +248,38 @@ mod tests {
     }
 
     #[test]
+    fn above_a_request_the_cookie_of_this_host_and_the_shared_one_are_cleared() {
+        let texts = |config: &CookieConfig, localhost| {
+            let cleared = config.clear_above("/x", localhost).into_iter();
+            cleared.map(|header| header.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let has = |text: &str, attribute: &str| text.split("; ").any(|part| part == attribute);
+        let shared = CookieConfig::builder().name("a").domain("example.com").build().unwrap();
+        let cleared = texts(&shared, false);
+        assert_eq!(cleared.len(), 4);
+        assert!(cleared.iter().all(|text| text.starts_with("a=;") && has(text, "Max-Age=0")), "{cleared:?}");
+        for path in ["Path=/", "Path=/x"] {
+            for is_shared in [false, true] {
+                let is_it = |text: &&String| has(text, path) && has(text, "Domain=example.com") == is_shared;
+                assert_eq!(cleared.iter().filter(is_it).count(), 1, "{path} {cleared:?}");
+            }
+        }
+        let local = texts(&shared, true);
+        assert_eq!(local.len(), 2);
+        assert!(local.iter().all(|text| !text.contains("Domain")), "{local:?}");
+        // Browsers keep one cookie of such a name.
+        assert!(texts(&CookieConfig::default(), false).is_empty());
+    }
+
+    #[test]
+    fn a_cookie_for_other_sites_is_secure_and_for_localhost_it_is_neither() {
+        let config = CookieConfig::builder().name("a").same_site(SameSite::None).build().unwrap();
+        let text = |localhost| config.clear(localhost).unwrap().to_str().unwrap().to_owned();
+        assert!(text(false).contains("SameSite=None") && text(false).contains("Secure"));
+        assert!(text(true).contains("SameSite=Lax") && !text(true).contains("Secure"));
+    }
+
+    #[test]
     fn the_paths_above_one_are_those_of_the_cookies_that_go_with_it() {
         assert_eq!(paths_above("/"), ["/"]);
         assert_eq!(paths_above("/a"), ["/", "/a"]);

@@ -395,6 +395,36 @@ mod tests {
     }
 
     #[test]
+    fn in_plain_text_only_what_has_the_form_of_a_digest_is_refused() {
+        let plain = |token: &str| Hashing::DangerousPlaintext.digest(b"", token.as_bytes());
+        for length in [40, 56, 64, 96, 128] {
+            assert!(matches!(plain(&"0a".repeat(length / 2)), Err(DigestError::LooksLikeADigest)));
+            assert!(plain(&"0g".repeat(length / 2)).is_ok());
+            assert!(plain(&"0A".repeat(length / 2)).is_ok());
+        }
+        assert!(plain(&"0a".repeat(19)).is_ok());
+        assert!(matches!(plain("a\0b"), Err(DigestError::NotText)));
+        assert!(matches!(Hashing::DangerousPlaintext.digest(b"", &[0xff]), Err(DigestError::NotText)));
+    }
+
+    #[test]
+    fn each_error_says_what_is_wrong_with_the_token() {
+        for (error, part) in [
+            (DigestError::Empty, "is empty"),
+            (DigestError::TooLong, "longer"),
+            (DigestError::SaltWithoutHashing, "salted"),
+            (DigestError::NotText, "must be text"),
+            (DigestError::LooksLikeADigest, "look like a digest"),
+            (DigestError::NotADigest, "no digest"),
+        ] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        let unknown = "md5".parse::<Hashing>().unwrap_err().to_string();
+        assert!(unknown.contains("the names are ") && !unknown.contains("are ,"), "{unknown}");
+        assert!(unknown.contains(", sha256,"), "{unknown}");
+    }
+
+    #[test]
     fn the_key_in_memory_is_the_same_for_one_token_and_another_for_another() {
         for hashing in [Hashing::Sha224, Hashing::Sha256, Hashing::Sha512, Hashing::DangerousPlaintext] {
             let key = |token: &[u8]| hashing.hash(b"", token).unwrap().key();
