@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use cloakroom_testing::servers::{Kind, Server};
+
+use crate::install::{self, Need};
 use crate::{cargo, tools};
 
 /// Where the last result stands, with the reason for each mutant that no test notices.
@@ -43,7 +46,7 @@ static TARGETS: [Target; 2] = [
         files: &["crates/cloakroom-axum/src/cookie/*.rs", "crates/cloakroom-axum/src/credentials/*.rs"],
         rounds: &[
             &["--test-package=cloakroom-axum", "--", "--lib"],
-            &["--test-package=cloakroom-axum", "--", "--test=http", "--", "--skip=browser"],
+            &["--test-package=cloakroom-axum", "--", "--test=http", "sqlite"],
         ],
     },
 ];
@@ -55,6 +58,15 @@ pub(crate) fn parts() -> impl Iterator<Item = &'static str> {
 
 /// Fails if a mutant survives all rounds and `docs/mutants.md` has no reason for it.
 pub(crate) fn run(only: Option<&str>) -> Result<(), String> {
+    install::ensure(&[Need::Server(Kind::Postgres)])?;
+    let mut server = Server::launch(Kind::Postgres)
+        .map_err(|error| format!("PostgreSQL could not be started: {error}"))?;
+    let result = run_on(&server, only);
+    server.stop();
+    result
+}
+
+fn run_on(server: &Server, only: Option<&str>) -> Result<(), String> {
     let targets = TARGETS.iter().filter(|target| only.is_none_or(|name| target.name == name));
     let listed = fs::read_to_string(cargo::root().join(RESULT)).unwrap_or_default();
     let mut unexplained = Vec::new();
@@ -63,7 +75,7 @@ pub(crate) fn run(only: Option<&str>) -> Result<(), String> {
         let _ = fs::remove_dir_all(&directory);
         for (number, tests) in target.rounds.iter().enumerate() {
             println!("== {}, round {} of {}", target.name, number + 1, target.rounds.len());
-            target.round(&directory, number > 0, tests)?;
+            target.round(&directory, number > 0, tests, server)?;
         }
         let results = directory.join("mutants.out");
         let lines = |file: &str| fs::read_to_string(results.join(file)).unwrap_or_default();
@@ -84,11 +96,18 @@ pub(crate) fn run(only: Option<&str>) -> Result<(), String> {
 }
 
 impl Target {
-    fn round(&self, directory: &Path, is_further: bool, tests: &[&str]) -> Result<(), String> {
+    fn round(
+        &self,
+        directory: &Path,
+        is_further: bool,
+        tests: &[&str],
+        server: &Server,
+    ) -> Result<(), String> {
         let mut command = tools::command("mutants")?;
         command.arg("--package").arg(self.package).args(["--all-features", "--no-shuffle"]);
         // What the target folder holds is not copied.
         command.args(["--gitignore=true", "--colors=never", "--timeout=600", "--output"]).arg(directory);
+        command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url());
         if is_further {
             command.arg("--iterate");
         }
