@@ -84,6 +84,17 @@ async fn with_an_absolute_lifetime_session_and_cookie_end_together(db: TestDatab
     assert!(jar.expires_at <= end && end - jar.expires_at < Duration::from_secs(2));
 }
 
+async fn a_cookie_is_sent_again_only_if_its_session_can_outlive_it(db: TestDatabase) {
+    // Browsers keep a cookie for 400 days.
+    for (days, set) in [(400, 1), (410, 3)] {
+        let sessions = db.sessions_with::<UserSession>(db.config().max_lifetime(HOUR * 24 * days)).await;
+        let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
+        let mut jar = log_in(&db, &site).await;
+        assert_eq!(come_daily(&db, &sessions, &site, &mut jar, 110).await, 110);
+        assert_eq!(jar.set, set, "{days}");
+    }
+}
+
 async fn another_layer_s_extension_does_not_end_the_cookie_early(db: TestDatabase) {
     let (sessions, created): (_, CreatedSession<UserSession>) = logged_in(&db).await;
     let site = Site::start(routes().layer(SessionLayer::new(sessions.clone()))).await;
@@ -112,6 +123,7 @@ async fn a_cookie_that_outlives_its_session_is_cleared_when_somebody_asks(db: Te
 each_database! {
     who_comes_daily_stays_logged_in_though_others_do_all_the_extending,
     with_an_absolute_lifetime_session_and_cookie_end_together,
+    a_cookie_is_sent_again_only_if_its_session_can_outlive_it,
     another_layer_s_extension_does_not_end_the_cookie_early,
     a_cookie_that_outlives_its_session_is_cleared_when_somebody_asks,
 }
