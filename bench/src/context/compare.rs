@@ -17,12 +17,7 @@ impl Context {
         contestants: &[Contestant],
         callers: usize,
     ) -> Outcome<Table> {
-        let samples = self.rounds(&name, contestants, callers, true)?;
-        let rows = contestants
-            .iter()
-            .zip(&samples)
-            .map(|(contestant, samples)| Row::of_rates(&contestant.name, samples));
-        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
+        self.compare_rates(name, title, contestants, callers, true)
     }
 
     /// The same for calls that are so short that reading the clock would be noticeable.
@@ -33,7 +28,18 @@ impl Context {
         contestants: &[Contestant],
         callers: usize,
     ) -> Outcome<Table> {
-        let samples = self.rounds(&name, contestants, callers, false)?;
+        self.compare_rates(name, title, contestants, callers, false)
+    }
+
+    fn compare_rates(
+        &self,
+        name: String,
+        title: String,
+        contestants: &[Contestant],
+        callers: usize,
+        latencies: bool,
+    ) -> Outcome<Table> {
+        let samples = self.rounds(&name, contestants, callers, latencies)?;
         let rows = contestants
             .iter()
             .zip(&samples)

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::guard::Guard;
 use super::statement::Statement;
-use super::{Backend, ColumnType, Described, Foreign, KeyList, mysql, postgres, sqlite};
+use super::{Backend, ColumnType, Described, FieldValue, Foreign, KeyList, mysql, postgres, sqlite};
 
 /// The SQL of one database, where it differs from that of another.
 pub(crate) trait Dialect: Sync {
@@ -318,6 +318,16 @@ pub(crate) enum Bound {
     Integers(i64, i64),
     /// No values: they would be taken for others.
     Nothing,
+}
+
+/// Returns the query `sql` of a catalogue, of which the values are a table's name and its schema, if one was given.
+pub(super) fn of_table(sql: &'static str, schema: Option<&str>, table: &str) -> Statement {
+    Statement::new(sql, vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))])
+}
+
+/// Returns whether a column may hold null, in a column's definition.
+pub(crate) fn null_or_not(null: bool) -> &'static str {
+    if null { "NULL" } else { "NOT NULL" }
 }
 
 /// Returns the integers that a type of so many bits has.

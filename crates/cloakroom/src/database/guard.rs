@@ -53,14 +53,6 @@ pub(super) const INSIDE_ON_POSTGRES: &str =
 pub(super) const INSIDE_ON_MYSQL: &str =
     "SELECT CASE WHEN @@autocommit THEN COALESCE(/*M! @@in_transaction = 1, */ NULL) ELSE 1 END";
 
-/// A mark in each UPDATE and DELETE for MariaDB and MySQL, which [`CONDITION`] may replace. No name holds a control
-/// character, so no name is mistaken for the mark.
-pub(super) const PLACE_OF_CONDITION: &str = "/*\talone\t*/ TRUE";
-
-pub(super) const CONDITION: &str = "/*M! NOT @@in_transaction AND */ @@autocommit";
-
-pub(super) const RETURNING: &str = "/*M! RETURNING @@autocommit AND NOT @@in_transaction */";
-
 /// Makes each row of `select` say in its last column whether the statement was a transaction of its own.
 pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guard {
     match backend.dialect().own_transaction() {
@@ -76,11 +68,6 @@ pub(crate) fn guard_rows(backend: Backend, select: &mut SelectStatement) -> Guar
 /// Returns how the rows of a statement that [`guard_rows`] has changed say so.
 pub(crate) fn guard_of_rows(backend: Backend) -> Guard {
     if backend.dialect().own_transaction().is_some() { Guard::LastColumn } else { Guard::None }
-}
-
-/// Returns what each UPDATE and DELETE has in its condition. It has no effect unless [`guard_write`] replaces it.
-pub(crate) fn place_of_condition(backend: Backend) -> Option<Expr> {
-    backend.dialect().place_of_condition()
 }
 
 /// Returns `write`, which returns no rows, changed so that it says whether it was a transaction of its own.

@@ -35,10 +35,10 @@ pub(crate) use again::{NotConnected, cause};
 pub(crate) use catalog::{ColumnInfo, IndexInfo};
 pub use connection::{Connection, Database};
 pub(crate) use described::Described;
-pub(crate) use dialect::Bound;
+pub(crate) use dialect::{Bound, null_or_not};
 pub(crate) use exclusive::{Exclusive, TableName};
 pub(crate) use foreign::Foreign;
-pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows, place_of_condition};
+pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows};
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
 pub(crate) use pooled::Pooled;
 #[cfg(feature = "postgres")]

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::database::{Backend, ColumnType, IndexInfo};
+use crate::database::{Backend, ColumnType, IndexInfo, null_or_not};
 use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, FieldDefinition, TableDefinition, column};
 
 /// The longest name of an index or a table, on PostgreSQL, in bytes.
@@ -49,7 +49,7 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
 }
 
 fn built_in_definition(built_in: &BuiltInColumn, backend: Backend) -> String {
-    let null = if built_in.nullable { "NULL" } else { "NOT NULL" };
+    let null = null_or_not(built_in.nullable);
     format!("{} {} {null}", built_in.name, backend.dialect().sql_type(&built_in.column_type))
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn add_column(table: &TableDefinition, built_in: &BuiltInColumn, back
 }
 
 pub(crate) fn column_definition(field: &FieldDefinition, backend: Backend) -> String {
-    let null = if field.nullable { "NULL" } else { "NOT NULL" };
+    let null = null_or_not(field.nullable);
     format!("{} {} {null}", quoted(&field.name, backend), sql_type(field, backend))
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Operations;
 use super::guarded::{Effect, is_over};
 use crate::cache::Revoked;
-use crate::database::{FieldValue, Statement, place_of_condition};
+use crate::database::{FieldValue, Statement};
 use crate::error::{ErrorKind, Outcome, Result};
 use crate::session::Session;
 use crate::sql::ending::behind;
@@ -52,7 +52,7 @@ impl<T: SessionFields> Operations<'_, T> {
         delete
             .from_table(self.table_ref())
             .and_where(bindings.column(column::ID).eq(id))
-            .and_where_option(place_of_condition(bindings.backend()));
+            .and_where_option(bindings.backend().dialect().place_of_condition());
         let statement = bindings.build(&delete);
         Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
     }

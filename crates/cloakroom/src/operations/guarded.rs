@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::cache::Revoked;
 use crate::clock;
-use crate::database::{FieldValue, place_of_condition};
+use crate::database::FieldValue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operations::Operations;
 use crate::session::{Session, expiry};
@@ -43,7 +43,7 @@ impl<T: SessionFields> Operations<'_, T> {
         update
             .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
             .cond_where(as_it_was_read(&mut bindings, session))
-            .and_where_option(place_of_condition(bindings.backend()));
+            .and_where_option(bindings.backend().dialect().place_of_condition());
         let statement = bindings.build(&update).strictly(bindings.backend());
         let written = match effect {
             Effect::Revokes => self.execute_revoking(statement, Revoked::Session(session.id)).await?,

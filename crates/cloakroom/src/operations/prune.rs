@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use sea_query::{ExprTrait, LockBehavior, LockType, Order, Query};
 
 use crate::clock;
-use crate::database::{Backend, FieldValue, place_of_condition};
+use crate::database::{Backend, FieldValue};
 use crate::error::{Outcome, Result};
 use crate::operations::Operations;
 use crate::table::{SessionFields, column};
@@ -67,7 +67,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let mut delete = Query::delete();
         delete.from_table(self.table_ref());
         if dialect.deletes_in_order() {
-            delete.and_where(is_expired).and_where_option(place_of_condition(backend));
+            delete.and_where(is_expired).and_where_option(dialect.place_of_condition());
             delete.order_by_expr(bindings.column(column::EXPIRES_AT), Order::Asc).limit(limit);
         } else {
             let mut first = Query::select();

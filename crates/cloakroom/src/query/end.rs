@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::SessionQuery;
 use crate::cache::Revoked;
-use crate::database::{FieldValue, place_of_condition};
+use crate::database::FieldValue;
 use crate::error::{Error, Outcome, Result};
 use crate::session::Status;
 use crate::sql::ending;
@@ -120,7 +120,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
                 delete
                     .from_table(self.operations.table_ref())
                     .cond_where(condition)
-                    .and_where_option(place_of_condition(bindings.backend()));
+                    .and_where_option(bindings.backend().dialect().place_of_condition());
                 bindings.build(&delete)
             }
         };

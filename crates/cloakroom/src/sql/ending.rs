@@ -15,7 +15,7 @@
 use sea_query::{CaseStatement, Expr, ExprTrait, IntoCondition, Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
 
-use crate::database::{FieldValue, place_of_condition};
+use crate::database::FieldValue;
 use crate::session::Status;
 use crate::sql::{Bindings, Filter, has_status, table_ref, value, written_at};
 use crate::table::column;
@@ -51,7 +51,7 @@ pub(crate) fn expire_update(bindings: &mut Bindings<'_>, now: &FieldValue) -> Up
         .table(table_ref(bindings.table()))
         .value(column::EXPIRES_AT, earlier)
         .value(column::UPDATED_AT, written_at(bindings, now.clone()))
-        .and_where_option(place_of_condition(bindings.backend()));
+        .and_where_option(bindings.backend().dialect().place_of_condition());
     update
 }
 

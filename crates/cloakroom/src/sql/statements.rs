@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::looked_up_row::{select_found, width_side_by_side};
 use crate::clock::LAST;
 use crate::config::MAX_BATCH;
-use crate::database::{Backend, FieldValue, Row, guard_rows, place_of_condition};
+use crate::database::{Backend, FieldValue, Row, guard_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::data::StoredData;
 use crate::session::{Session, SessionRow, Status, Stored, expiry};
@@ -188,7 +188,7 @@ impl Statements {
             } else {
                 update.and_where(are_named).and_where(as_read.into());
             }
-            update.and_where_option(place_of_condition(backend));
+            update.and_where_option(backend.dialect().place_of_condition());
             let update = bindings.build(&update).sql;
             if is_shared { backend.dialect().at_once(update) } else { update }
         })

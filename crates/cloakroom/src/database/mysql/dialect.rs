@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sea_query::{BinOper, Expr, ExprTrait};
 
-use crate::database::dialect::{Bound, Dialect, first_word, integers, length};
-use crate::database::guard::{CONDITION, Guard, OWN_TRANSACTION_ON_MYSQL, PLACE_OF_CONDITION, RETURNING};
+use crate::database::dialect::{Bound, Dialect, first_word, integers, length, null_or_not, of_table};
+use crate::database::guard::{Guard, OWN_TRANSACTION_ON_MYSQL};
 use crate::database::statement::Statement;
 use crate::database::{Backend, ColumnType, Described, FieldValue, Foreign, KeyList};
 
@@ -21,6 +21,14 @@ const STRICTLY: &str = "/*M!100700 SET STATEMENT sql_mode='STRICT_ALL_TABLES' FO
 /// Both.
 const STRICTLY_AT_ONCE: &str = "/*M!100700 SET STATEMENT innodb_lock_wait_timeout=0, \
      sql_mode='STRICT_ALL_TABLES' FOR */ ";
+
+/// A mark in each UPDATE and DELETE for MariaDB and MySQL, which [`CONDITION`] may replace. No name holds a control
+/// character, so no name is mistaken for the mark.
+const PLACE_OF_CONDITION: &str = "/*\talone\t*/ TRUE";
+
+const CONDITION: &str = "/*M! NOT @@in_transaction AND */ @@autocommit";
+
+const RETURNING: &str = "/*M! RETURNING @@autocommit AND NOT @@in_transaction */";
 
 /// Each query on the server's own tables names one table: otherwise the server opens every table there is.
 const DESCRIBED: &str = "\
@@ -42,10 +50,6 @@ const INDEXES: &str = "\
         IF(COALESCE(sub_part, 255) < 255, CONCAT('(', sub_part, ')'), '')) ORDER BY seq_in_index SEPARATOR ', ') \
     FROM information_schema.statistics \
     WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE()) GROUP BY index_name";
-
-fn of_table(sql: &'static str, schema: Option<&str>, table: &str) -> Statement {
-    Statement::new(sql, vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))])
-}
 
 /// Returns a statement of MariaDB's without the settings that hold for that statement alone.
 fn without_settings(sql: &str) -> &str {
@@ -133,14 +137,14 @@ impl Dialect for MySql {
     }
 
     fn change_type(&self, table: &str, column: &str, sql_type: &str, null: bool) -> Option<String> {
-        let null = if null { "NULL" } else { "NOT NULL" };
+        let null = null_or_not(null);
         Some(format!("ALTER TABLE {table} MODIFY {column} {sql_type} {null}"))
     }
 
     fn change_null(&self, table: &str, column: &str, described: &Described, null: bool) -> Option<String> {
         let collation = described.collation.as_ref();
         let collate = collation.map_or(String::new(), |collation| format!(" COLLATE {collation}"));
-        let null = if null { "NULL" } else { "NOT NULL" };
+        let null = null_or_not(null);
         // Each server writes the default differently, and it is lost unless it is repeated.
         let default = if described.has_default { " DEFAULT … /* as it was */" } else { "" };
         let declared = &described.declared;

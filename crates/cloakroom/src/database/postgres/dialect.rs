@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use sea_query::{Expr, ExprTrait, Func, SubQueryStatement};
 
-use crate::database::dialect::{Bound, Dialect, first_word, integers, length};
+use crate::database::dialect::{Bound, Dialect, first_word, integers, length, of_table};
 use crate::database::guard::{Guard, OWN_TRANSACTION_ON_POSTGRES, counted};
 use crate::database::statement::Statement;
 use crate::database::{Backend, ColumnType, Described, FieldValue, Foreign, KeyList};
@@ -62,10 +62,6 @@ const INDEXES: &str = "\
 /// Makes a statement wait for rows no longer than this, from when its first value is read. The setting holds for the
 /// transaction, which consists of this statement.
 const AT_ONCE: &str = "CASE WHEN set_config('lock_timeout', '10ms', true) IS NOT NULL THEN $1 END";
-
-fn of_table(sql: &'static str, schema: Option<&str>, table: &str) -> Statement {
-    Statement::new(sql, vec![FieldValue::plain(table), FieldValue::plain(schema.map(str::to_owned))])
-}
 
 impl Dialect for Postgres {
     fn name(&self) -> &'static str {
