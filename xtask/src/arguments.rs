@@ -2,7 +2,7 @@ use std::fmt;
 
 use cloakroom_testing::servers::Kind;
 
-use crate::mutants;
+use crate::{matrix, mutants};
 
 pub(crate) const USAGE: &str = "\
 The workspace's own commands.
@@ -35,6 +35,10 @@ Usage: cargo xtask COMMAND
   fuzz [--minutes N] [--seed N]
         Draw what the library reads from outside at random, for N minutes (default: 5):
         rows of the three databases, cookies and headers, cursors, JSON that is merged.
+  matrix [--only SERVER]... [--again]
+        Run the tests of each database on other versions and makers of it, fetched and
+        unpacked into target/matrix, and write the table of docs/databases.md. Servers that
+        have a result are passed over without --again, so that a run that was stopped goes on.
   mutants [core|axum]
         Change the code in small ways, one at a time, and look whether a test notices:
         of the tokens, the expiry, the cache and the writes (core), and of the cookies and
@@ -54,6 +58,7 @@ pub(crate) enum Task {
     Bench(BenchOptions),
     Torture(TortureOptions),
     Fuzz(FuzzOptions),
+    Matrix(MatrixOptions),
     /// Of one part, or of all.
     Mutants(Option<&'static str>),
     Serve(Kind),
@@ -75,6 +80,14 @@ pub(crate) struct TortureOptions {
     pub(crate) databases: Vec<Database>,
     pub(crate) minutes: Option<String>,
     pub(crate) seed: Option<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct MatrixOptions {
+    /// The names of servers; all of them if there is none.
+    pub(crate) only: Vec<&'static str>,
+    /// Runs also what has a result.
+    pub(crate) again: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -165,6 +178,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         ("fuzz", rest) => parse_fuzz(rest).map(Task::Fuzz),
         ("serve", [server]) => parse_server(server).map(Task::Serve),
         ("serve", _) => Err("serve takes one argument: postgres or mariadb".to_owned()),
+        ("matrix", rest) => parse_matrix(rest).map(Task::Matrix),
         ("mutants", []) => Ok(Task::Mutants(None)),
         ("mutants", [part]) => match mutants::parts().find(|known| known == part) {
             Some(known) => Ok(Task::Mutants(Some(known))),
@@ -189,6 +203,30 @@ fn parse_fuzz(arguments: &[String]) -> Result<FuzzOptions, String> {
         };
         let value = arguments.next().ok_or_else(|| format!("{argument} needs a number"))?;
         *setting = value.parse().map_err(|_| format!("{argument} needs a whole number: {value}"))?;
+    }
+    Ok(options)
+}
+
+fn parse_matrix(arguments: &[String]) -> Result<MatrixOptions, String> {
+    let mut options = MatrixOptions::default();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let words = match argument.split_once('=') {
+            Some(("--only", words)) => words,
+            _ if argument == "--only" => arguments.next().ok_or("--only which server?")?,
+            _ if argument == "--again" => {
+                options.again = true;
+                continue;
+            }
+            _ => return Err(format!("unknown argument: {argument}")),
+        };
+        for word in words.split(',') {
+            let known = matrix::names().find(|name| *name == word);
+            let names = || matrix::names().collect::<Vec<_>>().join(", ");
+            options
+                .only
+                .push(known.ok_or_else(|| format!("unknown server: {word:?}; there are {}", names()))?);
+        }
     }
     Ok(options)
 }
@@ -373,6 +411,16 @@ mod tests {
     }
 
     #[test]
+    fn the_matrix_is_of_all_servers_unless_told_otherwise() {
+        assert_eq!(parsed("matrix"), Ok(Task::Matrix(MatrixOptions::default())));
+        let options = MatrixOptions { only: vec!["mysql", "postgres-12", "mariadb"], again: true };
+        assert_eq!(
+            parsed("matrix --only mysql,postgres-12 --again --only=mariadb"),
+            Ok(Task::Matrix(options))
+        );
+    }
+
+    #[test]
     fn servers_are_named_as_the_databases_are() {
         assert_eq!(parsed("serve postgres"), Ok(Task::Serve(Kind::Postgres)));
         assert_eq!(parsed("serve mariadb"), Ok(Task::Serve(Kind::MariaDb)));
@@ -409,6 +457,9 @@ mod tests {
             "torture --minutes",
             "torture --minutes 0",
             "torture --seed one",
+            "matrix mysql",
+            "matrix --only",
+            "matrix --only oracle",
             "mutants cli",
             "mutants core axum",
             "help me",

@@ -12,6 +12,8 @@ use crate::browser;
 pub(crate) enum Need {
     Server(Kind),
     Browser,
+    /// What unpacks servers beside the system.
+    Unpacking,
 }
 
 impl Need {
@@ -19,6 +21,15 @@ impl Need {
         match self {
             Self::Server(kind) => kind.name(),
             Self::Browser => "Chromium",
+            Self::Unpacking => "unpacking packages",
+        }
+    }
+
+    /// Returns the environment variable that says where the programs are to come from, if it is set.
+    fn folder_variable(self) -> Option<&'static str> {
+        match self {
+            Self::Server(kind) => kind.folder().map(|_| kind.folder_variable()),
+            Self::Browser | Self::Unpacking => None,
         }
     }
 
@@ -26,6 +37,9 @@ impl Need {
         match self {
             Self::Server(kind) => kind.missing_programs(),
             Self::Browser => browser::missing_programs(),
+            Self::Unpacking => {
+                ["patchelf", "npm"].into_iter().filter(|program| in_path(program).is_none()).collect()
+            }
         }
     }
 }
@@ -37,6 +51,9 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<(), String> {
         return Ok(());
     }
     eprintln!("missing: {}", describe(&lacking));
+    if let Some(variable) = lacking.iter().find_map(|need| need.folder_variable()) {
+        return Err(format!("they are not in the folder that {variable} names"));
+    }
     let Some(manager) = Manager::of_this_machine() else {
         let names: Vec<&str> = lacking.iter().map(|need| need.name()).collect();
         return Err(format!("no package manager known to us; install {} by hand", names.join(" and ")));
@@ -118,6 +135,7 @@ impl Manager {
             (Self::Pacman, Need::Browser) => &["chromium"],
             (Self::Apk, Need::Browser) => &["chromium", "chromium-chromedriver", "font-dejavu"],
             (Self::Brew, Need::Browser) => &["google-chrome", "chromedriver"],
+            (_, Need::Unpacking) => &["patchelf", "npm"],
         }
     }
 

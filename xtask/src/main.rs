@@ -7,6 +7,7 @@ mod cargo;
 mod ci;
 mod fuzz;
 mod install;
+mod matrix;
 mod mutants;
 mod release;
 mod serve;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Torture(options) => torture::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Matrix(options) => matrix::run(&options),
         Task::Mutants(only) => mutants::run(only),
         Task::Serve(kind) => serve::run(kind),
     };

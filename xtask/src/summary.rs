@@ -59,6 +59,10 @@ impl Summary {
         self.databases[database as usize]
     }
 
+    pub(crate) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
     pub(crate) fn browser(&self) -> Count {
         self.browser
     }

@@ -18,14 +18,6 @@ impl Kind {
         }
     }
 
-    /// Returns the programs that a server of this kind needs.
-    pub fn programs(self) -> &'static [&'static str] {
-        match self {
-            Self::Postgres => &["postgres", "initdb"],
-            Self::MariaDb => &["mariadbd", "mariadb-install-db"],
-        }
-    }
-
     /// Returns the Debian package that has those programs.
     pub fn package(self) -> &'static str {
         match self {

@@ -12,20 +12,37 @@ use super::site::Site;
 
 /// Creates the data directory.
 pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
-    let mut command = Command::new(programs::find(Kind::MariaDb, "mariadb-install-db")?);
-    command
-        // This option has to come first: the machine's own settings must not apply.
-        .arg("--no-defaults")
-        .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
-        .args(common_options(site));
+    let is_mysql = Kind::MariaDb.is_mysql();
+    let program = if is_mysql { "mysqld" } else { "mariadb-install-db" };
+    let mut command = Command::new(programs::find(Kind::MariaDb, program)?);
+    // This option has to come first: the machine's own settings must not apply.
+    command.arg("--no-defaults").args(in_folder());
+    if is_mysql {
+        command.arg("--initialize-insecure");
+    } else {
+        command.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+    }
+    command.args(common_options(site));
     Ok(command)
+}
+
+/// Where a server that was unpacked beside the system has what it reads.
+fn in_folder() -> Vec<String> {
+    let base = Kind::MariaDb.folder().map(|folder| folder.join("usr"));
+    let is_unpacked = |base: &PathBuf| base.is_dir();
+    let Some(base) = base.filter(is_unpacked) else {
+        return Vec::new();
+    };
+    vec![option("--basedir", &base), option("--plugin-dir", &base.join("lib/mysql/plugin"))]
 }
 
 /// Returns the command that runs the server.
 pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
-    let mut command = Command::new(programs::find(Kind::MariaDb, "mariadbd")?);
+    let program = if Kind::MariaDb.is_mysql() { "mysqld" } else { "mariadbd" };
+    let mut command = Command::new(programs::find(Kind::MariaDb, program)?);
     command
         .arg("--no-defaults")
+        .args(in_folder())
         .args(common_options(site))
         .arg(option("--socket", &site.file("socket")))
         .arg(option("--pid-file", &site.file("pid")))
@@ -53,7 +70,9 @@ fn common_options(site: &Site) -> Vec<String> {
         option("--tmpdir", site.directory.path()),
         "--skip-name-resolve".to_owned(),
         "--skip-log-bin".to_owned(),
-        "--aria-pagecache-buffer-size=8M".to_owned(),
+        // MySQL looks there for files to load, and does not start without the directory.
+        option("--secure-file-priv", site.directory.path()),
+        "--loose-aria-pagecache-buffer-size=8M".to_owned(),
     ];
     options.extend(durability(site.purpose).iter().map(|&option| option.to_owned()));
     options
@@ -66,7 +85,7 @@ fn durability(purpose: Purpose) -> &'static [&'static str] {
             "--innodb-flush-log-at-trx-commit=2",
             "--loose-innodb-flush-method=nosync",
             "--loose-innodb-doublewrite=0",
-            "--innodb-log-file-size=16M",
+            "--loose-innodb-log-file-size=16M",
             "--innodb-buffer-pool-size=64M",
         ],
         Purpose::Measurements => &["--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=256M"],
@@ -77,9 +96,11 @@ fn durability(purpose: Purpose) -> &'static [&'static str] {
 fn accounts(site: &Site) -> Result<PathBuf, ServerError> {
     let password = &site.password;
     let statements = format!(
-        "CREATE OR REPLACE USER 'root'@'127.0.0.1' IDENTIFIED BY '{password}';\n\
+        "CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';\n\
+         ALTER USER 'root'@'127.0.0.1' IDENTIFIED BY '{password}';\n\
          GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n\
-         CREATE OR REPLACE USER 'root'@'localhost' IDENTIFIED BY '{password}';\n\
+         CREATE USER IF NOT EXISTS 'root'@'localhost';\n\
+         ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';\n\
          GRANT ALL PRIVILEGES ON *.* TO 'root'@'localhost' WITH GRANT OPTION;\n\
          CREATE DATABASE IF NOT EXISTS cloakroom CHARACTER SET utf8mb4;\n"
     );

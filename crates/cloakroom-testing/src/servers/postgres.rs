@@ -19,7 +19,8 @@ pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
         // password does not leave the loopback interface.
         .args(["--username=postgres", "--auth=password"])
         .args(["--encoding=UTF8", "--no-locale"])
-        .args(["--no-sync", "--no-instructions"]);
+        // Not --no-instructions: it exists from version 14 on.
+        .arg("--no-sync");
     Ok(command)
 }
 

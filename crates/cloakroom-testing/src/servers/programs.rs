@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::error::ServerError;
 use super::kind::Kind;
 
-/// Returns the path of `program`: from `PATH`, or else from where the systems' packages put it.
+/// Returns the path of `program`: from the folder that [`Kind::folder`] names, or else from `PATH`, or else from where
+/// the systems' packages put it.
 pub(super) fn find(kind: Kind, program: &'static str) -> Result<PathBuf, ServerError> {
     search(kind, program).ok_or(ServerError::MissingProgram { kind, program })
 }
@@ -21,7 +22,42 @@ pub(super) fn require(kind: Kind) -> Result<(), ServerError> {
 }
 
 impl Kind {
-    /// Returns those of the programs that this machine lacks.
+    /// Returns the environment variable that may name the folder with the server's programs.
+    pub fn folder_variable(self) -> &'static str {
+        match self {
+            Self::Postgres => "CLOAKROOM_TEST_POSTGRES_FOLDER",
+            Self::MariaDb => "CLOAKROOM_TEST_MARIADB_FOLDER",
+        }
+    }
+
+    /// Returns the folder that this environment variable names, such as that of an unpacked package. Servers then come
+    /// from there, and never from the system.
+    pub fn folder(self) -> Option<PathBuf> {
+        env::var_os(self.folder_variable()).filter(|folder| !folder.is_empty()).map(PathBuf::from)
+    }
+
+    /// Returns `true` if the folder has MySQL's server, and not MariaDB's.
+    pub(super) fn is_mysql(self) -> bool {
+        let has = |program| search(self, program).is_some();
+        self == Self::MariaDb && self.folder().is_some() && has("mysqld") && !has("mariadbd")
+    }
+
+    /// Returns the programs that a server of this kind needs.
+    pub fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres => &["postgres", "initdb"],
+            Self::MariaDb if self.is_mysql() => &["mysqld"],
+            Self::MariaDb => &["mariadbd", "mariadb-install-db"],
+        }
+    }
+
+    /// Returns the server's programs in this folder, or in this machine if there is none: the server itself first.
+    pub fn programs_in(self, folder: Option<&Path>) -> Vec<PathBuf> {
+        let names = ["postgres", "mariadbd", "mysqld"];
+        names.into_iter().filter_map(|name| search_in(self, folder, name)).collect()
+    }
+
+    /// Returns those of the programs that this machine, or the folder, lacks.
     pub fn missing_programs(self) -> Vec<&'static str> {
         let programs = self.programs().iter().copied();
         programs.filter(|program| search(self, program).is_none()).collect()
@@ -29,14 +65,31 @@ impl Kind {
 }
 
 fn search(kind: Kind, program: &str) -> Option<PathBuf> {
+    search_in(kind, kind.folder().as_deref(), program)
+}
+
+fn search_in(kind: Kind, folder: Option<&Path>, program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .filter(|directory| directory.is_absolute())
-        .chain(usual_places(kind))
+    let places = match folder {
+        Some(folder) => places_in(folder),
+        None => env::split_paths(&path)
+            .filter(|directory| directory.is_absolute())
+            .chain(usual_places(kind))
+            .collect(),
+    };
+    let mut files = places
+        .into_iter()
         // `postgres` and `initdb` must be of one version, and so from one directory.
         .filter(|directory| kind == Kind::MariaDb || has_all(directory, kind.programs()))
-        .map(|directory| directory.join(program))
-        .find(|file| is_executable(file))
+        .map(|directory| directory.join(program));
+    files.find(|file| is_executable(file))
+}
+
+/// Returns where an unpacked package, of a system or of a registry, has its programs.
+fn places_in(folder: &Path) -> Vec<PathBuf> {
+    let mut places = versions(folder.join("usr/lib/postgresql"), "bin");
+    places.extend(["usr/sbin", "usr/bin", "sbin", "bin", "scripts"].map(|directory| folder.join(directory)));
+    places
 }
 
 fn usual_places(kind: Kind) -> Vec<PathBuf> {
