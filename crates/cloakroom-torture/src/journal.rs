@@ -146,6 +146,18 @@ impl Action {
         }
     }
 
+    /// Returns `true` if it is no call of the library's.
+    pub(crate) fn is_applications(self) -> bool {
+        matches!(
+            self,
+            Self::OwnBegin { .. }
+                | Self::InnerBegin { .. }
+                | Self::Commit { .. }
+                | Self::Rollback { .. }
+                | Self::Statement
+        )
+    }
+
     /// Returns its name in a report.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -3,19 +3,19 @@
 //! `cargo xtask torture` runs it; `docs/reliability.md` says what it does and what it found. Tasks create,
 //! authenticate, update, rotate and end sessions through two handles with pools of their own, on which they also begin
 //! transactions, as an application does. A proxy delays every answer of a server, callers are dropped midway,
-//! statements fail, transactions are rolled back, and on SQLite the disk is full from time to time. Every call and its
-//! answer goes into a journal. In the end the pools are closed and a new connection reads the table. The checker shares
+//! statements fail, transactions are rolled back. Servers are killed and frozen, connections break and fall silent, the
+//! disk is full, tables are locked, clocks are set ([`Fault`]). Every call and its answer goes into a journal. In the end the pools are closed and a new connection reads the table. The checker shares
 //! no code with the library, and compares the journal and the table with the library's promises.
 
 #![deny(missing_docs)]
 
 mod checker;
+mod clock;
 mod faults;
 mod final_table;
 mod journal;
 mod known;
 mod pools;
-mod proxy;
 mod report;
 mod run;
 mod settings;
@@ -23,6 +23,7 @@ mod story;
 mod worker;
 
 pub use checker::{Rule, Violation};
+pub use faults::Fault;
 pub use report::Report;
 pub use run::run;
 pub use settings::{Kind, Settings, Until};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cloakroom_testing::servers::{self, Server};
-use cloakroom_torture::{Kind, Report, Settings, Until};
+use cloakroom_torture::{Fault, Kind, Report, Settings, Until};
 
 /// Runs operations under injected faults and checks that nothing acknowledged is lost and nothing ended comes back.
 #[derive(Debug, Parser)]
@@ -20,8 +20,11 @@ struct Arguments {
     /// What the choice of operations and faults begins with.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Without dropped calls and full disks, to see that the checker finds nothing where nothing goes wrong.
-    #[arg(long)]
+    /// Which faults to cause; by default all that the database can meet.
+    #[arg(long, value_parser = fault)]
+    fault: Vec<Fault>,
+    /// Without any fault, to see that the checker finds nothing where nothing goes wrong.
+    #[arg(long, conflicts_with = "fault")]
     calm: bool,
 }
 
@@ -49,15 +52,20 @@ fn main() -> ExitCode {
 /// The number of violations on all databases together.
 fn torture(arguments: &Arguments) -> Result<usize, Box<dyn Error + Send + Sync>> {
     let time = Duration::try_from_secs_f64(arguments.minutes * 60.0)?;
-    let mut settings = Settings {
+    let faults: Vec<Fault> = if arguments.calm {
+        Vec::new()
+    } else if arguments.fault.is_empty() {
+        Fault::ALL.to_vec()
+    } else {
+        arguments.fault.clone()
+    };
+    let settings = Settings {
+        faults: faults.into_iter().collect(),
         seed: arguments.seed,
         until: Until::Time(time),
         is_talkative: true,
         ..Settings::default()
     };
-    if arguments.calm {
-        (settings.dropped, settings.fills_disk) = (0.0, false);
-    }
     let choices: &[Choice] = if arguments.database.is_empty() {
         &[Choice::Sqlite, Choice::Postgres, Choice::Mariadb]
     } else {
@@ -82,10 +90,17 @@ fn on(
         Choice::Sqlite => {
             let directory = tempfile::tempdir()?;
             let url = format!("sqlite:{}", directory.path().join("torture.db").display());
-            return runtime.block_on(cloakroom_torture::run(Kind::Sqlite, &url, settings));
+            return runtime.block_on(cloakroom_torture::run(Kind::Sqlite, &url, None, settings));
         }
         Choice::Postgres => (Kind::Postgres, Server::launch(servers::Kind::Postgres)?),
         Choice::Mariadb => (Kind::MariaDb, Server::launch(servers::Kind::MariaDb)?),
     };
-    runtime.block_on(cloakroom_torture::run(kind, server.url(), settings))
+    let url = server.url().to_owned();
+    runtime.block_on(cloakroom_torture::run(kind, &url, Some(server), settings))
+}
+
+fn fault(word: &str) -> Result<Fault, String> {
+    let known = Fault::ALL.into_iter().find(|fault| fault.word() == word);
+    let words = || Fault::ALL.map(Fault::word).join(", ");
+    known.ok_or_else(|| format!("there are {}", words()))
 }

@@ -3,6 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::checker::{Rule, Violation};
+use crate::faults::Caused;
 use crate::journal::{Action, Call, Outcome};
 use crate::settings::Kind;
 use crate::story;
@@ -21,6 +22,7 @@ pub struct Report {
     errors: BTreeMap<String, u64>,
     longest: Option<(&'static str, Duration)>,
     faults: Vec<(&'static str, u64)>,
+    caused: Caused,
     sessions: usize,
     rows: usize,
     violations: Vec<Violation>,
@@ -50,6 +52,7 @@ impl Report {
             errors: BTreeMap::new(),
             longest: None,
             faults: Vec::new(),
+            caused: Caused::default(),
             sessions: 0,
             rows: 0,
             violations,
@@ -81,8 +84,8 @@ impl Report {
         self
     }
 
-    pub(crate) fn with_fault(mut self, name: &'static str, times: u64) -> Self {
-        self.faults.push((name, times));
+    pub(crate) fn with_caused(mut self, caused: Caused) -> Self {
+        self.caused = caused;
         self
     }
 
@@ -137,6 +140,10 @@ impl fmt::Display for Report {
         writeln!(f, "\n  faults:")?;
         for (name, times) in &self.faults {
             writeln!(f, "  {times:>9}  {name}")?;
+        }
+        for (fault, times) in &self.caused.times {
+            let recovery = self.caused.recovery.get(fault).copied().unwrap_or_default();
+            writeln!(f, "  {times:>9}  {fault}; the next answer came within {recovery:.1?}")?;
         }
         writeln!(f, "\n  errors:")?;
         for (error, times) in &self.errors {

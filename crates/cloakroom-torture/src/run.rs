@@ -6,45 +6,54 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cloakroom::{Config, Database, Sessions};
+use cloakroom_testing::servers::Server;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
 
 use crate::checker::{self, Rule, Violation};
+use crate::clock::SteppingClock;
+use crate::faults::network::Proxy;
+use crate::faults::{Injector, Means};
 use crate::final_table;
 use crate::journal::{Action, Call};
 use crate::pools::{self, Coat, Room};
-use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::settings::{Kind, Settings, Until};
 use crate::worker::{Shared, Worker};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// How long SQLite's disk is full, and how long it is not in between.
-const FULL: Duration = Duration::from_millis(700);
-const NOT_FULL: Duration = Duration::from_millis(1500);
+/// No clock is set farther from the right time than this.
+const FARTHEST_CLOCK: Duration = Duration::from_secs(30);
 
 /// How long the pools may take to close.
 const CLOSING: Duration = Duration::from_secs(30);
 
-/// Runs the workload on the database of `url`, which must be empty, and checks the results.
+/// Runs the workload on the database of `url`, which must be empty, and checks the results. A `server` of our own is
+/// killed and frozen, if the settings say so.
 ///
 /// # Errors
 ///
 /// If the workload cannot be run. Violations are in the report.
-pub async fn run(kind: Kind, url: &str, settings: &Settings) -> Result<Report> {
+pub async fn run(kind: Kind, url: &str, server: Option<Server>, settings: &Settings) -> Result<Report> {
     let room = Room::enough();
-    let proxied = match kind {
-        Kind::Sqlite => url.to_owned(),
-        _ => Proxy::start(url, settings.latency).await?.url(url)?,
+    let (proxy, proxied) = if kind == Kind::Sqlite {
+        (None, url.to_owned())
+    } else {
+        let proxy = Proxy::start(url, settings.latency, settings.seed).await?;
+        let proxied = proxy.url(url)?;
+        (Some(proxy), proxied)
     };
-    let (mut databases, mut handles) = (Vec::new(), Vec::new());
+    let (mut databases, mut handles, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..2 {
         let database = pools::open(kind, &proxied, settings.connections, &room).await?;
+        let clock = SteppingClock::default();
         // Extensions are due after a moment, so that many reads write.
         let config = Config::builder().ttl(Duration::from_hours(1)).extend_after(Duration::from_millis(500));
+        let config = config.clock(Arc::new(clock.clone()));
         handles.push(Sessions::<Coat>::new(database.clone(), config.build()?)?);
         databases.push(database);
+        clocks.push(clock);
     }
     handles[0].migrate().await?;
     for statement in [
@@ -65,8 +74,10 @@ pub async fn run(kind: Kind, url: &str, settings: &Settings) -> Result<Report> {
         let handle = handles[number % handles.len()].clone();
         workers.spawn(Worker::new(u64::try_from(number)?, handle, Arc::clone(&shared)).work());
     }
-    let fills_disk = settings.fills_disk && kind == Kind::Sqlite;
-    let (calls, fillings) = gather(workers, &shared, time, &room, fills_disk).await?;
+    let means = Means { kind, url: url.to_owned(), proxy, server, room, clocks };
+    let injector = tokio::spawn(Injector::new(means, Arc::clone(&shared)).run());
+    let calls = gather(workers, &shared, time).await?;
+    let (caused, means) = injector.await?;
     let took = begun.elapsed();
 
     drop(handles);
@@ -75,26 +86,24 @@ pub async fn run(kind: Kind, url: &str, settings: &Settings) -> Result<Report> {
         leaked |= tokio::time::timeout(CLOSING, database.close()).await.is_err();
     }
     let (rows, now) = final_table::read(kind, url).await?;
-    let mut violations = checker::check(&calls, &rows, now);
+    drop(means);
+    // By a clock that was ahead, what it ended expires in our future; what is valid does so an hour later.
+    let mut violations = checker::check(&calls, &rows, now + FARTHEST_CLOCK);
     if leaked {
         violations.push(Violation::of_run(Rule::NotClosed, "a connection was not given back"));
     }
     let sessions = calls.iter().filter(|call| matches!(call.action, Action::Create { .. })).count();
     let report = Report::new(kind, settings.seed, took, &calls, violations).with_rows(sessions, rows.len());
-    Ok(if fills_disk { report.with_fault("times that the disk was full", fillings) } else { report })
+    Ok(report.with_caused(caused))
 }
 
-/// Waits for the workers, causes and ends the faults that do not belong to a call, and prints the progress. Returns the
-/// journal, in order, and how often the disk was full.
+/// Waits for the workers, and prints the progress. Returns the journal, in order.
 async fn gather(
     mut workers: JoinSet<Vec<Call>>,
     shared: &Shared,
     time: Option<Duration>,
-    room: &Room,
-    fills_disk: bool,
-) -> Result<(Vec<Call>, u64)> {
+) -> Result<Vec<Call>> {
     let (begun, mut told) = (Instant::now(), Instant::now());
-    let (mut is_full, mut turned, mut fillings) = (false, Instant::now(), 0);
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let mut calls = Vec::new();
     loop {
@@ -108,12 +117,6 @@ async fn gather(
         if time.is_some_and(|time| begun.elapsed() >= time) {
             shared.left.store(0, Ordering::SeqCst);
         }
-        if fills_disk && turned.elapsed() >= if is_full { FULL } else { NOT_FULL } {
-            is_full = !is_full;
-            fillings += u64::from(is_full);
-            room.set(is_full);
-            turned = Instant::now();
-        }
         if shared.settings.is_talkative && told.elapsed() >= Duration::from_secs(5) {
             told = Instant::now();
             let (calls, dropped) =
@@ -121,9 +124,8 @@ async fn gather(
             eprintln!("{:>5.0?} s: {calls} calls, {dropped} dropped", begun.elapsed().as_secs());
         }
     }
-    room.set(false);
     calls.sort_unstable_by_key(|call| call.start);
-    Ok((calls, fillings))
+    Ok(calls)
 }
 
 async fn execute(database: &Database, sql: &'static str) -> Result<()> {

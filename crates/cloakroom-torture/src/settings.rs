@@ -1,5 +1,8 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
+
+use crate::faults::Fault;
 
 /// The settings of a run: its length, and its faults.
 #[derive(Clone, Debug)]
@@ -14,10 +17,10 @@ pub struct Settings {
     pub connections: u32,
     /// By how much everything that a server sends is delayed.
     pub latency: Duration,
-    /// The share of calls that are dropped midway, from 0 to 1.
+    /// The share of calls that are dropped midway, from 0 to 1, with [`Fault::Dropped`].
     pub dropped: f64,
-    /// Whether the disk is full from time to time, on SQLite.
-    pub fills_disk: bool,
+    /// The kinds of faults. Those that the database cannot meet are left out.
+    pub faults: BTreeSet<Fault>,
     /// Whether to print a line every few seconds.
     pub is_talkative: bool,
 }
@@ -40,7 +43,7 @@ impl Default for Settings {
             connections: 8,
             latency: Duration::from_millis(3),
             dropped: 0.02,
-            fills_disk: true,
+            faults: BTreeSet::from([Fault::Dropped, Fault::Disk]),
             is_talkative: false,
         }
     }

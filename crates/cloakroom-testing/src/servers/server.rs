@@ -91,6 +91,24 @@ impl Server {
         self.forget_process();
     }
 
+    /// Lets the server and all its processes stand still, with their connections open, until [`thaw`](Self::thaw).
+    pub fn freeze(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Lets the server go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) {
+        self.signal_all("CONT");
+    }
+
+    fn signal_all(&self, signal: &str) {
+        if let Some(id) = self.process_id() {
+            // The first is the one that starts the others.
+            process::signal(signal, &[id]);
+            process::signal(signal, &children::of(id));
+        }
+    }
+
     /// Starts the server again after [`stop`](Self::stop), [`kill`](Self::kill) or a crash, with
     /// the same data, password and port. Does nothing while it runs.
     pub fn start(&mut self) -> Result<(), ServerError> {

@@ -6,15 +6,18 @@ mod transactions;
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cloakroom::{ErrorKind, Sessions};
 
-use crate::faults::{Ending, Leaving, until};
+use crate::faults::leaving::{Ending, Leaving, until};
 use crate::journal::{Action, Call, Outcome, Seen, Tick, TransactionId};
 use crate::known::{Change, Known};
 use crate::pools::{Coat, Open};
 use crate::settings::Settings;
+
+/// After this time the application gives up a call of its own.
+const OWN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many users the sessions belong to.
 const USERS: u32 = 150;
@@ -30,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) left: AtomicI64,
     pub(crate) calls: AtomicU64,
     pub(crate) dropped: AtomicU64,
+    /// When the last call began that has succeeded.
+    success: AtomicU64,
     known: Mutex<Known>,
 }
 
@@ -48,12 +53,23 @@ impl Shared {
             left: AtomicI64::new(operations),
             calls: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            success: AtomicU64::new(0),
             known: Mutex::default(),
         })
     }
 
-    fn tick(&self) -> Tick {
+    pub(crate) fn tick(&self) -> Tick {
         self.ticks.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Returns `true` if no operation is to begin any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.left.load(Ordering::SeqCst) <= 0
+    }
+
+    /// Returns when the last call began that has succeeded.
+    pub(crate) fn last_success(&self) -> Tick {
+        self.success.load(Ordering::SeqCst)
     }
 
     fn number(&self) -> u64 {
@@ -162,7 +178,11 @@ impl Worker {
             Action::InnerBegin { .. } => 12.0,
             _ => 1.0,
         };
-        let leaving = Leaving::draw(&mut self.random, &self.shared.settings, weight);
+        let mut leaving = Leaving::draw(&mut self.random, &self.shared.settings, weight);
+        if matches!(leaving, Leaving::Never) && action.is_applications() {
+            // The library bounds its own calls. An application that does not bound its calls waits for ever.
+            leaving = Leaving::After(OWN_PATIENCE);
+        }
         let (begun, start) = (Instant::now(), self.shared.tick());
         let ending = until(leaving, call).await;
         let (end, took) = (self.shared.tick(), begun.elapsed());
@@ -182,6 +202,9 @@ impl Worker {
             }
             Ending::Hung => (Outcome::Hung, Seen::default(), None, Err(Stop::Dropped)),
         };
+        if outcome == Outcome::Yes {
+            self.shared.success.fetch_max(start, Ordering::SeqCst);
+        }
         self.calls.push(Call { start, end, within, action, outcome, error, seen, took });
         result
     }

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::Fault;
 use crate::settings::Settings;
 
 /// After a minute a call counts as hung.
@@ -29,7 +30,7 @@ pub(crate) enum Ending<V> {
 impl Leaving {
     /// Draws when to drop a call. `weight` is the likelihood compared with most calls.
     pub(crate) fn draw(random: &mut fastrand::Rng, settings: &Settings, weight: f64) -> Self {
-        if random.f64() >= settings.dropped * weight {
+        if !settings.faults.contains(&Fault::Dropped) || random.f64() >= settings.dropped * weight {
             return Self::Never;
         }
         if random.bool() {

@@ -1,0 +1,97 @@
+//! The faults: what they are called, and who causes them.
+
+mod injector;
+pub(crate) mod leaving;
+mod locks;
+pub(crate) mod network;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::settings::Kind;
+
+pub(crate) use injector::{Caused, Injector, Means};
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Callers are dropped midway, as a handler is if its browser disconnects.
+    Dropped,
+    /// The disk is full. `SQLite` alone.
+    Disk,
+    /// The server is killed, and started again.
+    Kill,
+    /// The server stands still for up to three seconds.
+    Freeze,
+    /// Half of the connections break.
+    Cut,
+    /// The server does what it was asked, and the connection breaks before its answer arrives.
+    Answer,
+    /// A quarter of the connections pass on nothing for up to four seconds.
+    Stall,
+    /// An eighth of the connections pass on nothing any more, and stay open.
+    Silence,
+    /// A quarter of the connections are closed in one direction.
+    HalfClose,
+    /// Another client locks the table for up to two seconds.
+    Lock,
+    /// The server refuses writes for a second. `PostgreSQL` alone.
+    ReadOnly,
+    /// A process's clock is set to another time, up to 20 seconds from the right one.
+    Clock,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Dropped,
+        Self::Disk,
+        Self::Kill,
+        Self::Freeze,
+        Self::Cut,
+        Self::Answer,
+        Self::Stall,
+        Self::Silence,
+        Self::HalfClose,
+        Self::Lock,
+        Self::ReadOnly,
+        Self::Clock,
+    ];
+
+    /// Returns the faults that this database can meet, without those that need its server if `has_server` is `false`.
+    pub fn of(kind: Kind, has_server: bool) -> BTreeSet<Self> {
+        let can_meet = |fault: &Self| match fault {
+            Self::Dropped | Self::Lock | Self::Clock => true,
+            Self::Disk => kind == Kind::Sqlite,
+            Self::Cut | Self::Answer | Self::Stall | Self::Silence | Self::HalfClose => kind != Kind::Sqlite,
+            Self::Kill | Self::Freeze => has_server,
+            Self::ReadOnly => has_server && kind == Kind::Postgres,
+        };
+        Self::ALL.into_iter().filter(can_meet).collect()
+    }
+
+    /// Returns its name in arguments.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Disk => "disk",
+            Self::Kill => "kill",
+            Self::Freeze => "freeze",
+            Self::Cut => "cut",
+            Self::Answer => "answer",
+            Self::Stall => "stall",
+            Self::Silence => "silence",
+            Self::HalfClose => "half-close",
+            Self::Lock => "lock",
+            Self::ReadOnly => "read-only",
+            Self::Clock => "clock",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
