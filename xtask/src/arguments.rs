@@ -28,7 +28,7 @@ Usage: cargo xtask COMMAND
         --only picks cases by the start of their names (`bench --only x` lists them);
         --json, --svg and --docs write the results, a picture of them, and, of a whole
         run, the tables of docs/performance.md.
-  torture [--minutes N] [--database DATABASE]... [--seed N]
+  torture [--minutes N] [--database DATABASE]... [--fault FAULT]... [--seed N]
         Run operations under injected faults for N minutes (default: 5) on each database,
         on servers started for the purpose, and check that nothing acknowledged is lost
         and nothing ended comes back. docs/reliability.md says how.
@@ -80,6 +80,8 @@ pub(crate) struct TortureOptions {
     pub(crate) databases: Vec<Database>,
     pub(crate) minutes: Option<String>,
     pub(crate) seed: Option<String>,
+    /// The kinds of faults, which the workload itself knows; all of them if there is none.
+    pub(crate) faults: Vec<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -287,14 +289,14 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
 }
 
 fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
-    let (mut picked, mut minutes, mut seed) = (Vec::new(), None, None);
+    let (mut picked, mut faults, mut minutes, mut seed) = (Vec::new(), Vec::new(), None, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let (option, value) = match argument.split_once('=') {
             Some((option, value)) => (option, Some(value)),
             None => (argument.as_str(), None),
         };
-        if !matches!(option, "--database" | "--minutes" | "--seed") {
+        if !matches!(option, "--database" | "--fault" | "--minutes" | "--seed") {
             return Err(format!("unknown argument: {argument}"));
         }
         let value = value.or_else(|| arguments.next().map(String::as_str));
@@ -304,13 +306,14 @@ fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
         };
         match option {
             "--database" => picked.extend(parse_databases(value)?),
+            "--fault" => faults.extend(value.split(',').map(str::to_owned)),
             "--minutes" => minutes = number(value.parse::<f64>().is_ok_and(|minutes| minutes > 0.0))?,
             _ => seed = number(value.parse::<u64>().is_ok())?,
         }
     }
     let databases =
         Database::ALL.into_iter().filter(|database| picked.is_empty() || picked.contains(database));
-    Ok(TortureOptions { databases: databases.collect(), minutes, seed })
+    Ok(TortureOptions { databases: databases.collect(), minutes, seed, faults })
 }
 
 fn parse_databases(words: &str) -> Result<Vec<Database>, String> {
@@ -402,9 +405,19 @@ mod tests {
     fn the_workload_runs_on_every_database_unless_told_otherwise() {
         let torture = |databases: &[Database], minutes: Option<&str>, seed: Option<&str>| {
             let (minutes, seed) = (minutes.map(str::to_owned), seed.map(str::to_owned));
-            Ok(Task::Torture(TortureOptions { databases: databases.to_vec(), minutes, seed }))
+            Ok(Task::Torture(TortureOptions {
+                databases: databases.to_vec(),
+                minutes,
+                seed,
+                faults: Vec::new(),
+            }))
         };
         assert_eq!(parsed("torture"), torture(&Database::ALL, None, None));
+        let faults = |line| match parsed(line) {
+            Ok(Task::Torture(options)) => options.faults,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(faults("torture --fault kill,cut --fault=lock"), ["kill", "cut", "lock"]);
         let line = "torture --minutes 0.5 --database=mariadb --seed 7 --database sqlite";
         let wanted = [Database::Sqlite, Database::MariaDb];
         assert_eq!(parsed(line), torture(&wanted, Some("0.5"), Some("7")));
@@ -457,6 +470,7 @@ mod tests {
             "torture --minutes",
             "torture --minutes 0",
             "torture --seed one",
+            "torture --fault",
             "matrix mysql",
             "matrix --only",
             "matrix --only oracle",

@@ -18,6 +18,9 @@ fn command(options: &TortureOptions) -> Command {
     for database in &options.databases {
         command.args(["--database", database.word()]);
     }
+    for fault in &options.faults {
+        command.args(["--fault", fault]);
+    }
     for (option, value) in [("--minutes", &options.minutes), ("--seed", &options.seed)] {
         if let Some(value) = value {
             command.args([option, value]);
@@ -37,9 +40,13 @@ mod tests {
             databases: vec![Database::MariaDb],
             minutes: Some("0.5".to_owned()),
             seed: Some("7".to_owned()),
+            faults: vec!["kill".to_owned()],
         };
         let command = command(&options);
         let arguments: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
-        assert_eq!(arguments[4..], ["--", "--database", "mariadb", "--minutes", "0.5", "--seed", "7"]);
+        assert_eq!(
+            arguments[4..],
+            ["--", "--database", "mariadb", "--fault", "kill", "--minutes", "0.5", "--seed", "7"]
+        );
     }
 }

@@ -23,6 +23,10 @@ pub(crate) struct Call {
     pub(crate) start: Tick,
     pub(crate) end: Tick,
     pub(crate) within: Option<TransactionId>,
+    /// Which of the handles ran it.
+    pub(crate) handle: usize,
+    /// What other handles had changed by then, it must know: its beginning, or with a cache a moment before that.
+    pub(crate) knows: Tick,
     pub(crate) action: Action,
     pub(crate) outcome: Outcome,
     /// The name of the error, if there was one.

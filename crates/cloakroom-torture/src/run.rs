@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use cloakroom::{Config, Database, Sessions};
+use cloakroom::{Cache, Config, Database, Sessions};
 use cloakroom_testing::servers::Server;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
@@ -19,9 +19,12 @@ use crate::journal::{Action, Call};
 use crate::pools::{self, Coat, Room};
 use crate::report::Report;
 use crate::settings::{Kind, Settings, Until};
-use crate::worker::{Shared, Worker};
+use crate::worker::{Handle, Shared, Worker};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// How old an answer of a cache may be.
+const STALENESS: Duration = Duration::from_secs(2);
 
 /// No clock is set farther from the right time than this.
 const FARTHEST_CLOCK: Duration = Duration::from_secs(30);
@@ -45,17 +48,23 @@ pub async fn run(kind: Kind, url: &str, server: Option<Server>, settings: &Setti
         (Some(proxy), proxied)
     };
     let (mut databases, mut handles, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..2 {
+    // As four processes would: two ask the database each time, two have a cache.
+    for number in 0..4 {
+        let staleness = (number >= 2).then_some(STALENESS);
         let database = pools::open(kind, &proxied, settings.connections, &room).await?;
         let clock = SteppingClock::default();
         // Extensions are due after a moment, so that many reads write.
         let config = Config::builder().ttl(Duration::from_hours(1)).extend_after(Duration::from_millis(500));
-        let config = config.clock(Arc::new(clock.clone()));
-        handles.push(Sessions::<Coat>::new(database.clone(), config.build()?)?);
+        let mut config = config.clock(Arc::new(clock.clone())).announce(kind == Kind::Postgres);
+        if let Some(age) = staleness {
+            config = config.cache(Cache::new(10_000).max_staleness(age).lease(age / 2));
+        }
+        let sessions = Sessions::<Coat>::new(database.clone(), config.build()?)?;
+        handles.push(Handle { sessions, number, staleness });
         databases.push(database);
         clocks.push(clock);
     }
-    handles[0].migrate().await?;
+    handles[0].sessions.migrate().await?;
     for statement in [
         "CREATE TABLE torture_notes (id integer PRIMARY KEY, body varchar(100))",
         "INSERT INTO torture_notes VALUES (1, 'one'), (2, 'two')",

@@ -13,6 +13,8 @@ pub(super) struct Effect {
     pub(super) call: Tick,
     /// When the call had its answer, which may be long before the end of its transaction.
     pub(super) answered: Tick,
+    /// Which handle it went through.
+    pub(super) handle: usize,
     /// The outermost transaction. Its calls are in order among themselves.
     pub(super) transaction: Option<TransactionId>,
 }
@@ -34,6 +36,13 @@ impl Effect {
 
     pub(super) fn is_in_one_transaction_with(&self, other: &Self) -> bool {
         self.transaction.is_some() && self.transaction == other.transaction
+    }
+
+    /// Returns `true` if this read must know of it. A handle with a cache knows at once what went through itself, unless
+    /// it was in a transaction, whose commit it does not see.
+    pub(super) fn is_known_to(&self, read: &Call) -> bool {
+        let is_own = self.handle == read.handle && self.transaction.is_none();
+        self.is_certain_before(if is_own { read.start } else { read.knows })
     }
 
     pub(super) fn is_certain_before(&self, tick: Tick) -> bool {
@@ -82,6 +91,7 @@ impl Transactions {
             by: is_certain.then_some(call.end),
             call: call.start,
             answered: call.end,
+            handle: call.handle,
             transaction: None,
         };
         let mut within = call.within;

@@ -101,28 +101,28 @@ fn wrongly_accepted(
     let Some(birth) = birth else {
         return Some((Rule::AcceptedThoughUndone, "the rotation that made it was undone".to_owned()));
     };
-    if let Some(end) = life.ends.iter().find(|end| end.is_certain_before(call.start)) {
+    if let Some(end) = life.ends.iter().find(|end| end.is_known_to(call)) {
         return Some((Rule::AcceptedAfterEnd, format!("ended by {}", shown(end))));
     }
-    let rotated = |rotation: &&Effect| rotation.is_certain_before(call.start) && birth.is_before(rotation);
+    let rotated = |rotation: &&Effect| rotation.is_known_to(call) && birth.is_before(rotation);
     if let Some(rotation) = life.rotations.iter().find(rotated) {
         return Some((Rule::AcceptedAfterEnd, format!("rotated away by {}", shown(rotation))));
     }
-    if let Some(refused) = proofs.refused.get(&(label, token)).filter(|refused| **refused < call.start) {
+    if let Some(refused) = proofs.refused.get(&(label, token)).filter(|refused| **refused < call.knows) {
         return Some((Rule::AcceptedAgain, format!("it was refused at {refused}")));
     }
-    stale(life, call.seen.mark?, Some(call.start)).map(|detail| (Rule::StaleRead, detail))
+    stale(life, call.seen.mark?, Some(call)).map(|detail| (Rule::StaleRead, detail))
 }
 
-/// Says why a read that began at `start` cannot show `mark`, if it cannot; `None` as the start means after everything.
-pub(super) fn stale(life: &Life, mark: i64, start: Option<Tick>) -> Option<String> {
+/// Says why this read cannot show `mark`, if it cannot; `None` as the read means after everything.
+pub(super) fn stale(life: &Life, mark: i64, read: Option<&Call>) -> Option<String> {
     let Some(written) = life.marks.get(&mark) else {
         return Some(format!("nobody wrote the mark {mark}"));
     };
     let Some(written) = written else {
         return Some(format!("the write of the mark {mark} was undone"));
     };
-    let has_come = |later: &&Effect| start.is_none_or(|start| later.is_certain_before(start));
+    let has_come = |later: &&Effect| read.is_none_or(|read| later.is_known_to(read));
     let later = life.marks.values().flatten().filter(has_come).find(|later| written.is_before(later))?;
     later.by.map(|_| format!("the mark {mark} was overwritten by {}", shown(later)))
 }

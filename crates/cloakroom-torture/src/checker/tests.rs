@@ -24,7 +24,8 @@ fn call(start: Tick, end: Tick, action: Action, outcome: Outcome) -> Call {
         _ => None,
     };
     let seen = Seen { mark, digest, expires_at: None };
-    Call { start, end, within: None, action, outcome, error: None, seen, took: Duration::ZERO }
+    let (handle, knows) = (0, start);
+    Call { start, end, within: None, handle, knows, action, outcome, error: None, seen, took: Duration::ZERO }
 }
 
 fn yes(start: Tick, end: Tick, action: Action) -> Call {
@@ -218,4 +219,14 @@ fn calls_that_hang_and_duplicates_of_nothing_are_violations() {
     let error = Some("DuplicateToken: another session already has this token".to_owned());
     let refused = Call { error, ..call(1, 2, CREATE, Outcome::Unknown) };
     assert_eq!(rules(&[refused], &[row(1)]), [Rule::RefusedAsDuplicate]);
+}
+
+#[test]
+fn a_read_of_a_cache_may_be_old_about_other_handles_and_not_about_its_own() {
+    let calls =
+        |handle, knows| [yes(1, 2, CREATE), yes(3, 4, EXPIRE), Call { handle, knows, ..yes(9, 10, READ) }];
+    let rows = [ended(row(1))];
+    assert_eq!(rules(&calls(1, 3), &rows), []);
+    assert_eq!(rules(&calls(1, 5), &rows), [Rule::AcceptedAfterEnd]);
+    assert_eq!(rules(&calls(0, 3), &rows), [Rule::AcceptedAfterEnd]);
 }

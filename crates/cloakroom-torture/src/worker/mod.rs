@@ -3,6 +3,7 @@
 mod operations;
 mod transactions;
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,19 @@ const OWN_PATIENCE: Duration = Duration::from_secs(20);
 /// How many users the sessions belong to.
 const USERS: u32 = 150;
 
+/// When places in the order were drawn.
+#[derive(Debug, Default)]
+struct Moments(VecDeque<(Instant, Tick)>);
+
+/// A handle, as a process has one.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) sessions: Sessions<Coat>,
+    pub(crate) number: usize,
+    /// How old an answer of its cache may be, if it has one.
+    pub(crate) staleness: Option<Duration>,
+}
+
 /// The state that all workers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -35,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) dropped: AtomicU64,
     /// When the last call began that has succeeded.
     success: AtomicU64,
+    moments: Mutex<Moments>,
     known: Mutex<Known>,
 }
 
@@ -54,6 +69,7 @@ impl Shared {
             calls: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             success: AtomicU64::new(0),
+            moments: Mutex::default(),
             known: Mutex::default(),
         })
     }
@@ -79,6 +95,20 @@ impl Shared {
     /// Returns a new number for a label or a mark, which the table holds.
     fn signed_number(&self) -> i64 {
         i64::try_from(self.number()).unwrap_or(i64::MAX)
+    }
+
+    /// Returns the place in the order before which everything is at least this old.
+    fn tick_before(&self, age: Duration) -> Tick {
+        let now = Instant::now();
+        let tick = self.tick();
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        moments.0.push_back((now, tick));
+        // What is older than the youngest that is old enough is needed no more.
+        let is_old = |moment: &(Instant, Tick)| now.saturating_duration_since(moment.0) > age;
+        while moments.0.get(1).is_some_and(is_old) {
+            moments.0.pop_front();
+        }
+        moments.0.front().filter(|moment| is_old(moment)).map_or(0, |(_, tick)| *tick)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -131,6 +161,8 @@ impl From<sqlx::Error> for Trouble {
 
 pub(crate) struct Worker {
     sessions: Sessions<Coat>,
+    handle: usize,
+    staleness: Option<Duration>,
     shared: Arc<Shared>,
     random: fastrand::Rng,
     calls: Vec<Call>,
@@ -139,11 +171,12 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(number: u64, sessions: Sessions<Coat>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(number: u64, handle: Handle, shared: Arc<Shared>) -> Self {
+        let Handle { sessions, number: handle, staleness } = handle;
         let mut seeds = fastrand::Rng::with_seed(shared.settings.seed);
         let seed = (0..=number).map(|_| seeds.u64(..)).last().unwrap_or_default();
         let random = fastrand::Rng::with_seed(seed);
-        Self { sessions, shared, random, calls: Vec::new(), changes: Vec::new() }
+        Self { sessions, handle, staleness, shared, random, calls: Vec::new(), changes: Vec::new() }
     }
 
     /// Works until no operation is left to begin. Returns its part of the journal.
@@ -183,7 +216,9 @@ impl Worker {
             // The library bounds its own calls. An application that does not bound its calls waits for ever.
             leaving = Leaving::After(OWN_PATIENCE);
         }
+        let knows = self.staleness.map(|age| self.shared.tick_before(age));
         let (begun, start) = (Instant::now(), self.shared.tick());
+        let (handle, knows) = (self.handle, knows.unwrap_or(start));
         let ending = until(leaving, call).await;
         let (end, took) = (self.shared.tick(), begun.elapsed());
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
@@ -205,7 +240,7 @@ impl Worker {
         if outcome == Outcome::Yes {
             self.shared.success.fetch_max(start, Ordering::SeqCst);
         }
-        self.calls.push(Call { start, end, within, action, outcome, error, seen, took });
+        self.calls.push(Call { start, end, within, handle, knows, action, outcome, error, seen, took });
         result
     }
 }
