@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// A moment in the order of the run: a number drawn before a call begins and after it has ended.
@@ -18,7 +19,7 @@ pub(crate) type TokenNumber = u64;
 pub(crate) type TransactionId = u64;
 
 /// One call, from its beginning to its answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Call {
     pub(crate) start: Tick,
     pub(crate) end: Tick,
@@ -36,7 +37,7 @@ pub(crate) struct Call {
 }
 
 /// The request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Action {
     Create {
         label: Label,
@@ -93,7 +94,7 @@ pub(crate) enum Action {
 }
 
 /// The kind of answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Outcome {
     /// Done, or found.
     Yes,
@@ -110,7 +111,7 @@ pub(crate) enum Outcome {
 }
 
 /// The values of the row that an answer showed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) mark: Option<i64>,
     pub(crate) expires_at: Option<OffsetDateTime>,
@@ -119,7 +120,7 @@ pub(crate) struct Seen {
 }
 
 /// SHA-256 of a token, in lower-case hexadecimal. It is computed here, not by the library.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Digest(pub(crate) String);
 
 impl Digest {

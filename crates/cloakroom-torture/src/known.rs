@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use cloakroom::{Session, Token};
 
 use crate::journal::{Label, TokenNumber};
+use crate::journal_file::News;
 use crate::pools::Coat;
 
 /// How many of each are remembered. Those that are dropped from here are still checked in the end.
@@ -48,6 +49,23 @@ pub(crate) enum Change {
 pub(crate) struct Known {
     living: VecDeque<Living>,
     past: VecDeque<Held>,
+    /// Tokens that other processes hold.
+    others: VecDeque<Held>,
+}
+
+impl Change {
+    /// Returns what other processes should know of it.
+    pub(crate) fn news(&self) -> Option<News> {
+        match self {
+            Self::Made(Living { held, .. }) | Self::Rotated(held, _) => Some(News::Held {
+                label: held.label,
+                number: held.number,
+                token: held.token.expose().to_owned(),
+            }),
+            Self::Over(label) => Some(News::Over(*label)),
+            Self::AllOver(_) | Self::Written(..) | Self::Doubtful(_) => None,
+        }
+    }
 }
 
 impl Known {
@@ -61,10 +79,34 @@ impl Known {
 
     /// Returns a token that is valid, or one that no longer is or never was.
     pub(crate) fn token(&self, random: &mut fastrand::Rng) -> Option<Held> {
+        if !self.others.is_empty() && random.u8(0..100) < 40 {
+            return self.others.get(random.usize(0..self.others.len())).cloned();
+        }
         if self.past.is_empty() || random.u8(0..100) < 70 {
             return self.living(random).map(|living| living.held);
         }
         self.past.get(random.usize(0..self.past.len())).cloned()
+    }
+
+    /// Takes in what another process tells.
+    pub(crate) fn hear(&mut self, news: News) {
+        match news {
+            News::Held { label, number, token } => {
+                let Ok(token) = Token::import(token) else { return };
+                if self.others.len() == LIVING {
+                    self.others.pop_front();
+                }
+                self.others.push_back(Held { label, number, token });
+            }
+            // Presented once more by those who know it, it must be refused.
+            News::Over(label) => {
+                if let Some(living) = self.find(label) {
+                    let held = living.held.clone();
+                    self.bury(held);
+                    self.living.retain(|living| living.held.label != label);
+                }
+            }
+        }
     }
 
     pub(crate) fn apply(&mut self, change: Change) {

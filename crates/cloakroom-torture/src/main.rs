@@ -1,16 +1,25 @@
 //! `cargo xtask torture`: starts the servers, runs the workload on each database, and prints what came of it.
 
+use std::collections::BTreeSet;
+use std::env;
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use cloakroom_testing::servers::{self, Server};
-use cloakroom_torture::{Fault, Kind, Report, Settings, Until};
+use cloakroom_torture::{Fault, Kind, Orders, Report, Settings, Until};
+use tokio::runtime::Runtime;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Runs operations under injected faults and checks that nothing acknowledged is lost and nothing ended comes back.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    role: Option<Role>,
     /// How long to run on each database, in minutes.
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
@@ -28,6 +37,64 @@ struct Arguments {
     calm: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Works as one of several processes, for the process that starts it.
+    #[command(hide = true)]
+    Worker(WorkerArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct WorkerArguments {
+    #[arg(long, value_enum)]
+    database: Choice,
+    #[arg(long)]
+    url: String,
+    #[arg(long)]
+    directory: PathBuf,
+    #[arg(long)]
+    process: u64,
+    #[arg(long)]
+    cached: bool,
+    #[arg(long, allow_negative_numbers = true)]
+    clock: i64,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long)]
+    workers: usize,
+    #[arg(long)]
+    connections: u32,
+    /// In microseconds.
+    #[arg(long)]
+    latency: u64,
+    #[arg(long)]
+    dropped: f64,
+    #[arg(long, value_parser = fault)]
+    fault: Vec<Fault>,
+}
+
+impl WorkerArguments {
+    fn orders(self) -> Orders {
+        Orders {
+            kind: self.database.kind(),
+            url: self.url,
+            directory: self.directory,
+            process: self.process,
+            is_cached: self.cached,
+            clock: self.clock,
+            settings: Settings {
+                seed: self.seed,
+                workers: self.workers,
+                connections: self.connections,
+                latency: Duration::from_micros(self.latency),
+                dropped: self.dropped,
+                faults: self.fault.into_iter().collect(),
+                ..Settings::default()
+            },
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Choice {
     Sqlite,
@@ -35,8 +102,35 @@ enum Choice {
     Mariadb,
 }
 
+impl Choice {
+    const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Mariadb];
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Sqlite => Kind::Sqlite,
+            Self::Postgres => Kind::Postgres,
+            Self::Mariadb => Kind::MariaDb,
+        }
+    }
+
+    fn server(self) -> Option<servers::Kind> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some(servers::Kind::Postgres),
+            Self::Mariadb => Some(servers::Kind::MariaDb),
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    match torture(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match arguments.role {
+        Some(Role::Worker(worker)) => runtime()
+            .and_then(|runtime| runtime.block_on(cloakroom_torture::work(worker.orders())))
+            .map(|()| 0),
+        None => torture(&arguments),
+    };
+    match done {
         Ok(0) => ExitCode::SUCCESS,
         Ok(violations) => {
             eprintln!("error: {violations} violations");
@@ -49,57 +143,66 @@ fn main() -> ExitCode {
     }
 }
 
-/// The number of violations on all databases together.
-fn torture(arguments: &Arguments) -> Result<usize, Box<dyn Error + Send + Sync>> {
-    let time = Duration::try_from_secs_f64(arguments.minutes * 60.0)?;
-    let faults: Vec<Fault> = if arguments.calm {
-        Vec::new()
+fn runtime() -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Works on each database for the time, half of it with workers in this process, and half with processes that are
+/// killed. Returns the number of violations of all.
+fn torture(arguments: &Arguments) -> Result<usize> {
+    let faults: BTreeSet<Fault> = if arguments.calm {
+        BTreeSet::new()
     } else if arguments.fault.is_empty() {
-        Fault::ALL.to_vec()
+        Fault::ALL.into_iter().collect()
     } else {
-        arguments.fault.clone()
+        arguments.fault.iter().copied().collect()
     };
+    let has_processes = faults.contains(&Fault::Worker);
+    let only_processes = has_processes && faults.len() == 1;
+    let parts = if has_processes && !only_processes { 2.0 } else { 1.0 };
+    let time = Duration::try_from_secs_f64(arguments.minutes * 60.0 / parts)?;
     let settings = Settings {
-        faults: faults.into_iter().collect(),
+        faults,
         seed: arguments.seed,
         until: Until::Time(time),
         is_talkative: true,
         ..Settings::default()
     };
-    let choices: &[Choice] = if arguments.database.is_empty() {
-        &[Choice::Sqlite, Choice::Postgres, Choice::Mariadb]
-    } else {
-        &arguments.database
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let choices: &[Choice] = if arguments.database.is_empty() { &Choice::ALL } else { &arguments.database };
+    let runtime = runtime()?;
     let mut violations = 0;
     for choice in choices {
-        let report = on(*choice, &runtime, &settings)?;
-        println!("{report}");
-        violations += report.violations().len();
+        if !only_processes {
+            violations += on(*choice, |url, server| {
+                runtime.block_on(cloakroom_torture::run(choice.kind(), url, server, &settings))
+            })?;
+        }
+        if has_processes {
+            let program = env::current_exe()?;
+            violations += on(*choice, |url, server| {
+                let run = cloakroom_torture::run_processes(choice.kind(), url, server, &settings, &program);
+                runtime.block_on(run)
+            })?;
+        }
     }
     Ok(violations)
 }
 
-fn on(
-    choice: Choice,
-    runtime: &tokio::runtime::Runtime,
-    settings: &Settings,
-) -> Result<Report, Box<dyn Error + Send + Sync>> {
-    let (kind, server) = match choice {
-        Choice::Sqlite => {
-            let directory = tempfile::tempdir()?;
-            let url = format!("sqlite:{}", directory.path().join("torture.db").display());
-            return runtime.block_on(cloakroom_torture::run(Kind::Sqlite, &url, None, settings));
-        }
-        Choice::Postgres => (Kind::Postgres, Server::launch(servers::Kind::Postgres)?),
-        Choice::Mariadb => (Kind::MariaDb, Server::launch(servers::Kind::MariaDb)?),
+/// Runs it on a new database, and prints the report. Returns the number of violations.
+fn on(choice: Choice, run: impl FnOnce(&str, Option<Server>) -> Result<Report>) -> Result<usize> {
+    let report = if let Some(kind) = choice.server() {
+        let server = Server::launch(kind)?;
+        let url = server.url().to_owned();
+        run(&url, Some(server))?
+    } else {
+        let directory = tempfile::tempdir()?;
+        run(&format!("sqlite:{}", directory.path().join("torture.db").display()), None)?
     };
-    let url = server.url().to_owned();
-    runtime.block_on(cloakroom_torture::run(kind, &url, Some(server), settings))
+    println!("{report}");
+    Ok(report.violations().len())
 }
 
-fn fault(word: &str) -> Result<Fault, String> {
+fn fault(word: &str) -> std::result::Result<Fault, String> {
     let known = Fault::ALL.into_iter().find(|fault| fault.word() == word);
     let words = || Fault::ALL.map(Fault::word).join(", ");
     known.ok_or_else(|| format!("there are {}", words()))

@@ -84,6 +84,10 @@ impl Report {
         self
     }
 
+    pub(crate) fn add(&mut self, violation: Violation) {
+        self.violations.push(violation);
+    }
+
     pub(crate) fn with_caused(mut self, caused: Caused) -> Self {
         self.caused = caused;
         self

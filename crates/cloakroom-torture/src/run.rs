@@ -1,6 +1,7 @@
 //! One run: pools, workers, faults; then the table, and the check.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,8 +16,10 @@ use crate::clock::SteppingClock;
 use crate::faults::network::Proxy;
 use crate::faults::{Injector, Means};
 use crate::final_table;
-use crate::journal::{Action, Call};
+use crate::journal::{Action, Call, Outcome};
+use crate::journal_file::{self, Line, Reader};
 use crate::pools::{self, Coat, Room};
+use crate::processes::{Orders, Processes};
 use crate::report::Report;
 use crate::settings::{Kind, Settings, Until};
 use crate::worker::{Handle, Shared, Worker};
@@ -32,6 +35,47 @@ const FARTHEST_CLOCK: Duration = Duration::from_secs(30);
 /// How long the pools may take to close.
 const CLOSING: Duration = Duration::from_secs(30);
 
+/// Which of several processes a handle stands for.
+pub(crate) struct Role {
+    pub(crate) number: usize,
+    pub(crate) is_cached: bool,
+    pub(crate) clock: SteppingClock,
+}
+
+/// Makes a handle, as each process of an application has one.
+pub(crate) fn handle(database: &Database, role: Role) -> Result<Handle> {
+    let Role { number, is_cached, clock } = role;
+    // Extensions are due after a moment, so that many reads write.
+    let config = Config::builder().ttl(Duration::from_hours(1)).extend_after(Duration::from_millis(500));
+    let mut config = config.clock(Arc::new(clock));
+    if is_cached {
+        config = config.cache(Cache::new(10_000).max_staleness(STALENESS).lease(STALENESS / 2));
+    }
+    let sessions = Sessions::<Coat>::new(database.clone(), config.build()?)?;
+    Ok(Handle { sessions, number, staleness: is_cached.then_some(STALENESS) })
+}
+
+/// What is before the database, and how to reach it through that.
+async fn entrance(kind: Kind, url: &str, settings: &Settings) -> Result<(Option<Proxy>, String)> {
+    if kind == Kind::Sqlite {
+        return Ok((None, url.to_owned()));
+    }
+    let proxy = Proxy::start(url, settings.latency, settings.seed).await?;
+    let proxied = proxy.url(url)?;
+    Ok((Some(proxy), proxied))
+}
+
+async fn make_tables(sessions: &Sessions<Coat>) -> Result<()> {
+    sessions.migrate().await?;
+    for statement in [
+        "CREATE TABLE torture_notes (id integer PRIMARY KEY, body varchar(100))",
+        "INSERT INTO torture_notes VALUES (1, 'one'), (2, 'two')",
+    ] {
+        execute(sessions.database(), statement).await?;
+    }
+    Ok(())
+}
+
 /// Runs the workload on the database of `url`, which must be empty, and checks the results. A `server` of our own is
 /// killed and frozen, if the settings say so.
 ///
@@ -40,50 +84,30 @@ const CLOSING: Duration = Duration::from_secs(30);
 /// If the workload cannot be run. Violations are in the report.
 pub async fn run(kind: Kind, url: &str, server: Option<Server>, settings: &Settings) -> Result<Report> {
     let room = Room::enough();
-    let (proxy, proxied) = if kind == Kind::Sqlite {
-        (None, url.to_owned())
-    } else {
-        let proxy = Proxy::start(url, settings.latency, settings.seed).await?;
-        let proxied = proxy.url(url)?;
-        (Some(proxy), proxied)
-    };
+    let (proxy, proxied) = entrance(kind, url, settings).await?;
     let (mut databases, mut handles, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
-    // As four processes would: two ask the database each time, two have a cache.
+    // As four processes would: every other one has a cache.
     for number in 0..4 {
-        let staleness = (number >= 2).then_some(STALENESS);
         let database = pools::open(kind, &proxied, settings.connections, &room).await?;
         let clock = SteppingClock::default();
-        // Extensions are due after a moment, so that many reads write.
-        let config = Config::builder().ttl(Duration::from_hours(1)).extend_after(Duration::from_millis(500));
-        let mut config = config.clock(Arc::new(clock.clone())).announce(kind == Kind::Postgres);
-        if let Some(age) = staleness {
-            config = config.cache(Cache::new(10_000).max_staleness(age).lease(age / 2));
-        }
-        let sessions = Sessions::<Coat>::new(database.clone(), config.build()?)?;
-        handles.push(Handle { sessions, number, staleness });
+        clocks.push(clock.clone());
+        handles.push(handle(&database, Role { number, is_cached: number % 2 == 1, clock })?);
         databases.push(database);
-        clocks.push(clock);
     }
-    handles[0].sessions.migrate().await?;
-    for statement in [
-        "CREATE TABLE torture_notes (id integer PRIMARY KEY, body varchar(100))",
-        "INSERT INTO torture_notes VALUES (1, 'one'), (2, 'two')",
-    ] {
-        execute(&databases[0], statement).await?;
-    }
+    make_tables(&handles[0].sessions).await?;
 
     let begun = Instant::now();
     let (operations, time) = match settings.until {
         Until::Operations(operations) => (i64::try_from(operations)?, None),
         Until::Time(time) => (i64::MAX, Some(time)),
     };
-    let shared = Shared::new(settings.clone(), operations);
+    let shared = Arc::new(Shared::new(settings.clone(), operations));
     let mut workers = JoinSet::new();
     for number in 0..settings.workers {
         let handle = handles[number % handles.len()].clone();
         workers.spawn(Worker::new(u64::try_from(number)?, handle, Arc::clone(&shared)).work());
     }
-    let means = Means { kind, url: url.to_owned(), proxy, server, room, clocks };
+    let means = Means { kind, url: url.to_owned(), proxy, server, room, clocks, processes: None };
     let injector = tokio::spawn(Injector::new(means, Arc::clone(&shared)).run());
     let calls = gather(workers, &shared, time).await?;
     let (caused, means) = injector.await?;
@@ -94,16 +118,108 @@ pub async fn run(kind: Kind, url: &str, server: Option<Server>, settings: &Setti
     for database in databases {
         leaked |= tokio::time::timeout(CLOSING, database.close()).await.is_err();
     }
-    let (rows, now) = final_table::read(kind, url).await?;
+    let mut report = judge(kind, url, settings, took, &calls).await?.with_caused(caused);
     drop(means);
-    // By a clock that was ahead, what it ended expires in our future; what is valid does so an hour later.
-    let mut violations = checker::check(&calls, &rows, now + FARTHEST_CLOCK);
     if leaked {
-        violations.push(Violation::of_run(Rule::NotClosed, "a connection was not given back"));
+        report.add(Violation::of_run(Rule::NotClosed, "a connection was not given back"));
     }
+    Ok(report)
+}
+
+/// Runs the workload as [`run`] does, with workers in processes of their own, which are killed if the settings say so.
+/// `program` must call [`work`](crate::work) with the [`Orders`](crate::Orders) that its arguments have.
+///
+/// # Errors
+///
+/// If the workload cannot be run, or its settings name no time. Violations are in the report.
+pub async fn run_processes(
+    kind: Kind,
+    url: &str,
+    server: Option<Server>,
+    settings: &Settings,
+    program: &Path,
+) -> Result<Report> {
+    let Until::Time(time) = settings.until else {
+        return Err("processes work for a time".into());
+    };
+    let room = Room::enough();
+    let (proxy, proxied) = entrance(kind, url, settings).await?;
+    let database = pools::open(kind, url, 1, &room).await?;
+    let role = Role { number: 0, is_cached: false, clock: SteppingClock::default() };
+    make_tables(&handle(&database, role)?.sessions).await?;
+    database.close().await;
+
+    let begun = Instant::now();
+    let directory = tempfile::tempdir()?;
+    let count = 4;
+    let orders = Orders {
+        kind,
+        url: proxied,
+        directory: directory.path().to_owned(),
+        process: 0,
+        is_cached: false,
+        clock: 0,
+        settings: Settings { workers: settings.workers.div_ceil(count), ..settings.clone() },
+    };
+    let processes = Processes::start(program, orders, count)?;
+    let shared = Arc::new(Shared::of_process(settings.clone(), 0, None));
+    let means = Means {
+        kind,
+        url: url.to_owned(),
+        proxy,
+        server,
+        room,
+        clocks: Vec::new(),
+        processes: Some(processes),
+    };
+    let injector = tokio::spawn(Injector::new(means, Arc::clone(&shared)).run());
+    watch(&shared, directory.path(), time).await?;
+    let (caused, mut means) = injector.await?;
+    let stopping = means.processes.take().map(|processes| tokio::task::spawn_blocking(|| processes.stop()));
+    let left = match stopping {
+        Some(stopping) => stopping.await?,
+        None => 0,
+    };
+    let took = begun.elapsed();
+    let calls = journal_file::calls(directory.path(), shared.tick())?;
+    let mut report = judge(kind, url, settings, took, &calls).await?.with_caused(caused);
+    drop(means);
+    if left > 0 {
+        report.add(Violation::of_run(Rule::NotClosed, "a process did not end by itself"));
+    }
+    Ok(report)
+}
+
+/// Reads the table, and compares it and the journal with the library's promises.
+async fn judge(kind: Kind, url: &str, settings: &Settings, took: Duration, calls: &[Call]) -> Result<Report> {
+    let (rows, now) = final_table::read(kind, url).await?;
+    // By a clock that was ahead, what it ended expires in our future; what is valid does so an hour later.
+    let violations = checker::check(calls, &rows, now + FARTHEST_CLOCK);
     let sessions = calls.iter().filter(|call| matches!(call.action, Action::Create { .. })).count();
-    let report = Report::new(kind, settings.seed, took, &calls, violations).with_rows(sessions, rows.len());
-    Ok(report.with_caused(caused))
+    Ok(Report::new(kind, settings.seed, took, calls, violations).with_rows(sessions, rows.len()))
+}
+
+/// Follows the journals of the processes until the time is over, and prints the progress.
+async fn watch(shared: &Shared, directory: &Path, time: Duration) -> Result<()> {
+    let (begun, mut told, mut calls) = (Instant::now(), Instant::now(), 0_u64);
+    let mut reader = Reader::new(directory, None);
+    while begun.elapsed() < time {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        reader.each_new(|line| {
+            if let Line::Ended(call) = line {
+                calls += 1;
+                if call.outcome == Outcome::Yes {
+                    shared.succeed(call.start);
+                }
+            }
+        })?;
+        if shared.settings.is_talkative && told.elapsed() >= Duration::from_secs(5) {
+            told = Instant::now();
+            eprintln!("{:>5.0?} s: {calls} calls of processes", begun.elapsed().as_secs());
+        }
+    }
+    shared.left.store(0, Ordering::SeqCst);
+    Ok(())
 }
 
 /// Waits for the workers, and prints the progress. Returns the journal, in order.

@@ -11,6 +11,7 @@ use super::locks::{self, Held};
 use super::network::{Order, Proxy};
 use crate::clock::SteppingClock;
 use crate::pools::Room;
+use crate::processes::Processes;
 use crate::settings::Kind;
 use crate::worker::Shared;
 
@@ -26,6 +27,7 @@ pub(crate) struct Means {
     pub(crate) server: Option<Server>,
     pub(crate) room: Room,
     pub(crate) clocks: Vec<SteppingClock>,
+    pub(crate) processes: Option<Processes>,
 }
 
 /// How often each fault was caused, and the longest time from its end to the answer of a call that began after it.
@@ -46,7 +48,7 @@ pub(crate) struct Injector {
 impl Injector {
     pub(crate) fn new(means: Means, shared: Arc<Shared>) -> Self {
         let settings = &shared.settings;
-        let can_meet = Fault::of(means.kind, means.server.is_some());
+        let can_meet = Fault::of(means.kind, means.server.is_some(), means.processes.is_some());
         let of_calls = |fault: &Fault| *fault == Fault::Dropped;
         let faults = settings.faults.intersection(&can_meet).filter(|fault| !of_calls(fault));
         let (faults, random) = (faults.copied().collect(), fastrand::Rng::with_seed(!settings.seed));
@@ -124,6 +126,11 @@ impl Injector {
             Fault::HalfClose => self.order(Order::HalfClose),
             Fault::Lock => self.hold(locks::table).await?,
             Fault::ReadOnly => self.hold(locks::writes).await?,
+            Fault::Worker => {
+                if let Some(processes) = &mut self.means.processes {
+                    processes.kill_one()?;
+                }
+            }
             Fault::Clock => {
                 let seconds = self.random.i64(-20..=20);
                 if let Some(clock) = self.random.choice(self.means.clocks.iter()) {

@@ -40,11 +40,13 @@ pub enum Fault {
     ReadOnly,
     /// A process's clock is set to another time, up to 20 seconds from the right one.
     Clock,
+    /// A process that works is killed, and another one started. Only if the workers are processes.
+    Worker,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Dropped,
         Self::Disk,
         Self::Kill,
@@ -57,13 +59,17 @@ impl Fault {
         Self::Lock,
         Self::ReadOnly,
         Self::Clock,
+        Self::Worker,
     ];
 
-    /// Returns the faults that this database can meet, without those that need its server if `has_server` is `false`.
-    pub fn of(kind: Kind, has_server: bool) -> BTreeSet<Self> {
+    /// Returns the faults that this database can meet, without those that need its server if `has_server` is `false`,
+    /// and those that need workers in processes, or in this one.
+    pub(crate) fn of(kind: Kind, has_server: bool, has_processes: bool) -> BTreeSet<Self> {
         let can_meet = |fault: &Self| match fault {
-            Self::Dropped | Self::Lock | Self::Clock => true,
-            Self::Disk => kind == Kind::Sqlite,
+            Self::Dropped | Self::Lock => true,
+            Self::Clock => !has_processes,
+            Self::Worker => has_processes,
+            Self::Disk => kind == Kind::Sqlite && !has_processes,
             Self::Cut | Self::Answer | Self::Stall | Self::Silence | Self::HalfClose => kind != Kind::Sqlite,
             Self::Kill | Self::Freeze => has_server,
             Self::ReadOnly => has_server && kind == Kind::Postgres,
@@ -86,6 +92,7 @@ impl Fault {
             Self::Lock => "lock",
             Self::ReadOnly => "read-only",
             Self::Clock => "clock",
+            Self::Worker => "worker",
         }
     }
 }

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use cloakroom::{ErrorKind, Sessions};
 
 use crate::faults::leaving::{Ending, Leaving, until};
-use crate::journal::{Action, Call, Outcome, Seen, Tick, TransactionId};
+use crate::journal::{Action, Call, Digest, Outcome, Seen, Tick, TransactionId};
+use crate::journal_file::{JournalFile, Line, News};
 use crate::known::{Change, Known};
 use crate::pools::{Coat, Open};
 use crate::settings::Settings;
@@ -22,6 +23,31 @@ const OWN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many users the sessions belong to.
 const USERS: u32 = 150;
+
+/// The order of all calls.
+#[derive(Debug)]
+enum Ticks {
+    /// One process counts.
+    OfProcess(AtomicU64),
+    /// Several processes of one machine read its monotonic clock. This is the last reading.
+    OfMachine(AtomicU64),
+}
+
+impl Ticks {
+    fn next(&self) -> Tick {
+        match self {
+            Self::OfProcess(count) => count.fetch_add(1, Ordering::SeqCst),
+            Self::OfMachine(last) => {
+                let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+                let now = u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec).unwrap_or_default();
+                // No two calls of a process begin at one place.
+                let before =
+                    last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(now.max(last + 1)));
+                before.map_or(now, |before| now.max(before + 1))
+            }
+        }
+    }
+}
 
 /// When places in the order were drawn.
 #[derive(Debug, Default)]
@@ -40,9 +66,11 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
-    ticks: AtomicU64,
+    ticks: Ticks,
     /// Labels, marks, and numbers of tokens and transactions.
     numbers: AtomicU64,
+    /// Where calls are written as they begin and end, if this process may be killed.
+    journal: Option<JournalFile>,
     /// How many operations are still to begin.
     pub(crate) left: AtomicI64,
     pub(crate) calls: AtomicU64,
@@ -60,22 +88,58 @@ impl std::fmt::Debug for Known {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, operations: i64) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(settings: Settings, operations: i64) -> Self {
+        Self {
             settings,
-            ticks: AtomicU64::new(1),
+            ticks: Ticks::OfProcess(AtomicU64::new(1)),
             numbers: AtomicU64::new(1),
+            journal: None,
             left: AtomicI64::new(operations),
             calls: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             success: AtomicU64::new(0),
             moments: Mutex::default(),
             known: Mutex::default(),
-        })
+        }
+    }
+
+    /// The state of one of several processes, which share an order.
+    pub(crate) fn of_process(settings: Settings, process: u64, journal: Option<JournalFile>) -> Self {
+        Self {
+            ticks: Ticks::OfMachine(AtomicU64::new(0)),
+            // No number is drawn by two processes.
+            numbers: AtomicU64::new(process << 32),
+            journal,
+            ..Self::new(settings, i64::MAX)
+        }
     }
 
     pub(crate) fn tick(&self) -> Tick {
-        self.ticks.fetch_add(1, Ordering::SeqCst)
+        self.ticks.next()
+    }
+
+    /// Notes that a call that began then has succeeded.
+    pub(crate) fn succeed(&self, start: Tick) {
+        self.success.fetch_max(start, Ordering::SeqCst);
+    }
+
+    /// Applies a change, and tells the other processes.
+    fn apply(&self, change: Change) {
+        if let (Some(journal), Some(news)) = (&self.journal, change.news()) {
+            journal.write(&Line::Learned(news));
+        }
+        self.known().apply(change);
+    }
+
+    /// Takes in what other processes tell.
+    pub(crate) fn hear(&self, news: News) {
+        self.known().hear(news);
+    }
+
+    fn write(&self, line: impl FnOnce() -> Line) {
+        if let Some(journal) = &self.journal {
+            journal.write(&line());
+        }
     }
 
     /// Returns `true` if no operation is to begin any more.
@@ -166,6 +230,10 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     random: fastrand::Rng,
     calls: Vec<Call>,
+    /// How the last call failed.
+    last: Outcome,
+    /// The digest that the next call will write, if its caller knows it.
+    expected: Option<Digest>,
     /// What the open transaction changes, if it is committed.
     changes: Vec<Change>,
 }
@@ -176,7 +244,17 @@ impl Worker {
         let mut seeds = fastrand::Rng::with_seed(shared.settings.seed);
         let seed = (0..=number).map(|_| seeds.u64(..)).last().unwrap_or_default();
         let random = fastrand::Rng::with_seed(seed);
-        Self { sessions, handle, staleness, shared, random, calls: Vec::new(), changes: Vec::new() }
+        Self {
+            sessions,
+            handle,
+            staleness,
+            shared,
+            random,
+            calls: Vec::new(),
+            last: Outcome::Yes,
+            expected: None,
+            changes: Vec::new(),
+        }
     }
 
     /// Works until no operation is left to begin. Returns its part of the journal.
@@ -187,7 +265,7 @@ impl Worker {
                     // The outcome is in the journal.
                     let _ = self.operation(&mut Place::Pool).await;
                     for change in std::mem::take(&mut self.changes) {
-                        self.shared.known().apply(change);
+                        self.shared.apply(change);
                     }
                 }
                 86..94 => Box::pin(self.transaction()).await,
@@ -219,6 +297,22 @@ impl Worker {
         let knows = self.staleness.map(|age| self.shared.tick_before(age));
         let (begun, start) = (Instant::now(), self.shared.tick());
         let (handle, knows) = (self.handle, knows.unwrap_or(start));
+        // What the caller knows of the token before there is an answer.
+        let expected = Seen { digest: self.expected.take(), ..Seen::default() };
+        self.shared.write(|| {
+            Line::Began(Call {
+                start,
+                end: start,
+                within,
+                handle,
+                knows,
+                action,
+                outcome: Outcome::Dropped,
+                error: None,
+                seen: expected.clone(),
+                took: Duration::ZERO,
+            })
+        });
         let ending = until(leaving, call).await;
         let (end, took) = (self.shared.tick(), begun.elapsed());
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
@@ -229,18 +323,28 @@ impl Worker {
             }
             Ending::Answered(Err(error)) => {
                 let trouble = error.into();
-                (trouble.outcome, Seen::default(), Some(trouble.name), Err(Stop::Failed))
+                self.last = trouble.outcome;
+                (trouble.outcome, expected, Some(trouble.name), Err(Stop::Failed))
             }
             Ending::Dropped => {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                (Outcome::Dropped, Seen::default(), None, Err(Stop::Dropped))
+                self.last = Outcome::Dropped;
+                (Outcome::Dropped, expected, None, Err(Stop::Dropped))
             }
-            Ending::Hung => (Outcome::Hung, Seen::default(), None, Err(Stop::Dropped)),
+            Ending::Hung => {
+                self.last = Outcome::Hung;
+                (Outcome::Hung, expected, None, Err(Stop::Dropped))
+            }
         };
         if outcome == Outcome::Yes {
-            self.shared.success.fetch_max(start, Ordering::SeqCst);
+            self.shared.succeed(start);
         }
-        self.calls.push(Call { start, end, within, handle, knows, action, outcome, error, seen, took });
+        let call = Call { start, end, within, handle, knows, action, outcome, error, seen, took };
+        if self.shared.journal.is_some() {
+            self.shared.write(|| Line::Ended(call));
+        } else {
+            self.calls.push(call);
+        }
         result
     }
 }

@@ -67,7 +67,7 @@ impl Worker {
             new = new.data(cloakroom::JsonValue::from_iter([("note", note)]));
         }
         let (action, within) = (Action::Create { label, user, token: number }, place.within());
-        let digest = imported.as_ref().map(|token| Digest::of(token.expose()));
+        self.expected = imported.as_ref().map(|token| Digest::of(token.expose()));
         let sessions = self.sessions.clone();
         let call = at!(place, sessions, |target| target.create(new));
         let created = self
@@ -85,9 +85,6 @@ impl Worker {
             Err(stop) => {
                 if let Some(token) = imported {
                     self.changes.push(Change::Doubtful(Held { label, number, token }));
-                    if let Some(call) = self.calls.last_mut() {
-                        call.seen.digest = digest;
-                    }
                 }
                 Err(stop)
             }
@@ -166,7 +163,7 @@ impl Worker {
                 Ok(())
             }
             Err(stop) => {
-                if self.calls.last().is_some_and(|call| call.outcome != Outcome::Refused) {
+                if self.last != Outcome::Refused {
                     self.changes.push(Change::Over(label));
                 }
                 Err(stop)

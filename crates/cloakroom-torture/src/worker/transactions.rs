@@ -54,12 +54,11 @@ impl Worker {
             standing = Standing::Sound.after(made, false);
         }
         let fate = self.end(standing, open, transaction).await;
-        let mut known = self.shared.known();
         for change in std::mem::take(&mut self.changes) {
             match fate {
-                Outcome::Yes => known.apply(change),
-                Outcome::Refused => known.undo(change),
-                _ => known.doubt(change),
+                Outcome::Yes => self.shared.apply(change),
+                Outcome::Refused => self.shared.known().undo(change),
+                _ => self.shared.known().doubt(change),
             }
         }
     }
