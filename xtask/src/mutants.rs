@@ -36,7 +36,8 @@ static TARGETS: [Target; 2] = [
         ],
         rounds: &[
             &["--test-package=cloakroom", "--", "--lib"],
-            &["--test-package=cloakroom-testing", "--", "--test=conformance", "--test=cache", "sqlite"],
+            &["--test-package=cloakroom-testing", "--", "--test=model", "--test=cache", "sqlite"],
+            &["--test-package=cloakroom-testing", "--", "--test=conformance", "--test=race", "sqlite"],
             &["--test-package=cloakroom-testing", "--", "--test=cache", "--test=trouble", "postgres"],
         ],
     },
@@ -73,6 +74,7 @@ fn run_on(server: &Server, only: Option<&str>) -> Result<(), String> {
     for target in targets {
         let directory = cargo::root().join("target/mutants").join(target.name);
         let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         for (number, tests) in target.rounds.iter().enumerate() {
             println!("== {}, round {} of {}", target.name, number + 1, target.rounds.len());
             target.round(&directory, number > 0, tests, server)?;
