@@ -108,7 +108,9 @@ impl Target {
         let mut command = tools::command("mutants")?;
         command.arg("--package").arg(self.package).args(["--all-features", "--no-shuffle"]);
         // What the target folder holds is not copied.
-        command.args(["--gitignore=true", "--colors=never", "--timeout=600", "--output"]).arg(directory);
+        command.args(["--gitignore=true", "--colors=never", "--output"]).arg(directory);
+        // Unit tests take a second, the suites up to two minutes.
+        command.arg(if is_further { "--timeout=400" } else { "--timeout=40" });
         command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url());
         if is_further {
             command.arg("--iterate");
