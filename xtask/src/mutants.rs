@@ -36,7 +36,8 @@ static TARGETS: [Target; 2] = [
         ],
         rounds: &[
             &["--test-package=cloakroom", "--", "--lib"],
-            &["--test-package=cloakroom-testing", "--", "--test=conformance", "--test=cache", "sqlite"],
+            &["--test-package=cloakroom-testing", "--", "--test=model", "--test=cache", "sqlite"],
+            &["--test-package=cloakroom-testing", "--", "--test=conformance", "--test=race", "sqlite"],
             &["--test-package=cloakroom-testing", "--", "--test=cache", "--test=trouble", "postgres"],
         ],
     },
@@ -72,11 +73,14 @@ fn run_on(server: &Server, only: Option<&str>) -> Result<(), String> {
     let mut unexplained = Vec::new();
     for target in targets {
         let directory = cargo::root().join("target/mutants").join(target.name);
-        let _ = fs::remove_dir_all(&directory);
-        for (number, tests) in target.rounds.iter().enumerate() {
+        let progress = Progress::of(&directory)?;
+        for (number, tests) in target.rounds.iter().enumerate().skip(progress.rounds) {
             println!("== {}, round {} of {}", target.name, number + 1, target.rounds.len());
-            target.round(&directory, number > 0, tests, server)?;
+            let is_further = number > 0 || progress.is_begun;
+            target.round(&directory, is_further, tests, server)?;
+            Progress::note(&directory, number + 1)?;
         }
+        Progress::end(&directory)?;
         let results = directory.join("mutants.out");
         let lines = |file: &str| fs::read_to_string(results.join(file)).unwrap_or_default();
         let survivors = lines("missed.txt");
@@ -95,6 +99,41 @@ fn run_on(server: &Server, only: Option<&str>) -> Result<(), String> {
     Err(format!("{} mutants survive for which {RESULT} gives no reason", unexplained.len()))
 }
 
+/// How far a run came that was stopped. The next one goes on from there.
+struct Progress {
+    rounds: usize,
+    /// Whether some mutants of the next round were tried.
+    is_begun: bool,
+}
+
+impl Progress {
+    const FILE: &str = "rounds";
+
+    fn of(directory: &Path) -> Result<Self, String> {
+        let file = directory.join(Self::FILE);
+        if let Some(rounds) = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()) {
+            let is_begun = directory.join("mutants.out").exists();
+            println!("going on after {rounds} rounds; without {} it begins anew", directory.display());
+            return Ok(Self { rounds, is_begun });
+        }
+        let _ = fs::remove_dir_all(directory);
+        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        Self::note(directory, 0)?;
+        Ok(Self { rounds: 0, is_begun: false })
+    }
+
+    fn note(directory: &Path, rounds: usize) -> Result<(), String> {
+        let file = directory.join(Self::FILE);
+        fs::write(&file, rounds.to_string()).map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    /// What comes next is a run of its own.
+    fn end(directory: &Path) -> Result<(), String> {
+        let file = directory.join(Self::FILE);
+        fs::remove_file(&file).map_err(|error| format!("{}: {error}", file.display()))
+    }
+}
+
 impl Target {
     fn round(
         &self,
@@ -106,8 +145,12 @@ impl Target {
         let mut command = tools::command("mutants")?;
         command.arg("--package").arg(self.package).args(["--all-features", "--no-shuffle"]);
         // What the target folder holds is not copied.
-        command.args(["--gitignore=true", "--colors=never", "--timeout=600", "--output"]).arg(directory);
+        command.args(["--gitignore=true", "--colors=never", "--output"]).arg(directory);
+        // Unit tests take a second, the suites up to two minutes.
+        command.arg(if tests.contains(&"--lib") { "--timeout=40" } else { "--timeout=400" });
         command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url());
+        // A mutant is not debugged; without it each is linked in half the time.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "none").env("CARGO_PROFILE_TEST_DEBUG", "none");
         if is_further {
             command.arg("--iterate");
         }
