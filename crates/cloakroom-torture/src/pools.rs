@@ -82,7 +82,11 @@ pub(crate) async fn open(
         Kind::Postgres => {
             let options: PgConnectOptions = url.parse()?;
             let timeout = format!("{}s", PATIENCE.as_secs());
-            let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(2 * PATIENCE);
+            let pool = PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(2 * PATIENCE)
+                // The pool itself waits without an end for what a silent server owes to a transaction that was dropped.
+                .after_release(|connection, _| Box::pin(async { Ok(answers(connection.ping()).await) }));
             pool.connect_with(options.options([("lock_timeout", timeout)])).await?.into()
         }
         Kind::MariaDb => {
@@ -93,12 +97,7 @@ pub(crate) async fn open(
                 // If a transaction ends while one of its calls is dropped midway, and that call was the first of its
                 // SQL on that connection, the driver (sqlx 0.9) waits in vain for the rest of the answers. Without this
                 // hook the pool would never get the connection back.
-                .after_release(|connection, _| {
-                    Box::pin(async move {
-                        let ping = tokio::time::timeout(ANSWERING, connection.ping());
-                        Ok(ping.await.is_ok_and(|pong| pong.is_ok()))
-                    })
-                });
+                .after_release(|connection, _| Box::pin(async { Ok(answers(connection.ping()).await) }));
             let pool = pool.after_connect(|connection, _| {
                 let statement = format!("SET innodb_lock_wait_timeout = {}", PATIENCE.as_secs());
                 Box::pin(async move { connection.execute(AssertSqlSafe(statement)).await.map(drop) })
@@ -106,6 +105,10 @@ pub(crate) async fn open(
             pool.connect_with(options).await?.into()
         }
     })
+}
+
+async fn answers(ping: impl Future<Output = Result<(), sqlx::Error>>) -> bool {
+    tokio::time::timeout(ANSWERING, ping).await.is_ok_and(|pong| pong.is_ok())
 }
 
 /// A transaction of sqlx's.
