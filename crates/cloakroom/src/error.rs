@@ -77,7 +77,8 @@ pub enum ErrorKind {
     /// The database, or this connection to it, accepts no writes.
     ReadOnly,
     /// The database could not be reached: it refused the connection, the connection ended midway, the server was
-    /// shutting down, or no connection became free within the pool's time-out.
+    /// shutting down, or no connection became free within the pool's time-out. Or the server is a node of a cluster that
+    /// is cut off from the others, or that did not apply in time what they have committed.
     Unavailable,
     /// Another transaction held a lock on the row, the table or the database's file for longer than the database waits,
     /// and the operation was not done. The wait is `lock_timeout` on PostgreSQL, which has no limit by default,

@@ -59,6 +59,7 @@
 //! | create the table | [`Sessions::migrate`], or [`migrations`] for the statements |
 //! | delete what has expired | [`Pruner`], [`Sessions::delete_expired`] |
 //! | serve a schema for each tenant | [`Sessions::with_schema`] |
+//! | use a Galera cluster, or a standby | [`ConfigBuilder::causal_reads`], [`Database::replica`] |
 //! | work on a table known only at run time | [`DynamicFields`] |
 //! | test with a clock of your own | [`ManualClock`] |
 //! | know what can go wrong, and what an error leaves done | [`Error`], [`ErrorKind`], [`Outcome`] |
@@ -73,8 +74,9 @@
 //!    be asked, the result is always an `Err`.
 //! 3. **An answer is never older than the question.** An expired, deleted or rotated token is refused by the next call,
 //!    in every process. Concurrent calls share statements, but a call never joins a statement that has already been
-//!    sent. A [`Cache`], which is off by default, gives this up for a time that you choose, and documents exactly how
-//!    long that is.
+//!    sent. On a Galera cluster this holds on whichever node is asked. A [`Cache`], which is off by default, gives this
+//!    up for a time that you choose, and documents exactly how long that is. A handle on the pool of a standby answers
+//!    what the standby has, which lags behind its primary; see [`Database::replica`].
 //! 4. **Secrets do not leak.** No token, digest or salt is in any `Debug` output, error, log event or span; a test
 //!    searches all of them. [`Token`], [`TokenDigest`] and the salt are wiped from memory when they are dropped. The
 //!    copy of a digest that is bound into a statement is not wiped.
@@ -134,6 +136,14 @@
 //!
 //! MariaDB and MySQL compare text by a column's collation. The tables made here use one that tells `bob`, `Bob` and
 //! `bob ` apart. If you adopt a table of your own, check its collation.
+//!
+//! # Clusters and standbys
+//!
+//! On a node of a Galera cluster, each statement waits until the node has applied what the cluster committed before the
+//! statement was sent ([`causal_reads`](ConfigBuilder::causal_reads)). [`Database::replica`] uses a standby for lists
+//! beside the primary. A handle on a standby alone lags with it: a session that was ended is accepted, and a new token is
+//! unknown, until the standby has caught up. `docs/clusters.md` in the repository has measured figures, and what to
+//! choose.
 //!
 //! # Encrypted connections
 //!
@@ -218,12 +228,12 @@ mod table;
 mod token;
 
 pub use clock::{Clock, ManualClock, SignedSpan, SystemClock};
-pub use config::{Cache, Config, ConfigBuilder, ConfigError};
+pub use config::{Cache, CausalReads, Config, ConfigBuilder, ConfigError};
 #[doc(hidden)]
 pub use database::Row;
 pub use database::{
-    Backend, ColumnType, Connection, Database, FieldType, FieldValue, LoadedRow, ParseColumnTypeError,
-    StoredType, Transaction,
+    Backend, ColumnType, Connection, Database, Databases, FieldType, FieldValue, LoadedRow,
+    ParseColumnTypeError, Replica, StoredType, Transaction,
 };
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use migrations::Migration;

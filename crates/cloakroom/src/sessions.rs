@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cache::{Revoked, SessionCache};
 use crate::config::{Config, ConfigError};
-use crate::database::{Backend, Connection, Database, Transaction};
+use crate::database::{Backend, Connection, Database, Databases, Transaction};
 use crate::error::Result;
 use crate::migrations::{self, Migration};
 use crate::operations::{Handle, ImportedSession, Operations, Use};
@@ -39,16 +39,29 @@ pub struct Sessions<T> {
     of: PhantomData<fn() -> T>,
 }
 
+/// Which servers a lookup may ask.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Primary,
+    /// The standby first, if the application wants that of lookups that the cache keeps.
+    AlsoStandby,
+}
+
 impl<T: SessionTable> Sessions<T> {
     /// Makes the handle for the table that `T` declares, in the application's own database.
     ///
-    /// `database` is a sqlx pool or a [`Database`]. This call sends no statement to it.
+    /// `database` is a sqlx pool, a [`Database`], or a primary with its standby ([`Database::replica`]). This call sends
+    /// no statement to it. A pool of a standby alone can be given too: `docs/clusters.md` in the repository says what
+    /// holds then.
+    ///
+    /// On a cluster of Galera's an answer is never older than the question, on whichever node it is asked; see
+    /// [`causal_reads`](crate::ConfigBuilder::causal_reads).
     ///
     /// # Errors
     ///
     /// If a declared name is empty, longer than 63 bytes or holds a control character, if two columns have the same
     /// name by this database's rules, or if this database cannot store the type of a field.
-    pub fn new(database: impl Into<Database>, config: Config) -> Result<Self, ConfigError> {
+    pub fn new(database: impl Into<Databases>, config: Config) -> Result<Self, ConfigError> {
         Self::with_definition(database, T::definition(), config)
     }
 }
@@ -60,7 +73,7 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// The same as those of [`new`](Self::new).
     pub fn with_definition(
-        database: impl Into<Database>,
+        database: impl Into<Databases>,
         definition: TableDefinition,
         config: Config,
     ) -> Result<Self, ConfigError> {
@@ -78,7 +91,7 @@ impl<T: SessionFields> Sessions<T> {
     /// If `schema` is empty, longer than 63 bytes, or holds a control character.
     pub fn with_schema(&self, schema: impl Into<String>) -> Result<Self, ConfigError> {
         let definition = self.definition().clone().schema(schema.into());
-        Self::with_definition(self.database().clone(), definition, self.config().clone())
+        Self::with_definition(self.handle.databases().clone(), definition, self.config().clone())
     }
 
     /// Begins a transaction on the pool, for [`within`](Self::within) and for statements of your own.
@@ -93,7 +106,7 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// If it is called outside a tokio runtime.
     pub async fn begin(&self) -> Result<Transaction> {
-        self.database().begin().await
+        self.store().pool.begin().await
     }
 
     /// Returns the operations inside the caller's transaction. The transaction is one of [`begin`](Self::begin)'s, one
@@ -176,7 +189,8 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// If the configuration asks for it and an extension is due, the session is extended in a second statement, and the
     /// returned session agrees with the row. If the extension cannot be written, as in a database that takes no writes,
-    /// the read does not fail: the failure is reported to `tracing` as a warning, for every kind of error.
+    /// the read does not fail: the failure is reported to `tracing` as a warning, for every kind of error. A database
+    /// that takes no writes, such as a standby, is not asked to extend a session again for the next ten seconds.
     ///
     /// A session that another machine ended is refused at once, even if that machine's clock is ahead of this one's.
     ///
@@ -190,7 +204,7 @@ impl<T: SessionFields> Sessions<T> {
             return Ok(Some(session));
         }
         // The future is on the heap, so that the future of a call that the cache answers is small.
-        Box::pin(self.ask(hashed, Use::Extends)).await
+        Box::pin(self.ask(hashed, Use::Extends, Asked::AlsoStandby)).await
     }
 
     /// Returns the valid session for this token, if there is one, and asks the database even if a
@@ -200,7 +214,7 @@ impl<T: SessionFields> Sessions<T> {
     /// Otherwise it works like [`authenticate`](Self::authenticate).
     pub async fn authenticate_fresh(&self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         match self.store().hash(token.as_ref()) {
-            Some(hashed) => Box::pin(self.ask(hashed, Use::Extends)).await,
+            Some(hashed) => Box::pin(self.ask(hashed, Use::Extends, Asked::Primary)).await,
             None => Ok(None),
         }
     }
@@ -214,12 +228,12 @@ impl<T: SessionFields> Sessions<T> {
         token: impl AsRef<[u8]>,
     ) -> Result<Option<Session<T>>> {
         match self.store().hash(token.as_ref()) {
-            Some(hashed) => Box::pin(self.ask(hashed, Use::Leaves)).await,
+            Some(hashed) => Box::pin(self.ask(hashed, Use::Leaves, Asked::Primary)).await,
             None => Ok(None),
         }
     }
 
-    async fn ask(&self, hashed: Hashed<'_>, how: Use) -> Result<Option<Session<T>>> {
+    async fn ask(&self, hashed: Hashed<'_>, how: Use, asked: Asked) -> Result<Option<Session<T>>> {
         let digest = hashed.digest();
         let Some(cache) = self.cache() else {
             return self.on_pool().authenticate_digest(digest, how).await;
@@ -230,8 +244,18 @@ impl<T: SessionFields> Sessions<T> {
             crate::cache::listen(cache, pool, self.definition().table_name());
         }
         let mark = cache.mark();
-        let mut session = self.on_pool().authenticate_digest(digest, how).await?;
-        cache.put(hashed.key(), mark, session.as_mut());
+        let mut on_pool = self.on_pool();
+        if asked == Asked::AlsoStandby
+            && let Some(mut session) = on_pool.find_on_standby(&digest).await
+            && cache.is_settled(session.id)
+        {
+            cache.put(hashed.key(), mark, Some(&mut session), true);
+            return Ok(Some(session));
+        }
+        let mark = if self.handle.standby().is_some() { cache.mark() } else { mark };
+        let mut session = on_pool.authenticate_digest(digest, how).await?;
+        let extends = !self.handle.extensions().is_known(self.config().monotonic());
+        cache.put(hashed.key(), mark, session.as_mut(), extends);
         Ok(session)
     }
 
@@ -405,7 +429,7 @@ impl<T: SessionFields> Sessions<T> {
         migrations::status(self.database(), self.definition()).await
     }
 
-    /// Returns the database that holds the table.
+    /// Returns the database that holds the table: the primary, if there is a standby too.
     pub fn database(&self) -> &Database {
         self.handle.database()
     }

@@ -112,6 +112,31 @@ impl Drop for Scratch {
     }
 }
 
+/// Copies a directory with all that is in it, and gives the copy to this account.
+pub(super) fn copy(from: &Path, to: &Path, account: Option<&Account>) -> Result<(), ServerError> {
+    fn io<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(std::io::Error) -> ServerError + 'p {
+        move |error| ServerError::io(verb, path, error)
+    }
+    let give = |path: &Path| match account {
+        Some(account) => chown(path, Some(account.uid), Some(account.gid)),
+        None => Ok(()),
+    };
+    // PostgreSQL accepts no data that others may read.
+    DirBuilder::new().mode(0o700).create(to).map_err(io("create", to))?;
+    give(to).map_err(io("give away", to))?;
+    for entry in fs::read_dir(from).map_err(io("list", from))? {
+        let source = entry.map_err(io("list", from))?.path();
+        let target = to.join(source.file_name().unwrap_or_default());
+        if source.is_dir() {
+            copy(&source, &target, account)?;
+        } else {
+            fs::copy(&source, &target).map_err(io("copy", &source))?;
+            give(&target).map_err(io("give away", &target))?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns the system's directory for temporary files, or `/tmp` if that is not suitable: a socket's path has room for
 /// about 100 bytes, and another account must have access.
 fn base() -> PathBuf {

@@ -46,10 +46,13 @@ pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
         .args(common_options(site))
         .arg(option("--socket", &site.file("socket")))
         .arg(option("--pid-file", &site.file("pid")))
-        .arg(option("--init-file", &accounts(site)?))
         .arg(format!("--port={}", site.port))
         .args(["--bind-address=127.0.0.1", "--max-connections=400"])
         .arg("--character-set-server=utf8mb4");
+    if !site.has_accounts {
+        command.arg(option("--init-file", &accounts(site)?));
+    }
+    command.args(&site.options);
     Ok(command)
 }
 

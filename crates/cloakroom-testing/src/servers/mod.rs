@@ -22,6 +22,7 @@ mod account;
 mod children;
 mod directory;
 mod error;
+mod galera;
 mod kind;
 mod mariadb;
 mod postgres;
@@ -30,11 +31,14 @@ mod programs;
 mod random;
 mod server;
 mod site;
+mod standby;
 
 pub use directory::Scratch;
 pub use error::ServerError;
+pub use galera::Galera;
 pub use kind::{Kind, Purpose};
 pub use server::Server;
+pub use standby::{Pair, Synchronous};
 
 /// Starts a PostgreSQL server.
 pub fn postgres() -> Result<Server, ServerError> {

@@ -38,7 +38,8 @@ pub(super) fn server(site: &Site) -> Result<Command, ServerError> {
     ];
     let mut command = Command::new(programs::find(Kind::Postgres, "postgres")?);
     command.arg("-D").arg(site.file("data"));
-    for setting in settings.iter().map(String::as_str).chain(durability(site.purpose)) {
+    let own = site.options.iter().map(String::as_str);
+    for setting in settings.iter().map(String::as_str).chain(durability(site.purpose)).chain(own) {
         command.arg("-c").arg(setting);
     }
     Ok(command)
@@ -63,7 +64,8 @@ pub(super) fn is_ready(site: &Site, process: u32) -> bool {
         return false;
     };
     let lines: Vec<&str> = status.lines().map(str::trim).collect();
-    lines.first().and_then(|pid| pid.parse().ok()) == Some(process) && lines.get(7) == Some(&"ready")
+    lines.first().and_then(|pid| pid.parse().ok()) == Some(process)
+        && lines.get(7).is_some_and(|status| ["ready", "standby"].contains(status))
 }
 
 fn pid_file(site: &Site) -> Option<String> {

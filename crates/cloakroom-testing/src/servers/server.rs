@@ -10,7 +10,7 @@ use super::error::ServerError;
 use super::kind::{Kind, Purpose};
 use super::process::{self, Ending, Watchdog};
 use super::site::Site;
-use super::{children, mariadb, postgres, programs, random};
+use super::{children, directory, mariadb, postgres, programs, random};
 
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ pub struct Server {
     url: String,
     process: Option<Child>,
     watchdog: Watchdog,
-    site: Site,
+    pub(super) site: Site,
 }
 
 impl Server {
@@ -54,6 +54,11 @@ impl Server {
     /// Returns `true` if the server's process runs: not after [`stop`](Self::stop), [`kill`](Self::kill), or a crash.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// Returns what the server has logged since it was started last.
+    pub fn log(&self) -> String {
+        fs::read(self.site.log()).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
     /// Returns the last lines of the server's log.
@@ -135,7 +140,7 @@ impl Server {
 
     /// Starts a server of this kind with the settings for this purpose.
     pub fn launch_for(kind: Kind, purpose: Purpose) -> Result<Self, ServerError> {
-        let mut server = Self::prepare(kind, purpose)?;
+        let mut server = Self::prepare(kind, purpose, None)?;
         let mut attempts = 5;
         loop {
             server.site.port = random::free_port()?;
@@ -153,7 +158,11 @@ impl Server {
         }
     }
 
-    fn prepare(kind: Kind, purpose: Purpose) -> Result<Self, ServerError> {
+    pub(super) fn prepare(
+        kind: Kind,
+        purpose: Purpose,
+        original: Option<&Self>,
+    ) -> Result<Self, ServerError> {
         // Checked before anything is created.
         programs::require(kind)?;
         // The watchdog starts before the server that it watches, so that the server is never without it. It removes the
@@ -165,8 +174,25 @@ impl Server {
             url: String::new(),
             process: None,
             watchdog,
-            site: Site { kind, purpose, directory, account, password: random::hex(16)?, port: 0 },
+            site: Site {
+                kind,
+                purpose,
+                directory,
+                account,
+                password: random::hex(16)?,
+                port: 0,
+                options: Vec::new(),
+                ready_when: None,
+                has_accounts: false,
+            },
         };
+        if let Some(original) = original {
+            server.site.password.clone_from(&original.site.password);
+            server.site.has_accounts = true;
+            let (from, to) = (original.site.file("data"), server.site.file("data"));
+            directory::copy(&from, &to, server.site.account.as_ref())?;
+            return Ok(server);
+        }
         let command = match kind {
             Kind::Postgres => postgres::initialise(&server.site)?,
             Kind::MariaDb => mariadb::initialise(&server.site)?,
@@ -174,6 +200,18 @@ impl Server {
         server.run_to_end(&command)?;
         server.site.directory.remove_file("password");
         Ok(server)
+    }
+
+    /// Prepares a server that begins with a copy of this one's data, accounts and password. This one must not run.
+    pub(super) fn prepare_copy(&self) -> Result<Self, ServerError> {
+        Self::prepare(self.site.kind, self.site.purpose, Some(self))
+    }
+
+    /// Starts a server that was prepared with its own options, on its port.
+    pub(super) fn launch_prepared(&mut self) -> Result<(), ServerError> {
+        self.start_once()?;
+        self.url = self.site.url();
+        Ok(())
     }
 
     fn run_to_end(&mut self, command: &Command) -> Result<(), ServerError> {
@@ -234,8 +272,9 @@ impl Server {
 
     fn is_ready(&self) -> bool {
         self.process_id().is_some_and(|pid| match self.site.kind {
-            Kind::Postgres => postgres::is_ready(&self.site, pid),
-            Kind::MariaDb => mariadb::is_ready(&self.site),
+            Kind::Postgres => postgres::is_ready(&self.site, pid) && self.site.says_that_it_is_ready(),
+            // The usual words are in a node's too.
+            Kind::MariaDb => self.site.says_that_it_is_ready() && mariadb::is_ready(&self.site),
         })
     }
 

@@ -13,6 +13,12 @@ pub(super) struct Site {
     pub(super) account: Option<Account>,
     pub(super) password: String,
     pub(super) port: u16,
+    /// What its command has beside the usual: `name=value` for PostgreSQL, whole options for MariaDB.
+    pub(super) options: Vec<String>,
+    /// What its log says when it is ready, beside the usual.
+    pub(super) ready_when: Option<&'static str>,
+    /// Whether its data came with accounts and a database.
+    pub(super) has_accounts: bool,
 }
 
 impl Site {
@@ -22,6 +28,13 @@ impl Site {
 
     pub(super) fn log(&self) -> PathBuf {
         self.file("log")
+    }
+
+    /// Returns `true` if the log says what a server says that is ready, beside the usual.
+    pub(super) fn says_that_it_is_ready(&self) -> bool {
+        self.ready_when.is_none_or(|words| {
+            fs::read(self.log()).is_ok_and(|log| String::from_utf8_lossy(&log).contains(words))
+        })
     }
 
     pub(super) fn log_tail(&self) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::SessionCache;
@@ -83,6 +83,10 @@ impl Listener {
     /// connection is given up: it may have missed announcements.
     async fn follow(&self, pause: &mut Duration) -> Result<()> {
         let mut subscription = within(PATIENCE, Subscription::open(&self.pool)).await?;
+        if !self.wait_for_promotion(&mut subscription, pause).await? {
+            return Ok(());
+        }
+        within(PATIENCE, subscription.listen()).await?;
         if let Some(cache) = self.cache.upgrade() {
             cache.validity.revoke(Scope::All);
         }
@@ -99,6 +103,38 @@ impl Listener {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the server takes writes, if it is a standby. Returns `false` if the listener is no longer needed.
+    ///
+    /// A standby lets no connection listen, and nothing is revoked there. The cache's answers are then as old as they
+    /// may be, and as the standby is behind its primary: the lease is renewed for as long as the server answers.
+    async fn wait_for_promotion(
+        &self,
+        subscription: &mut Subscription,
+        pause: &mut Duration,
+    ) -> Result<bool> {
+        let mut is_said = false;
+        while let Some((lease, sent)) = self.clock_heartbeat() {
+            let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
+            if !within(lease, subscription.is_on_standby()).await? {
+                return Ok(true);
+            }
+            if !is_said {
+                is_said = true;
+                tracing::warn!(
+                    table = self.table,
+                    "the cache hears of no revocation, since the server is a standby: what it answers may be as old as \
+                     `max_staleness` and the standby's lag together",
+                );
+            }
+            if let Some(cache) = self.cache.upgrade() {
+                cache.validity.lease().inspect(|lease| lease.renew(sent));
+            }
+            *pause = PAUSES.0;
+            sleep_until(next).await;
+        }
+        Ok(false)
     }
 
     /// Reads the clocks for a heartbeat that is about to be sent. Returns the length of the lease and the reading, or
@@ -158,8 +194,15 @@ impl Subscription {
         let mut connection = PgListener::connect_with(&pool).await.map_err(Error::from_opening)?;
         // A silent reconnect would hide that announcements were missed.
         connection.eager_reconnect(false);
-        connection.listen_all([CHANNEL, &heartbeats]).await.map_err(Error::from_opening)?;
         Ok(Self { connection, heartbeats })
+    }
+
+    async fn is_on_standby(&mut self) -> Result<bool> {
+        sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut self.connection).await.map_err(lost)
+    }
+
+    async fn listen(&mut self) -> Result<()> {
+        self.connection.listen_all([CHANNEL, &self.heartbeats]).await.map_err(Error::from_opening)
     }
 
     async fn send_heartbeat(&mut self) -> Result<()> {

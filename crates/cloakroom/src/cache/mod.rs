@@ -11,6 +11,7 @@ mod lease;
 mod listener;
 mod revocations;
 mod set_associative_map;
+mod settled;
 #[cfg(test)]
 mod tests;
 mod validated_cache;
@@ -28,6 +29,7 @@ use lease::Lease;
 #[cfg(feature = "postgres")]
 pub(crate) use listener::start as listen;
 use revocations::Scope;
+use settled::Settled;
 use validated_cache::{ValidatedCache, Validity};
 
 use crate::clock::{clock_reading, unix_microseconds};
@@ -46,6 +48,7 @@ pub(crate) struct SessionCache {
     /// A [`ValidatedCache`] of the rows of the handle's type, which is the same in all calls.
     entries: Box<dyn Any + Send + Sync>,
     is_listening: AtomicBool,
+    settled: Settled,
 }
 
 /// Longer text of data is not kept, so that the memory is bounded by the number of sessions.
@@ -74,7 +77,14 @@ impl SessionCache {
         let lease = listens.then(|| Lease::new(nanoseconds(settings.lease)));
         let validity = Arc::new(Validity::new(nanoseconds(settings.max_staleness), lease));
         let entries = ValidatedCache::<SessionRow<T>>::new(settings.capacity, Arc::clone(&validity));
-        Self { settings, config, validity, entries: Box::new(entries), is_listening: AtomicBool::new(false) }
+        Self {
+            settings,
+            config,
+            validity,
+            entries: Box::new(entries),
+            is_listening: AtomicBool::new(false),
+            settled: Settled::new(),
+        }
     }
 
     /// Returns the mark of a lookup. Must be called before the database is asked for an answer that will be kept.
@@ -83,17 +93,33 @@ impl SessionCache {
     }
 
     /// Keeps a session that the database answered. Absences are not kept.
-    pub(crate) fn put<T: SessionFields>(&self, key: Key, mark: ReadMark, answer: Option<&mut Session<T>>) {
+    /// A session that can be extended, if `extends`, is answered from memory only until that is due.
+    pub(crate) fn put<T: SessionFields>(
+        &self,
+        key: Key,
+        mark: ReadMark,
+        answer: Option<&mut Session<T>>,
+        extends: bool,
+    ) {
         let Some(rows) = self.entries::<T>() else {
             return;
         };
         match answer {
             Some(session) if session.stored.data.len() <= LONGEST_DATA => {
-                let (session_hash, until) = (hash(session.id), self.until(session));
+                let (session_hash, until) = (hash(session.id), self.until(session, extends));
                 rows.put(session.with_metadata(EntryMetadata { key, mark, session: session_hash, until }));
             }
             _ => rows.remove(&key),
         }
+    }
+
+    /// Returns `true` if this process has made and heard of no revocation of the session within the last
+    /// `max_staleness`. An answer of a server that lags by no more than that is then as good as one of the primary.
+    pub(crate) fn is_settled(&self, session: Uuid) -> bool {
+        let now = self.now();
+        let earlier =
+            self.settled.earlier(now, nanoseconds(self.settings.max_staleness), || self.validity.mark(now));
+        earlier.is_some_and(|mark| self.validity.holds(mark, hash(session)))
     }
 
     /// Returns the session with this digest, if it can be answered without the database.
@@ -106,11 +132,10 @@ impl SessionCache {
     }
 
     /// Returns when the session expires or can be extended, whichever is first: then the row decides.
-    fn until<T: SessionFields>(&self, session: &Session<T>) -> i64 {
+    fn until<T: SessionFields>(&self, session: &Session<T>, extends: bool) -> i64 {
         let config = &self.config;
         let expires_at = session.stored.expires_at.map_or(i64::MAX, unix_microseconds);
-        let last = config
-            .auto_extend()
+        let last = (extends && config.auto_extend())
             .then(|| expiry::last_before_extension(config, session.inserted_at, session.stored.expires_at));
         last.flatten().map_or(expires_at, |last| expires_at.min(unix_microseconds(last).saturating_add(1)))
     }

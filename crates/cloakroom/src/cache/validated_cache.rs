@@ -78,6 +78,11 @@ impl Validity {
         self.revocations.mark(at)
     }
 
+    /// Returns `true` if no revocation of this session was recorded since the mark.
+    pub(crate) fn holds(&self, mark: ReadMark, session: u64) -> bool {
+        self.revocations.hold(mark, session)
+    }
+
     /// Records a revocation. Must be called after it has been committed, and before its caller is told.
     pub(crate) fn revoke(&self, scope: Scope) {
         self.revocations.revoke(scope);

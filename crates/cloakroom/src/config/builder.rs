@@ -4,6 +4,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::cache::Cache;
+use super::causal_reads::CausalReads;
 use super::error::ConfigError;
 use super::settings::{Config, DAY, Settings};
 use crate::clock::Clock;
@@ -130,6 +131,28 @@ impl ConfigBuilder {
     /// a two-phase commit, which may not announce anything.
     pub fn announce(self, announces: bool) -> Self {
         self.with(|settings| settings.announces = announces)
+    }
+
+    /// Sets whether statements on a cluster wait until their node has what the other nodes have committed. Default
+    /// [`CausalReads::Auto`]: they wait if the server is a node of a Galera cluster.
+    ///
+    /// Each node of such a cluster applies a little later what another node has committed, and by default nothing waits
+    /// for that: a session that was ended on one node is still accepted on another for milliseconds, under load for
+    /// hundreds of them, and a token that was just made is unknown there. With `Auto` each statement of this handle
+    /// sets `wsrep_sync_wait = 7` for itself. So an answer is never older than the question, on whichever node. A
+    /// lookup that calls share waits once for all of them. `docs/clusters.md` in the repository has the cost.
+    ///
+    /// The server is asked when a connection is new to this handle, and only until one of them is a node. A server that
+    /// is no MariaDB, such as Percona's cluster, cannot set this for one statement: there it is set for the
+    /// connection each time that it is taken from the pool, and stays set for the application's own statements.
+    /// Statements on a connection of the application's own wait as that connection says; a transaction of
+    /// [`begin`](crate::Sessions::begin) waits when it begins.
+    ///
+    /// A read that waits longer than the node's `repl.causal_read_timeout`, 30 s by default, fails with
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), and a write with [`LockTimeout`](crate::ErrorKind::LockTimeout).
+    /// Nothing was done then.
+    pub fn causal_reads(self, reads: CausalReads) -> Self {
+        self.with(|settings| settings.causal_reads = reads)
     }
 
     /// Sets the clock. Default [`SystemClock`](crate::SystemClock).

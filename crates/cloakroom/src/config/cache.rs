@@ -35,6 +35,10 @@ use super::limits::MAX_CAPACITY;
 /// be older than its row, so that writing it is a [`Conflict`](crate::ErrorKind::Conflict). Use
 /// [`update_with`](crate::Sessions::update_with), which reads it again, or begin with `authenticate_fresh`.
 ///
+/// On a standby of PostgreSQL's no connection can listen. A cache of a handle on a standby alone answers without a
+/// listener, so that only `max_staleness` and the standby's lag bound the age of an answer, and says so to `tracing`. It
+/// listens as soon as the standby is promoted. The cache of a [`Replica`](crate::Replica) listens to the primary.
+///
 /// ```
 /// use std::time::Duration;
 /// use cloakroom::{Cache, Config};

@@ -35,6 +35,13 @@ pub enum ConfigError {
     MaxInFlight,
     /// The capacity of the cache is zero, or more than the maximum.
     CacheCapacity,
+    /// The primary and its standby are different kinds of database.
+    Replica {
+        /// The kind of the primary.
+        primary: String,
+        /// The kind of the standby.
+        standby: String,
+    },
     /// The name of a schema, table or column is not allowed: it is empty, longer than 63 bytes, or holds a control
     /// character, or this database does not allow it.
     Identifier {
@@ -82,6 +89,9 @@ impl fmt::Display for ConfigError {
             Self::MaxInFlight => f.write_str("max_in_flight must be at least 1"),
             Self::CacheCapacity => {
                 write!(f, "a cache must have room for at least one session and at most {MAX_CAPACITY}")
+            }
+            Self::Replica { primary, standby } => {
+                write!(f, "a standby of {primary} cannot be {standby}")
             }
             Self::Identifier { what, name, problem } => {
                 write!(f, "{name:?} is no name for a {what}: {problem}")

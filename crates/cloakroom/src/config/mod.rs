@@ -2,6 +2,7 @@
 
 mod builder;
 mod cache;
+mod causal_reads;
 mod checks;
 mod error;
 mod limits;
@@ -9,6 +10,7 @@ mod settings;
 
 pub use builder::ConfigBuilder;
 pub use cache::Cache;
+pub use causal_reads::CausalReads;
 pub use error::ConfigError;
 pub(crate) use limits::MAX_BATCH;
 pub use settings::Config;

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::cache::Cache;
+use super::causal_reads::CausalReads;
 use crate::clock::{self, Clock, SystemClock};
 use crate::token::{DigestError, Hashed, Hashing, Token, TokenDigest, TokenError};
 
@@ -26,6 +27,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`max_in_flight`](crate::ConfigBuilder::max_in_flight) | 2 | how many shared statements may be out at once |
 /// | [`cache`](crate::ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](crate::ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
+/// | [`causal_reads`](crate::ConfigBuilder::causal_reads) | auto | whether a node of a Galera cluster waits for the others |
 /// | [`clock`](crate::ConfigBuilder::clock) | the system's | the source of the time |
 ///
 /// A `Config` is cheap to clone. Its `Debug` output never shows the salt.
@@ -45,6 +47,7 @@ pub(super) struct Settings {
     pub(super) max_in_flight: Option<usize>,
     pub(super) cache: Option<Cache>,
     pub(super) announces: bool,
+    pub(super) causal_reads: CausalReads,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) has_own_clock: bool,
 }
@@ -98,6 +101,11 @@ impl Config {
     /// Returns `true` if revocations are announced to other processes, which happens on PostgreSQL only.
     pub fn announces(&self) -> bool {
         self.0.announces
+    }
+
+    /// Returns whether statements on a cluster wait for what its other nodes have committed.
+    pub fn causal_reads(&self) -> CausalReads {
+        self.0.causal_reads
     }
 
     /// Returns the clock's instant, at the precision that the databases store.
@@ -162,6 +170,7 @@ impl Default for Config {
             max_in_flight: None,
             cache: None,
             announces: true,
+            causal_reads: CausalReads::Auto,
             clock: Arc::new(SystemClock),
             has_own_clock: false,
         }))
@@ -183,6 +192,7 @@ impl fmt::Debug for Config {
             .field("max_in_flight", &self.0.max_in_flight)
             .field("cache", &self.0.cache)
             .field("announce", &self.0.announces)
+            .field("causal_reads", &self.0.causal_reads)
             .field("clock", &self.0.clock)
             .finish()
     }

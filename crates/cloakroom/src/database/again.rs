@@ -10,7 +10,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::{Cause, classify};
+use super::{Cause, NotCaughtUp, classify};
 
 /// The kind of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,9 @@ pub(crate) fn cause(error: &sqlx::Error) -> Cause {
         sqlx::Error::Database(error) => classify(&**error).cause,
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) => Cause::Lost,
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Encode(_) => Cause::Refused,
-        sqlx::Error::AnyDriverError(error) if error.is::<NotConnected>() => Cause::Refused,
+        sqlx::Error::AnyDriverError(error) if error.is::<NotConnected>() || error.is::<NotCaughtUp>() => {
+            Cause::Refused
+        }
         _ => Cause::Unclear,
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use sqlx::AssertSqlSafe;
 
 use super::connection::Rule;
@@ -56,10 +58,19 @@ impl Bare<'_> {
 
     /// Runs a statement once.
     pub(crate) async fn run(&mut self, statement: &Statement, wanted: Wanted) -> Result<Answer, sqlx::Error> {
+        self.run_as(statement.sql.clone(), statement, wanted).await
+    }
+
+    /// Runs a statement once, with `sql` as its text.
+    pub(crate) async fn run_as(
+        &mut self,
+        sql: Arc<str>,
+        statement: &Statement,
+        wanted: Wanted,
+    ) -> Result<Answer, sqlx::Error> {
         match_database!(self, Bare(connection) in driver => {
-            let query =
-                sqlx::query_with(AssertSqlSafe(statement.sql.clone()), driver::arguments(&statement.values)?)
-                    .persistent(statement.is_remembered);
+            let query = sqlx::query_with(AssertSqlSafe(sql), driver::arguments(&statement.values)?)
+                .persistent(statement.is_remembered);
             Ok(match wanted {
                 Wanted::Rows => {
                     let rows = query.fetch_all(&mut **connection).await?;

@@ -5,6 +5,7 @@ use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
 use super::guard::{Guard, guard_write};
 use super::list::{match_database, with_databases};
+use super::pool::Pool;
 use super::pooled::Pooled;
 use super::row::Row;
 use super::statement::Statement;
@@ -114,7 +115,7 @@ pub struct Connection<'c>(pub(crate) Place<'c>);
 
 pub(crate) enum Place<'c> {
     /// Any connection of the pool; each statement commits by itself.
-    Pool(Database),
+    Pool(Pool),
     /// One connection of the pool; each statement commits by itself.
     Pooled(&'c mut Pooled),
     /// The caller's own.
@@ -169,8 +170,14 @@ with_databases! { [conversions] }
 
 impl<'c> Connection<'c> {
     /// Stands for any connection of the pool.
-    pub(crate) fn pool(database: &Database) -> Self {
-        Self(Place::Pool(database.clone()))
+    pub(crate) fn pool(pool: &Pool) -> Self {
+        Self(Place::Pool(pool.clone()))
+    }
+
+    /// Stands for any connection of the pool, whose statements see what was committed on any node of a cluster before
+    /// they were sent.
+    pub(crate) fn of(database: &Database) -> Self {
+        Self(Place::Pool(Pool::new(database.clone(), true).without_note_of_a_standby()))
     }
 
     /// Stands for one connection of the pool.
@@ -198,7 +205,7 @@ impl<'c> Connection<'c> {
 
     pub(crate) fn backend(&self) -> Backend {
         match &self.0 {
-            Place::Pool(database) => database.backend(),
+            Place::Pool(pool) => pool.backend(),
             Place::Pooled(pooled) => pooled.backend(),
             Place::Own(bare, _) => bare.backend(),
         }
@@ -207,7 +214,7 @@ impl<'c> Connection<'c> {
     /// Returns the same connection, for a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> Connection<'_> {
         Connection(match &mut self.0 {
-            Place::Pool(database) => Place::Pool(database.clone()),
+            Place::Pool(pool) => Place::Pool(pool.clone()),
             Place::Pooled(pooled) => Place::Pooled(pooled),
             Place::Own(bare, rule) => Place::Own(bare.reborrow(), *rule),
         })
@@ -264,7 +271,7 @@ impl<'c> Connection<'c> {
     ) -> Pin<Box<dyn Future<Output = Result<Answer, sqlx::Error>> + Send + 'a>> {
         Box::pin(async move {
             match &mut self.0 {
-                Place::Pool(database) => database.acquire().await?.run(statement, wanted, asks).await,
+                Place::Pool(pool) => pool.acquire().await?.run(statement, wanted, asks).await,
                 Place::Pooled(pooled) => pooled.run(statement, wanted, asks).await,
                 Place::Own(bare, rule) => {
                     bare.check(*rule).await?;
@@ -285,7 +292,7 @@ impl<'c> Connection<'c> {
     /// Runs one statement of a migration, without preparing it.
     pub(crate) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         match &mut self.0 {
-            Place::Pool(database) => database.acquire().await?.bare().await?.execute_raw(sql).await,
+            Place::Pool(pool) => pool.acquire().await?.bare().await?.execute_raw(sql).await,
             Place::Pooled(pooled) => pooled.bare().await?.execute_raw(sql).await,
             Place::Own(bare, _) => bare.execute_raw(sql).await,
         }

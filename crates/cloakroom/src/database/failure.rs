@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use super::misuse::Misuse;
 use super::redaction::DatabaseError;
-use super::{Cause, NotConnected, cause, classify, is_of_the_encoding};
+use super::{Cause, NotCaughtUp, NotConnected, cause, classify, is_of_the_encoding};
 use crate::error::{Error, ErrorKind, Outcome};
 
 impl Error {
@@ -24,7 +24,12 @@ impl Error {
         match error {
             sqlx::Error::AnyDriverError(error) => match error.downcast::<NotConnected>() {
                 Ok(error) => Self::from_connecting(error.0, table),
-                Err(error) => Self::new(ErrorKind::Database, "the database driver failed").with_source(error),
+                Err(error) => match error.downcast::<NotCaughtUp>() {
+                    Ok(error) => Self::from_a_node_behind(&error),
+                    Err(error) => {
+                        Self::new(ErrorKind::Database, "the database driver failed").with_source(error)
+                    }
+                },
             },
             sqlx::Error::Database(error) => Self::from_database(&*error, table),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::new(
@@ -67,6 +72,14 @@ impl Error {
         };
         let message = format!("a connection to the database could not be opened{said}");
         Self::new(ErrorKind::Unavailable, message).with_source(error)
+    }
+
+    fn from_a_node_behind(error: &NotCaughtUp) -> Self {
+        let source: Box<dyn StdError + Send + Sync> = match &error.0 {
+            sqlx::Error::Database(cause) => DatabaseError::new(&**cause).into(),
+            other => other.to_string().into(),
+        };
+        Self::new(ErrorKind::Unavailable, error.to_string()).with_source(source)
     }
 
     /// Classifies an error of opening a database.

@@ -9,6 +9,7 @@ mod again;
 mod bare;
 mod bind;
 mod catalog;
+mod causality;
 mod connection;
 mod described;
 mod dialect;
@@ -19,8 +20,10 @@ mod guard;
 mod key_list;
 mod list;
 mod misuse;
+mod pool;
 mod pooled;
 mod redaction;
+mod replica;
 mod row;
 mod statement;
 mod stored_type;
@@ -33,6 +36,7 @@ use sqlx::error::DatabaseError;
 
 pub(crate) use again::{NotConnected, cause};
 pub(crate) use catalog::{ColumnInfo, IndexInfo};
+pub(crate) use causality::NotCaughtUp;
 pub use connection::{Connection, Database};
 pub(crate) use described::Described;
 pub(crate) use dialect::{Bound, null_or_not};
@@ -40,9 +44,11 @@ pub(crate) use exclusive::{Exclusive, TableName};
 pub(crate) use foreign::Foreign;
 pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows};
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
+pub(crate) use pool::Pool;
 pub(crate) use pooled::Pooled;
 #[cfg(feature = "postgres")]
 pub(crate) use postgres::Infinite;
+pub use replica::{Databases, Replica};
 pub use row::Row;
 pub(crate) use row::RowError;
 #[cfg(feature = "sqlite")]
@@ -151,6 +157,18 @@ macro_rules! ask_drivers {
 
 pub(crate) fn classify(error: &dyn DatabaseError) -> Fault {
     by_driver!(error => classify, Fault::of(ErrorKind::Database, Cause::Unclear))
+}
+
+/// Returns `true` if a statement of a migration failed because another process had done the same, or was doing it.
+pub(crate) fn is_overtaken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => changes_at_once(&**error),
+        _ => false,
+    }
+}
+
+fn changes_at_once(error: &dyn DatabaseError) -> bool {
+    by_driver!(error => is_overtaken, false)
 }
 
 /// Returns `true` if a character was refused because an encoding lacks it.

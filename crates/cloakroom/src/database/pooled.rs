@@ -6,8 +6,12 @@ use tokio::time::Instant;
 
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
+use super::causality::Waiting;
 use super::guard::Verdict;
 use super::list::match_database;
+#[cfg(feature = "mysql")]
+use super::mysql::galera;
+use super::pool::Pool;
 use super::statement::Statement;
 use super::{Backend, Cause, Connection, Database, again, misuse};
 
@@ -19,7 +23,7 @@ const ATTEMPTS: usize = 3;
 /// Each statement on it commits by itself: a transaction that was left open there is [ended](super::guard) before the
 /// statement's answer is believed. A statement that fails because of its connection is [run again](super::again).
 pub(crate) struct Pooled {
-    database: Database,
+    pool: Pool,
     /// `None` after it was lost, until another takes its place.
     connection: Option<PoolConnection>,
     /// When the statement's caller began to wait.
@@ -28,6 +32,8 @@ pub(crate) struct Pooled {
     taken: Instant,
     /// Whether an answer has said, since the connection was taken, that no transaction is open.
     is_known_clear: bool,
+    /// How its statements wait for other nodes of a cluster, once that was asked.
+    waiting: Option<Waiting>,
 }
 
 enum PoolConnection {
@@ -39,24 +45,27 @@ enum PoolConnection {
     MySql(sqlx::pool::PoolConnection<sqlx::MySql>),
 }
 
-impl Database {
+impl Pool {
     /// Takes a connection of the pool for several statements, each of which commits by itself.
     ///
     /// Returns a boxed future of an erased type, as in [`Connection`]: the driver's future types are deep.
     pub(crate) fn acquire(&self) -> Pin<Box<dyn Future<Output = Result<Pooled, sqlx::Error>> + Send + '_>> {
         Box::pin(async move {
             let since = Instant::now();
-            let connection = Some(self.take().await?);
+            let connection = Some(self.database.take().await?);
             Ok(Pooled {
-                database: self.clone(),
+                pool: self.clone(),
                 connection,
                 since,
                 taken: Instant::now(),
                 is_known_clear: false,
+                waiting: None,
             })
         })
     }
+}
 
+impl Database {
     async fn take(&self) -> Result<PoolConnection, sqlx::Error> {
         loop {
             let mut taken = self.take_any().await.map_err(again::not_connected)?;
@@ -153,7 +162,7 @@ impl Pooled {
     /// it.
     pub(crate) fn can_stay_warm(&self) -> bool {
         let is_known = self.is_known_clear || self.backend() == Backend::Sqlite;
-        is_known && self.connection.is_some() && self.database.is_half_free()
+        is_known && self.connection.is_some() && self.pool.database.is_half_free()
     }
 
     /// Returns how long the connection has been away from its pool.
@@ -168,7 +177,7 @@ impl Pooled {
     }
 
     pub(super) fn backend(&self) -> Backend {
-        self.database.backend()
+        self.pool.backend()
     }
 
     /// Returns the connection, or another one if it was lost.
@@ -177,7 +186,8 @@ impl Pooled {
             connection
         } else {
             self.is_known_clear = false;
-            self.database.take().await?
+            self.waiting = None;
+            self.pool.database.take().await?
         };
         Ok(self.connection.insert(connection).bare())
     }
@@ -201,7 +211,7 @@ impl Pooled {
         wanted: Wanted,
         asks: Asks,
     ) -> Result<Answer, sqlx::Error> {
-        let error = match self.run_as_own_transaction(statement, wanted).await {
+        let error = match self.run_as_own_transaction(statement, wanted, asks).await {
             Ok(answer) => {
                 // The caller of a further statement begins to wait with it.
                 self.since = Instant::now();
@@ -214,7 +224,7 @@ impl Pooled {
             // This is rare, and its future is larger than the rest.
             again => Box::pin(self.make_ready(again)).await,
         };
-        if is_ready { self.run_as_own_transaction(statement, wanted).await } else { Err(error) }
+        if is_ready { self.run_as_own_transaction(statement, wanted, asks).await } else { Err(error) }
     }
 
     async fn make_ready(&mut self, again: Again) -> bool {
@@ -226,7 +236,7 @@ impl Pooled {
             },
             // The caller waits no longer than it would if there were no connection at all.
             Again::OnAnother => {
-                let until = self.since + self.database.patience();
+                let until = self.since + self.pool.database.patience();
                 let replaced = tokio::time::timeout_at(until, self.replace()).await;
                 replaced.is_ok_and(|replaced| replaced.is_ok())
             }
@@ -254,9 +264,10 @@ impl Pooled {
         &mut self,
         statement: &Statement,
         wanted: Wanted,
+        asks: Asks,
     ) -> Result<Answer, sqlx::Error> {
         for _ in 0..ATTEMPTS {
-            let answer = self.bare().await?.run(statement, wanted).await;
+            let answer = self.run_once(statement, wanted, asks).await;
             let told = match &answer {
                 Ok(answer) => statement.guard.told(&answer.rows, answer.written),
                 Err(error) => match again::cause(error) {
@@ -289,5 +300,94 @@ impl Pooled {
         }
         self.lose();
         Err(misuse::never_commits())
+    }
+
+    /// Runs a statement once. On a node of a cluster it first waits until the node has applied what was committed on any
+    /// node before.
+    #[cfg_attr(not(feature = "mysql"), allow(unused_variables, reason = "only Galera's nodes wait"))]
+    async fn run_once(
+        &mut self,
+        statement: &Statement,
+        wanted: Wanted,
+        asks: Asks,
+    ) -> Result<Answer, sqlx::Error> {
+        #[cfg(feature = "mysql")]
+        if self.backend() == Backend::MySql {
+            let waiting = match self.waiting {
+                Some(waiting) => waiting,
+                None => self.find_out_how_to_wait().await?,
+            };
+            if waiting != Waiting::No {
+                // This is a cluster's, and its future is larger than the rest.
+                return Box::pin(self.run_when_caught_up(statement, wanted, asks, waiting)).await;
+            }
+        }
+        #[cfg(feature = "postgres")]
+        if self.backend() == Backend::Postgres && !self.pool.is_standby_known() {
+            let pool = self.pool.clone();
+            #[allow(irrefutable_let_patterns, reason = "refutable if another database's feature is on")]
+            if let Bare::Postgres(connection) = self.bare().await? {
+                // This happens once, and its future is larger than the rest.
+                Box::pin(pool.note_a_standby(connection)).await;
+            }
+        }
+        self.bare().await?.run(statement, wanted).await
+    }
+}
+
+#[cfg(feature = "mysql")]
+impl Pooled {
+    async fn find_out_how_to_wait(&mut self) -> Result<Waiting, sqlx::Error> {
+        let causality = self.pool.causality.clone();
+        #[allow(irrefutable_let_patterns, reason = "refutable if another database's feature is on")]
+        let Bare::MySql(connection) = self.bare().await? else {
+            return Ok(Waiting::No);
+        };
+        let waiting = match causality.known(galera::may_be_new(connection)) {
+            Some(waiting) => waiting,
+            None => match Box::pin(galera::ask(connection)).await {
+                Ok(waiting) => {
+                    causality.learn(waiting);
+                    waiting
+                }
+                // The statement meets the same connection, and its failure is dealt with.
+                Err(error) if again::cause(&error) == Cause::Lost => return Ok(Waiting::No),
+                Err(error) => return Err(error),
+            },
+        };
+        if waiting == Waiting::BySession {
+            Box::pin(galera::wait_from_now_on(connection)).await?;
+        }
+        self.waiting = Some(waiting);
+        Ok(waiting)
+    }
+
+    async fn run_when_caught_up(
+        &mut self,
+        statement: &Statement,
+        wanted: Wanted,
+        asks: Asks,
+        waiting: Waiting,
+    ) -> Result<Answer, sqlx::Error> {
+        let mut bare = self.bare().await?;
+        let answer = if waiting == Waiting::ByStatement {
+            bare.run_as(galera::waiting(&statement.sql), statement, wanted).await
+        } else {
+            bare.run(statement, wanted).await
+        };
+        match answer {
+            Err(error) if galera::is_no_node(&error) => {
+                self.pool.causality.learn(Waiting::No);
+                self.waiting = Some(Waiting::No);
+                self.bare().await?.run(statement, wanted).await
+            }
+            Err(error) if asks == Asks::Read => Err(galera::not_caught_up(error)),
+            Err(error) => match self.bare().await? {
+                Bare::MySql(connection) => Err(galera::not_caught_up_to_write(connection, error).await),
+                #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+                _ => Err(error),
+            },
+            answer => answer,
+        }
     }
 }

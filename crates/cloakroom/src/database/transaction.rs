@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::list::match_database;
-use super::{Backend, Connection, Database};
+use super::{Backend, Connection, Database, Pool};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 
 /// A transaction in the application's own database, of any of the three kinds.
@@ -52,11 +52,22 @@ impl Database {
     /// # Panics
     ///
     /// If it is called outside a tokio runtime.
+    ///
+    /// # Clusters
+    ///
+    /// On Galera the transaction sees what was committed on any node before it began.
     pub async fn begin(&self) -> Result<Transaction> {
-        let database = self.clone();
+        Pool::new(self.clone(), true).begin().await
+    }
+}
+
+impl Pool {
+    /// See [`Database::begin`] and [`Sessions::begin`](crate::Sessions::begin).
+    pub(crate) async fn begin(&self) -> Result<Transaction> {
+        let pool = self.clone();
         // The transaction begins in a task of its own, which runs to its end even if this future is dropped. A
         // transaction that no caller takes is rolled back.
-        let begun = tokio::spawn(async move { database.begin_here().await }).await;
+        let begun = tokio::spawn(async move { pool.begin_here().await }).await;
         begun.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Unavailable, "the task that began the transaction was stopped")
                 .with_source(error))
@@ -65,8 +76,8 @@ impl Database {
 
     async fn begin_here(&self) -> Result<Transaction> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
-        let begun = match_database!(self, Database(pool) in driver to Transaction => {
-            driver::begin(pool).await.map_err(failed)?
+        let begun = match_database!(&self.database, Database(pool) in driver to Transaction => {
+            driver::begin(pool, &self.causality).await.map_err(failed)?
         });
         Ok(begun)
     }

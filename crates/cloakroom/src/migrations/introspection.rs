@@ -21,7 +21,7 @@ impl DynamicFields {
         let mut definition = TableDefinition::new(table.to_owned());
         definition.schema = schema.map(|schema| schema.to_owned().into());
         let failed = |error| Error::from_sqlx(error, table);
-        let mut connection = Connection::pool(database);
+        let mut connection = Connection::of(database);
         let columns = connection.columns(schema, table).await.map_err(failed)?;
         if columns.is_empty() {
             return Ok(None);

@@ -34,7 +34,9 @@ use sql::{
 };
 
 use crate::config::ConfigError;
-use crate::database::{Backend, ColumnType, Connection, Database, Exclusive, FieldValue, Statement};
+use crate::database::{
+    Backend, ColumnType, Connection, Database, Exclusive, FieldValue, Statement, is_overtaken,
+};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, TableDefinition};
 
@@ -127,14 +129,14 @@ async fn take(
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
     // Most starts find everything in place. They need no lock and no right to write.
-    let plan = Plan::make(steps, &mut Connection::pool(database), table).await;
+    let plan = Plan::make(steps, &mut Connection::of(database), table).await;
     match plan {
         Ok(plan) if plan.is_empty() => return Ok(Vec::new()),
         Ok(plan) if plan.is_of_the_record_alone => {}
-        Ok(_) => return carry_out(steps, database, table, now).await,
+        Ok(_) => return until_done(steps, database, table, now).await,
         Err(error) => return Err(error),
     }
-    match carry_out(steps, database, table, now).await {
+    match until_done(steps, database, table, now).await {
         // The table is as it must be. A role that may only use it need not record that it is.
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
             tracing::debug!(%table, "the table is in place, and this role may not record that it is");
@@ -144,12 +146,50 @@ async fn take(
     }
 }
 
-async fn carry_out(
+/// How often a migration starts anew after another node of a cluster was quicker. Each time it is further on.
+const OVERTAKEN: usize = 20;
+
+/// Carries out what is missing, and starts anew for as long as others do the same at the same time: the lock of MariaDB
+/// and MySQL is that of one server, and the other nodes of its cluster have locks of their own.
+async fn until_done(
     steps: Steps<'_>,
     database: &Database,
     table: &TableDefinition,
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
+    for _ in 0..OVERTAKEN {
+        match carry_out(steps, database, table, now).await {
+            Err(Stopped::Overtaken(error)) => {
+                tracing::debug!(%table, error = &error as &dyn std::error::Error, "another process was quicker");
+            }
+            Err(Stopped::Failed(error)) => return Err(error),
+            Ok(done) => return Ok(done),
+        }
+    }
+    carry_out(steps, database, table, now).await.map_err(|stopped| match stopped {
+        Stopped::Overtaken(error) | Stopped::Failed(error) => error,
+    })
+}
+
+/// Why a migration has stopped.
+enum Stopped {
+    /// Another process does the same.
+    Overtaken(Error),
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn carry_out(
+    steps: Steps<'_>,
+    database: &Database,
+    table: &TableDefinition,
+    now: OffsetDateTime,
+) -> Result<Vec<Migration>, Stopped> {
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
@@ -161,12 +201,25 @@ async fn carry_out(
     };
     for statement in &plan.statements {
         let done = connection.execute_raw(statement).await;
-        done.map_err(|error| partly(plan.explained(failed(error), statement), is_begun))?;
+        done.map_err(|error| {
+            let stopped = if is_overtaken(&error) { Stopped::Overtaken } else { Stopped::Failed };
+            stopped(partly(plan.explained(failed(error), statement), is_begun))
+        })?;
         is_begun = true;
     }
     for migration in &plan.pending {
         let record = record(table, *migration, database.backend(), now);
-        connection.execute(&record).await.map_err(|error| partly(failed(error), is_begun))?;
+        connection.execute(&record).await.map_err(|error| {
+            let is_overtaken = is_overtaken(&error);
+            let error = failed(error);
+            // The record is unique by its version alone.
+            let stopped = match error.kind() {
+                ErrorKind::Constraint => Stopped::Overtaken,
+                _ if is_overtaken => Stopped::Overtaken,
+                _ => Stopped::Failed,
+            };
+            stopped(partly(error, is_begun))
+        })?;
         is_begun = true;
     }
     exclusive.commit().await.map_err(failed)?;
@@ -200,7 +253,7 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
 }
 
 pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Result<Vec<(Migration, bool)>> {
-    let applied = applied(STEPS, &mut Connection::pool(database), table).await?;
+    let applied = applied(STEPS, &mut Connection::of(database), table).await?;
     Ok(STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect())
 }
 

@@ -69,6 +69,25 @@ impl<T: SessionFields> Operations<'_, T> {
         found.session(digest, self.table(), || Ord::max(now, self.config().now()))
     }
 
+    /// Returns the valid session with this digest, as the standby knows it. Returns `None` if the primary must be asked:
+    /// if there is no session, if it is due for an extension, or if the standby does not answer.
+    pub(crate) async fn find_on_standby(&mut self, digest: &TokenDigest) -> Option<Session<T>> {
+        let batching = self.handle.standby()?.batching()?;
+        let now = self.config().now();
+        let found = match batching.find(digest).await {
+            Ok(found) => found?,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(table = %self.table(), error, "the standby does not answer; the primary is asked");
+                return None;
+            }
+        };
+        let now = || Ord::max(now, self.config().now());
+        let session = found.session(digest, self.table(), now).ok().flatten()?;
+        let is_due = self.config().auto_extend() && self.new_expiry_if_due(&session, now()).is_some();
+        (!is_due).then_some(session)
+    }
+
     /// Returns the digest under which a session with this token is stored, or `None` if no session can have the token.
     pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<TokenDigest> {
         self.handle.store().hash(token.as_ref()).map(|hashed| hashed.digest())

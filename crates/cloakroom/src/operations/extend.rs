@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::Operations;
 use super::guarded::{Effect, after, is_over};
 use crate::batching::{Extension, RowVersion};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::session::{Session, expiry};
 use crate::table::SessionFields;
 
@@ -44,16 +44,35 @@ impl<T: SessionFields> Operations<'_, T> {
         let Some(expires_at) = self.new_expiry_if_due(&session, now) else {
             return Ok(Some(session));
         };
+        let is_on_pool = self.connection().is_pool();
+        if is_on_pool && self.handle().extensions().is_known(self.config().monotonic()) {
+            return Ok(Some(session));
+        }
         // This is rare, and its future is larger than that of the read.
         match Box::pin(self.write_extension(&mut session, now, expires_at)).await {
-            Ok(is_written) => Ok(is_written.then_some(session)),
-            Err(error) if self.connection().is_pool() => {
-                tracing::warn!(
-                    table = %self.table(),
-                    session = %session.id,
-                    error = &error as &dyn std::error::Error,
-                    "a session was read but its extension could not be written",
-                );
+            Ok(is_written) => {
+                if is_on_pool && self.handle().extensions().written() {
+                    tracing::info!(table = %self.table(), "sessions are extended again");
+                }
+                Ok(is_written.then_some(session))
+            }
+            Err(error) if is_on_pool => {
+                if error.kind() != ErrorKind::ReadOnly {
+                    tracing::warn!(
+                        table = %self.table(),
+                        session = %session.id,
+                        error = &error as &dyn std::error::Error,
+                        "a session was read but its extension could not be written",
+                    );
+                } else if self.handle().extensions().refused(self.config().monotonic()) {
+                    tracing::warn!(
+                        table = %self.table(),
+                        session = %session.id,
+                        error = &error as &dyn std::error::Error,
+                        "no session is extended: the database takes no writes, as a standby; if it is one, what it \
+                         answers lags behind its primary",
+                    );
+                }
                 // The session may have expired while it waited for the extension.
                 Ok((!is_over(&session, self.config().now())).then_some(session))
             }

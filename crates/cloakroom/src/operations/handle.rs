@@ -1,47 +1,76 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::read_only::ReadOnly;
 use crate::batching::Batching;
 use crate::cache::SessionCache;
-use crate::config::{Config, ConfigError};
-use crate::database::{Backend, Database};
+use crate::config::{CausalReads, Config, ConfigError};
+use crate::database::{Backend, Connection, Database, Databases, Pool};
 use crate::sql::Statements;
 use crate::store::{Known, Store, Writers};
 use crate::table::{SessionFields, TableDefinition};
 
 /// The state that all operations on one table share, in all clones of its handle.
 pub(crate) struct Handle {
+    databases: Databases,
     store: Arc<Store>,
     batching: Batching,
     cache: Option<Arc<SessionCache>>,
+    standby: Option<Standby>,
+    extensions: ReadOnly,
+}
+
+/// A server that repeats what the primary has committed.
+pub(crate) struct Standby {
+    store: Arc<Store>,
+    /// For lookups that the cache keeps, if the standby answers those.
+    batching: Option<Batching>,
+}
+
+impl Standby {
+    /// Stands for any connection of the standby's pool.
+    pub(crate) fn pool(&self) -> Connection<'static> {
+        self.store.pool()
+    }
+
+    pub(crate) fn batching(&self) -> Option<&Batching> {
+        self.batching.as_ref()
+    }
 }
 
 impl Handle {
     /// Makes the state for sessions with the fields `T`.
     pub(crate) fn new<T: SessionFields>(
-        database: Database,
+        databases: Databases,
         definition: TableDefinition,
         config: Config,
     ) -> Result<Self, ConfigError> {
-        definition.validate(database.backend())?;
-        let statements = Statements::new(&definition, database.backend());
-        let cache =
-            config.cache().map(|cache| SessionCache::new::<T>(cache, config.clone(), database.backend()));
-        let writers = Writers::on(&database);
-        let store = Arc::new(Store {
-            writers,
-            database,
-            table: definition,
-            config,
-            statements,
-            known: Known::default(),
+        if let Some([primary, standby]) = databases.mismatch() {
+            return Err(ConfigError::Replica { primary: primary.to_string(), standby: standby.to_string() });
+        }
+        let backend = databases.primary.backend();
+        definition.validate(backend)?;
+        let cache = config.cache().map(|cache| SessionCache::new::<T>(cache, config.clone(), backend));
+        let is_causal = config.causal_reads() != CausalReads::Off;
+        let standby = databases.standby.as_ref().map(|standby| {
+            // A list may be out of date, and need not wait for other nodes.
+            let pool = Pool::new(standby.database.clone(), false).without_note_of_a_standby();
+            let store = store(pool, definition.clone(), config.clone());
+            let batching = standby.answers_cached_lookups.then(|| Batching::new(&store));
+            Standby { store, batching }
         });
+        let store = store(Pool::new(databases.primary.clone(), is_causal), definition, config);
         let batching = Batching::new(&store);
-        Ok(Self { store, batching, cache: cache.map(Arc::new) })
+        let cache = cache.map(Arc::new);
+        Ok(Self { databases, store, batching, cache, standby, extensions: ReadOnly::default() })
+    }
+
+    pub(crate) fn databases(&self) -> &Databases {
+        &self.databases
     }
 
     pub(crate) fn database(&self) -> &Database {
-        &self.store.database
+        &self.databases.primary
     }
 
     pub(crate) fn backend(&self) -> Backend {
@@ -60,6 +89,15 @@ impl Handle {
         &self.store
     }
 
+    pub(crate) fn standby(&self) -> Option<&Standby> {
+        self.standby.as_ref()
+    }
+
+    /// Returns what is known of whether extensions can be written.
+    pub(crate) fn extensions(&self) -> &ReadOnly {
+        &self.extensions
+    }
+
     pub(crate) fn cache(&self) -> Option<&Arc<SessionCache>> {
         self.cache.as_ref()
     }
@@ -69,13 +107,19 @@ impl Handle {
     }
 }
 
+fn store(pool: Pool, table: TableDefinition, config: Config) -> Arc<Store> {
+    let statements = Statements::new(&table, pool.backend());
+    let writers = Writers::on(&pool.database);
+    Arc::new(Store { writers, pool, table, config, statements, known: Known::default() })
+}
+
 /// Shows the state as the application's handle is shown.
 #[expect(clippy::missing_fields_in_debug, reason = "they hold what the others say")]
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
             .field("table", &format_args!("{}", self.store.table))
-            .field("database", &self.store.database)
+            .field("database", self.database())
             .field("config", &self.store.config)
             .finish()
     }

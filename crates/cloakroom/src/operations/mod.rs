@@ -7,6 +7,7 @@ mod guarded;
 mod handle;
 mod import;
 mod prune;
+mod read_only;
 mod revoking;
 mod rotate;
 mod update;
@@ -112,6 +113,15 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         }
         let affected = self.connection.execute(statement).await;
         affected.map_err(|error| self.failed(error))
+    }
+
+    /// Reads from the standby from now on, if there is one and these operations run on the pool.
+    pub(crate) fn read_from_standby(&mut self) {
+        if self.connection.is_any_of_pool()
+            && let Some(standby) = self.handle.standby()
+        {
+            self.connection = standby.pool();
+        }
     }
 
     /// Makes each row of `select` say, on the pool, whether the statement was a transaction of its own.

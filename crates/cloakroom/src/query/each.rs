@@ -104,6 +104,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// [`Decode`](crate::ErrorKind::Decode) if even the id of a row cannot be read. No change of the application's
     /// types causes this.
     pub async fn fetch_each(mut self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
+        self.read_as_list();
         let now = self.operations.config().now();
         Ok(self.fetch_page(now).await?.found)
     }

@@ -54,6 +54,8 @@ struct Criteria<T> {
     by_token: bool,
     /// The query asks for a token that no session can have.
     matches_nothing: bool,
+    /// The query asks the primary, also if there is a standby for lists.
+    is_fresh: bool,
 }
 
 #[derive(Clone)]
@@ -75,6 +77,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
                 limit: None,
                 by_token: false,
                 matches_nothing: false,
+                is_fresh: false,
             },
         }
     }
@@ -157,6 +160,13 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         self
     }
 
+    /// Asks the primary, for a list that must show what was just done. Without a [`Replica`](crate::Replica) this has no
+    /// effect: every query asks the one database there is.
+    pub fn fresh(mut self) -> Self {
+        self.criteria.is_fresh = true;
+        self
+    }
+
     /// Fetches, with each session, the row that it belongs to, has, or is joined with, in one more query. See [`ToOne`]
     /// and [`ToMany`].
     pub fn preload<R>(self, relation: impl Into<ToOne<T>>) -> Preload<'c, T, R, Option<R>> {
@@ -223,12 +233,14 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// [`Decode`](ErrorKind::Decode) if a session that matches does not decode; [`fetch_each`](Self::fetch_each)
     /// returns the others.
     pub async fn fetch_all(mut self) -> Result<Vec<Session<T>>> {
+        self.read_as_list();
         let now = self.operations.config().now();
         self.fetch_page(now).await?.sessions()
     }
 
     /// Returns how many sessions match.
     pub async fn count(mut self) -> Result<u64> {
+        self.read_as_list();
         if self.criteria.matches_nothing {
             return Ok(0);
         }
@@ -254,6 +266,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// Returns `true` if any session matches.
     pub async fn exists(mut self) -> Result<bool> {
+        self.read_as_list();
         if self.criteria.matches_nothing || self.criteria.limit == Some(0) {
             return Ok(false);
         }
@@ -304,6 +317,13 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// Returns the same query on the same connection, for a shorter lifetime.
     pub(crate) fn reborrow(&mut self) -> SessionQuery<'_, T> {
         SessionQuery { operations: self.operations.reborrow(), criteria: self.criteria.clone() }
+    }
+
+    /// Reads from the standby, if there is one, unless the query is for a token or is to be fresh.
+    fn read_as_list(&mut self) {
+        if !self.criteria.by_token && !self.criteria.is_fresh {
+            self.operations.read_from_standby();
+        }
     }
 
     /// Returns the same query on another connection.

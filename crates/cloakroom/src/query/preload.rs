@@ -169,6 +169,7 @@ impl<'c, T: SessionFields, R> Preload<'c, T, R, Vec<R>> {
 impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> {
     /// Returns all sessions that match, each with its related rows.
     pub async fn fetch_all(mut self) -> Result<Vec<(Session<T>, L)>> {
+        self.query.read_as_list();
         let sessions = self.query.reborrow().fetch_all().await?;
         self.load(sessions).await
     }

@@ -37,7 +37,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         self.unfold(Ok)
     }
 
-    fn unfold<I: Send + 'c>(self, item: fn(Each<T>) -> Result<I>) -> BoxStream<'c, Result<I>> {
+    fn unfold<I: Send + 'c>(mut self, item: fn(Each<T>) -> Result<I>) -> BoxStream<'c, Result<I>> {
+        self.read_as_list();
         let now = self.operations.config().now();
         let state = StreamState {
             remaining: self.criteria.limit,

@@ -13,7 +13,7 @@ use writers::Permit;
 pub(crate) use writers::{Waits, Writers};
 
 use crate::config::Config;
-use crate::database::{Backend, Connection, Database, FieldValue, Pooled, Row, Statement, guard_of_rows};
+use crate::database::{Backend, Connection, FieldValue, Pool, Pooled, Row, Statement, guard_of_rows};
 use crate::error::{Error, Outcome, Result};
 use crate::sql::Statements;
 use crate::table::TableDefinition;
@@ -28,9 +28,9 @@ pub(crate) struct Writing {
 /// The parts that every operation works with, independent of the type of the table's fields: the database, the table's
 /// definition, the settings, and the statements that were written beforehand.
 pub(crate) struct Store {
-    // Declared before the database, which the permits must not outlive.
+    // Declared before the pool, which the permits must not outlive.
     pub(crate) writers: Arc<Writers>,
-    pub(crate) database: Database,
+    pub(crate) pool: Pool,
     pub(crate) table: TableDefinition,
     pub(crate) config: Config,
     pub(crate) statements: Statements,
@@ -39,7 +39,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn backend(&self) -> Backend {
-        self.database.backend()
+        self.pool.backend()
     }
 
     /// Returns the hash of a token, or `None` if no session can have the token.
@@ -86,12 +86,12 @@ impl Store {
 
     /// Stands for any connection of the pool.
     pub(crate) fn pool(&self) -> Connection<'static> {
-        Connection::pool(&self.database)
+        Connection::pool(&self.pool)
     }
 
     /// Takes one connection of the pool, for several statements.
     pub(crate) async fn acquire(&self) -> Result<Pooled> {
-        self.database.acquire().await.map_err(|error| self.failed(error))
+        self.pool.acquire().await.map_err(|error| self.failed(error))
     }
 
     /// Takes one connection of the pool for writes, at the latest at `until`.

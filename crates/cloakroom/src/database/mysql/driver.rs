@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::database::bare::Bare;
 use crate::database::bind::bind_value;
+use crate::database::causality::Causality;
 use crate::database::connection::Rule;
 use crate::database::row::{Row, RowError};
 use crate::database::stored_type::MySqlType;
@@ -58,8 +59,23 @@ pub(crate) async fn commit_exclusive(connection: Box<MySqlConnection>) -> Result
     sqlx::Connection::close(*connection).await
 }
 
-pub(crate) async fn begin(pool: &MySqlPool) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
-    pool.begin().await
+/// Begins a transaction, which on a node of a cluster sees what was committed on any node before.
+pub(crate) async fn begin(
+    pool: &MySqlPool,
+    causality: &Causality,
+) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
+    let waiting = if let Some(waiting) = causality.known(false) {
+        waiting
+    } else {
+        let mut connection = pool.acquire().await.map_err(crate::database::again::not_connected)?;
+        let waiting = super::galera::ask(&mut connection).await?;
+        causality.learn(waiting);
+        waiting
+    };
+    match super::galera::begin(waiting) {
+        Some(begin) => pool.begin_with(begin).await.map_err(super::galera::not_caught_up),
+        None => pool.begin().await,
+    }
 }
 
 /// Commits the transaction, and fails if the server has ended it by itself.
@@ -252,6 +268,8 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
         1030 if error.message().contains("error 28 ") => ErrorKind::DiskFull,
         1317 | 1969 | 3024 => ErrorKind::StatementTimeout,
         4031 => return Fault::of(ErrorKind::Unavailable, Cause::Idle),
+        // The node is not in the part of the cluster that may answer, or has just joined it. Nothing was done.
+        1047 => ErrorKind::Unavailable,
         1040 | 1053 | 1077 | 1079 | 1152 | 1159 | 1161 | 1203 | 1927 => {
             return Fault::of(ErrorKind::Unavailable, Cause::Lost);
         }
@@ -262,6 +280,12 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
         _ => return Fault::of(ErrorKind::Database, Cause::Unclear),
     };
     Fault::refused(kind)
+}
+
+/// Returns `true` if a change of the table failed because another process had made it, or was making it: the table
+/// or the index was there, or the two met in a deadlock.
+pub(crate) fn is_overtaken(error: &MySqlDatabaseError) -> bool {
+    matches!(error.number(), 1050 | 1061 | 1213)
 }
 
 /// Returns `true` if the message names the digest's index. The index comes last in the message, after the value, which

@@ -3,6 +3,8 @@
 mod dialect;
 #[cfg(feature = "mysql")]
 mod driver;
+#[cfg(feature = "mysql")]
+pub(super) mod galera;
 
 pub(super) use dialect::MySql;
 #[cfg(feature = "mysql")]

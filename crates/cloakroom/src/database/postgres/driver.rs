@@ -3,6 +3,7 @@
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgSeverity};
 use sqlx::{Connection as _, Executor, Postgres};
 
+use crate::database::causality::Causality;
 use crate::database::{Backend, Cause, Fault, TableName};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -42,7 +43,10 @@ pub(crate) async fn commit_exclusive(mut connection: Box<PgConnection>) -> Resul
     sqlx::Connection::close(*connection).await
 }
 
-pub(crate) async fn begin(pool: &PgPool) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+pub(crate) async fn begin(
+    pool: &PgPool,
+    _: &Causality,
+) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
     pool.begin().await
 }
 
@@ -128,6 +132,12 @@ fn is_stale(error: &PgDatabaseError) -> bool {
         "26000" => true,
         _ => false,
     }
+}
+
+/// Returns `true` if a change of the table failed because another process had made it. The lock of a migration leaves no
+/// room for that.
+pub(crate) fn is_overtaken(_: &PgDatabaseError) -> bool {
+    false
 }
 
 /// Returns `true` if a character was refused by the database's encoding, and not an escape by JSON.

@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 pub(crate) use super::dialect::timestamp_text;
 use crate::clock;
 use crate::database::bind::bind_value;
+use crate::database::causality::Causality;
 use crate::database::row::{Row, RowError};
 use crate::database::stored_type::SqliteType;
 use crate::database::{Backend, Cause, ColumnType, Fault, FieldValue, Repr, TableName};
@@ -92,7 +93,10 @@ pub(crate) async fn commit_exclusive(
     transaction.commit().await
 }
 
-pub(crate) async fn begin(pool: &SqlitePool) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
+pub(crate) async fn begin(
+    pool: &SqlitePool,
+    _: &Causality,
+) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
     begin_with(pool, "BEGIN").await
 }
 
@@ -319,6 +323,12 @@ pub(crate) fn classify(error: &SqliteError) -> Fault {
     // If the last write of a commit fails, the commit may still be found in the log. Every other failure is undone.
     let is_certain = !matches!(code & 0xff, 7 | 10 | 11 | 14 | 26);
     Fault::of(kind, if is_certain { Cause::Refused } else { Cause::Unclear })
+}
+
+/// Returns `true` if a change of the table failed because another process had made it. The lock of a migration leaves no
+/// room for that.
+pub(crate) fn is_overtaken(_: &SqliteError) -> bool {
+    false
 }
 
 /// Returns `false`: SQLite stores any text.

@@ -64,7 +64,7 @@ async fn migrate(database: &Database) -> Result<Vec<Migration>> {
 }
 
 async fn columns(database: &Database) -> Vec<String> {
-    let described = Connection::pool(database).described(None, "sessions").await.unwrap();
+    let described = Connection::of(database).described(None, "sessions").await.unwrap();
     described.into_iter().map(|column| column.name).collect()
 }
 
@@ -107,7 +107,7 @@ async fn adds_its_column_to_a_table_that_somebody_else_made() {
     let file = File::new();
     let database = file.open().await;
     for statement in up_sql(&definition(), Backend::Sqlite).unwrap() {
-        Connection::pool(&database).execute_raw(&statement).await.unwrap();
+        Connection::of(&database).execute_raw(&statement).await.unwrap();
     }
     assert_eq!(migrate(&database).await.unwrap(), [TABLE, INDEXES, LATER]);
     assert!(columns(&database).await.contains(&"added_later".to_owned()));
@@ -123,7 +123,7 @@ async fn restores_its_column_if_it_is_gone() {
     // Another connection may not have noticed yet that there is such a column.
     let other = file.open().await;
     let drop = "ALTER TABLE sessions DROP COLUMN added_later";
-    Connection::pool(&other).execute_raw(drop).await.unwrap();
+    Connection::of(&other).execute_raw(drop).await.unwrap();
     assert_eq!(migrate(&database).await.unwrap(), [LATER]);
     assert!(columns(&database).await.contains(&"added_later".to_owned()));
 }
