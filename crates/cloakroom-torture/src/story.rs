@@ -30,5 +30,6 @@ pub(crate) fn of(label: Label, calls: &[Call]) -> Vec<String> {
 fn line(call: &Call) -> String {
     let within = call.within.map_or_else(String::new, |transaction| format!(" in transaction {transaction}"));
     let error = call.error.as_ref().map_or_else(String::new, |error| format!(", {error}"));
-    format!("{}–{}{within}: {:?}: {:?}{error}", call.start, call.end, call.action, call.outcome)
+    let Call { start, end, handle, action, outcome, .. } = call;
+    format!("{start}–{end} handle {handle}{within}: {action:?}: {outcome:?}, {:.1?}{error}", call.took)
 }
