@@ -29,7 +29,6 @@ impl Observer {
         created: &CreatedSession<UserSession>,
         counts: &Counts,
     ) {
-        let all_was_answered = counts.is_done.load(Ordering::Relaxed);
         let before = sessions.config().now();
         let query = sessions.query().id(created.session.id).status(Status::All);
         match query.fetch_all().await.unwrap().pop() {
@@ -51,12 +50,7 @@ impl Observer {
             }
         }
         let is_over = self.is_gone || self.last.as_ref().is_some_and(|last| !last.is_valid(before));
-        let mut found = sessions.authenticate(&created.token).await.unwrap();
-        if (is_over || self.is_refused) && !all_was_answered {
-            // What the database shows already, a cache has to know once the end has been acknowledged.
-            found = sessions.authenticate_fresh(&created.token).await.unwrap();
-        }
-        if let Some(found) = found {
+        if let Some(found) = sessions.authenticate(&created.token).await.unwrap() {
             assert!(!is_over, "authenticated after its end: {found:?}");
             assert!(!self.is_refused, "a token came back: {found:?}");
         } else {

@@ -13,8 +13,9 @@ use super::limits::MAX_CAPACITY;
 /// 1. No answer is older than [`max_staleness`](Self::max_staleness), no matter what fails: a session that was revoked
 ///    anywhere is refused everywhere after that time.
 /// 2. What this process revokes through this handle or a clone of it (`expire`, `delete`, `update`, `rotate`,
-///    `expire_all`, `delete_all`) is refused by the very next call. A lookup that was out at the time does not bring it
-///    back. For a revocation inside a transaction of the caller's, or if the result was lost, this holds if it is
+///    `expire_all`, `delete_all`) is refused from the commit on, also by a call that comes before the revocation has
+///    returned. From before a revocation is sent until it returns, the sessions concerned are read from the database; for
+///    `expire_all` and `delete_all` these are all. A lookup that was out at the time does not bring anything back. For a revocation inside a transaction of the caller's, or if the result was lost, this holds if it is
 ///    committed within `max_staleness`.
 /// 3. On PostgreSQL, revocations are announced to all processes in the transaction that makes them. A listener drops
 ///    the sessions concerned, usually within milliseconds. A process that has not heard from the server within the

@@ -13,7 +13,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Runs such a write and returns how many rows it changed.
     pub(crate) async fn execute_revoking(&mut self, statement: Statement, revoked: Revoked) -> Result<u64> {
         let statement = self.announcing(statement, revoked);
-        // From here on the cache keeps nothing that may have been revoked, even if the write fails.
+        // From here on the cache answers nothing that may have been revoked, and keeps nothing, even if the write fails.
         let revocation = self.handle().cache().map(|cache| cache.begin_revocation(revoked));
         let written = self.execute(&statement).await?;
         // A transaction of the caller's is not committed yet.
@@ -33,7 +33,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Drops the session's cache entry in this process: it is still correct, but incomplete.
     pub(crate) fn forget(&self, id: Uuid) {
         if let Some(cache) = self.handle().cache() {
-            cache.begin_revocation(Revoked::Session(id)).committed();
+            cache.forget(id);
         }
     }
 
