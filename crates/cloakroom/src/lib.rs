@@ -105,7 +105,9 @@
 //! [`max_in_flight`](ConfigBuilder::max_in_flight) sets how many statements may be out at once, and
 //! [`max_batch`](ConfigBuilder::max_batch) how many calls may share one. A row that cannot be read or written fails
 //! only its own caller. A statement that fails fails every call that shares it. The same holds for
-//! [`create`](Sessions::create), each caller of which waits for the commit of its own row, and for extensions.
+//! [`create`](Sessions::create), each caller of which waits for the commit of its own row, and for extensions. On SQLite
+//! and PostgreSQL it also holds for [`expire`](Sessions::expire) and [`delete`](Sessions::delete): each caller learns what
+//! became of its own session.
 //! Operations in transactions of your own share nothing.
 //!
 //! With a [`Cache`], most calls cost only a hash.

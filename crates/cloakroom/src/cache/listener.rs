@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::SessionCache;
-use super::announcement::{self, CHANNEL};
+use super::announcement;
 use super::clock_reading::ClockReading;
 use super::revocations::Scope;
+use crate::database::CHANNEL;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the listener waits after a failure before it tries again, at first and at most.

@@ -5,7 +5,8 @@
 
 #![cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 
-pub(crate) mod announcement;
+#[cfg(feature = "postgres")]
+mod announcement;
 mod lease;
 #[cfg(feature = "postgres")]
 mod listener;

@@ -19,7 +19,9 @@ use super::limits::MAX_CAPACITY;
 ///    committed within `max_staleness`.
 /// 3. On PostgreSQL, revocations are announced to all processes in the transaction that makes them. A listener drops
 ///    the sessions concerned, usually within milliseconds. A process that has not heard from the server within the
-///    [`lease`](Self::lease) answers nothing from its cache until it has caught up.
+///    [`lease`](Self::lease) answers nothing from its cache until it has caught up. If PostgreSQL refuses to announce a
+///    revocation, because its queue of notifications is full, the revocation is made all the same, and other processes
+///    learn of it after `max_staleness`; see [`announce`](crate::ConfigBuilder::announce).
 /// 4. Every cache entry is checked against its expiry before it is used, with the configured clock. If an extension of
 ///    the session is due, the session is read from the database and extended.
 /// 5. Errors and absences are not kept. So a database that is back, and a session that was just created, are seen at
