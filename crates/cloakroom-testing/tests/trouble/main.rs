@@ -12,6 +12,7 @@ mod exhaustion;
 mod held;
 mod kinds;
 mod locks;
+mod notified;
 mod opening;
 mod outage;
 mod outcomes;

@@ -124,6 +124,9 @@ impl Failure {
         // Much longer than a statement takes that waits for no row, and shorter than MySQL waits for one.
         const LONG: Duration = Duration::from_millis(500);
         match error.kind() {
+            // The driver lost the answer, and the rows may be written: another attempt would take them for those of
+            // others.
+            _ if error.outcome() == Outcome::Unknown && !error.is_reported() => Self::All(error),
             // SQLite locks the whole file.
             ErrorKind::LockTimeout if backend.dialect().is_embedded() => Self::All(error),
             ErrorKind::LockTimeout if sent.elapsed() < LONG => Self::Locked,
