@@ -23,12 +23,7 @@ struct Observer {
 }
 
 impl Observer {
-    async fn look(
-        &mut self,
-        sessions: &Sessions<UserSession>,
-        created: &CreatedSession<UserSession>,
-        counts: &Counts,
-    ) {
+    async fn look(&mut self, sessions: &Sessions<UserSession>, created: &CreatedSession<UserSession>) {
         let before = sessions.config().now();
         let query = sessions.query().id(created.session.id).status(Status::All);
         match query.fetch_all().await.unwrap().pop() {
@@ -150,9 +145,9 @@ async fn whatever_runs_at_once_an_end_is_final_and_no_write_is_lost(db: TestData
                 tokio::spawn(async move {
                     let mut observer = Observer::default();
                     while !counts.is_done.load(Ordering::Relaxed) {
-                        observer.look(&sessions, &created, &counts).await;
+                        observer.look(&sessions, &created).await;
                     }
-                    observer.look(&sessions, &created, &counts).await;
+                    observer.look(&sessions, &created).await;
                 })
             })
             .collect();

@@ -16,6 +16,7 @@ mod notified;
 mod opening;
 mod outage;
 mod outcomes;
+mod pooler;
 mod read_only;
 mod rights;
 mod same_token;

@@ -24,7 +24,8 @@ const MAX_IN_FLIGHT: usize = 2;
 /// why.
 ///
 /// On PostgreSQL the statement skips a row that another transaction is writing, so that no caller waits for another's
-/// row, and no two statements for each other's.
+/// row, and no two statements for each other's. A trigger or a cascade of the application's own may still wait: then the
+/// callers of that statement wait with it, and other statements go on.
 pub(super) struct Revoke<R> {
     store: Arc<Store>,
     of: PhantomData<fn() -> R>,

@@ -91,13 +91,13 @@ impl Cache {
         self
     }
 
-    /// Sets whether to listen for the revocations of other processes, on PostgreSQL, on a connection beside the pool.
-    /// Default yes. Without a listener only [`max_staleness`](Self::max_staleness) bounds the age of an answer, as on
-    /// the other databases.
+    /// Sets whether to listen for the revocations of other processes, on PostgreSQL. Default yes. The listener has two
+    /// connections beside the pool, made with the pool's options: one listens, and the other sends the heartbeats. Without
+    /// a listener only [`max_staleness`](Self::max_staleness) bounds the age of an answer, as on the other databases.
     ///
-    /// The listener must NOT go through a transaction pooler, such as pgbouncer in that mode: such a pooler does not
-    /// pass announcements on. The listener connects with the options of the pool, so if these lead to a transaction
-    /// pooler, turn the listener off with `listen(false)`.
+    /// Announcements do not pass a transaction pooler, such as pgbouncer in that mode. If both connections report the same
+    /// process of the server, or the process changes, they lead to such a pooler. Then nothing listens, as with
+    /// `listen(false)`, until the handle is made anew, and `tracing` reports a warning. A session pooler passes them on.
     pub fn listen(mut self, listens: bool) -> Self {
         self.listens = listens;
         self
