@@ -4,13 +4,14 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use cloakroom_testing::servers::Kind;
+use cloakroom_testing::servers::{Kind, Pooler};
 
 use crate::browser;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Server(Kind),
+    Pooler,
     Browser,
     /// What unpacks servers beside the system.
     Unpacking,
@@ -20,6 +21,7 @@ impl Need {
     fn name(self) -> &'static str {
         match self {
             Self::Server(kind) => kind.name(),
+            Self::Pooler => "PgBouncer",
             Self::Browser => "Chromium",
             Self::Unpacking => "unpacking packages",
         }
@@ -29,13 +31,14 @@ impl Need {
     fn folder_variable(self) -> Option<&'static str> {
         match self {
             Self::Server(kind) => kind.folder().map(|_| kind.folder_variable()),
-            Self::Browser | Self::Unpacking => None,
+            Self::Pooler | Self::Browser | Self::Unpacking => None,
         }
     }
 
     fn missing_programs(self) -> Vec<&'static str> {
         match self {
             Self::Server(kind) => kind.missing_programs(),
+            Self::Pooler => Pooler::missing_programs(),
             Self::Browser => browser::missing_programs(),
             Self::Unpacking => {
                 ["patchelf", "npm"].into_iter().filter(|program| in_path(program).is_none()).collect()
@@ -129,6 +132,7 @@ impl Manager {
             (Self::Dnf | Self::Zypper, Need::Server(Kind::Postgres)) => &["postgresql-server"],
             (_, Need::Server(Kind::Postgres)) => &["postgresql"],
             (_, Need::Server(Kind::MariaDb)) => &["mariadb"],
+            (_, Need::Pooler) => &["pgbouncer"],
             // Without a font there would be nothing to read on the screenshots.
             (Self::Apt, Need::Browser) => &["chromium", "chromium-driver", "fonts-dejavu-core"],
             (Self::Dnf | Self::Zypper, Need::Browser) => &["chromium", "chromedriver"],
@@ -223,14 +227,15 @@ fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
 mod tests {
     use super::*;
 
-    const ALL: [Need; 3] = [Need::Server(Kind::Postgres), Need::Server(Kind::MariaDb), Need::Browser];
+    const ALL: [Need; 4] =
+        [Need::Server(Kind::Postgres), Need::Server(Kind::MariaDb), Need::Pooler, Need::Browser];
 
     #[test]
     fn the_command_names_every_package_that_is_missing() {
         assert_eq!(
             Manager::Apt.command_line(&ALL),
             "sudo apt-get update && sudo apt-get install -y --no-install-recommends \
-             postgresql mariadb-server chromium chromium-driver fonts-dejavu-core"
+             postgresql mariadb-server pgbouncer chromium chromium-driver fonts-dejavu-core"
         );
         for manager in Manager::ALL {
             for need in ALL {

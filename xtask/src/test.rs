@@ -12,7 +12,8 @@ use crate::{browser, cargo, install};
 pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
     let kinds: Vec<Kind> = options.databases.iter().filter_map(|database| database.server()).collect();
     let browser = options.has_browser().then_some(Need::Browser);
-    let needs: Vec<Need> = kinds.iter().copied().map(Need::Server).chain(browser).collect();
+    let pooler = kinds.contains(&Kind::Postgres).then_some(Need::Pooler);
+    let needs: Vec<Need> = kinds.iter().copied().map(Need::Server).chain(pooler).chain(browser).collect();
     install::ensure(&needs)?;
     if kinds.contains(&Kind::MariaDb) && !Galera::is_installed() {
         // Debian's server comes with it. MySQL's knows nothing of it.

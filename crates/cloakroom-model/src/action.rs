@@ -13,6 +13,8 @@ pub enum Action {
     PutWallClockRight(usize),
     /// The session is revoked by a node that is not modelled.
     RevokeElsewhere,
+    /// … and the database refuses to announce it.
+    RevokeElsewhereUnannounced,
     /// … or has expired, and is deleted by a node with a right clock.
     PruneElsewhere,
     /// An announcement in a statement of its own commits.
@@ -33,6 +35,8 @@ pub enum Step {
     BeginCheck,
     SendRevocation,
     ExecuteRevocation,
+    /// … without its announcement, which the database refuses.
+    ExecuteUnannounced,
     /// The revocation has returned: the cached answers are voided.
     Void,
     Reply,
@@ -84,6 +88,7 @@ impl Step {
         let is_executed = matches!(revocation, Revocation::Executed { .. });
         offer(abilities.revokes && revocation == Revocation::Idle, Self::SendRevocation);
         offer(revocation == Revocation::Sent, Self::ExecuteRevocation);
+        offer(revocation == Revocation::Sent && setup.refuses_announcements, Self::ExecuteUnannounced);
         offer(is_executed || revocation == Revocation::RepliedEarly, Self::Void);
         let is_early = is_executed && !setup.rules.void_before_reply;
         offer(revocation == Revocation::Voided || is_early, Self::Reply);
@@ -131,8 +136,8 @@ impl Step {
             Self::Receive(lookup) => node.receive(lookup, setup),
             Self::BeginCheck => node.begin_check(state.session, setup),
             Self::SendRevocation => node.revocation = Revocation::Sent,
-            Self::ExecuteRevocation => {
-                let changed = state.commit(setup);
+            Self::ExecuteRevocation | Self::ExecuteUnannounced => {
+                let changed = state.commit(self == Self::ExecuteRevocation, setup);
                 state.nodes[index].revocation = Revocation::Executed { changed };
             }
             Self::Void => {
@@ -152,7 +157,7 @@ impl Step {
                 node.revocation = Revocation::Idle;
             }
             Self::RevokeInTransaction => node.leave_open(is_revoked, setup),
-            Self::CommitOpen => drop(state.commit(setup)),
+            Self::CommitOpen => drop(state.commit(true, setup)),
             Self::Extend => state.session.extend(node.lag, setup.expires_in.unwrap_or(0)),
             Self::BeginPrune => node.begin_prune(setup),
             Self::MarkPrune => node.mark_prune(setup),

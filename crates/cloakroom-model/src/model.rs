@@ -22,6 +22,9 @@ impl Model for Protocol {
         actions.push(Action::Tick);
         if setup.revoked_elsewhere && state.session.is_there() {
             actions.push(Action::RevokeElsewhere);
+            if setup.refuses_announcements {
+                actions.push(Action::RevokeElsewhereUnannounced);
+            }
         }
         if state.session.is_there() && state.session.has_expired(0) {
             actions.push(Action::PruneElsewhere);
@@ -56,7 +59,8 @@ impl Model for Protocol {
             Action::Suspend(index) => state.tick(Some(index), setup),
             Action::SetWallClockBack(index) => state.nodes[index].set_wall_clock_back(setup),
             Action::PutWallClockRight(index) => state.nodes[index].put_wall_clock_right(),
-            Action::RevokeElsewhere => drop(state.commit(setup)),
+            Action::RevokeElsewhere => drop(state.commit(true, setup)),
+            Action::RevokeElsewhereUnannounced => drop(state.commit(false, setup)),
             Action::PruneElsewhere => state.session.prune(0),
             Action::AnnounceLate => state.announce(),
             Action::Node(index, step) => step.take(&mut state, index, setup),

@@ -88,6 +88,7 @@ pub enum Promise {
 #[expect(clippy::struct_excessive_bools, reason = "any of them may be so, each for itself")]
 pub struct Breach {
     pub too_late: bool,
+    pub after_commit: bool,
     pub after_reply: bool,
     pub after_promise: bool,
     pub expired: bool,
@@ -233,15 +234,22 @@ impl Node {
         (!rules.silent_when_away || listens) && (!rules.lease || heard)
     }
 
+    /// The half of a hit's check that looks at the revocations.
+    pub fn is_current(&self, answer: Answer, setup: &Setup) -> bool {
+        let is_open = matches!(self.revocation, Revocation::Sent | Revocation::Executed { .. });
+        answer.is_current() && !(is_open && setup.rules.silent_while_open)
+    }
+
     /// Returns `true` if a call with a check that takes no time is answered from the cache.
     pub fn hits(&self, setup: &Setup) -> bool {
-        self.entry.is_some_and(|entry| entry.is_current() && self.is_recent(entry, setup))
+        self.entry.is_some_and(|entry| self.is_current(entry, setup) && self.is_recent(entry, setup))
     }
 
     /// Returns why it would be wrong to accept the session now.
     pub fn breach(&self, session: Session, setup: &Setup) -> Breach {
         Breach {
             too_late: session.revoked.is_some_and(|ago| ago > setup.bound()),
+            after_commit: matches!(self.revocation, Revocation::Executed { .. } | Revocation::Voided),
             after_reply: matches!(self.revocation, Revocation::Replied | Revocation::RepliedEarly),
             after_promise: self.open.promise == Promise::Due,
             expired: session.has_expired(self.lag),
@@ -257,7 +265,7 @@ impl Node {
         let passes = if setup.rules.lease_before_versions {
             self.is_recent(answer, setup)
         } else {
-            answer.is_current()
+            self.is_current(answer, setup)
         };
         if passes && breach.any() {
             self.check = Some(Check { answer, breach });
@@ -267,7 +275,7 @@ impl Node {
     /// Returns `true` if it ends in a hit now.
     pub fn completes(&self, check: Check, setup: &Setup) -> bool {
         if setup.rules.lease_before_versions {
-            check.answer.is_current()
+            self.is_current(check.answer, setup)
         } else {
             self.is_recent(check.answer, setup)
         }
@@ -275,7 +283,7 @@ impl Node {
 }
 
 impl Answer {
-    /// The half of a hit's check that compares versions.
+    /// Returns `true` if no later revocation is known than when it was asked for.
     pub fn is_current(self) -> bool {
         !self.is_void && !self.is_held_back
     }

@@ -8,6 +8,8 @@ use crate::{Clocks, Protocol, Setup, State};
 
 pub const NEVER_TOO_LATE: &str =
     "no node accepts a session later than the bound after its revocation committed";
+pub const NEVER_AFTER_COMMIT: &str =
+    "no node accepts a session after a revocation that it waits for has committed";
 pub const NEVER_AFTER_REPLY: &str = "no node accepts a session after it answered that it has revoked it";
 pub const NEVER_AFTER_PROMISE: &str =
     "no node accepts a session after a revocation that it left open has committed within max_staleness";
@@ -21,6 +23,7 @@ pub const NEVER_LONG_AFTER_PRUNE: &str =
 pub(crate) fn of(setup: &Setup) -> Vec<Property<Protocol>> {
     let mut properties = vec![
         Property::always(NEVER_TOO_LATE, |model, state| !breaches(model, state, |b| b.too_late)),
+        Property::always(NEVER_AFTER_COMMIT, |model, state| !breaches(model, state, |b| b.after_commit)),
         Property::always(NEVER_AFTER_REPLY, |model, state| !breaches(model, state, |b| b.after_reply)),
         Property::always(NEVER_AFTER_PROMISE, |model, state| !breaches(model, state, |b| b.after_promise)),
         Property::always(NEVER_EXPIRED, |model, state| !breaches(model, state, |b| b.expired)),

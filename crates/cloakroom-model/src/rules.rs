@@ -26,6 +26,9 @@ pub struct Rules {
     pub versions_from_asking: bool,
     /// A revocation voids what is cached before its caller is answered. Out: afterwards.
     pub void_before_reply: bool,
+    /// Nothing is answered from before a revocation is sent until its outcome is known. Out: the cache answers on until
+    /// the revocation has returned.
+    pub silent_while_open: bool,
     /// A revocation that found nothing to change voids all the same. Out: only one that changed the row.
     pub void_even_if_unchanged: bool,
     /// An operation that may still commit puts answers into quarantine for `max_staleness`. Out: it only voids.
@@ -67,6 +70,7 @@ impl Rules {
         mark_from_one_reading: true,
         versions_from_asking: true,
         void_before_reply: true,
+        silent_while_open: true,
         void_even_if_unchanged: true,
         quarantine: true,
         lease: true,

@@ -13,6 +13,8 @@ pub struct Setup {
     pub nodes: Vec<Abilities>,
     /// A process beyond these nodes, which also uses the library, may revoke the session.
     pub revoked_elsewhere: bool,
+    /// The database may refuse to announce a revocation, which is then made without.
+    pub refuses_announcements: bool,
 }
 
 /// What one node does.
@@ -54,6 +56,7 @@ impl Setup {
             expires_in: None,
             nodes: vec![Abilities::EVERYTHING],
             revoked_elsewhere: true,
+            refuses_announcements: false,
         }
     }
 
@@ -87,6 +90,11 @@ impl Setup {
         Self { revoked_elsewhere, ..self }
     }
 
+    #[must_use]
+    pub fn refuses_announcements(self) -> Self {
+        Self { refuses_announcements: true, ..self }
+    }
+
     /// How many ticks a node's wall clock may lag. Used only if the session expires. An answer that has expired is then
     /// too old before the clock reaches its expiry again.
     pub(crate) fn greatest_lag(&self) -> i8 {
@@ -98,8 +106,11 @@ impl Setup {
         self.nodes.len() == 1
     }
 
-    /// How long after its revocation a session may still be accepted.
+    /// How long after its revocation a session may still be accepted. The lease helps only against announcements that
+    /// are late, and not against those that are never made.
     pub fn bound(&self) -> u8 {
-        self.lease.map_or(self.max_staleness, |lease| lease.min(self.max_staleness))
+        self.lease
+            .filter(|_| !self.refuses_announcements)
+            .map_or(self.max_staleness, |lease| lease.min(self.max_staleness))
     }
 }

@@ -21,15 +21,15 @@ impl State {
     }
 
     /// A revoking statement, or a transaction with one, commits. Returns whether it changed anything.
-    pub(crate) fn commit(&mut self, setup: &Setup) -> bool {
+    pub(crate) fn commit(&mut self, is_announced: bool, setup: &Setup) -> bool {
         if !self.session.is_there() {
             return false;
         }
         self.session.revoked = Some(0);
-        if setup.rules.announce_in_transaction {
-            self.announce();
-        } else {
-            self.unannounced = true;
+        match (is_announced, setup.rules.announce_in_transaction) {
+            (true, true) => self.announce(),
+            (true, false) => self.unannounced = true,
+            (false, _) => {}
         }
         for node in &mut self.nodes {
             // All other open revocations will find nothing to change.

@@ -105,7 +105,9 @@
 //! [`max_in_flight`](ConfigBuilder::max_in_flight) sets how many statements may be out at once, and
 //! [`max_batch`](ConfigBuilder::max_batch) how many calls may share one. A row that cannot be read or written fails
 //! only its own caller. A statement that fails fails every call that shares it. The same holds for
-//! [`create`](Sessions::create), each caller of which waits for the commit of its own row, and for extensions.
+//! [`create`](Sessions::create), each caller of which waits for the commit of its own row, and for extensions. On SQLite
+//! and PostgreSQL it also holds for [`expire`](Sessions::expire) and [`delete`](Sessions::delete): each caller learns what
+//! became of its own session.
 //! Operations in transactions of your own share nothing.
 //!
 //! With a [`Cache`], most calls cost only a hash.
@@ -124,8 +126,10 @@
 //!
 //! - `test_before_acquire`, which sqlx turns on by default, checks that a connection is alive before each statement: a
 //!   second round trip. [`Database::connect`] turns it off.
-//! - Behind a transaction pooler such as pgbouncer, named prepared statements need the pooler's support for them
-//!   (`max_prepared_statements`), or `statement_cache_capacity(0)` in the options of the connections.
+//! - pgbouncer in session mode needs no setting. In transaction mode it must be 1.21 or newer, with
+//!   `max_prepared_statements`: before 1.21 statements fail. `statement_cache_capacity(0)` does not help: sqlx 0.9 then
+//!   still prepares named statements, and never closes them. A [`Cache`] cannot hear of revocations through transaction
+//!   mode, and notices that; see [`Cache::listen`].
 //! - The hooks `before_acquire` and `after_release` must not depend on who asks: calls share statements and connections,
 //!   and a lookup keeps its connection for a few milliseconds for the next one. If a hook sets a tenant's `search_path` or
 //!   role, give each tenant a pool of its own, or have each call ask by itself

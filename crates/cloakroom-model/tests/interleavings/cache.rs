@@ -80,8 +80,14 @@ fn beside_a_lookup(looks_up: fn(&Process), revokes: fn(&Process)) {
 }
 
 fn revokes(process: &Process) {
+    revokes_in(process, Scope::One(SESSION));
+}
+
+/// As the library does it.
+fn revokes_in(process: &Process, scope: Scope) {
+    process.validity.open(scope);
     process.commits_revocation();
-    process.validity.revoke(Scope::One(SESSION));
+    process.validity.close(scope);
 }
 
 #[test]
@@ -91,10 +97,7 @@ fn a_lookup_on_its_way_does_not_bring_back_what_was_revoked() {
 
 #[test]
 fn nor_what_was_revoked_with_all_others() {
-    beside_a_lookup(Process::looks_up, |process| {
-        process.commits_revocation();
-        process.validity.revoke(Scope::All);
-    });
+    beside_a_lookup(Process::looks_up, |process| revokes_in(process, Scope::All));
 }
 
 #[test]
@@ -128,6 +131,51 @@ fn it_would_if_the_revocation_were_numbered_before_it_is_committed() {
     });
 }
 
+/// What `revokes` does, while another thread sees in the database that the session is revoked, and then asks the cache.
+fn beside_a_call(revokes: fn(&Process)) {
+    loom::model(move || {
+        let process = Process::new(None);
+        process.looks_up();
+        let other = Arc::clone(&process);
+        let revocation = thread::spawn(move || revokes(&other));
+        let is_revoked = !process.reads_valid();
+        assert!(!(is_revoked && process.answers()), "it was answered between the commit and its return");
+        revocation.join().expect("no thread panicked");
+    });
+}
+
+#[test]
+fn nothing_is_answered_between_a_commit_and_its_return() {
+    beside_a_call(revokes);
+    beside_a_call(|process| revokes_in(process, Scope::All));
+}
+
+#[test]
+#[should_panic(expected = "between the commit and its return")]
+fn it_would_be_if_the_revocation_were_not_opened_before_it_is_sent() {
+    beside_a_call(|process| {
+        process.commits_revocation();
+        process.validity.revoke(Scope::One(SESSION));
+    });
+}
+
+#[test]
+fn of_two_revocations_at_once_the_first_to_return_brings_nothing_back() {
+    loom::model(|| {
+        let process = Process::new(None);
+        process.looks_up();
+        let other = Arc::clone(&process);
+        let changes_nothing = thread::spawn(move || {
+            other.validity.open(Scope::One(SESSION));
+            other.validity.close(Scope::One(SESSION));
+        });
+        revokes(&process);
+        assert!(!process.answers(), "the other revocation closed this one");
+        changes_nothing.join().expect("no thread panicked");
+        assert!(!process.answers(), "the other revocation took this one's version back");
+    });
+}
+
 /// A revocation is left open while another thread looks the session up, and is committed as late as it may.
 fn beside_an_open_revocation(leaves_open: fn(&Process)) {
     loom::model(move || {
@@ -144,7 +192,10 @@ fn beside_an_open_revocation(leaves_open: fn(&Process)) {
 
 #[test]
 fn nothing_that_was_asked_for_while_a_revocation_was_open_is_answered_afterwards() {
-    beside_an_open_revocation(|process| process.validity.quarantine(Scope::One(SESSION), process.now()));
+    beside_an_open_revocation(|process| {
+        process.validity.open(Scope::One(SESSION));
+        process.validity.quarantine(Scope::One(SESSION), process.now());
+    });
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Each rule by itself: what goes wrong without it.
 
 use cloakroom_model::properties::{
-    NEVER_AFTER_PROMISE, NEVER_AFTER_PRUNE, NEVER_AFTER_REPLY, NEVER_EXPIRED, NEVER_LONG_AFTER_PRUNE,
-    NEVER_TOO_LATE,
+    NEVER_AFTER_COMMIT, NEVER_AFTER_PROMISE, NEVER_AFTER_PRUNE, NEVER_AFTER_REPLY, NEVER_EXPIRED,
+    NEVER_LONG_AFTER_PRUNE, NEVER_TOO_LATE,
 };
 use cloakroom_model::{Abilities, Clocks, Rules, Setup};
 
@@ -28,6 +28,11 @@ fn short_lease() -> Setup {
 
 fn long_lease() -> Setup {
     Setup::with_listener(1, 2)
+}
+
+/// The queue of announcements may be full.
+fn refused() -> Setup {
+    short_lease().refuses_announcements()
 }
 
 /// The session expires, and the clock is set back.
@@ -70,6 +75,10 @@ breaks! {
     an_answer_counts_as_of_before_its_lookup_with_a_listener_too:
         versions_from_asking, short_lease(), NEVER_TOO_LATE;
     a_revocation_voids_before_it_replies: void_before_reply, no_listener(), NEVER_AFTER_REPLY;
+    what_is_being_revoked_is_not_answered_while_it_commits:
+        silent_while_open, no_listener(), NEVER_AFTER_COMMIT;
+    what_is_being_revoked_is_not_answered_while_it_commits_with_a_listener_either:
+        silent_while_open, short_lease(), NEVER_AFTER_COMMIT;
     a_revocation_that_comes_second_voids_too: void_even_if_unchanged, no_listener(), NEVER_AFTER_REPLY;
     a_revocation_that_comes_second_voids_with_a_listener_too:
         void_even_if_unchanged, short_lease(), NEVER_AFTER_REPLY;
@@ -84,6 +93,7 @@ breaks! {
     a_heartbeat_overtakes_no_announcement: heartbeat_through_queue, short_lease(), NEVER_TOO_LATE;
     listening_again_voids_what_was_cached: floor, short_lease(), NEVER_TOO_LATE;
     listening_again_voids_after_listen_not_before: floor_after_listen, short_lease(), NEVER_TOO_LATE;
+    what_is_not_announced_is_bounded_by_its_age: age_from_asking, refused(), NEVER_TOO_LATE;
     an_announcement_commits_with_its_revocation: announce_in_transaction, short_lease(), NEVER_TOO_LATE;
 }
 

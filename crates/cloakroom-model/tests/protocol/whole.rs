@@ -46,6 +46,8 @@ holds! {
     it_holds_with_a_short_lease_with_two_lookups_at_once: Setup::with_listener(2, 1).nodes(&[TWO_LOOKUPS]);
     it_holds_with_a_short_lease_beside_a_node_that_revokes:
         Setup::with_listener(2, 1).nodes(&[Abilities::READER, NO_CACHE]).revoked_elsewhere(false);
+    it_holds_up_to_max_staleness_if_announcements_may_be_refused:
+        Setup::with_listener(2, 1).refuses_announcements();
     it_holds_with_a_long_lease: Setup::with_listener(1, 2);
     it_holds_with_a_long_lease_on_a_suspended_node: Setup::with_listener(1, 2).clocks(Clocks::Suspended);
     it_holds_for_two_nodes_with_listeners: Setup::with_listener(1, 1).nodes(&[Abilities::READER; 2]);

@@ -16,6 +16,8 @@ pub enum ServerError {
         /// The programs that were looked for, in `PATH` and the usual places.
         program: &'static str,
     },
+    /// pgbouncer is not installed.
+    MissingPooler,
     /// This process runs as root, the server refuses to run as root, and there is no other account to run it under.
     NoAccount {
         /// The accounts looked for in `/etc/passwd`.
@@ -63,6 +65,10 @@ impl fmt::Display for ServerError {
                      install it (Debian, Ubuntu: `apt-get install {package}`)"
                 )
             }
+            Self::MissingPooler => f.write_str(
+                "`pgbouncer` is neither in PATH nor in the usual places; \
+                 install it (Debian, Ubuntu: `apt-get install pgbouncer`)",
+            ),
             Self::NoAccount { wanted } => write!(
                 f,
                 "a database server does not run as root, and /etc/passwd has no account for it \

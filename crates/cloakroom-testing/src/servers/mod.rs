@@ -25,6 +25,7 @@ mod error;
 mod galera;
 mod kind;
 mod mariadb;
+mod pgbouncer;
 mod postgres;
 mod process;
 mod programs;
@@ -37,6 +38,7 @@ pub use directory::Scratch;
 pub use error::ServerError;
 pub use galera::Galera;
 pub use kind::{Kind, Purpose};
+pub use pgbouncer::{PoolMode, Pooler};
 pub use server::Server;
 pub use standby::{Pair, Synchronous};
 

@@ -14,6 +14,14 @@ pub(super) fn find(kind: Kind, program: &'static str) -> Result<PathBuf, ServerE
     search(kind, program).ok_or(ServerError::MissingProgram { kind, program })
 }
 
+/// Returns the path of a program that belongs to no server: from `PATH`, or else from where the systems' packages put it.
+pub(super) fn anywhere(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/opt/homebrew/bin"].map(PathBuf::from);
+    let places = env::split_paths(&path).filter(|directory| directory.is_absolute()).chain(usual);
+    places.map(|directory| directory.join(program)).find(|file| is_executable(file))
+}
+
 pub(super) fn require(kind: Kind) -> Result<(), ServerError> {
     for program in kind.programs() {
         find(kind, program)?;

@@ -46,6 +46,11 @@ impl Server {
         self.site.port
     }
 
+    /// Returns the password of the account in [`url`](Self::url).
+    pub(super) fn password(&self) -> &str {
+        &self.site.password
+    }
+
     /// Returns the id of the server's process, while it runs.
     pub fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)

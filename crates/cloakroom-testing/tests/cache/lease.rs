@@ -151,9 +151,8 @@ async fn a_connection_that_the_server_ends_is_noticed_at_once(db: TestDatabase) 
         for token in [&token, &other] {
             scene.until_kept(&there, token).await;
         }
-        let listens = format!(
-            "FROM pg_stat_activity WHERE application_name = '{name}' AND query LIKE '%pg_notify($1%'"
-        );
+        let listens =
+            format!("FROM pg_stat_activity WHERE application_name = '{name}' AND query LIKE 'LISTEN %'");
         let before = scene.db.texts(&format!("SELECT pid::text {listens}")).await;
         assert_eq!(before.len(), 1);
         scene.set_column(&token, "data = '{\"seen\": true}'").await;

@@ -51,11 +51,11 @@ async fn it_begins_with_the_first_lookup_and_ends_with_the_last_handle(db: TestD
         let sessions = node.sessions(&scene, listening().lease(lease));
         assert_eq!(node.connections(&scene).await, 1);
         scene.until_kept(&sessions, &token).await;
-        assert_eq!(node.connections(&scene).await, 2);
+        assert_eq!(node.connections(&scene).await, 3);
         let clone = sessions.clone();
         drop(sessions);
         assert!(scene.is_kept(&clone, &token).await);
-        assert_eq!(node.connections(&scene).await, 2);
+        assert_eq!(node.connections(&scene).await, 3);
         drop(clone);
         node.until_connections(&scene, 1).await;
     }
@@ -124,7 +124,7 @@ async fn many_lookups_at_once_begin_one(db: TestDatabase) {
     let lookups = (0..50).map(|_| sessions.authenticate(&token));
     futures_util::future::try_join_all(lookups).await.unwrap();
     scene.until_kept(&sessions, &token).await;
-    assert_eq!(node.connections(&scene).await, 2);
+    assert_eq!(node.connections(&scene).await, 3);
 }
 
 /// What panicked on the threads whose names begin with this.
@@ -166,7 +166,7 @@ async fn it_ends_with_its_runtime_and_another_takes_over(db: TestDatabase) {
         node.until_connections(&scene, 1).await;
         // Here nothing of before is answered, and soon everything is as it was.
         scene.until_kept(&sessions, &token).await;
-        assert_eq!(node.connections(&scene).await, 2);
+        assert_eq!(node.connections(&scene).await, 3);
         assert_eq!(*PANICS.lock().unwrap(), [""; 0]);
     }
 }

@@ -21,5 +21,6 @@ mod outage;
 mod own;
 mod proxy;
 mod races;
+mod refused;
 mod revoked;
 mod scene;

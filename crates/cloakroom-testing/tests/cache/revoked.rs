@@ -1,5 +1,8 @@
 //! What this process revokes is seen by its very next call, through whatever clone of the handle.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use cloakroom::{Cache, CreatedSession, Sessions, Status, Token};
@@ -91,6 +94,45 @@ impl Change {
 /// Caches of every sort that the database has.
 fn caches(db: &TestDatabase) -> Vec<Cache> {
     if db.kind() == Kind::Postgres { vec![deaf(), listening()] } else { vec![deaf()] }
+}
+
+/// The caller's own side: polled once, the change goes on without it.
+async fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// The server has committed the change, and its caller has not read the answer yet.
+async fn between_the_commit_of_a_change_and_its_return_nothing_of_before_is_answered(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let sessions = scene.node(scene.db.config().cache(deaf()));
+    let strict = scene.node_apart(scene.db.config()).await;
+    for change in CHANGES {
+        let mut was_between = false;
+        // It may be that the answer comes before anything else is asked.
+        for _ in 0..20 {
+            let created = sessions.create(user("1234")).await.unwrap();
+            scene.until_kept(&sessions, &created.token).await;
+            // The test has written the row behind the cache's back.
+            let kept = sessions.authenticate(&created.token).await.unwrap();
+            let before = strict.authenticate(&created.token).await.unwrap();
+            let mut change = Box::pin(change.make(&sessions, &created, scene.db.now()));
+            while poll(&mut change).await.is_pending() {
+                for _ in 0..20 {
+                    if strict.authenticate(&created.token).await.unwrap() == before {
+                        continue;
+                    }
+                    let answer = sessions.authenticate(&created.token).await.unwrap();
+                    assert_ne!(answer, kept, "the cache answered as if nothing were committed");
+                    was_between = true;
+                    break;
+                }
+            }
+            if was_between {
+                break;
+            }
+        }
+        assert!(was_between, "{change:?} was never seen between its commit and its return");
+    }
 }
 
 async fn a_change_is_seen_by_the_very_next_call(db: TestDatabase) {
@@ -196,6 +238,7 @@ async fn what_was_dropped_with_its_table_is_seen_by_the_very_next_call(db: TestD
 
 each_database! {
     what_was_dropped_with_its_table_is_seen_by_the_very_next_call,
+    between_the_commit_of_a_change_and_its_return_nothing_of_before_is_answered,
     a_change_is_seen_by_the_very_next_call,
     a_change_on_a_connection_of_the_callers_is_seen_by_the_very_next_call,
     an_extension_is_seen_by_the_very_next_call,

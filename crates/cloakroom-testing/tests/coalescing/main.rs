@@ -9,6 +9,7 @@ mod in_memory;
 mod locks;
 mod lookups;
 mod pool;
+mod revocations;
 mod runtimes;
 #[path = "../conformance/statements.rs"]
 mod statements;

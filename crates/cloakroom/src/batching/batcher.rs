@@ -464,7 +464,8 @@ impl<W: BatchedQuery> Batch<W> {
 }
 
 fn is_lost<A>(answer: &Result<A>) -> bool {
-    matches!(answer, Err(error) if error.kind() == ErrorKind::Unavailable)
+    let is_unclear = |error: &Error| error.outcome() == error::Outcome::Unknown && !error.is_reported();
+    matches!(answer, Err(error) if error.kind() == ErrorKind::Unavailable || is_unclear(error))
 }
 
 impl<W: BatchedQuery> Waiting<W> {

@@ -122,7 +122,7 @@ impl BatchedQuery for Extend {
 impl Extend {
     /// Returns `true` if all rows were written.
     async fn write(&self, on: &mut Writing, extensions: &[Extension]) -> Result<bool> {
-        let written = self.0.execute(on.connection.connection(), &self.statement(extensions)).await?;
+        let written = self.0.execute(on.connection.connection(), &move_expiries(&self.0, extensions)).await?;
         Ok(usize::try_from(written) == Ok(extensions.len()))
     }
 
@@ -130,19 +130,20 @@ impl Extend {
     fn is_in_time(&self, extension: &Extension) -> bool {
         extension.read.expires_at > self.0.config.now()
     }
+}
 
-    fn statement(&self, extensions: &[Extension]) -> Statement {
-        let size = extensions.len().next_power_of_two();
-        // Repeating a branch changes nothing.
-        let all = || extensions.iter().chain(extensions.last().into_iter().cycle()).take(size);
-        let id = |extension: &Extension| FieldValue::plain(extension.id);
-        let mut values = Vec::with_capacity(size * 8);
-        values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.expires_at)]));
-        values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.updated_at)]));
-        values.extend(all().map(id));
-        values.extend(all().flat_map(|one| {
-            [id(one), FieldValue::plain(one.read.updated_at), FieldValue::plain(one.read.expires_at)]
-        }));
-        Statement::new(self.0.extend_sql(size), values)
-    }
+/// Returns the statement that moves the expiries of sessions whose rows are as they were read.
+pub(super) fn move_expiries(store: &Store, extensions: &[Extension]) -> Statement {
+    let size = extensions.len().next_power_of_two();
+    // Repeating a branch changes nothing.
+    let all = || extensions.iter().chain(extensions.last().into_iter().cycle()).take(size);
+    let id = |extension: &Extension| FieldValue::plain(extension.id);
+    let mut values = Vec::with_capacity(size * 8);
+    values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.expires_at)]));
+    values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.updated_at)]));
+    values.extend(all().map(id));
+    values.extend(all().flat_map(|one| {
+        [id(one), FieldValue::plain(one.read.updated_at), FieldValue::plain(one.read.expires_at)]
+    }));
+    Statement::new(store.extend_sql(size), values)
 }

@@ -1,7 +1,7 @@
 //! The hot path: calls that many callers make at once go to the database in few statements.
 //!
 //! [`Queue`](queue::Queue) decides which call waits and which is sent. [`Batcher`] runs the statements, and the modules
-//! [`find`], [`insert`] and [`extend`] know what a statement for one call or for many looks like. Rules:
+//! [`find`], [`insert`], [`extend`] and [`revoke`] know what a statement for one call or for many looks like. Rules:
 //!
 //! 1. A call that finds a free slot is sent at once, alone, in its own future: without concurrency, batching adds
 //!    nothing.
@@ -27,6 +27,7 @@ mod extend;
 mod find;
 mod insert;
 mod queue;
+mod revoke;
 #[cfg(test)]
 mod tests;
 mod warm_connection;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 
 use batcher::Batcher;
 pub(crate) use extend::{Extension, RowVersion};
+use uuid::Uuid;
 
 use crate::database::{Backend, FieldValue};
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -49,6 +51,8 @@ pub(crate) struct Batching {
     find: Batcher<find::Find>,
     insert: Batcher<insert::Insert>,
     extend: Batcher<extend::Extend>,
+    expire: Batcher<revoke::Revoke<Extension>>,
+    delete: Batcher<revoke::Revoke<Uuid>>,
 }
 
 impl Batching {
@@ -57,6 +61,8 @@ impl Batching {
             find: Batcher::new(find::Find::new(Arc::clone(store))),
             insert: Batcher::new(insert::Insert(Arc::clone(store))),
             extend: Batcher::new(extend::Extend(Arc::clone(store))),
+            expire: Batcher::new(revoke::Revoke::new(Arc::clone(store))),
+            delete: Batcher::new(revoke::Revoke::new(Arc::clone(store))),
         }
     }
 
@@ -75,6 +81,16 @@ impl Batching {
     /// Moves an expiry if the row is still as it was read. Returns `true` if it was.
     pub(crate) async fn extend(&self, extension: Extension) -> Result<bool> {
         self.extend.ask(extension).await
+    }
+
+    /// Moves an expiry to the end of the session if the row is still as it was read. Returns `true` if it certainly was.
+    pub(crate) async fn expire(&self, end: Extension) -> Result<bool> {
+        self.expire.ask(end).await
+    }
+
+    /// Deletes a row. Returns `true` if this call certainly did.
+    pub(crate) async fn delete(&self, id: Uuid) -> Result<bool> {
+        self.delete.ask(id).await
     }
 }
 
@@ -108,6 +124,9 @@ impl Failure {
         // Much longer than a statement takes that waits for no row, and shorter than MySQL waits for one.
         const LONG: Duration = Duration::from_millis(500);
         match error.kind() {
+            // The driver lost the answer, and the rows may be written: another attempt would take them for those of
+            // others.
+            _ if error.outcome() == Outcome::Unknown && !error.is_reported() => Self::All(error),
             // SQLite locks the whole file.
             ErrorKind::LockTimeout if backend.dialect().is_embedded() => Self::All(error),
             ErrorKind::LockTimeout if sent.elapsed() < LONG => Self::Locked,

@@ -13,11 +13,14 @@ use super::sync::{AtomicU64, Ordering};
 /// then, and the two parts together look no younger than the later heartbeat is.
 pub(crate) struct Lease {
     length: u64,
-    /// Zero if nothing is known.
+    /// Zero if nothing is known, and [`WAIVED`] if nothing will be.
     monotonic: AtomicU64,
     /// The bits of the moment's wall clock.
     wall: AtomicU64,
 }
+
+/// No clock shows this.
+const WAIVED: u64 = u64::MAX;
 
 impl Lease {
     /// Makes a lease of `length` nanoseconds, which does not hold yet.
@@ -37,10 +40,15 @@ impl Lease {
         self.monotonic.store(0, Ordering::SeqCst);
     }
 
+    /// Makes the lease hold for good, because nothing can be heard here. Only the age of an answer is a limit then.
+    pub(crate) fn waive(&self) {
+        self.monotonic.store(WAIVED, Ordering::SeqCst);
+    }
+
     #[inline]
     pub(crate) fn holds(&self, now: ClockReading) -> bool {
         let monotonic = self.monotonic.load(Ordering::SeqCst);
         let heard = ClockReading { monotonic, wall: self.wall.load(Ordering::SeqCst).cast_signed() };
-        monotonic > 0 && heard.is_within(self.length, now)
+        monotonic > 0 && (heard.is_within(self.length, now) || monotonic == WAIVED)
     }
 }

@@ -3,14 +3,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Decode, Executor, PgConnection, Postgres, Row, Type};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::SessionCache;
-use super::announcement::{self, CHANNEL};
+use super::announcement;
 use super::clock_reading::ClockReading;
 use super::revocations::Scope;
+use crate::database::CHANNEL;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the listener waits after a failure before it tries again, at first and at most.
@@ -29,7 +31,8 @@ const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// with the pool.
 pub(crate) fn start(cache: &Arc<SessionCache>, pool: &PgPool, table: &str) {
     if cache.begin_listening() {
-        let listener = Listener { cache: Arc::downgrade(cache), pool: pool.clone(), table: table.to_owned() };
+        let (cache, table) = (Arc::downgrade(cache), table.to_owned());
+        let listener = Listener { cache, pool: pool.clone(), table, is_deaf: false };
         tokio::spawn(listener.run());
     }
 }
@@ -38,12 +41,16 @@ struct Listener {
     cache: Weak<SessionCache>,
     pool: PgPool,
     table: String,
+    /// Whether the connections lead to a pooler that does not pass announcements on.
+    is_deaf: bool,
 }
 
-/// The next lookup starts another task, no matter how this one ended.
+/// The next lookup starts another task, no matter how this one ended, unless no task would hear anything.
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(cache) = self.cache.upgrade() {
+        if let Some(cache) = self.cache.upgrade()
+            && !self.is_deaf
+        {
             lapse(&cache);
             cache.is_listening.store(false, Ordering::SeqCst);
         }
@@ -51,13 +58,20 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut pause = PAUSES.0;
         while self.is_needed()
-            && let Some(error) = self.follow(&mut pause).await.err()
+            && let Some(silence) = self.follow(&mut pause).await.err()
         {
             let Some(cache) = self.cache.upgrade() else {
                 return;
+            };
+            let error = match silence {
+                Silence::Pooled => {
+                    self.is_deaf = true;
+                    return self.give_up(&cache);
+                }
+                Silence::Lost(error) => error,
             };
             lapse(&cache);
             drop(cache);
@@ -71,6 +85,17 @@ impl Listener {
         }
     }
 
+    /// Makes the cache do without a listener.
+    fn give_up(&self, cache: &SessionCache) {
+        cache.validity.lease().inspect(|lease| lease.waive());
+        tracing::warn!(
+            table = self.table,
+            max_staleness = ?cache.settings().max_staleness,
+            "the connections lead to a transaction pooler, which does not pass on what others revoke: the cache does not \
+             listen, and only max_staleness bounds the age of its answers",
+        );
+    }
+
     fn is_needed(&self) -> bool {
         self.cache.strong_count() > 0 && !self.pool.is_closed()
     }
@@ -81,7 +106,7 @@ impl Listener {
     /// hears announcements until the heartbeat has come back, renews the lease from when the heartbeat was *sent*, and
     /// hears announcements until the next heartbeat is due. If a step fails or takes longer than the lease, the
     /// connection is given up: it may have missed announcements.
-    async fn follow(&self, pause: &mut Duration) -> Result<()> {
+    async fn follow(&self, pause: &mut Duration) -> Heeded<()> {
         let mut subscription = within(PATIENCE, Subscription::open(&self.pool)).await?;
         if !self.wait_for_promotion(&mut subscription, pause).await? {
             return Ok(());
@@ -113,7 +138,7 @@ impl Listener {
         &self,
         subscription: &mut Subscription,
         pause: &mut Duration,
-    ) -> Result<bool> {
+    ) -> Heeded<bool> {
         let mut is_said = false;
         while let Some((lease, sent)) = self.clock_heartbeat() {
             let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
@@ -145,13 +170,13 @@ impl Listener {
     }
 
     /// Hears announcements until a heartbeat comes back. Only one is on its way at a time, so it is the last one.
-    async fn hear_until_heartbeat(&self, subscription: &mut Subscription) -> Result<()> {
+    async fn hear_until_heartbeat(&self, subscription: &mut Subscription) -> Heeded<()> {
         while self.hear(subscription).await? != Heard::Heartbeat {}
         Ok(())
     }
 
     /// Waits for the next notification. If it announces a revocation of this table's sessions, records that.
-    async fn hear(&self, subscription: &mut Subscription) -> Result<Heard> {
+    async fn hear(&self, subscription: &mut Subscription) -> Heeded<Heard> {
         let notification = subscription.next().await?;
         if notification.channel() == subscription.heartbeats {
             return Ok(Heard::Heartbeat);
@@ -174,51 +199,107 @@ enum Heard {
     Announcement,
 }
 
-/// A connection that listens to announcements and to its own heartbeats.
+/// Why nothing is heard.
+enum Silence {
+    /// The connection was lost, or cannot be had.
+    Lost(Error),
+    /// The connections are a pooler's, which gives each transaction whichever connection of the server is free. `LISTEN`
+    /// would stay behind on one of those, where others would get the notifications.
+    Pooled,
+}
+
+type Heeded<T> = Result<T, Silence>;
+
+impl From<Error> for Silence {
+    fn from(error: Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// A connection that listens to announcements and to heartbeats, and another one that sends the heartbeats.
+///
+/// There are two because a heartbeat must come by the way by which the announcements of other processes come. A pooler may
+/// pass what a connection sends itself back to it, and nothing else.
 struct Subscription {
     connection: PgListener,
+    sender: PgConnection,
+    /// The process of the server that is behind the connection that listens.
+    listening: i32,
     /// The channel of the heartbeats.
     heartbeats: String,
 }
 
+/// How often the two connections are asked whose they are, before anything listens. A pooler that has other work may have
+/// two different ones for them once, but not each time the same two.
+const QUESTIONS: usize = 8;
+
+const WHOSE: &str = "SELECT pg_backend_pid()";
+
 impl Subscription {
-    async fn open(pool: &PgPool) -> Result<Self> {
+    async fn open(pool: &PgPool) -> Heeded<Self> {
         let heartbeats = format!("{CHANNEL}_{}", Uuid::now_v7().simple());
-        // It has a pool of its own, so that it takes none of the application's connections.
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_lazy_with((*pool.connect_options()).clone());
-        let mut connection = PgListener::connect_with(&pool).await.map_err(Error::from_opening)?;
-        // A silent reconnect would hide that announcements were missed.
-        connection.eager_reconnect(false);
-        Ok(Self { connection, heartbeats })
+        let options = (*pool.connect_options()).clone();
+        let mut connection = open_listener(&options).await.map_err(Error::from_opening)?;
+        let mut sender = options.connect().await.map_err(Error::from_opening)?;
+        let mut found = None;
+        for _ in 0..QUESTIONS {
+            let both: (i32, i32) = (value(&mut connection, WHOSE).await?, value(&mut sender, WHOSE).await?);
+            if both.0 == both.1 || *found.get_or_insert(both) != both {
+                return Err(Silence::Pooled);
+            }
+        }
+        let (listening, _) = found.ok_or_else(silent)?;
+        Ok(Self { connection, sender, listening, heartbeats })
     }
 
-    async fn is_on_standby(&mut self) -> Result<bool> {
-        sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut self.connection).await.map_err(lost)
+    async fn is_on_standby(&mut self) -> Heeded<bool> {
+        Ok(value(&mut self.connection, "SELECT pg_is_in_recovery()").await?)
     }
 
-    async fn listen(&mut self) -> Result<()> {
-        self.connection.listen_all([CHANNEL, &self.heartbeats]).await.map_err(Error::from_opening)
+    async fn listen(&mut self) -> Heeded<()> {
+        let channels = [CHANNEL, &self.heartbeats];
+        Ok(self.connection.listen_all(channels).await.map_err(Error::from_opening)?)
     }
 
-    async fn send_heartbeat(&mut self) -> Result<()> {
-        let heartbeat = sqlx::query("SELECT pg_notify($1, '')").bind(&self.heartbeats);
-        heartbeat.execute(&mut self.connection).await.map_err(lost)?;
+    async fn send_heartbeat(&mut self) -> Heeded<()> {
+        let send = format!("SELECT pg_backend_pid(), pg_notify('{}', '')", self.heartbeats);
+        if value::<i32>(&mut self.sender, &send).await? == self.listening {
+            return Err(Silence::Pooled);
+        }
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<PgNotification> {
+    async fn next(&mut self) -> Heeded<PgNotification> {
         // If there is no notification, the connection was lost, and its announcements with it.
-        self.connection.try_recv().await.map_err(lost)?.ok_or_else(silent)
+        Ok(self.connection.try_recv().await.map_err(lost)?.ok_or_else(silent)?)
     }
 }
 
+async fn open_listener(options: &PgConnectOptions) -> sqlx::Result<PgListener> {
+    // It has a pool of its own, so that it takes none of the application's connections.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_lazy_with(options.clone());
+    let mut connection = PgListener::connect_with(&pool).await?;
+    // A silent reconnect would hide that announcements were missed.
+    connection.eager_reconnect(false);
+    Ok(connection)
+}
+
+/// Runs SQL that returns one value first, without preparing it: a pooler may not know what it has prepared.
+async fn value<V>(on: impl Executor<'_, Database = Postgres>, sql: &str) -> Result<V>
+where
+    V: Type<Postgres> + for<'r> Decode<'r, Postgres>,
+{
+    let row = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_one(on).await;
+    row.and_then(|row| row.try_get(0)).map_err(lost)
+}
+
 /// Returns what `step` returns, or an error if that takes longer than `limit`.
-async fn within<T>(limit: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
+async fn within<T>(limit: Duration, step: impl Future<Output = Heeded<T>>) -> Heeded<T> {
     timeout(limit, step).await.map_err(|_| silent())?
 }
 

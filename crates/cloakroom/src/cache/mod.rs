@@ -5,7 +5,8 @@
 
 #![cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only PostgreSQL announces revocations"))]
 
-pub(crate) mod announcement;
+#[cfg(feature = "postgres")]
+mod announcement;
 mod lease;
 #[cfg(feature = "postgres")]
 mod listener;
@@ -140,10 +141,17 @@ impl SessionCache {
         last.flatten().map_or(expires_at, |last| expires_at.min(unix_microseconds(last).saturating_add(1)))
     }
 
-    /// Notes that a write is about to be sent. Nothing is revoked yet: the returned value is told the outcome, and
-    /// revokes when it is dropped.
+    /// Notes that a write is about to be sent. From now on nothing is answered that it may revoke, until the returned
+    /// value is told the outcome or is dropped.
     pub(crate) fn begin_revocation(self: &Arc<Self>, revoked: Revoked) -> OpenRevocation {
-        OpenRevocation { cache: Arc::clone(self), scope: revoked.into(), is_committed: false }
+        let scope = revoked.into();
+        self.validity.open(scope);
+        OpenRevocation { cache: Arc::clone(self), scope, is_committed: false }
+    }
+
+    /// Drops the cache entry of a session that is still as valid as it says, but has been changed.
+    pub(crate) fn forget(&self, id: Uuid) {
+        self.validity.revoke(Revoked::Session(id).into());
     }
 
     /// Records that sessions that have expired by `now` are about to be deleted.
@@ -170,8 +178,8 @@ impl SessionCache {
     }
 }
 
-/// A revocation that is being written. When it is dropped, it [revokes](Validity::revoke) in this process. If it is not
-/// known by then to have been committed, it may still be, by the caller's own transaction or by a server, if its answer
+/// A revocation that is being written. While it lives, nothing that it may revoke is answered from memory. When it is
+/// dropped, it [gets its version](Validity::close). If it is not known by then to have been committed, it may still be, by the caller's own transaction or by a server, if its answer
 /// was lost. So it also goes into [quarantine](Validity::quarantine): until that is settled, no session that it concerns
 /// is kept.
 pub(crate) struct OpenRevocation {
@@ -181,7 +189,7 @@ pub(crate) struct OpenRevocation {
 }
 
 impl OpenRevocation {
-    /// Revokes now: the write was committed. Must be called before its caller is told.
+    /// Closes it: the write was committed. Must be called before its caller is told.
     pub(crate) fn committed(mut self) {
         self.is_committed = true;
     }
@@ -191,7 +199,7 @@ impl Drop for OpenRevocation {
     fn drop(&mut self) {
         let cache = &self.cache;
         if self.is_committed {
-            cache.validity.revoke(self.scope);
+            cache.validity.close(self.scope);
         } else {
             cache.validity.quarantine(self.scope, cache.now());
         }

@@ -78,17 +78,28 @@ impl Validity {
         self.revocations.mark(at)
     }
 
-    /// Returns `true` if no revocation of this session was recorded since the mark.
+    /// Returns `true` if no revocation of this session was recorded since the mark, and none is open.
     pub(crate) fn holds(&self, mark: ReadMark, session: u64) -> bool {
         self.revocations.hold(mark, session)
     }
 
-    /// Records a revocation. Must be called after it has been committed, and before its caller is told.
+    /// Records that a revocation is about to be sent: nothing about it is answered until its outcome is known. Must be
+    /// followed by [`close`](Self::close) or [`quarantine`](Self::quarantine).
+    pub(crate) fn open(&self, scope: Scope) {
+        self.revocations.open(scope);
+    }
+
+    /// Records that a revocation has been committed. Must be called before its caller is told.
+    pub(crate) fn close(&self, scope: Scope) {
+        self.revocations.close(scope);
+    }
+
+    /// Records a revocation that was heard of.
     pub(crate) fn revoke(&self, scope: Scope) {
         self.revocations.revoke(scope);
     }
 
-    /// Records a revocation that may be committed later: for as long as an answer may be old, no answer is kept.
+    /// Records that a revocation may be committed later: for as long as an answer may be old, no answer is kept.
     pub(crate) fn quarantine(&self, scope: Scope, now: ClockReading) {
         self.revocations.quarantine(scope, now.monotonic.saturating_add(self.max_age));
     }

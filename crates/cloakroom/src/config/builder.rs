@@ -126,9 +126,24 @@ impl ConfigBuilder {
     /// statement that revokes sends a `NOTIFY`. Default yes, also in a process without a cache: the other processes
     /// must hear of its revocations.
     ///
-    /// PostgreSQL commits transactions that announce one after another. Turn announcements off if no process has a
-    /// cache and sessions are revoked by the thousand every second. Also turn them off if transactions are prepared for
-    /// a two-phase commit, which may not announce anything.
+    /// # What announcing costs
+    ///
+    /// PostgreSQL commits transactions that notify one at a time, in the whole cluster, all its databases together: each
+    /// waits for the flush of the one before. So no more than one commit's time each is the ceiling for all processes.
+    /// Calls of `expire` and `delete` that wait at the same time share a statement and a commit. No process has more than
+    /// two announcing statements out at once on one pool, unless one of them takes longer than a quarter of a second.
+    /// Others wait without a connection, so that lookups go on.
+    ///
+    /// The notifications stay in a queue until every session of the cluster that has said `LISTEN` has read them, on any
+    /// channel of any database. A session that listens and then stays in a transaction keeps the queue from being
+    /// emptied. Once it is full, PostgreSQL refuses transactions that notify (SQLSTATE 54000), until a session asks for
+    /// `pg_notification_queue_usage()`. A revocation that is refused for that is made without its announcement, and that
+    /// function is called. `tracing` reports a warning. The caches of other processes then learn of the revocation after
+    /// [`max_staleness`](Cache::max_staleness). In a transaction of the caller's the refusal comes at the commit, which
+    /// fails. Watch the value of `SELECT pg_notification_queue_usage()`: it is between 0 and 1, and should stay at 0.
+    ///
+    /// Turn announcements off if no process has a cache. Also turn them off if transactions are prepared for a two-phase
+    /// commit, which may not announce anything.
     pub fn announce(self, announces: bool) -> Self {
         self.with(|settings| settings.announces = announces)
     }

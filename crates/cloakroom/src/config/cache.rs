@@ -13,12 +13,15 @@ use super::limits::MAX_CAPACITY;
 /// 1. No answer is older than [`max_staleness`](Self::max_staleness), no matter what fails: a session that was revoked
 ///    anywhere is refused everywhere after that time.
 /// 2. What this process revokes through this handle or a clone of it (`expire`, `delete`, `update`, `rotate`,
-///    `expire_all`, `delete_all`) is refused by the very next call. A lookup that was out at the time does not bring it
-///    back. For a revocation inside a transaction of the caller's, or if the result was lost, this holds if it is
+///    `expire_all`, `delete_all`) is refused from the commit on, also by a call that comes before the revocation has
+///    returned. From before a revocation is sent until it returns, the sessions concerned are read from the database; for
+///    `expire_all` and `delete_all` these are all. A lookup that was out at the time does not bring anything back. For a revocation inside a transaction of the caller's, or if the result was lost, this holds if it is
 ///    committed within `max_staleness`.
 /// 3. On PostgreSQL, revocations are announced to all processes in the transaction that makes them. A listener drops
 ///    the sessions concerned, usually within milliseconds. A process that has not heard from the server within the
-///    [`lease`](Self::lease) answers nothing from its cache until it has caught up.
+///    [`lease`](Self::lease) answers nothing from its cache until it has caught up. If PostgreSQL refuses to announce a
+///    revocation, because its queue of notifications is full, the revocation is made all the same, and other processes
+///    learn of it after `max_staleness`; see [`announce`](crate::ConfigBuilder::announce).
 /// 4. Every cache entry is checked against its expiry before it is used, with the configured clock. If an extension of
 ///    the session is due, the session is read from the database and extended.
 /// 5. Errors and absences are not kept. So a database that is back, and a session that was just created, are seen at
@@ -88,13 +91,13 @@ impl Cache {
         self
     }
 
-    /// Sets whether to listen for the revocations of other processes, on PostgreSQL, on a connection beside the pool.
-    /// Default yes. Without a listener only [`max_staleness`](Self::max_staleness) bounds the age of an answer, as on
-    /// the other databases.
+    /// Sets whether to listen for the revocations of other processes, on PostgreSQL. Default yes. The listener has two
+    /// connections beside the pool, made with the pool's options: one listens, and the other sends the heartbeats. Without
+    /// a listener only [`max_staleness`](Self::max_staleness) bounds the age of an answer, as on the other databases.
     ///
-    /// The listener must NOT go through a transaction pooler, such as pgbouncer in that mode: such a pooler does not
-    /// pass announcements on. The listener connects with the options of the pool, so if these lead to a transaction
-    /// pooler, turn the listener off with `listen(false)`.
+    /// Announcements do not pass a transaction pooler, such as pgbouncer in that mode. If both connections report the same
+    /// process of the server, or the process changes, they lead to such a pooler. Then nothing listens, as with
+    /// `listen(false)`, until the handle is made anew, and `tracing` reports a warning. A session pooler passes them on.
     pub fn listen(mut self, listens: bool) -> Self {
         self.listens = listens;
         self

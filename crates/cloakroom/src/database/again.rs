@@ -44,13 +44,19 @@ impl Again {
 pub(crate) fn cause(error: &sqlx::Error) -> Cause {
     match error {
         sqlx::Error::Database(error) => classify(&**error).cause,
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => Cause::Lost,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Cause::Lost,
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Encode(_) => Cause::Refused,
         sqlx::Error::AnyDriverError(error) if error.is::<NotConnected>() || error.is::<NotCaughtUp>() => {
             Cause::Refused
         }
         _ => Cause::Unclear,
     }
+}
+
+/// Returns `true` if the driver did not expect what the server said. What it reads next may be the answer to another
+/// statement, so the connection is closed.
+pub(crate) fn is_out_of_step(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Protocol(_))
 }
 
 /// The failure to open a connection, after which it is certain that no statement was sent.

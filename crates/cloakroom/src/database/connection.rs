@@ -236,6 +236,16 @@ impl<'c> Connection<'c> {
         if !self.is_pool() {
             return Ok(self.run(statement, Wanted::Count, Asks::Write).await?.written);
         }
+        let (answer, guard) = self.write(statement, Wanted::Count).await?;
+        answer.written(guard)
+    }
+
+    /// Runs a statement that writes and returns rows, on the pool, as [`execute`](Self::execute) does.
+    pub(crate) async fn execute_returning(&mut self, statement: &Statement) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(self.write(statement, Wanted::Rows).await?.0.rows)
+    }
+
+    async fn write(&mut self, statement: &Statement, wanted: Wanted) -> Result<(Answer, Guard), sqlx::Error> {
         let guarded;
         let statement = if statement.guard == Guard::None {
             guarded = guard_write(self.backend(), statement);
@@ -245,7 +255,7 @@ impl<'c> Connection<'c> {
         };
         let wanted = match statement.guard {
             Guard::LastColumn | Guard::Count => Wanted::Rows,
-            _ => Wanted::Count,
+            _ => wanted,
         };
         let mut retries = DEADLOCK_RETRIES;
         loop {
@@ -256,7 +266,7 @@ impl<'c> Connection<'c> {
                     retries -= 1;
                 }
                 Err(error) => return Err(error),
-                Ok(answer) => return answer.written(statement.guard),
+                Ok(answer) => return Ok((answer, statement.guard)),
             }
         }
     }

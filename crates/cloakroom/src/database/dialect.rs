@@ -220,6 +220,11 @@ pub(crate) trait Dialect: Sync {
         false
     }
 
+    /// Returns `true` if UPDATE and DELETE can return what they wrote.
+    fn returns_written_rows(&self) -> bool {
+        false
+    }
+
     /// Returns `true` if a DELETE can have an order and a limit.
     fn deletes_in_order(&self) -> bool {
         false

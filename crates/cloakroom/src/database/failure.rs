@@ -20,6 +20,11 @@ impl Error {
         Self::sorted(error, table).with_outcome(outcome)
     }
 
+    /// Returns `true` if the database itself has reported the error, as the outcome of the statement.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.source().is_some_and(<dyn StdError>::is::<DatabaseError>)
+    }
+
     fn sorted(error: sqlx::Error, table: &str) -> Self {
         match error {
             sqlx::Error::AnyDriverError(error) => match error.downcast::<NotConnected>() {

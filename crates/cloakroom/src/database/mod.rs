@@ -6,6 +6,7 @@ mod postgres;
 mod sqlite;
 
 mod again;
+mod announcing;
 mod bare;
 mod bind;
 mod catalog;
@@ -35,6 +36,9 @@ use std::fmt;
 use sqlx::error::DatabaseError;
 
 pub(crate) use again::{NotConnected, cause};
+#[cfg(feature = "postgres")]
+pub(crate) use announcing::CHANNEL;
+pub(crate) use announcing::{EMPTY_QUEUE, Revokes, announcing, is_refused as is_refused_announcement};
 pub(crate) use catalog::{ColumnInfo, IndexInfo};
 pub(crate) use causality::NotCaughtUp;
 pub use connection::{Connection, Database};

@@ -219,6 +219,9 @@ impl Pooled {
             }
             Err(error) => error,
         };
+        if again::is_out_of_step(&error) {
+            self.lose();
+        }
         let is_ready = match Again::after(&error, asks) {
             Again::No => return Err(error),
             // This is rare, and its future is larger than the rest.

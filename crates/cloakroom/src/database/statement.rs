@@ -32,6 +32,19 @@ impl Statement {
         Self { is_remembered: false, ..self }
     }
 
+    /// Returns a write of the pool's, changed so that it returns the ids of the rows that it writes.
+    pub(crate) fn returning_ids(self, backend: Backend) -> Self {
+        let (sql, dialect) = (&self.sql, backend.dialect());
+        let id = dialect.quoted("id");
+        match dialect.own_transaction() {
+            Some(own_transaction) => {
+                let sql = format!("{sql} RETURNING {id}, {own_transaction}").into();
+                Self { sql, guard: Guard::LastColumn, ..self }
+            }
+            None => Self { sql: format!("{sql} RETURNING {id}").into(), guard: Guard::Silent, ..self },
+        }
+    }
+
     /// Returns the statement, with the way in which its answer says that it was a transaction of its own.
     pub(crate) fn guarded(self, guard: Guard) -> Self {
         Self { guard, ..self }

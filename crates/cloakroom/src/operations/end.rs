@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Operations;
-use super::guarded::{Effect, is_over};
+use super::guarded::{Effect, is_over, move_of, note_move};
 use crate::cache::Revoked;
 use crate::database::{FieldValue, Statement};
 use crate::error::{ErrorKind, Outcome, Result};
@@ -17,7 +17,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::expire`](crate::Sessions::expire).
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
-        if !is_over(session, now) && self.write_expiry(session, now, now, Effect::Revokes).await? {
+        if !is_over(session, now) && self.write_end(session, now).await? {
             return Ok(true);
         }
         // The session ends, even if another caller wrote the row meanwhile. The caller then gets the row as it is now,
@@ -25,6 +25,20 @@ impl<T: SessionFields> Operations<'_, T> {
         let was_valid = self.expire_by_id(session.id, now).await?;
         self.read_end(session, now).await.map_err(|error| error.with_outcome(Outcome::Done))?;
         Ok(was_valid)
+    }
+
+    /// Ends the session if its row is still as it was read, and returns `true` if it was. On the pool it may share a
+    /// statement with other calls; `false` then also means that another transaction has the row locked.
+    async fn write_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<bool> {
+        let Some(read) = session.stored.expires_at.filter(|_| self.shares_revocations()) else {
+            return self.write_expiry(session, now, now, Effect::Revokes).await;
+        };
+        let end = move_of(session, read, now, now);
+        let is_written = self.share_revoking(session.id, self.handle().batching().expire(end)).await?;
+        if is_written {
+            note_move(session, &end);
+        }
+        Ok(is_written)
     }
 
     /// Reads the session again after it has ended. If the row is gone or no longer decodes, the session is no longer
@@ -46,6 +60,14 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// See [`Sessions::delete`](crate::Sessions::delete).
     pub async fn delete(&mut self, session: Session<T>) -> Result<bool> {
+        if self.shares_revocations() {
+            let deleted = self.handle().batching().delete(session.id);
+            let is_deleted = self.share_revoking(session.id, deleted).await?;
+            // Only if rows are skipped may the row still be there.
+            if is_deleted || !self.handle().backend().dialect().skips_locked_rows() {
+                return Ok(is_deleted);
+            }
+        }
         let mut bindings = self.bindings();
         let mut delete = Query::delete();
         let id = bindings.expr(FieldValue::plain(session.id));

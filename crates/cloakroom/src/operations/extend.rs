@@ -3,8 +3,7 @@
 use time::OffsetDateTime;
 
 use super::Operations;
-use super::guarded::{Effect, after, is_over};
-use crate::batching::{Extension, RowVersion};
+use super::guarded::{Effect, is_over, move_of, note_move};
 use crate::error::{ErrorKind, Result};
 use crate::session::{Session, expiry};
 use crate::table::SessionFields;
@@ -92,17 +91,11 @@ impl<T: SessionFields> Operations<'_, T> {
             return self.write_expiry(session, now, expires_at, Effect::Extends).await;
         };
         self.check_writes().await?;
-        let updated_at = after(session.stored.updated_at, now);
-        let extension = Extension {
-            id: session.id,
-            read: RowVersion { expires_at: read, updated_at: session.stored.updated_at },
-            new: RowVersion { expires_at, updated_at },
-        };
+        let extension = move_of(session, read, expires_at, now);
         let is_written = self.handle().batching().extend(extension).await?;
         self.forget(session.id);
         if is_written {
-            session.row_mut().expires_at = Some(expires_at);
-            session.note_write(session.expires_at, updated_at);
+            note_move(session, &extension);
         }
         Ok(is_written)
     }

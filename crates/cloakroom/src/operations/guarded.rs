@@ -3,6 +3,7 @@
 use sea_query::{Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
 
+use crate::batching::{Extension, RowVersion};
 use crate::cache::Revoked;
 use crate::clock;
 use crate::database::FieldValue;
@@ -108,6 +109,27 @@ pub(crate) fn after(previous: OffsetDateTime, now: OffsetDateTime) -> OffsetDate
 /// Returns `true` if the session, as it was read, is [over](expiry::is_over) at `now`.
 pub(crate) fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
     expiry::is_over(session.stored.expires_at, session.stored.updated_at, now)
+}
+
+/// Returns the write that moves the expiry of a session that was read with the expiry `read`, at `now`.
+pub(crate) fn move_of<T: SessionFields>(
+    session: &Session<T>,
+    read: OffsetDateTime,
+    expires_at: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Extension {
+    let updated_at = session.stored.updated_at;
+    Extension {
+        id: session.id,
+        read: RowVersion { expires_at: read, updated_at },
+        new: RowVersion { expires_at, updated_at: after(updated_at, now) },
+    }
+}
+
+/// Records that a move of the session's expiry was written.
+pub(crate) fn note_move<T: SessionFields>(session: &mut Session<T>, moved: &Extension) {
+    session.row_mut().expires_at = Some(moved.new.expires_at);
+    session.note_write(session.expires_at, moved.new.updated_at);
 }
 
 fn changed() -> Error {

@@ -11,7 +11,7 @@ use crate::database::FieldValue;
 use crate::error::{Error, Outcome, Result};
 use crate::session::Status;
 use crate::sql::ending;
-use crate::store::Waits;
+use crate::store::{Waits, Writing};
 use crate::table::SessionFields;
 
 /// How a session ends.
@@ -65,8 +65,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         }
         let sessions = Arc::clone(self.operations.handle());
         let store = sessions.store();
-        let mut writing = store.acquire_to_write(Waits::ForLocks, store.until()).await?;
-        self.on(writing.connection.connection()).end_valid(how).await
+        let mut writing = store.acquire_to_revoke(Waits::ForLocks, store.until()).await?;
+        let Writing { connection, announcing, .. } = &mut writing;
+        announcing.during(self.on(connection.connection()).end_valid(how)).await
     }
 
     /// Ends the sessions that are valid by any clock, and returns how many of them were valid by this machine's.

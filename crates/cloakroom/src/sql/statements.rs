@@ -35,6 +35,7 @@ pub(crate) struct Statements {
     insert: BySize,
     insert_at_once: BySize,
     extend: BySize,
+    delete: BySize,
 }
 
 /// Statements that differ only in the number of their rows, each written when it is first needed. The numbers are
@@ -74,6 +75,7 @@ impl Statements {
             insert: BySize::default(),
             insert_at_once: BySize::default(),
             extend: BySize::default(),
+            delete: BySize::default(),
         }
     }
 
@@ -191,6 +193,31 @@ impl Statements {
             update.and_where_option(backend.dialect().place_of_condition());
             let update = bindings.build(&update).sql;
             if is_shared { backend.dialect().at_once(update) } else { update }
+        })
+    }
+}
+
+impl Statements {
+    /// Returns the statement that deletes any of `size` sessions, by their ids. On PostgreSQL it skips rows that another
+    /// transaction has locked.
+    pub(crate) fn delete(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+        self.delete.get(size, || {
+            let bindings = &mut Bindings::new(table, backend);
+            let ids: Vec<_> = (0..size).map(|_| bindings.expr(value())).collect();
+            let are_named = bindings.column(column::ID).is_in(ids);
+            let mut delete = Query::delete();
+            delete.from_table(table_ref(table));
+            if backend.dialect().skips_locked_rows() {
+                let mut free = Query::select();
+                free.expr(bindings.column(column::ID))
+                    .from(table_ref(table))
+                    .and_where(are_named)
+                    .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+                delete.and_where(bindings.column(column::ID).in_subquery(free));
+            } else {
+                delete.and_where(are_named);
+            }
+            bindings.build(&delete).sql
         })
     }
 }

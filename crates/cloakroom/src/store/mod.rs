@@ -9,11 +9,14 @@ use std::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use columns::{Columns, Known};
-use writers::Permit;
+use writers::{Announcing, Permit};
 pub(crate) use writers::{Waits, Writers};
 
 use crate::config::Config;
-use crate::database::{Backend, Connection, FieldValue, Pool, Pooled, Row, Statement, guard_of_rows};
+use crate::database::{
+    Backend, Connection, EMPTY_QUEUE, FieldValue, Pool, Pooled, Revokes, Row, Statement, announcing,
+    guard_of_rows, is_refused_announcement,
+};
 use crate::error::{Error, Outcome, Result};
 use crate::sql::Statements;
 use crate::table::TableDefinition;
@@ -23,6 +26,23 @@ use crate::token::Hashed;
 pub(crate) struct Writing {
     pub(crate) connection: Pooled,
     _permit: Permit,
+    /// Its turn to announce, if it does.
+    pub(crate) announcing: Announcing,
+}
+
+/// A write after which earlier reads of some sessions no longer hold.
+pub(crate) struct Revoking {
+    write: Statement,
+    /// The same write, with its announcement, if revocations are announced.
+    announced: Option<Statement>,
+}
+
+impl Writing {
+    /// Runs a write that revokes for several callers; see [`Store::revoke_each`].
+    pub(crate) async fn revoke_each(&mut self, store: &Store, revoking: &Revoking) -> Result<Vec<Uuid>> {
+        let Self { connection, announcing, .. } = self;
+        announcing.during(store.revoke_each(connection.connection(), revoking)).await
+    }
 }
 
 /// The parts that every operation works with, independent of the type of the table's fields: the database, the table's
@@ -77,6 +97,17 @@ impl Store {
         self.statements.insert_at_once(&self.table, self.backend(), size)
     }
 
+    /// Returns the statement that deletes `size` sessions; see [`Statements::delete`].
+    pub(crate) fn delete_sql(&self, size: usize) -> Arc<str> {
+        self.statements.delete(&self.table, self.backend(), size)
+    }
+
+    /// Returns `true` if revocations of single sessions share statements: if each caller can then be told the outcome
+    /// for its own session.
+    pub(crate) fn shares_revocations(&self) -> bool {
+        self.config.max_batch() > 1 && self.backend().dialect().returns_written_rows()
+    }
+
     /// Returns the statement that extends `size` sessions; see [`Statements::extend`].
     pub(crate) fn extend_sql(&self, size: usize) -> Arc<str> {
         // A caller with a statement of its own delays no other call when it waits.
@@ -96,9 +127,20 @@ impl Store {
 
     /// Takes one connection of the pool for writes, at the latest at `until`.
     pub(crate) async fn acquire_to_write(&self, waits: Waits, until: Instant) -> Result<Writing> {
+        self.acquire_for(waits, false, until).await
+    }
+
+    /// Takes one connection of the pool for writes that revoke. A write that announces waits for its turn before it
+    /// holds a connection.
+    pub(crate) async fn acquire_to_revoke(&self, waits: Waits, until: Instant) -> Result<Writing> {
+        self.acquire_for(waits, self.announces(), until).await
+    }
+
+    async fn acquire_for(&self, waits: Waits, announces: bool, until: Instant) -> Result<Writing> {
         let acquired = async {
+            let announcing = self.writers.announcing(announces).await;
             let permit = self.writers.permit(waits).await;
-            Ok(Writing { connection: self.acquire().await?, _permit: permit })
+            Ok(Writing { connection: self.acquire().await?, _permit: permit, announcing })
         };
         let acquired = tokio::time::timeout_at(until.into(), acquired).await;
         acquired.unwrap_or_else(|_| Err(Error::from_sqlx(sqlx::Error::PoolTimedOut, "")))
@@ -124,6 +166,65 @@ impl Store {
     /// Runs a statement that is a transaction of its own, and returns how many rows it changed.
     pub(crate) async fn execute(&self, mut on: Connection<'_>, statement: &Statement) -> Result<u64> {
         on.execute(statement).await.map_err(|error| self.failed(error))
+    }
+
+    /// Returns `true` if revocations are announced to other processes.
+    pub(crate) fn announces(&self) -> bool {
+        self.config.announces() && self.backend().dialect().notifies()
+    }
+
+    /// Makes a write one that revokes, with its announcement if revocations are announced. It is for the pool or for the
+    /// caller's transaction.
+    pub(crate) fn revoking(&self, write: Statement, revokes: Revokes, on_pool: bool) -> Revoking {
+        let announced =
+            self.announces().then(|| announcing(&write, self.table.table_name(), revokes, on_pool));
+        Revoking { write, announced }
+    }
+
+    /// Runs a write that revokes, and returns how many rows it changed.
+    pub(crate) async fn revoke(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<u64> {
+        let written = match &revoking.announced {
+            None => on.execute(&revoking.write).await,
+            Some(announced) => match on.execute(announced).await {
+                Err(error) if on.is_pool() && is_refused_announcement(&error) => {
+                    self.note_refusal(&mut on, &error).await;
+                    on.execute(&revoking.write).await
+                }
+                written => written,
+            },
+        };
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// Runs a write that revokes for several callers, on the pool, and returns the ids of the rows that it changed.
+    pub(crate) async fn revoke_each(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Uuid>> {
+        let returning = || revoking.write.clone().returning_ids(self.backend());
+        let written = match &revoking.announced {
+            None => on.execute_returning(&returning()).await,
+            Some(announced) => match on.execute_returning(announced).await {
+                Err(error) if is_refused_announcement(&error) => {
+                    self.note_refusal(&mut on, &error).await;
+                    on.execute_returning(&returning()).await
+                }
+                written => written,
+            },
+        };
+        let ids = written.and_then(|rows| rows.iter().map(|row| row.uuid(0)).collect());
+        // The write is done: only its answer cannot be read.
+        ids.map_err(|error| self.failed(error))
+    }
+
+    /// Says that a revocation goes unannounced, and asks how full the server's queue is, which also empties it.
+    async fn note_refusal(&self, on: &mut Connection<'_>, error: &sqlx::Error) {
+        let usage = on.fetch_optional(&Statement::new(EMPTY_QUEUE, Vec::new())).await;
+        let usage = usage.ok().flatten().and_then(|row| row.float(0).ok().flatten());
+        tracing::warn!(
+            table = %self.table,
+            queue_usage = usage,
+            error = error as &dyn std::error::Error,
+            "a revocation goes unannounced, since PostgreSQL's queue of notifications is full: the caches of other \
+             processes learn of it after max_staleness",
+        );
     }
 
     fn failed_read(&self, error: sqlx::Error) -> Error {

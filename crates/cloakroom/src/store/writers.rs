@@ -1,6 +1,7 @@
 //! How many connections of a pool writes may hold at once, so that reads have some, no matter what the writes wait for.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,8 +15,35 @@ pub(crate) struct Writers {
     all: Arc<Semaphore>,
     /// One permit fewer, for writes that may wait for locks. Statements that wait for none get their turn meanwhile.
     patient: Arc<Semaphore>,
+    /// For writes that announce revocations.
+    announcing: Arc<Semaphore>,
     /// How long the pool lets its callers wait for a connection.
     patience: Duration,
+}
+
+/// How many announcing statements of one pool are out at once. PostgreSQL commits such statements one after another, in
+/// the whole cluster. More of them would only wait for each other, each on a connection that others could use.
+const MAX_ANNOUNCING: usize = 2;
+
+/// How long a statement counts as one of those that announce. A statement that is out for longer waits for a row, or
+/// for a server that is slow for all.
+const LONGEST_ANNOUNCING: Duration = Duration::from_millis(250);
+
+/// Lets its holder announce.
+pub(crate) struct Announcing(Option<OwnedSemaphorePermit>);
+
+impl Announcing {
+    /// Returns what `write` returns. If that takes long, the next may announce meanwhile.
+    pub(crate) async fn during<R>(&mut self, write: impl Future<Output = R>) -> R {
+        let mut write = pin!(write);
+        if self.0.is_some() {
+            if let Ok(written) = tokio::time::timeout(LONGEST_ANNOUNCING, &mut write).await {
+                return written;
+            }
+            self.0 = None;
+        }
+        write.await
+    }
 }
 
 /// Lets its holder write on one connection.
@@ -53,12 +81,18 @@ impl Writers {
         let permits =
             |count: u32| Arc::new(Semaphore::new(count.try_into().unwrap_or(Semaphore::MAX_PERMITS)));
         let all = may_write(connections);
-        Self { all: permits(all), patient: permits(all.saturating_sub(1).max(1)), patience }
+        let announcing = Arc::new(Semaphore::new(MAX_ANNOUNCING));
+        Self { all: permits(all), patient: permits(all.saturating_sub(1).max(1)), announcing, patience }
     }
 
     /// Returns how long the pool lets its callers wait for a connection.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// Waits until a write may announce, if it does.
+    pub(crate) async fn announcing(&self, announces: bool) -> Announcing {
+        Announcing(if announces { Arc::clone(&self.announcing).acquire_owned().await.ok() } else { None })
     }
 
     /// Waits until a write may hold one more connection.
@@ -97,6 +131,29 @@ mod tests {
         assert!(quick.is_some() && permit(Waits::ForNone).is_none());
         drop(patient);
         assert!(permit(Waits::ForLocks).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_announce_at_once_unless_one_takes_long() {
+        let writers = Writers::new(8, Duration::ZERO);
+        let announcing = || writers.announcing(true).now_or_never();
+        let (mut long, short) = (announcing().unwrap(), announcing().unwrap());
+        assert!(announcing().is_none());
+        assert!(writers.announcing(false).now_or_never().is_some());
+        drop(short);
+        assert!(announcing().is_some());
+        let (mut hangs, third) = (announcing().unwrap(), async {
+            assert!(announcing().is_none());
+            tokio::time::sleep(LONGEST_ANNOUNCING).await;
+            tokio::task::yield_now().await;
+            announcing().is_some()
+        });
+        let hung = hangs.during(std::future::pending::<()>());
+        tokio::select! {
+            () = hung => unreachable!(),
+            is_next = third => assert!(is_next),
+        }
+        assert_eq!(long.during(async { 7 }).await, 7);
     }
 
     #[test]

@@ -1,9 +1,7 @@
 use uuid::Uuid;
 
-use crate::database::Statement;
-
 use crate::cache::Revoked;
-use crate::cache::announcement::{read, with};
+use crate::cache::announcement::read;
 
 fn is_one(announcement: &str, table: &str) -> Option<Uuid> {
     match read(announcement, table) {
@@ -40,20 +38,5 @@ fn another_tables_announcement_is_not_this_ones() {
     }
     for malformed in ["", "*", "sessions", "sessions*", " sessions *"] {
         assert!(read(malformed, "sessions").is_none(), "{malformed:?}");
-    }
-}
-
-#[test]
-fn a_write_is_announced_in_its_own_statement() {
-    let write = r#"DELETE FROM "sessions" WHERE "id" = $1"#;
-    let statement = Statement::new(write, Vec::new());
-    for on_pool in [false, true] {
-        let sql = |revoked| with(&statement, "sessions", revoked, on_pool).sql;
-        let (one, many) = (sql(Revoked::Session(Uuid::nil())), sql(Revoked::Any));
-        for sql in [&one, &many] {
-            assert_eq!(sql.matches(write).count(), 1);
-            assert!(!sql.contains(';') && !sql.contains("digest"), "{sql}");
-        }
-        assert!(!one.contains("'*'") && many.contains("'*'") && many.contains("> 1000"), "{many}");
     }
 }

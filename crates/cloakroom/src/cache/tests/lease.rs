@@ -70,3 +70,11 @@ fn nothing_overflows_at_the_ends_of_the_clocks() {
     lease.renew(ends[0]);
     assert!(!lease.holds(ends[1]));
 }
+
+#[test]
+fn a_waived_lease_holds_whatever_the_clocks_show() {
+    let lease = ten();
+    lease.waive();
+    let set_back = ClockReading { monotonic: 5, wall: -7 };
+    assert!([at(0), at(11), at(u32::MAX), set_back].into_iter().all(|now| lease.holds(now)));
+}

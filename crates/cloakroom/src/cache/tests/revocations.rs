@@ -57,6 +57,7 @@ fn while_a_session_is_closed_no_answer_about_it_is_kept() {
     let revocations = Revocations::new();
     let before = revocations.mark(at(10));
     let meanwhile = revocations.mark(at(14));
+    revocations.open(Scope::One(1));
     revocations.quarantine(Scope::One(1), at(15).monotonic);
     for now in 10..=15 {
         assert!(!revocations.hold(revocations.mark(at(now)), 1));
@@ -72,6 +73,7 @@ fn while_a_session_is_closed_no_answer_about_it_is_kept() {
 #[test]
 fn closing_all_closes_each() {
     let revocations = Revocations::new();
+    revocations.open(Scope::All);
     revocations.quarantine(Scope::All, at(15).monotonic);
     assert!((0..5000).all(|session| !revocations.hold(revocations.mark(at(15)), session)));
     assert!((0..5000).all(|session| revocations.hold(revocations.mark(at(16)), session)));
@@ -80,11 +82,67 @@ fn closing_all_closes_each() {
 #[test]
 fn the_longest_closure_counts() {
     let revocations = Revocations::new();
+    revocations.open(Scope::One(0));
     revocations.quarantine(Scope::One(0), at(20).monotonic);
+    revocations.open(Scope::One(0));
     revocations.quarantine(Scope::One(0), at(10).monotonic);
     revocations.revoke(Scope::One(0));
     assert!(!revocations.hold(revocations.mark(at(20)), 0));
     assert!(revocations.hold(revocations.mark(at(21)), 0));
+    revocations.open(Scope::One(0));
     revocations.quarantine(Scope::One(0), u64::MAX);
     assert!(!revocations.hold(revocations.mark(at(u32::MAX)), 0));
+}
+
+#[test]
+fn while_a_revocation_is_open_no_answer_holds_and_afterwards_those_of_later() {
+    for scope in [Scope::One(1), Scope::All] {
+        let revocations = Revocations::new();
+        let before = revocations.mark(at(0));
+        revocations.open(scope);
+        assert!(!revocations.hold(before, 1), "{scope:?}");
+        // The database may not have been asked before the commit.
+        let meanwhile = revocations.mark(at(0));
+        assert!(!revocations.hold(meanwhile, 1), "{scope:?}");
+        assert_eq!(revocations.hold(before, 2), matches!(scope, Scope::One(_)));
+        revocations.close(scope);
+        assert!(!revocations.hold(before, 1) && !revocations.hold(meanwhile, 1), "{scope:?}");
+        assert!(revocations.hold(revocations.mark(at(0)), 1), "{scope:?}");
+    }
+}
+
+#[test]
+fn the_last_open_revocation_of_a_stripe_counts() {
+    let revocations = Revocations::new();
+    for _ in 0..3 {
+        revocations.open(Scope::One(1));
+    }
+    for _ in 0..3 {
+        assert!(!revocations.hold(revocations.mark(at(0)), 1));
+        revocations.close(Scope::One(1));
+    }
+    assert!(revocations.hold(revocations.mark(at(0)), 1));
+}
+
+#[test]
+fn what_is_heard_of_meanwhile_closes_nothing() {
+    let revocations = Revocations::new();
+    revocations.open(Scope::One(1));
+    revocations.revoke(Scope::One(1));
+    assert!(!revocations.hold(revocations.mark(at(0)), 1));
+    revocations.close(Scope::One(1));
+    assert!(revocations.hold(revocations.mark(at(0)), 1));
+}
+
+#[test]
+fn a_stripe_with_more_open_revocations_than_can_be_counted_stays_void() {
+    let revocations = Revocations::new();
+    for _ in 0..=1 << 20 {
+        revocations.open(Scope::One(1));
+    }
+    for _ in 0..=1 << 20 {
+        revocations.close(Scope::One(1));
+    }
+    assert!(!revocations.hold(revocations.mark(at(0)), 1));
+    assert!(revocations.hold(revocations.mark(at(0)), 2));
 }

@@ -108,6 +108,7 @@ fn an_answer_that_was_on_its_way_while_its_session_was_revoked_is_void() {
 #[test]
 fn while_a_revocation_is_pending_nothing_is_kept_for_as_long_as_an_answer_lives() {
     let cache = cache();
+    cache.validity.open(Scope::One(1));
     cache.validity.quarantine(Scope::One(1), at(10));
     for now in [10, 15] {
         cache.put(cache.validity.mark(at(now)), i64::MAX, "pending");

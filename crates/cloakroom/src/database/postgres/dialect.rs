@@ -250,6 +250,10 @@ impl Dialect for Postgres {
         Func::coalesce([expires_at.clone(), expires_at]).into()
     }
 
+    fn returns_written_rows(&self) -> bool {
+        true
+    }
+
     fn written_at(&self, now: Expr, last: Expr) -> Expr {
         Expr::cust_with_exprs("GREATEST($1, $2 + INTERVAL '1 microsecond')", [now, last])
     }

@@ -205,6 +205,10 @@ impl Dialect for Sqlite {
     }
 
     /// The text's first 19 characters are whole seconds, and six digits begin at the 21st.
+    fn returns_written_rows(&self) -> bool {
+        true
+    }
+
     fn written_at(&self, now: Expr, last: Expr) -> Expr {
         Expr::cust_with_exprs(
             "MAX(?, CASE WHEN SUBSTR(?, 21, 6) = '999999' \

@@ -1,0 +1,100 @@
+//! PostgreSQL may refuse to announce: its queue of notifications is full. Then a revocation is made without.
+
+use std::time::Duration;
+
+use cloakroom::Sessions;
+use cloakroom_testing::{TestDatabase, UserSession, user};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::revoked::CHANGES;
+use crate::scene::{Scene, listening, until};
+
+/// A pool whose statements find functions of the test's in place of the server's: the queue is full, and is asked for how
+/// full it is.
+async fn full(scene: &Scene) -> sqlx::PgPool {
+    let schema = scene.db.schema().unwrap();
+    scene
+        .db
+        .execute(&format!(
+            "CREATE SEQUENCE asked;
+             CREATE FUNCTION pg_notify(text, text) RETURNS void VOLATILE LANGUAGE plpgsql AS $$
+                 BEGIN RAISE EXCEPTION 'too many notifications in the NOTIFY queue' USING ERRCODE = '54000'; END $$;
+             CREATE FUNCTION pg_notification_queue_usage() RETURNS double precision VOLATILE LANGUAGE sql AS $$
+                 SELECT nextval('{schema}.asked')::double precision $$"
+        ))
+        .await;
+    let options: PgConnectOptions = (*scene.db.postgres_pool().connect_options()).clone();
+    let options = options.options([("search_path", format!("{schema},pg_catalog"))]);
+    PgPoolOptions::new().max_connections(4).connect_with(options).await.unwrap()
+}
+
+async fn how_often_asked(scene: &Scene) -> i64 {
+    let asked = scene.db.texts("SELECT (last_value * is_called::int)::text FROM asked").await;
+    asked[0].as_ref().unwrap().parse().unwrap()
+}
+
+async fn a_revocation_does_not_fail_because_it_cannot_be_announced(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let pool = full(&scene).await;
+    let here = scene.node_on(pool.clone(), scene.db.config().cache(listening()));
+    let mut heard = scene.hear().await;
+    for change in CHANGES {
+        let before = how_often_asked(&scene).await;
+        let created = here.create(user("1234")).await.unwrap();
+        let valid = change.make(&here, &created, scene.db.now()).await;
+        let answer = here.authenticate(&created.token).await.unwrap();
+        if change.changes_fields() {
+            assert_eq!(answer.unwrap().fields.user_id, "changed", "{change:?}");
+        } else {
+            assert_eq!(answer, None, "{change:?}");
+        }
+        assert!(valid.is_none() || here.authenticate(valid.unwrap()).await.unwrap().is_some());
+        // Whoever asks empties the queue.
+        assert!(how_often_asked(&scene).await > before, "{change:?}");
+    }
+    assert_eq!(heard.so_far(&scene).await, [""; 0]);
+    pool.close().await;
+}
+
+async fn many_at_once_do_not_fail_either(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let pool = full(&scene).await;
+    let here = scene.node_on(pool.clone(), scene.db.config());
+    let end = |n: usize| {
+        let here: Sessions<UserSession> = here.clone();
+        async move {
+            let created = here.create(user(&n.to_string())).await.unwrap();
+            let mut session = created.session;
+            assert!(here.expire(&mut session).await.unwrap());
+            assert!(here.delete(session).await.unwrap());
+        }
+    };
+    futures_util::future::join_all((0..100).map(end)).await;
+    assert_eq!(here.query().status(cloakroom::Status::All).count().await.unwrap(), 0);
+    pool.close().await;
+}
+
+/// The bound of what is not announced.
+async fn another_process_learns_of_it_after_max_staleness(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let pool = full(&scene).await;
+    let here = scene.node_on(pool.clone(), scene.db.config());
+    let bound = Duration::from_secs(5);
+    let cache = listening().max_staleness(bound).lease(Duration::from_hours(1));
+    let there = scene.node_apart(scene.db.config().cache(cache)).await;
+    let created = here.create(user("1234")).await.unwrap();
+    scene.until_kept(&there, &created.token).await;
+    assert!(here.expire(&mut created.session.clone()).await.unwrap());
+    scene.db.clock().advance(bound);
+    assert!(there.authenticate(&created.token).await.unwrap().is_some());
+    scene.db.clock().advance(Duration::from_micros(1));
+    until("the other node refuses", async || there.authenticate(&created.token).await.unwrap().is_none())
+        .await;
+    pool.close().await;
+}
+
+on_postgres! {
+    a_revocation_does_not_fail_because_it_cannot_be_announced,
+    many_at_once_do_not_fail_either,
+    another_process_learns_of_it_after_max_staleness,
+}
