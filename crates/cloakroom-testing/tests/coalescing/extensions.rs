@@ -208,10 +208,10 @@ async fn a_session_that_runs_out_while_its_extension_waits_is_not_brought_back(d
         // Whoever waits for a table there keeps its readers out.
         db.execute(
             "CREATE TRIGGER held BEFORE UPDATE ON sessions FOR EACH ROW \
-             BEGIN DO GET_LOCK(MD5(DATABASE()), 60); DO RELEASE_LOCK(MD5(DATABASE())); END",
+             BEGIN DO GET_LOCK(SHA2(DATABASE(), 256), 60); DO RELEASE_LOCK(SHA2(DATABASE(), 256)); END",
         )
         .await;
-        ("DO GET_LOCK(MD5(DATABASE()), 60)".to_owned(), "DO RELEASE_LOCK(MD5(DATABASE()))")
+        ("DO GET_LOCK(SHA2(DATABASE(), 256), 60)".to_owned(), "DO RELEASE_LOCK(SHA2(DATABASE(), 256))")
     } else {
         lock(db.kind(), &table)
     };

@@ -117,7 +117,7 @@ async fn fill(db: &TestDatabase, rows: u32) {
              FROM generate_series(1, {rows}) n"
         ),
         Kind::MariaDb => format!(
-            "INSERT INTO sessions ({columns}) SELECT UNHEX(MD5(seq)), CONCAT('filler ', seq), '{{}}', seq, NULL, \
+            "INSERT INTO sessions ({columns}) SELECT UNHEX(LEFT(SHA2(seq, 256), 32)), CONCAT('filler ', seq), '{{}}', seq, NULL, \
              NOW(6), NOW(6) FROM seq_1_to_{rows}"
         ),
     };

@@ -146,7 +146,7 @@ async fn a_table_that_another_process_migrates_for_too_long_says_so(db: TestData
         ),
         Database::MySql(pool) => beside!(
             pool,
-            "DO GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(DATABASE(), '.sessions'))), 0)",
+            "DO GET_LOCK(CONCAT('cloakroom ', LEFT(SHA2(CONCAT(DATABASE(), '.sessions'), 256), 40)), 0)",
             "DO RELEASE_ALL_LOCKS()"
         ),
         other => panic!("no such database: {other:?}"),

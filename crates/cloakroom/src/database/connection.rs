@@ -9,7 +9,7 @@ use super::pool::Pool;
 use super::pooled::Pooled;
 use super::row::Row;
 use super::statement::Statement;
-use super::{Backend, Cause, classify};
+use super::{Backend, Cause, KnownServer, Server, classify};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often a statement that lost a deadlock is run again.
@@ -218,6 +218,18 @@ impl<'c> Connection<'c> {
             Place::Pooled(pooled) => Place::Pooled(pooled),
             Place::Own(bare, rule) => Place::Own(bare.reborrow(), *rule),
         })
+    }
+
+    /// Returns which server this connection leads to, of which `known` says what is known; `None` on another database.
+    pub(crate) async fn server(&mut self, known: &KnownServer) -> Result<Option<Server>, sqlx::Error> {
+        if self.backend() != Backend::MySql || known.get().is_some() {
+            return Ok(known.get());
+        }
+        match &mut self.0 {
+            Place::Pool(database) => database.acquire().await?.bare().await?.server(known).await,
+            Place::Pooled(pooled) => pooled.bare().await?.server(known).await,
+            Place::Own(bare, _) => bare.server(known).await,
+        }
     }
 
     pub(crate) async fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>, sqlx::Error> {

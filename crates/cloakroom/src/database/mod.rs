@@ -44,6 +44,7 @@ pub(crate) use exclusive::{Exclusive, TableName};
 pub(crate) use foreign::Foreign;
 pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows};
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
+pub(crate) use mysql::{KnownServer, Server};
 pub(crate) use pool::Pool;
 pub(crate) use pooled::Pooled;
 #[cfg(feature = "postgres")]

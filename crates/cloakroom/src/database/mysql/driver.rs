@@ -34,7 +34,7 @@ pub(crate) const BACKEND: Backend = Backend::MySql;
 pub(crate) async fn begin_exclusive(pool: &MySqlPool, table: TableName<'_>) -> Result<Box<MySqlConnection>> {
     // The name is hashed, since a lock's name may have no more than 64 characters. The wait is no longer than this
     // connection's statements wait for a table, which is a day by default.
-    const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), \
+    const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', LEFT(SHA2(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?), 256), 40)), \
          LEAST(60, @@lock_wait_timeout))";
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let connection =
@@ -87,17 +87,19 @@ pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, MySql>) -
 /// See [`Bare::end_stray_transaction`](crate::database::bare::Bare::end_stray_transaction). A connection that does not commit by
 /// itself is always in a transaction.
 pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
-    let is_inside: Option<i64> =
-        sqlx::query_scalar(crate::database::guard::INSIDE_ON_MYSQL).fetch_one(&mut *connection).await?;
-    if is_inside == Some(0) {
-        return Ok(false);
+    match is_inside(connection).await? {
+        Some(false) => return Ok(false),
+        Some(true) => {
+            let commits: bool =
+                sqlx::query_scalar("SELECT @@autocommit = 1").fetch_one(&mut *connection).await?;
+            if !commits {
+                return sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true);
+            }
+        }
+        None => {}
     }
-    let commits: bool = sqlx::query_scalar("SELECT @@autocommit = 1").fetch_one(&mut *connection).await?;
-    if !commits {
-        return sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true);
-    }
-    // On MySQL the driver passes on only whether this statement put the connection into a transaction. On MariaDB this
-    // statement ends the transaction that is open.
+    // MySQL cannot be asked, but says with each answer whether a transaction is open, and this is the one place where
+    // the driver passes that on. On MariaDB this statement ends the transaction that is open.
     match connection.begin_with("DO 0").await {
         Ok(transaction) => transaction.rollback().await.map(|()| true),
         Err(sqlx::Error::BeginFailed) => Ok(false),
@@ -106,11 +108,29 @@ pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> R
 }
 
 /// Returns `true` if the caller's transaction is open. A deadlock ends it without the driver's knowledge, and so does a
-/// change of any table's definition. MySQL cannot be asked, so the driver is believed there.
+/// change of any table's definition.
 pub(crate) async fn is_in_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
-    let is_open: Option<i64> =
+    if let Some(is_inside) = is_inside(connection).await? {
+        return Ok(is_inside);
+    }
+    // MySQL cannot be asked, but a savepoint ends with its statement if no transaction is open.
+    const PROBE: &str = "SAVEPOINT cloakroom_probe; RELEASE SAVEPOINT cloakroom_probe";
+    match sqlx::raw_sql(PROBE).execute(connection).await {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if is_number(&*error, 1305) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether a transaction is open, or whether none ever commits by itself; `None` on MySQL, which does not say.
+async fn is_inside(connection: &mut MySqlConnection) -> Result<Option<bool>, sqlx::Error> {
+    let inside: Option<i64> =
         sqlx::query_scalar(crate::database::guard::INSIDE_ON_MYSQL).fetch_one(connection).await?;
-    Ok(is_open != Some(0))
+    Ok(inside.map(|inside| inside != 0))
+}
+
+fn is_number(error: &dyn sqlx::error::DatabaseError, number: u16) -> bool {
+    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| error.number() == number)
 }
 
 pub(crate) fn row(row: MySqlRow) -> Row {

@@ -1,13 +1,22 @@
-//! MariaDB and MySQL: how their SQL is written, and what their driver needs.
+//! MariaDB and MySQL: how their SQL is written, what their driver needs, and which of the two a server is.
 
 mod dialect;
 #[cfg(feature = "mysql")]
 mod driver;
 #[cfg(feature = "mysql")]
 pub(super) mod galera;
+mod server;
 
 pub(super) use dialect::MySql;
+pub(crate) use server::KnownServer;
 #[cfg(feature = "mysql")]
 pub(crate) use driver::*;
 #[cfg(feature = "mysql")]
 pub(crate) use sea_query::MysqlQueryBuilder as QueryBuilder;
+
+/// The servers that speak this protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    MariaDb,
+    MySql,
+}
