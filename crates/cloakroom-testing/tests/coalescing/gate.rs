@@ -157,8 +157,8 @@ impl Gated {
             .await
             .unwrap(),
             Gate::MariaDb(_, Database::MySql(pool)) => sqlx::query_scalar(
-                "SELECT count(*) FROM information_schema.processlist
-                 WHERE db = DATABASE() AND state = 'User lock'",
+                "SELECT count(*) /*M! FROM information_schema.processlist */
+                 /*!80017 FROM performance_schema.processlist */ WHERE db = DATABASE() AND state = 'User lock'",
             )
             .fetch_one(&*pool)
             .await

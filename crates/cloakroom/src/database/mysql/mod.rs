@@ -8,11 +8,11 @@ pub(super) mod galera;
 mod server;
 
 pub(super) use dialect::MySql;
-pub(crate) use server::KnownServer;
 #[cfg(feature = "mysql")]
 pub(crate) use driver::*;
 #[cfg(feature = "mysql")]
 pub(crate) use sea_query::MysqlQueryBuilder as QueryBuilder;
+pub(crate) use server::KnownServer;
 
 /// The servers that speak this protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
