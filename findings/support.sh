@@ -116,3 +116,44 @@ start_mariadb() { # start_mariadb <version of mariadb-server-core> [option of ma
     started+=($!)
     wait_for_port "$mariadb_port"
 }
+
+# Packages of another suite of Debian's with all that they need, the C library too, unpacked into the temporary folder.
+# Programs there run by `loader`: "${loader[@]}" "$debian/usr/sbin/program".
+apt_unpack_of() { # apt_unpack_of <suite> <package[=version]>...
+    local suite=$1 apt=$scratch/apt mirror
+    shift
+    mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+        grep -oE '^[^#]*https?://[^ ]*/debian/?( |$)' | grep -oE 'https?://[^ ]*' | head -1 || true)
+    mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
+    : >"$apt/status"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} $suite main" \
+        >"$apt/sources.list"
+    local options=(-q=2 -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State=$apt/state"
+        -o "Dir::State::status=$apt/status" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update >/dev/null
+    apt-get "${options[@]}" install --yes --download-only --no-install-recommends "$@" >/dev/null 2>&1
+    debian=$scratch/$suite
+    for package in "$apt"/cache/archives/*.deb; do dpkg -x "$package" "$debian"; done
+    loader=("$debian/usr/lib64/ld-linux-x86-64.so.2" --library-path "$debian/usr/lib/x86_64-linux-gnu")
+}
+
+# A MySQL server from Debian's unstable suite, unpacked, not installed; `root` has no password, and there is a
+# database `test`. Sets `mysql_port`, and `mysql`, its client.
+start_mysql() { # start_mysql <version of mysql-server-core> [option of mysqld]...
+    apt_unpack_of sid "mysql-server-core=$1" "mysql-client-core=$1"
+    shift
+    local mysqld=("${unprivileged[@]}" "${loader[@]}" "$debian/usr/sbin/mysqld" --no-defaults "--basedir=$debian/usr"
+        "--lc-messages-dir=$debian/usr/share/mysql" "--plugin-dir=$debian/usr/lib/mysql/plugin"
+        "--datadir=$scratch/mysql/data" --secure-file-priv=NULL)
+    own_folder "$scratch/mysql"
+    "${mysqld[@]}" --initialize-insecure >"$scratch/mysql.log" 2>&1
+    mysql_port=$(free_port)
+    "${mysqld[@]}" --bind-address=127.0.0.1 --port="$mysql_port" --socket="$scratch/mysql/socket" --mysqlx=OFF "$@" \
+        >>"$scratch/mysql.log" 2>&1 &
+    started+=($!)
+    wait_for_port "$mysql_port"
+    mysql=("${loader[@]}" "$debian/usr/bin/mysql" --no-defaults --protocol=tcp --host=127.0.0.1 "--port=$mysql_port"
+        --user=root --default-character-set=utf8mb4 --comments --batch --skip-column-names)
+    "${mysql[@]}" --execute='CREATE DATABASE test'
+    mysql+=(--database=test)
+}

@@ -61,6 +61,8 @@ pub struct TestDatabase {
     schema: Option<String>,
     database: Database,
     clock: Arc<ManualClock>,
+    /// Whether the server speaks MariaDB's protocol and is MySQL.
+    is_mysql: bool,
     /// The file, which is removed with the test.
     directory: Option<tempfile::TempDir>,
 }
@@ -167,6 +169,8 @@ impl TestDatabase {
             .execute(&mut admin)
             .await
             .expect("a database can be made");
+        let (version,): (String,) =
+            sqlx::query_as("SELECT VERSION()").fetch_one(&mut admin).await.expect("the server has a version");
         admin.close().await.expect("the connection closes");
         let options: MySqlConnectOptions = server.parse().expect("the URL is one");
         let pool = MySqlPoolOptions::new()
@@ -176,13 +180,23 @@ impl TestDatabase {
         let (base, _) = server.rsplit_once('/').expect("the URL names a database");
         let url = format!("{base}/{schema}");
         let mut database = Self::with_pool(Kind::MariaDb, url, pool.expect("the server answers"));
+        database.is_mysql = !version.contains("MariaDB");
         database.schema = Some(schema);
         database
     }
 
     fn with_pool(kind: Kind, url: String, pool: impl Into<Database>) -> Self {
         let clock = Arc::new(ManualClock::new(START));
-        Self { kind, mode: Mode::Coalesced, url, schema: None, database: pool.into(), clock, directory: None }
+        Self {
+            kind,
+            mode: Mode::Coalesced,
+            url,
+            schema: None,
+            database: pool.into(),
+            clock,
+            is_mysql: false,
+            directory: None,
+        }
     }
 
     /// Returns how its calls go to the database.
@@ -193,6 +207,17 @@ impl TestDatabase {
     /// Returns which database it is.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Returns `true` if the server is MySQL: the environment may name one in MariaDB's place.
+    pub fn is_mysql(&self) -> bool {
+        self.is_mysql
+    }
+
+    /// Returns the server's table of its connections, on MariaDB and MySQL. MySQL's other one cannot be read while
+    /// another connection's statement has bytes for a value.
+    pub fn processes(&self) -> &'static str {
+        if self.is_mysql { "performance_schema.processlist" } else { "information_schema.processlist" }
     }
 
     /// Returns the URL by which another process reaches the same database.
@@ -364,5 +389,6 @@ fn unique_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     // A server outlives the processes that test on it, and sees the same process numbers again.
     let now = OffsetDateTime::now_utc().unix_timestamp();
-    format!("t{now:x}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    // Digits alone: a test that looks for bytes of a value in an error must not find them in a name.
+    format!("t{now}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

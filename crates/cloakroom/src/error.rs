@@ -85,6 +85,12 @@ pub enum ErrorKind {
     /// `innodb_lock_wait_timeout` on MariaDB and MySQL, 50 s by default, and the connection's busy time-out on SQLite.
     /// The database is otherwise in service, so the operation can be called again.
     LockTimeout,
+    /// The database rolled the operation back, because it and other transactions got in each other's way: a deadlock, a
+    /// serialization failure, a row that another transaction has changed since this one began to read, or a write that
+    /// a Galera cluster refused to certify. Nothing was written, so the operation can be called again. On the pool that
+    /// has been done already, several times with growing pauses. Inside a transaction of the caller's the whole
+    /// transaction must be rolled back and run again.
+    Contention,
     /// The server stopped the statement. It ran for longer than `statement_timeout` on PostgreSQL, `max_statement_time`
     /// on MariaDB or `max_execution_time` on MySQL allows, or it was cancelled, as SQLite's interrupt does. What it had
     /// written is undone.
@@ -118,7 +124,7 @@ impl Error {
     ///
     /// | outcome | errors |
     /// |---|---|
-    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`StatementTimeout`], [`DiskFull`] and similar kinds. [`Unavailable`] if there was no connection: it was refused, or none was free within the pool's time-out. |
+    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`Contention`], [`StatementTimeout`], [`DiskFull`] and similar kinds. [`Unavailable`] if there was no connection: it was refused, or none was free within the pool's time-out. |
     /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again. [`create`] or [`update`] wrote the row and could not read back a value that a column stores in another form. |
     /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write if the connection ended before the answer came, also because the server was shutting down. A write that was stopped together with its task. An I/O error of SQLite. An error of the server that is not known to mean that the write was undone. An operation of several statements that failed after the first of them was done: [`delete_expired`], [`expire_all`] and [`delete_all`], and [`migrate`] on MariaDB and MySQL. |
     ///
@@ -150,6 +156,7 @@ impl Error {
     /// [`ReadOnly`]: ErrorKind::ReadOnly
     /// [`PermissionDenied`]: ErrorKind::PermissionDenied
     /// [`LockTimeout`]: ErrorKind::LockTimeout
+    /// [`Contention`]: ErrorKind::Contention
     /// [`StatementTimeout`]: ErrorKind::StatementTimeout
     /// [`DiskFull`]: ErrorKind::DiskFull
     /// [`Unavailable`]: ErrorKind::Unavailable

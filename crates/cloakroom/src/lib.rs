@@ -118,7 +118,9 @@
 //! |---|---|---|
 //! | `sqlite` (default) | SQLite 3.38 or newer, bundled | `BLOB` ids, text instants of fixed width, `STRICT` |
 //! | `postgres` | PostgreSQL 12 or newer | `uuid`, `varchar`, `jsonb`, `timestamptz`; `timestamp` in tables that `ecto_sessions` made |
-//! | `mysql` | MariaDB 10.7, MySQL 8.0.17 or newer | `binary(16)`, `varchar`, `json`, `datetime(6)` |
+//! | `mysql` | MariaDB 10.7, MySQL 8.0.17 or newer | `binary(16)`, `varchar`, `datetime(6)`; for JSON `json` on MariaDB, on MySQL `longtext` with a check |
+//!
+//! The tests of the feature `mysql` were run on MariaDB 10.11.19 and 11.8.9 and on MySQL 9.7.4.
 //!
 //! They may be enabled together. The type of a field must then be storable on each of them.
 //!
@@ -140,6 +142,19 @@
 //!
 //! MariaDB and MySQL compare text by a column's collation. The tables made here use one that tells `bob`, `Bob` and
 //! `bob ` apart. If you adopt a table of your own, check its collation.
+//!
+//! On MySQL four things differ from MariaDB:
+//!
+//! - **It does not say whether a transaction is open.** So an operation on the pool takes two more round trips each time
+//!   that it takes a connection, and an operation inside a transaction two more before it.
+//! - **It cannot help waiting.** A shared statement that meets a locked row waits for `innodb_lock_wait_timeout`, 50 s by
+//!   default; then each call goes alone. Set a few seconds.
+//! - **Passwords need an encrypted connection.** With `caching_sha2_password`, MySQL's default, sqlx sends a password
+//!   over TLS, or without TLS if its feature `mysql-rsa` is on.
+//! - **Its own type `json` rewrites what it stores**: it sorts keys, keeps the last of equal ones, writes spaces, and
+//!   rounds numbers that neither 64 bits nor a double hold. The tables made here have text in its place. In a table of
+//!   your own the type is accepted, and operations answer what the row holds; `data` and fields are then not kept to the
+//!   letter.
 //!
 //! # Clusters and standbys
 //!
@@ -188,13 +203,14 @@
 //!   connection. Without `test_before_acquire`, a write or the begin of a transaction that meets one fails with
 //!   [`ErrorKind::Unavailable`].
 //! - **Sizes.** Text fields hold 255 characters on PostgreSQL and MariaDB, bytes 64 KiB on MariaDB; `sql_type`
-//!   gives a field another type. `data` may be nested 127 levels deep, on MariaDB 31. PostgreSQL stores no
+//!   gives a field another type. `data` may be nested 127 levels deep, on MariaDB 31, on MySQL 100. PostgreSQL stores no
 //!   U+0000, neither in text nor in JSON.
 //! - **Numbers in `data`** that no 64-bit type holds reach `serde_json::Value` rounded, and a number beyond `1e308`
 //!   does not reach it at all. [`Session::stored_data`] has the text.
 //! - **Listing** uses an index if a filter names an indexed field. A listing of the whole table sorts.
 //! - **Transactions of MariaDB's** read a snapshot by default. If an operation inside one loses to another
-//!   transaction's write, it cannot see that write: [`Sessions::update_with`] ends in [`ErrorKind::Conflict`] there.
+//!   transaction's write, it cannot see that write: [`Sessions::update_with`] ends in [`ErrorKind::Conflict`] there. From
+//!   MariaDB 11.6 on the write itself is refused, with [`ErrorKind::Contention`]: run the transaction again.
 //! - **Plaintext tokens** on MariaDB and MySQL must be ASCII.
 //! - **Attached databases of SQLite's** are searched too, for a table that is declared without a schema and is not in
 //!   the main database.

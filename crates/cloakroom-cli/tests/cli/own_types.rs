@@ -112,11 +112,16 @@ fn as_shown(kind: Kind, text: &str) -> Value {
 
 async fn the_columns_of_an_application_are_listed_shown_set_and_ended_by_digit_by_digit(db: TestDatabase) {
     let kind = db.kind();
-    let columns: &[Column] = match kind {
-        Kind::Sqlite => &SQLITE,
-        Kind::Postgres => &POSTGRES,
-        Kind::MariaDb => &MARIADB,
+    let mut columns = match kind {
+        Kind::Sqlite => SQLITE.to_vec(),
+        Kind::Postgres => POSTGRES.to_vec(),
+        Kind::MariaDb => MARIADB.to_vec(),
     };
+    if db.is_mysql() {
+        // These are MariaDB's.
+        columns.retain(|(_, sql_type, ..)| !["inet6", "uuid"].contains(sql_type));
+    }
+    let columns = &columns[..];
     let (cloakroom, database) = adopted(&db, columns).await;
     let arguments = set("1", columns, |column| column.2);
     let (token, session) = cloakroom.create(&arguments.iter().map(String::as_str).collect::<Vec<_>>());

@@ -124,8 +124,9 @@ async fn somebody_waits(scene: &Scene) -> bool {
             "SELECT pid::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{table}%'"
         ),
         Kind::MariaDb => format!(
-            "SELECT CAST(id AS char) FROM information_schema.processlist WHERE info LIKE '%{table}%' \
-             AND command IN ('Execute', 'Query') AND id <> CONNECTION_ID() AND state LIKE 'Updating%'"
+            "SELECT CAST(id AS char) FROM {} WHERE info LIKE '%{table}%' AND command IN ('Execute', 'Query') AND \
+             id <> CONNECTION_ID() AND state LIKE 'Updating%'",
+            scene.db.processes()
         ),
     };
     !scene.db.texts(&waiting).await.is_empty()

@@ -15,7 +15,7 @@ use crate::PATIENCE;
 /// By then a statement of SQLite's has begun to read, and has not answered.
 const OPERATIONS: i32 = 12;
 /// The name of MariaDB's lock that is the gate.
-const KEY: &str = "MD5(DATABASE())";
+const KEY: &str = "SHA2(DATABASE(), 256)";
 
 /// One table by two ways: one goes through the gate, one does not.
 pub(crate) struct Gated {
@@ -157,8 +157,8 @@ impl Gated {
             .await
             .unwrap(),
             Gate::MariaDb(_, Database::MySql(pool)) => sqlx::query_scalar(
-                "SELECT count(*) FROM information_schema.processlist
-                 WHERE db = DATABASE() AND state = 'User lock'",
+                "SELECT count(*) /*M! FROM information_schema.processlist */
+                 /*!80017 FROM performance_schema.processlist */ WHERE db = DATABASE() AND state = 'User lock'",
             )
             .fetch_one(&*pool)
             .await

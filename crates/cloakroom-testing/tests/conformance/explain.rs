@@ -108,7 +108,16 @@ async fn plan(db: &TestDatabase, sql: &str) -> String {
             let lines = db.texts(&format!("EXPLAIN {sql}")).await;
             lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
         }
-        Kind::MariaDb => db.texts(&format!("EXPLAIN FORMAT=JSON {sql}")).await.remove(0).unwrap(),
+        Kind::MariaDb => {
+            let mut connection = db.mariadb_pool().acquire().await.unwrap();
+            if db.is_mysql() {
+                // The form that MariaDB has.
+                let set = sqlx::raw_sql("SET SESSION explain_json_format_version = 1");
+                set.execute(&mut *connection).await.unwrap();
+            }
+            let explain = AssertSqlSafe(format!("EXPLAIN FORMAT=JSON {sql}"));
+            sqlx::query_scalar(explain).fetch_one(&mut *connection).await.unwrap()
+        }
     }
 }
 

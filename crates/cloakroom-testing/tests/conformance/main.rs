@@ -13,6 +13,7 @@ mod mended;
 mod migrations;
 mod named_types;
 mod names;
+mod native_json;
 mod pools;
 mod preload;
 mod pruner;

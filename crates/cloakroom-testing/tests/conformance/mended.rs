@@ -640,6 +640,13 @@ async fn no_secret_is_in_the_error_of_a_refused_create(db: TestDatabase) {
         // The table is another one than a moment ago, which connections of the pool may not have noticed.
         db.execute_anew(check).await;
         refused.push((ErrorKind::Constraint, sessions.create(new("guest")).await));
+        if db.is_mysql() {
+            // It renames no column that a check is about.
+            let named = "SELECT constraint_name FROM information_schema.check_constraints WHERE \
+                 constraint_schema = DATABASE() AND constraint_name LIKE 'cloakroom\\_data\\_%'";
+            let name = db.texts(named).await.remove(0).unwrap();
+            db.execute(&format!("ALTER TABLE sessions DROP CONSTRAINT {name}")).await;
+        }
         db.execute("ALTER TABLE sessions RENAME COLUMN data TO other_data").await;
         refused.push((ErrorKind::MissingColumn, sessions.create(new("1")).await));
         db.execute("DROP TABLE sessions").await;

@@ -8,6 +8,10 @@ use uuid::Uuid;
 /// How many rows go in one statement.
 const ROWS: usize = 2_000;
 
+/// An UPDATE of MariaDB's, or of MySQL's, that stores dates that are none.
+pub(crate) const LENIENT_UPDATE: &str = "/*M! SET STATEMENT sql_mode='ALLOW_INVALID_DATES' FOR */ \
+    UPDATE /*+ SET_VAR(sql_mode='ALLOW_INVALID_DATES') */";
+
 /// A session to be: its user as a literal, when it was created and when it expires.
 pub(crate) struct Row {
     pub(crate) user_id: String,

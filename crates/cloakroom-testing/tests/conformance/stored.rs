@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::{Duration, OffsetDateTime};
 
+use crate::rows;
+
 #[derive(Clone, Debug, PartialEq, SessionTable)]
 #[session(table = "visits")]
 struct Visit {
@@ -214,7 +216,8 @@ async fn a_row_that_nobody_can_read_is_listed_ended_and_deleted_by_its_id(db: Te
             ("inserted_at", "'20000-01-01'"),
         ],
         Kind::MariaDb => &[
-            ("data", "'{\"a\":1e400}'"),
+            // MySQL refuses such a number.
+            if db.is_mysql() { ("expires_at", "'0000-02-00'") } else { ("data", "'{\"a\":1e400}'") },
             ("expires_at", "'0000-01-01'"),
             ("inserted_at", "'0000-00-00'"),
             ("updated_at", "'2026-00-10'"),
@@ -226,13 +229,13 @@ async fn a_row_that_nobody_can_read_is_listed_ended_and_deleted_by_its_id(db: Te
     let mut ids = Vec::new();
     for (column, value) in changes {
         let created = sessions.create(user("1")).await.unwrap();
-        let lenient = match db.kind() {
-            Kind::MariaDb => "SET STATEMENT sql_mode='ALLOW_INVALID_DATES' FOR ",
-            Kind::Sqlite | Kind::Postgres => "",
+        let update = match db.kind() {
+            Kind::MariaDb => rows::LENIENT_UPDATE,
+            Kind::Sqlite | Kind::Postgres => "UPDATE",
         };
         let digest = sessions.config().digest(&created.token).unwrap();
         let row = format!("auth_token_digest = '{}'", digest.expose());
-        db.execute(&format!("{lenient}UPDATE sessions SET {column} = {value} WHERE {row}")).await;
+        db.execute(&format!("{update} sessions SET {column} = {value} WHERE {row}")).await;
         // It is an error, unless the database itself finds that it has expired.
         match sessions.authenticate(&created.token).await {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Decode, "{column} {value}: {error:?}"),

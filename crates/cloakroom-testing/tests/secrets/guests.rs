@@ -40,7 +40,7 @@ pub(crate) async fn guests(db: &TestDatabase, config: ConfigBuilder) -> Sessions
     db.execute("DROP TABLE IF EXISTS guests").await;
     db.execute("DROP TABLE IF EXISTS guests_cloakroom_migrations").await;
     db.execute("DROP TABLE IF EXISTS users").await;
-    let collation = "CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+    let collation = "CHARACTER SET utf8mb4 COLLATE /*M! utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */";
     match db.kind() {
         Kind::Sqlite => {
             db.execute("CREATE TABLE users (id text PRIMARY KEY)").await;

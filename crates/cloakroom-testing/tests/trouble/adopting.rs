@@ -39,9 +39,10 @@ async fn indexes(db: &TestDatabase) -> Vec<Option<String>> {
              WHERE x.indrelid = 'sessions'::regclass ORDER BY 1"
         }
         Kind::MariaDb => {
-            "SELECT CONCAT(i.name, i.index_id) FROM information_schema.innodb_sys_indexes i \
-             JOIN information_schema.innodb_sys_tables t USING (table_id) \
-             WHERE t.name = CONCAT(DATABASE(), '/sessions') ORDER BY 1"
+            "SELECT CONCAT(i.name, i.index_id) \
+             /*M! FROM information_schema.innodb_sys_indexes i JOIN information_schema.innodb_sys_tables t */ \
+             /*!80017 FROM information_schema.innodb_indexes i JOIN information_schema.innodb_tables t */ \
+             USING (table_id) WHERE t.name = CONCAT(DATABASE(), '/sessions') ORDER BY 1"
         }
     })
     .await
@@ -117,8 +118,9 @@ async fn fill(db: &TestDatabase, rows: u32) {
              FROM generate_series(1, {rows}) n"
         ),
         Kind::MariaDb => format!(
-            "INSERT INTO sessions ({columns}) SELECT UNHEX(MD5(seq)), CONCAT('filler ', seq), '{{}}', seq, NULL, \
-             NOW(6), NOW(6) FROM seq_1_to_{rows}"
+            "INSERT INTO sessions ({columns}) SELECT UNHEX(LEFT(SHA2(seq, 256), 32)), CONCAT('filler ', seq), \
+             '{{}}', seq, NULL, NOW(6), NOW(6) FROM /*M! seq_1_to_{rows} */ /*!80017 JSON_TABLE(\
+             CONCAT('[1', REPEAT(',1', {rows} - 1), ']'), '$[*]' COLUMNS (seq FOR ORDINALITY)) AS numbers */"
         ),
     };
     db.execute(&sql).await;

@@ -63,14 +63,16 @@ async fn end_connections(db: &TestDatabase, name: &str) {
         }
         Kind::MariaDb => {
             let mut admin = sqlx::MySqlConnection::connect(db.url()).await.unwrap();
-            let list = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
-            let ended = sqlx::query(list).fetch_all(&mut admin).await.unwrap();
+            let list =
+                format!("SELECT id FROM {} WHERE db = DATABASE() AND id <> CONNECTION_ID()", db.processes());
+            let list = || sqlx::query(AssertSqlSafe(list.clone()));
+            let ended = list().fetch_all(&mut admin).await.unwrap();
             assert!(ended.len() >= CONNECTIONS as usize);
             for row in ended {
                 let id: i64 = row.try_get_unchecked(0).unwrap();
                 sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut admin).await.unwrap();
             }
-            while !sqlx::query(list).fetch_all(&mut admin).await.unwrap().is_empty() {}
+            while !list().fetch_all(&mut admin).await.unwrap().is_empty() {}
             admin.close().await.unwrap();
         }
         Kind::Sqlite => unreachable!("SQLite has no server"),
@@ -151,8 +153,14 @@ async fn end_one(db: &TestDatabase, id: &mut i64) {
         }
         Database::MySql(pool) => {
             sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&pool).await.unwrap();
-            let list = "SELECT id FROM information_schema.processlist WHERE id = ?";
-            while sqlx::query(list).bind(*id).fetch_optional(&pool).await.unwrap().is_some() {}
+            let list = format!("SELECT id FROM {} WHERE id = ?", db.processes());
+            while sqlx::query(AssertSqlSafe(list.clone()))
+                .bind(*id)
+                .fetch_optional(&pool)
+                .await
+                .unwrap()
+                .is_some()
+            {}
         }
         other => panic!("no server: {other:?}"),
     }
@@ -192,7 +200,7 @@ async fn a_connection_that_was_idle_for_too_long_costs_a_read_nothing(db: TestDa
 async fn until_ended(db: &TestDatabase, id: i64) {
     let list = match db.kind() {
         Kind::Postgres => "SELECT pid::text FROM pg_stat_activity WHERE pid = ",
-        _ => "SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE id = ",
+        _ => &format!("SELECT CAST(id AS CHAR) FROM {} WHERE id = ", db.processes()),
     };
     while !db.texts(&format!("{list}{id}")).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;

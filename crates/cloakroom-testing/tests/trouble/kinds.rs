@@ -4,7 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use cloakroom::{Config, Database, ErrorKind, NewSession, Outcome, Sessions};
+use cloakroom::uuid::Uuid;
+use cloakroom::{Config, Database, ErrorKind, NewSession, Outcome, Sessions, Transaction};
 use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, run, user};
 use serde_json::json;
 use sqlx::mysql::MySqlPoolOptions;
@@ -36,7 +37,9 @@ async fn in_a_hurry(db: &TestDatabase) -> Database {
         }
         Database::MySql(_) => {
             let pool = MySqlPoolOptions::new().after_connect(|connection, _| {
-                let setting = "SET SESSION max_statement_time = 0.1";
+                // MySQL gives up reads alone, and a write only while it waits.
+                let setting = "SET SESSION /*M! max_statement_time = 0.1 */ \
+                    /*!80017 max_execution_time = 100, SESSION lock_wait_timeout = 1 */";
                 Box::pin(async move { connection.execute(setting).await.map(drop) })
             });
             pool.connect(db.url()).await.unwrap().into()
@@ -52,6 +55,11 @@ async fn a_statement_that_the_server_gives_up_says_so(db: TestDatabase) {
         () => {
             for outcome in every_operation(&sessions, &created.session, &created.token).await {
                 match &outcome.error {
+                    Some(error) if db.is_mysql() && error.kind() == ErrorKind::LockTimeout => {
+                        assert_eq!(error.outcome(), Outcome::NotDone, "{outcome:?}");
+                        let reads = ["authenticate", "reload", "fetch_all", "count", "exists"];
+                        assert!(!reads.contains(&outcome.operation), "{outcome:?}");
+                    }
                     Some(error) => {
                         assert_eq!(error.kind(), ErrorKind::StatementTimeout, "{outcome:?}");
                         assert_eq!(error.outcome(), Outcome::NotDone, "{outcome:?}");
@@ -118,7 +126,7 @@ async fn poor_in_characters(db: &TestDatabase) -> (Sessions<UserSession>, Option
         _ => {
             let sessions = db.sessions::<UserSession>().await;
             let poor = "ALTER TABLE sessions MODIFY user_id varchar(255) CHARACTER SET latin1 NOT NULL, \
-                 MODIFY data longtext CHARACTER SET latin1 NOT NULL DEFAULT '{}' CHECK (json_valid(data))";
+                 MODIFY data longtext CHARACTER SET latin1 NOT NULL DEFAULT ('{}') CHECK (json_valid(data))";
             db.execute(poor).await;
             (sessions, None)
         }
@@ -163,7 +171,55 @@ async fn a_character_that_the_encoding_lacks_is_a_value_that_cannot_be_stored(db
     }
 }
 
+/// Locks one row, and no other: of a table as small as this an UPDATE may read every row.
+async fn lock_row(db: &TestDatabase, transaction: &mut Transaction, id: Uuid) {
+    let lock = |id: String| AssertSqlSafe(format!("SELECT id FROM sessions WHERE id = {id} FOR UPDATE"));
+    match db.kind() {
+        Kind::Postgres => drop(transaction.postgres().execute(lock(format!("'{id}'"))).await.unwrap()),
+        _ => drop(transaction.mysql().execute(lock(format!("x'{}'", id.simple()))).await.unwrap()),
+    }
+}
+
+/// It lost a deadlock, or it writes after another has written what it has read.
+async fn a_transaction_that_met_another_says_that_it_may_run_again(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let mut one = sessions.create(user("1")).await.unwrap().session;
+    let mut two = sessions.create(user("2")).await.unwrap().session;
+    let (mut first, mut second) = (sessions.begin().await.unwrap(), sessions.begin().await.unwrap());
+    let results = if db.kind() == Kind::Sqlite {
+        assert!(sessions.within(&mut first).expire(&mut one).await.unwrap());
+        second.rollback().await.unwrap();
+        let mut reads = db.sqlite_pool().begin().await.unwrap();
+        assert_eq!(sessions.within(&mut reads).query().count().await.unwrap(), 2);
+        first.commit().await.unwrap();
+        [Ok(true), sessions.within(&mut reads).expire(&mut two).await]
+    } else {
+        lock_row(&db, &mut first, one.id).await;
+        lock_row(&db, &mut second, two.id).await;
+        let (mut of_first, mut of_second) = (sessions.within(&mut first), sessions.within(&mut second));
+        // The one that is left has what it waits for as soon as the other has ended.
+        let end = async |expired: cloakroom::Result<bool>, transaction: Transaction| {
+            transaction.rollback().await.unwrap();
+            expired
+        };
+        let (one_ended, two_ended) =
+            futures_util::future::join(of_first.expire(&mut two), of_second.expire(&mut one)).await;
+        drop((of_first, of_second));
+        [end(one_ended, first).await, end(two_ended, second).await]
+    };
+    let (done, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!((done.len(), failed.len()), (1, 1), "{done:?} {failed:?}");
+    let error = failed.into_iter().next().unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Contention, Outcome::NotDone), "{error:?}");
+    assert!(error.to_string().contains("run the whole transaction again"), "{error}");
+    // As it says.
+    let mut again = sessions.begin().await.unwrap();
+    assert!(sessions.within(&mut again).expire(&mut two).await.unwrap());
+    again.commit().await.unwrap();
+}
+
 each_database! {
+    a_transaction_that_met_another_says_that_it_may_run_again,
     a_statement_that_the_server_gives_up_says_so,
     a_character_that_the_encoding_lacks_is_a_value_that_cannot_be_stored,
 }

@@ -93,7 +93,7 @@ async fn whatever_waits_too_long_for_a_lock_says_so(db: TestDatabase) {
 /// Where the application's transaction has the row of a user, to whom sessions refer.
 async fn a_row_that_refers_to_one_that_is_locked_says_so_too(db: TestDatabase) {
     let name = if db.kind() == cloakroom_testing::Kind::MariaDb {
-        "varchar(255) COLLATE utf8mb4_nopad_bin"
+        "varchar(255) COLLATE /*M! utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */"
     } else {
         "varchar(255)"
     };
@@ -146,7 +146,7 @@ async fn a_table_that_another_process_migrates_for_too_long_says_so(db: TestData
         ),
         Database::MySql(pool) => beside!(
             pool,
-            "DO GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(DATABASE(), '.sessions'))), 0)",
+            "DO GET_LOCK(CONCAT('cloakroom ', LEFT(SHA2(CONCAT(DATABASE(), '.sessions'), 256), 40)), 0)",
             "DO RELEASE_ALL_LOCKS()"
         ),
         other => panic!("no such database: {other:?}"),

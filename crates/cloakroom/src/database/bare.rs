@@ -6,7 +6,7 @@ use super::connection::Rule;
 use super::guard::Guard;
 use super::list::match_database;
 use super::statement::Statement;
-use super::{Backend, Row, misuse};
+use super::{Backend, KnownServer, Row, Server, misuse};
 
 /// One connection of any of the databases, of the pool or of the caller's.
 pub(crate) enum Bare<'c> {
@@ -91,6 +91,17 @@ impl Bare<'_> {
     /// Runs SQL as it stands, without preparing it.
     pub(crate) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         match_database!(self, Bare(connection) => sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection).await.map(drop))
+    }
+
+    /// Returns which server this is, of which `known` says what is known; `None` on another database.
+    #[cfg_attr(not(feature = "mysql"), allow(clippy::unused_async, reason = "no other is asked"))]
+    pub(crate) async fn server(&mut self, known: &KnownServer) -> Result<Option<Server>, sqlx::Error> {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::MySql(connection) => known.ask(connection).await.map(Some),
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            _ => Ok(known.get()),
+        }
     }
 
     /// Makes the driver forget the statements that it has prepared, so that each is prepared anew.

@@ -1,5 +1,7 @@
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
+use std::time::Duration;
 
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
@@ -14,6 +16,18 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How often a statement that lost a deadlock is run again.
 const DEADLOCK_RETRIES: u32 = 10;
+
+/// The longest pause before that. All pauses together take a third of a second at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+
+/// Returns how long to wait before a statement is run again for the `retry`th time, from 0: any time up to a bound that
+/// doubles. Statements that waited for the same time would meet again.
+fn pause(retry: u32) -> Duration {
+    let bound = Duration::from_millis(1 << retry.min(16)).min(LONGEST_PAUSE);
+    // A number that is random enough, from the keys of an empty hash.
+    let random = RandomState::new().hash_one(retry);
+    bound.mul_f64(f64::from((random >> 32) as u32) / f64::from(u32::MAX))
+}
 
 /// The application's own pool of connections to one of the supported databases.
 ///
@@ -230,7 +244,8 @@ impl<'c> Connection<'c> {
 
     /// Runs a statement that writes and returns no rows. Returns the number of rows that it wrote.
     ///
-    /// On the pool, a statement that the database rolled back to end a deadlock runs again, a limited number of times.
+    /// On the pool, a statement that the database rolled back to end a deadlock runs again, a limited number of times and
+    /// after pauses that grow.
     /// Inside the caller's transaction it does not run again, since the whole transaction was rolled back.
     pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64, sqlx::Error> {
         if !self.is_pool() {
@@ -257,13 +272,14 @@ impl<'c> Connection<'c> {
             Guard::LastColumn | Guard::Count => Wanted::Rows,
             _ => wanted,
         };
-        let mut retries = DEADLOCK_RETRIES;
+        let mut retries = 0;
         loop {
             match self.run(statement, wanted, Asks::Write).await {
                 Err(sqlx::Error::Database(error))
-                    if retries > 0 && classify(&*error).cause == Cause::Transient =>
+                    if retries < DEADLOCK_RETRIES && classify(&*error).cause == Cause::Transient =>
                 {
-                    retries -= 1;
+                    tokio::time::sleep(pause(retries)).await;
+                    retries += 1;
                 }
                 Err(error) => return Err(error),
                 Ok(answer) => return Ok((answer, statement.guard)),
@@ -306,5 +322,20 @@ impl<'c> Connection<'c> {
             Place::Pooled(pooled) => pooled.bare().await?.execute_raw(sql).await,
             Place::Own(bare, _) => bare.execute_raw(sql).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_differ() {
+        let longest = |retry| (0..200).map(|_| pause(retry)).max().unwrap_or_default();
+        for (retry, bound) in [(0, 1), (3, 8), (6, 64), (7, 64), (u32::MAX, 64)] {
+            let (longest, bound) = (longest(retry), Duration::from_millis(bound));
+            assert!(longest <= bound && longest > bound / 2, "{retry}: {longest:?}");
+        }
+        assert_ne!(pause(6), pause(6));
     }
 }

@@ -77,6 +77,17 @@ pub(crate) trait Dialect: Sync {
     /// Returns the default of the data's column, an empty object.
     fn empty_object(&self) -> &'static str;
 
+    /// Returns the check of a new column with this type and quoted name, if its type does not say what it holds.
+    fn check(&self, _column_type: &ColumnType, _quoted: &str) -> Option<String> {
+        None
+    }
+
+    /// Returns the check of the data's column in a new table, with a space before it. `hash` is that of the table's
+    /// name.
+    fn check_of_data(&self, _hash: &str) -> String {
+        String::new()
+    }
+
     /// Returns what follows the columns of a new table with fields of these types.
     fn table_options(&self, _types: &[&ColumnType]) -> &'static str {
         ""
@@ -225,8 +236,8 @@ pub(crate) trait Dialect: Sync {
         false
     }
 
-    /// Returns `true` if a DELETE can have an order and a limit.
-    fn deletes_in_order(&self) -> bool {
+    /// Returns `true` if an UPDATE or DELETE can have an order and a limit.
+    fn writes_in_order(&self) -> bool {
         false
     }
 
@@ -299,6 +310,16 @@ pub(crate) trait Dialect: Sync {
 
     /// Returns the condition that a column holds JSON of this value.
     fn is_json(&self, column: Expr, value: Expr) -> Expr;
+
+    /// Returns a field's column that holds JSON, or a value of it, as the two are compared with each other.
+    fn compared_as_json(&self, operand: Expr) -> Expr {
+        operand
+    }
+
+    /// Returns `true` if a list of values may hold JSON.
+    fn lists_json(&self) -> bool {
+        true
+    }
 }
 
 impl Backend {

@@ -14,7 +14,9 @@ impl Error {
             return Self::new(misuse.kind(), misuse.to_string());
         }
         let outcome = match cause(&error) {
-            Cause::Refused | Cause::Transient | Cause::Stale | Cause::Idle => Outcome::NotDone,
+            Cause::Refused | Cause::Transient | Cause::Unsorted | Cause::Stale | Cause::Idle => {
+                Outcome::NotDone
+            }
             Cause::Lost | Cause::Unclear => Outcome::Unknown,
         };
         Self::sorted(error, table).with_outcome(outcome)
@@ -129,7 +131,8 @@ impl Error {
                 "data holds the character U+0000, which PostgreSQL's jsonb cannot store".into()
             }
             ErrorKind::InvalidData => {
-                "data is nested deeper than the server's JSON allows; MariaDB's limit is 32 levels".into()
+                "data is nested deeper than the server's JSON allows: the limit is 32 levels on MariaDB, and 100 on MySQL"
+                    .into()
             }
             ErrorKind::Unsupported => {
                 format!("the database does not compare values of this type so: {}", cause.message)
@@ -137,6 +140,11 @@ impl Error {
             ErrorKind::ReadOnly => "the database takes no writes".into(),
             ErrorKind::LockTimeout => {
                 "another transaction has had the row, the table or the database's file locked for too long"
+                    .into()
+            }
+            ErrorKind::Contention => {
+                "the database rolled the operation back, because it and other transactions got in each other's way: \
+                 call it again, or run the whole transaction again"
                     .into()
             }
             ErrorKind::StatementTimeout => {

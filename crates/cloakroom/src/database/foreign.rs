@@ -105,7 +105,8 @@ impl Foreign {
             // Its text would be that of the bytes that its bits make.
             "bit" => Self {
                 read: Some("CAST(? + 0 AS char)".into()),
-                write: Some("CAST(? AS unsigned)".into()),
+                // MySQL would read the text as a signed number.
+                write: Some("CAST(CAST(? AS char) AS unsigned)".into()),
                 form: Form::Unsigned,
                 ..Self::default()
             },

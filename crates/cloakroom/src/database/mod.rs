@@ -48,6 +48,7 @@ pub(crate) use exclusive::{Exclusive, TableName};
 pub(crate) use foreign::Foreign;
 pub(crate) use guard::{Guard, counted, guard_of_rows, guard_rows};
 pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
+pub(crate) use mysql::{KnownServer, Server};
 pub(crate) use pool::Pool;
 pub(crate) use pooled::Pooled;
 #[cfg(feature = "postgres")]
@@ -106,6 +107,9 @@ pub(crate) enum Cause {
     Refused,
     /// It was undone, and may succeed if it simply runs again.
     Transient,
+    /// Its rows are too large for the server to sort. It did nothing.
+    #[cfg_attr(not(feature = "mysql"), allow(dead_code, reason = "only MySQL sorts whole rows in memory"))]
+    Unsorted,
     /// It was prepared for a table that has changed since, or the server no longer knows it. It did not run.
     Stale,
     /// The connection had been closed for being idle. It did not run.
@@ -132,7 +136,7 @@ impl Fault {
 
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     fn transient() -> Self {
-        Self::of(ErrorKind::Database, Cause::Transient)
+        Self::of(ErrorKind::Contention, Cause::Transient)
     }
 }
 

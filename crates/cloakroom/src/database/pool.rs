@@ -2,13 +2,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::causality::Causality;
-use super::{Backend, Database};
+use super::{Backend, Database, KnownServer};
 
 /// A pool of the application's, and what is known of its servers. A clone knows the same.
 #[derive(Clone)]
 pub(crate) struct Pool {
     pub(crate) database: Database,
     pub(crate) causality: Causality,
+    /// Whether it leads to MariaDB or to MySQL.
+    pub(super) server: Arc<KnownServer>,
     /// Whether the server was asked whether it is a standby.
     is_standby_known: Arc<AtomicBool>,
 }
@@ -17,7 +19,7 @@ impl Pool {
     /// If `is_causal`, each statement on a cluster waits until its node has what was committed before.
     pub(crate) fn new(database: Database, is_causal: bool) -> Self {
         let causality = if is_causal { Causality::automatic() } else { Causality::off() };
-        Self { database, causality, is_standby_known: Arc::default() }
+        Self { database, causality, server: Arc::default(), is_standby_known: Arc::default() }
     }
 
     /// Asks PostgreSQL once whether it is a standby, and says so in the log: its answers lag.

@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::Arc;
 
 use std::time::Duration;
 
@@ -7,13 +8,13 @@ use tokio::time::Instant;
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
 use super::causality::Waiting;
-use super::guard::Verdict;
+use super::guard::{Guard, Verdict};
 use super::list::match_database;
 #[cfg(feature = "mysql")]
 use super::mysql::galera;
 use super::pool::Pool;
 use super::statement::Statement;
-use super::{Backend, Cause, Connection, Database, again, misuse};
+use super::{Backend, Cause, Connection, Database, Server, again, misuse};
 
 /// How often a statement is tried if its connection turns out to have a transaction open, which is ended each time.
 const ATTEMPTS: usize = 3;
@@ -261,6 +262,19 @@ impl Pooled {
         }
     }
 
+    /// Returns how the answer says so on this server. A condition says nothing on MySQL, which cannot check it.
+    async fn guard(&mut self, guard: Guard) -> Result<Guard, sqlx::Error> {
+        if guard != Guard::Condition || self.is_known_clear() {
+            return Ok(guard);
+        }
+        let known = Arc::clone(&self.pool.server);
+        let server = match known.get() {
+            Some(server) => Some(server),
+            None => self.bare().await?.server(&known).await?,
+        };
+        Ok(if server == Some(Server::MySql) { Guard::Silent } else { guard })
+    }
+
     /// Runs a statement. If it ran inside a transaction that was left open, that transaction and the statement with it
     /// are rolled back, and the statement runs again.
     async fn run_as_own_transaction(
@@ -269,10 +283,11 @@ impl Pooled {
         wanted: Wanted,
         asks: Asks,
     ) -> Result<Answer, sqlx::Error> {
+        let guard = self.guard(statement.guard).await?;
         for _ in 0..ATTEMPTS {
             let answer = self.run_once(statement, wanted, asks).await;
             let told = match &answer {
-                Ok(answer) => statement.guard.told(&answer.rows, answer.written),
+                Ok(answer) => guard.told(&answer.rows, answer.written),
                 Err(error) => match again::cause(error) {
                     // The statement did not run, or there is no connection any more.
                     Cause::Stale | Cause::Idle | Cause::Lost => return answer,

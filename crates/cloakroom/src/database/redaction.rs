@@ -49,9 +49,9 @@ fn without_values(said: &str, quotes_a_value: bool) -> String {
 /// Blanks the text after the words with which a server introduces a value. Returns `None` if there are no such words.
 ///
 /// `Duplicate entry '…' for key`, `Incorrect string value: '…' for column`, `invalid input syntax for type
-/// uuid: "…"`, `value "…" is out of range for type integer`.
+/// uuid: "…"`, `Cannot convert string '…' from`, `value "…" is out of range for type integer`.
 fn without_quoted_values(said: &str) -> Option<String> {
-    const INTRODUCTIONS: [&str; 4] = ["entry '", "value: '", ": \"", "value \""];
+    const INTRODUCTIONS: [&str; 5] = ["entry '", "value: '", "convert string '", ": \"", "value \""];
     let found = INTRODUCTIONS.iter().filter_map(|words| Some((said.find(words)?, words)));
     let (at, introduction) = found.min()?;
     let start = at + introduction.len();
@@ -100,6 +100,10 @@ mod tests {
             (
                 "Incorrect string value: '\\xF0' for column `a`.`b`",
                 "Incorrect string value: '…' for column `a`.`b`",
+            ),
+            (
+                "Cannot convert string 'c0ffee' from utf8mb4 to ascii",
+                "Cannot convert string '…' from utf8mb4 to ascii",
             ),
             ("invalid input syntax for type uuid: \"c0ffee\"", "invalid input syntax for type uuid: \"…\""),
             ("column \"role\" does not exist", "column \"role\" does not exist"),

@@ -25,7 +25,8 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
         column::DIGEST => format!("{} {} NOT NULL", built_in.name, dialect.digest_type()),
         column::DATA => {
             let data = dialect.sql_type(&built_in.column_type);
-            format!("{} {data} NOT NULL DEFAULT {}", built_in.name, dialect.empty_object())
+            let check = dialect.check_of_data(&hash_of(&table.table));
+            format!("{} {data} NOT NULL DEFAULT {}{check}", built_in.name, dialect.empty_object())
         }
         _ => built_in_definition(built_in, backend),
     };
@@ -61,8 +62,10 @@ pub(crate) fn add_column(table: &TableDefinition, built_in: &BuiltInColumn, back
 }
 
 pub(crate) fn column_definition(field: &FieldDefinition, backend: Backend) -> String {
-    let null = null_or_not(field.nullable);
-    format!("{} {} {null}", quoted(&field.name, backend), sql_type(field, backend))
+    let (null, name) = (null_or_not(field.nullable), quoted(&field.name, backend));
+    let check = backend.dialect().check(field.column_type(backend), &name);
+    let check = check.map_or(String::new(), |check| format!(" {check}"));
+    format!("{name} {} {null}{check}", sql_type(field, backend))
 }
 
 /// Returns the type of a field's column.

@@ -66,7 +66,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let is_expired = bindings.column(column::EXPIRES_AT).lte(bindings.expr(last));
         let mut delete = Query::delete();
         delete.from_table(self.table_ref());
-        if dialect.deletes_in_order() {
+        if dialect.writes_in_order() {
             delete.and_where(is_expired).and_where_option(dialect.place_of_condition());
             delete.order_by_expr(bindings.column(column::EXPIRES_AT), Order::Asc).limit(limit);
         } else {

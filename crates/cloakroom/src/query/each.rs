@@ -116,8 +116,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         if self.criteria.matches_nothing {
             return Ok(page);
         }
-        let statement = self.select_statement(now)?;
-        let rows = self.operations.fetch_all(&statement).await?;
+        let rows = self.fetch_rows(now).await?;
         let now = if self.criteria.by_token { Ord::max(now, self.operations.config().now()) } else { now };
         let table = self.operations.table();
         page.rows = rows.len() as u64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sea_query::Query;
 use time::OffsetDateTime;
 
-use super::SessionQuery;
+use super::{SessionQuery, Targets};
 use crate::cache::Revoked;
 use crate::database::FieldValue;
 use crate::error::{Error, Outcome, Result};
@@ -110,11 +110,16 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             return Ok(0);
         }
         let mut bindings = self.operations.bindings();
-        let condition = self.targets(&mut bindings, valid_at)?;
+        let Targets { condition, order, limit } = self.targets(&mut bindings, valid_at)?;
         let statement = match how {
             End::Expire => {
                 let mut expire = ending::expire_update(&mut bindings, &FieldValue::plain(now));
-                bindings.build(expire.cond_where(condition))
+                expire.cond_where(condition);
+                for (key, direction) in order {
+                    expire.order_by_expr(key, direction);
+                }
+                limit.map(|limit| expire.limit(limit));
+                bindings.build(&expire)
             }
             End::Delete => {
                 let mut delete = Query::delete();
@@ -122,6 +127,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
                     .from_table(self.operations.table_ref())
                     .cond_where(condition)
                     .and_where_option(bindings.backend().dialect().place_of_condition());
+                for (key, direction) in order {
+                    delete.order_by_expr(key, direction);
+                }
+                limit.map(|limit| delete.limit(limit));
                 bindings.build(&delete)
             }
         };

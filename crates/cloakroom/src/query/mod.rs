@@ -2,6 +2,7 @@ mod count_by;
 mod each;
 mod end;
 mod preload;
+mod sorted;
 mod stream;
 
 use std::fmt;
@@ -307,10 +308,14 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     pub fn into_delete(self) -> Result<sea_query::DeleteStatement> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
-        let condition = self.targets(&mut bindings, now)?;
+        let Targets { condition, order, limit } = self.targets(&mut bindings, now)?;
         portable(&bindings)?;
         let mut delete = Query::delete();
         delete.from_table(self.operations.table_ref()).cond_where(condition);
+        for (key, direction) in order {
+            delete.order_by_expr(key, direction);
+        }
+        limit.map(|limit| delete.limit(limit));
         Ok(delete)
     }
 
@@ -344,22 +349,25 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     fn selection(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<SelectStatement> {
         let mut select = Query::select();
         select.from(self.operations.table_ref()).cond_where(self.condition(bindings, now)?);
-        match &self.criteria.order {
-            SortOrder::NewestFirst | SortOrder::OldestFirst => {
-                let order = if self.is_newest_first() { Order::Desc } else { Order::Asc };
-                select.order_by_expr(bindings.column(column::INSERTED_AT), order.clone());
-                select.order_by_expr(bindings.column(column::ID), order);
-            }
-            SortOrder::By(keys) => {
-                for (expr, order) in keys {
-                    select.order_by_expr(expr.clone(), order.clone());
-                }
-            }
+        for (key, order) in self.order(bindings) {
+            select.order_by_expr(key, order);
         }
         if let Some(limit) = self.criteria.limit {
             select.limit(limit);
         }
         Ok(select)
+    }
+
+    /// Returns what the sessions are ordered by.
+    fn order(&self, bindings: &Bindings<'_>) -> Vec<(Expr, Order)> {
+        match &self.criteria.order {
+            SortOrder::NewestFirst | SortOrder::OldestFirst => {
+                let order = if self.is_newest_first() { Order::Desc } else { Order::Asc };
+                let key = |name| (bindings.column(name), order.clone());
+                vec![key(column::INSERTED_AT), key(column::ID)]
+            }
+            SortOrder::By(keys) => keys.clone(),
+        }
     }
 
     fn condition(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
@@ -400,11 +408,18 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         !matches!(self.criteria.order, SortOrder::OldestFirst)
     }
 
-    /// Returns the condition of an UPDATE or DELETE. Not every database allows a limit there, so a limited statement
-    /// names the rows by id. MariaDB lets a statement read its own table only through a derived table.
-    fn targets(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Condition> {
-        if self.criteria.limit.is_none() {
-            return self.condition(bindings, now);
+    /// Returns which rows an UPDATE or DELETE writes. Not every database allows a limit there, so a limited statement
+    /// names the rows by id.
+    fn targets(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<Targets> {
+        let condition = self.condition(bindings, now)?;
+        let limit = self.criteria.limit;
+        if limit.is_none() {
+            return Ok(Targets { condition, order: Vec::new(), limit });
+        }
+        if bindings.backend().dialect().writes_in_order() {
+            // A subquery would lock the rows that it reads twice, first for reading and then for writing. Two
+            // statements that have done the first for one row wait for each other.
+            return Ok(Targets { condition, order: self.order(bindings), limit });
         }
         let mut chosen = self.selection(bindings, now)?;
         chosen.expr(bindings.column(column::ID));
@@ -412,9 +427,17 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         ids.column((identifier("chosen"), identifier(column::ID))).from_subquery(chosen, "chosen");
         // The condition is added once more for PostgreSQL: it waits for a transaction that is writing a chosen row, and
         // then checks the row's new state with the outer condition alone.
-        let condition = self.condition(bindings, now)?;
-        Ok(Condition::all().add(bindings.column(column::ID).in_subquery(ids)).add(condition))
+        let is_chosen = bindings.column(column::ID).in_subquery(ids);
+        let condition = Condition::all().add(is_chosen).add(condition);
+        Ok(Targets { condition, order: Vec::new(), limit: None })
     }
+}
+
+/// The rows that an UPDATE or DELETE writes.
+struct Targets {
+    condition: Condition,
+    order: Vec<(Expr, Order)>,
+    limit: Option<u64>,
 }
 
 /// Returns the condition that a column holds this digest byte by byte, as [`TokenDigest::matches`] checks it after a

@@ -1,4 +1,4 @@
-use sea_query::{ExprTrait, IntoCondition};
+use sea_query::IntoCondition;
 
 use super::{Comparison, Filter};
 use crate::database::ColumnType;
@@ -44,8 +44,8 @@ impl DynamicFields {
                 Some(field) => field.column_type(backend),
                 None => built_in().map_or(&ColumnType::Text, |built_in| &built_in.column_type),
             };
-            let value = bindings.compared_with(&name, value.to_field_value(&name, column_type, backend))?;
-            Ok(bindings.column(&name).binary(comparison.operator(), value).into_condition())
+            let value = value.to_field_value(&name, column_type, backend);
+            Ok(bindings.compares(&name, comparison.operator(), value)?.into_condition())
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition};
 
 use super::Bindings;
-use crate::database::{FieldType, FieldValue, MAX_PLACEHOLDERS};
+use crate::database::{FieldType, FieldValue};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{Column, SessionFields};
 
@@ -132,10 +132,7 @@ impl<T> Filter<T> {
         value: FieldValue,
     ) -> Self {
         let column = column.into();
-        Self::new(move |bindings| {
-            let value = bindings.compared_with(&column, value.clone())?;
-            Ok(bindings.column(&column).binary(operator, value).into_condition())
-        })
+        Self::new(move |bindings| Ok(bindings.compares(&column, operator, value.clone())?.into_condition()))
     }
 
     pub(crate) fn among(column: impl Into<Cow<'static, str>>, values: Vec<FieldValue>) -> Self {
@@ -145,12 +142,7 @@ impl<T> Filter<T> {
             if values.is_empty() {
                 return Ok(Expr::cust("1 = 0").into_condition());
             }
-            if values.len() > MAX_PLACEHOLDERS {
-                return Ok(bindings.is_field_among(&column, values.clone())?.into_condition());
-            }
-            let values = values.iter().map(|value| bindings.compared_with(&column, value.clone()));
-            let values = values.collect::<Result<Vec<Expr>>>()?;
-            Ok(bindings.column(&column).binary(BinOper::In, Expr::tuple(values)).into_condition())
+            Ok(bindings.is_field_in(&column, values.clone())?.into_condition())
         })
     }
 

@@ -1,9 +1,9 @@
 //! Values in statements, for columns of a type that this library did not choose.
 
-use sea_query::{BinOper, Expr, ExprTrait};
+use sea_query::{BinOper, Condition, Expr, ExprTrait};
 
 use super::Bindings;
-use crate::database::{FieldValue, MAX_PLACEHOLDERS};
+use crate::database::{ColumnType, FieldValue, MAX_PLACEHOLDERS};
 use crate::error::Result;
 
 impl Bindings<'_> {
@@ -35,8 +35,54 @@ impl Bindings<'_> {
         Ok(self.stored_in(name, value))
     }
 
+    /// Returns the condition that the column `name` of the session table compares so with a value.
+    pub(crate) fn compares(&mut self, name: &str, operator: BinOper, value: FieldValue) -> Result<Expr> {
+        let (column, value) = (self.column(name), self.compared_with(name, value)?);
+        if !self.holds_json(name) {
+            return Ok(column.binary(operator, value));
+        }
+        let dialect = self.backend().dialect();
+        Ok(dialect.compared_as_json(column).binary(operator, dialect.compared_as_json(value)))
+    }
+
+    fn holds_json(&self, name: &str) -> bool {
+        let field = self.table().fields.iter().find(|field| field.name == name);
+        field.is_some_and(|field| *field.column_type(self.backend()) == ColumnType::Json)
+    }
+
+    /// Returns the condition that the column `name` of the session table is one of `values`, each of which is a value of
+    /// its own in the statement if their number allows it.
+    pub(crate) fn is_field_in(&mut self, name: &str, values: Vec<FieldValue>) -> Result<Expr> {
+        if values.len() > MAX_PLACEHOLDERS {
+            return self.is_field_among(name, values);
+        }
+        if !self.can_list(name) {
+            return self.is_any_of(name, values);
+        }
+        let values = values.into_iter().map(|value| self.compared_with(name, value));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        Ok(self.column(name).binary(BinOper::In, Expr::tuple(values)))
+    }
+
+    /// Returns `true` if a list may hold values of the column `name`.
+    fn can_list(&self, name: &str) -> bool {
+        self.backend().dialect().lists_json() || !self.holds_json(name)
+    }
+
+    /// Returns the condition that the column `name` equals one of `values`, without a list.
+    fn is_any_of(&mut self, name: &str, values: Vec<FieldValue>) -> Result<Expr> {
+        let mut is_any = Condition::any();
+        for value in values {
+            is_any = is_any.add(self.compares(name, BinOper::Equal, value)?);
+        }
+        Ok(is_any.into())
+    }
+
     /// Returns the condition that the column `name` of the session table is one of `keys`.
     pub(crate) fn is_field_among(&mut self, name: &str, keys: Vec<FieldValue>) -> Result<Expr> {
+        if !self.can_list(name) {
+            return self.is_any_of(name, keys);
+        }
         let column = self.column(name);
         let Some(foreign) = self.table().foreign(name, self.backend()) else {
             return Ok(self.is_among(column, keys));

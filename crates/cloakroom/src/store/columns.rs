@@ -77,9 +77,12 @@ impl Columns {
             None => false,
         };
         let rounds_others = rounds(column::EXPIRES_AT) || rounds(column::INSERTED_AT);
+        let changes_data = declared(column::DATA)
+            .is_some_and(|declared| dialect.changes_values(declared, &ColumnType::Json));
         Self {
             problem,
             may_change_values: rounds_others
+                || changes_data
                 || !table.keeps_to_the_letter(backend)
                 || table.fields.iter().any(changes),
             bounds: table

@@ -12,10 +12,17 @@ use crate::database::{Backend, ColumnType, Described, FieldValue, Foreign, KeyLi
 
 pub(crate) struct MySql;
 
+/// How the name of the check on the data begins on MySQL.
+pub(super) const CHECK_OF_DATA: &str = "cloakroom_data_is_json";
+
 /// Makes a statement of MariaDB's fail if it would wait for a row. MySQL has nothing like it, and reads a comment.
 const AT_ONCE: &str = "/*M!100700 SET STATEMENT innodb_lock_wait_timeout=0 FOR */ ";
 
-/// Makes a statement of MariaDB's refuse a value that it would cut, in any mode of the server and its connections.
+/// Makes a statement of MySQL's refuse a value that it would cut, in any mode of the server and its connections.
+/// Stands after the statement's first word. MariaDB reads a comment.
+const STRICTLY_ON_MYSQL: &str = " /*+ SET_VAR(sql_mode='STRICT_ALL_TABLES') */";
+
+/// The same for MariaDB.
 const STRICTLY: &str = "/*M!100700 SET STATEMENT sql_mode='STRICT_ALL_TABLES' FOR */ ";
 
 /// Both.
@@ -60,6 +67,13 @@ fn without_settings(sql: &str) -> &str {
     }
 }
 
+/// Returns a statement with the hint for MySQL after its first word.
+fn strictly_on_mysql(sql: &str) -> String {
+    let end = sql.find(' ').unwrap_or(sql.len());
+    let (verb, rest) = sql.split_at(end);
+    format!("{verb}{STRICTLY_ON_MYSQL}{rest}")
+}
+
 impl Dialect for MySql {
     fn name(&self) -> &'static str {
         "MariaDB/MySQL"
@@ -97,7 +111,9 @@ impl Dialect for MySql {
             ColumnType::Bytes => "blob",
             ColumnType::Uuid => "binary(16)",
             ColumnType::Timestamp => "datetime(6)",
-            ColumnType::Json => "json",
+            // MySQL's own type rounds numbers, sorts keys and writes spaces, so checked text takes its place. On
+            // MariaDB the type is such text.
+            ColumnType::Json => "/*M! json */ /*!80017 longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */",
         }
     }
 
@@ -112,6 +128,17 @@ impl Dialect for MySql {
     /// Neither folds case nor, on MariaDB, ignores trailing spaces.
     fn digest_type(&self) -> &'static str {
         "varchar(255) CHARACTER SET ascii COLLATE /*M! ascii_nopad_bin */ /*!80017 ascii_bin */"
+    }
+
+    /// MariaDB has this check without being told.
+    fn check(&self, column_type: &ColumnType, quoted: &str) -> Option<String> {
+        (*column_type == ColumnType::Json).then(|| format!("CHECK (JSON_VALID({quoted}))"))
+    }
+
+    /// The check has a name on MySQL, which names no column in its error. A comment may hold neither a table's name nor
+    /// a field's, which could end it.
+    fn check_of_data(&self, hash: &str) -> String {
+        format!(" /*!80017 CONSTRAINT {CHECK_OF_DATA}{hash} CHECK (JSON_VALID(data)) */")
     }
 
     fn long_text_type(&self) -> &'static str {
@@ -218,9 +245,9 @@ impl Dialect for MySql {
     fn changes_values(&self, declared: &str, column_type: &ColumnType) -> bool {
         let declared = declared.to_ascii_lowercase();
         match first_word(&declared) {
-            "varchar" | "text" | "tinytext" | "mediumtext" | "longtext" | "json" | "bigint" | "int"
-            | "mediumint" | "smallint" | "tinyint" | "double" | "blob" | "tinyblob" | "mediumblob"
-            | "longblob" | "varbinary" => false,
+            "varchar" | "text" | "tinytext" | "mediumtext" | "longtext" | "bigint" | "int" | "mediumint"
+            | "smallint" | "tinyint" | "double" | "blob" | "tinyblob" | "mediumblob" | "longblob"
+            | "varbinary" => false,
             "datetime" | "timestamp" => !declared.contains("(6)"),
             "binary" => *column_type != ColumnType::Uuid,
             _ => true,
@@ -270,7 +297,7 @@ impl Dialect for MySql {
     }
 
     fn strictly(&self, sql: Arc<str>) -> Arc<str> {
-        format!("{STRICTLY}{sql}").into()
+        format!("{STRICTLY}{}", strictly_on_mysql(&sql)).into()
     }
 
     fn at_once(&self, sql: Arc<str>) -> Arc<str> {
@@ -278,10 +305,10 @@ impl Dialect for MySql {
     }
 
     fn strictly_at_once(&self, sql: Arc<str>) -> Arc<str> {
-        format!("{STRICTLY_AT_ONCE}{sql}").into()
+        format!("{STRICTLY_AT_ONCE}{}", strictly_on_mysql(&sql)).into()
     }
 
-    fn deletes_in_order(&self) -> bool {
+    fn writes_in_order(&self) -> bool {
         true
     }
 
@@ -329,11 +356,23 @@ impl Dialect for MySql {
         )
     }
 
-    /// MariaDB compares with a function, MySQL by its type.
+    /// MariaDB compares with a function, MySQL by its type. Text that is no JSON equals nothing.
     fn is_json(&self, column: Expr, value: Expr) -> Expr {
         Expr::cust_with_exprs(
-            "/*M! JSON_EQUALS */ (? /*M! , */ /*!80017 = CAST( */ ? /*!80017 AS JSON) */)",
-            [column, value],
+            "IF(JSON_VALID(?), /*M! JSON_EQUALS( */ /*!80017 CAST( */ ? /*!80017 AS JSON) = CAST( */ /*M! , */ ? \
+             /*!80017 AS JSON) */ /*M! ) */, NULL)",
+            [column.clone(), column, value],
         )
+    }
+
+    /// MySQL takes text for a JSON string, which equals no other JSON, unless it is told that the text is JSON. On
+    /// MariaDB the column itself is text.
+    fn compared_as_json(&self, operand: Expr) -> Expr {
+        Expr::cust_with_exprs("/*!80017 CAST( */ ? /*!80017 AS JSON) */", [operand])
+    }
+
+    /// MySQL has no such list.
+    fn lists_json(&self) -> bool {
+        false
     }
 }

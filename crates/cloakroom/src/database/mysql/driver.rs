@@ -13,6 +13,7 @@ use sqlx::{Arguments, Connection as _, MySql, Row as _, Type, TypeInfo, ValueRef
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
+use super::dialect::CHECK_OF_DATA;
 use crate::database::bare::Bare;
 use crate::database::bind::bind_value;
 use crate::database::causality::Causality;
@@ -34,7 +35,7 @@ pub(crate) const BACKEND: Backend = Backend::MySql;
 pub(crate) async fn begin_exclusive(pool: &MySqlPool, table: TableName<'_>) -> Result<Box<MySqlConnection>> {
     // The name is hashed, since a lock's name may have no more than 64 characters. The wait is no longer than this
     // connection's statements wait for a table, which is a day by default.
-    const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', SHA1(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?))), \
+    const LOCK: &str = "SELECT GET_LOCK(CONCAT('cloakroom ', LEFT(SHA2(CONCAT(COALESCE(?, DATABASE(), ''), '.', ?), 256), 40)), \
          LEAST(60, @@lock_wait_timeout))";
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let connection =
@@ -87,17 +88,19 @@ pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, MySql>) -
 /// See [`Bare::end_stray_transaction`](crate::database::bare::Bare::end_stray_transaction). A connection that does not commit by
 /// itself is always in a transaction.
 pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
-    let is_inside: Option<i64> =
-        sqlx::query_scalar(crate::database::guard::INSIDE_ON_MYSQL).fetch_one(&mut *connection).await?;
-    if is_inside == Some(0) {
-        return Ok(false);
+    match is_inside(connection).await? {
+        Some(false) => return Ok(false),
+        Some(true) => {
+            let commits: bool =
+                sqlx::query_scalar("SELECT @@autocommit = 1").fetch_one(&mut *connection).await?;
+            if !commits {
+                return sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true);
+            }
+        }
+        None => {}
     }
-    let commits: bool = sqlx::query_scalar("SELECT @@autocommit = 1").fetch_one(&mut *connection).await?;
-    if !commits {
-        return sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true);
-    }
-    // On MySQL the driver passes on only whether this statement put the connection into a transaction. On MariaDB this
-    // statement ends the transaction that is open.
+    // MySQL cannot be asked, but says with each answer whether a transaction is open, and this is the one place where
+    // the driver passes that on. On MariaDB this statement ends the transaction that is open.
     match connection.begin_with("DO 0").await {
         Ok(transaction) => transaction.rollback().await.map(|()| true),
         Err(sqlx::Error::BeginFailed) => Ok(false),
@@ -106,11 +109,29 @@ pub(crate) async fn end_stray_transaction(connection: &mut MySqlConnection) -> R
 }
 
 /// Returns `true` if the caller's transaction is open. A deadlock ends it without the driver's knowledge, and so does a
-/// change of any table's definition. MySQL cannot be asked, so the driver is believed there.
+/// change of any table's definition.
 pub(crate) async fn is_in_transaction(connection: &mut MySqlConnection) -> Result<bool, sqlx::Error> {
-    let is_open: Option<i64> =
+    // MySQL cannot be asked, but a savepoint ends with its statement if no transaction is open.
+    const PROBE: &str = "SAVEPOINT cloakroom_probe; RELEASE SAVEPOINT cloakroom_probe";
+    if let Some(is_inside) = is_inside(connection).await? {
+        return Ok(is_inside);
+    }
+    match sqlx::raw_sql(PROBE).execute(connection).await {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if is_number(&*error, 1305) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether a transaction is open, or whether none ever commits by itself; `None` on MySQL, which does not say.
+async fn is_inside(connection: &mut MySqlConnection) -> Result<Option<bool>, sqlx::Error> {
+    let inside: Option<i64> =
         sqlx::query_scalar(crate::database::guard::INSIDE_ON_MYSQL).fetch_one(connection).await?;
-    Ok(is_open != Some(0))
+    Ok(inside.map(|inside| inside != 0))
+}
+
+fn is_number(error: &dyn sqlx::error::DatabaseError, number: u16) -> bool {
+    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| error.number() == number)
 }
 
 pub(crate) fn row(row: MySqlRow) -> Row {
@@ -256,9 +277,10 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
         // The data is valid JSON, so the check, which the server itself named, can only have refused nesting that is
         // too deep.
         4025 if error.message().contains(".data`") => ErrorKind::InvalidData,
-        3157 => ErrorKind::InvalidData,
+        3819 if error.message().contains(CHECK_OF_DATA) => ErrorKind::InvalidData,
+        3140 | 3141 | 3157 => ErrorKind::InvalidData,
         1022 | 1062 | 1169 | 1216 | 1217 | 1451 | 1452 | 1761 | 1762 | 3819 | 4025 => ErrorKind::Constraint,
-        1048 | 1264 | 1265 | 1267 | 1292 | 1364 | 1366 | 1406 | 1977 | 3854 => ErrorKind::InvalidField,
+        1048 | 1264 | 1265 | 1267 | 1292 | 1364 | 1366 | 1406 | 1977 | 3854 | 3988 => ErrorKind::InvalidField,
         1146 | 1049 => ErrorKind::MissingTable,
         1054 => ErrorKind::MissingColumn,
         1044 | 1142 | 1143 | 1227 | 1370 => ErrorKind::PermissionDenied,
@@ -270,10 +292,11 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
         4031 => return Fault::of(ErrorKind::Unavailable, Cause::Idle),
         // The node is not in the part of the cluster that may answer, or has just joined it. Nothing was done.
         1047 => ErrorKind::Unavailable,
-        1040 | 1053 | 1077 | 1079 | 1152 | 1159 | 1161 | 1203 | 1927 => {
+        1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1203 | 1927 => {
             return Fault::of(ErrorKind::Unavailable, Cause::Lost);
         }
         1020 | 1213 | 1412 => return Fault::transient(),
+        1038 => return Fault::of(ErrorKind::Database, Cause::Unsorted),
         // No such prepared statement, or the table changes too often for it.
         1243 | 1615 => return Fault::of(ErrorKind::Database, Cause::Stale),
         1064 | 1461 | 1644 => ErrorKind::Database,
@@ -300,11 +323,11 @@ fn names_the_digests_index(message: &str) -> bool {
 
 /// Returns `true` if a character was refused because the column's encoding lacks it or cannot be compared with it.
 pub(crate) fn is_of_the_encoding(error: &MySqlDatabaseError) -> bool {
-    matches!(error.number(), 1267 | 1977 | 3854)
+    matches!(error.number(), 1267 | 1977 | 3854 | 3988)
         || error.number() == 1366 && error.message().contains("string value")
 }
 
 /// Returns `true` if the message quotes a value that was to be stored or compared.
 pub(crate) fn quotes_a_value(error: &MySqlDatabaseError) -> bool {
-    matches!(error.number(), 1062 | 1292 | 1366 | 1367 | 1411 | 1525 | 1690)
+    matches!(error.number(), 1062 | 1292 | 1366 | 1367 | 1411 | 1525 | 1690 | 3854)
 }

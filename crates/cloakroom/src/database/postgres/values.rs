@@ -124,7 +124,7 @@ impl Bind for Infinite {
 
     #[cfg(feature = "mysql")]
     fn bind_mysql(&self, _: &mut sqlx::mysql::MySqlArguments) -> Result<(), BoxDynError> {
-        Err("MariaDB knows no infinite instant".into())
+        Err("MariaDB and MySQL know no infinite instant".into())
     }
 }
 

@@ -73,7 +73,6 @@ pub(super) fn fit(field: &FieldDefinition, described: &Described, backend: Backe
         (Family::Bool, Family::Integer { .. } | Family::Bit) | (Family::Json, Family::Text) if on_mysql => {
             Fit::May
         }
-        (Family::Text, Family::Json) if on_mysql => Fit::May,
         (Family::Uuid, Family::Bytes) if on_mysql => match length(&described.declared) {
             Some(..16) => TOO_NARROW,
             _ => Fit::May,
