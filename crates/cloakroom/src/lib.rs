@@ -202,6 +202,7 @@ mod cache;
 mod clock;
 mod config;
 mod database;
+mod deadline;
 mod error;
 #[cfg(test)]
 mod fuzz;

@@ -8,6 +8,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::queue::{self, Admission, Queue, SlotId};
+use crate::database::TimedOut;
+use crate::deadline;
 use crate::error::{self, Error, ErrorKind, Result};
 
 /// How often a statement checks whether a caller still waits for it, and how often a waiting call checks whether a slot
@@ -177,19 +179,29 @@ impl<W: BatchedQuery> Batcher<W> {
 
     async fn wait(&self, Ticket { number, mut replied }: Ticket<W>, until: Instant) -> Reply<W> {
         let queue = &self.shared.queue;
+        let deadline = deadline::current().map(tokio::time::Instant::into_std);
         let mut may_leave = true;
         loop {
-            let patience = if may_leave { until.saturating_duration_since(now()) } else { LOOK_AROUND };
+            let end = if may_leave { Some(earlier(until, deadline)) } else { deadline };
+            let patience = end.map_or(LOOK_AROUND, |end| end.saturating_duration_since(now()));
             if let Ok(reply) = tokio::time::timeout(patience.min(LOOK_AROUND), &mut replied).await {
                 return reply
                     .unwrap_or_else(|_| Reply::Answer(Err(stopped().with_outcome(error::Outcome::Unknown))));
             }
-            if may_leave && now() >= until {
+            let is_over = deadline.is_some_and(|deadline| now() >= deadline);
+            if may_leave && (is_over || now() >= until) {
                 if queue.leave(|waiting| waiting.ticket == number).is_some() {
-                    return Reply::Answer(Err(self.shared.work.out_of_patience()));
+                    return Reply::Answer(Err(if is_over {
+                        timed_out(TimedOut::WithoutConnection)
+                    } else {
+                        self.shared.work.out_of_patience()
+                    }));
                 }
                 // The call's statement is out, or about to be.
                 may_leave = false;
+            }
+            if is_over {
+                return Reply::Answer(Err(timed_out(TimedOut::WithoutAnswer)));
             }
             if let Some(slot) = queue.rescue(now(), Waiting::wants) {
                 // The task runs on this runtime, which is driven. That of the call that waits longest may not be.
@@ -475,6 +487,14 @@ impl<W: BatchedQuery> Waiting<W> {
     fn hear(self, answer: Result<W::Answer>) {
         let _ = self.reply.send(Reply::Answer(answer));
     }
+}
+
+fn earlier(until: Instant, deadline: Option<Instant>) -> Instant {
+    deadline.map_or(until, |deadline| until.min(deadline))
+}
+
+fn timed_out(how: TimedOut) -> Error {
+    Error::from_sqlx(how.error(), "")
 }
 
 fn stopped() -> Error {

@@ -26,6 +26,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`max_in_flight`](crate::ConfigBuilder::max_in_flight) | 2 | how many shared statements may be out at once |
 /// | [`cache`](crate::ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](crate::ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
+/// | [`timeout`](crate::ConfigBuilder::timeout) | 10 seconds | how long a call waits for the database |
 /// | [`clock`](crate::ConfigBuilder::clock) | the system's | the source of the time |
 ///
 /// A `Config` is cheap to clone. Its `Debug` output never shows the salt.
@@ -45,6 +46,7 @@ pub(super) struct Settings {
     pub(super) max_in_flight: Option<usize>,
     pub(super) cache: Option<Cache>,
     pub(super) announces: bool,
+    pub(super) timeout: Option<Duration>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) has_own_clock: bool,
 }
@@ -98,6 +100,11 @@ impl Config {
     /// Returns `true` if revocations are announced to other processes, which happens on PostgreSQL only.
     pub fn announces(&self) -> bool {
         self.0.announces
+    }
+
+    /// Returns how long a call waits for the database, or `None` if it waits without a bound of its own.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.0.timeout
     }
 
     /// Returns the clock's instant, at the precision that the databases store.
@@ -162,6 +169,7 @@ impl Default for Config {
             max_in_flight: None,
             cache: None,
             announces: true,
+            timeout: Some(Duration::from_secs(10)),
             clock: Arc::new(SystemClock),
             has_own_clock: false,
         }))
@@ -183,6 +191,7 @@ impl fmt::Debug for Config {
             .field("max_in_flight", &self.0.max_in_flight)
             .field("cache", &self.0.cache)
             .field("announce", &self.0.announces)
+            .field("timeout", &self.0.timeout)
             .field("clock", &self.0.clock)
             .finish()
     }

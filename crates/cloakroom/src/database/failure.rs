@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use super::misuse::Misuse;
 use super::redaction::DatabaseError;
-use super::{Cause, NotConnected, cause, classify, is_of_the_encoding};
+use super::{Cause, NotConnected, TimedOut, cause, classify, is_of_the_encoding};
 use crate::error::{Error, ErrorKind, Outcome};
 
 impl Error {
@@ -24,7 +24,10 @@ impl Error {
         match error {
             sqlx::Error::AnyDriverError(error) => match error.downcast::<NotConnected>() {
                 Ok(error) => Self::from_connecting(error.0, table),
-                Err(error) => Self::new(ErrorKind::Database, "the database driver failed").with_source(error),
+                Err(error) => match error.downcast_ref::<TimedOut>() {
+                    Some(timed_out) => Self::new(ErrorKind::Unavailable, timed_out.to_string()),
+                    None => Self::new(ErrorKind::Database, "the database driver failed").with_source(error),
+                },
             },
             sqlx::Error::Database(error) => Self::from_database(&*error, table),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::new(

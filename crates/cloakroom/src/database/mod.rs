@@ -31,7 +31,7 @@ use std::fmt;
 
 use sqlx::error::DatabaseError;
 
-pub(crate) use again::{NotConnected, cause};
+pub(crate) use again::{NotConnected, TimedOut, cause};
 pub(crate) use catalog::{ColumnInfo, IndexInfo};
 pub use connection::{Connection, Database};
 pub(crate) use described::Described;

@@ -9,10 +9,15 @@ use super::bare::{Answer, Bare, Wanted};
 use super::guard::Verdict;
 use super::list::match_database;
 use super::statement::Statement;
-use super::{Backend, Cause, Connection, Database, again, misuse};
+use super::{Backend, Cause, Connection, Database, TimedOut, again, misuse};
+use crate::deadline;
 
 /// How often a statement is tried if its connection turns out to have a transaction open, which is ended each time.
 const ATTEMPTS: usize = 3;
+
+/// A connection that has not answered for this long is closed if its statement is given up. The pool would wait for its
+/// answer without a limit before it gives the connection to another caller.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// Holds a connection of the pool, which goes back to it afterwards.
 ///
@@ -28,6 +33,8 @@ pub(crate) struct Pooled {
     taken: Instant,
     /// Whether an answer has said, since the connection was taken, that no transaction is open.
     is_known_clear: bool,
+    /// When the statement was sent of which the answer is awaited.
+    asked: Option<Instant>,
 }
 
 enum PoolConnection {
@@ -40,19 +47,22 @@ enum PoolConnection {
 }
 
 impl Database {
-    /// Takes a connection of the pool for several statements, each of which commits by itself.
+    /// Takes a connection of the pool for several statements, each of which commits by itself. Waits for it until the
+    /// pool's time-out or the call's [deadline].
     ///
     /// Returns a boxed future of an erased type, as in [`Connection`]: the driver's future types are deep.
     pub(crate) fn acquire(&self) -> Pin<Box<dyn Future<Output = Result<Pooled, sqlx::Error>> + Send + '_>> {
         Box::pin(async move {
             let since = Instant::now();
-            let connection = Some(self.take().await?);
+            let taken = deadline::bound(self.take()).await;
+            let connection = Some(taken.unwrap_or_else(|| Err(TimedOut::WithoutConnection.error()))?);
             Ok(Pooled {
                 database: self.clone(),
                 connection,
                 since,
                 taken: Instant::now(),
                 is_known_clear: false,
+                asked: None,
             })
         })
     }
@@ -194,8 +204,22 @@ impl Pooled {
     }
 
     /// Runs a statement so that it commits by itself. Runs it once more if its connection had been closed, or if it was
-    /// prepared before its table changed.
+    /// prepared before its table changed. If the call's [deadline] passes first, the connection is closed: its server
+    /// may no longer answer, and it must not go to another caller.
     pub(super) async fn run(
+        &mut self,
+        statement: &Statement,
+        wanted: Wanted,
+        asks: Asks,
+    ) -> Result<Answer, sqlx::Error> {
+        if let Some(answer) = deadline::bound(self.run_unbounded(statement, wanted, asks)).await {
+            return answer;
+        }
+        self.lose();
+        Err(TimedOut::WithoutAnswer.error())
+    }
+
+    async fn run_unbounded(
         &mut self,
         statement: &Statement,
         wanted: Wanted,
@@ -256,7 +280,10 @@ impl Pooled {
         wanted: Wanted,
     ) -> Result<Answer, sqlx::Error> {
         for _ in 0..ATTEMPTS {
+            self.bare().await?;
+            self.asked = Some(Instant::now());
             let answer = self.bare().await?.run(statement, wanted).await;
+            self.asked = None;
             let told = match &answer {
                 Ok(answer) => statement.guard.told(&answer.rows, answer.written),
                 Err(error) => match again::cause(error) {
@@ -289,5 +316,15 @@ impl Pooled {
         }
         self.lose();
         Err(misuse::never_commits())
+    }
+}
+
+/// If the future that waits for an answer is dropped, the connection goes back to the pool, which waits for the answer
+/// that is still to come. From a server that has fallen silent none may ever come.
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        if self.asked.is_some_and(|asked| asked.elapsed() >= SILENT) {
+            self.lose();
+        }
     }
 }

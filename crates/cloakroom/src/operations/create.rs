@@ -18,6 +18,10 @@ pub(crate) const MAX_STATEMENT: usize = 4 * 1024 * 1024;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::create`](crate::Sessions::create).
     pub async fn create(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
+        self.call().of(self.create_row(new)).await
+    }
+
+    async fn create_row(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
         let config = self.config();
         let now = config.now();
         let (token, digest) = match new.token {

@@ -16,6 +16,10 @@ use crate::table::{SessionFields, column};
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::expire`](crate::Sessions::expire).
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
+        self.call().of(self.expire_row(session)).await
+    }
+
+    async fn expire_row(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
         if !is_over(session, now) && self.write_expiry(session, now, now, Effect::Revokes).await? {
             return Ok(true);
@@ -46,15 +50,19 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// See [`Sessions::delete`](crate::Sessions::delete).
     pub async fn delete(&mut self, session: Session<T>) -> Result<bool> {
+        self.call().of(self.delete_row(session.id)).await
+    }
+
+    async fn delete_row(&mut self, session: Uuid) -> Result<bool> {
         let mut bindings = self.bindings();
         let mut delete = Query::delete();
-        let id = bindings.expr(FieldValue::plain(session.id));
+        let id = bindings.expr(FieldValue::plain(session));
         delete
             .from_table(self.table_ref())
             .and_where(bindings.column(column::ID).eq(id))
             .and_where_option(bindings.backend().dialect().place_of_condition());
         let statement = bindings.build(&delete);
-        Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
+        Ok(self.execute_revoking(statement, Revoked::Session(session)).await? > 0)
     }
 
     /// Ends the session by every clock, even if another process has written it meanwhile. Returns `true` if it was

@@ -15,6 +15,10 @@ const LOST_RACES: usize = 5;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::extend`](crate::Sessions::extend).
     pub async fn extend(&mut self, session: &mut Session<T>) -> Result<bool> {
+        self.call().of(self.extend_row(session)).await
+    }
+
+    async fn extend_row(&mut self, session: &mut Session<T>) -> Result<bool> {
         self.check_writes().await?;
         let now = self.config().now();
         for _ in 0..LOST_RACES {
@@ -24,7 +28,7 @@ impl<T: SessionFields> Operations<'_, T> {
                 }
                 None if !is_over(session, now) => return Ok(false),
                 // The row is not, or may not be, as this caller read it.
-                _ => self.reload(session).await?,
+                _ => self.read_again(session).await?,
             }
             if is_over(session, now) {
                 return Ok(false);

@@ -1,4 +1,5 @@
 mod authenticate;
+mod call;
 mod create;
 mod end;
 mod extend;
@@ -20,6 +21,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub(crate) use authenticate::Use;
+pub(crate) use call::bounded;
 pub(crate) use handle::Handle;
 pub use import::ImportedSession;
 
@@ -74,6 +76,10 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// See [`Sessions::reload`](crate::Sessions::reload).
     pub async fn reload(&mut self, session: &mut Session<T>) -> Result<()> {
+        self.call().of(self.read_again(session)).await
+    }
+
+    pub(crate) async fn read_again(&mut self, session: &mut Session<T>) -> Result<()> {
         *session = self.read(session.id).await?.ok_or_else(|| self.gone())?;
         Ok(())
     }

@@ -15,6 +15,10 @@ use crate::token::Token;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::rotate`](crate::Sessions::rotate).
     pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
+        self.call().of(self.rotate_row(session)).await
+    }
+
+    async fn rotate_row(&mut self, session: &mut Session<T>) -> Result<Token> {
         let now = self.config().now();
         if is_over(session, now) {
             return Err(self.not_brought_back(session).await?);

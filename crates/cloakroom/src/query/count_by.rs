@@ -29,6 +29,10 @@ impl SessionQuery<'_, DynamicFields> {
     ///
     /// [`UnknownField`](ErrorKind::UnknownField) if the table has no field of this name.
     pub async fn count_by(mut self, field: &str, most: u64) -> Result<Vec<CountBy>> {
+        self.operations.call().of(self.count_rows_by(field, most)).await
+    }
+
+    async fn count_rows_by(&mut self, field: &str, most: u64) -> Result<Vec<CountBy>> {
         let (table, backend) = (self.operations.table(), self.operations.handle().backend());
         let Some(definition) = table.fields.iter().find(|known| known.name() == field) else {
             let known: Vec<&str> = table.fields.iter().map(FieldDefinition::name).collect();

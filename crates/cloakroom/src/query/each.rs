@@ -104,6 +104,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// [`Decode`](crate::ErrorKind::Decode) if even the id of a row cannot be read. No change of the application's
     /// types causes this.
     pub async fn fetch_each(mut self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
+        self.operations.call().of(self.find_each()).await
+    }
+
+    async fn find_each(&mut self) -> Result<Vec<Each<T>>> {
         let now = self.operations.config().now();
         Ok(self.fetch_page(now).await?.found)
     }

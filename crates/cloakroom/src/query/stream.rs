@@ -82,7 +82,7 @@ impl<T: SessionFields> StreamState<'_, T> {
             self.query = None;
             return Ok(true);
         }
-        let page = query.fetch_page(now).await?;
+        let page = query.operations.call().of(query.fetch_page(now)).await?;
         self.remaining = self.remaining.map(|remaining| remaining - page.rows);
         match page.last {
             // If the creation of the last row cannot be read, its place is unknown, and no page can follow it.

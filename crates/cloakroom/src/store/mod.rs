@@ -13,7 +13,10 @@ use writers::Permit;
 pub(crate) use writers::{Waits, Writers};
 
 use crate::config::Config;
-use crate::database::{Backend, Connection, Database, FieldValue, Pooled, Row, Statement, guard_of_rows};
+use crate::database::{
+    Backend, Connection, Database, FieldValue, Pooled, Row, Statement, TimedOut, guard_of_rows,
+};
+use crate::deadline;
 use crate::error::{Error, Outcome, Result};
 use crate::sql::Statements;
 use crate::table::TableDefinition;
@@ -94,14 +97,17 @@ impl Store {
         self.database.acquire().await.map_err(|error| self.failed(error))
     }
 
-    /// Takes one connection of the pool for writes, at the latest at `until`.
+    /// Takes one connection of the pool for writes, at the latest at `until`, and at the call's [deadline].
     pub(crate) async fn acquire_to_write(&self, waits: Waits, until: Instant) -> Result<Writing> {
         let acquired = async {
             let permit = self.writers.permit(waits).await;
             Ok(Writing { connection: self.acquire().await?, _permit: permit })
         };
-        let acquired = tokio::time::timeout_at(until.into(), acquired).await;
-        acquired.unwrap_or_else(|_| Err(Error::from_sqlx(sqlx::Error::PoolTimedOut, "")))
+        match deadline::bound(tokio::time::timeout_at(until.into(), acquired)).await {
+            Some(Ok(acquired)) => acquired,
+            Some(Err(_)) => Err(self.failed(sqlx::Error::PoolTimedOut)),
+            None => Err(self.failed(TimedOut::WithoutConnection.error())),
+        }
     }
 
     /// Returns the instant by which a caller of the pool that comes now has a connection or an error.
