@@ -207,6 +207,7 @@ mod error;
 #[cfg(test)]
 mod fuzz;
 pub mod migrations;
+mod observe;
 mod operations;
 mod pruner;
 mod query;

@@ -117,8 +117,8 @@ impl<T: SessionFields> Sessions<T> {
     /// future may be dropped, as the future of a request handler is when its client disconnects, run it in a task of its
     /// own (`tokio::spawn`), which goes on, or give the pool the hook that `docs/reliability.md` in the repository shows.
     ///
-    /// After an error on PostgreSQL, the
-    /// `commit()` of sqlx 0.9 returns `Ok` although the server rolls back; that of [`Transaction`] fails.
+    /// After an error on PostgreSQL, the `commit()` of sqlx 0.9 returns `Ok` although the server rolls back; that of
+    /// [`Transaction`] fails.
     ///
     /// # Errors
     ///

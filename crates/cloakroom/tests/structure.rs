@@ -25,6 +25,7 @@ const LIBRARY: House = House {
         "sync",
         "clock",
         "error",
+        "observe",
         "token",
         "config",
         "deadline",
@@ -52,8 +53,11 @@ const LIBRARY: House = House {
         ("database", "token"),
         ("migrations", "sql"),
         ("token", "error"),
+        ("token", "observe"),
+        ("config", "observe"),
     ],
     crates: &[
+        ("metrics::", &["observe"]),
         // Conditions and statements; a table's values are of its kinds.
         ("sea_query::", &["database", "table", "sql", "store", "operations", "query", "migrations"]),
         ("sqlx::", &["database", "sql", "store", "batching", "cache", "operations", "query"]),

@@ -60,6 +60,7 @@ impl Listener {
                 return;
             };
             lapse(&cache);
+            cache.metrics.listener_failed();
             drop(cache);
             tracing::warn!(
                 table = self.table,
@@ -85,6 +86,7 @@ impl Listener {
         let mut subscription = within(PATIENCE, Subscription::open(&self.pool)).await?;
         if let Some(cache) = self.cache.upgrade() {
             cache.validity.revoke(Scope::All);
+            cache.metrics.listener_connected();
         }
         while let Some((lease, sent)) = self.clock_heartbeat() {
             let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
@@ -92,6 +94,7 @@ impl Listener {
             within(lease, self.hear_until_heartbeat(&mut subscription)).await?;
             if let Some(cache) = self.cache.upgrade() {
                 cache.validity.lease().inspect(|lease| lease.renew(sent));
+                cache.note_lease(true);
             }
             *pause = PAUSES.0;
             while let Ok(heard) = timeout_at(next, self.hear(&mut subscription)).await {
@@ -124,6 +127,7 @@ impl Listener {
             && let Some(cache) = self.cache.upgrade()
         {
             cache.validity.revoke(revoked.into());
+            cache.metrics.heard();
         }
         Ok(Heard::Announcement)
     }
@@ -181,6 +185,7 @@ async fn within<T>(limit: Duration, step: impl Future<Output = Result<T>>) -> Re
 
 fn lapse(cache: &SessionCache) {
     cache.validity.lease().inspect(|lease| lease.lapse());
+    cache.note_lease(false);
 }
 
 fn lost(error: sqlx::Error) -> Error {

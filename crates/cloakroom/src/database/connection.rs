@@ -10,6 +10,7 @@ use super::row::Row;
 use super::statement::Statement;
 use super::{Backend, Cause, classify};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::{self, Retry};
 
 /// How often a statement that lost a deadlock is run again.
 const DEADLOCK_RETRIES: u32 = 10;
@@ -246,6 +247,7 @@ impl<'c> Connection<'c> {
                 Err(sqlx::Error::Database(error))
                     if retries > 0 && classify(&*error).cause == Cause::Transient =>
                 {
+                    observe::statement_retried(self.backend().label(), Retry::Deadlock);
                     retries -= 1;
                 }
                 Err(error) => return Err(error),

@@ -74,6 +74,15 @@ pub enum Backend {
 
 impl Backend {
     pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MySql];
+
+    /// Returns the name of the database in metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+            Self::MySql => "mysql",
+        }
+    }
 }
 
 impl fmt::Display for Backend {

@@ -9,8 +9,9 @@ use super::bare::{Answer, Bare, Wanted};
 use super::guard::Verdict;
 use super::list::match_database;
 use super::statement::Statement;
-use super::{Backend, Cause, Connection, Database, TimedOut, again, misuse};
+use super::{Backend, Cause, Connection, Database, NotConnected, TimedOut, again, misuse};
 use crate::deadline;
+use crate::observe::{self, ConnectionFailure, Retry};
 
 /// How often a statement is tried if its connection turns out to have a transaction open, which is ended each time.
 const ATTEMPTS: usize = 3;
@@ -55,7 +56,8 @@ impl Database {
         Box::pin(async move {
             let since = Instant::now();
             let taken = deadline::bound(self.take()).await;
-            let connection = Some(taken.unwrap_or_else(|| Err(TimedOut::WithoutConnection.error()))?);
+            let taken = taken.unwrap_or_else(|| Err(TimedOut::WithoutConnection.error()));
+            let connection = Some(taken.inspect_err(|error| self.note_failure(error))?);
             Ok(Pooled {
                 database: self.clone(),
                 connection,
@@ -65,6 +67,15 @@ impl Database {
                 asked: None,
             })
         })
+    }
+
+    fn note_failure(&self, error: &sqlx::Error) {
+        let failure = match error {
+            sqlx::Error::PoolClosed => return,
+            sqlx::Error::AnyDriverError(error) if error.is::<NotConnected>() => ConnectionFailure::Refused,
+            _ => ConnectionFailure::Exhausted,
+        };
+        observe::connection_failed(self.backend().label(), failure);
     }
 
     async fn take(&self) -> Result<PoolConnection, sqlx::Error> {
@@ -216,6 +227,7 @@ impl Pooled {
             return answer;
         }
         self.lose();
+        observe::connection_failed(self.backend().label(), ConnectionFailure::Silent);
         Err(TimedOut::WithoutAnswer.error())
     }
 
@@ -233,6 +245,9 @@ impl Pooled {
             }
             Err(error) => error,
         };
+        if again::cause(&error) == Cause::Lost {
+            observe::connection_failed(self.backend().label(), ConnectionFailure::Lost);
+        }
         let is_ready = match Again::after(&error, asks) {
             Again::No => return Err(error),
             // This is rare, and its future is larger than the rest.
@@ -242,6 +257,8 @@ impl Pooled {
     }
 
     async fn make_ready(&mut self, again: Again) -> bool {
+        let retry = if again == Again::OnAnother { Retry::Reconnected } else { Retry::Stale };
+        observe::statement_retried(self.backend().label(), retry);
         match again {
             Again::No => false,
             Again::SameAfterForgetting => match self.bare().await {

@@ -3,6 +3,7 @@
 use super::Operations;
 use crate::database::FieldValue;
 use crate::error::Result;
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::LookedUpRow;
 use crate::table::SessionFields;
@@ -43,7 +44,7 @@ impl<T: SessionFields> Operations<'_, T> {
         digest: TokenDigest,
         how: Use,
     ) -> Result<Option<Session<T>>> {
-        self.call().of(self.authenticate_digest(digest, how)).await
+        self.call(Operation::Authenticate).finding(self.authenticate_digest(digest, how)).await
     }
 
     async fn authenticate_digest(&mut self, digest: TokenDigest, how: Use) -> Result<Option<Session<T>>> {

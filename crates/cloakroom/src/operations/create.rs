@@ -8,6 +8,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use super::Operations;
 use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
 use crate::table::{NewRow, SessionFields};
 use crate::token::TokenError;
@@ -18,7 +19,7 @@ pub(crate) const MAX_STATEMENT: usize = 4 * 1024 * 1024;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::create`](crate::Sessions::create).
     pub async fn create(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
-        self.call().of(self.create_row(new)).await
+        self.call(Operation::Create).of(self.create_row(new)).await
     }
 
     async fn create_row(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {

@@ -9,6 +9,7 @@ use super::guarded::{Effect, is_over};
 use crate::cache::Revoked;
 use crate::database::{FieldValue, Statement};
 use crate::error::{ErrorKind, Outcome, Result};
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::ending::behind;
 use crate::table::{SessionFields, column};
@@ -16,7 +17,7 @@ use crate::table::{SessionFields, column};
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::expire`](crate::Sessions::expire).
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
-        self.call().of(self.expire_row(session)).await
+        self.call(Operation::Expire).of(self.expire_row(session)).await
     }
 
     async fn expire_row(&mut self, session: &mut Session<T>) -> Result<bool> {
@@ -50,7 +51,7 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// See [`Sessions::delete`](crate::Sessions::delete).
     pub async fn delete(&mut self, session: Session<T>) -> Result<bool> {
-        self.call().of(self.delete_row(session.id)).await
+        self.call(Operation::Delete).of(self.delete_row(session.id)).await
     }
 
     async fn delete_row(&mut self, session: Uuid) -> Result<bool> {

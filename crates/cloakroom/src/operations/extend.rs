@@ -6,6 +6,7 @@ use super::Operations;
 use super::guarded::{Effect, after, is_over};
 use crate::batching::{Extension, RowVersion};
 use crate::error::Result;
+use crate::observe::{Extended, Operation};
 use crate::session::{Session, expiry};
 use crate::table::SessionFields;
 
@@ -15,7 +16,7 @@ const LOST_RACES: usize = 5;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::extend`](crate::Sessions::extend).
     pub async fn extend(&mut self, session: &mut Session<T>) -> Result<bool> {
-        self.call().of(self.extend_row(session)).await
+        self.call(Operation::Extend).of(self.extend_row(session)).await
     }
 
     async fn extend_row(&mut self, session: &mut Session<T>) -> Result<bool> {
@@ -24,6 +25,7 @@ impl<T: SessionFields> Operations<'_, T> {
         for _ in 0..LOST_RACES {
             match self.new_expiry_if_due(session, now) {
                 Some(expires_at) if self.write_expiry(session, now, expires_at, Effect::Extends).await? => {
+                    self.handle().metrics().extended(Extended::Written);
                     return Ok(true);
                 }
                 None if !is_over(session, now) => return Ok(false),
@@ -50,8 +52,12 @@ impl<T: SessionFields> Operations<'_, T> {
         };
         // This is rare, and its future is larger than that of the read.
         match Box::pin(self.write_extension(&mut session, now, expires_at)).await {
-            Ok(is_written) => Ok(is_written.then_some(session)),
+            Ok(is_written) => {
+                self.handle().metrics().extended(if is_written { Extended::Written } else { Extended::Lost });
+                Ok(is_written.then_some(session))
+            }
             Err(error) if self.connection().is_pool() => {
+                self.handle().metrics().extended(Extended::Failed);
                 tracing::warn!(
                     table = %self.table(),
                     session = %session.id,

@@ -5,6 +5,7 @@ use crate::batching::Batching;
 use crate::cache::SessionCache;
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Database};
+use crate::observe::{Metrics, Observer};
 use crate::sql::Statements;
 use crate::store::{Known, Store, Writers};
 use crate::table::{SessionFields, TableDefinition};
@@ -25,8 +26,11 @@ impl Handle {
     ) -> Result<Self, ConfigError> {
         definition.validate(database.backend())?;
         let statements = Statements::new(&definition, database.backend());
-        let cache =
-            config.cache().map(|cache| SessionCache::new::<T>(cache, config.clone(), database.backend()));
+        let observer = Observer::new(definition.to_string(), definition.table_name());
+        let cache = config.cache().map(|cache| {
+            let metrics = Arc::clone(&observer.metrics);
+            SessionCache::new::<T>(cache, config.clone(), database.backend(), metrics)
+        });
         let writers = Writers::on(&database);
         let store = Arc::new(Store {
             writers,
@@ -35,6 +39,7 @@ impl Handle {
             config,
             statements,
             known: Known::default(),
+            observer,
         });
         let batching = Batching::new(&store);
         Ok(Self { store, batching, cache: cache.map(Arc::new) })
@@ -58,6 +63,10 @@ impl Handle {
 
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.store.observer.metrics
     }
 
     pub(crate) fn cache(&self) -> Option<&Arc<SessionCache>> {

@@ -6,11 +6,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Operations;
-use super::call::{Call, bounded};
+use super::call::bounded;
 use super::create::{MAX_STATEMENT, new_id};
 use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::session::{NewSession, expiry};
 use crate::table::{BUILT_IN_COLUMNS, NewRow, SessionFields};
 use crate::token::{Token, TokenDigest};
@@ -65,12 +66,12 @@ impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::import`](crate::Sessions::import). After an error, roll the transaction back: some of the
     /// sessions may have been written.
     pub async fn import(&mut self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
-        Call::long().of(self.import_rows(sessions, None)).await
+        self.long_call(Operation::Import).of(self.import_rows(sessions, None)).await
     }
 
     /// Imports the sessions in a transaction of this library's own. Each statement takes no longer than a call may.
     pub(crate) async fn import_bounded(&mut self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
-        Call::long().of(self.import_rows(sessions, self.config().timeout())).await
+        self.long_call(Operation::Import).of(self.import_rows(sessions, self.config().timeout())).await
     }
 
     async fn import_rows(

@@ -28,6 +28,7 @@ pub use import::ImportedSession;
 use crate::config::Config;
 use crate::database::{Connection, Guard, Row, Statement, guard_rows};
 use crate::error::{Error, Outcome, Result};
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::{Bindings, RowHeader, read_session, table_ref};
 use crate::store::Waits;
@@ -76,7 +77,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// See [`Sessions::reload`](crate::Sessions::reload).
     pub async fn reload(&mut self, session: &mut Session<T>) -> Result<()> {
-        self.call().of(self.read_again(session)).await
+        self.call(Operation::Reload).of(self.read_again(session)).await
     }
 
     pub(crate) async fn read_again(&mut self, session: &mut Session<T>) -> Result<()> {

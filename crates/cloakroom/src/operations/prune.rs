@@ -6,8 +6,8 @@ use crate::clock;
 use crate::database::{Backend, FieldValue};
 use crate::deadline;
 use crate::error::{Outcome, Result};
+use crate::observe::Operation;
 use crate::operations::Operations;
-use crate::operations::call::Call;
 use crate::table::{SessionFields, column};
 
 /// Returns how many expired sessions one statement deletes by default. The number is small, so that the statement is
@@ -33,12 +33,12 @@ impl<T: SessionFields> Operations<'_, T> {
         keep: Duration,
         progress: impl FnMut(u64),
     ) -> Result<u64> {
-        Call::long().of(self.prune_rows(batch, keep, progress)).await
+        self.long_call(Operation::Prune).of(self.prune_rows(batch, keep, progress)).await
     }
 
     /// See [`Sessions::delete_expired_batch`](crate::Sessions::delete_expired_batch).
     pub(crate) async fn prune_batch(&mut self, limit: u64) -> Result<u64> {
-        self.call().of(self.delete_expired_batch(limit, Duration::ZERO)).await
+        self.call(Operation::Prune).of(self.delete_expired_batch(limit, Duration::ZERO)).await
     }
 
     /// Deletes the sessions that expired at least `keep` ago, `batch` at a time (at least one), and calls `progress`
@@ -103,6 +103,8 @@ impl<T: SessionFields> Operations<'_, T> {
             delete.and_where(dialect.is_in_subquery(id, first.into()));
         }
         let statement = bindings.build(&delete);
-        self.execute(&statement).await
+        let deleted = self.execute(&statement).await?;
+        self.handle().metrics().pruned(deleted);
+        Ok(deleted)
     }
 }

@@ -16,6 +16,9 @@ impl<T: SessionFields> Operations<'_, T> {
         // From here on the cache keeps nothing that may have been revoked, even if the write fails.
         let revocation = self.handle().cache().map(|cache| cache.begin_revocation(revoked));
         let written = self.execute(&statement).await?;
+        if written > 0 {
+            self.handle().metrics().revoked(self.announces());
+        }
         // A transaction of the caller's is not committed yet.
         if let Some(revocation) = revocation.filter(|_| self.connection().is_pool()) {
             revocation.committed();
@@ -37,8 +40,12 @@ impl<T: SessionFields> Operations<'_, T> {
         }
     }
 
+    fn announces(&self) -> bool {
+        self.config().announces() && self.handle().backend().dialect().notifies()
+    }
+
     fn announcing(&mut self, statement: Statement, revoked: Revoked) -> Statement {
-        if !self.config().announces() || !self.handle().backend().dialect().notifies() {
+        if !self.announces() {
             return statement;
         }
         let on_pool = self.connection().is_pool();

@@ -7,6 +7,7 @@ use super::create::no_randomness;
 use super::guarded::{Effect, is_over};
 use crate::database::FieldValue;
 use crate::error::Result;
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::Bindings;
 use crate::table::{SessionFields, column};
@@ -15,7 +16,7 @@ use crate::token::Token;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::rotate`](crate::Sessions::rotate).
     pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
-        self.call().of(self.rotate_row(session)).await
+        self.call(Operation::Rotate).of(self.rotate_row(session)).await
     }
 
     async fn rotate_row(&mut self, session: &mut Session<T>) -> Result<Token> {

@@ -6,6 +6,7 @@ use super::Operations;
 use super::guarded::{Effect, is_over};
 use crate::database::FieldValue;
 use crate::error::{ErrorKind, Outcome, Result};
+use crate::observe::Operation;
 use crate::session::{Session, expiry};
 use crate::sql::{Bindings, identifier};
 use crate::table::{FieldDefinition, SessionFields, column};
@@ -16,7 +17,7 @@ const ATTEMPTS: usize = 100;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::update`](crate::Sessions::update).
     pub async fn update(&mut self, session: &mut Session<T>) -> Result<()> {
-        self.call().of(self.update_row(session)).await
+        self.call(Operation::Update).of(self.update_row(session)).await
     }
 
     async fn update_row(&mut self, session: &mut Session<T>) -> Result<()> {
@@ -62,7 +63,7 @@ impl<T: SessionFields> Operations<'_, T> {
         session: &mut Session<T>,
         change: impl FnMut(&mut Session<T>),
     ) -> Result<()> {
-        self.call().of(self.update_row_with(session, change)).await
+        self.call(Operation::Update).of(self.update_row_with(session, change)).await
     }
 
     async fn update_row_with(

@@ -5,6 +5,7 @@ use sea_query::{CaseStatement, Expr, ExprTrait, Order, Query};
 use super::SessionQuery;
 use crate::database::FieldValue;
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::session::Status;
 use crate::sql::has_status;
 use crate::table::{DynamicFields, DynamicValue, FieldDefinition, read_dynamic};
@@ -29,7 +30,7 @@ impl SessionQuery<'_, DynamicFields> {
     ///
     /// [`UnknownField`](ErrorKind::UnknownField) if the table has no field of this name.
     pub async fn count_by(mut self, field: &str, most: u64) -> Result<Vec<CountBy>> {
-        self.operations.call().of(self.count_rows_by(field, most)).await
+        self.operations.call(Operation::CountBy).of(self.count_rows_by(field, most)).await
     }
 
     async fn count_rows_by(&mut self, field: &str, most: u64) -> Result<Vec<CountBy>> {

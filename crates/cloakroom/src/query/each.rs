@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::SessionQuery;
 use crate::error::{Error, Result};
+use crate::observe::Operation;
 use crate::session::{Cursor, Session, Status};
 use crate::sql::{RowHeader, read_rest};
 use crate::table::SessionFields;
@@ -104,7 +105,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// [`Decode`](crate::ErrorKind::Decode) if even the id of a row cannot be read. No change of the application's
     /// types causes this.
     pub async fn fetch_each(mut self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
-        self.operations.call().of(self.find_each()).await
+        self.operations.call(Operation::Fetch).of(self.find_each()).await
     }
 
     async fn find_each(&mut self) -> Result<Vec<Each<T>>> {

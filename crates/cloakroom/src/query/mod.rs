@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::database::{Connection, FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::operations::Operations;
 use crate::session::data::StoredData;
 use crate::session::{Cursor, Session, Status};
@@ -175,7 +176,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// [`NotFound`](ErrorKind::NotFound) if no session matches, [`MultipleSessions`](ErrorKind::MultipleSessions) if
     /// more than one does.
     pub async fn fetch_one(mut self) -> Result<Session<T>> {
-        self.operations.call().of(self.find_one()).await
+        self.operations.call(Operation::Fetch).of(self.find_one()).await
     }
 
     pub(super) async fn find_one(&mut self) -> Result<Session<T>> {
@@ -192,7 +193,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     ///
     /// [`MultipleSessions`](ErrorKind::MultipleSessions) if more than one session matches.
     pub async fn fetch_optional(mut self) -> Result<Option<Session<T>>> {
-        self.operations.call().of(self.find_optional()).await
+        self.operations.call(Operation::Fetch).finding(self.find_optional()).await
     }
 
     pub(super) async fn find_optional(&mut self) -> Result<Option<Session<T>>> {
@@ -232,7 +233,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// [`Decode`](ErrorKind::Decode) if a session that matches does not decode; [`fetch_each`](Self::fetch_each)
     /// returns the others.
     pub async fn fetch_all(mut self) -> Result<Vec<Session<T>>> {
-        self.operations.call().of(self.find_all()).await
+        self.operations.call(Operation::Fetch).of(self.find_all()).await
     }
 
     pub(super) async fn find_all(&mut self) -> Result<Vec<Session<T>>> {
@@ -242,7 +243,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// Returns how many sessions match.
     pub async fn count(mut self) -> Result<u64> {
-        self.operations.call().of(self.count_rows()).await
+        self.operations.call(Operation::Count).of(self.count_rows()).await
     }
 
     async fn count_rows(&mut self) -> Result<u64> {
@@ -271,7 +272,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     /// Returns `true` if any session matches.
     pub async fn exists(mut self) -> Result<bool> {
-        self.operations.call().of(self.find_any()).await
+        self.operations.call(Operation::Exists).of(self.find_any()).await
     }
 
     async fn find_any(&mut self) -> Result<bool> {

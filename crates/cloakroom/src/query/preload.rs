@@ -7,6 +7,7 @@ use sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 
 use crate::database::{FieldType, FieldValue, Guard, LoadedRow, MAX_PLACEHOLDERS, Row, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::query::SessionQuery;
 use crate::session::Session;
 use crate::sql::{Filter, identifier};
@@ -169,7 +170,7 @@ impl<'c, T: SessionFields, R> Preload<'c, T, R, Vec<R>> {
 impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> {
     /// Returns all sessions that match, each with its related rows.
     pub async fn fetch_all(mut self) -> Result<Vec<(Session<T>, L)>> {
-        self.query.operations.call().of(self.load_all()).await
+        self.query.operations.call(Operation::Preload).of(self.load_all()).await
     }
 
     async fn load_all(&mut self) -> Result<Vec<(Session<T>, L)>> {
@@ -179,7 +180,7 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
 
     /// Returns the session that matches, if there is one; see [`SessionQuery::fetch_optional`].
     pub async fn fetch_optional(mut self) -> Result<Option<(Session<T>, L)>> {
-        self.query.operations.call().of(self.load_optional()).await
+        self.query.operations.call(Operation::Preload).finding(self.load_optional()).await
     }
 
     async fn load_optional(&mut self) -> Result<Option<(Session<T>, L)>> {
@@ -189,7 +190,7 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
 
     /// Returns the one session that matches; see [`SessionQuery::fetch_one`].
     pub async fn fetch_one(mut self) -> Result<(Session<T>, L)> {
-        self.query.operations.call().of(self.load_one()).await
+        self.query.operations.call(Operation::Preload).of(self.load_one()).await
     }
 
     async fn load_one(&mut self) -> Result<(Session<T>, L)> {

@@ -18,6 +18,7 @@ use crate::database::{
 };
 use crate::deadline;
 use crate::error::{Error, Outcome, Result};
+use crate::observe::{self, ConnectionFailure, Observer};
 use crate::sql::Statements;
 use crate::table::TableDefinition;
 use crate::token::Hashed;
@@ -38,6 +39,7 @@ pub(crate) struct Store {
     pub(crate) config: Config,
     pub(crate) statements: Statements,
     pub(crate) known: Known,
+    pub(crate) observer: Observer,
 }
 
 impl Store {
@@ -105,8 +107,8 @@ impl Store {
         };
         match deadline::bound(tokio::time::timeout_at(until.into(), acquired)).await {
             Some(Ok(acquired)) => acquired,
-            Some(Err(_)) => Err(self.failed(sqlx::Error::PoolTimedOut)),
-            None => Err(self.failed(TimedOut::WithoutConnection.error())),
+            Some(Err(_)) => Err(self.exhausted(sqlx::Error::PoolTimedOut)),
+            None => Err(self.exhausted(TimedOut::WithoutConnection.error())),
         }
     }
 
@@ -130,6 +132,11 @@ impl Store {
     /// Runs a statement that is a transaction of its own, and returns how many rows it changed.
     pub(crate) async fn execute(&self, mut on: Connection<'_>, statement: &Statement) -> Result<u64> {
         on.execute(statement).await.map_err(|error| self.failed(error))
+    }
+
+    fn exhausted(&self, error: sqlx::Error) -> Error {
+        observe::connection_failed(self.backend().label(), ConnectionFailure::Exhausted);
+        self.failed(error)
     }
 
     fn failed_read(&self, error: sqlx::Error) -> Error {
