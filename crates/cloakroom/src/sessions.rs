@@ -417,6 +417,16 @@ impl<T: SessionFields> Sessions<T> {
         migrations::status(self.database(), self.definition()).await
     }
 
+    /// Returns the statements that [`migrate`](Self::migrate) would run now, without running them. There are none if the
+    /// table is as it must be. Beside them, `migrate` records what it has done.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`migrate`](Self::migrate) about a table that does not suit the fields.
+    pub async fn migration_plan(&self) -> Result<Vec<String>> {
+        migrations::plan(self.database(), self.definition()).await
+    }
+
     /// Returns the database that holds the table.
     pub fn database(&self) -> &Database {
         self.handle.database()
