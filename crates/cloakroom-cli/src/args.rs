@@ -25,6 +25,7 @@ Examples:
   cloakroom expire --all
   cloakroom prune --older-than 30d --quiet
   cloakroom --database postgres://localhost/app --table api_keys stats
+  cloakroom doctor
 
 Exit codes:
   0 done   1 not found, not valid   2 usage   3 trouble with the database
@@ -150,6 +151,12 @@ pub(crate) enum Command {
     Token(Token),
     /// Count by status, and show newest, oldest, and the owner with most sessions; or count by a field
     Stats(Stats),
+    /// Look at the database and the table, and say what is and what should be changed
+    ///
+    /// Writes nothing. Says which server it is and whether it is a node of a cluster or a standby, whether a pooler is in
+    /// between, whether a lookup sees every log-out at once, how far the clocks are apart, what this role may do, which
+    /// indexes there are, what `migrate up` would do, and how many rows there are. Exits with 1 if anything is a warning.
+    Doctor,
     /// Print a script that completes this command's arguments in a shell
     ///
     /// For bash: source <(cloakroom completions bash)

@@ -56,7 +56,8 @@ fn parse(text: &str) -> Result<File, Failure> {
 }
 
 fn build(file: File, salt: Option<Zeroizing<Vec<u8>>>, no_extend: bool) -> Result<Config, Failure> {
-    let mut config = Config::builder();
+    // Its user sees that it waits, and may end it. A statement about a whole table takes its time.
+    let mut config = Config::builder().timeout(None);
     if let Some(length) = file.token_length {
         config = config.token_length(length);
     }

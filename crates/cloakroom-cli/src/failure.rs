@@ -52,6 +52,17 @@ impl Failure {
         Self { cause: Some(Cause::of(cause).into()), ..self }
     }
 
+    /// Returns the message and those of its causes, in one line.
+    pub(crate) fn in_full(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = self.cause.as_ref().map(|cause| &**cause as &dyn StdError);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+
     /// Returns the same failure, with these lines below its message.
     pub(crate) fn details(self, details: Vec<String>) -> Self {
         Self { details, ..self }

@@ -77,12 +77,14 @@ pub enum ErrorKind {
     /// The database, or this connection to it, accepts no writes.
     ReadOnly,
     /// The database could not be reached: it refused the connection, the connection ended midway, the server was
-    /// shutting down, or no connection became free within the pool's time-out. Or the server is a node of a cluster that
-    /// is cut off from the others, or that did not apply in time what they have committed.
+    /// shutting down, no connection became free within the pool's time-out, or the database did not answer within the
+    /// [call's](crate::ConfigBuilder::timeout). Or the server is a node of a cluster that is cut off from the others, or
+    /// that did not apply in time what they have committed.
     Unavailable,
     /// Another transaction held a lock on the row, the table or the database's file for longer than the database waits,
     /// and the operation was not done. The wait is `lock_timeout` on PostgreSQL, which has no limit by default,
-    /// `innodb_lock_wait_timeout` on MariaDB and MySQL, 50 s by default, and the connection's busy time-out on SQLite.
+    /// `innodb_lock_wait_timeout` on MariaDB and MySQL, 50 s by default, and the connection's busy time-out on SQLite. If
+    /// the call's [time-out](crate::ConfigBuilder::timeout) is shorter, the error is `Unavailable`.
     /// The database is otherwise in service, so the operation can be called again.
     LockTimeout,
     /// The database rolled the operation back, because it and other transactions got in each other's way: a deadlock, a
@@ -124,9 +126,9 @@ impl Error {
     ///
     /// | outcome | errors |
     /// |---|---|
-    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`Contention`], [`StatementTimeout`], [`DiskFull`] and similar kinds. [`Unavailable`] if there was no connection: it was refused, or none was free within the pool's time-out. |
+    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`Contention`], [`StatementTimeout`], [`DiskFull`] and similar kinds. [`Unavailable`] if there was no connection: it was refused, or none was free within the time-out of the pool or of the call. |
     /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again. [`create`] or [`update`] wrote the row and could not read back a value that a column stores in another form. |
-    /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write if the connection ended before the answer came, also because the server was shutting down. A write that was stopped together with its task. An I/O error of SQLite. An error of the server that is not known to mean that the write was undone. An operation of several statements that failed after the first of them was done: [`delete_expired`], [`expire_all`] and [`delete_all`], and [`migrate`] on MariaDB and MySQL. |
+    /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write if the connection ended before the answer came, also because the server was shutting down, or if the call's time-out ended first. A write that was stopped together with its task. An I/O error of SQLite. An error of the server that is not known to mean that the write was undone. An operation of several statements that failed after the first of them was done: [`delete_expired`], [`expire_all`] and [`delete_all`], and [`migrate`] on MariaDB and MySQL. |
     ///
     /// If in doubt, the outcome is `Unknown`. If the creation of a session is in doubt, the session may exist with a
     /// token that no client has, which does no harm. If a [`rotate`] is in doubt, the session may have a new token that

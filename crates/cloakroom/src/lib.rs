@@ -232,10 +232,12 @@ mod cache;
 mod clock;
 mod config;
 mod database;
+mod deadline;
 mod error;
 #[cfg(test)]
 mod fuzz;
 pub mod migrations;
+mod observe;
 mod operations;
 mod pruner;
 mod query;

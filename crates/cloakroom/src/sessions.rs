@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::cache::{Revoked, SessionCache};
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Transaction};
-use crate::error::Result;
+use crate::error::{Outcome, Result};
 use crate::migrations::{self, Migration};
-use crate::operations::{Handle, ImportedSession, Operations, Use};
+use crate::operations::{Handle, ImportedSession, Operations, Use, bounded};
 use crate::query::SessionQuery;
 use crate::session::{CreatedSession, NewSession, Session};
 use crate::store::Store;
@@ -100,13 +100,16 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) if no connection becomes free or the database cannot be reached.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if no connection becomes free, if the database cannot be reached,
+    /// or if it does not answer within the [time-out](crate::ConfigBuilder::timeout).
     ///
     /// # Panics
     ///
     /// If it is called outside a tokio runtime.
     pub async fn begin(&self) -> Result<Transaction> {
-        self.store().pool.begin().await
+        // Nothing is written yet, even if the transaction begins after the caller has gone.
+        let begun = bounded(self.config().timeout(), self.store().pool.begin()).await;
+        begun.map_err(|error| error.with_outcome(Outcome::NotDone))
     }
 
     /// Returns the operations inside the caller's transaction. The transaction is one of [`begin`](Self::begin)'s, one
@@ -120,8 +123,15 @@ impl<T: SessionFields> Sessions<T> {
     /// The operations here then fail with [`NoTransaction`](crate::ErrorKind::NoTransaction) and commit nothing. Your
     /// own statements on such a transaction are committed at once, and its `rollback()` returns `Ok`. So await an inner
     /// `begin()` to its end, and end a transaction after the first error. Inside savepoints, this library cannot notice
-    /// that the innermost savepoint was rolled back together with the one around it. After an error on PostgreSQL, the
-    /// `commit()` of sqlx 0.9 returns `Ok` although the server rolls back; that of [`Transaction`] fails.
+    /// that the innermost savepoint was rolled back together with the one around it.
+    ///
+    /// On MariaDB and MySQL, if a future is dropped while sqlx 0.9 prepares its statement, the driver takes the answer for
+    /// that of a later statement, and the pool may lack the connection until the server closes it. If a transaction's
+    /// future may be dropped, as the future of a request handler is when its client disconnects, run it in a task of its
+    /// own (`tokio::spawn`), which goes on, or give the pool the hook that `docs/reliability.md` in the repository shows.
+    ///
+    /// After an error on PostgreSQL, the `commit()` of sqlx 0.9 returns `Ok` although the server rolls back; that of
+    /// [`Transaction`] fails.
     ///
     /// # Errors
     ///
@@ -178,8 +188,10 @@ impl<T: SessionFields> Sessions<T> {
     /// taken, and [`Constraint`](crate::ErrorKind::Constraint) if an id is taken.
     pub async fn import(&self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
         let mut transaction = self.begin().await?;
-        self.within(&mut transaction).import(sessions).await?;
-        transaction.commit().await
+        let imported = self.within(&mut transaction).import_bounded(sessions).await;
+        // Nothing is committed.
+        imported.map_err(|error| error.with_outcome(Outcome::NotDone))?;
+        bounded(self.config().timeout(), transaction.commit()).await
     }
 
     /// Returns the valid session for this token, if there is one.
@@ -236,7 +248,7 @@ impl<T: SessionFields> Sessions<T> {
     async fn ask(&self, hashed: Hashed<'_>, how: Use, asked: Asked) -> Result<Option<Session<T>>> {
         let digest = hashed.digest();
         let Some(cache) = self.cache() else {
-            return self.on_pool().authenticate_digest(digest, how).await;
+            return self.on_pool().authenticate_hashed(digest, how).await;
         };
         #[cfg(feature = "postgres")]
         #[allow(irrefutable_let_patterns, reason = "refutable where other databases' features are on")]
@@ -253,7 +265,7 @@ impl<T: SessionFields> Sessions<T> {
             return Ok(Some(session));
         }
         let mark = if self.handle.standby().is_some() { cache.mark() } else { mark };
-        let mut session = on_pool.authenticate_digest(digest, how).await?;
+        let mut session = on_pool.authenticate_hashed(digest, how).await?;
         let extends = !self.handle.extensions().is_known(self.config().monotonic());
         cache.put(hashed.key(), mark, session.as_mut(), extends);
         Ok(session)
@@ -380,7 +392,7 @@ impl<T: SessionFields> Sessions<T> {
     /// Deletes at most `limit` expired sessions, those that expired first, and returns how many it deleted. The number
     /// is less than `limit` if none are left. It is meant for loops of your own that do other work in between.
     pub async fn delete_expired_batch(&self, limit: u64) -> Result<u64> {
-        self.on_pool().delete_expired_batch(limit, Duration::ZERO).await
+        self.on_pool().prune_batch(limit).await
     }
 
     /// Creates the table and its indexes, or brings them up to date, and returns the migrations that it applied. If
@@ -427,6 +439,16 @@ impl<T: SessionFields> Sessions<T> {
     /// Returns each migration with `true` if it has been applied to the table, and `false` if it is pending.
     pub async fn migration_status(&self) -> Result<Vec<(Migration, bool)>> {
         migrations::status(self.database(), self.definition()).await
+    }
+
+    /// Returns the statements that [`migrate`](Self::migrate) would run now, without running them. There are none if the
+    /// table is as it must be. Beside them, `migrate` records what it has done.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`migrate`](Self::migrate) about a table that does not suit the fields.
+    pub async fn migration_plan(&self) -> Result<Vec<String>> {
+        migrations::plan(self.database(), self.definition()).await
     }
 
     /// Returns the database that holds the table: the primary, if there is a standby too.

@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod doctor;
 mod end;
 mod import;
 mod list;
@@ -56,6 +57,7 @@ async fn run_with(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Import(import) => import::run(context, import).await,
         Command::Token(token) => token::run(context, token),
         Command::Stats(stats) => stats::run(context, stats).await,
+        Command::Doctor => doctor::run(context).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { command } => manual::page(&command),
     }

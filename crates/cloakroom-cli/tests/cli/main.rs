@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod change;
+mod doctor;
 mod everyday;
 mod exit_codes;
 mod filters;

@@ -54,11 +54,11 @@ impl Process {
     }
 
     fn answers_at(&self, monotonic: u64) -> bool {
-        self.shelf.get(&KEY, at(monotonic)).is_some()
+        self.shelf.get(&KEY, at(monotonic)).is_ok()
     }
 
     fn answers(&self) -> bool {
-        self.shelf.get(&KEY, self.now()).is_some()
+        self.shelf.get(&KEY, self.now()).is_ok()
     }
 }
 

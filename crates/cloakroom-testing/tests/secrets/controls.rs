@@ -3,6 +3,7 @@
 use cloakroom::Token;
 
 use crate::capture;
+use crate::metered;
 use crate::seen::Seen;
 
 #[test]
@@ -34,13 +35,15 @@ fn a_planted_leak_is_found_in_whatever_form() {
 }
 
 #[test]
-fn a_leak_in_an_event_or_a_span_is_found() {
+fn a_leak_in_an_event_a_span_or_a_metric_is_found() {
     capture::start("");
+    metered::start();
     for (n, plant) in [
         (|secret: &str| tracing::trace!(target: "somebody::else", "{secret}")) as fn(&str),
         |secret| tracing::error!(field = secret),
         |secret| tracing::debug!(field = ?secret.as_bytes()),
         |secret| drop(tracing::trace_span!("span", secret)),
+        |secret| drop(metrics::counter!("planted", "label" => secret.to_owned())),
         |secret| {
             let error = std::io::Error::other(secret.to_owned());
             tracing::warn!(error = &error as &(dyn std::error::Error + 'static));

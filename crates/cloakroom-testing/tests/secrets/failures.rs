@@ -8,6 +8,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use crate::capture;
 use crate::guests::{Guest, SALT, configurations, guest, guests};
+use crate::metered;
 use crate::seen::Seen;
 
 /// Writes that the database refuses, with an error that quotes what was to be written.
@@ -58,6 +59,7 @@ async fn refused(sessions: &Sessions<Guest>, seen: &mut Seen) {
 
 async fn what_the_database_refuses_shows_no_secret(db: TestDatabase) {
     capture::start("");
+    metered::start();
     let mut seen = Seen::default();
     for config in configurations(&db) {
         let sessions = guests(&db, config).await;
@@ -111,6 +113,7 @@ async fn until_the_listener_has_spoken() {
 /// The server is killed under its clients.
 async fn killed(mut server: Server, database: Database, seen: &mut Seen) {
     capture::start("");
+    metered::start();
     let password = server.url().split(['@', ':']).nth(2).unwrap().to_owned();
     seen.secret("the password", password.as_bytes());
     seen.secret("the salt", SALT);
@@ -188,6 +191,7 @@ mod server {
         /// The words by which values are known in a message are those of its language.
         async fn case(db: TestDatabase) {
             capture::start("");
+            metered::start();
             let mut seen = Seen::default();
             for config in configurations(&db) {
                 let sessions = guests(&db, config).await;

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::capture;
 use crate::guests::{Guest, Peeking, SALT, User, configurations, guest, guests, readers};
+use crate::metered;
 use crate::seen::Seen;
 
 /// Every operation that succeeds; what was shown of it.
@@ -146,6 +147,7 @@ async fn dynamic(db: &TestDatabase, sessions: &Sessions<Guest>, seen: &mut Seen,
 
 async fn a_full_run_shows_no_secret(db: TestDatabase) {
     capture::start("");
+    metered::start();
     let mut seen = Seen::default();
     for config in configurations(&db) {
         db.clock().set(START);

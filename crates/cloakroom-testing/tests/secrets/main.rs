@@ -1,10 +1,11 @@
 //! No token, digest or salt reaches a log, an error or a `Debug`: everything that the library and its driver
-//! say in a full run, failures included, is kept and searched for every secret of that run.
+//! say in a full run, failures, spans and metrics included, is kept and searched for every secret of that run.
 
 mod capture;
 mod controls;
 mod failures;
 mod full_run;
 mod guests;
+mod metered;
 mod public_types;
 mod seen;

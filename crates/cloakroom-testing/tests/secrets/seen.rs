@@ -110,7 +110,9 @@ impl Seen {
 
     pub(crate) fn assert_no_leaks(&self) {
         assert!(self.secrets.len() > 4 && !self.text.is_empty(), "nothing was looked at");
-        assert!(capture::text().contains("sqlx::query"), "nothing was captured");
+        for reported in ["sqlx::query", "cloakroom::operation", "cloakroom_operations_total"] {
+            assert!(capture::text().contains(reported), "{reported} was not captured");
+        }
         let leaks = self.leaks();
         assert!(leaks.is_empty(), "{} leaks, the first of them:\n{}", leaks.len(), leaks[0]);
     }

@@ -9,6 +9,7 @@ mod closed;
 mod data;
 mod everything;
 mod exhaustion;
+mod frozen;
 mod held;
 mod kinds;
 mod locks;

@@ -8,7 +8,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::queue::{self, Admission, Queue, SlotId};
+use crate::database::TimedOut;
+use crate::deadline;
 use crate::error::{self, Error, ErrorKind, Result};
+use crate::observe::note_batch_size;
 
 /// How often a statement checks whether a caller still waits for it, and how often a waiting call checks whether a slot
 /// is stuck.
@@ -44,6 +47,16 @@ pub(super) trait BatchedQuery: Send + Sync + 'static {
 
     /// Returns the error for a question that has waited too long.
     fn out_of_patience(&self) -> Error;
+
+    /// Is told of each statement, and of how many questions share it.
+    fn sent(&self, questions: usize) {
+        let _ = questions;
+    }
+
+    /// Is told how long a question that is sent now has waited for its turn.
+    fn waited(&self, span: Duration) {
+        let _ = span;
+    }
 
     /// Answers one question, on any free connection. Returns `None` if the question may have to wait long for a lock
     /// that concerns no other question; then it is answered [alone](Self::answer_alone).
@@ -102,7 +115,8 @@ impl<A> BatchOutcome<A> {
 
 /// What a waiting call is told.
 enum Reply<W: BatchedQuery> {
-    Answer(Result<W::Answer>),
+    /// The answer, and how many calls shared the statement.
+    Answer(Result<W::Answer>, usize),
     /// The question is to be answered alone.
     Alone(W::Question),
 }
@@ -152,7 +166,10 @@ impl<W: BatchedQuery> Batcher<W> {
         let runtime = match Handle::try_current() {
             Ok(runtime) if shared.work.batch_size(usize::MAX) > 1 => runtime,
             // Outside a tokio runtime a call cannot wait in the queue, and other calls cannot rely on it.
-            _ => return shared.work.answer_alone(question, until).await,
+            _ => {
+                shared.work.sent(1);
+                return shared.work.answer_alone(question, until).await;
+            }
         };
         let turn = shared.queue.enter(question, since, Waiting::wants, |question| {
             let (reply, replied) = oneshot::channel();
@@ -162,34 +179,50 @@ impl<W: BatchedQuery> Batcher<W> {
         let reply = match turn {
             Admission::Now(question, slot) => {
                 let _held = HeldSlot::new(shared, slot);
+                shared.work.sent(1);
                 match shared.answer_in(slot, &question).await {
-                    Some(answer) => Reply::Answer(answer),
+                    Some(answer) => Reply::Answer(answer, 1),
                     None => Reply::Alone(question),
                 }
             }
             Admission::Later(ticket) => self.wait(ticket, until).await,
         };
         match reply {
-            Reply::Answer(answer) => answer,
-            Reply::Alone(question) => shared.work.answer_alone(question, until).await,
+            Reply::Answer(answer, shared_by) => {
+                note_batch_size(shared_by);
+                answer
+            }
+            Reply::Alone(question) => {
+                shared.work.sent(1);
+                shared.work.answer_alone(question, until).await
+            }
         }
     }
 
     async fn wait(&self, Ticket { number, mut replied }: Ticket<W>, until: Instant) -> Reply<W> {
         let queue = &self.shared.queue;
+        let deadline = deadline::current().map(tokio::time::Instant::into_std);
         let mut may_leave = true;
         loop {
-            let patience = if may_leave { until.saturating_duration_since(now()) } else { LOOK_AROUND };
+            let end = if may_leave { Some(earlier(until, deadline)) } else { deadline };
+            let patience = end.map_or(LOOK_AROUND, |end| end.saturating_duration_since(now()));
             if let Ok(reply) = tokio::time::timeout(patience.min(LOOK_AROUND), &mut replied).await {
-                return reply
-                    .unwrap_or_else(|_| Reply::Answer(Err(stopped().with_outcome(error::Outcome::Unknown))));
+                return reply.unwrap_or_else(|_| unanswered(stopped().with_outcome(error::Outcome::Unknown)));
             }
-            if may_leave && now() >= until {
+            let is_over = deadline.is_some_and(|deadline| now() >= deadline);
+            if may_leave && (is_over || now() >= until) {
                 if queue.leave(|waiting| waiting.ticket == number).is_some() {
-                    return Reply::Answer(Err(self.shared.work.out_of_patience()));
+                    return unanswered(if is_over {
+                        timed_out(TimedOut::WithoutConnection)
+                    } else {
+                        self.shared.work.out_of_patience()
+                    });
                 }
                 // The call's statement is out, or about to be.
                 may_leave = false;
+            }
+            if is_over {
+                return unanswered(timed_out(TimedOut::WithoutAnswer));
             }
             if let Some(slot) = queue.rescue(now(), Waiting::wants) {
                 // The task runs on this runtime, which is driven. That of the call that waits longest may not be.
@@ -391,6 +424,10 @@ impl<W: BatchedQuery> Shared<W> {
         connection: &mut W::Connection,
         waiting: Vec<Waiting<W>>,
     ) -> bool {
+        let sent = now();
+        for one in &waiting {
+            self.work.waited(sent.saturating_duration_since(one.since));
+        }
         let (questions, callers) = waiting.into_iter().map(|one| (one.question, one.reply)).unzip();
         let mut parts = vec![Batch { questions, callers }];
         let mut is_good = true;
@@ -404,9 +441,10 @@ impl<W: BatchedQuery> Shared<W> {
             match outcome {
                 BatchOutcome::Each(answers) => {
                     is_good &= !answers.iter().any(is_lost);
+                    let shared_by = answers.len();
                     for (caller, answer) in part.callers.into_iter().zip(answers) {
                         // A caller that went away does not need the answer.
-                        let _ = caller.send(Reply::Answer(answer));
+                        let _ = caller.send(Reply::Answer(answer, shared_by));
                     }
                 }
                 BatchOutcome::Halve => parts.extend(part.halves()),
@@ -429,6 +467,7 @@ impl<W: BatchedQuery> Shared<W> {
         part: &Batch<W>,
         others: &[Batch<W>],
     ) -> Option<BatchOutcome<W::Answer>> {
+        self.work.sent(part.questions.len());
         let waits_in_line = self.work.waits_in_line();
         let mut outcome = pin!(self.work.answer_all(connection, &part.questions));
         loop {
@@ -474,8 +513,20 @@ impl<W: BatchedQuery> Waiting<W> {
     }
 
     fn hear(self, answer: Result<W::Answer>) {
-        let _ = self.reply.send(Reply::Answer(answer));
+        let _ = self.reply.send(Reply::Answer(answer, 0));
     }
+}
+
+fn unanswered<W: BatchedQuery>(error: Error) -> Reply<W> {
+    Reply::Answer(Err(error), 0)
+}
+
+fn earlier(until: Instant, deadline: Option<Instant>) -> Instant {
+    deadline.map_or(until, |deadline| until.min(deadline))
+}
+
+fn timed_out(how: TimedOut) -> Error {
+    Error::from_sqlx(how.error(), "")
 }
 
 fn stopped() -> Error {

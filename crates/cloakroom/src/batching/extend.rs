@@ -8,6 +8,7 @@ use super::Failure;
 use super::batcher::{BatchOutcome, BatchedQuery};
 use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Batched;
 use crate::store::{Store, Waits, Writing};
 
 /// The most sessions that one statement extends: each adds a branch to it. That is a power of two, as the sizes of the
@@ -58,6 +59,14 @@ impl BatchedQuery for Extend {
     /// The same as [`Insert`](super::insert::Insert).
     fn waits_in_line(&self) -> bool {
         self.0.backend().dialect().is_embedded()
+    }
+
+    fn sent(&self, questions: usize) {
+        self.0.observer.metrics.sent(Batched::Extension, questions);
+    }
+
+    fn waited(&self, span: Duration) {
+        self.0.observer.metrics.waited(Batched::Extension, span);
     }
 
     fn patience(&self) -> Duration {

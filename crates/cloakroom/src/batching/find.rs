@@ -6,6 +6,7 @@ use super::batcher::{BatchOutcome, BatchedQuery};
 use super::warm_connection::WarmConnection;
 use crate::database::{Connection, FieldValue, Pooled};
 use crate::error::{Error, Result};
+use crate::observe::Batched;
 use crate::sql::{LookedUpRow, most_side_by_side, width_side_by_side};
 use crate::store::Store;
 use crate::token::TokenDigest;
@@ -30,6 +31,14 @@ impl BatchedQuery for Find {
     fn batch_size(&self, waiting: usize) -> usize {
         let most = self.most_side_by_side().unwrap_or(usize::MAX);
         waiting.min(self.store.config.max_batch()).min(most)
+    }
+
+    fn sent(&self, questions: usize) {
+        self.store.observer.metrics.sent(Batched::Lookup, questions);
+    }
+
+    fn waited(&self, span: Duration) {
+        self.store.observer.metrics.waited(Batched::Lookup, span);
     }
 
     fn patience(&self) -> Duration {

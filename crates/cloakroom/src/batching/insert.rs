@@ -5,6 +5,7 @@ use super::Failure;
 use super::batcher::{BatchOutcome, BatchedQuery};
 use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
 use crate::error::{Error, Result};
+use crate::observe::Batched;
 use crate::store::{Store, Waits, Writing};
 use crate::table::BUILT_IN_COLUMNS;
 
@@ -33,6 +34,14 @@ impl BatchedQuery for Insert {
     /// An embedded database has one lock for all writers.
     fn waits_in_line(&self) -> bool {
         self.0.backend().dialect().is_embedded()
+    }
+
+    fn sent(&self, questions: usize) {
+        self.0.observer.metrics.sent(Batched::Insert, questions);
+    }
+
+    fn waited(&self, span: Duration) {
+        self.0.observer.metrics.waited(Batched::Insert, span);
     }
 
     fn patience(&self) -> Duration {

@@ -20,7 +20,7 @@
 //!    other requests of the application get their turn. A lookup keeps its [connection](warm_connection) for the next
 //!    one as long as the pool has enough others. Writes leave some [connections](crate::store::Writers) to reads.
 //! 7. No call waits for its turn longer than the pool lets its callers wait, counted from when the call was made. Once
-//!    its statement has been sent, a call waits for the answer.
+//!    its statement has been sent, a call waits for the answer until its [deadline](crate::deadline).
 
 mod batcher;
 mod extend;

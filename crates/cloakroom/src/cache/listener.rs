@@ -74,6 +74,7 @@ impl Listener {
                 Silence::Lost(error) => error,
             };
             lapse(&cache);
+            cache.metrics.listener_failed();
             drop(cache);
             tracing::warn!(
                 table = self.table,
@@ -114,6 +115,7 @@ impl Listener {
         within(PATIENCE, subscription.listen()).await?;
         if let Some(cache) = self.cache.upgrade() {
             cache.validity.revoke(Scope::All);
+            cache.metrics.listener_connected();
         }
         while let Some((lease, sent)) = self.clock_heartbeat() {
             let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
@@ -121,6 +123,7 @@ impl Listener {
             within(lease, self.hear_until_heartbeat(&mut subscription)).await?;
             if let Some(cache) = self.cache.upgrade() {
                 cache.validity.lease().inspect(|lease| lease.renew(sent));
+                cache.note_lease(true);
             }
             *pause = PAUSES.0;
             while let Ok(heard) = timeout_at(next, self.hear(&mut subscription)).await {
@@ -185,6 +188,7 @@ impl Listener {
             && let Some(cache) = self.cache.upgrade()
         {
             cache.validity.revoke(revoked.into());
+            cache.metrics.heard();
         }
         Ok(Heard::Announcement)
     }
@@ -305,6 +309,7 @@ async fn within<T>(limit: Duration, step: impl Future<Output = Heeded<T>>) -> He
 
 fn lapse(cache: &SessionCache) {
     cache.validity.lease().inspect(|lease| lease.lapse());
+    cache.note_lease(false);
 }
 
 fn lost(error: sqlx::Error) -> Error {

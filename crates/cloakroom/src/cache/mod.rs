@@ -19,7 +19,7 @@ mod validated_cache;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -30,12 +30,14 @@ use lease::Lease;
 #[cfg(feature = "postgres")]
 pub(crate) use listener::start as listen;
 use revocations::Scope;
+use set_associative_map::Change;
 use settled::Settled;
-use validated_cache::{ValidatedCache, Validity};
+use validated_cache::{Miss, ValidatedCache, Validity};
 
 use crate::clock::{clock_reading, unix_microseconds};
 use crate::config::{Cache, Config};
 use crate::database::Backend;
+use crate::observe::{CacheLookup, Metrics};
 use crate::session::cache_entry::{self, EntryMetadata, Key, ReadMark};
 use crate::session::{Session, SessionRow, expiry};
 use crate::sync;
@@ -50,6 +52,11 @@ pub(crate) struct SessionCache {
     entries: Box<dyn Any + Send + Sync>,
     is_listening: AtomicBool,
     settled: Settled,
+    metrics: Arc<Metrics>,
+    /// How many entries the metrics have been told of.
+    kept: AtomicI32,
+    /// Whether the metrics have been told that the lease holds.
+    is_heard: AtomicBool,
 }
 
 /// Longer text of data is not kept, so that the memory is bounded by the number of sessions.
@@ -73,7 +80,12 @@ impl From<Revoked> for Scope {
 
 impl SessionCache {
     /// Makes a cache for sessions with the fields `T`.
-    pub(crate) fn new<T: SessionFields>(settings: Cache, config: Config, backend: Backend) -> Self {
+    pub(crate) fn new<T: SessionFields>(
+        settings: Cache,
+        config: Config,
+        backend: Backend,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let listens = settings.listens && backend.dialect().notifies();
         let lease = listens.then(|| Lease::new(nanoseconds(settings.lease)));
         let validity = Arc::new(Validity::new(nanoseconds(settings.max_staleness), lease));
@@ -85,6 +97,9 @@ impl SessionCache {
             entries: Box::new(entries),
             is_listening: AtomicBool::new(false),
             settled: Settled::new(),
+            metrics,
+            kept: AtomicI32::new(0),
+            is_heard: AtomicBool::new(false),
         }
     }
 
@@ -105,13 +120,14 @@ impl SessionCache {
         let Some(rows) = self.entries::<T>() else {
             return;
         };
-        match answer {
+        let change = match answer {
             Some(session) if session.stored.data.len() <= LONGEST_DATA => {
                 let (session_hash, until) = (hash(session.id), self.until(session, extends));
-                rows.put(session.with_metadata(EntryMetadata { key, mark, session: session_hash, until }));
+                rows.put(session.with_metadata(EntryMetadata { key, mark, session: session_hash, until }))
             }
             _ => rows.remove(&key),
-        }
+        };
+        self.note(change);
     }
 
     /// Returns `true` if this process has made and heard of no revocation of the session within the last
@@ -125,7 +141,31 @@ impl SessionCache {
 
     /// Returns the session with this digest, if it can be answered without the database.
     pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
-        self.entries()?.get(key, self.now()).map(Session::of)
+        let found = self.entries()?.get(key, self.now());
+        self.metrics.looked_up(match found {
+            Ok(_) => CacheLookup::Hit,
+            Err(Miss::Absent) => CacheLookup::Absent,
+            Err(Miss::Void) => CacheLookup::Void,
+            Err(Miss::Lapsed) => CacheLookup::Lapsed,
+        });
+        found.ok().map(Session::of)
+    }
+
+    fn note(&self, change: Change) {
+        if change.more != 0 {
+            self.kept.fetch_add(change.more, Ordering::Relaxed);
+            self.metrics.kept(change.more);
+        }
+        if change.has_evicted {
+            self.metrics.evicted();
+        }
+    }
+
+    /// Notes whether the listener hears what others revoke.
+    fn note_lease(&self, is_held: bool) {
+        if self.is_heard.swap(is_held, Ordering::Relaxed) != is_held {
+            self.metrics.lease_changed(is_held);
+        }
     }
 
     fn entries<T: SessionFields>(&self) -> Option<&ValidatedCache<SessionRow<T>>> {
@@ -175,6 +215,14 @@ impl SessionCache {
     /// Returns `true` if the caller must start the listener.
     fn begin_listening(&self) -> bool {
         self.validity.lease().is_some() && !self.is_listening.swap(true, Ordering::SeqCst)
+    }
+}
+
+/// The metrics count what is in all caches of a table.
+impl Drop for SessionCache {
+    fn drop(&mut self) {
+        self.note_lease(false);
+        self.metrics.kept(-*self.kept.get_mut());
     }
 }
 

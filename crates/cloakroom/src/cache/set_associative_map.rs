@@ -6,6 +6,25 @@ use super::sync::Mutex;
 /// How many places a set has. The more there are, the fewer sets are full while others have room.
 const WAYS: usize = 16;
 
+/// What a call has changed about a map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// How many values more there are.
+    pub(crate) more: i32,
+    /// Whether a value of another key was dropped.
+    pub(crate) has_evicted: bool,
+}
+
+impl Change {
+    fn put(has_replaced: bool) -> Self {
+        Self { more: i32::from(!has_replaced), has_evicted: false }
+    }
+
+    fn and_removed(self, is_removed: bool) -> Self {
+        Self { more: self.more - i32::from(is_removed), ..self }
+    }
+}
+
 /// A value that knows its key.
 pub(crate) trait Keyed {
     fn key(&self) -> &Key;
@@ -62,25 +81,33 @@ impl<V: Keyed> SetAssociativeMap<V> {
     }
 
     /// Puts a value. If two threads put values of one key at the same time, either may be the one that is found.
-    pub(crate) fn put(&self, value: Arc<V>) {
+    pub(crate) fn put(&self, value: Arc<V>) -> Change {
         let key = *value.key();
         let (home, next) = self.sets(&key);
         let offered = home.lock().offer(value);
-        let Err(value) = offered else {
-            // Removes a value that was put while there was no room at home, which a later lookup could find again.
-            let _older = next.lock().take(&key);
-            return;
+        let value = match offered {
+            Ok(replaced) => {
+                // Removes a value that was put while there was no room at home, which a later lookup could find again.
+                let older = next.lock().take(&key);
+                return Change::put(replaced.is_some()).and_removed(older.is_some());
+            }
+            Err(value) => value,
         };
         home.lock().overflows = true;
         let offered = next.lock().offer(value);
-        if let Err(value) = offered {
-            let _oldest = home.lock().replace_oldest(value);
+        match offered {
+            Ok(replaced) => Change::put(replaced.is_some()),
+            Err(value) => {
+                let oldest = home.lock().replace_oldest(value);
+                Change { has_evicted: oldest.is_some(), ..Change::put(oldest.is_some()) }
+            }
         }
     }
 
-    pub(crate) fn remove(&self, key: &Key) {
+    pub(crate) fn remove(&self, key: &Key) -> Change {
         let (home, next) = self.sets(key);
-        let _removed = [home, next].map(|set| set.lock().take(key));
+        let removed = [home, next].map(|set| set.lock().take(key));
+        removed.iter().fold(Change::default(), |change, removed| change.and_removed(removed.is_some()))
     }
 
     /// Returns the set that the key's first bytes select, by their share of all numbers, and the set after it.

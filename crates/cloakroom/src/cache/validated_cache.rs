@@ -4,7 +4,7 @@ use super::cache_entry::{CacheEntry, EntryMetadata, Key, ReadMark};
 use super::clock_reading::ClockReading;
 use super::lease::Lease;
 use super::revocations::{Revocations, Scope};
-use super::set_associative_map::{Keyed, SetAssociativeMap};
+use super::set_associative_map::{Change, Keyed, SetAssociativeMap};
 use super::sync::{AtomicU64, Ordering};
 
 /// Answers of the database, each of which is given again for as long as it holds.
@@ -25,6 +25,16 @@ pub(crate) struct Validity {
     pruned_until: AtomicU64,
 }
 
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Miss {
+    /// The lease does not hold.
+    Lapsed,
+    Absent,
+    /// There is one that no longer holds.
+    Void,
+}
+
 impl<V> Keyed for CacheEntry<V> {
     fn key(&self) -> &Key {
         &self.metadata.key
@@ -38,32 +48,34 @@ impl<V> ValidatedCache<V> {
     }
 
     /// Keeps an answer, unless it no longer holds.
-    pub(crate) fn put(&self, entry: Arc<CacheEntry<V>>) {
+    pub(crate) fn put(&self, entry: Arc<CacheEntry<V>>) -> Change {
         if self.validity.revocations.hold(entry.metadata.mark, entry.metadata.session) {
-            self.entries.put(entry);
+            self.entries.put(entry)
+        } else {
+            Change::default()
         }
     }
 
     /// Drops the answer for a key of which the database has no session any more.
-    pub(crate) fn remove(&self, key: &Key) {
-        self.entries.remove(key);
+    pub(crate) fn remove(&self, key: &Key) -> Change {
+        self.entries.remove(key)
     }
 
-    /// Returns the answer that holds at `now`, if there is one.
+    /// Returns the answer that holds at `now`, or why there is none.
     ///
     /// The order matters if a thread is interrupted in between. The clocks were read first, so all that is found out
     /// here is newer. The revocations come last, after the lease under which they were heard.
-    pub(crate) fn get(&self, key: &Key, now: ClockReading) -> Option<Arc<CacheEntry<V>>> {
+    pub(crate) fn get(&self, key: &Key, now: ClockReading) -> Result<Arc<CacheEntry<V>>, Miss> {
         let Validity { revocations, lease, max_age, pruned_until } = &*self.validity;
         if lease.as_ref().is_some_and(|lease| !lease.holds(now)) {
-            return None;
+            return Err(Miss::Lapsed);
         }
-        let entry = self.entries.get(key)?;
+        let entry = self.entries.get(key).ok_or(Miss::Absent)?;
         let EntryMetadata { mark, session, until, .. } = entry.metadata;
         // A clock that is set back must not bring back a session that has been deleted.
         let latest = now.wall.max(pruned_until.load(Ordering::SeqCst).cast_signed());
         let holds = latest < until && mark.at.is_within(*max_age, now) && revocations.hold(mark, session);
-        holds.then_some(entry)
+        if holds { Ok(entry) } else { Err(Miss::Void) }
     }
 }
 

@@ -170,6 +170,36 @@ impl ConfigBuilder {
         self.with(|settings| settings.causal_reads = reads)
     }
 
+    /// Sets how long a call waits for the database: for its turn, for a connection of the pool, and for the answers to
+    /// its statements, all together. Default 10 seconds; with `None`, only the pool's and the server's own limits hold.
+    ///
+    /// Without a bound, a server that keeps the connection and says nothing, such as a machine that was suspended, would
+    /// keep a call waiting for as long as it is silent. The default is longer than the five seconds for which
+    /// [`Database::connect`](crate::Database::connect) lets SQLite wait for a lock, so that a lock is reported as a lock
+    /// there. It is shorter than the 30 seconds for which a pool of sqlx waits for a connection by default, and than the
+    /// 50 seconds for which MariaDB waits for a locked row.
+    ///
+    /// A call that runs out of time fails with [`Unavailable`](crate::ErrorKind::Unavailable). A write that had been sent
+    /// by then may still be done, even later, because the server is not told: its [outcome](crate::Error::outcome) is
+    /// `Unknown`. The connection is closed and does not go back to the pool. (A SQLite connection goes back; the pool
+    /// lends it again when SQLite has answered.) The time is the runtime's, not that of the configured
+    /// [`clock`](Self::clock).
+    ///
+    /// The bound holds for every call on the pool, with these differences:
+    ///
+    /// - Pruning, importing and streams take many statements. Each batch, statement or page has the bound for itself.
+    /// - [`begin`](crate::Sessions::begin) has the bound. Operations [within](crate::Sessions::within) a transaction, or
+    ///   on a connection of the caller's, have none, because a statement that is given up midway can leave the connection
+    ///   in the middle of an answer, which the caller's next statement would read
+    ///   ([`within`](crate::Sessions::within) says when). Bound the transaction as a whole, from `begin` to `commit`, in
+    ///   a task of its own: `tokio::time::timeout(limit, tokio::spawn(async move { … }))`.
+    /// - [`migrate`](crate::Sessions::migrate), [`migrate_down`](crate::Sessions::migrate_down) and
+    ///   [`migration_status`](crate::Sessions::migration_status) have none. An index on a large table takes its time.
+    pub fn timeout(self, limit: impl Into<Option<Duration>>) -> Self {
+        let limit = limit.into();
+        self.with(|settings| settings.timeout = limit)
+    }
+
     /// Sets the clock. Default [`SystemClock`](crate::SystemClock).
     ///
     /// `clock` is an `Arc`, so a test can keep a clone of it.
@@ -217,6 +247,7 @@ mod tests {
         assert_eq!(config.extend_after(), Some(DAY));
         assert!(config.auto_extend());
         assert_eq!(config.max_lifetime(), None);
+        assert_eq!(config.timeout(), Some(Duration::from_secs(10)));
     }
 
     #[test]

@@ -22,7 +22,8 @@ impl Settings {
         if self.secret_salt.as_ref().is_some_and(|salt| salt.is_empty()) {
             return Err(ConfigError::EmptySalt);
         }
-        for (setting, span) in [("ttl", self.ttl), ("max_lifetime", self.max_lifetime)] {
+        let spans = [("ttl", self.ttl), ("max_lifetime", self.max_lifetime), ("timeout", self.timeout)];
+        for (setting, span) in spans {
             if span.is_some_and(|span| span < Duration::from_micros(1)) {
                 return Err(ConfigError::ZeroSpan { setting });
             }
@@ -92,6 +93,7 @@ mod tests {
             Err(ConfigError::ZeroSpan { setting: "ttl" })
         ));
         assert!(Config::builder().max_lifetime(Duration::ZERO).build().is_err());
+        assert!(Config::builder().timeout(Duration::ZERO).build().is_err());
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`cache`](crate::ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](crate::ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
 /// | [`causal_reads`](crate::ConfigBuilder::causal_reads) | auto | whether a node of a Galera cluster waits for the others |
+/// | [`timeout`](crate::ConfigBuilder::timeout) | 10 seconds | how long a call waits for the database |
 /// | [`clock`](crate::ConfigBuilder::clock) | the system's | the source of the time |
 ///
 /// A `Config` is cheap to clone. Its `Debug` output never shows the salt.
@@ -48,6 +49,7 @@ pub(super) struct Settings {
     pub(super) cache: Option<Cache>,
     pub(super) announces: bool,
     pub(super) causal_reads: CausalReads,
+    pub(super) timeout: Option<Duration>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) has_own_clock: bool,
 }
@@ -106,6 +108,11 @@ impl Config {
     /// Returns whether statements on a cluster wait for what its other nodes have committed.
     pub fn causal_reads(&self) -> CausalReads {
         self.0.causal_reads
+    }
+
+    /// Returns how long a call waits for the database, or `None` if it waits without a bound of its own.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.0.timeout
     }
 
     /// Returns the clock's instant, at the precision that the databases store.
@@ -171,6 +178,7 @@ impl Default for Config {
             cache: None,
             announces: true,
             causal_reads: CausalReads::Auto,
+            timeout: Some(Duration::from_secs(10)),
             clock: Arc::new(SystemClock),
             has_own_clock: false,
         }))
@@ -193,6 +201,7 @@ impl fmt::Debug for Config {
             .field("cache", &self.0.cache)
             .field("announce", &self.0.announces)
             .field("causal_reads", &self.0.causal_reads)
+            .field("timeout", &self.0.timeout)
             .field("clock", &self.0.clock)
             .finish()
     }

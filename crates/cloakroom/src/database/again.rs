@@ -49,6 +49,10 @@ pub(crate) fn cause(error: &sqlx::Error) -> Cause {
         sqlx::Error::AnyDriverError(error) if error.is::<NotConnected>() || error.is::<NotCaughtUp>() => {
             Cause::Refused
         }
+        sqlx::Error::AnyDriverError(error) => match error.downcast_ref() {
+            Some(TimedOut::WithoutConnection) => Cause::Refused,
+            Some(TimedOut::WithoutAnswer) | None => Cause::Unclear,
+        },
         _ => Cause::Unclear,
     }
 }
@@ -70,6 +74,32 @@ impl fmt::Display for NotConnected {
 }
 
 impl StdError for NotConnected {}
+
+/// The time of a call is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimedOut {
+    /// It had no connection yet.
+    WithoutConnection,
+    /// Its statement was out.
+    WithoutAnswer,
+}
+
+impl TimedOut {
+    pub(crate) fn error(self) -> sqlx::Error {
+        sqlx::Error::AnyDriverError(Box::new(self))
+    }
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WithoutConnection => "no database connection became free within the time-out of the call",
+            Self::WithoutAnswer => "the database did not answer within the time-out of the call",
+        })
+    }
+}
+
+impl StdError for TimedOut {}
 
 /// Marks an error as a failure to open a connection, to distinguish it from the failure of a statement.
 pub(super) fn not_connected(error: sqlx::Error) -> sqlx::Error {

@@ -13,6 +13,7 @@ use super::row::Row;
 use super::statement::Statement;
 use super::{Backend, Cause, classify};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::{self, Retry};
 
 /// How often a statement that lost a deadlock is run again.
 const DEADLOCK_RETRIES: u32 = 10;
@@ -278,6 +279,7 @@ impl<'c> Connection<'c> {
                 Err(sqlx::Error::Database(error))
                     if retries < DEADLOCK_RETRIES && classify(&*error).cause == Cause::Transient =>
                 {
+                    observe::statement_retried(self.backend().label(), Retry::Deadlock);
                     tokio::time::sleep(pause(retries)).await;
                     retries += 1;
                 }

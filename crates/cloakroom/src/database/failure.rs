@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use super::misuse::Misuse;
 use super::redaction::DatabaseError;
-use super::{Cause, NotCaughtUp, NotConnected, cause, classify, is_of_the_encoding};
+use super::{Cause, NotCaughtUp, NotConnected, TimedOut, cause, classify, is_of_the_encoding};
 use crate::error::{Error, ErrorKind, Outcome};
 
 impl Error {
@@ -33,9 +33,12 @@ impl Error {
                 Ok(error) => Self::from_connecting(error.0, table),
                 Err(error) => match error.downcast::<NotCaughtUp>() {
                     Ok(error) => Self::from_a_node_behind(&error),
-                    Err(error) => {
-                        Self::new(ErrorKind::Database, "the database driver failed").with_source(error)
-                    }
+                    Err(error) => match error.downcast_ref::<TimedOut>() {
+                        Some(timed_out) => Self::new(ErrorKind::Unavailable, timed_out.to_string()),
+                        None => {
+                            Self::new(ErrorKind::Database, "the database driver failed").with_source(error)
+                        }
+                    },
                 },
             },
             sqlx::Error::Database(error) => Self::from_database(&*error, table),

@@ -35,7 +35,7 @@ use std::fmt;
 
 use sqlx::error::DatabaseError;
 
-pub(crate) use again::{NotConnected, cause};
+pub(crate) use again::{NotConnected, TimedOut, cause};
 #[cfg(feature = "postgres")]
 pub(crate) use announcing::CHANNEL;
 pub(crate) use announcing::{EMPTY_QUEUE, Revokes, announcing, is_refused as is_refused_announcement};
@@ -85,6 +85,15 @@ pub enum Backend {
 
 impl Backend {
     pub(crate) const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::MySql];
+
+    /// Returns the name of the database in metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+            Self::MySql => "mysql",
+        }
+    }
 }
 
 impl fmt::Display for Backend {

@@ -14,10 +14,16 @@ use super::list::match_database;
 use super::mysql::galera;
 use super::pool::Pool;
 use super::statement::Statement;
-use super::{Backend, Cause, Connection, Database, Server, again, misuse};
+use super::{Backend, Cause, Connection, Database, NotConnected, Server, TimedOut, again, misuse};
+use crate::deadline;
+use crate::observe::{self, ConnectionFailure, Retry};
 
 /// How often a statement is tried if its connection turns out to have a transaction open, which is ended each time.
 const ATTEMPTS: usize = 3;
+
+/// A connection that has not answered for this long is closed if its statement is given up. The pool would wait for its
+/// answer without a limit before it gives the connection to another caller.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// Holds a connection of the pool, which goes back to it afterwards.
 ///
@@ -35,6 +41,8 @@ pub(crate) struct Pooled {
     is_known_clear: bool,
     /// How its statements wait for other nodes of a cluster, once that was asked.
     waiting: Option<Waiting>,
+    /// When the statement was sent of which the answer is awaited.
+    asked: Option<Instant>,
 }
 
 enum PoolConnection {
@@ -47,13 +55,16 @@ enum PoolConnection {
 }
 
 impl Pool {
-    /// Takes a connection of the pool for several statements, each of which commits by itself.
+    /// Takes a connection of the pool for several statements, each of which commits by itself. Waits for it until the
+    /// pool's time-out or the call's [deadline].
     ///
     /// Returns a boxed future of an erased type, as in [`Connection`]: the driver's future types are deep.
     pub(crate) fn acquire(&self) -> Pin<Box<dyn Future<Output = Result<Pooled, sqlx::Error>> + Send + '_>> {
         Box::pin(async move {
             let since = Instant::now();
-            let connection = Some(self.database.take().await?);
+            let taken = deadline::bound(self.database.take()).await;
+            let taken = taken.unwrap_or_else(|| Err(TimedOut::WithoutConnection.error()));
+            let connection = Some(taken.inspect_err(|error| self.database.note_failure(error))?);
             Ok(Pooled {
                 pool: self.clone(),
                 connection,
@@ -61,12 +72,22 @@ impl Pool {
                 taken: Instant::now(),
                 is_known_clear: false,
                 waiting: None,
+                asked: None,
             })
         })
     }
 }
 
 impl Database {
+    fn note_failure(&self, error: &sqlx::Error) {
+        let failure = match error {
+            sqlx::Error::PoolClosed => return,
+            sqlx::Error::AnyDriverError(error) if error.is::<NotConnected>() => ConnectionFailure::Refused,
+            _ => ConnectionFailure::Exhausted,
+        };
+        observe::connection_failed(self.backend().label(), failure);
+    }
+
     async fn take(&self) -> Result<PoolConnection, sqlx::Error> {
         loop {
             let mut taken = self.take_any().await.map_err(again::not_connected)?;
@@ -205,8 +226,23 @@ impl Pooled {
     }
 
     /// Runs a statement so that it commits by itself. Runs it once more if its connection had been closed, or if it was
-    /// prepared before its table changed.
+    /// prepared before its table changed. If the call's [deadline] passes first, the connection is closed: its server
+    /// may no longer answer, and it must not go to another caller.
     pub(super) async fn run(
+        &mut self,
+        statement: &Statement,
+        wanted: Wanted,
+        asks: Asks,
+    ) -> Result<Answer, sqlx::Error> {
+        if let Some(answer) = deadline::bound(self.run_unbounded(statement, wanted, asks)).await {
+            return answer;
+        }
+        self.lose();
+        observe::connection_failed(self.backend().label(), ConnectionFailure::Silent);
+        Err(TimedOut::WithoutAnswer.error())
+    }
+
+    async fn run_unbounded(
         &mut self,
         statement: &Statement,
         wanted: Wanted,
@@ -220,6 +256,9 @@ impl Pooled {
             }
             Err(error) => error,
         };
+        if again::cause(&error) == Cause::Lost {
+            observe::connection_failed(self.backend().label(), ConnectionFailure::Lost);
+        }
         if again::is_out_of_step(&error) {
             self.lose();
         }
@@ -232,6 +271,8 @@ impl Pooled {
     }
 
     async fn make_ready(&mut self, again: Again) -> bool {
+        let retry = if again == Again::OnAnother { Retry::Reconnected } else { Retry::Stale };
+        observe::statement_retried(self.backend().label(), retry);
         match again {
             Again::No => false,
             Again::SameAfterForgetting => match self.bare().await {
@@ -285,7 +326,10 @@ impl Pooled {
     ) -> Result<Answer, sqlx::Error> {
         let guard = self.guard(statement.guard).await?;
         for _ in 0..ATTEMPTS {
+            self.bare().await?;
+            self.asked = Some(Instant::now());
             let answer = self.run_once(statement, wanted, asks).await;
+            self.asked = None;
             let told = match &answer {
                 Ok(answer) => guard.told(&answer.rows, answer.written),
                 Err(error) => match again::cause(error) {
@@ -406,6 +450,16 @@ impl Pooled {
                 _ => Err(error),
             },
             answer => answer,
+        }
+    }
+}
+
+/// If the future that waits for an answer is dropped, the connection goes back to the pool, which waits for the answer
+/// that is still to come. From a server that has fallen silent none may ever come.
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        if self.asked.is_some_and(|asked| asked.elapsed() >= SILENT) {
+            self.lose();
         }
     }
 }

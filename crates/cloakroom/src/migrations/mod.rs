@@ -257,6 +257,10 @@ pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Resu
     Ok(STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect())
 }
 
+pub(crate) async fn plan(database: &Database, table: &TableDefinition) -> Result<Vec<String>> {
+    Ok(Plan::make(STEPS, &mut Connection::of(database), table).await?.statements)
+}
+
 /// Returns the types of the fields as they were declared when the table was made. SQLite and MariaDB have fewer types
 /// than there are kinds of fields, so the table itself does not tell.
 pub(crate) async fn recorded_fields(

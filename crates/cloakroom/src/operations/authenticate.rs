@@ -3,6 +3,7 @@
 use super::Operations;
 use crate::database::FieldValue;
 use crate::error::Result;
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::LookedUpRow;
 use crate::table::SessionFields;
@@ -22,7 +23,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// database.
     pub async fn authenticate(&mut self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
         match self.digest(token) {
-            Some(digest) => self.authenticate_digest(digest, Use::Extends).await,
+            Some(digest) => self.authenticate_hashed(digest, Use::Extends).await,
             None => Ok(None),
         }
     }
@@ -33,16 +34,20 @@ impl<T: SessionFields> Operations<'_, T> {
         token: impl AsRef<[u8]>,
     ) -> Result<Option<Session<T>>> {
         match self.digest(token) {
-            Some(digest) => self.authenticate_digest(digest, Use::Leaves).await,
+            Some(digest) => self.authenticate_hashed(digest, Use::Leaves).await,
             None => Ok(None),
         }
     }
 
-    pub(crate) async fn authenticate_digest(
+    pub(crate) async fn authenticate_hashed(
         &mut self,
         digest: TokenDigest,
         how: Use,
     ) -> Result<Option<Session<T>>> {
+        self.call(Operation::Authenticate).finding(self.authenticate_digest(digest, how)).await
+    }
+
+    async fn authenticate_digest(&mut self, digest: TokenDigest, how: Use) -> Result<Option<Session<T>>> {
         let session = match (self.find_valid(&digest).await?, how) {
             (Some(session), Use::Extends) => session,
             (found, _) => return Ok(found),

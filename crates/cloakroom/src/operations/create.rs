@@ -8,6 +8,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use super::Operations;
 use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
 use crate::table::{NewRow, SessionFields};
 use crate::token::TokenError;
@@ -18,6 +19,10 @@ pub(crate) const MAX_STATEMENT: usize = 4 * 1024 * 1024;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::create`](crate::Sessions::create).
     pub async fn create(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
+        self.call(Operation::Create).of(self.create_row(new)).await
+    }
+
+    async fn create_row(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
         let config = self.config();
         let now = config.now();
         let (token, digest) = match new.token {

@@ -9,6 +9,7 @@ use super::guarded::{Effect, is_over, move_of, note_move};
 use crate::cache::Revoked;
 use crate::database::{FieldValue, Statement};
 use crate::error::{ErrorKind, Outcome, Result};
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::ending::behind;
 use crate::table::{SessionFields, column};
@@ -16,6 +17,10 @@ use crate::table::{SessionFields, column};
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::expire`](crate::Sessions::expire).
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
+        self.call(Operation::Expire).of(self.expire_row(session)).await
+    }
+
+    async fn expire_row(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
         if !is_over(session, now) && self.write_end(session, now).await? {
             return Ok(true);
@@ -60,9 +65,13 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// See [`Sessions::delete`](crate::Sessions::delete).
     pub async fn delete(&mut self, session: Session<T>) -> Result<bool> {
+        self.call(Operation::Delete).of(self.delete_row(session.id)).await
+    }
+
+    async fn delete_row(&mut self, session: Uuid) -> Result<bool> {
         if self.shares_revocations() {
-            let deleted = self.handle().batching().delete(session.id);
-            let is_deleted = self.share_revoking(session.id, deleted).await?;
+            let deleted = self.handle().batching().delete(session);
+            let is_deleted = self.share_revoking(session, deleted).await?;
             // Only if rows are skipped may the row still be there.
             if is_deleted || !self.handle().backend().dialect().skips_locked_rows() {
                 return Ok(is_deleted);
@@ -70,13 +79,13 @@ impl<T: SessionFields> Operations<'_, T> {
         }
         let mut bindings = self.bindings();
         let mut delete = Query::delete();
-        let id = bindings.expr(FieldValue::plain(session.id));
+        let id = bindings.expr(FieldValue::plain(session));
         delete
             .from_table(self.table_ref())
             .and_where(bindings.column(column::ID).eq(id))
             .and_where_option(bindings.backend().dialect().place_of_condition());
         let statement = bindings.build(&delete);
-        Ok(self.execute_revoking(statement, Revoked::Session(session.id)).await? > 0)
+        Ok(self.execute_revoking(statement, Revoked::Session(session)).await? > 0)
     }
 
     /// Ends the session by every clock, even if another process has written it meanwhile. Returns `true` if it was

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use super::Operations;
 use super::guarded::{Effect, is_over, move_of, note_move};
 use crate::error::{ErrorKind, Result};
+use crate::observe::{Extended, Operation};
 use crate::session::{Session, expiry};
 use crate::table::SessionFields;
 
@@ -14,16 +15,21 @@ const LOST_RACES: usize = 5;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::extend`](crate::Sessions::extend).
     pub async fn extend(&mut self, session: &mut Session<T>) -> Result<bool> {
+        self.call(Operation::Extend).of(self.extend_row(session)).await
+    }
+
+    async fn extend_row(&mut self, session: &mut Session<T>) -> Result<bool> {
         self.check_writes().await?;
         let now = self.config().now();
         for _ in 0..LOST_RACES {
             match self.new_expiry_if_due(session, now) {
                 Some(expires_at) if self.write_expiry(session, now, expires_at, Effect::Extends).await? => {
+                    self.handle().metrics().extended(Extended::Written);
                     return Ok(true);
                 }
                 None if !is_over(session, now) => return Ok(false),
                 // The row is not, or may not be, as this caller read it.
-                _ => self.reload(session).await?,
+                _ => self.read_again(session).await?,
             }
             if is_over(session, now) {
                 return Ok(false);
@@ -50,12 +56,14 @@ impl<T: SessionFields> Operations<'_, T> {
         // This is rare, and its future is larger than that of the read.
         match Box::pin(self.write_extension(&mut session, now, expires_at)).await {
             Ok(is_written) => {
+                self.handle().metrics().extended(if is_written { Extended::Written } else { Extended::Lost });
                 if is_on_pool && self.handle().extensions().written() {
                     tracing::info!(table = %self.table(), "sessions are extended again");
                 }
                 Ok(is_written.then_some(session))
             }
             Err(error) if is_on_pool => {
+                self.handle().metrics().extended(Extended::Failed);
                 if error.kind() != ErrorKind::ReadOnly {
                     tracing::warn!(
                         table = %self.table(),

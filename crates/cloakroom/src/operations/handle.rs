@@ -6,6 +6,7 @@ use crate::batching::Batching;
 use crate::cache::SessionCache;
 use crate::config::{CausalReads, Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Pool};
+use crate::observe::{Metrics, Observer};
 use crate::sql::Statements;
 use crate::store::{Known, Store, Writers};
 use crate::table::{SessionFields, TableDefinition};
@@ -50,16 +51,20 @@ impl Handle {
         }
         let backend = databases.primary.backend();
         definition.validate(backend)?;
-        let cache = config.cache().map(|cache| SessionCache::new::<T>(cache, config.clone(), backend));
+        let observer = Arc::new(Observer::new(definition.to_string(), definition.table_name()));
+        let cache = config.cache().map(|cache| {
+            let metrics = Arc::clone(&observer.metrics);
+            SessionCache::new::<T>(cache, config.clone(), backend, metrics)
+        });
         let is_causal = config.causal_reads() != CausalReads::Off;
         let standby = databases.standby.as_ref().map(|standby| {
             // A list may be out of date, and need not wait for other nodes.
             let pool = Pool::new(standby.database.clone(), false).without_note_of_a_standby();
-            let store = store(pool, definition.clone(), config.clone());
+            let store = store(pool, definition.clone(), config.clone(), Arc::clone(&observer));
             let batching = standby.answers_cached_lookups.then(|| Batching::new(&store));
             Standby { store, batching }
         });
-        let store = store(Pool::new(databases.primary.clone(), is_causal), definition, config);
+        let store = store(Pool::new(databases.primary.clone(), is_causal), definition, config, observer);
         let batching = Batching::new(&store);
         let cache = cache.map(Arc::new);
         Ok(Self { databases, store, batching, cache, standby, extensions: ReadOnly::default() })
@@ -98,6 +103,10 @@ impl Handle {
         &self.extensions
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.store.observer.metrics
+    }
+
     pub(crate) fn cache(&self) -> Option<&Arc<SessionCache>> {
         self.cache.as_ref()
     }
@@ -107,10 +116,10 @@ impl Handle {
     }
 }
 
-fn store(pool: Pool, table: TableDefinition, config: Config) -> Arc<Store> {
+fn store(pool: Pool, table: TableDefinition, config: Config, observer: Arc<Observer>) -> Arc<Store> {
     let statements = Statements::new(&table, pool.backend());
     let writers = Writers::on(&pool.database);
-    Arc::new(Store { writers, pool, table, config, statements, known: Known::default() })
+    Arc::new(Store { writers, pool, table, config, statements, known: Known::default(), observer })
 }
 
 /// Shows the state as the application's handle is shown.

@@ -1,13 +1,17 @@
 //! Importing sessions that another system has made.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Operations;
+use super::call::bounded;
 use super::create::{MAX_STATEMENT, new_id};
 use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::session::{NewSession, expiry};
 use crate::table::{BUILT_IN_COLUMNS, NewRow, SessionFields};
 use crate::token::{Token, TokenDigest};
@@ -62,6 +66,19 @@ impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::import`](crate::Sessions::import). After an error, roll the transaction back: some of the
     /// sessions may have been written.
     pub async fn import(&mut self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
+        self.long_call(Operation::Import).of(self.import_rows(sessions, None)).await
+    }
+
+    /// Imports the sessions in a transaction of this library's own. Each statement takes no longer than a call may.
+    pub(crate) async fn import_bounded(&mut self, sessions: Vec<ImportedSession<T>>) -> Result<()> {
+        self.long_call(Operation::Import).of(self.import_rows(sessions, self.config().timeout())).await
+    }
+
+    async fn import_rows(
+        &mut self,
+        sessions: Vec<ImportedSession<T>>,
+        limit: Option<Duration>,
+    ) -> Result<()> {
         let width = BUILT_IN_COLUMNS.len() + self.table().fields.len();
         let most = (MAX_PLACEHOLDERS / width).clamp(1, MOST_ROWS);
         let mut rows = Vec::with_capacity(most);
@@ -70,23 +87,23 @@ impl<T: SessionFields> Operations<'_, T> {
             let row = self.imported_row(session)?;
             let row_size: usize = row.iter().map(FieldValue::size).sum();
             if rows.len() == most || (size + row_size > MAX_STATEMENT && !rows.is_empty()) {
-                self.insert_rows(std::mem::take(&mut rows)).await?;
+                self.insert_rows(std::mem::take(&mut rows), limit).await?;
                 size = 0;
             }
             size += row_size;
             rows.push(row);
         }
-        self.insert_rows(rows).await
+        self.insert_rows(rows, limit).await
     }
 
     /// Inserts the rows in statements of a power of two of rows, so that there are few different statements.
-    async fn insert_rows(&mut self, rows: Vec<Vec<FieldValue>>) -> Result<()> {
+    async fn insert_rows(&mut self, rows: Vec<Vec<FieldValue>>, limit: Option<Duration>) -> Result<()> {
         let mut rest = &rows[..];
         while !rest.is_empty() {
             let (these, others) = rest.split_at(1 << rest.len().ilog2());
             rest = others;
             let statement = Statement::new(self.handle().store().insert_sql(these.len()), these.concat());
-            self.execute(&statement).await?;
+            bounded(limit, self.execute(&statement)).await?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
 mod authenticate;
+mod call;
 mod create;
 mod end;
 mod extend;
@@ -21,12 +22,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub(crate) use authenticate::Use;
+pub(crate) use call::bounded;
 pub(crate) use handle::Handle;
 pub use import::ImportedSession;
 
 use crate::config::Config;
 use crate::database::{Connection, Guard, Row, Statement, guard_rows};
 use crate::error::{Error, Outcome, Result};
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::{Bindings, RowHeader, read_session, table_ref};
 use crate::store::Waits;
@@ -75,6 +78,10 @@ impl<'c, T: SessionFields> Operations<'c, T> {
 
     /// See [`Sessions::reload`](crate::Sessions::reload).
     pub async fn reload(&mut self, session: &mut Session<T>) -> Result<()> {
+        self.call(Operation::Reload).of(self.read_again(session)).await
+    }
+
+    pub(crate) async fn read_again(&mut self, session: &mut Session<T>) -> Result<()> {
         *session = self.read(session.id).await?.ok_or_else(|| self.gone())?;
         Ok(())
     }

@@ -4,7 +4,9 @@ use sea_query::{ExprTrait, LockBehavior, LockType, Order, Query};
 
 use crate::clock;
 use crate::database::{Backend, FieldValue};
+use crate::deadline;
 use crate::error::{Outcome, Result};
+use crate::observe::Operation;
 use crate::operations::Operations;
 use crate::table::{SessionFields, column};
 
@@ -24,9 +26,24 @@ impl<T: SessionFields> Operations<'_, T> {
         self.prune(None, Duration::ZERO, |_| {}).await
     }
 
+    /// See [`Sessions::delete_expired_for`](crate::Sessions::delete_expired_for).
+    pub(crate) async fn prune(
+        &mut self,
+        batch: Option<u64>,
+        keep: Duration,
+        progress: impl FnMut(u64),
+    ) -> Result<u64> {
+        self.long_call(Operation::Prune).of(self.prune_rows(batch, keep, progress)).await
+    }
+
+    /// See [`Sessions::delete_expired_batch`](crate::Sessions::delete_expired_batch).
+    pub(crate) async fn prune_batch(&mut self, limit: u64) -> Result<u64> {
+        self.call(Operation::Prune).of(self.delete_expired_batch(limit, Duration::ZERO)).await
+    }
+
     /// Deletes the sessions that expired at least `keep` ago, `batch` at a time (at least one), and calls `progress`
     /// after each batch with the number so far. Returns how many there were.
-    pub(crate) async fn prune(
+    async fn prune_rows(
         &mut self,
         batch: Option<u64>,
         keep: Duration,
@@ -36,7 +53,8 @@ impl<T: SessionFields> Operations<'_, T> {
         let mut total = 0;
         loop {
             let begun = Instant::now();
-            let deleted = self.delete_expired_batch(batch, keep).await.map_err(|error| {
+            let step = deadline::within(self.limit(), self.delete_expired_batch(batch, keep));
+            let deleted = step.await.map_err(|error| {
                 // Batches before it stay deleted.
                 if total > 0 { error.with_outcome(Outcome::Unknown) } else { error }
             })?;
@@ -54,7 +72,7 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// Of the sessions that expired at least `keep` ago, deletes the `limit` that expired first. Returns how many it
     /// deleted.
-    pub(crate) async fn delete_expired_batch(&mut self, limit: u64, keep: Duration) -> Result<u64> {
+    async fn delete_expired_batch(&mut self, limit: u64, keep: Duration) -> Result<u64> {
         let (now, backend) = (self.config().now(), self.connection().backend());
         let dialect = backend.dialect();
         if let Some(cache) = self.handle().cache() {
@@ -85,6 +103,8 @@ impl<T: SessionFields> Operations<'_, T> {
             delete.and_where(dialect.is_in_subquery(id, first.into()));
         }
         let statement = bindings.build(&delete);
-        self.execute(&statement).await
+        let deleted = self.execute(&statement).await?;
+        self.handle().metrics().pruned(deleted);
+        Ok(deleted)
     }
 }

@@ -31,6 +31,9 @@ impl<T: SessionFields> Operations<'_, T> {
         } else {
             store.revoke(self.connection().reborrow(), &revoking).await?
         };
+        if written > 0 {
+            handle.metrics().revoked(store.announces());
+        }
         // A transaction of the caller's is not committed yet.
         if let Some(revocation) = revocation.filter(|_| self.connection().is_pool()) {
             revocation.committed();
@@ -46,6 +49,9 @@ impl<T: SessionFields> Operations<'_, T> {
     ) -> Result<bool> {
         let revocation = self.handle().cache().map(|cache| cache.begin_revocation(Revoked::Session(id)));
         let is_written = revoke.await?;
+        if is_written {
+            self.handle().metrics().revoked(self.handle().store().announces());
+        }
         if let Some(revocation) = revocation {
             revocation.committed();
         }

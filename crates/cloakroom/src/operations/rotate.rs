@@ -7,6 +7,7 @@ use super::create::no_randomness;
 use super::guarded::{Effect, is_over};
 use crate::database::FieldValue;
 use crate::error::Result;
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::Bindings;
 use crate::table::{SessionFields, column};
@@ -15,6 +16,10 @@ use crate::token::Token;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::rotate`](crate::Sessions::rotate).
     pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
+        self.call(Operation::Rotate).of(self.rotate_row(session)).await
+    }
+
+    async fn rotate_row(&mut self, session: &mut Session<T>) -> Result<Token> {
         let now = self.config().now();
         if is_over(session, now) {
             return Err(self.not_brought_back(session).await?);

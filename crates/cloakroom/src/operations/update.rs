@@ -6,6 +6,7 @@ use super::Operations;
 use super::guarded::{Effect, is_over};
 use crate::database::FieldValue;
 use crate::error::{ErrorKind, Outcome, Result};
+use crate::observe::Operation;
 use crate::session::{Session, expiry};
 use crate::sql::{Bindings, identifier};
 use crate::table::{FieldDefinition, SessionFields, column};
@@ -16,6 +17,10 @@ const ATTEMPTS: usize = 100;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::update`](crate::Sessions::update).
     pub async fn update(&mut self, session: &mut Session<T>) -> Result<()> {
+        self.call(Operation::Update).of(self.update_row(session)).await
+    }
+
+    async fn update_row(&mut self, session: &mut Session<T>) -> Result<()> {
         let now = self.config().now();
         let expires_at = self.expiry_to_write(session);
         let changed = self.changed_values(session)?;
@@ -56,16 +61,24 @@ impl<T: SessionFields> Operations<'_, T> {
     pub async fn update_with(
         &mut self,
         session: &mut Session<T>,
+        change: impl FnMut(&mut Session<T>),
+    ) -> Result<()> {
+        self.call(Operation::Update).of(self.update_row_with(session, change)).await
+    }
+
+    async fn update_row_with(
+        &mut self,
+        session: &mut Session<T>,
         mut change: impl FnMut(&mut Session<T>),
     ) -> Result<()> {
         let mut attempts = 0;
         loop {
             let mut changed = session.clone();
             change(&mut changed);
-            match self.update(&mut changed).await {
+            match self.update_row(&mut changed).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && attempts < ATTEMPTS => {
                     attempts += 1;
-                    self.reload(session).await?;
+                    self.read_again(session).await?;
                 }
                 result => {
                     result?;

@@ -5,6 +5,7 @@ use sea_query::{CaseStatement, Expr, ExprTrait, Order, Query};
 use super::SessionQuery;
 use crate::database::FieldValue;
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::session::Status;
 use crate::sql::has_status;
 use crate::table::{DynamicFields, DynamicValue, FieldDefinition, read_dynamic};
@@ -30,6 +31,10 @@ impl SessionQuery<'_, DynamicFields> {
     /// [`UnknownField`](ErrorKind::UnknownField) if the table has no field of this name.
     pub async fn count_by(mut self, field: &str, most: u64) -> Result<Vec<CountBy>> {
         self.read_as_list();
+        self.operations.call(Operation::CountBy).of(self.count_rows_by(field, most)).await
+    }
+
+    async fn count_rows_by(&mut self, field: &str, most: u64) -> Result<Vec<CountBy>> {
         let (table, backend) = (self.operations.table(), self.operations.handle().backend());
         let Some(definition) = table.fields.iter().find(|known| known.name() == field) else {
             let known: Vec<&str> = table.fields.iter().map(FieldDefinition::name).collect();

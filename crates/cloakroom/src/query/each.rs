@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::SessionQuery;
 use crate::error::{Error, Result};
+use crate::observe::Operation;
 use crate::session::{Cursor, Session, Status};
 use crate::sql::{RowHeader, read_rest};
 use crate::table::SessionFields;
@@ -105,6 +106,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// types causes this.
     pub async fn fetch_each(mut self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
         self.read_as_list();
+        self.operations.call(Operation::Fetch).of(self.find_each()).await
+    }
+
+    async fn find_each(&mut self) -> Result<Vec<Each<T>>> {
         let now = self.operations.config().now();
         Ok(self.fetch_page(now).await?.found)
     }

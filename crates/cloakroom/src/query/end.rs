@@ -9,6 +9,7 @@ use super::{SessionQuery, Targets};
 use crate::cache::Revoked;
 use crate::database::FieldValue;
 use crate::error::{Error, Outcome, Result};
+use crate::observe::Operation;
 use crate::session::Status;
 use crate::sql::ending;
 use crate::store::{Waits, Writing};
@@ -34,6 +35,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// not counted, and its `updated_at` says when it was ended. With a [`limit`](Self::limit), this is done only if
     /// there were fewer valid sessions than the limit.
     pub async fn expire_all(mut self) -> Result<u64> {
+        self.operations.call(Operation::ExpireAll).of(self.expire_rows()).await
+    }
+
+    async fn expire_rows(&mut self) -> Result<u64> {
         if self.criteria.status == Status::Expired {
             return Ok(0);
         }
@@ -47,6 +52,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// With the default status, a session that is valid only by a clock that is behind is ended, as by
     /// [`expire_all`](Self::expire_all), and not deleted.
     pub async fn delete_all(mut self) -> Result<u64> {
+        self.operations.call(Operation::DeleteAll).of(self.delete_rows()).await
+    }
+
+    async fn delete_rows(&mut self) -> Result<u64> {
         if self.criteria.status == Status::Valid {
             return self.end_valid_on_one(End::Delete).await;
         }

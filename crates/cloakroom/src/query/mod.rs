@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::database::{Connection, FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::operations::Operations;
 use crate::session::data::StoredData;
 use crate::session::{Cursor, Session, Status};
@@ -185,11 +186,16 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     ///
     /// [`NotFound`](ErrorKind::NotFound) if no session matches, [`MultipleSessions`](ErrorKind::MultipleSessions) if
     /// more than one does.
-    pub async fn fetch_one(self) -> Result<Session<T>> {
-        let table = self.operations.table().to_string();
-        self.fetch_optional()
-            .await?
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no session of {table} matches")))
+    pub async fn fetch_one(mut self) -> Result<Session<T>> {
+        self.operations.call(Operation::Fetch).of(self.find_one()).await
+    }
+
+    pub(super) async fn find_one(&mut self) -> Result<Session<T>> {
+        let found = self.find_optional().await?;
+        found.ok_or_else(|| {
+            let message = format!("no session of {} matches", self.operations.table());
+            Error::new(ErrorKind::NotFound, message)
+        })
     }
 
     /// Returns the session that matches, if there is one, and extends it if an extension is due.
@@ -198,6 +204,10 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     ///
     /// [`MultipleSessions`](ErrorKind::MultipleSessions) if more than one session matches.
     pub async fn fetch_optional(mut self) -> Result<Option<Session<T>>> {
+        self.operations.call(Operation::Fetch).finding(self.find_optional()).await
+    }
+
+    pub(super) async fn find_optional(&mut self) -> Result<Option<Session<T>>> {
         // A second row is enough to know that there is more than one.
         self.criteria.limit = Some(self.criteria.limit.map_or(2, |limit| Ord::min(limit, 2)));
         let now = self.operations.config().now();
@@ -235,6 +245,10 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// returns the others.
     pub async fn fetch_all(mut self) -> Result<Vec<Session<T>>> {
         self.read_as_list();
+        self.operations.call(Operation::Fetch).of(self.find_all()).await
+    }
+
+    pub(super) async fn find_all(&mut self) -> Result<Vec<Session<T>>> {
         let now = self.operations.config().now();
         self.fetch_page(now).await?.sessions()
     }
@@ -242,6 +256,10 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// Returns how many sessions match.
     pub async fn count(mut self) -> Result<u64> {
         self.read_as_list();
+        self.operations.call(Operation::Count).of(self.count_rows()).await
+    }
+
+    async fn count_rows(&mut self) -> Result<u64> {
         if self.criteria.matches_nothing {
             return Ok(0);
         }
@@ -268,6 +286,10 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// Returns `true` if any session matches.
     pub async fn exists(mut self) -> Result<bool> {
         self.read_as_list();
+        self.operations.call(Operation::Exists).of(self.find_any()).await
+    }
+
+    async fn find_any(&mut self) -> Result<bool> {
         if self.criteria.matches_nothing || self.criteria.limit == Some(0) {
             return Ok(false);
         }

@@ -7,6 +7,7 @@ use sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 
 use crate::database::{FieldType, FieldValue, Guard, LoadedRow, MAX_PLACEHOLDERS, Row, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::observe::Operation;
 use crate::query::SessionQuery;
 use crate::session::Session;
 use crate::sql::{Filter, identifier};
@@ -170,19 +171,31 @@ impl<T: SessionFields, R: LoadedRow + Clone, L: Loaded<R>> Preload<'_, T, R, L> 
     /// Returns all sessions that match, each with its related rows.
     pub async fn fetch_all(mut self) -> Result<Vec<(Session<T>, L)>> {
         self.query.read_as_list();
-        let sessions = self.query.reborrow().fetch_all().await?;
+        self.query.operations.call(Operation::Preload).of(self.load_all()).await
+    }
+
+    async fn load_all(&mut self) -> Result<Vec<(Session<T>, L)>> {
+        let sessions = self.query.find_all().await?;
         self.load(sessions).await
     }
 
     /// Returns the session that matches, if there is one; see [`SessionQuery::fetch_optional`].
     pub async fn fetch_optional(mut self) -> Result<Option<(Session<T>, L)>> {
-        let session = self.query.reborrow().fetch_optional().await?;
+        self.query.operations.call(Operation::Preload).finding(self.load_optional()).await
+    }
+
+    async fn load_optional(&mut self) -> Result<Option<(Session<T>, L)>> {
+        let session = self.query.find_optional().await?;
         Ok(self.load(session.into_iter().collect()).await?.pop())
     }
 
     /// Returns the one session that matches; see [`SessionQuery::fetch_one`].
     pub async fn fetch_one(mut self) -> Result<(Session<T>, L)> {
-        let session = self.query.reborrow().fetch_one().await?;
+        self.query.operations.call(Operation::Preload).of(self.load_one()).await
+    }
+
+    async fn load_one(&mut self) -> Result<(Session<T>, L)> {
+        let session = self.query.find_one().await?;
         let table = self.query.operations.table().to_string();
         let loaded = self.load(vec![session]).await?.pop();
         loaded.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no session of {table} matches")))

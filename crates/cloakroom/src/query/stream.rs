@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use super::each::Each;
 use super::{SessionQuery, SortOrder, UnreadableSession, not_pageable};
 use crate::error::Result;
+use crate::observe::Operation;
 use crate::session::Session;
 use crate::table::SessionFields;
 
@@ -83,7 +84,7 @@ impl<T: SessionFields> StreamState<'_, T> {
             self.query = None;
             return Ok(true);
         }
-        let page = query.fetch_page(now).await?;
+        let page = query.operations.call(Operation::FetchPage).of(query.fetch_page(now)).await?;
         self.remaining = self.remaining.map(|remaining| remaining - page.rows);
         match page.last {
             // If the creation of the last row cannot be read, its place is unknown, and no page can follow it.

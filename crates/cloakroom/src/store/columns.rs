@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sea_query::Value;
 
 use crate::database::{Backend, Bound, ColumnInfo, ColumnType, Connection, FieldValue, Repr};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::table::{FieldDefinition, TableDefinition, column};
 
 /// The columns of one table, once they are known.
@@ -47,7 +47,8 @@ impl Known {
         connection: &mut Connection<'_>,
         table: &TableDefinition,
     ) -> Result<Option<Arc<Columns>>> {
-        let failed = |error| Error::from_sqlx(error, &table.to_string());
+        // Nothing is written before the columns are known.
+        let failed = |error| Error::from_sqlx(error, &table.to_string()).with_outcome(Outcome::NotDone);
         let found = connection.columns(table.schema.as_deref(), &table.table).await.map_err(failed)?;
         if found.is_empty() {
             return Ok(None);

@@ -14,10 +14,12 @@ pub(crate) use writers::{Waits, Writers};
 
 use crate::config::Config;
 use crate::database::{
-    Backend, Connection, EMPTY_QUEUE, FieldValue, Pool, Pooled, Revokes, Row, Statement, announcing,
-    guard_of_rows, is_refused_announcement,
+    Backend, Connection, EMPTY_QUEUE, FieldValue, Pool, Pooled, Revokes, Row, Statement, TimedOut,
+    announcing, guard_of_rows, is_refused_announcement,
 };
+use crate::deadline;
 use crate::error::{Error, Outcome, Result};
+use crate::observe::{self, ConnectionFailure, Observer};
 use crate::sql::Statements;
 use crate::table::TableDefinition;
 use crate::token::Hashed;
@@ -55,6 +57,7 @@ pub(crate) struct Store {
     pub(crate) config: Config,
     pub(crate) statements: Statements,
     pub(crate) known: Known,
+    pub(crate) observer: Arc<Observer>,
 }
 
 impl Store {
@@ -125,7 +128,7 @@ impl Store {
         self.pool.acquire().await.map_err(|error| self.failed(error))
     }
 
-    /// Takes one connection of the pool for writes, at the latest at `until`.
+    /// Takes one connection of the pool for writes, at the latest at `until`, and at the call's [deadline].
     pub(crate) async fn acquire_to_write(&self, waits: Waits, until: Instant) -> Result<Writing> {
         self.acquire_for(waits, false, until).await
     }
@@ -142,8 +145,11 @@ impl Store {
             let permit = self.writers.permit(waits).await;
             Ok(Writing { connection: self.acquire().await?, _permit: permit, announcing })
         };
-        let acquired = tokio::time::timeout_at(until.into(), acquired).await;
-        acquired.unwrap_or_else(|_| Err(Error::from_sqlx(sqlx::Error::PoolTimedOut, "")))
+        match deadline::bound(tokio::time::timeout_at(until.into(), acquired)).await {
+            Some(Ok(acquired)) => acquired,
+            Some(Err(_)) => Err(self.exhausted(sqlx::Error::PoolTimedOut)),
+            None => Err(self.exhausted(TimedOut::WithoutConnection.error())),
+        }
     }
 
     /// Returns the instant by which a caller of the pool that comes now has a connection or an error.
@@ -216,6 +222,7 @@ impl Store {
 
     /// Says that a revocation goes unannounced, and asks how full the server's queue is, which also empties it.
     async fn note_refusal(&self, on: &mut Connection<'_>, error: &sqlx::Error) {
+        self.observer.metrics.announcement_refused();
         let usage = on.fetch_optional(&Statement::new(EMPTY_QUEUE, Vec::new())).await;
         let usage = usage.ok().flatten().and_then(|row| row.float(0).ok().flatten());
         tracing::warn!(
@@ -225,6 +232,11 @@ impl Store {
             "a revocation goes unannounced, since PostgreSQL's queue of notifications is full: the caches of other \
              processes learn of it after max_staleness",
         );
+    }
+
+    fn exhausted(&self, error: sqlx::Error) -> Error {
+        observe::connection_failed(self.backend().label(), ConnectionFailure::Exhausted);
+        self.failed(error)
     }
 
     fn failed_read(&self, error: sqlx::Error) -> Error {

@@ -1,0 +1,50 @@
+/// What a call does: the `operation` of its span and of its metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Authenticate,
+    Count,
+    CountBy,
+    Create,
+    Delete,
+    DeleteAll,
+    Exists,
+    Expire,
+    ExpireAll,
+    Extend,
+    Fetch,
+    FetchPage,
+    Import,
+    Preload,
+    Prune,
+    Reload,
+    Rotate,
+    Update,
+}
+
+impl Operation {
+    #[cfg(feature = "metrics")]
+    pub(crate) const COUNT: usize = Self::Update as usize + 1;
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Authenticate => "authenticate",
+            Self::Count => "count",
+            Self::CountBy => "count_by",
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::DeleteAll => "delete_all",
+            Self::Exists => "exists",
+            Self::Expire => "expire",
+            Self::ExpireAll => "expire_all",
+            Self::Extend => "extend",
+            Self::Fetch => "fetch",
+            Self::FetchPage => "fetch_page",
+            Self::Import => "import",
+            Self::Preload => "preload",
+            Self::Prune => "prune",
+            Self::Reload => "reload",
+            Self::Rotate => "rotate",
+            Self::Update => "update",
+        }
+    }
+}
