@@ -177,6 +177,24 @@ async fn everything_on_the_page_is_reported_case(db: TestDatabase) {
     until(&sessions, &created.token, || leases() > 0.0).await;
     assert!(recorder::counter("cloakroom_listener_connections_total", &of_table) >= 2);
 
+    // The server's queue of notifications is full.
+    let schema = db.schema().unwrap();
+    db.execute(
+        "CREATE FUNCTION pg_notify(text, text) RETURNS void VOLATILE LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'too many notifications in the NOTIFY queue' USING ERRCODE = '54000'; END $$",
+    )
+    .await;
+    let options = (*db.postgres_pool().connect_options()).clone();
+    let full = PgPoolOptions::new().max_connections(1);
+    let options = options.options([("search_path", format!("{schema},pg_catalog"))]);
+    let full = full.connect_with(options).await.unwrap();
+    let unheard = sessions_named(full.clone().into(), table, db.config()).await;
+    let session = unheard.create(user("9")).await.unwrap().session;
+    assert!(unheard.delete(session).await.unwrap());
+    assert_eq!(recorder::counter("cloakroom_announcements_refused_total", &of_table), 1);
+    drop(unheard);
+    full.close().await;
+
     // No connection is free.
     let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
     let error = sessions.query().count().await.unwrap_err();
