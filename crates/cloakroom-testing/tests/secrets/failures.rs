@@ -94,7 +94,8 @@ async fn broken(db: &TestDatabase, sessions: &Sessions<Guest>, seen: &mut Seen) 
 }
 
 async fn until_it_listens(pool: &sqlx::PgPool) {
-    let listens = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1%'";
+    let listens =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_backend_pid(), pg_notify(%'";
     let begun = Instant::now();
     while sqlx::query_scalar::<_, i64>(listens).fetch_one(pool).await.unwrap() < 1 {
         assert!(begun.elapsed() < Duration::from_secs(30), "the cache does not listen");

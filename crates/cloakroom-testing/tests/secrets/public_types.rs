@@ -99,6 +99,10 @@ async fn case(db: TestDatabase) {
     succeed(&db, &sessions, &mut seen).await;
     show_the_rest(&mut seen);
     seen.show("Outcome", &cloakroom::Outcome::NotDone);
+    seen.show("CausalReads", &cloakroom::CausalReads::Auto);
+    let replica = cloakroom::Database::replica(db.database(), db.database());
+    seen.show("Replica", &replica);
+    seen.show("Databases", &cloakroom::Databases::from(replica));
     seen.show("Comparison", &cloakroom::Comparison::Equal);
     let token = Token::generate(64).unwrap();
     seen.secret("an imported token", token.expose().as_bytes());

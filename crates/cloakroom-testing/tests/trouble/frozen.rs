@@ -50,6 +50,18 @@ async fn connect_all(database: &Database) {
     }
 }
 
+/// Waits until the pool has all connections back: it asks each one that comes back if it still answers.
+async fn until_all_are_back(database: &Database) {
+    let idle = || match database {
+        Database::Postgres(pool) => pool.num_idle(),
+        Database::MySql(pool) => pool.num_idle(),
+        other => panic!("no server: {other:?}"),
+    };
+    while idle() < CONNECTIONS as usize {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Every connection of the pool can be had at once.
 async fn assert_nothing_leaked(database: &Database) {
     let all = tokio::time::timeout(Duration::from_secs(20), connect_all(database));
@@ -62,6 +74,7 @@ async fn no_call_waits_longer_than_its_time_out(server: Server, database: Databa
     let created = sessions.create(user("1234")).await.unwrap();
     assert!(sessions.authenticate(&created.token).await.unwrap().is_some());
     connect_all(&database).await;
+    until_all_are_back(&database).await;
 
     server.freeze();
     // One by one, each on a connection that was good: the statement is out, and nobody knows what became of it.

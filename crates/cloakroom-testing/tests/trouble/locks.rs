@@ -174,7 +174,7 @@ mod only_sqlite {
         assert_eq!(within.unwrap(), Some(created.session.clone()));
         sessions.create(user("1234")).await.unwrap();
         let late = sessions.within(&mut transaction).delete(created.session).await.unwrap_err();
-        assert_eq!(late.kind(), ErrorKind::Database, "{late:?}");
+        assert_eq!(late.kind(), ErrorKind::Contention, "{late:?}");
     }
 
     #[test]
