@@ -13,7 +13,7 @@ pub(crate) enum Held {
     ReadOnly(PgConnection),
 }
 
-/// Takes the table.
+/// Takes the table, or gives up after a second: others may have it, and all others wait behind the one that waits for it.
 pub(crate) async fn table(kind: Kind, url: &str) -> Result<Held, sqlx::Error> {
     Ok(match kind {
         Kind::Sqlite => {
@@ -23,11 +23,13 @@ pub(crate) async fn table(kind: Kind, url: &str) -> Result<Held, sqlx::Error> {
         }
         Kind::Postgres => {
             let mut connection = PgConnection::connect(url).await?;
+            connection.execute("SET lock_timeout = '1s'").await?;
             connection.execute("BEGIN; LOCK TABLE torture_sessions IN ACCESS EXCLUSIVE MODE").await?;
             Held::Postgres(connection)
         }
         Kind::MariaDb => {
             let mut connection = MySqlConnection::connect(url).await?;
+            connection.execute("SET lock_wait_timeout = 1").await?;
             connection.execute("LOCK TABLES torture_sessions WRITE").await?;
             Held::MariaDb(connection)
         }

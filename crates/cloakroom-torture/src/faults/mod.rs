@@ -30,7 +30,7 @@ pub enum Fault {
     Answer,
     /// A quarter of the connections pass on nothing for up to four seconds.
     Stall,
-    /// An eighth of the connections pass on nothing any more, and stay open.
+    /// An eighth of the connections pass on nothing any more, and stay open for half a minute.
     Silence,
     /// A quarter of the connections are closed in one direction.
     HalfClose,

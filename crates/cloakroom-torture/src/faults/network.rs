@@ -17,7 +17,7 @@ pub(crate) enum Order {
     LoseAnswer,
     /// They pass on nothing for this long.
     Stall(Duration),
-    /// They pass on nothing any more.
+    /// They pass on nothing any more, and break after half a minute.
     Silence,
     /// Nothing more goes to the client, or to the server, and the other direction stays open.
     HalfClose,
@@ -37,6 +37,10 @@ impl Order {
         }
     }
 }
+
+/// After this time the systems at both ends give up a silent connection. Until then the server keeps its transaction
+/// and its locks. (By default they do so after two hours.)
+const SILENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Proxy {
@@ -135,11 +139,8 @@ impl Carrier {
                 Ok(())
             }
             Order::Silence => {
-                while !matches!(*self.orders.borrow_and_update(), Order::CutSilent) {
-                    if self.orders.changed().await.is_err() {
-                        break;
-                    }
-                }
+                let end = self.orders.wait_for(|order| matches!(order, Order::CutSilent));
+                let _ = tokio::time::timeout(SILENCE, end).await;
                 Err(Ended)
             }
             Order::HalfClose => {
