@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::journal::{Action, Call, Label, TransactionId};
 
 /// Longer histories are cut at their beginning.
-const LINES: usize = 40;
+const LINES: usize = 150;
 
 /// Returns the calls that concern a session, and all other calls of their transactions.
 pub(crate) fn of(label: Label, calls: &[Call]) -> Vec<String> {
@@ -20,8 +20,19 @@ pub(crate) fn of(label: Label, calls: &[Call]) -> Vec<String> {
             transactions.extend([transaction, outer]);
         }
     }
+    let user = calls.iter().find_map(|call| match call.action {
+        Action::Create { label: made, user, .. } if made == label => Some(user),
+        _ => None,
+    });
+    // Also those that say that nothing was done.
+    let of_user = |call: &&Call| match call.action {
+        Action::ExpireAll { user: of } | Action::DeleteAll { user: of } => Some(of) == user,
+        _ => false,
+    };
     let belongs = |call: &&Call| {
-        of_label(call) || call.within.is_some_and(|transaction| transactions.contains(&transaction))
+        of_label(call)
+            || of_user(call)
+            || call.within.is_some_and(|transaction| transactions.contains(&transaction))
     };
     let lines: Vec<String> = calls.iter().filter(belongs).map(line).collect();
     lines[lines.len().saturating_sub(LINES)..].to_vec()
