@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::batcher::{BatchOutcome, BatchedQuery};
 use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::observe::Batched;
 use crate::store::{Store, Waits, Writing};
 use crate::table::BUILT_IN_COLUMNS;
@@ -93,6 +93,14 @@ impl BatchedQuery for Insert {
 impl Insert {
     async fn write(&self, on: &mut Writing, sql: Arc<str>, rows: &[Vec<FieldValue>]) -> Result<()> {
         let statement = Statement::new(sql, rows.concat());
-        self.0.execute(on.connection.connection(), &statement).await.map(drop)
+        let written = self.0.execute(on.connection.connection(), &statement).await?;
+        // The driver takes the end of SQLite's thread for the end of an answer, which then says that nothing was written.
+        // The other databases tell in their answers that they have run the statement.
+        if self.0.backend().dialect().is_embedded() && usize::try_from(written) != Ok(rows.len()) {
+            let error =
+                Error::new(ErrorKind::Unavailable, "SQLite did not say that all sessions were written");
+            return Err(error.with_outcome(Outcome::Unknown));
+        }
+        Ok(())
     }
 }
