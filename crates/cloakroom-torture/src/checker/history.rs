@@ -102,12 +102,16 @@ impl History {
     }
 
     /// Returns the effect on one session of an operation on all sessions of a user: none if the session was created
-    /// later.
+    /// later. If its answer is not known, it may take effect long after its caller was dropped, and on what was created
+    /// until then.
     fn of_all(&self, label: Label, effect: Effect) -> Option<Effect> {
         let birth = self.lives.get(&label)?.birth?;
         if birth.is_certain_before(effect.call) {
             Some(effect)
-        } else if birth.from > effect.answered && !effect.is_in_one_transaction_with(&birth) {
+        } else if effect.by.is_some()
+            && birth.from > effect.answered
+            && !effect.is_in_one_transaction_with(&birth)
+        {
             None
         } else {
             Some(Effect { by: None, ..effect })

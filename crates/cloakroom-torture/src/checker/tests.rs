@@ -230,3 +230,11 @@ fn a_read_of_a_cache_may_be_old_about_other_handles_and_not_about_its_own() {
     assert_eq!(rules(&calls(1, 5), &rows), [Rule::AcceptedAfterEnd]);
     assert_eq!(rules(&calls(0, 3), &rows), [Rule::AcceptedAfterEnd]);
 }
+
+#[test]
+fn an_end_of_all_that_was_dropped_may_come_after_a_later_creation() {
+    let end = |outcome| call(1, 2, Action::ExpireAll { user: 7 }, outcome);
+    let calls = |outcome| [end(outcome), yes(3, 4, CREATE), call(9, 10, READ, Outcome::No)];
+    assert_eq!(rules(&calls(Outcome::Dropped), &[ended(row(1))]), []);
+    assert_eq!(rules(&calls(Outcome::Yes), &[row(1)]), [Rule::RefusedThoughValid]);
+}
