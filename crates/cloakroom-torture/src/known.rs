@@ -98,7 +98,7 @@ impl Known {
                 }
                 self.others.push_back(Held { label, number, token });
             }
-            // Presented once more by those who know it, it must be refused.
+            // Other workers present it once more, and it must be refused.
             News::Over(label) => {
                 if let Some(living) = self.find(label) {
                     let held = living.held.clone();

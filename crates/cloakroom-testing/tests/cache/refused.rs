@@ -49,7 +49,7 @@ async fn a_revocation_does_not_fail_because_it_cannot_be_announced(db: TestDatab
             assert_eq!(answer, None, "{change:?}");
         }
         assert!(valid.is_none() || here.authenticate(valid.unwrap()).await.unwrap().is_some());
-        // Whoever asks empties the queue.
+        // To ask empties the queue.
         assert!(how_often_asked(&scene).await > before, "{change:?}");
     }
     assert_eq!(heard.so_far(&scene).await, [""; 0]);

@@ -77,7 +77,7 @@ async fn no_call_waits_longer_than_its_time_out(server: Server, database: Databa
     until_all_are_back(&database).await;
 
     server.freeze();
-    // One by one, each on a connection that was good: the statement is out, and nobody knows what became of it.
+    // One by one, each on a connection that was good: the statement is out, and its outcome is not known.
     for write in [Write::Create, Write::Expire] {
         let begun = Instant::now();
         let error = match write {

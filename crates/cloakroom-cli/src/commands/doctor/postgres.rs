@@ -110,7 +110,7 @@ async fn connections(database: &Database, findings: &mut Findings) {
 /// Once the queue of notifications is full, every transaction that announces a revocation fails.
 async fn queue(database: &Database, findings: &mut Findings) {
     const CHECK: &str = "notifications";
-    // Asking also empties what nobody needs any more.
+    // Asking also empties what no listener needs any more.
     let usage = match text(database, "SELECT pg_catalog.pg_notification_queue_usage()::text").await {
         Ok(usage) => usage.and_then(|usage| usage.parse::<f64>().ok()).unwrap_or_default(),
         Err(error) => return findings.unknown(CHECK, &error),
