@@ -189,35 +189,45 @@ impl Store {
 
     /// Runs a write that revokes, and returns how many rows it changed.
     pub(crate) async fn revoke(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<u64> {
-        let written = match &revoking.announced {
-            None => on.execute(&revoking.write).await,
-            Some(announced) => match on.execute(announced).await {
-                Err(error) if on.is_pool() && is_refused_announcement(&error) => {
-                    self.note_refusal(&mut on, &error).await;
-                    on.execute(&revoking.write).await
-                }
-                written => written,
-            },
-        };
+        let mut written = on.execute(revoking.announced.as_ref().unwrap_or(&revoking.write)).await;
+        if let Err(error) = &written
+            && self.goes_unannounced(&mut on, revoking, error).await
+        {
+            written = on.execute(&revoking.write).await;
+        }
         written.map_err(|error| self.failed(error))
     }
 
     /// Runs a write that revokes for several callers, on the pool, and returns the ids of the rows that it changed.
     pub(crate) async fn revoke_each(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Uuid>> {
         let returning = || revoking.write.clone().returning_ids(self.backend());
-        let written = match &revoking.announced {
+        let mut written = match &revoking.announced {
+            Some(announced) => on.execute_returning(announced).await,
             None => on.execute_returning(&returning()).await,
-            Some(announced) => match on.execute_returning(announced).await {
-                Err(error) if is_refused_announcement(&error) => {
-                    self.note_refusal(&mut on, &error).await;
-                    on.execute_returning(&returning()).await
-                }
-                written => written,
-            },
         };
+        if let Err(error) = &written
+            && self.goes_unannounced(&mut on, revoking, error).await
+        {
+            written = on.execute_returning(&returning()).await;
+        }
         let ids = written.and_then(|rows| rows.iter().map(|row| row.uuid(0)).collect());
         // The write is done: only its answer cannot be read.
         ids.map_err(|error| self.failed(error))
+    }
+
+    /// Returns `true` if a revocation failed because its announcement was refused, and may run without it. Within a
+    /// transaction of the caller's it may not.
+    async fn goes_unannounced(
+        &self,
+        on: &mut Connection<'_>,
+        revoking: &Revoking,
+        error: &sqlx::Error,
+    ) -> bool {
+        let is_refused = revoking.announced.is_some() && on.is_pool() && is_refused_announcement(error);
+        if is_refused {
+            self.note_refusal(on, error).await;
+        }
+        is_refused
     }
 
     /// Says that a revocation goes unannounced, and asks how full the server's queue is, which also empties it.
