@@ -17,7 +17,24 @@ struct Target {
     name: &'static str,
     package: &'static str,
     files: &'static [&'static str],
-    rounds: &'static [&'static [&'static str]],
+    rounds: &'static [Round],
+}
+
+/// Test binaries of one package, and a word that the names of the tests hold.
+struct Round {
+    package: &'static str,
+    binaries: &'static [&'static str],
+    tests: Option<&'static str>,
+}
+
+impl Round {
+    const fn unit_tests(package: &'static str) -> Self {
+        Self { package, binaries: &["--lib"], tests: None }
+    }
+
+    const fn suites(package: &'static str, binaries: &'static [&'static str], tests: &'static str) -> Self {
+        Self { package, binaries, tests: Some(tests) }
+    }
 }
 
 static TARGETS: [Target; 2] = [
@@ -35,10 +52,10 @@ static TARGETS: [Target; 2] = [
             "crates/cloakroom/src/sql/ending.rs",
         ],
         rounds: &[
-            &["--test-package=cloakroom", "--", "--lib"],
-            &["--test-package=cloakroom-testing", "--", "--test=model", "--test=cache", "sqlite"],
-            &["--test-package=cloakroom-testing", "--", "--test=conformance", "--test=race", "sqlite"],
-            &["--test-package=cloakroom-testing", "--", "--test=cache", "--test=trouble", "postgres"],
+            Round::unit_tests("cloakroom"),
+            Round::suites("cloakroom-testing", &["--test=model", "--test=cache"], "sqlite"),
+            Round::suites("cloakroom-testing", &["--test=conformance", "--test=race"], "sqlite"),
+            Round::suites("cloakroom-testing", &["--test=cache", "--test=trouble"], "postgres"),
         ],
     },
     Target {
@@ -46,8 +63,8 @@ static TARGETS: [Target; 2] = [
         package: "cloakroom-axum",
         files: &["crates/cloakroom-axum/src/cookie/*.rs", "crates/cloakroom-axum/src/credentials/*.rs"],
         rounds: &[
-            &["--test-package=cloakroom-axum", "--", "--lib"],
-            &["--test-package=cloakroom-axum", "--", "--test=http", "sqlite"],
+            Round::unit_tests("cloakroom-axum"),
+            Round::suites("cloakroom-axum", &["--test=http"], "sqlite"),
         ],
     },
 ];
@@ -74,10 +91,10 @@ fn run_on(server: &Server, only: Option<&str>) -> Result<(), String> {
     for target in targets {
         let directory = cargo::root().join("target/mutants").join(target.name);
         let progress = Progress::of(&directory)?;
-        for (number, tests) in target.rounds.iter().enumerate().skip(progress.rounds) {
+        for (number, round) in target.rounds.iter().enumerate().skip(progress.rounds) {
             println!("== {}, round {} of {}", target.name, number + 1, target.rounds.len());
             let is_further = number > 0 || progress.is_begun;
-            target.round(&directory, is_further, tests, server)?;
+            target.round(&directory, is_further, round, server)?;
             Progress::note(&directory, number + 1)?;
         }
         Progress::end(&directory)?;
@@ -139,7 +156,7 @@ impl Target {
         &self,
         directory: &Path,
         is_further: bool,
-        tests: &[&str],
+        round: &Round,
         server: &Server,
     ) -> Result<(), String> {
         let mut command = tools::command("mutants")?;
@@ -147,7 +164,7 @@ impl Target {
         // What the target folder holds is not copied.
         command.args(["--gitignore=true", "--colors=never", "--output"]).arg(directory);
         // Unit tests take a second, the suites up to two minutes.
-        command.arg(if tests.contains(&"--lib") { "--timeout=40" } else { "--timeout=400" });
+        command.arg(if round.tests.is_none() { "--timeout=40" } else { "--timeout=400" });
         command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url());
         // A mutant is not debugged; without it each is linked in half the time.
         command.env("CARGO_PROFILE_DEV_DEBUG", "none").env("CARGO_PROFILE_TEST_DEBUG", "none");
@@ -157,7 +174,13 @@ impl Target {
         for file in self.files {
             command.args(["--file", file]);
         }
-        let status = command.args(tests).status().map_err(|error| format!("cargo-mutants: {error}"))?;
+        command.arg(format!("--test-package={}", round.package));
+        // Given to cargo each time, so that no other test binary is built.
+        command.args(round.binaries.iter().map(|binary| format!("--cargo-arg={binary}")));
+        if let Some(tests) = round.tests {
+            command.args(["--", tests]);
+        }
+        let status = command.status().map_err(|error| format!("cargo-mutants: {error}"))?;
         match status.code() {
             // All were noticed; some were not; some ran out of time.
             Some(0 | 2 | 3) => Ok(()),

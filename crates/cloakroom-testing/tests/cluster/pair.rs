@@ -61,6 +61,14 @@ impl Scene {
         assert!(sessions.expire(&mut session).await.unwrap());
     }
 
+    /// Changes the session on the primary.
+    pub(crate) async fn change(&self, token: &Token) {
+        let sessions = self.on(self.primary());
+        let mut session = sessions.authenticate(token).await.unwrap().expect("it is valid");
+        session.fields.user_id.push('.');
+        sessions.update(&mut session).await.unwrap();
+    }
+
     /// Deletes all rows behind the library's back.
     pub(crate) async fn delete_rows(&self) {
         self.execute(&pool(self.servers.primary.url()), "DELETE FROM sessions").await;

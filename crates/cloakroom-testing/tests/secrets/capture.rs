@@ -18,9 +18,21 @@ pub(crate) fn start(prefix: &'static str) {
     });
 }
 
-/// Everything that was reported so far in this process.
+/// Everything that was reported so far in this process, by whatever case.
 pub(crate) fn text() -> String {
     lock().clone()
+}
+
+/// Counts the lines that hold `words` and were reported on this thread. Cases run at once, each on a thread of its own.
+#[allow(dead_code, reason = "another suite that compiles this file counts nothing")]
+pub(crate) fn count_here(words: &str) -> usize {
+    let here = thread();
+    text().lines().filter(|line| line.contains(words) && line.ends_with(&here)).count()
+}
+
+/// The end of each line that this thread reports. The test harness names each thread after its case.
+fn thread() -> String {
+    format!(" thread={}", std::thread::current().name().unwrap_or("unnamed"))
 }
 
 /// Keeps a line of another source.
@@ -78,6 +90,7 @@ impl Line {
     fn end(self) {
         let mut text = lock();
         text.push_str(&self.0);
+        text.push_str(&thread());
         text.push('\n');
     }
 }
