@@ -1,5 +1,6 @@
 //! A primary and a standby of PostgreSQL's.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,10 @@ impl Pair {
     /// If the standby cannot be told, or does not take its place within a minute.
     pub fn promote(&mut self) -> Result<(), ServerError> {
         let site = &self.standby.site;
-        site.directory.write_private("data/promote", "", site.account.as_ref())?;
+        // Under its name only when it is whole: the server looks for it now and then, without being told, and removes it.
+        let prepared = site.directory.write_private("promote", "", site.account.as_ref())?;
+        let promote = site.file("data/promote");
+        fs::rename(prepared, &promote).map_err(|error| ServerError::io("name", &promote, error))?;
         let process: Vec<u32> = self.standby.process_id().into_iter().collect();
         process::signal("USR1", &process);
         let deadline = Instant::now() + Duration::from_mins(1);
