@@ -29,7 +29,7 @@ struct Round {
 
 impl Round {
     const fn unit_tests(package: &'static str) -> Self {
-        Self { package, binaries: &["--lib"], tests: None }
+        Self { package, binaries: &[], tests: None }
     }
 
     const fn suites(package: &'static str, binaries: &'static [&'static str], tests: &'static str) -> Self {
@@ -175,10 +175,10 @@ impl Target {
             command.args(["--file", file]);
         }
         command.arg(format!("--test-package={}", round.package));
-        // Given to cargo each time, so that no other test binary is built.
-        command.args(round.binaries.iter().map(|binary| format!("--cargo-arg={binary}")));
+        // Without it each target of the mutated package is built first, its examples among them.
+        command.arg("--cargo-arg=--lib");
         if let Some(tests) = round.tests {
-            command.args(["--", tests]);
+            command.arg("--").args(round.binaries).arg(tests);
         }
         let status = command.status().map_err(|error| format!("cargo-mutants: {error}"))?;
         match status.code() {
