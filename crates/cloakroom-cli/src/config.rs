@@ -139,7 +139,7 @@ mod tests {
     fn an_empty_file_asks_for_the_defaults() {
         let config = load("").unwrap();
         assert_eq!(config.ttl(), Some(7 * DAY));
-        assert_eq!(config.hashing(), Hashing::Sha256);
+        assert_eq!(config.digests()[0].name(), "sha256");
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.token_length(), 32);
-        assert_eq!(config.hashing(), Hashing::Sha512);
+        assert_eq!(config.digests()[0].name(), "sha512");
         assert_eq!(config.ttl(), Some(DAY / 2));
         assert_eq!(config.extend_after(), Some(DAY / 24));
         assert!(!config.auto_extend());
@@ -167,7 +167,8 @@ mod tests {
             ("blake2b", Hashing::Blake2b512),
             ("blake2s", Hashing::Blake2s256),
         ] {
-            assert_eq!(load(&format!("hashing = \"{name}\"")).unwrap().hashing(), hashing);
+            let config = load(&format!("hashing = \"{name}\"")).unwrap();
+            assert_eq!(config.digests()[0].name(), hashing.to_string());
         }
         assert_eq!(load("extend_after = \"0s\"").unwrap().extend_after(), Some(Duration::ZERO));
     }

@@ -261,7 +261,7 @@ pub use error::{Error, ErrorKind, Outcome, Result};
 pub use migrations::Migration;
 pub use operations::{ImportedSession, Operations};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
-pub use query::{CountBy, Loaded, Preload, SessionQuery, ToMany, ToOne, UnreadableSession};
+pub use query::{CountBy, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession};
 pub use session::{
     CreatedSession, Cursor, DefaultData, NewSession, ParseCursorError, Session, SessionRow, Status,
 };
@@ -272,8 +272,8 @@ pub use table::{
     TableDefinition,
 };
 pub use token::{
-    DigestError, Hashing, MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, ParseHashingError, Token, TokenDigest,
-    TokenError,
+    DigestError, Hashing, Key, KeyError, MAX_TOKEN_LENGTH, MIN_KEY_LENGTH, MIN_TOKEN_LENGTH,
+    ParseHashingError, Reading, Scheme, Token, TokenDigest, TokenError,
 };
 
 /// Declares a session table: see [the derive crate](cloakroom_derive::SessionTable) for every attribute.

@@ -130,6 +130,12 @@ impl PrunerBuilder {
     async fn run<T: SessionFields>(self, sessions: Sessions<T>, report: watch::Sender<Progress>) {
         let table = sessions.definition().to_string();
         let mut failures_in_a_row = 0;
+        if sessions.config().schemes().are_named()
+            && let Err(error) = sessions.count_by_scheme().await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(%table, error, "the sessions could not be counted by scheme");
+        }
         loop {
             match self.prune(&sessions, &report).await {
                 Ok(0) => {

@@ -9,11 +9,11 @@ use crate::database::{Backend, Connection, Database, Databases, Transaction};
 use crate::error::{Outcome, Result};
 use crate::migrations::{self, Migration};
 use crate::operations::{Handle, ImportedSession, Operations, Use, bounded};
-use crate::query::SessionQuery;
-use crate::session::{CreatedSession, NewSession, Session};
+use crate::query::{SchemeCount, SessionQuery};
+use crate::session::{CreatedSession, NewSession, Session, Status};
 use crate::store::Store;
 use crate::table::{SessionFields, SessionTable, TableDefinition};
-use crate::token::{Hashed, Token};
+use crate::token::{HashedToken, Token};
 
 /// The sessions of one table. Every operation goes through this handle.
 ///
@@ -245,10 +245,12 @@ impl<T: SessionFields> Sessions<T> {
         }
     }
 
-    async fn ask(&self, hashed: Hashed<'_>, how: Use, asked: Asked) -> Result<Option<Session<T>>> {
-        let digest = hashed.digest();
+    async fn ask(&self, hashed: HashedToken<'_>, how: Use, asked: Asked) -> Result<Option<Session<T>>> {
+        let Some(digests) = self.store().digests(&hashed) else {
+            return Ok(None);
+        };
         let Some(cache) = self.cache() else {
-            return self.on_pool().authenticate_hashed(digest, how).await;
+            return self.on_pool().authenticate_hashed(&digests, how).await;
         };
         #[cfg(feature = "postgres")]
         #[allow(irrefutable_let_patterns, reason = "refutable where other databases' features are on")]
@@ -258,14 +260,14 @@ impl<T: SessionFields> Sessions<T> {
         let mark = cache.mark();
         let mut on_pool = self.on_pool();
         if asked == Asked::AlsoStandby
-            && let Some(mut session) = on_pool.find_on_standby(&digest).await
+            && let Some(mut session) = on_pool.find_on_standby(&digests).await
             && cache.is_settled(session.id)
         {
             cache.put(hashed.key(), mark, Some(&mut session), true);
             return Ok(Some(session));
         }
         let mark = if self.handle.standby().is_some() { cache.mark() } else { mark };
-        let mut session = on_pool.authenticate_hashed(digest, how).await?;
+        let mut session = on_pool.authenticate_hashed(&digests, how).await?;
         let extends = !self.handle.extensions().is_known(self.config().monotonic());
         cache.put(hashed.key(), mark, session.as_mut(), extends);
         Ok(session)
@@ -274,6 +276,17 @@ impl<T: SessionFields> Sessions<T> {
     /// Starts a query: `sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_all().await?`.
     pub fn query(&self) -> SessionQuery<'static, T> {
         SessionQuery::new(self.on_pool())
+    }
+
+    /// Returns how many sessions are stored under each [`Scheme`](crate::Scheme): first under those that the
+    /// configuration has, in its order, and then under others. It reads the whole table.
+    ///
+    /// A key or an older hash can be taken out of [`digests`](crate::ConfigBuilder::digests) once no valid session is
+    /// stored under it. Sessions under a scheme that the configuration does not have are unknown: no call accepts their
+    /// tokens. For each such scheme `tracing` reports a warning once, with its name and the number of valid sessions. A
+    /// [`Pruner`](crate::Pruner) asks for this when it starts, if a scheme has a name.
+    pub async fn count_by_scheme(&self) -> Result<Vec<SchemeCount>> {
+        self.query().status(Status::All).count_by_scheme().await
     }
 
     /// Reads the session again, whether it is valid or expired.

@@ -19,6 +19,8 @@ mod preload;
 mod pruner;
 mod query;
 mod rows;
+mod scheme_rules;
+mod schemes;
 mod statements;
 mod stored;
 mod transactions;

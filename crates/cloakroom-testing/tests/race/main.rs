@@ -2,6 +2,7 @@
 
 mod bulk;
 mod clocks;
+mod keys;
 mod observed;
 mod single;
 

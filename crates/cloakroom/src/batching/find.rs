@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::batcher::{BatchOutcome, BatchedQuery};
 use super::warm_connection::WarmConnection;
+use crate::config::MAX_BATCH;
 use crate::database::{Connection, FieldValue, Pooled};
 use crate::error::{Error, Result};
 use crate::observe::Batched;
 use crate::sql::{LookedUpRow, most_side_by_side, width_side_by_side};
 use crate::store::Store;
-use crate::token::TokenDigest;
+use crate::token::{PossibleDigests, TokenDigest};
 
-/// Finds valid sessions by their digests.
+/// Finds valid sessions by their tokens' digests.
 pub(super) struct Find {
     store: Arc<Store>,
     warm: WarmConnection,
@@ -20,7 +21,7 @@ pub(super) struct Find {
 type Answers = Vec<Result<Option<LookedUpRow>>>;
 
 impl BatchedQuery for Find {
-    type Question = TokenDigest;
+    type Question = PossibleDigests;
     type Answer = Option<LookedUpRow>;
     type Connection = Pooled;
 
@@ -30,7 +31,9 @@ impl BatchedQuery for Find {
 
     fn batch_size(&self, waiting: usize) -> usize {
         let most = self.most_side_by_side().unwrap_or(usize::MAX);
-        waiting.min(self.store.config.max_batch()).min(most)
+        // No statement has more digests than that of a full batch of one scheme.
+        let fitting = (MAX_BATCH / self.store.schemes()).max(1);
+        waiting.min(self.store.config.max_batch()).min(most).min(fitting)
     }
 
     fn sent(&self, questions: usize) {
@@ -49,12 +52,12 @@ impl BatchedQuery for Find {
         super::no_connection()
     }
 
-    async fn answer(&self, digest: &TokenDigest) -> Option<Result<Option<LookedUpRow>>> {
-        Some(self.find_on_warm_connection(digest).await)
+    async fn answer(&self, digests: &PossibleDigests) -> Option<Result<Option<LookedUpRow>>> {
+        Some(self.find_on_warm_connection(digests).await)
     }
 
-    async fn answer_alone(&self, digest: TokenDigest, _until: Instant) -> Result<Option<LookedUpRow>> {
-        self.find(self.store.pool(), &digest, false).await
+    async fn answer_alone(&self, digests: PossibleDigests, _until: Instant) -> Result<Option<LookedUpRow>> {
+        self.find(self.store.pool(), &digests, false).await
     }
 
     async fn connect(&self) -> Result<Pooled> {
@@ -79,14 +82,14 @@ impl BatchedQuery for Find {
     async fn answer_all(
         &self,
         connection: &mut Pooled,
-        digests: &[TokenDigest],
+        tokens: &[PossibleDigests],
     ) -> BatchOutcome<Option<LookedUpRow>> {
-        let found = match (digests, self.most_side_by_side()) {
-            ([digest], _) => Ok(vec![self.find_on(connection, digest).await]),
-            (_, Some(most)) => self.find_side_by_side(connection, digests, most).await,
-            (_, None) => self.find_all(connection, digests).await,
+        let found = match (tokens, self.most_side_by_side()) {
+            ([token], _) => Ok(vec![self.find_on(connection, token).await]),
+            (_, Some(most)) => self.find_side_by_side(connection, tokens, most).await,
+            (_, None) => self.find_all(connection, tokens).await,
         };
-        BatchOutcome::Each(found.unwrap_or_else(|error| vec![Err(error); digests.len()]))
+        BatchOutcome::Each(found.unwrap_or_else(|error| vec![Err(error); tokens.len()]))
     }
 }
 
@@ -99,28 +102,27 @@ impl Find {
         most_side_by_side(&self.store.table, self.store.backend())
     }
 
-    async fn find_on_warm_connection(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
+    async fn find_on_warm_connection(&self, token: &PossibleDigests) -> Result<Option<LookedUpRow>> {
         let mut connection = self.connect().await?;
-        let found = self.find_on(&mut connection, digest).await;
+        let found = self.find_on(&mut connection, token).await;
         if found.is_ok() {
             self.warm.keep(connection);
         }
         found
     }
 
-    async fn find_on(&self, connection: &mut Pooled, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
+    async fn find_on(&self, connection: &mut Pooled, token: &PossibleDigests) -> Result<Option<LookedUpRow>> {
         let is_known = connection.is_known_clear();
-        self.find(connection.connection(), digest, is_known).await
+        self.find(connection.connection(), token, is_known).await
     }
 
     async fn find(
         &self,
         on: Connection<'_>,
-        digest: &TokenDigest,
+        token: &PossibleDigests,
         is_known: bool,
     ) -> Result<Option<LookedUpRow>> {
-        let now = FieldValue::plain(self.store.config.now());
-        let statement = self.store.find(1, vec![FieldValue::plain(digest.expose()), now], is_known);
+        let statement = self.store.find_one(token, is_known);
         let row = self.store.fetch_optional(on, &statement).await?;
         Ok(row.map(LookedUpRow::in_own_row))
     }
@@ -128,25 +130,27 @@ impl Find {
     async fn find_side_by_side(
         &self,
         on: &mut Pooled,
-        digests: &[TokenDigest],
+        tokens: &[PossibleDigests],
         most: usize,
     ) -> Result<Answers> {
         let table = &self.store.table;
         let width = width_side_by_side(table);
         let now = FieldValue::plain(self.store.config.now());
-        let size = digests.len().next_power_of_two();
+        let schemes = self.store.schemes();
+        let size = tokens.len().next_power_of_two();
         let no_digest = FieldValue::plain(None::<String>);
-        let texts = digests.iter().map(|digest| FieldValue::plain(digest.expose()));
-        let texts = texts.chain(std::iter::repeat(no_digest)).take(size.min(most));
+        let texts = tokens.iter().flat_map(|token| token.texts(schemes)).map(FieldValue::plain);
+        let texts = texts.chain(std::iter::repeat(no_digest)).take(size.min(most) * schemes);
         let values = std::iter::once(now).chain(texts).collect();
         let statement = self.store.find(size, values, on.is_known_clear());
         let row = self.store.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
         let found = |place: usize| row.as_ref().map(|row| LookedUpRow::in_shared_row(row, place * width));
-        Ok((0..digests.len()).map(|place| Ok(found(place))).collect())
+        Ok((0..tokens.len()).map(|place| Ok(found(place))).collect())
     }
 
-    async fn find_all(&self, on: &mut Pooled, digests: &[TokenDigest]) -> Result<Answers> {
+    async fn find_all(&self, on: &mut Pooled, tokens: &[PossibleDigests]) -> Result<Answers> {
         let now = FieldValue::plain(self.store.config.now());
+        let digests: Vec<&TokenDigest> = tokens.iter().flat_map(PossibleDigests::iter).collect();
         let size = digests.len().next_power_of_two();
         let texts = digests.iter().map(|digest| digest.expose().to_owned());
         // A digest that is in the list twice is found once.
@@ -171,10 +175,11 @@ impl Find {
             }
         }
         // It is not known which digest the unreadable row belongs to. It may be any of those that have no row.
-        let answer = |digest: &TokenDigest| match (found.get(digest.expose()), &unreadable) {
+        let found = |token: &PossibleDigests| token.iter().find_map(|digest| found.get(digest.expose()));
+        let answer = |token: &PossibleDigests| match (found(token), &unreadable) {
             (None, Some(error)) => Err(error.clone()),
             (found, _) => Ok(found.cloned()),
         };
-        Ok(digests.iter().map(answer).collect())
+        Ok(tokens.iter().map(answer).collect())
     }
 }

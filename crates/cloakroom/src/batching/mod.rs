@@ -44,7 +44,7 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::sql::LookedUpRow;
 use crate::store::Store;
 use crate::sync;
-use crate::token::TokenDigest;
+use crate::token::PossibleDigests;
 
 /// The batchers of one table, one for each kind of call.
 pub(crate) struct Batching {
@@ -66,11 +66,11 @@ impl Batching {
         }
     }
 
-    /// Returns the row of the valid session with this digest, as [`Statements::find`] selects it.
+    /// Returns the row of the valid session with one of these digests, as [`Statements::find`] selects it.
     ///
     /// [`Statements::find`]: crate::sql::Statements::find
-    pub(crate) async fn find(&self, digest: &TokenDigest) -> Result<Option<LookedUpRow>> {
-        self.find.ask(digest.clone()).await.map_err(|error| error.with_outcome(Outcome::NotDone))
+    pub(crate) async fn find(&self, token: &PossibleDigests) -> Result<Option<LookedUpRow>> {
+        self.find.ask(token.clone()).await.map_err(|error| error.with_outcome(Outcome::NotDone))
     }
 
     /// Inserts a row of these values.

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::causal_reads::CausalReads;
 use super::error::ConfigError;
 use super::settings::{Config, DAY, Settings};
 use crate::clock::Clock;
-use crate::token::Hashing;
+use crate::token::{Hashing, Scheme, Schemes};
 
 impl Config {
     /// Returns a builder that starts from the defaults.
@@ -18,10 +19,13 @@ impl Config {
 }
 
 /// Builds a [`Config`]. Every setting has a default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct ConfigBuilder {
     config: Config,
+    hashing: Option<Hashing>,
+    secret_salt: Option<Zeroizing<Vec<u8>>>,
+    digests: Option<Vec<Scheme>>,
     extend_after_is_set: bool,
 }
 
@@ -34,16 +38,18 @@ impl ConfigBuilder {
 
     /// Sets how a token becomes the digest that is stored. Default [`Hashing::Sha256`].
     ///
-    /// If you change it, every token that was issued before becomes unknown.
+    /// If you change it, every token that was issued before becomes unknown. To change it without that, use
+    /// [`digests`](Self::digests).
     pub fn hashing(self, hashing: Hashing) -> Self {
-        self.with(|settings| settings.hashing = hashing)
+        Self { hashing: Some(hashing), ..self }
     }
 
     /// Mixes a secret into every digest, which is `hash(salt ‖ token)`. Default none. Keep it outside the database.
     ///
     /// A process that can write to the database but does not know the salt cannot compute the digest of a token of its
     /// own choice, so it cannot create a session of its own. It can still change rows that exist: their user, their
-    /// role, their expiry. This is not a keyed hash such as HMAC ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)).
+    /// role, their expiry. This is the form of `ecto_sessions`, for its tables. A new table that is to have a secret
+    /// should use [`Scheme::hmac_sha256`]: this is not a keyed hash ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)).
     /// With SHA-1, SHA-256, SHA-512 and RIPEMD-160, the digest of a known token can be extended, without the salt, to
     /// the digest of a longer token that begins with it. SHA-3 and BLAKE2 do not allow that.
     ///
@@ -51,8 +57,53 @@ impl ConfigBuilder {
     /// before becomes unknown. An empty salt is an error, because it may come from an environment variable that was not
     /// set.
     pub fn secret_salt(self, salt: impl Into<Vec<u8>>) -> Self {
-        let salt = Zeroizing::new(salt.into());
-        self.with(|settings| settings.secret_salt = Some(salt))
+        Self { secret_salt: Some(Zeroizing::new(salt.into())), ..self }
+    }
+
+    /// Sets the schemes under which tokens are looked up, newest first, in place of [`hashing`](Self::hashing) and
+    /// [`secret_salt`](Self::secret_salt). At most 8. New tokens are stored under the first.
+    ///
+    /// A lookup asks for a token's digests under all schemes in the one statement that it sends anyhow. A session that
+    /// [`authenticate`](crate::Sessions::authenticate) finds under a later scheme is stored under the first from then
+    /// on: its token stays the same. So a key is replaced, or a table given one, without logging anybody out:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cloakroom::{Config, Key, Scheme};
+    ///
+    /// # let (from_env, older_from_env) = (Key::generate()?.expose_base64(), Key::generate()?.expose_base64());
+    /// let key = Key::from_base64(&from_env)?;
+    /// let older_key = Key::from_base64(&older_from_env)?;
+    /// let config = Config::builder()
+    ///     .digests([
+    ///         Scheme::hmac_sha256("2026-11", &key),
+    ///         Scheme::hmac_sha256("2025-04", &older_key),
+    ///         Scheme::sha256(),
+    ///     ])
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Replacing a key
+    ///
+    /// With several processes, none may store what another cannot find yet:
+    ///
+    /// 1. Give every process the new key as the second: `[old, new.incoming()]`.
+    /// 2. Then let every process store under it: `[new, old]`.
+    /// 3. Wait until [`count_by_scheme`](crate::Sessions::count_by_scheme) says that no valid session is left under the
+    ///    old one, at the latest until the longest lifetime is over. Take the old key away: `[new]`.
+    ///
+    /// A single process can begin with the second step. A session whose key was taken away is unknown, as if it had never
+    /// been. It is known again when the key is back.
+    ///
+    /// # What is not rewritten
+    ///
+    /// What is read inside a transaction, by [`authenticate_without_extending`](crate::Sessions::authenticate_without_extending)
+    /// and by [`query`](crate::Sessions::query) stays as it is stored. If the database takes no writes, or the write
+    /// fails, the session is answered all the same.
+    pub fn digests(self, schemes: impl IntoIterator<Item = Scheme>) -> Self {
+        Self { digests: Some(schemes.into_iter().collect()), ..self }
     }
 
     /// Sets how long a new session lives. Default 7 days; with `None`, sessions never expire.
@@ -224,6 +275,19 @@ impl ConfigBuilder {
         {
             settings.extend_after = Some(ttl / 7);
         }
+        let salt = self.secret_salt.map(|mut salt| std::mem::take(&mut *salt));
+        let of_hashing = self.hashing.is_some() || salt.is_some();
+        settings.schemes = Schemes::new(match self.digests {
+            Some(_) if of_hashing => return Err(ConfigError::DigestsTwice),
+            Some(schemes) => schemes,
+            None => {
+                let hashing = self.hashing.unwrap_or_default();
+                vec![match salt {
+                    Some(salt) => Scheme::salted(hashing, salt),
+                    None => Scheme::hashed(hashing),
+                }]
+            }
+        })?;
         settings.check()?;
         Ok(self.config)
     }
@@ -231,6 +295,18 @@ impl ConfigBuilder {
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.config.0));
         self
+    }
+}
+
+/// Shows no secret.
+impl fmt::Debug for ConfigBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigBuilder")
+            .field("config", &self.config)
+            .field("hashing", &self.hashing)
+            .field("secret_salt", &self.secret_salt.as_ref().map(|_| "redacted"))
+            .field("digests", &self.digests)
+            .finish_non_exhaustive()
     }
 }
 
@@ -242,7 +318,7 @@ mod tests {
     fn the_defaults_are_those_of_the_documentation() {
         let config = Config::builder().build().unwrap();
         assert_eq!(config.token_length(), 64);
-        assert_eq!(config.hashing(), Hashing::Sha256);
+        assert_eq!(format!("{:?}", config.digests()), "[Sha256]");
         assert_eq!(config.ttl(), Some(7 * DAY));
         assert_eq!(config.extend_after(), Some(DAY));
         assert!(config.auto_extend());

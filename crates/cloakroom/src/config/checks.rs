@@ -4,23 +4,15 @@ use super::cache::Cache;
 use super::error::ConfigError;
 use super::limits::{MAX_BATCH, MAX_PLAINTEXT_LENGTH};
 use super::settings::Settings;
-use crate::token::{Hashing, MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH};
+use crate::token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH};
 
 impl Settings {
     /// Returns the first setting that is invalid, as an error.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let longest = match self.hashing {
-            Hashing::DangerousPlaintext => MAX_PLAINTEXT_LENGTH,
-            _ => MAX_TOKEN_LENGTH,
-        };
+        let is_plaintext = self.schemes.newest().is_plaintext();
+        let longest = if is_plaintext { MAX_PLAINTEXT_LENGTH } else { MAX_TOKEN_LENGTH };
         if !(MIN_TOKEN_LENGTH..=longest).contains(&self.token_length) {
             return Err(ConfigError::TokenLength { longest });
-        }
-        if self.hashing == Hashing::DangerousPlaintext && self.secret_salt.is_some() {
-            return Err(ConfigError::SaltWithoutHashing);
-        }
-        if self.secret_salt.as_ref().is_some_and(|salt| salt.is_empty()) {
-            return Err(ConfigError::EmptySalt);
         }
         let spans = [("ttl", self.ttl), ("max_lifetime", self.max_lifetime), ("timeout", self.timeout)];
         for (setting, span) in spans {
@@ -48,6 +40,7 @@ impl Settings {
 mod tests {
     use super::super::settings::{Config, DAY};
     use super::*;
+    use crate::token::{Hashing, Key, Reading, Scheme};
 
     #[test]
     fn a_token_length_out_of_bounds_is_refused() {
@@ -77,6 +70,39 @@ mod tests {
     fn an_empty_salt_is_refused() {
         let config = Config::builder().secret_salt("");
         assert_eq!(config.build().unwrap_err(), ConfigError::EmptySalt);
+    }
+
+    #[test]
+    fn a_list_of_schemes_that_cannot_be_told_apart_or_written_is_refused() {
+        let build = |schemes: Vec<Scheme>| Config::builder().digests(schemes).build();
+        let key = Key::generate().unwrap();
+        let hmac = |name: &'static str| Scheme::hmac_sha256(name, &key);
+        let adopted = || Scheme::adopted("old", Reading::of(Hashing::Sha256));
+        for (schemes, error) in [
+            (vec![], ConfigError::SchemeCount),
+            (vec![Scheme::sha256(); 9], ConfigError::SchemeCount),
+            (vec![hmac("")], ConfigError::SchemeName { name: String::new() }),
+            (vec![hmac("a$b")], ConfigError::SchemeName { name: "a$b".into() }),
+            (vec![hmac("a"), hmac("b"), hmac("A")], ConfigError::SchemeTwice { name: "A".into() }),
+            (vec![hmac("old"), adopted()], ConfigError::SchemeTwice { name: "old".into() }),
+            (vec![adopted(), hmac("a")], ConfigError::AdoptedFirst { name: "old".into() }),
+            (vec![Scheme::salted(Hashing::Sha256, "")], ConfigError::EmptySalt),
+            (vec![Scheme::salted(Hashing::DangerousPlaintext, "a")], ConfigError::SaltWithoutHashing),
+        ] {
+            assert_eq!(build(schemes).unwrap_err(), error);
+        }
+        let config = build(vec![hmac("a"), hmac("b"), adopted(), Scheme::sha256()]).unwrap();
+        assert_eq!(
+            config.digests().iter().map(Scheme::name).collect::<Vec<_>>(),
+            ["a", "b", "old", "sha256"]
+        );
+    }
+
+    #[test]
+    fn the_digests_are_set_in_one_way_only() {
+        for builder in [Config::builder().hashing(Hashing::Sha512), Config::builder().secret_salt("pepper")] {
+            assert_eq!(builder.digests([Scheme::sha256()]).build().unwrap_err(), ConfigError::DigestsTwice);
+        }
     }
 
     #[test]

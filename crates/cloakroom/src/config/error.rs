@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::limits::{MAX_BATCH, MAX_CAPACITY};
-use crate::token::MIN_TOKEN_LENGTH;
+use crate::token::{MAX_SCHEMES, MAX_TAG_LENGTH, MIN_TOKEN_LENGTH, SchemeProblem};
 
 /// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,25 @@ pub enum ConfigError {
     EmptySalt,
     /// There is a salt, but no hashing to mix it into.
     SaltWithoutHashing,
+    /// There is no scheme for the digests, or there are more than 8.
+    SchemeCount,
+    /// The name of a scheme is not 1 to 32 ASCII letters, digits, `-`, `_` and `.`.
+    SchemeName {
+        /// The name, shortened if it is long.
+        name: String,
+    },
+    /// Two schemes have one name. Upper and lower case are one.
+    SchemeTwice {
+        /// The name.
+        name: String,
+    },
+    /// The first scheme, under which new tokens are stored, is one of another system.
+    AdoptedFirst {
+        /// Its name.
+        name: String,
+    },
+    /// `digests` is set, and so is `hashing` or `secret_salt`.
+    DigestsTwice,
     /// A span is zero that must not be.
     ZeroSpan {
         /// The setting's name.
@@ -78,6 +97,24 @@ impl fmt::Display for ConfigError {
             Self::SaltWithoutHashing => f.write_str(
                 "a token that is not hashed cannot be salted: leave out secret_salt or choose a hashing",
             ),
+            Self::SchemeCount => {
+                write!(f, "digests must name at least 1 and at most {MAX_SCHEMES} schemes")
+            }
+            Self::SchemeName { name } => write!(
+                f,
+                "{name:?} is no name for a scheme: it must be 1 to {MAX_TAG_LENGTH} letters, digits, '-', '_' and '.'"
+            ),
+            Self::SchemeTwice { name } => {
+                write!(f, "two schemes have the name {name:?}, so that their digests could not be told apart")
+            }
+            Self::AdoptedFirst { name } => write!(
+                f,
+                "the first scheme must not be the adopted {name:?}: new tokens are stored under it, so it must be one of \
+                 this library's"
+            ),
+            Self::DigestsTwice => f.write_str(
+                "digests takes the place of hashing and secret_salt: name them as a scheme in its list instead",
+            ),
             Self::ZeroSpan { setting } => {
                 write!(f, "{setting} must be at least a microsecond, or none at all")
             }
@@ -108,3 +145,19 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+impl From<SchemeProblem> for ConfigError {
+    fn from(problem: SchemeProblem) -> Self {
+        match problem {
+            SchemeProblem::Name(mut name) => {
+                name.truncate(name.floor_char_boundary(2 * MAX_TAG_LENGTH));
+                Self::SchemeName { name }
+            }
+            SchemeProblem::NameTwice(name) => Self::SchemeTwice { name },
+            SchemeProblem::EmptySalt => Self::EmptySalt,
+            SchemeProblem::SaltWithoutHashing => Self::SaltWithoutHashing,
+            SchemeProblem::AdoptedFirst(name) => Self::AdoptedFirst { name },
+            SchemeProblem::Count => Self::SchemeCount,
+        }
+    }
+}

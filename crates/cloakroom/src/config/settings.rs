@@ -3,12 +3,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use super::cache::Cache;
 use super::causal_reads::CausalReads;
 use crate::clock::{self, Clock, SystemClock};
-use crate::token::{DigestError, Hashed, Hashing, Token, TokenDigest, TokenError};
+use crate::token::{DigestError, HashedToken, Scheme, Schemes, Token, TokenDigest, TokenError};
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
 
@@ -19,6 +18,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`token_length`](crate::ConfigBuilder::token_length) | 64 | characters of a new token |
 /// | [`hashing`](crate::ConfigBuilder::hashing) | SHA-256 | how a token becomes a digest |
 /// | [`secret_salt`](crate::ConfigBuilder::secret_salt) | none | a secret that is mixed into every digest |
+/// | [`digests`](crate::ConfigBuilder::digests) | SHA-256 | in place of both: several schemes, keyed ones among them |
 /// | [`ttl`](crate::ConfigBuilder::ttl) | 7 days | how long a new session lives |
 /// | [`auto_extend`](crate::ConfigBuilder::auto_extend) | yes | whether reading a session extends it |
 /// | [`extend_after`](crate::ConfigBuilder::extend_after) | 1 day | how much an extension must gain to be written |
@@ -31,15 +31,14 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`timeout`](crate::ConfigBuilder::timeout) | 10 seconds | how long a call waits for the database |
 /// | [`clock`](crate::ConfigBuilder::clock) | the system's | the source of the time |
 ///
-/// A `Config` is cheap to clone. Its `Debug` output never shows the salt.
+/// A `Config` is cheap to clone. Its `Debug` output shows neither keys nor salts.
 #[derive(Clone)]
 pub struct Config(pub(super) Arc<Settings>);
 
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) token_length: usize,
-    pub(super) hashing: Hashing,
-    pub(super) secret_salt: Option<Zeroizing<Vec<u8>>>,
+    pub(super) schemes: Schemes,
     pub(super) ttl: Option<Duration>,
     pub(super) extend_after: Option<Duration>,
     pub(super) auto_extend: bool,
@@ -60,9 +59,13 @@ impl Config {
         self.0.token_length
     }
 
-    /// Returns how a token becomes a digest.
-    pub fn hashing(&self) -> Hashing {
-        self.0.hashing
+    /// Returns the schemes under which tokens are looked up, newest first. New tokens are stored under the first.
+    pub fn digests(&self) -> &[Scheme] {
+        self.0.schemes.as_slice()
+    }
+
+    pub(crate) fn schemes(&self) -> &Schemes {
+        &self.0.schemes
     }
 
     /// Returns how long a new session lives, or `None` if sessions never expire.
@@ -137,18 +140,18 @@ impl Config {
         self.0.clock.monotonic()
     }
 
-    /// Returns the digest under which a session with this token is stored.
+    /// Returns the digest under which a new session with this token is stored: that of the first of the
+    /// [schemes](Self::digests).
     ///
     /// # Errors
     ///
-    /// Those of [`Hashing::digest`]. A token that fails here belongs to no session.
+    /// Those of [`Scheme::digest`]. If there are no other schemes, a token that fails here belongs to no session.
     pub fn digest(&self, token: impl AsRef<[u8]>) -> Result<TokenDigest, DigestError> {
-        self.hash(token.as_ref()).map(|hashed| hashed.digest())
+        self.0.schemes.newest().digest(token)
     }
 
-    pub(crate) fn hash<'t>(&self, token: &'t [u8]) -> Result<Hashed<'t>, DigestError> {
-        let salt = self.0.secret_salt.as_ref().map_or(&[][..], |salt| salt);
-        self.0.hashing.hash(salt, token)
+    pub(crate) fn hash<'a>(&'a self, token: &'a [u8]) -> Result<HashedToken<'a>, DigestError> {
+        self.0.schemes.hash(token)
     }
 
     /// Generates a new token and its digest.
@@ -167,8 +170,7 @@ impl Default for Config {
     fn default() -> Self {
         Self(Arc::new(Settings {
             token_length: 64,
-            hashing: Hashing::default(),
-            secret_salt: None,
+            schemes: Schemes::default(),
             ttl: Some(7 * DAY),
             extend_after: Some(DAY),
             auto_extend: true,
@@ -187,11 +189,9 @@ impl Default for Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let salt = if self.0.secret_salt.is_some() { "redacted" } else { "none" };
         f.debug_struct("Config")
             .field("token_length", &self.0.token_length)
-            .field("hashing", &self.0.hashing)
-            .field("secret_salt", &format_args!("{salt}"))
+            .field("digests", &self.0.schemes.as_slice())
             .field("ttl", &self.0.ttl)
             .field("extend_after", &self.0.extend_after)
             .field("auto_extend", &self.0.auto_extend)

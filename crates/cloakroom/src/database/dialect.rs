@@ -308,6 +308,14 @@ pub(crate) trait Dialect: Sync {
     /// Returns the condition that a column holds this text byte by byte. The text is given twice, for two placeholders.
     fn has_bytes(&self, column: Expr, text: [Expr; 2]) -> Expr;
 
+    /// Returns the place of the first `$` in a text, from 1 on, or 0 if there is none.
+    fn place_of_dollar(&self, text: Expr) -> Expr {
+        Expr::cust_with_exprs("INSTR(?, ?)", [text, Expr::cust("'$'")])
+    }
+
+    /// Returns the condition that a text is hexadecimal of lower case.
+    fn is_hex(&self, text: Expr) -> Expr;
+
     /// Returns the condition that a column holds JSON of this value.
     fn is_json(&self, column: Expr, value: Expr) -> Expr;
 

@@ -1,13 +1,12 @@
 //! Looking up the valid session of a token.
 
 use super::Operations;
-use crate::database::FieldValue;
 use crate::error::Result;
 use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::LookedUpRow;
 use crate::table::SessionFields;
-use crate::token::TokenDigest;
+use crate::token::{DigestAge, PossibleDigests};
 
 /// Whether reading a session counts as using it.
 #[derive(Clone, Copy)]
@@ -22,8 +21,8 @@ impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::authenticate`](crate::Sessions::authenticate). Inside a transaction this always asks the
     /// database.
     pub async fn authenticate(&mut self, token: impl AsRef<[u8]>) -> Result<Option<Session<T>>> {
-        match self.digest(token) {
-            Some(digest) => self.authenticate_hashed(digest, Use::Extends).await,
+        match self.digests(token) {
+            Some(digests) => self.authenticate_hashed(&digests, Use::Extends).await,
             None => Ok(None),
         }
     }
@@ -33,53 +32,71 @@ impl<T: SessionFields> Operations<'_, T> {
         &mut self,
         token: impl AsRef<[u8]>,
     ) -> Result<Option<Session<T>>> {
-        match self.digest(token) {
-            Some(digest) => self.authenticate_hashed(digest, Use::Leaves).await,
+        match self.digests(token) {
+            Some(digests) => self.authenticate_hashed(&digests, Use::Leaves).await,
             None => Ok(None),
         }
     }
 
     pub(crate) async fn authenticate_hashed(
         &mut self,
-        digest: TokenDigest,
+        digests: &PossibleDigests,
         how: Use,
     ) -> Result<Option<Session<T>>> {
-        self.call(Operation::Authenticate).finding(self.authenticate_digest(digest, how)).await
+        self.call(Operation::Authenticate).finding(self.authenticate_digests(digests, how)).await
     }
 
-    async fn authenticate_digest(&mut self, digest: TokenDigest, how: Use) -> Result<Option<Session<T>>> {
-        let session = match (self.find_valid(&digest).await?, how) {
-            (Some(session), Use::Extends) => session,
-            (found, _) => return Ok(found),
+    async fn authenticate_digests(
+        &mut self,
+        digests: &PossibleDigests,
+        how: Use,
+    ) -> Result<Option<Session<T>>> {
+        let (session, age) = match (self.find_valid(digests).await?, how) {
+            (Some(found), Use::Extends) => found,
+            (found, _) => return Ok(found.map(|(session, _)| session)),
         };
-        match self.extend_on_read(session).await? {
+        let session = match age {
+            DigestAge::Newest => Some(session),
+            // This is rare, and its future is larger than that of the read.
+            DigestAge::Older { stored, newest } => {
+                Box::pin(self.store_under_newest(session, stored, newest)).await
+            }
+        };
+        let session = match session {
+            Some(session) => self.extend_on_read(session).await?,
+            None => None,
+        };
+        match session {
             Some(session) => Ok(Some(session)),
-            None => self.find_valid(&digest).await,
+            None => Ok(self.find_valid(digests).await?.map(|(session, _)| session)),
         }
     }
 
-    async fn find_valid(&mut self, digest: &TokenDigest) -> Result<Option<Session<T>>> {
+    /// Returns the valid session with one of these digests, and under which it is stored.
+    async fn find_valid<'d>(
+        &mut self,
+        digests: &'d PossibleDigests,
+    ) -> Result<Option<(Session<T>, DigestAge<'d>)>> {
         let now = self.config().now();
         let found = if self.connection.is_pool() {
-            self.handle.batching().find(digest).await?
+            self.handle.batching().find(digests).await?
         } else {
-            let values = vec![FieldValue::plain(digest.expose()), FieldValue::plain(now)];
-            let statement = self.handle.store().find(1, values, true);
+            let statement = self.handle.store().find_one(digests, true);
             self.fetch_optional(&statement).await?.map(LookedUpRow::in_own_row)
         };
         let Some(found) = found else {
             return Ok(None);
         };
         // The query may have waited long for a connection, so the clock is read again.
-        found.session(digest, self.table(), || Ord::max(now, self.config().now()))
+        found.session(digests, self.table(), || Ord::max(now, self.config().now()))
     }
 
-    /// Returns the valid session with this digest, as the standby knows it. Returns `None` if the primary must be asked:
-    /// if there is no session, if it is due for an extension, or if the standby does not answer.
-    pub(crate) async fn find_on_standby(&mut self, digest: &TokenDigest) -> Option<Session<T>> {
+    /// Returns the valid session with one of these digests, as the standby knows it. Returns `None` if the primary must
+    /// be asked: if there is no session, if it is to be written, or if the standby does not answer.
+    pub(crate) async fn find_on_standby(&mut self, digests: &PossibleDigests) -> Option<Session<T>> {
         let batching = self.handle.standby()?.batching()?;
         let now = self.config().now();
-        let found = match batching.find(digest).await {
+        let found = match batching.find(digests).await {
             Ok(found) => found?,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -88,13 +105,15 @@ impl<T: SessionFields> Operations<'_, T> {
             }
         };
         let now = || Ord::max(now, self.config().now());
-        let session = found.session(digest, self.table(), now).ok().flatten()?;
+        let (session, age) = found.session(digests, self.table(), now).ok().flatten()?;
         let is_due = self.config().auto_extend() && self.new_expiry_if_due(&session, now()).is_some();
-        (!is_due).then_some(session)
+        (matches!(age, DigestAge::Newest) && !is_due).then_some(session)
     }
 
-    /// Returns the digest under which a session with this token is stored, or `None` if no session can have the token.
-    pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<TokenDigest> {
-        self.handle.store().hash(token.as_ref()).map(|hashed| hashed.digest())
+    /// Returns the digests under which a session with this token may be stored, or `None` if no session can have the
+    /// token.
+    pub(crate) fn digests(&self, token: impl AsRef<[u8]>) -> Option<PossibleDigests> {
+        let store = self.handle.store();
+        store.hash(token.as_ref()).and_then(|hashed| store.digests(&hashed))
     }
 }

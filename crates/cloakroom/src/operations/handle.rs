@@ -1,5 +1,6 @@
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::read_only::ReadOnly;
 use crate::batching::Batching;
@@ -19,6 +20,8 @@ pub(crate) struct Handle {
     cache: Option<Arc<SessionCache>>,
     standby: Option<Standby>,
     extensions: ReadOnly,
+    /// The schemes that were reported because the configuration does not have them.
+    unknown_schemes: Mutex<HashSet<String>>,
 }
 
 /// A server that repeats what the primary has committed.
@@ -67,7 +70,15 @@ impl Handle {
         let store = store(Pool::new(databases.primary.clone(), is_causal), definition, config, observer);
         let batching = Batching::new(&store);
         let cache = cache.map(Arc::new);
-        Ok(Self { databases, store, batching, cache, standby, extensions: ReadOnly::default() })
+        Ok(Self {
+            databases,
+            store,
+            batching,
+            cache,
+            standby,
+            extensions: ReadOnly::default(),
+            unknown_schemes: Mutex::default(),
+        })
     }
 
     pub(crate) fn databases(&self) -> &Databases {
@@ -103,6 +114,12 @@ impl Handle {
         &self.extensions
     }
 
+    /// Returns `true` the first time that a scheme is named which the configuration does not have.
+    pub(crate) fn is_new_unknown_scheme(&self, scheme: &str) -> bool {
+        let mut known = self.unknown_schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(scheme.to_owned())
+    }
+
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.store.observer.metrics
     }
@@ -117,7 +134,7 @@ impl Handle {
 }
 
 fn store(pool: Pool, table: TableDefinition, config: Config, observer: Arc<Observer>) -> Arc<Store> {
-    let statements = Statements::new(&table, pool.backend());
+    let statements = Statements::new(&table, pool.backend(), config.digests().len());
     let writers = Writers::on(&pool.database);
     Arc::new(Store { writers, pool, table, config, statements, known: Known::default(), observer })
 }

@@ -11,6 +11,7 @@ mod prune;
 mod read_only;
 mod revoking;
 mod rotate;
+mod scheme;
 mod update;
 
 use std::fmt;

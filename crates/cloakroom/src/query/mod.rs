@@ -1,4 +1,5 @@
 mod count_by;
+mod count_by_scheme;
 mod each;
 mod end;
 mod preload;
@@ -23,6 +24,7 @@ use crate::table::{SessionFields, column};
 use crate::token::TokenDigest;
 
 pub use count_by::CountBy;
+pub use count_by_scheme::SchemeCount;
 pub use each::UnreadableSession;
 pub use preload::{Loaded, Preload, ToMany, ToOne};
 
@@ -103,15 +105,14 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// refuses.
     pub fn token(mut self, token: impl AsRef<[u8]>) -> Self {
         self.criteria.by_token = true;
-        let Some(digest) = self.operations.digest(token) else {
+        let Some(digests) = self.operations.digests(token) else {
             self.criteria.matches_nothing = true;
             return self;
         };
         self.filter(Filter::new(move |bindings| {
-            let column = || bindings.column(column::DIGEST);
-            let (stored, bytes) = (column(), column());
-            let is_it = stored.eq(bindings.expr(FieldValue::plain(digest.expose())));
-            Ok(Condition::all().add(is_it).add(has_bytes(bindings, bytes, &digest)))
+            let any =
+                digests.iter().fold(Condition::any(), |any, digest| any.add(has_digest(bindings, digest)));
+            Ok(any)
         }))
     }
 
@@ -462,12 +463,15 @@ struct Targets {
     limit: Option<u64>,
 }
 
-/// Returns the condition that a column holds this digest byte by byte, as [`TokenDigest::matches`] checks it after a
-/// read. A table that another program made may compare without regard to case or to spaces at the end.
-fn has_bytes(bindings: &mut Bindings<'_>, column: Expr, digest: &TokenDigest) -> Expr {
+/// Returns the condition that a row holds this digest byte by byte, as [`TokenDigest::matches`] checks it after a read. A
+/// table that another program made may compare without regard to case or to spaces at the end.
+fn has_digest(bindings: &mut Bindings<'_>, digest: &TokenDigest) -> Condition {
+    let column = || bindings.column(column::DIGEST);
+    let (stored, bytes) = (column(), column());
     let mut text = || bindings.expr(FieldValue::plain(digest.expose()));
+    let is_it = stored.eq(text());
     let twice = [text(), text()];
-    bindings.backend().dialect().has_bytes(column, twice)
+    Condition::all().add(is_it).add(bindings.backend().dialect().has_bytes(bytes, twice))
 }
 
 fn data_equals(bindings: &mut Bindings<'_>, data: &StoredData) -> Expr {

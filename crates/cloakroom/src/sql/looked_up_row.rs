@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::session::Session;
 use crate::sql::{Bindings, RowHeader, read_rest, select_columns, unreadable};
 use crate::table::{SessionFields, TableDefinition, column};
-use crate::token::TokenDigest;
+use crate::token::{DigestAge, PossibleDigests, TokenDigest};
 
 /// The columns of one session in a row that may hold other sessions too. On SQLite no two sessions share columns: the
 /// driver's values record what is found out about them, and are `Sync` all the same.
@@ -76,34 +76,38 @@ impl LookedUpRow {
         self.row.text(self.first)
     }
 
-    /// Returns the session if it has this digest and is not over `now`. The database compares by its own rules, which
-    /// may ignore case; here there is one rule. A session that is over is not decoded.
-    pub(crate) fn session<T: SessionFields>(
+    /// Returns the session if it has one of these digests and is not over `now`, and under which it is stored. The
+    /// database compares by its own rules, which may ignore case; here there is one rule. A session that is over is not
+    /// decoded.
+    pub(crate) fn session<'d, T: SessionFields>(
         &self,
-        digest: &TokenDigest,
+        digests: &'d PossibleDigests,
         table: &TableDefinition,
         now: impl FnOnce() -> OffsetDateTime,
-    ) -> Result<Option<Session<T>>> {
+    ) -> Result<Option<(Session<T>, DigestAge<'d>)>> {
         let text = self.row.text(self.first).map_err(|error| unreadable(table, column::DIGEST, error))?;
         let Some(text) = text else {
             return Ok(None);
         };
-        let (head, rest) = if is_side_by_side(self.row.backend()) {
-            let Some(joined) = before_digest(&text, digest) else {
+        let (head, rest, age) = if is_side_by_side(self.row.backend()) {
+            let mut joined = "";
+            let is_it =
+                |digest: &TokenDigest| before_digest(&text, digest).map(|before| joined = before).is_some();
+            let Some(age) = digests.find(is_it) else {
                 return Ok(None);
             };
-            (split(joined, table)?, self.first + 1)
+            (split(joined, table)?, self.first + 1, age)
         } else {
-            if !digest.matches(&text) {
+            let Some(age) = digests.find(|digest| digest.matches(&text)) else {
                 return Ok(None);
-            }
+            };
             let head = self.first + 1;
-            (RowHeader::read(table, &self.row, head)?, head + RowHeader::WIDTH)
+            (RowHeader::read(table, &self.row, head)?, head + RowHeader::WIDTH, age)
         };
         if head.is_over(now()) {
             return Ok(None);
         }
-        read_rest(&head, table, &self.row, rest).map(Some)
+        Ok(Some((read_rest(&head, table, &self.row, rest)?, age)))
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Statements {
     pub(crate) by_id: Arc<str>,
     pub(crate) by_id_within: Arc<str>,
     pub(crate) expire: Arc<str>,
+    /// How many digests a token may have.
+    schemes: usize,
     find: BySize,
     find_guarded: BySize,
     insert: BySize,
@@ -54,7 +56,8 @@ impl BySize {
 }
 
 impl Statements {
-    pub(crate) fn new(table: &TableDefinition, backend: Backend) -> Self {
+    /// Writes the statements for a table in which a token may be stored under any of `schemes` schemes.
+    pub(crate) fn new(table: &TableDefinition, backend: Backend, schemes: usize) -> Self {
         let bindings = &mut Bindings::new(table, backend);
         let mut by_id = Query::select();
         select_columns(bindings, &mut by_id);
@@ -70,6 +73,7 @@ impl Statements {
             by_id,
             by_id_within,
             expire,
+            schemes,
             find: BySize::default(),
             find_guarded: BySize::default(),
             insert: BySize::default(),
@@ -80,14 +84,16 @@ impl Statements {
     }
 
     /// Returns the statement that reads the valid sessions with any of `size` digests, each as [`select_found`] selects
-    /// it. The values are the digests, as [`Bindings::is_among`] takes them, and `now`.
+    /// it. The values are the digests, as [`Bindings::is_among`] takes them, and `now`. With a size of 1 it reads the
+    /// session of a single token, whose digests under all schemes are bound one by one.
     ///
     /// With `is_guarded`, each row says whether the statement was a transaction of its own. On PostgreSQL, a statement
     /// for a single digest returns a row of nulls if there is no session, so that it can say so too. For more digests
     /// that would cost more to plan.
     ///
     /// On SQLite the answer is one row that holds the sessions side by side, in the order of the digests, with nulls if
-    /// there is no session, and [no more](most_side_by_side) than fit. The values are `now` and the digests. The driver
+    /// there is no session, and [no more](most_side_by_side) than fit. The values are `now` and the digests, those of one
+    /// token under all schemes after those of another. The driver
     /// passes row by row from one thread to another, and waking the other thread costs more than looking a session up.
     pub(crate) fn find(
         &self,
@@ -102,9 +108,14 @@ impl Statements {
             if let Some(most) = most_side_by_side(table, backend)
                 && size > 1
             {
-                return find_side_by_side(bindings, size.min(most));
+                return find_side_by_side(bindings, size.min(most), self.schemes);
             }
-            let is_it = has_digest(bindings, size);
+            let is_it = if size == 1 {
+                has_digest(bindings, self.schemes, |value| value)
+            } else {
+                let digest = bindings.column(column::DIGEST);
+                bindings.is_among(digest, vec![value(); size])
+            };
             let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
             let mut find = Query::select();
             if backend.dialect().returns_a_row_for_a_miss() && size == 1 && is_guarded {
@@ -247,15 +258,17 @@ pub(crate) fn most_side_by_side(table: &TableDefinition, backend: Backend) -> Op
     backend.dialect().side_by_side(width_side_by_side(table))
 }
 
-fn has_digest(bindings: &mut Bindings<'_>, size: usize) -> Expr {
+/// Returns the condition that a row holds any of a token's digests, which are bound one by one.
+fn has_digest(bindings: &mut Bindings<'_>, schemes: usize, seen_as: impl Fn(Expr) -> Expr) -> Expr {
     let digest = bindings.column(column::DIGEST);
-    match size {
-        1 => digest.eq(bindings.expr(value())),
-        _ => bindings.is_among(digest, vec![value(); size]),
+    let mut bound = || seen_as(bindings.expr(value()));
+    match schemes {
+        1 => digest.eq(bound()),
+        _ => digest.is_in((0..schemes).map(|_| bound()).collect::<Vec<_>>()),
     }
 }
 
-fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
+fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize, schemes: usize) -> Arc<str> {
     // If SQLite knows how a table's values are distributed, it plans a join anew for each bound value. It does not look
     // at the value of an expression.
     let unseen = |value: Expr| Expr::cust_with_expr("CAST(? AS TEXT)", value);
@@ -268,7 +281,7 @@ fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize) -> Arc<str> {
     for number in 0..size {
         let alias = identifier(&format!("s{number}"));
         bindings.call(alias.clone());
-        let is_it = bindings.column(column::DIGEST).eq(unseen(bindings.expr(value())));
+        let is_it = has_digest(bindings, schemes, unseen);
         let is_valid = is_later(bindings.column(column::EXPIRES_AT), now.clone());
         let is_found = Condition::all().add(is_it).add(is_valid);
         find.join_as(JoinType::LeftJoin, table_ref(bindings.table()), alias, is_found);

@@ -22,7 +22,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::observe::{self, ConnectionFailure, Observer};
 use crate::sql::Statements;
 use crate::table::TableDefinition;
-use crate::token::Hashed;
+use crate::token::{HashedToken, PossibleDigests};
 
 /// A connection of the pool that counts as one of those that writes may hold.
 pub(crate) struct Writing {
@@ -66,10 +66,15 @@ impl Store {
     }
 
     /// Returns the hash of a token, or `None` if no session can have the token.
-    pub(crate) fn hash<'t>(&self, token: &'t [u8]) -> Option<Hashed<'t>> {
-        let hashed = self.config.hash(token).ok()?;
-        let is_ascii = !matches!(hashed, Hashed::Text(text) if !text.is_ascii());
-        (is_ascii || !self.backend().dialect().keeps_only_ascii_digests()).then_some(hashed)
+    pub(crate) fn hash<'a>(&'a self, token: &'a [u8]) -> Option<HashedToken<'a>> {
+        self.config.hash(token).ok()
+    }
+
+    /// Returns the digests under which the token's session may be stored, or `None` if this database can hold none of
+    /// them.
+    pub(crate) fn digests(&self, hashed: &HashedToken<'_>) -> Option<PossibleDigests> {
+        let keeps_only_ascii = self.backend().dialect().keeps_only_ascii_digests();
+        hashed.digests().filter(|digest| !keeps_only_ascii || digest.is_ascii())
     }
 
     /// Returns the statement that finds any of `size` digests; see [`Statements::find`]. It need not say whether it was
@@ -78,6 +83,18 @@ impl Store {
         let sql = self.statements.find(&self.table, self.backend(), size, !is_known);
         let statement = Statement::new(sql, values);
         if is_known { statement } else { statement.guarded(guard_of_rows(self.backend())) }
+    }
+
+    /// Returns the statement that finds the session of a single token; see [`Statements::find`].
+    pub(crate) fn find_one(&self, token: &PossibleDigests, is_known: bool) -> Statement {
+        let now = FieldValue::plain(self.config.now());
+        let digests = token.texts(self.schemes()).map(FieldValue::plain);
+        self.find(1, digests.chain([now]).collect(), is_known)
+    }
+
+    /// Returns how many schemes a token may be stored under.
+    pub(crate) fn schemes(&self) -> usize {
+        self.config.digests().len()
     }
 
     /// Returns the statement that reads the session with this id.

@@ -12,7 +12,9 @@ use sha2::{Sha224, Sha256, Sha384, Sha512};
 #[cfg(feature = "compat-digests")]
 use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
-use crate::token::{MAX_TOKEN_LENGTH, TokenDigest};
+use super::hash::Hash;
+use super::tag::{MIN_DIGEST_LENGTH, TAG_END, is_tag};
+use super::{MAX_TOKEN_LENGTH, TokenDigest};
 
 /// The algorithm that makes the stored digest from a token: lower-case hex of `hash(salt ‖ token)`.
 ///
@@ -115,7 +117,7 @@ impl Hashing {
     /// If there is a salt but no hashing to mix it into, if the token is empty or longer than [`MAX_TOKEN_LENGTH`],
     /// and, without hashing, if the token is not text that a table of plaintext tokens can hold.
     pub fn digest(self, salt: &[u8], token: &[u8]) -> Result<TokenDigest, DigestError> {
-        self.hash(salt, token).map(|hashed| hashed.digest())
+        self.hash(salt, token).map(|hash| hash.digest())
     }
 
     /// Reads a digest that this hashing has made, in hexadecimal, for a token that another system of your own issued.
@@ -126,18 +128,20 @@ impl Hashing {
     /// [`DigestError::NotADigest`] if the text has another length or is not hexadecimal. With
     /// [`DangerousPlaintext`](Self::DangerousPlaintext), under which a token is not hashed, this is always the result.
     pub fn parse_digest(self, text: &str) -> Result<TokenDigest, DigestError> {
-        // Any token will do: all digests of one hashing have the same length.
-        let length = match self {
-            Self::DangerousPlaintext => return Err(DigestError::NotADigest),
-            _ => self.digest(b"", b"any")?.expose().len(),
-        };
-        if text.len() != length || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(DigestError::NotADigest);
+        let bytes = base16ct::mixed::decode_vec(text).map_err(|_| DigestError::NotADigest)?;
+        match self.length() {
+            Some(length) if bytes.len() == length => Ok(Hash::of(&bytes).digest()),
+            _ => Err(DigestError::NotADigest),
         }
-        Ok(TokenDigest::new(text.to_ascii_lowercase()))
     }
 
-    pub(crate) fn hash<'t>(self, salt: &[u8], token: &'t [u8]) -> Result<Hashed<'t>, DigestError> {
+    /// Returns the length of a digest in bytes, or `None` if there is no hashing.
+    pub(super) fn length(self) -> Option<usize> {
+        // Any token will do: all digests of one hashing have the same length.
+        self.hash(b"", b"any").ok().and_then(|hash| hash.bytes().map(<[u8]>::len))
+    }
+
+    pub(super) fn hash<'t>(self, salt: &[u8], token: &'t [u8]) -> Result<Hash<'t>, DigestError> {
         if token.is_empty() {
             return Err(DigestError::Empty);
         }
@@ -146,69 +150,30 @@ impl Hashing {
         }
         Ok(match self {
             #[cfg(feature = "compat-digests")]
-            Self::Sha1 => Hashed::new(&salted::<Sha1>(salt, token)),
-            Self::Sha224 => Hashed::new(&salted::<Sha224>(salt, token)),
-            Self::Sha256 => Hashed::new(&salted::<Sha256>(salt, token)),
-            Self::Sha384 => Hashed::new(&salted::<Sha384>(salt, token)),
-            Self::Sha512 => Hashed::new(&salted::<Sha512>(salt, token)),
+            Self::Sha1 => Hash::of(&salted::<Sha1>(salt, token)),
+            Self::Sha224 => Hash::of(&salted::<Sha224>(salt, token)),
+            Self::Sha256 => Hash::of(&salted::<Sha256>(salt, token)),
+            Self::Sha384 => Hash::of(&salted::<Sha384>(salt, token)),
+            Self::Sha512 => Hash::of(&salted::<Sha512>(salt, token)),
             #[cfg(feature = "compat-digests")]
-            Self::Sha3_224 => Hashed::new(&salted::<Sha3_224>(salt, token)),
+            Self::Sha3_224 => Hash::of(&salted::<Sha3_224>(salt, token)),
             #[cfg(feature = "compat-digests")]
-            Self::Sha3_256 => Hashed::new(&salted::<Sha3_256>(salt, token)),
+            Self::Sha3_256 => Hash::of(&salted::<Sha3_256>(salt, token)),
             #[cfg(feature = "compat-digests")]
-            Self::Sha3_384 => Hashed::new(&salted::<Sha3_384>(salt, token)),
+            Self::Sha3_384 => Hash::of(&salted::<Sha3_384>(salt, token)),
             #[cfg(feature = "compat-digests")]
-            Self::Sha3_512 => Hashed::new(&salted::<Sha3_512>(salt, token)),
+            Self::Sha3_512 => Hash::of(&salted::<Sha3_512>(salt, token)),
             #[cfg(feature = "compat-digests")]
-            Self::Blake2b512 => Hashed::new(&salted::<Blake2b512>(salt, token)),
+            Self::Blake2b512 => Hash::of(&salted::<Blake2b512>(salt, token)),
             #[cfg(feature = "compat-digests")]
-            Self::Blake2s256 => Hashed::new(&salted::<Blake2s256>(salt, token)),
+            Self::Blake2s256 => Hash::of(&salted::<Blake2s256>(salt, token)),
             #[cfg(feature = "compat-digests")]
-            Self::Ripemd160 => Hashed::new(&salted::<Ripemd160>(salt, token)),
+            Self::Ripemd160 => Hash::of(&salted::<Ripemd160>(salt, token)),
             Self::DangerousPlaintext if !salt.is_empty() => {
                 return Err(DigestError::SaltWithoutHashing);
             }
-            Self::DangerousPlaintext => Hashed::Text(plaintext(token)?),
+            Self::DangerousPlaintext => Hash::Text(plaintext(token)?),
         })
-    }
-}
-
-/// A token's hash, before it is written out as the digest that the database stores.
-pub(crate) enum Hashed<'t> {
-    Bytes {
-        buffer: [u8; MAX_HASH_LENGTH],
-        length: usize,
-    },
-    /// The token itself, if there is no hashing.
-    Text(&'t str),
-}
-
-const MAX_HASH_LENGTH: usize = 64;
-
-impl Hashed<'_> {
-    fn new(hash: &[u8]) -> Self {
-        let mut buffer = [0; MAX_HASH_LENGTH];
-        buffer[..hash.len()].copy_from_slice(hash);
-        Self::Bytes { buffer, length: hash.len() }
-    }
-
-    pub(crate) fn digest(&self) -> TokenDigest {
-        TokenDigest::new(match self {
-            Self::Bytes { buffer, length } => base16ct::lower::encode_string(&buffer[..*length]),
-            Self::Text(text) => (*text).to_owned(),
-        })
-    }
-
-    /// Returns 256 bits that stand for the token in memory, or all bits of a shorter hash.
-    pub(crate) fn key(&self) -> [u8; 32] {
-        match self {
-            Self::Bytes { buffer, .. } => {
-                let mut key = [0; 32];
-                key.copy_from_slice(&buffer[..32]);
-                key
-            }
-            Self::Text(text) => Sha256::digest(text).into(),
-        }
     }
 }
 
@@ -232,9 +197,14 @@ fn plaintext(token: &[u8]) -> Result<&str, DigestError> {
     Ok(text)
 }
 
+/// Returns `true` if the text has the form of a digest: as a hashing makes it, or with the tag of a scheme.
 fn looks_like_a_digest(text: &str) -> bool {
     const HEX_LENGTHS: [usize; 5] = [40, 56, 64, 96, 128];
-    HEX_LENGTHS.contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match text.rsplit_once(TAG_END) {
+        Some((tag, digest)) => is_tag(tag) && digest.len() >= 2 * MIN_DIGEST_LENGTH && is_hex(digest),
+        None => HEX_LENGTHS.contains(&text.len()) && is_hex(text),
+    }
 }
 
 impl fmt::Display for Hashing {
@@ -321,6 +291,8 @@ pub enum DigestError {
     LooksLikeADigest,
     /// The text is not a digest of this hashing.
     NotADigest,
+    /// The token has not the form that the other system's tokens have, or its digest has not.
+    NotOfThisScheme,
 }
 
 impl fmt::Display for DigestError {
@@ -331,6 +303,7 @@ impl fmt::Display for DigestError {
             Self::SaltWithoutHashing => "a token that is not hashed cannot be salted",
             Self::NotText => "a token that is not hashed must be text",
             Self::LooksLikeADigest => "a token that is not hashed must not look like a digest",
+            Self::NotOfThisScheme => "the token has not the form of those of this scheme",
             Self::NotADigest => {
                 "this is no digest of the configured hashing, which are hexadecimal and of one length"
             }

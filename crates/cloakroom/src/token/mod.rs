@@ -1,7 +1,18 @@
+mod hash;
 mod hashing;
+mod key;
+mod reading;
+mod scheme;
+mod schemes;
+mod tag;
 
-pub(crate) use hashing::Hashed;
 pub use hashing::{DigestError, Hashing, ParseHashingError};
+pub use key::{Key, KeyError, MIN_KEY_LENGTH};
+pub use reading::Reading;
+pub use scheme::Scheme;
+pub(crate) use scheme::SchemeProblem;
+pub(crate) use schemes::{DigestAge, HashedToken, MAX_SCHEMES, PossibleDigests, Schemes};
+pub(crate) use tag::{DigestForm, MAX_TAG_LENGTH, MIN_DIGEST_LENGTH};
 
 use std::fmt;
 

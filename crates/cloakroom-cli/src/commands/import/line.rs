@@ -122,7 +122,7 @@ impl Line {
                 (Secret::Token(token), Some(digest))
             }
             (None, Some(digest)) => {
-                let digest = config.hashing().parse_digest(&digest).map_err(|error| error.to_string())?;
+                let digest = config.digests()[0].parse_digest(&digest).map_err(|error| error.to_string())?;
                 (Secret::Digest(digest.clone()), Some(digest))
             }
             (None, None) => (Secret::None, None),

@@ -356,6 +356,10 @@ impl Dialect for MySql {
         )
     }
 
+    fn is_hex(&self, text: Expr) -> Expr {
+        Expr::cust_with_exprs("? NOT REGEXP '[^0-9a-f]'", [text])
+    }
+
     /// MariaDB compares with a function, MySQL by its type. Text that is no JSON equals nothing.
     fn is_json(&self, column: Expr, value: Expr) -> Expr {
         Expr::cust_with_exprs(

@@ -266,6 +266,14 @@ impl Dialect for Postgres {
         )
     }
 
+    fn place_of_dollar(&self, text: Expr) -> Expr {
+        Expr::cust_with_exprs("STRPOS($1, $2)", [text, Expr::cust("'$'")])
+    }
+
+    fn is_hex(&self, text: Expr) -> Expr {
+        Expr::cust_with_exprs("$1 !~ $2", [text, Expr::cust("'[^0-9a-f]'")])
+    }
+
     fn is_json(&self, column: Expr, value: Expr) -> Expr {
         column.eq(value)
     }

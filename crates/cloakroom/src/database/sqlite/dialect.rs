@@ -222,6 +222,10 @@ impl Dialect for Sqlite {
         Expr::cust_with_exprs("CAST(? AS BLOB) = CAST(? AS BLOB)", [column, text])
     }
 
+    fn is_hex(&self, text: Expr) -> Expr {
+        Expr::cust_with_exprs("? NOT GLOB '*[^0-9a-f]*'", [text])
+    }
+
     /// This library writes sorted keys, so equal data is equal text.
     fn is_json(&self, column: Expr, value: Expr) -> Expr {
         Expr::cust_with_exprs("json(?) = json(?)", [column, value])
