@@ -1,5 +1,7 @@
 # Sourced by the scripts beside it: a temporary folder that goes away again, pinned packages, servers of one's own.
 
+findings=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+called_from=$PWD
 scratch=$(mktemp -d)
 started=()
 cleanup() {
@@ -156,4 +158,10 @@ start_mysql() { # start_mysql <version of mysql-server-core> [option of mysqld].
         --user=root --default-character-set=utf8mb4 --comments --batch --skip-column-names)
     "${mysql[@]}" --execute='CREATE DATABASE test'
     mysql+=(--database=test)
+}
+
+# For the scripts that make vectors: `--vectors FOLDER` says where to; see README.md. Sets `VECTORS`, or leaves it empty.
+vectors_option() { # vectors_option "$@"
+    export PYTHONPATH=$findings${PYTHONPATH:+:$PYTHONPATH} VECTORS=
+    if [ "${1:-}" = --vectors ]; then VECTORS=$(cd "$called_from" && realpath "$2"); fi
 }
