@@ -139,7 +139,7 @@ moving.write(
     "better-auth-api-keys",
     made_by="@better-auth/api-key 1.7.5, better-auth 1.7.5",
     query="better-auth API keys",
-    stored={"column": "key", "hash": "sha256", "reading": "the text", "encoding": "base64url"},
+    stored={"table": "apikey", "column": "key", "hash": "sha256", "reading": "whole", "encoding": "base64url"},
     exported=moving.exported("stored.sqlite", "better-auth API keys, SQLite"),
     **made,
     **moving.tables("stored.sqlite", "apikey"),

@@ -181,7 +181,7 @@ moving.write(
     "better-auth-sessions",
     made_by="better-auth 1.7.5",
     query="better-auth sessions",
-    stored={"column": "token", "hash": None},
+    stored={"table": "session", "column": "token", "hash": None},
     exported=moving.exported("stored.sqlite", "better-auth sessions, SQLite"),
     **made,
     **moving.tables("stored.sqlite", "session"),

@@ -257,7 +257,7 @@ moving.write(
     "connect-pg-simple",
     made_by="connect-pg-simple 10.0.0, express-session 1.19.0, express 5.3.0",
     query="express-session with connect-pg-simple",
-    stored={"column": "sid", "hash": None},
+    stored={"table": "session", "column": "sid", "hash": None},
     secret=made["secret"],
     at=made["at"],
     presented=made["presented"],

@@ -133,7 +133,6 @@ def keep(token, owner, created, scopes):
     expected.append(meant(row(token), owner, created, scopes))
 
 
-shown = "the token"
 one = of_user(u_1)
 stored = row(one)
 print(
@@ -180,7 +179,7 @@ with override_settings(OAUTH2_PROVIDER=OPTIONS | {"COMPLIANT_BCP_RFC9700_TOKEN_S
         "django-oauth-toolkit",
         made_by=moving.made_by("django-oauth-toolkit", "Django", "djangorestframework"),
         query="django-oauth-toolkit",
-        stored={"column": "token_checksum", "hash": "sha256", "reading": "the text", "encoding": "hex"},
+        stored={"table": "oauth2_provider_accesstoken", "column": "token_checksum", "hash": "sha256", "reading": "whole", "encoding": "hex"},
         secret=None,
         at=iso(AT),
         presented=presented,

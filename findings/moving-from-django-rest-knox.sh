@@ -183,9 +183,9 @@ moving.write(
     made_by=moving.made_by("django-rest-knox", "Django", "djangorestframework"),
     query=f"django-rest-knox {major}",
     stored={
-        "column": "digest",
+        "table": "knox_authtoken", "column": "digest",
         "hash": "sha512",
-        "reading": "the text" if major == "5" else "the decoded hex",
+        "reading": "whole" if major == "5" else "decoded_hex",
         "encoding": "hex",
     },
     secret=None,

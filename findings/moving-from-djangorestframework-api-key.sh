@@ -113,6 +113,7 @@ keys = [
     made("until next year", expiry_date=datetime.datetime(2027, 1, 1, tzinfo=datetime.timezone.utc))[1:],
 ]
 vector = moving.tables("keys.sqlite", "rest_framework_api_key_apikey")
+exported = moving.exported("keys.sqlite", "djangorestframework-api-key 3, SQLite")
 with freeze_time(AT):
     presented = [moving_django.presented("Api-Key", key, row) for row, (key, _) in enumerate(keys)]
     presented.append(moving_django.presented("Api-Key", moving.altered(used), None))
@@ -121,12 +122,12 @@ moving.write(
     made_by=moving.made_by("djangorestframework-api-key", "Django", "djangorestframework")
     + "; two keys by djangorestframework-api-key 2.3.0",
     query="djangorestframework-api-key 3",
-    stored={"column": "hashed_key", "hash": "sha512", "reading": "the text", "encoding": "hex", "before": "sha512$$"},
+    stored={"table": "rest_framework_api_key_apikey", "column": "hashed_key", "hash": "sha512", "reading": "whole", "encoding": "hex", "before": "sha512$$"},
     secret=None,
     at=iso(AT),
     presented=presented,
     expected=[meant for _, meant in keys],
-    exported=moving.exported("keys.sqlite", "djangorestframework-api-key 3, SQLite"),
+    exported=exported,
     **vector,
 )
 PYTHON

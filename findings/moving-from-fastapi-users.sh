@@ -197,7 +197,7 @@ async def main():
         "fastapi-users",
         made_by=moving.made_by("fastapi-users", "fastapi-users-db-sqlalchemy", "SQLAlchemy"),
         query="fastapi-users",
-        stored={"column": "token", "hash": None},
+        stored={"table": "accesstoken", "column": "token", "hash": None},
         secret=None,
         at=iso(AT),
         presented=presented,

@@ -159,7 +159,7 @@ moving.write(
     "flask-session",
     made_by=moving.made_by("Flask-Session", "Flask-SQLAlchemy", "Flask"),
     query="Flask-Session",
-    stored={"column": "session_id", "hash": None, "before": "session:"},
+    stored={"table": "sessions", "column": "session_id", "hash": None, "before": "session:"},
     secret=[SECRET],
     at=iso(AT),
     presented=presented,

@@ -119,7 +119,7 @@ moving.write(
     "auth-js",
     made_by="@auth/core 0.41.3, @auth/pg-adapter 1.11.3",
     query="Auth.js",
-    stored={"column": "sessionToken", "hash": None},
+    stored={"table": "sessions", "column": "sessionToken", "hash": None},
     secret=None,
     exported=exported,
     database="postgres",

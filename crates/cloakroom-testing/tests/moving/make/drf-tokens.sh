@@ -55,7 +55,7 @@ moving.write(
     "drf-tokens",
     made_by=moving.made_by("djangorestframework", "Django"),
     query="DRF tokens",
-    stored={"column": "key", "hash": None},
+    stored={"table": "authtoken_token", "column": "key", "hash": None},
     secret=None,
     at=iso(AT),
     presented=presented,

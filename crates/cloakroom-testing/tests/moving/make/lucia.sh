@@ -71,7 +71,7 @@ moving.write(
     "lucia",
     made_by="lucia 3.2.2, @lucia-auth/adapter-sqlite 3.0.2",
     query="Lucia 3",
-    stored={"column": "id", "hash": None},
+    stored={"table": "session", "column": "id", "hash": None},
     exported=moving.exported("stored.sqlite", "Lucia 3, SQLite"),
     **made,
     **moving.tables("stored.sqlite", "session"),
