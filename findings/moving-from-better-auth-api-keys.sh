@@ -9,8 +9,8 @@
 #   ten times a day: `rateLimitMax` and `rateLimitTimeWindow` are filled in on each row. A row also counts
 #   `remaining` down to 0; such a key is refused until it is refilled, and if it is never refilled, its row goes with the
 #   refusal. An expired key's row goes when it is presented, or when any other key is made. A key that was switched off
-#   keeps its row, with `enabled` 0. `start` has the first six characters in clear, beyond a short prefix. The owner stands in `referenceId`, which may also be an organization's. `metadata` and `permissions` are
-#   text with JSON in it.
+#   keeps its row, with `enabled` 0. `start` has the first six characters in clear, beyond a short prefix. The owner
+#   stands in `referenceId`, which may also be an organization's. `metadata` and `permissions` are text with JSON in it.
 #
 #   a key: acme_ and 64 letters
 #   key is base64url of the sha256 of the whole: true, of what follows the prefix: false
@@ -72,12 +72,18 @@ async function times(count, key) {
     return good;
 }
 
-const one = await make("first", { prefix: "acme_", metadata: { plan: "pro" }, permissions: { files: ["read", "write"] } });
+const one = await make("first", {
+    prefix: "acme_",
+    metadata: { plan: "pro" },
+    permissions: { files: ["read", "write"] },
+});
 const [, letters] = one.match(/^acme_([A-Za-z]+)$/);
 console.log(`a key: acme_ and ${letters.length} letters`);
 const stored = row(one) ?? {};
 const after = database.prepare("SELECT key FROM apikey").get().key === hash(letters);
-console.log(`key is base64url of the sha256 of the whole: ${stored.key === hash(one)}, of what follows the prefix: ${after}`);
+console.log(
+    `key is base64url of the sha256 of the whole: ${stored.key === hash(one)}, of what follows the prefix: ${after}`,
+);
 console.log(`in one day, of 12 times: ${await times(12, one)} admitted`);
 console.log(`rateLimitMax ${stored.rateLimitMax}, rateLimitTimeWindow ${stored.rateLimitTimeWindow}`);
 const counted = await make("counted", { remaining: 2 });
@@ -91,7 +97,7 @@ console.log(`expired: ${await verdict(expiring[0])}, the row is ${isThere(expiri
 const before = isThere(expiring[1]);
 mock.timers.setTime(MADE + 3 * DAY);
 await make("another");
-// Nobody awaits that deletion.
+// The library does not wait for that deletion.
 for (let look = 0; look < 100 && row(expiring[1]); look++) await new Promise((later) => setTimeout(later, 20));
 console.log(`another expired one: before another key is made ${before}, afterwards ${isThere(expiring[1])}`);
 console.log(`start: acme_ and ${stored.start.length - 5} character more`);
@@ -102,7 +108,11 @@ database.exec("DELETE FROM apikey");
 mock.timers.setTime(MADE);
 const keys = [
     await make("never expires"),
-    await make("with a prefix", { prefix: "acme_", metadata: { plan: "pro" }, permissions: { files: ["read", "write"] } }),
+    await make("with a prefix", {
+        prefix: "acme_",
+        metadata: { plan: "pro" },
+        permissions: { files: ["read", "write"] },
+    }),
     await make("of another", { userId: ids.u_2, expiresIn: 30 * 86_400 }),
     await make("expired", { expiresIn: 86_400 }),
     await make("switched off"),
@@ -112,7 +122,12 @@ const iso = (instant) => new Date(instant).toISOString();
 const none = { metadata: null, permissions: null };
 const expected = [
     { owner: ids.u_1, inserted_at: iso(MADE), expires_at: null, data: none },
-    { owner: ids.u_1, inserted_at: iso(MADE), expires_at: null, data: { metadata: { plan: "pro" }, permissions: { files: ["read", "write"] } } },
+    {
+        owner: ids.u_1,
+        inserted_at: iso(MADE),
+        expires_at: null,
+        data: { metadata: { plan: "pro" }, permissions: { files: ["read", "write"] } },
+    },
     { owner: ids.u_2, inserted_at: iso(MADE), expires_at: iso(MADE + 30 * DAY), data: none },
     { owner: ids.u_1, inserted_at: iso(MADE), expires_at: iso(MADE + DAY), data: none },
     { owner: ids.u_1, inserted_at: iso(MADE), expires_at: null, left_out: "it is switched off" },
@@ -123,7 +138,13 @@ const presented = [];
 const altered = keys[0].slice(0, -1) + (keys[0].endsWith("a") ? "b" : "a");
 for (const [number, key] of [...keys, altered].entries()) {
     const authenticates = await admitted(key);
-    presented.push({ header: "x-api-key", value: key, token: key, row: number < keys.length ? number : null, authenticates });
+    presented.push({
+        header: "x-api-key",
+        value: key,
+        token: key,
+        row: number < keys.length ? number : null,
+        authenticates,
+    });
 }
 writeFileSync("made.json", JSON.stringify({ expected, presented, secret: null, at: iso(AT) }));
 process.exit();

@@ -6,7 +6,7 @@
 #   refused. Sessions that have ended keep their rows.
 #
 # Seen: the signature is padded base64, percent-encoded (`…%3D`), without padding it is refused. Cookies are signed and
-#   checked with the first of `secrets` alone: a rotated secret logs everybody out. The last character before the
+#   checked with the first of `secrets` alone: a new secret ends all sessions. The last character before the
 #   padding may be one of four, which decode to the same bytes. The token stands in clear in its row. All instants are
 #   text in UTC, with milliseconds and Z. A log-in without "remember me" has an expiry of one day in the row, and the
 #   row does not tell it from others: a second cookie, `dont_remember`, does. Presented without that one, the session
@@ -25,6 +25,8 @@
 #   expired: refused, the row is gone
 #   encoded: admitted
 #   not encoded: admitted
+#   extended once: admitted
+#   expired: refused
 #   another character for the same 32 bytes: admitted
 #   another first character of the signature: refused
 #   another last character of the token: refused
@@ -70,14 +72,21 @@ await (await getMigrations(auth.options)).runMigrations();
 /** The cookies that an answer sets. */
 async function cookies(answer) {
     const set = (await answer).headers.getSetCookie().map((cookie) => cookie.split(";")[0]);
-    return Object.fromEntries(set.map((cookie) => [cookie.slice(0, cookie.indexOf("=")), cookie.slice(cookie.indexOf("=") + 1)]));
+    return Object.fromEntries(
+        set.map((cookie) => [cookie.slice(0, cookie.indexOf("=")), cookie.slice(cookie.indexOf("=") + 1)]),
+    );
 }
 for (const name of ["u_1", "u_2"]) {
     await auth.api.signUpEmail({ body: { email: `${name}@app.example`, password: "of this test alone", name } });
 }
 database.exec("DELETE FROM session");
 const logIn = (name, more = {}, by = auth) =>
-    cookies(by.api.signInEmail({ body: { email: `${name}@app.example`, password: "of this test alone", ...more }, asResponse: true }));
+    cookies(
+        by.api.signInEmail({
+            body: { email: `${name}@app.example`, password: "of this test alone", ...more },
+            asResponse: true,
+        }),
+    );
 
 async function admitted(value, by = auth, others = "") {
     const headers = new Headers({ cookie: `${NAME}=${value}${others}` });
@@ -91,12 +100,19 @@ const sign = (text, secret) => createHmac("sha256", secret).update(text).digest(
 const one = (await logIn("u_1"))[NAME];
 const [, signature] = decodeURIComponent(one).match(/^[A-Za-z0-9]{32}\.([A-Za-z0-9+/]{43}=)$/);
 console.log(`cookie: ${NAME}, 32 letters and digits, a full stop, padded base64 of 32 bytes, percent-encoded`);
-console.log(`the signature is HMAC-SHA256 of the token: ${sign(token(one), SECRET) === signature && encodeURIComponent(decodeURIComponent(one)) === one}`);
+const whole = sign(token(one), SECRET) === signature && encodeURIComponent(decodeURIComponent(one)) === one;
+console.log(`the signature is HMAC-SHA256 of the token: ${whole}`);
 console.log(`the row's token is the cookie's: ${Boolean(row(one))}`);
 console.log(`instants: text of the form ${row(one).createdAt}`);
 const short = await logIn("u_1", { rememberMe: false });
 const span = Date.parse(row(short[NAME]).expiresAt) - Date.parse(row(short[NAME]).createdAt);
-console.log(`not to be remembered: expires ${span === DAY ? "a day" : span} after createdAt, and a cookie ${Object.keys(short).find((name) => name.endsWith("remember")).split(".")[1]}`);
+console.log(
+    `not to be remembered: expires ${span === DAY ? "a day" : span} after createdAt, and a cookie ${
+        Object.keys(short)
+            .find((name) => name.endsWith("remember"))
+            .split(".")[1]
+    }`,
+);
 const other = await logIn("u_1", { rememberMe: false });
 mock.timers.setTime(MADE + DAY / 2);
 const remember = Object.keys(short).find((name) => name.endsWith("remember"));
@@ -106,7 +122,8 @@ for (const [how, presented, others] of [
 ]) {
     await admitted(presented[NAME], auth, others);
     const days = (Date.parse(row(presented[NAME]).expiresAt) - Date.now()) / DAY;
-    console.log(`used half a day later, ${how} that cookie: ${days === 0.5 ? "not extended" : `extended to ${days === 30 ? "thirty" : days} days`}`);
+    const seen = { 0.5: "not extended", 30: "extended to thirty days" }[days];
+    console.log(`used half a day later, ${how} that cookie: ${seen ?? days}`);
 }
 const before = row(one);
 mock.timers.setTime(MADE + 2 * DAY);
@@ -119,7 +136,12 @@ console.log(`expired: ${refused}, the row is ${row(short[NAME]) ? "there" : "gon
 // The vectors.
 database.exec("DELETE FROM session");
 mock.timers.setTime(MADE);
-const ids = Object.fromEntries(database.prepare("SELECT name, id FROM user").all().map((user) => [user.name, user.id]));
+const ids = Object.fromEntries(
+    database
+        .prepare("SELECT name, id FROM user")
+        .all()
+        .map((user) => [user.name, user.id]),
+);
 const made = [await logIn("u_1"), await logIn("u_2"), await logIn("u_2", { rememberMe: false })];
 mock.timers.setTime(Date.parse("2026-11-25T18:00:00Z"));
 await admitted(made[1][NAME]);
@@ -133,39 +155,35 @@ database.exec("VACUUM INTO 'stored.sqlite'");
 
 mock.timers.setTime(AT);
 const presented = [];
-async function present(what, value, number, good = true, by = auth) {
+async function present(what, value, number, token, by = auth) {
     const authenticates = await admitted(value, by);
-    const found = good ? token(value) : null;
-    presented.push({ what, cookie: NAME, value, token: found, row: number, authenticates });
-    return authenticates ? "admitted" : "refused";
+    presented.push({ what, cookie: NAME, value, token, row: number, authenticates });
+    console.log(`${what}: ${authenticates ? "admitted" : "refused"}`);
 }
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const value = made[0][NAME];
 const [id, sig] = decodeURIComponent(value).split(".");
 const cookie = (text, by) => encodeURIComponent(`${text}.${by}`);
-console.log(`encoded: ${await present("encoded", value, 0)}`);
-console.log(`not encoded: ${await present("not encoded", decodeURIComponent(value), 0)}`);
-await present("extended once", made[1][NAME], 1);
-await present("expired", made[2][NAME], 2);
+await present("encoded", value, 0, id);
+await present("not encoded", decodeURIComponent(value), 0, id);
+await present("extended once", made[1][NAME], 1, token(made[1][NAME]));
+await present("expired", made[2][NAME], 2, token(made[2][NAME]));
+// Two of the last character's six bits are none of the 256.
 const sameBytes = `${sig.slice(0, -2)}${ALPHABET[ALPHABET.indexOf(sig.at(-2)) ^ 1]}=`;
-console.log(`another character for the same 32 bytes: ${await present("another character for the same 32 bytes", cookie(id, sameBytes), 0)}`);
-for (const [what, text] of [
-    ["another first character of the signature", cookie(id, (sig.startsWith("A") ? "B" : "A") + sig.slice(1))],
-    ["another last character of the token", cookie(id.slice(0, -1) + (id.endsWith("a") ? "b" : "a"), sig)],
-    ["the token without a signature", id],
-    ["the signature without its padding", cookie(id, sig.slice(0, -1))],
-]) {
-    console.log(`${what}: ${await present(what, text, what.endsWith("of the token") ? null : 0, false)}`);
-}
+await present("another character for the same 32 bytes", cookie(id, sameBytes), 0, id);
+const first = (sig.startsWith("A") ? "B" : "A") + sig.slice(1);
+await present("another first character of the signature", cookie(id, first), 0, null);
+const last = id.slice(0, -1) + (id.endsWith("a") ? "b" : "a");
+await present("another last character of the token", cookie(last, sig), null, null);
+await present("the token without a signature", id, 0, null);
+await present("the signature without its padding", cookie(id, sig.slice(0, -1)), 0, null);
 const secrets = [
     { version: 2, value: SECRET },
     { version: 1, value: OLD_SECRET },
 ];
 const rotated = betterAuth({ ...common, secrets });
-const older = cookie(id, sign(id, OLD_SECRET));
-console.log(`signed with the older one of two secrets: ${await present("signed with the older one of two secrets", older, 0, false, rotated)}`);
-const foreign = cookie(id, sign(id, "another"));
-console.log(`signed with a secret that is not in the list: ${await present("signed with a secret that is not in the list", foreign, 0, false, rotated)}`);
+await present("signed with the older one of two secrets", cookie(id, sign(id, OLD_SECRET)), 0, null, rotated);
+await present("signed with a secret that is not in the list", cookie(id, sign(id, "another")), 0, null, rotated);
 if (!(await admitted(value, rotated))) throw new Error("the first of two secrets is not accepted");
 writeFileSync("made.json", JSON.stringify({ expected, presented, secret: [SECRET, OLD_SECRET], at: iso(AT) }));
 process.exit();
@@ -199,6 +217,8 @@ used on the next day but one: expiresAt moves by two days, the token stays
 expired: refused, the row is gone
 encoded: admitted
 not encoded: admitted
+extended once: admitted
+expired: refused
 another character for the same 32 bytes: admitted
 another first character of the signature: refused
 another last character of the token: refused

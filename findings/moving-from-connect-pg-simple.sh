@@ -6,7 +6,7 @@
 #   session's id with a signature. A row is a user who has logged in.
 #
 # Seen: `expire` is a timestamp without a zone, in the zone of the connection, here New York: two sessions that end an
-#   hour apart, when the clocks are set back, have one `expire`, and the earlier one lives an hour longer. A request that
+#   hour apart, when the clocks are set back, have one `expire`, and the earlier one is admitted after its end. A request that
 #   changes nothing writes `expire` alone: the JSON goes on saying the first expiry, and only the column is right. A
 #   session whose cookie ends with the browser has no expiry in the JSON, and a day in the column. When the session was
 #   made stands nowhere. Who its user is stands in the JSON, and nothing tells a visitor who never logged in but that.
@@ -29,7 +29,11 @@
 #   the signature is HMAC-SHA256 of the sid, with the first secret: true
 #   encoded: admitted
 #   not encoded: admitted
+#   visited once more: admitted
 #   signed with the older secret: admitted
+#   expired: refused
+#   expired, of a cookie that ended with the browser: refused
+#   of a visitor: refused
 #   signed with a secret that is not in the list: refused
 #   another first character of the signature: refused
 #   another last character, for the same 32 bytes: refused
@@ -117,14 +121,14 @@ console.log(`the first, at 05:45Z, a quarter of an hour after its end: ${await v
 at("2026-11-20T09:30:00Z");
 const touched = await logIn(day, "u_1");
 let { sess, expires } = await row(touched);
-console.log(`at the log-in: expire and cookie.expires ${Date.parse(sess.cookie.expires) === Number(expires) ? "agree" : "differ"}`);
+const agree = Date.parse(sess.cookie.expires) === Number(expires);
+console.log(`at the log-in: expire and cookie.expires ${agree ? "agree" : "differ"}`);
 at("2026-11-20T10:30:00Z");
 await get(day, "/", touched);
 const again = await row(touched);
-console.log(
-    `after a visit an hour later: expire is ${Number(again.expires) === Number(expires) + HOUR ? "an hour later" : "as before"}, ` +
-        `cookie.expires ${again.sess.cookie.expires === sess.cookie.expires ? "as before" : "too"}`,
-);
+const column = Number(again.expires) === Number(expires) + HOUR ? "an hour later" : "as before";
+const json = again.sess.cookie.expires === sess.cookie.expires ? "as before" : "too";
+console.log(`after a visit an hour later: expire is ${column}, cookie.expires ${json}`);
 const browser = await application(SECRET, {});
 const ends = await logIn(browser, "u_2");
 ({ sess, expires } = await row(ends));
@@ -135,8 +139,12 @@ console.log(
 at("2026-11-20T11:30:00.100Z");
 const fraction = await logIn(day, "u_1");
 ({ sess, expires } = await row(fraction));
-console.log(`expires ${sess.cookie.expires.slice(11)}: expire is ${new Date(Number(expires)).toISOString().slice(11, 19)}Z`);
-const columns = await pool.query("SELECT column_name FROM information_schema.columns WHERE table_name = 'session' ORDER BY ordinal_position");
+console.log(
+    `expires ${sess.cookie.expires.slice(11)}: expire is ${new Date(Number(expires)).toISOString().slice(11, 19)}Z`,
+);
+const columns = await pool.query(
+    "SELECT column_name FROM information_schema.columns WHERE table_name = 'session' ORDER BY ordinal_position",
+);
 console.log(`columns: ${columns.rows.map((column) => column.column_name).join(", ")}`);
 const visitor = (await get(day, "/visit")).cookie;
 console.log(`a visitor who never logged in: a row, of the keys ${Object.keys((await row(visitor)).sess).join(", ")}`);
@@ -148,9 +156,8 @@ const [, encoded] = touched.match(/^s%3A[\w-]{32}\.((?:[A-Za-z0-9]|%2B|%2F){43})
 console.log("cookie: s%3A, 32 of base64url, a full stop, base64 of 32 bytes without padding, percent-encoded");
 const sign = (sid, secret) => createHmac("sha256", secret).update(sid).digest("base64").replace(/=+$/, "");
 const sid = sidOf(touched);
-console.log(
-    `the signature is HMAC-SHA256 of the sid, with the first secret: ${sign(sid, SECRET) === decodeURIComponent(encoded)}`,
-);
+const same = sign(sid, SECRET) === decodeURIComponent(encoded);
+console.log(`the signature is HMAC-SHA256 of the sid, with the first secret: ${same}`);
 
 // The vectors. No request between their making and their export, since each moves an expiry.
 await pool.query("DELETE FROM session");
@@ -174,6 +181,7 @@ const expected = made.map(([, owner, span]) => ({
     data: { theme: "dark" },
 }));
 expected[1].expires_at = "2026-12-25T09:30:00.000Z";
+expected[5].data = { visits: 1 };
 expected[5].left_out = "nobody logged in";
 await pool.query("CREATE DATABASE copy");
 const rows = (await pool.query("SELECT sid, sess::text AS sess, expire::text AS expire FROM session")).rows;
@@ -182,37 +190,37 @@ rows.sort((one, other) => order.indexOf(one.sid) - order.indexOf(other.sid));
 
 at("2026-11-28T12:00:00Z");
 const presented = [];
-async function present(what, value, number) {
+async function present(what, value, number, token) {
     const { admitted } = await get(month, "/", value);
-    presented.push({ what, cookie: "connect.sid", value, token: sidOf(value), row: number, authenticates: admitted });
-    return admitted ? "admitted" : "refused";
+    presented.push({ what, cookie: "connect.sid", value, token, row: number, authenticates: admitted });
+    console.log(`${what}: ${admitted ? "admitted" : "refused"}`);
 }
 const alter = (text) => text.slice(0, -1) + (text.endsWith("A") ? "B" : "A");
 const alterFirst = (text) => (text.startsWith("A") ? "B" : "A") + text.slice(1);
+// Two of the last character's six bits are none of the 256.
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const alterBits = (text) => text.slice(0, -1) + ALPHABET[ALPHABET.indexOf(text.at(-1)) ^ 1];
 const [cookie] = made[0];
 const id = sidOf(cookie);
-console.log(`encoded: ${await present("encoded", cookie, 0)}`);
-console.log(`not encoded: ${await present("not encoded", decodeURIComponent(cookie), 0)}`);
-await present("encoded", made[1][0], 1);
-console.log(`signed with the older secret: ${await present("signed with the older secret", made[2][0], 2)}`);
-await present("expired", made[3][0], 3);
-await present("expired", made[4][0], 4);
-await present("of a visitor", made[5][0], 5);
-for (const [what, value, number] of [
-    ["signed with a secret that is not in the list", `s%3A${id}.${encodeURIComponent(sign(id, "another"))}`, 0],
-    ["another first character of the signature", `s%3A${id}.${encodeURIComponent(alterFirst(sign(id, SECRET)))}`, 0],
-    // Its lowest two bits are none of the 256.
-    ["another last character, for the same 32 bytes", `s%3A${id}.${encodeURIComponent(alterBits(sign(id, SECRET)))}`, 0],
-    ["another last character of the sid", `s%3A${alter(id)}.${encodeURIComponent(sign(id, SECRET))}`, null],
-    ["the sid without a signature", id, 0],
-    ["the signature with its padding", `s%3A${id}.${encodeURIComponent(`${sign(id, SECRET)}=`)}`, 0],
-]) {
-    console.log(`${what}: ${await present(what, value, number)}`);
-    presented.at(-1).token = null;
-}
-writeFileSync("made.json", JSON.stringify({ expected, presented, rows, secret: [SECRET, OLD_SECRET], at: new Date().toISOString() }));
+const signature = sign(id, SECRET);
+const signed = (text, by) => `s%3A${text}.${encodeURIComponent(by)}`;
+await present("encoded", cookie, 0, id);
+await present("not encoded", decodeURIComponent(cookie), 0, id);
+await present("visited once more", made[1][0], 1, sidOf(made[1][0]));
+await present("signed with the older secret", made[2][0], 2, sidOf(made[2][0]));
+await present("expired", made[3][0], 3, sidOf(made[3][0]));
+await present("expired, of a cookie that ended with the browser", made[4][0], 4, sidOf(made[4][0]));
+await present("of a visitor", made[5][0], 5, sidOf(made[5][0]));
+await present("signed with a secret that is not in the list", signed(id, sign(id, "another")), 0, null);
+await present("another first character of the signature", signed(id, alterFirst(signature)), 0, null);
+await present("another last character, for the same 32 bytes", signed(id, alterBits(signature)), 0, null);
+await present("another last character of the sid", signed(alter(id), signature), null, null);
+await present("the sid without a signature", id, 0, null);
+await present("the signature with its padding", signed(id, `${signature}=`), 0, null);
+writeFileSync(
+    "made.json",
+    JSON.stringify({ expected, presented, rows, secret: [SECRET, OLD_SECRET], at: new Date().toISOString() }),
+);
 process.exit();
 JAVASCRIPT
 
@@ -230,7 +238,11 @@ cookie: s%3A, 32 of base64url, a full stop, base64 of 32 bytes without padding, 
 the signature is HMAC-SHA256 of the sid, with the first secret: true
 encoded: admitted
 not encoded: admitted
+visited once more: admitted
 signed with the older secret: admitted
+expired: refused
+expired, of a cookie that ended with the browser: refused
+of a visitor: refused
 signed with a secret that is not in the list: refused
 another first character of the signature: refused
 another last character, for the same 32 bytes: refused

@@ -53,7 +53,6 @@ release = sys.argv[1]
 database = sys.argv[2]
 
 
-
 def urls():
     from knox.auth import TokenAuthentication
     from rest_framework.permissions import IsAuthenticated
@@ -61,9 +60,7 @@ def urls():
     return [
         path(
             "",
-            moving_django.protected(
-                authentication_classes=[TokenAuthentication], permission_classes=[IsAuthenticated]
-            ),
+            moving_django.protected(authentication_classes=[TokenAuthentication], permission_classes=[IsAuthenticated]),
         )
     ]
 
@@ -183,7 +180,8 @@ moving.write(
     made_by=moving.made_by("django-rest-knox", "Django", "djangorestframework"),
     query=f"django-rest-knox {major}",
     stored={
-        "table": "knox_authtoken", "column": "digest",
+        "table": "knox_authtoken",
+        "column": "digest",
         "hash": "sha512",
         "reading": "whole" if major == "5" else "decoded_hex",
         "encoding": "hex",

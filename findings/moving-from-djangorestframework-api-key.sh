@@ -100,7 +100,9 @@ print(f"after the key was used: {kind(row.hashed_key, used)}; the id has {row.id
 revoked, revoked_key, revoked_meant = made("revoked")
 revoked.revoked = True
 revoked.save()
-print(f"revoked: {verdict(revoked_key)}, the row is there, expiry_date is {APIKey.objects.get(pk=revoked.pk).expiry_date}")
+print(
+    f"revoked: {verdict(revoked_key)}, the row is there, expiry_date is {APIKey.objects.get(pk=revoked.pk).expiry_date}"
+)
 expired = made("expired", expiry_date=CREATED + datetime.timedelta(days=1))
 print(f"expired: {verdict(expired[1])}, the row is there" if APIKey.objects.get(pk=expired[0].pk) else "")
 
@@ -122,7 +124,14 @@ moving.write(
     made_by=moving.made_by("djangorestframework-api-key", "Django", "djangorestframework")
     + "; two keys by djangorestframework-api-key 2.3.0",
     query="djangorestframework-api-key 3",
-    stored={"table": "rest_framework_api_key_apikey", "column": "hashed_key", "hash": "sha512", "reading": "whole", "encoding": "hex", "before": "sha512$$"},
+    stored={
+        "table": "rest_framework_api_key_apikey",
+        "column": "hashed_key",
+        "hash": "sha512",
+        "reading": "whole",
+        "encoding": "hex",
+        "before": "sha512$$",
+    },
     secret=None,
     at=iso(AT),
     presented=presented,

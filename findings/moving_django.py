@@ -1,6 +1,5 @@
 """A Django application of one view, for the scripts about packages of Django's."""
 
-import datetime
 import logging
 import sys
 import types
@@ -9,8 +8,10 @@ import django
 from django.conf import settings
 from django.core.management import call_command
 
-UTC = datetime.timezone.utc
-MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware"]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
 
 
 def protected(**classes):

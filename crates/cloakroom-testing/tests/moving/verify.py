@@ -78,7 +78,7 @@ def unwrapped(name, presented, secrets):
 
 
 def instant(text):
-    return text and datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return text and datetime.datetime.fromisoformat(text)
 
 
 def in_memory(vector):

@@ -33,7 +33,9 @@ await pool.query(readFileSync("tables.sql", "utf8"));
 let mail;
 const settings = (days) => ({
     adapter: PostgresAdapter(pool),
-    providers: [{ id: "email", type: "email", name: "Email", maxAge: 3600, sendVerificationRequest: ({ url }) => (mail = url) }],
+    providers: [
+        { id: "email", type: "email", name: "Email", maxAge: 3600, sendVerificationRequest: ({ url }) => (mail = url) },
+    ],
     session: { strategy: "database", maxAge: days * 86_400 },
     secret: "R2d8uVx4pQ7nKz1mWc5tYb9sLh3fGj6a of this test alone",
     trustHost: true,
@@ -42,9 +44,15 @@ const settings = (days) => ({
 });
 const jar = (answer) => answer.headers.getSetCookie().map((cookie) => cookie.split(";")[0]);
 const ask = (path, config, cookies = [], form) => {
-    const headers = { cookie: cookies.join("; "), ...(form && { "content-type": "application/x-www-form-urlencoded" }) };
+    const headers = {
+        cookie: cookies.join("; "),
+        ...(form && { "content-type": "application/x-www-form-urlencoded" }),
+    };
     const body = form && new URLSearchParams(form);
-    return Auth(new Request(new URL(path, "https://app.example"), { method: form ? "POST" : "GET", headers, body }), config);
+    return Auth(
+        new Request(new URL(path, "https://app.example"), { method: form ? "POST" : "GET", headers, body }),
+        config,
+    );
 };
 
 /** By a link in a mail. */
@@ -68,14 +76,17 @@ const expected = [
     { owner: ids[1], inserted_at: null, expires_at: iso(Date.now() + 30 * DAY) },
     { owner: ids[1], inserted_at: null, expires_at: iso(MADE + DAY) },
 ];
-const rows = (await pool.query('SELECT id, "userId", expires::text AS expires, "sessionToken" FROM sessions ORDER BY id')).rows;
+const rows = (
+    await pool.query('SELECT id, "userId", expires::text AS expires, "sessionToken" FROM sessions ORDER BY id')
+).rows;
 await pool.query("CREATE DATABASE copy TEMPLATE template0");
 
 mock.timers.setTime(AT);
 const presented = [];
 const altered = made[0].slice(0, -1) + (made[0].endsWith("a") ? "b" : "a");
 for (const [number, value] of [...made, altered].entries()) {
-    if (!/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(value)) throw new Error("another form");
+    if (!/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(value))
+        throw new Error("another form");
     const authenticates = Boolean(await user(value));
     presented.push({ cookie: NAME, value, token: value, row: number < made.length ? number : null, authenticates });
 }
@@ -89,7 +100,9 @@ cat >tables.sql <<'SQL'
 CREATE TABLE verification_token (
   identifier TEXT NOT NULL, expires TIMESTAMPTZ NOT NULL, token TEXT NOT NULL, PRIMARY KEY (identifier, token)
 );
-CREATE TABLE users (id SERIAL PRIMARY KEY, name VARCHAR(255), email VARCHAR(255), "emailVerified" TIMESTAMPTZ, image TEXT);
+CREATE TABLE users (
+  id SERIAL PRIMARY KEY, name VARCHAR(255), email VARCHAR(255), "emailVerified" TIMESTAMPTZ, image TEXT
+);
 CREATE TABLE accounts (
   id SERIAL PRIMARY KEY, "userId" INTEGER NOT NULL, type VARCHAR(255) NOT NULL, provider VARCHAR(255) NOT NULL,
   "providerAccountId" VARCHAR(255) NOT NULL

@@ -28,7 +28,8 @@ const database = new DatabaseSync("sessions.sqlite");
 // The tables of Lucia's manual.
 database.exec("CREATE TABLE user (id TEXT NOT NULL PRIMARY KEY)");
 database.exec(
-    "CREATE TABLE session (id TEXT NOT NULL PRIMARY KEY, expires_at INTEGER NOT NULL, user_id TEXT NOT NULL, FOREIGN KEY (user_id) REFERENCES user(id))",
+    "CREATE TABLE session (id TEXT NOT NULL PRIMARY KEY, expires_at INTEGER NOT NULL, user_id TEXT NOT NULL, " +
+        "FOREIGN KEY (user_id) REFERENCES user(id))",
 );
 database.exec("INSERT INTO user VALUES ('u_1'), ('u_2')");
 const lucia = new Lucia(new BetterSqlite3Adapter(database, { user: "user", session: "session" }));
@@ -54,7 +55,9 @@ const altered = made[0].slice(0, -1) + (made[0].endsWith("a") ? "b" : "a");
 for (const [number, token] of [...made, altered].entries()) {
     if (number < made.length && !/^[a-z2-7]{40}$/.test(token)) throw new Error("another form");
     const value = lucia.createSessionCookie(token).value;
-    const authenticates = Boolean((await lucia.validateSession(lucia.readSessionCookie(`auth_session=${value}`))).session);
+    const authenticates = Boolean(
+        (await lucia.validateSession(lucia.readSessionCookie(`auth_session=${value}`))).session,
+    );
     presented.push({ cookie: "auth_session", value, token, row: number < made.length ? number : null, authenticates });
 }
 console.log("admitted:", ...presented.map((one) => one.authenticates));
