@@ -151,6 +151,17 @@ impl Progress {
     }
 }
 
+impl Round {
+    /// Runs the tests on the code as it is: a test that always fails would notice every mutant.
+    fn check_without_mutants(&self, server: &Server) -> Result<(), String> {
+        let mut command = cargo::command(&["test", "--quiet", "--all-features", "--package", self.package]);
+        command.arg("--lib").args(self.binaries).args(self.tests);
+        command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url());
+        let status = command.status().map_err(|error| format!("cargo: {error}"))?;
+        if status.success() { Ok(()) } else { Err("the tests fail without any mutant".into()) }
+    }
+}
+
 impl Target {
     fn round(
         &self,
@@ -173,6 +184,11 @@ impl Target {
         }
         for file in self.files {
             command.args(["--file", file]);
+        }
+        if round.package != self.package {
+            // cargo-mutants would look for these tests in the mutated package.
+            round.check_without_mutants(server)?;
+            command.arg("--baseline=skip");
         }
         command.arg(format!("--test-package={}", round.package));
         // Without it each target of the mutated package is built first, its examples among them.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use cloakroom::{Key, Scheme};
 use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_mode, hold_connections, user};
 use futures_util::future::{FutureExt as _, join_all};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -194,6 +195,28 @@ async fn callers_that_share_a_statement_use_the_index_on_the_digest(
     }
 }
 
+/// One scheme more is one digest more in the same statement.
+async fn tokens_of_several_schemes_use_the_index_on_the_digest(
+    db: &TestDatabase,
+    watched: &Watched<UserSession>,
+) {
+    let key = Key::from_bytes([7; 32]).unwrap();
+    let schemes = [Scheme::hmac_sha256("a", &key), Scheme::hmac_sha256("b", &key), Scheme::sha256()];
+    let one = watched.with(db.config().digests([Scheme::sha256()]));
+    let several = watched.with(db.config().digests(schemes));
+    let index = &["auth_token_digest"];
+    let ask = async |by: &Watched<UserSession>| {
+        let token = "a token that is unknown";
+        let alone = uses(db, by, index, async { by.sessions.authenticate(token).await.unwrap() }).await;
+        uses(db, by, index, async { by.sessions.query().token(token).count().await.unwrap() }).await;
+        alone.len()
+    };
+    assert_eq!(ask(&several).await, ask(&one).await);
+    if watched.sessions.config().max_batch() > 1 {
+        callers_that_share_a_statement_use_the_index_on_the_digest(db, &several).await;
+    }
+}
+
 async fn extensions_that_share_a_statement_use_the_primary_key(
     db: &TestDatabase,
     watched: &Watched<UserSession>,
@@ -269,6 +292,7 @@ async fn pruning_uses_the_index_on_the_expiry(db: &TestDatabase, watched: &Watch
 async fn every_hot_statement_uses_its_index(db: TestDatabase) {
     let watched = large(&db).await;
     authenticating_uses_the_index_on_the_digest(&db, &watched).await;
+    tokens_of_several_schemes_use_the_index_on_the_digest(&db, &watched).await;
     if watched.sessions.config().max_batch() > 1 {
         callers_that_share_a_statement_use_the_index_on_the_digest(&db, &watched).await;
         extensions_that_share_a_statement_use_the_primary_key(&db, &watched).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::{Hashing, Key, Scheme, Sessions, Token};
-use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, user};
+use cloakroom_testing::{START, TestDatabase, UserSession, at_once, each_mode, listening, user};
 
 fn key(number: u8) -> Key {
     Key::from_bytes([number; 32]).unwrap()
@@ -131,6 +131,21 @@ async fn what_only_looks_leaves_the_row_as_it_is(db: TestDatabase) {
     assert!(is_valid(&sessions, &other.token).await);
     assert_eq!(stored(&db).await, [digest(&old_key(), token), digest(&new_key(), &other.token)]);
 }
+
+async fn a_session_that_is_stored_anew_is_announced(db: TestDatabase) {
+    let before = with(&db, [old_key()]).await;
+    let token = before.create(user("1")).await.unwrap().token;
+    // From now on the cache of this process answers, which does not know the new key.
+    while at_once(before.authenticate(&token)).is_none() {
+        assert!(is_valid(&before, &token).await);
+    }
+    assert!(is_valid(&with(&db, [new_key(), old_key()]).await, &token).await);
+    while is_valid(&before, &token).await {
+        tokio::task::yield_now().await;
+    }
+}
+
+listening! { a_session_that_is_stored_anew_is_announced }
 
 each_mode! {
     a_token_is_found_under_an_older_scheme_and_stored_under_the_newest,

@@ -36,6 +36,13 @@ impl<T: SessionTable> Watched<T> {
         Self { sessions, table, pool }
     }
 
+    /// The same table with other settings.
+    pub(crate) fn with(&self, config: ConfigBuilder) -> Self {
+        let (table, config) = (self.sessions.definition().clone(), config.build().unwrap());
+        let sessions = Sessions::with_definition(self.pool.clone(), table, config).unwrap();
+        Self { sessions, table: self.table.clone(), pool: self.pool.clone() }
+    }
+
     /// The statements on the table that an operation runs.
     pub(crate) async fn statements(&self, operation: impl Future) -> Vec<String> {
         let before = self.settled().await.len();

@@ -23,6 +23,7 @@ const DEFAULTS: Settings = Settings {
     extend_after: Some(DAY),
     auto_extend: true,
     max_lifetime: None,
+    has_older_scheme: false,
 };
 
 fn as_it_is(config: ConfigBuilder) -> ConfigBuilder {
@@ -76,8 +77,14 @@ async fn every_answer_is_the_models_in_spans_of_microseconds(db: TestDatabase) {
     run::sequences(&db, settings, |config| config.hashing(Hashing::Sha3_512).secret_salt("a salt")).await;
 }
 
+async fn every_answer_is_the_models_while_a_key_is_replaced(db: TestDatabase) {
+    let settings = Settings { has_older_scheme: true, ..DEFAULTS };
+    run::sequences(&db, settings, as_it_is).await;
+}
+
 each_mode! {
     every_answer_is_the_models,
+    every_answer_is_the_models_while_a_key_is_replaced,
     every_answer_is_the_models_without_a_time_to_live,
     every_answer_is_the_models_with_an_absolute_lifetime,
     every_answer_is_the_models_with_nothing_but_an_absolute_lifetime,
@@ -87,4 +94,7 @@ each_mode! {
     every_answer_is_the_models_in_spans_of_microseconds,
 }
 
-listening! { every_answer_is_the_models, every_answer_is_the_models_with_an_absolute_lifetime }
+listening! {
+every_answer_is_the_models,
+every_answer_is_the_models_while_a_key_is_replaced,
+every_answer_is_the_models_with_an_absolute_lifetime }

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub extend_after: Option<Duration>,
     pub auto_extend: bool,
     pub max_lifetime: Option<Duration>,
+    /// Whether some sessions are made by a process that stores them under an older scheme.
+    pub has_older_scheme: bool,
 }
 
 /// What a caller sees of a session.
@@ -33,6 +35,8 @@ pub(crate) struct Seen {
 pub(crate) struct Row {
     pub seen: Seen,
     pub token: usize,
+    /// Whether it is stored under the older scheme.
+    pub is_older: bool,
 }
 
 #[derive(Debug)]
@@ -209,6 +213,11 @@ impl Naive {
             .rows
             .iter()
             .position(|row| TokenChoice::Given(row.token) == token && !row.seen.is_over(now))?;
+        let row = &mut self.rows[found];
+        if row.is_older {
+            row.seen.written_at(now);
+            row.is_older = false;
+        }
         Some(self.read(found))
     }
 
@@ -217,7 +226,7 @@ impl Naive {
         let now = self.now();
         let place = |seen: &Seen| (seen.inserted_at, seen.id);
         let mut found: Vec<Seen> = Vec::new();
-        for Row { seen, token } in &self.rows {
+        for Row { seen, token, .. } in &self.rows {
             let is_valid = !seen.is_over(now);
             let is_wanted = wanted.id.is_none_or(|id| seen.id == id)
                 && wanted.token.is_none_or(|wanted| wanted == TokenChoice::Given(*token))
@@ -341,6 +350,7 @@ impl Naive {
             return Err(ErrorKind::Expired);
         }
         row.token = token;
+        row.is_older = false;
         row.seen.written_at(now);
         *handle = row.seen.clone();
         Ok(())
@@ -394,7 +404,7 @@ impl Naive {
 
     /// What holds of every table, whatever was done to it.
     pub(crate) fn check(&self) {
-        for (at, Row { seen, token }) in self.rows.iter().enumerate() {
+        for (at, Row { seen, token, .. }) in self.rows.iter().enumerate() {
             assert!(seen.updated_at >= seen.inserted_at, "written before it was made: {seen:?}");
             assert!(!seen.user_id.trim().is_empty(), "a blank required field: {seen:?}");
             if let Some(lifetime) = self.settings.max_lifetime {

@@ -17,6 +17,8 @@ pub(crate) enum Operation {
         user_id: String,
         data: Option<Value>,
         expiry: Expiry,
+        /// Whether a process makes it that stores it under the older scheme.
+        is_older: bool,
     },
     Authenticate(TokenChoice),
     FetchOptional(Selection),
@@ -79,6 +81,7 @@ impl Operation {
                 user_id: user_id(random),
                 data: (!random.once_in(3)).then(|| data(random)),
                 expiry: expiry(random, model),
+                is_older: model.settings.has_older_scheme && random.once_in(2),
             },
             24..=33 => Self::Authenticate(token(random, tokens)),
             34..=35 => Self::FetchOptional(selection(random, handles, tokens)),

@@ -4,7 +4,8 @@ use std::env;
 use std::hash::{BuildHasher, RandomState};
 
 use cloakroom::{
-    ConfigBuilder, Cursor, Error, ErrorKind, NewSession, Session, SessionQuery, Sessions, Status, Token,
+    ConfigBuilder, Cursor, Error, ErrorKind, Key, NewSession, Scheme, Session, SessionQuery, Sessions,
+    Status, Token,
 };
 use cloakroom_testing::{Kind, Mode, START, TestDatabase, UserSession, at_once, hold_connections};
 use futures_util::TryStreamExt;
@@ -51,12 +52,20 @@ async fn sequence(db: &TestDatabase, config: ConfigBuilder, settings: Settings, 
     let start = START + time::Duration::nanoseconds(i64::try_from(random.below(1_000)).unwrap());
     db.clock().set(start);
     // What a handle knows of the last sequence, such as until when it pruned, is in the future now.
+    let key = |number| Scheme::hmac_sha256(format!("key-{number}"), &Key::from_bytes([number; 32]).unwrap());
+    let (config, older) = if settings.has_older_scheme {
+        (config.clone().digests([key(2), key(1)]), config.digests([key(1)]))
+    } else {
+        (config.clone(), config)
+    };
     let sessions = &db.sessions_with::<UserSession>(config).await;
+    let older = &db.sessions_with::<UserSession>(older).await;
     db.execute("DELETE FROM sessions").await;
     let mut trace = Trace { seed, operations: Vec::new() };
     let mut player = Player {
         db,
         sessions,
+        older,
         model: Naive::new(settings, start),
         handles: Vec::new(),
         tokens: Vec::new(),
@@ -85,6 +94,7 @@ async fn sequence(db: &TestDatabase, config: ConfigBuilder, settings: Settings, 
         player.play(Operation::Authenticate(TokenChoice::Given(number))).await;
     }
     player.compare_memory().await;
+    player.compare_schemes().await;
 }
 
 fn keeps(db: &TestDatabase) -> bool {
@@ -94,7 +104,7 @@ fn keeps(db: &TestDatabase) -> bool {
 /// What every sequence begins with: a session that is read, and then time passes.
 fn kept_over_a_step(settings: Settings) -> [Operation; 3] {
     [
-        Operation::Create { user_id: "ann".to_owned(), data: None, expiry: Expiry::Default },
+        Operation::Create { user_id: "ann".to_owned(), data: None, expiry: Expiry::Default, is_older: false },
         Operation::Authenticate(TokenChoice::Given(0)),
         Operation::Step(first_step(settings)),
     ]
@@ -127,6 +137,8 @@ impl Drop for Trace {
 struct Player<'a> {
     db: &'a TestDatabase,
     sessions: &'a Sessions<UserSession>,
+    /// The same table in a process that knows the older scheme alone.
+    older: &'a Sessions<UserSession>,
     model: Naive,
     /// Sessions as some caller read them, and what the model says that it saw.
     handles: Vec<(Session<UserSession>, Seen)>,
@@ -143,7 +155,9 @@ impl Player<'_> {
                 self.model.now += span;
                 self.db.clock().advance(span);
             }
-            Operation::Create { user_id, data, expiry } => self.create(user_id, data, expiry).await,
+            Operation::Create { user_id, data, expiry, is_older } => {
+                self.create(user_id, data, expiry, is_older).await
+            }
             Operation::Authenticate(choice) => {
                 let found = sessions.authenticate(self.token(choice)).await.expect("a read");
                 let expected = self.model.authenticate(choice);
@@ -254,7 +268,13 @@ impl Player<'_> {
         }
     }
 
-    async fn create(&mut self, user_id: String, data: Option<serde_json::Value>, expiry: Expiry) {
+    async fn create(
+        &mut self,
+        user_id: String,
+        data: Option<serde_json::Value>,
+        expiry: Expiry,
+        is_older: bool,
+    ) {
         let expected = self.model.create(&user_id, data.as_ref(), expiry);
         let mut new = NewSession::new(UserSession { user_id });
         if let Some(data) = data {
@@ -266,14 +286,14 @@ impl Player<'_> {
             Expiry::In(span) => new.expires_in(span),
             Expiry::Never => new.never_expires(),
         };
-        let created = self.sessions.create(new).await;
+        let created = if is_older { self.older.create(new).await } else { self.sessions.create(new).await };
         let session =
             kind(created.as_ref()).map(|created| Seen { id: uuid::Uuid::nil(), ..seen(&created.session) });
         assert_eq!(session, expected);
         if let Ok(created) = created {
             assert!(created.session.id > self.newest_id, "ids are not in the order of creation");
             self.newest_id = created.session.id;
-            self.model.rows.push(Row { seen: seen(&created.session), token: self.tokens.len() });
+            self.model.rows.push(Row { seen: seen(&created.session), token: self.tokens.len(), is_older });
             self.tokens.push(created.token);
             self.keep(Some(created.session));
         }
@@ -315,6 +335,17 @@ impl Player<'_> {
                 .collect();
             assert_eq!(all_seen(&found), expected, "the sessions of token {number}");
         }
+    }
+
+    async fn compare_schemes(&self) {
+        if !self.model.settings.has_older_scheme {
+            return;
+        }
+        let counts = self.sessions.count_by_scheme().await.expect("an answer");
+        let older = self.model.rows.iter().filter(|row| row.is_older).count();
+        let expected = [("key-2", self.model.rows.len() - older), ("key-1", older)];
+        let found: Vec<_> = counts.iter().map(|count| (&*count.scheme, as_usize(count.count))).collect();
+        assert_eq!(found, expected, "the rows under each key");
     }
 
     /// Whatever is answered without the database is what it would answer; how many sessions are.

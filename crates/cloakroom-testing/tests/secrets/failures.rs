@@ -64,6 +64,7 @@ async fn what_the_database_refuses_shows_no_secret(db: TestDatabase) {
     for config in configurations(&db) {
         let sessions = guests(&db, config).await;
         seen.secret("the salt", SALT);
+        seen.key();
         refused(&sessions, &mut seen).await;
         broken(&db, &sessions, &mut seen).await;
     }

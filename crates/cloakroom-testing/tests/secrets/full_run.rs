@@ -152,6 +152,7 @@ async fn a_full_run_shows_no_secret(db: TestDatabase) {
     for config in configurations(&db) {
         db.clock().set(START);
         seen.show("ConfigBuilder", &config);
+        seen.key();
         let sessions = guests(&db, config).await;
         succeed(&db, &sessions, &mut seen).await;
     }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use cloakroom::{Cache, ConfigBuilder, Hashing, NewSession, SessionFields, SessionTable, Sessions};
+use cloakroom::{
+    Cache, ConfigBuilder, Hashing, Key, NewSession, Reading, Scheme, SessionFields, SessionTable, Sessions,
+};
 use cloakroom_testing::{Kind, TestDatabase};
 
 pub(crate) const SALT: &[u8] = b"the salt of this house: \xff\xfe 0123456789";
@@ -27,8 +29,23 @@ pub(crate) fn guest(user_id: &str) -> NewSession<Guest> {
     NewSession::new(Guest { user_id: user_id.to_owned(), note: Some(String::new()) })
 }
 
-pub(crate) fn configurations(db: &TestDatabase) -> [ConfigBuilder; 3] {
+/// A key, which is not in its text twice.
+pub(crate) const KEY: &str = "Zm9yIHRoZSB0ZXN0cyBvZiB0aGlzIGhvdXNlIGFsb25lIQ==";
+
+/// Schemes of each kind. What is stored was made with an older key.
+pub(crate) fn schemes() -> [Scheme; 4] {
+    let key = Key::from_base64(KEY).unwrap();
     [
+        Scheme::hmac_sha256("2026-11", &key),
+        Scheme::hmac_sha512("2025-04", &Key::from_bytes(SALT).unwrap()),
+        Scheme::salted(Hashing::Sha384, SALT),
+        Scheme::adopted("adopted", Reading::of(Hashing::Sha256).append(SALT)),
+    ]
+}
+
+pub(crate) fn configurations(db: &TestDatabase) -> [ConfigBuilder; 4] {
+    [
+        db.config().digests(schemes()).cache(Cache::new(100)),
         db.config().secret_salt(SALT).cache(Cache::new(100)),
         db.config().hashing(Hashing::Blake2b512),
         db.config().hashing(Hashing::DangerousPlaintext).cache(Cache::new(100)),

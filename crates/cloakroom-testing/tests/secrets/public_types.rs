@@ -1,24 +1,25 @@
 use std::collections::BTreeSet;
 
 use cloakroom::{
-    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, Hashing, ManualClock,
-    Sessions, SignedSpan, Status, SystemClock, Token,
+    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, Hashing, Key,
+    ManualClock, Reading, Scheme, Sessions, SignedSpan, Status, SystemClock, Token,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 
 use crate::capture;
 use crate::full_run::succeed;
-use crate::guests::{Guest, SALT, configurations, guest, guests};
+use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 12] = [
+const NOT_SHOWN: [&str; 13] = [
     "Clock",
     "DefaultData",
     "FieldType",
     "Loaded",
     "LoadedRow",
     "MAX_TOKEN_LENGTH",
+    "MIN_KEY_LENGTH",
     "MIN_TOKEN_LENGTH",
     "Result",
     "SessionFields",
@@ -62,6 +63,8 @@ fn show_the_rest(seen: &mut Seen) {
     seen.show("Hashing", &Hashing::Sha256);
     seen.print(&Hashing::DangerousPlaintext);
 
+    show_schemes(seen);
+
     // Errors that were given a secret to complain of.
     let token = Token::generate(64).unwrap();
     let text = token.expose();
@@ -75,11 +78,25 @@ fn show_the_rest(seen: &mut Seen) {
         ("DigestError", Hashing::DangerousPlaintext.digest(SALT, text.as_bytes()).err().map(boxed)),
         ("DigestError", Hashing::Sha256.digest(SALT, text.repeat(100).as_bytes()).err().map(boxed)),
         ("ConfigError", salt_without_hashing().err().map(boxed)),
+        ("KeyError", Key::from_base64(&text[..15]).err().map(boxed)),
+        ("KeyError", Key::from_base64(&format!("{text}!")).err().map(boxed)),
+        ("KeyError", Key::from_bytes(&text.as_bytes()[..31]).err().map(boxed)),
+        ("DigestError", Scheme::sha256().parse_digest(text).err().map(boxed)),
     ] {
         let error = error.expect(name);
         seen.show(name, &error);
         seen.error(&*error);
     }
+}
+
+fn show_schemes(seen: &mut Seen) {
+    seen.key();
+    seen.show("Key", &Key::from_base64(KEY).unwrap());
+    for scheme in schemes() {
+        seen.show("Scheme", &scheme);
+        seen.print(&scheme.name());
+    }
+    seen.show("Reading", &Reading::of(Hashing::Sha256).prepend(SALT).append(KEY));
 }
 
 fn boxed(error: impl std::error::Error + 'static) -> Box<dyn std::error::Error> {
@@ -93,7 +110,8 @@ fn salt_without_hashing() -> Result<Config, ConfigError> {
 async fn case(db: TestDatabase) {
     capture::start("");
     let mut seen = Seen::default();
-    let [salted, _, _] = configurations(&db);
+    let [keyed, salted, ..] = configurations(&db);
+    seen.show("ConfigBuilder", &keyed);
     seen.show("ConfigBuilder", &salted);
     let sessions = guests(&db, salted).await;
     succeed(&db, &sessions, &mut seen).await;
@@ -113,6 +131,7 @@ async fn case(db: TestDatabase) {
         Sessions::<DynamicFields>::with_definition(db.database(), table, Config::default()).unwrap();
     seen.show("CountBy", &dynamic.query().count_by("user_id", 5).await.unwrap());
     sessions.create(guest("1234")).await.unwrap();
+    seen.show("SchemeCount", &sessions.count_by_scheme().await.unwrap());
     db.execute("UPDATE guests SET data = 'of no form'").await;
     for unreadable in sessions.query().fetch_each().await.unwrap().into_iter().filter_map(Result::err) {
         seen.show("UnreadableSession", &unreadable);

@@ -5,6 +5,7 @@ use std::fmt::{Debug, Display, Write};
 use cloakroom::{Session, SessionFields, Token};
 
 use crate::capture;
+use crate::guests::KEY;
 
 /// How much of a secret is enough to give it away: servers shorten what they quote.
 const PIECE: usize = 16;
@@ -23,6 +24,12 @@ struct Secret {
 }
 
 impl Seen {
+    /// The key of [`KEY`] is a secret, as it is written and as it is.
+    pub(crate) fn key(&mut self) {
+        self.secret("the key", KEY.as_bytes());
+        self.secret("the key", b"for the tests of this house alone!");
+    }
+
     /// From now on this is a secret, in whatever form it may be written.
     pub(crate) fn secret(&mut self, what: &'static str, bytes: &[u8]) {
         let hex: String = bytes.iter().fold(String::new(), |mut hex, byte| {
@@ -46,7 +53,12 @@ impl Seen {
     pub(crate) fn token(&mut self, token: &Token, config: &cloakroom::Config) {
         self.secret("a token", token.expose().as_bytes());
         let digest = config.digest(token).expect("the token can be stored");
-        self.secret("a digest", digest.expose().as_bytes());
+        for scheme in config.digests() {
+            let digest = scheme.digest(token).expect("the token can be stored");
+            // What comes before it is a name, and no secret.
+            let secret = digest.expose().rsplit('$').next().unwrap_or_default();
+            self.secret("a digest", secret.as_bytes());
+        }
         self.show("Token", token);
         self.show("TokenDigest", &digest);
     }

@@ -11,6 +11,7 @@ mod everything;
 mod exhaustion;
 mod frozen;
 mod held;
+mod keys;
 mod kinds;
 mod locks;
 mod notified;

@@ -1,4 +1,4 @@
-use cloakroom::{Database, ErrorKind, Sessions};
+use cloakroom::{Database, ErrorKind, Key, Scheme, Sessions};
 use cloakroom_testing::{START, TestDatabase, UserSession, each_database, user};
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -101,7 +101,31 @@ impl Now for TestDatabase {
     }
 }
 
+async fn where_nothing_can_be_written_a_session_of_an_older_scheme_is_read_and_stays(db: TestDatabase) {
+    capture::start("cloakroom");
+    let key = |number| Scheme::hmac_sha256(format!("key-{number}"), &Key::from_bytes([number; 32]).unwrap());
+    let older = db.sessions_with::<UserSession>(db.config().digests([key(1)])).await;
+    let created = older.create(user("1234")).await.unwrap();
+    let config = || db.config().digests([key(2), key(1)]).build().unwrap();
+    let sessions = Sessions::<UserSession>::new(read_only(&db).await, config()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(sessions.authenticate(&created.token).await.unwrap().unwrap(), created.session);
+    }
+    let reported = capture::text();
+    let id = created.session.id.to_string();
+    let warnings: Vec<&str> = reported.lines().filter(|line| line.contains(&id)).collect();
+    let [warning] = warnings[..] else { panic!("{warnings:?}") };
+    assert!(warning.contains("could not be stored under the newest scheme"), "{warning}");
+    sessions.database().close().await;
+    // Once it can be written, it is.
+    let writing = db.sessions_with::<UserSession>(db.config().digests([key(2), key(1)])).await;
+    let found = writing.authenticate(&created.token).await.unwrap().unwrap();
+    assert!(found.updated_at > created.session.updated_at);
+    assert!(older.authenticate(&created.token).await.unwrap().is_none());
+}
+
 each_database! {
+    where_nothing_can_be_written_a_session_of_an_older_scheme_is_read_and_stays,
     where_nothing_can_be_written_due_extensions_are_one_warning_and_the_session_is_valid,
     where_nothing_can_be_written_reads_work_and_writes_say_so,
 }
