@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::catalogue::name::{BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, SHARED, TOWER_ONE, TOWER_SESSIONS};
+use crate::catalogue::name::{
+    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, ONE_SCHEME, SHARED, THREE_SCHEMES, TOWER_ONE, TOWER_SESSIONS,
+};
 use crate::catalogue::row::{growth, prune, revocation};
 use crate::results::{Measure, Results, Row, Table};
 
@@ -44,6 +46,10 @@ const GOALS: &[Goal] = &[
     goal("authenticate, cached, 128 callers", "cached/128", CACHED, HS256, Faster(1.0)),
     goal("authenticate, cached, without the harness, 1 caller", "cached/1", CACHED, SHARED, SlowerBeyond(HARNESS, 2.0)),
     goal("authenticate, cached, without the harness, 128 callers", "cached/128", CACHED, SHARED, SlowerBeyond(HARNESS, 2.0)),
+    goal("three schemes, PostgreSQL, 128 callers, strict", "schemes-postgres/128", THREE_SCHEMES, ONE_SCHEME, Slower(1.25)),
+    goal("three schemes, SQLite, 128 callers, strict", "schemes-sqlite/128", THREE_SCHEMES, ONE_SCHEME, Slower(1.25)),
+    goal("three schemes, cached, 1 caller", "schemes-cached/1", THREE_SCHEMES, ONE_SCHEME, Slower(1.1)),
+    goal("three schemes, cached, 128 callers", "schemes-cached/128", THREE_SCHEMES, ONE_SCHEME, Slower(1.1)),
     goal("create, PostgreSQL, 128 callers", "create-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),
     goal("create, SQLite, synchronous = NORMAL, 128 callers", "create-sqlite-normal/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)).or(TOWER_ONE),
     goal("create, SQLite, synchronous = FULL, 128 callers", "create-sqlite-full/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)).or(TOWER_ONE),

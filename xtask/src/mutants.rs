@@ -179,6 +179,7 @@ impl Target {
         command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url());
         // A mutant is not debugged; without it each is linked in half the time.
         command.env("CARGO_PROFILE_DEV_DEBUG", "none").env("CARGO_PROFILE_TEST_DEBUG", "none");
+        command.env("CLOAKROOM_TEST_PATIENCE", "5");
         if is_further {
             command.arg("--iterate");
         }

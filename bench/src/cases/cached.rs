@@ -19,10 +19,10 @@ use crate::format::{callers, grouped};
 use crate::results::Table;
 
 /// Twice as many places as sessions, so that no session pushes out another.
-const CAPACITY: usize = 2 * ROWS as usize;
+pub(super) const CAPACITY: usize = 2 * ROWS as usize;
 
 /// So long that no session is read anew because of its age: this case measures the cost of a hit.
-const MAX_STALENESS: Duration = Duration::from_hours(1);
+pub(super) const MAX_STALENESS: Duration = Duration::from_hours(1);
 
 pub fn run(context: &mut Context) -> Outcome<Vec<Table>> {
     let peers = context.postgres_peers()?;
@@ -65,7 +65,7 @@ fn note() -> String {
 }
 
 /// Twice, because answers from before the listener hears from the server are not kept.
-async fn fill(cached: &Cloakroom) -> Outcome {
+pub(super) async fn fill(cached: &Cloakroom) -> Outcome {
     for _ in 0..2 {
         let lookups = (0..ROWS).map(|row| cached.sessions.authenticate(token(row)));
         stream::iter(lookups).buffer_unordered(256).try_for_each(async |_| Ok(())).await?;

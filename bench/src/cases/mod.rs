@@ -11,6 +11,7 @@ pub mod memory;
 mod prune;
 mod revocation;
 mod revoke;
+mod schemes;
 mod settings;
 
 use crate::catalogue;
@@ -39,6 +40,7 @@ pub const CASES: &[Case] = &[
     case("authenticate-mariadb", authenticate::mariadb),
     Case { is_extra: true, ..case("settings", settings::run) },
     case("cached", cached::run),
+    case("schemes", schemes::run),
     case("http", http::run),
     case("memory", memory::run),
     case("list-postgres", list::postgres),

@@ -16,4 +16,6 @@ pub const OWNED: &str = "SHA-256 and a map, copied";
 pub const HARNESS: &str = "the harness alone";
 pub const HS256: &str = "JWT, HS256";
 pub const EDDSA: &str = "JWT, EdDSA";
+pub const ONE_SCHEME: &str = "one scheme";
+pub const THREE_SCHEMES: &str = "three schemes";
 pub const WITHOUT_SESSION: &str = "axum without a session";

@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::env;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -8,8 +9,12 @@ use cloakroom::{Database, Sessions};
 
 use crate::tables::{UserSession, user};
 
-/// If a listener is not heard within this time, it never will be.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Returns how long a test waits for what comes soon or never: a minute, or the number of seconds that
+/// `CLOAKROOM_TEST_PATIENCE` says. Code that was broken on purpose keeps every test waiting.
+pub fn patience() -> Duration {
+    let seconds = env::var("CLOAKROOM_TEST_PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
+    seconds.map_or(Duration::from_mins(1), Duration::from_secs)
+}
 
 /// Returns the answer of a call that waits for nothing, as a call does that needs no database. Returns `None` if the
 /// call waits; it is then dropped. While [all connections are held](hold_connections), no other call answers.
@@ -58,7 +63,7 @@ pub(crate) async fn until_kept(sessions: &Sessions<UserSession>) {
             break;
         }
         drop(held);
-        assert!(begun.elapsed() < PATIENCE, "nothing is ever kept");
+        assert!(begun.elapsed() < patience(), "nothing is ever kept");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     sessions.delete(created.session).await.expect("a session can be deleted");

@@ -51,7 +51,8 @@
 //! |---|---|
 //! | declare a table | [`derive(SessionTable)`](derive@SessionTable), [`TableDefinition`] |
 //! | create, authenticate, update, extend, expire, delete | [`Sessions`] |
-//! | set time to live, hashing, salt, lifetime | [`Config`] |
+//! | set time to live, digests, lifetime | [`Config`] |
+//! | give the digests a key, replace it, adopt other systems' digests | [`ConfigBuilder::digests`], [`Scheme`] |
 //! | answer most requests without the database | [`Cache`], [`Sessions::authenticate_fresh`] |
 //! | list, filter, page, count, expire or delete many | [`SessionQuery`], [`Column`], [`Filter`] |
 //! | fetch each session with its user | [`SessionQuery::preload`], [`ToOne`], [`ToMany`] |
@@ -77,8 +78,8 @@
 //!    sent. On a Galera cluster this holds on whichever node is asked. A [`Cache`], which is off by default, gives this
 //!    up for a time that you choose, and documents exactly how long that is. A handle on the pool of a standby answers
 //!    what the standby has, which lags behind its primary; see [`Database::replica`].
-//! 4. **Secrets do not leak.** No token, digest or salt is in any `Debug` output, error, log event or span; a test
-//!    searches all of them. [`Token`], [`TokenDigest`] and the salt are wiped from memory when they are dropped. The
+//! 4. **Secrets do not leak.** No token, digest, key or salt is in any `Debug` output, error, log event or span; a test
+//!    searches all of them. [`Token`], [`TokenDigest`], [`Key`] and salts are wiped from memory when they are dropped. The
 //!    copy of a digest that is bound into a statement is not wiped.
 //! 5. **No lost updates.** Two writers of one session never undo each other's changes silently. The later one gets
 //!    [`ErrorKind::Conflict`]; [`Sessions::update_with`] then reads the session again and starts anew.

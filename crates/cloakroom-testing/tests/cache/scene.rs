@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 use cloakroom::{
     Cache, ConfigBuilder, Database, ManualClock, SessionTable, Sessions, TableDefinition, Token,
 };
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, user};
-
-/// No change takes this long to be seen unless it never is.
-const PATIENCE: Duration = Duration::from_secs(30);
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, patience, user};
 
 /// A table whose name nobody else on the server announces.
 pub(crate) struct Scene {
@@ -112,7 +109,7 @@ impl Heard {
         scene.db.execute(&format!("NOTIFY cloakroom, '{}'", last.replace('\'', "''"))).await;
         let mut heard = Vec::new();
         loop {
-            let received = tokio::time::timeout(PATIENCE, self.listener.recv()).await;
+            let received = tokio::time::timeout(patience(), self.listener.recv()).await;
             let notification = received.expect("the server delivers").unwrap();
             if notification.payload() == last {
                 return heard;
@@ -144,7 +141,7 @@ pub(crate) fn listening() -> Cache {
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !holds().await {
-        assert!(begun.elapsed() < PATIENCE, "it never comes true that {what}");
+        assert!(begun.elapsed() < patience(), "it never comes true that {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
