@@ -156,7 +156,7 @@ impl Player<'_> {
                 self.db.clock().advance(span);
             }
             Operation::Create { user_id, data, expiry, is_older } => {
-                self.create(user_id, data, expiry, is_older).await
+                self.create(user_id, data, expiry, is_older).await;
             }
             Operation::Authenticate(choice) => {
                 let found = sessions.authenticate(self.token(choice)).await.expect("a read");
