@@ -28,7 +28,11 @@ async fn large(db: &TestDatabase) -> Watched<UserSession> {
     let table = &watched.table;
     db.execute(&match db.kind() {
         Kind::Sqlite => "ANALYZE".to_owned(),
-        Kind::Postgres => format!("VACUUM ANALYZE {table}"),
+        Kind::Postgres => {
+            // Emptied by the last case, the table would be cut off, and be read from end to end for good reason.
+            db.execute(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)")).await;
+            format!("VACUUM ANALYZE {table}")
+        }
         Kind::MariaDb => format!("ANALYZE TABLE {table}"),
     })
     .await;
@@ -60,7 +64,8 @@ fn with_values(kind: Kind, sql: &str) -> String {
             "id" => rows::uuid(kind, rows::id(number())),
             // MariaDB sees that a digest cannot equal two others.
             "auth_token_digest" if filled.ends_with("CONVERT(") => digest.clone(),
-            "auth_token_digest" => {
+            // After a subquery that compares with now.
+            "auth_token_digest" | "now" => {
                 digest = format!("'{}'", rows::digest(number()));
                 digest.clone()
             }

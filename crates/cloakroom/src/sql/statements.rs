@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
 
 use sea_query::{
-    CaseStatement, Condition, Expr, ExprTrait, IntoTableRef, JoinType, LockBehavior, LockType, Query,
+    CaseStatement, Condition, Expr, ExprTrait, Func, IntoTableRef, JoinType, LockBehavior, LockType, Query,
     SelectStatement, TableRef,
 };
 use time::OffsetDateTime;
@@ -111,7 +111,7 @@ impl Statements {
                 return find_side_by_side(bindings, size.min(most), self.schemes);
             }
             let is_it = if size == 1 {
-                has_digest(bindings, self.schemes, |value| value)
+                has_digest(bindings, self.schemes)
             } else {
                 let digest = bindings.column(column::DIGEST);
                 bindings.is_among(digest, vec![value(); size])
@@ -259,13 +259,40 @@ pub(crate) fn most_side_by_side(table: &TableDefinition, backend: Backend) -> Op
 }
 
 /// Returns the condition that a row holds any of a token's digests, which are bound one by one.
-fn has_digest(bindings: &mut Bindings<'_>, schemes: usize, seen_as: impl Fn(Expr) -> Expr) -> Expr {
+fn has_digest(bindings: &mut Bindings<'_>, schemes: usize) -> Expr {
     let digest = bindings.column(column::DIGEST);
-    let mut bound = || seen_as(bindings.expr(value()));
     match schemes {
-        1 => digest.eq(bound()),
-        _ => digest.is_in((0..schemes).map(|_| bound()).collect::<Vec<_>>()),
+        1 => digest.eq(bindings.expr(value())),
+        _ => digest.is_in((0..schemes).map(|_| bindings.expr(value())).collect::<Vec<_>>()),
     }
+}
+
+/// Returns the first of a token's digests under which a valid session is stored, or the last one if none is. The others
+/// are not looked for once one is found; for `IN` SQLite would look for all of them, and sort them first.
+fn first_stored(
+    bindings: &mut Bindings<'_>,
+    schemes: usize,
+    now: &Expr,
+    seen_as: impl Fn(Expr) -> Expr,
+) -> Expr {
+    let (alias, digest) = (identifier("stored"), identifier(column::DIGEST));
+    let mut digests: Vec<Expr> = (1..schemes)
+        .map(|_| {
+            let stored = Expr::col((alias.clone(), digest.clone()));
+            let is_it = stored.clone().eq(seen_as(bindings.expr(value())));
+            let expires_at = Expr::col((alias.clone(), identifier(column::EXPIRES_AT)));
+            let is_found = Condition::all().add(is_it).add(is_later(expires_at, now.clone()));
+            let mut find = Query::select();
+            find.expr(stored).from_as(table_ref(bindings.table()), alias.clone()).cond_where(is_found);
+            Expr::from(find)
+        })
+        .collect();
+    let last = seen_as(bindings.expr(value()));
+    if digests.is_empty() {
+        return last;
+    }
+    digests.push(last);
+    Func::coalesce(digests).into()
 }
 
 fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize, schemes: usize) -> Arc<str> {
@@ -281,7 +308,8 @@ fn find_side_by_side(bindings: &mut Bindings<'_>, size: usize, schemes: usize) -
     for number in 0..size {
         let alias = identifier(&format!("s{number}"));
         bindings.call(alias.clone());
-        let is_it = has_digest(bindings, schemes, unseen);
+        let stored = first_stored(bindings, schemes, &now, unseen);
+        let is_it = bindings.column(column::DIGEST).eq(stored);
         let is_valid = is_later(bindings.column(column::EXPIRES_AT), now.clone());
         let is_found = Condition::all().add(is_it).add(is_valid);
         find.join_as(JoinType::LeftJoin, table_ref(bindings.table()), alias, is_found);
