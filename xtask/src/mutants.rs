@@ -54,8 +54,16 @@ static TARGETS: [Target; 2] = [
         rounds: &[
             Round::unit_tests("cloakroom"),
             Round::suites("cloakroom-testing", &["--test=model", "--test=cache"], "sqlite"),
-            Round::suites("cloakroom-testing", &["--test=conformance", "--test=race"], "sqlite"),
-            Round::suites("cloakroom-testing", &["--test=cache", "--test=trouble"], "postgres"),
+            Round::suites(
+                "cloakroom-testing",
+                &["--test=conformance", "--test=race", "--test=observability"],
+                "sqlite",
+            ),
+            Round::suites(
+                "cloakroom-testing",
+                &["--test=cache", "--test=trouble", "--test=cluster"],
+                "postgres",
+            ),
         ],
     },
     Target {
