@@ -190,13 +190,15 @@ async fn together<F: Future>(
 async fn callers_that_share_a_statement_use_the_index_on_the_digest(
     db: &TestDatabase,
     watched: &Watched<UserSession>,
+    statements_a_batch: usize,
 ) {
     for callers in [3, 40, CALLERS + 2] {
         let tokens: Vec<_> = (0..callers).map(|n| format!("a token that is unknown {n}")).collect();
         let ask = tokens.iter().map(|token| watched.sessions.authenticate(token));
         let statements = uses(db, watched, &["auth_token_digest"], together(watched, ask)).await;
         // Those who find a free slot go alone.
-        assert!(statements.len() <= Ord::max(3, callers / 8), "{} for {callers} callers", statements.len());
+        let most = statements_a_batch * Ord::max(3, callers / 8);
+        assert!(statements.len() <= most, "{} for {callers} callers", statements.len());
     }
 }
 
@@ -218,7 +220,9 @@ async fn tokens_of_several_schemes_use_the_index_on_the_digest(
     };
     assert_eq!(ask(&several).await, ask(&one).await);
     if watched.sessions.config().max_batch() > 1 {
-        callers_that_share_a_statement_use_the_index_on_the_digest(db, &several).await;
+        // SQLite looks for the newest digests first.
+        let statements_a_batch = if db.kind() == Kind::Sqlite { 2 } else { 1 };
+        callers_that_share_a_statement_use_the_index_on_the_digest(db, &several, statements_a_batch).await;
     }
 }
 
@@ -299,7 +303,7 @@ async fn every_hot_statement_uses_its_index(db: TestDatabase) {
     authenticating_uses_the_index_on_the_digest(&db, &watched).await;
     tokens_of_several_schemes_use_the_index_on_the_digest(&db, &watched).await;
     if watched.sessions.config().max_batch() > 1 {
-        callers_that_share_a_statement_use_the_index_on_the_digest(&db, &watched).await;
+        callers_that_share_a_statement_use_the_index_on_the_digest(&db, &watched, 1).await;
         extensions_that_share_a_statement_use_the_primary_key(&db, &watched).await;
     }
     one_session_is_read_and_written_by_the_primary_key(&db, &watched).await;

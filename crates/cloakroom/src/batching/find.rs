@@ -8,7 +8,7 @@ use crate::config::MAX_BATCH;
 use crate::database::{Connection, FieldValue, Pooled};
 use crate::error::{Error, Result};
 use crate::observe::Batched;
-use crate::sql::{LookedUpRow, most_side_by_side, width_side_by_side};
+use crate::sql::{LookedUpRow, Under, most_side_by_side, width_side_by_side};
 use crate::store::Store;
 use crate::token::{PossibleDigests, TokenDigest};
 
@@ -32,7 +32,7 @@ impl BatchedQuery for Find {
     fn batch_size(&self, waiting: usize) -> usize {
         let most = self.most_side_by_side().unwrap_or(usize::MAX);
         // No statement has more digests than that of a full batch of one scheme.
-        let fitting = (MAX_BATCH / self.store.schemes()).max(1);
+        let fitting = (MAX_BATCH / self.store.schemes(Under::All)).max(1);
         waiting.min(self.store.config.max_batch()).min(most).min(fitting)
     }
 
@@ -86,7 +86,7 @@ impl BatchedQuery for Find {
     ) -> BatchOutcome<Option<LookedUpRow>> {
         let found = match (tokens, self.most_side_by_side()) {
             ([token], _) => Ok(vec![self.find_on(connection, token).await]),
-            (_, Some(most)) => self.find_side_by_side(connection, tokens, most).await,
+            (_, Some(most)) => self.find_newest_first(connection, tokens, most).await,
             (_, None) => self.find_all(connection, tokens).await,
         };
         BatchOutcome::Each(found.unwrap_or_else(|error| vec![Err(error); tokens.len()]))
@@ -122,27 +122,57 @@ impl Find {
         token: &PossibleDigests,
         is_known: bool,
     ) -> Result<Option<LookedUpRow>> {
-        let statement = self.store.find_one(token, is_known);
+        let statement = self.store.find_one(token, Under::All, is_known);
         let row = self.store.fetch_optional(on, &statement).await?;
         Ok(row.map(LookedUpRow::in_own_row))
+    }
+
+    /// Looks for the newest digests alone, and for all digests of those tokens that have none: a digest more costs
+    /// SQLite almost as much as a session more, and a second statement costs little where there is no network between.
+    /// The second one looks for the newest again, since a session may have been stored under it between the two.
+    async fn find_newest_first(
+        &self,
+        on: &mut Pooled,
+        tokens: &[PossibleDigests],
+        most: usize,
+    ) -> Result<Answers> {
+        let mut answers = self.find_side_by_side(on, tokens, Under::Newest, most).await?;
+        let is_missing = |place: &usize| {
+            let is_absent = |found: &Option<LookedUpRow>| found.as_ref().is_none_or(LookedUpRow::is_absent);
+            tokens[*place].has_others() && answers[*place].as_ref().is_ok_and(is_absent)
+        };
+        let missing: Vec<usize> = (0..tokens.len()).filter(is_missing).collect();
+        if missing.is_empty() {
+            return Ok(answers);
+        }
+        let others: Vec<_> = missing.iter().map(|place| tokens[*place].clone()).collect();
+        let found = match &others[..] {
+            [token] => vec![self.find_on(on, token).await],
+            _ => self.find_side_by_side(on, &others, Under::All, most).await?,
+        };
+        for (place, found) in missing.into_iter().zip(found) {
+            answers[place] = found;
+        }
+        Ok(answers)
     }
 
     async fn find_side_by_side(
         &self,
         on: &mut Pooled,
         tokens: &[PossibleDigests],
+        under: Under,
         most: usize,
     ) -> Result<Answers> {
         let table = &self.store.table;
         let width = width_side_by_side(table);
         let now = FieldValue::plain(self.store.config.now());
-        let schemes = self.store.schemes();
+        let schemes = self.store.schemes(under);
         let size = tokens.len().next_power_of_two();
         let no_digest = FieldValue::plain(None::<String>);
         let texts = tokens.iter().flat_map(|token| token.texts(schemes)).map(FieldValue::plain);
         let texts = texts.chain(std::iter::repeat(no_digest)).take(size.min(most) * schemes);
         let values = std::iter::once(now).chain(texts).collect();
-        let statement = self.store.find(size, values, on.is_known_clear());
+        let statement = self.store.find(size, under, values, on.is_known_clear());
         let row = self.store.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
         let found = |place: usize| row.as_ref().map(|row| LookedUpRow::in_shared_row(row, place * width));
         Ok((0..tokens.len()).map(|place| Ok(found(place))).collect())
@@ -162,7 +192,7 @@ impl Find {
             vec![FieldValue::texts(padded.take(digests.len().max(dialect.fewest_keys())).collect())]
         };
         values.push(now);
-        let statement = self.store.find(size, values, on.is_known_clear());
+        let statement = self.store.find(size, Under::All, values, on.is_known_clear());
         let mut found = HashMap::with_capacity(digests.len());
         let mut unreadable = None;
         for row in self.store.fetch_all(on, &statement).await? {

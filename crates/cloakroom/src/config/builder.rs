@@ -63,7 +63,9 @@ impl ConfigBuilder {
     /// Sets the schemes under which tokens are looked up, newest first, in place of [`hashing`](Self::hashing) and
     /// [`secret_salt`](Self::secret_salt). At most 8. New tokens are stored under the first.
     ///
-    /// A lookup asks for a token's digests under all schemes in the one statement that it sends anyhow. A session that
+    /// A lookup asks for a token's digests under all schemes in the one statement that it sends anyhow. (On SQLite, calls
+    /// that share a statement look for the newest digests first, and in a second one for those that were not found.) A
+    /// session that
     /// [`authenticate`](crate::Sessions::authenticate) finds under a later scheme is stored under the first from then
     /// on: its token stays the same. So a key is replaced, or a table given one, without logging anybody out:
     ///

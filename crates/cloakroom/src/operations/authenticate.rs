@@ -4,7 +4,7 @@ use super::Operations;
 use crate::error::Result;
 use crate::observe::Operation;
 use crate::session::Session;
-use crate::sql::LookedUpRow;
+use crate::sql::{LookedUpRow, Under};
 use crate::table::SessionFields;
 use crate::token::{DigestAge, PossibleDigests};
 
@@ -81,7 +81,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let found = if self.connection.is_pool() {
             self.handle.batching().find(digests).await?
         } else {
-            let statement = self.handle.store().find_one(digests, true);
+            let statement = self.handle.store().find_one(digests, Under::All, true);
             self.fetch_optional(&statement).await?.map(LookedUpRow::in_own_row)
         };
         let Some(found) = found else {

@@ -71,6 +71,11 @@ impl LookedUpRow {
         Self { row: Arc::clone(row), first }
     }
 
+    /// Returns `true` if the columns are null, since there is no session.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self.row.text(self.first), Ok(None))
+    }
+
     /// Returns the digest as it is stored. Must not be called on SQLite, where the digest is joined with other columns.
     pub(crate) fn digest(&self) -> Result<Option<String>, sqlx::Error> {
         self.row.text(self.first)

@@ -32,8 +32,8 @@ pub(crate) struct Statements {
     pub(crate) expire: Arc<str>,
     /// How many digests a token may have.
     schemes: usize,
-    find: BySize,
-    find_guarded: BySize,
+    find: Finds,
+    find_newest: Finds,
     insert: BySize,
     insert_at_once: BySize,
     extend: BySize,
@@ -44,6 +44,22 @@ pub(crate) struct Statements {
 /// powers of two, so that there are few statements and the connections remember them all.
 #[derive(Default)]
 struct BySize([OnceLock<Arc<str>>; MAX_BATCH.ilog2() as usize + 1]);
+
+/// The statements that find sessions: those that say whether they were a transaction of their own, and those that do not.
+#[derive(Default)]
+struct Finds {
+    guarded: BySize,
+    plain: BySize,
+}
+
+/// Which of a token's digests a statement looks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Under {
+    /// The newest alone.
+    Newest,
+    /// Those of all schemes.
+    All,
+}
 
 impl BySize {
     fn get(&self, size: usize, write: impl FnOnce() -> Arc<str>) -> Arc<str> {
@@ -74,8 +90,8 @@ impl Statements {
             by_id_within,
             expire,
             schemes,
-            find: BySize::default(),
-            find_guarded: BySize::default(),
+            find: Finds::default(),
+            find_newest: Finds::default(),
             insert: BySize::default(),
             insert_at_once: BySize::default(),
             extend: BySize::default(),
@@ -93,25 +109,28 @@ impl Statements {
     ///
     /// On SQLite the answer is one row that holds the sessions side by side, in the order of the digests, with nulls if
     /// there is no session, and [no more](most_side_by_side) than fit. The values are `now` and the digests, those of one
-    /// token under all schemes after those of another. The driver
-    /// passes row by row from one thread to another, and waking the other thread costs more than looking a session up.
+    /// token under all schemes after those of another. The driver passes row by row from one thread to another, and
+    /// waking the other thread costs more than looking a session up.
     pub(crate) fn find(
         &self,
         table: &TableDefinition,
         backend: Backend,
         size: usize,
+        under: Under,
         is_guarded: bool,
     ) -> Arc<str> {
-        let texts = if is_guarded { &self.find_guarded } else { &self.find };
+        let schemes = if under == Under::All { self.schemes } else { 1 };
+        let finds = if schemes == 1 { &self.find_newest } else { &self.find };
+        let texts = if is_guarded { &finds.guarded } else { &finds.plain };
         texts.get(size, || {
             let bindings = &mut Bindings::new(table, backend);
             if let Some(most) = most_side_by_side(table, backend)
                 && size > 1
             {
-                return find_side_by_side(bindings, size.min(most), self.schemes);
+                return find_side_by_side(bindings, size.min(most), schemes);
             }
             let is_it = if size == 1 {
-                has_digest(bindings, self.schemes)
+                has_digest(bindings, schemes)
             } else {
                 let digest = bindings.column(column::DIGEST);
                 bindings.is_among(digest, vec![value(); size])

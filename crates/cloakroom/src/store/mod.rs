@@ -20,7 +20,7 @@ use crate::database::{
 use crate::deadline;
 use crate::error::{Error, Outcome, Result};
 use crate::observe::{self, ConnectionFailure, Observer};
-use crate::sql::Statements;
+use crate::sql::{Statements, Under};
 use crate::table::TableDefinition;
 use crate::token::{HashedToken, PossibleDigests};
 
@@ -79,22 +79,28 @@ impl Store {
 
     /// Returns the statement that finds any of `size` digests; see [`Statements::find`]. It need not say whether it was
     /// a transaction of its own if that is known of its connection, or if it runs within the caller's transaction.
-    pub(crate) fn find(&self, size: usize, values: Vec<FieldValue>, is_known: bool) -> Statement {
-        let sql = self.statements.find(&self.table, self.backend(), size, !is_known);
+    pub(crate) fn find(
+        &self,
+        size: usize,
+        under: Under,
+        values: Vec<FieldValue>,
+        is_known: bool,
+    ) -> Statement {
+        let sql = self.statements.find(&self.table, self.backend(), size, under, !is_known);
         let statement = Statement::new(sql, values);
         if is_known { statement } else { statement.guarded(guard_of_rows(self.backend())) }
     }
 
     /// Returns the statement that finds the session of a single token; see [`Statements::find`].
-    pub(crate) fn find_one(&self, token: &PossibleDigests, is_known: bool) -> Statement {
+    pub(crate) fn find_one(&self, token: &PossibleDigests, under: Under, is_known: bool) -> Statement {
         let now = FieldValue::plain(self.config.now());
-        let digests = token.texts(self.schemes()).map(FieldValue::plain);
-        self.find(1, digests.chain([now]).collect(), is_known)
+        let digests = token.texts(self.schemes(under)).map(FieldValue::plain);
+        self.find(1, under, digests.chain([now]).collect(), is_known)
     }
 
-    /// Returns how many schemes a token may be stored under.
-    pub(crate) fn schemes(&self) -> usize {
-        self.config.digests().len()
+    /// Returns how many digests of a token a statement looks for.
+    pub(crate) fn schemes(&self, under: Under) -> usize {
+        if under == Under::All { self.config.digests().len() } else { 1 }
     }
 
     /// Returns the statement that reads the session with this id.

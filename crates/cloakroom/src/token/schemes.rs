@@ -134,6 +134,11 @@ impl PossibleDigests {
         self.newest.iter().chain(self.others.iter().map(|other| &other.digest))
     }
 
+    /// Returns `true` if there are digests beside the newest.
+    pub(crate) fn has_others(&self) -> bool {
+        !self.others.is_empty()
+    }
+
     /// Returns the digests as text, the last one repeated so that there are `count`.
     pub(crate) fn texts(&self, count: usize) -> impl Iterator<Item = &str> {
         let last = self.others.last().map(|other| &other.digest).or(self.newest.as_ref());
