@@ -11,7 +11,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let is_plaintext = self.schemes.newest().is_plaintext();
         let longest = if is_plaintext { MAX_PLAINTEXT_LENGTH } else { MAX_TOKEN_LENGTH };
-        if !(MIN_TOKEN_LENGTH..=longest).contains(&self.token_length) {
+        if !(MIN_TOKEN_LENGTH..=longest).contains(&self.formats.new.length()) {
             return Err(ConfigError::TokenLength { longest });
         }
         let spans = [("ttl", self.ttl), ("max_lifetime", self.max_lifetime), ("timeout", self.timeout)];

@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::limits::{MAX_BATCH, MAX_CAPACITY};
-use crate::token::{MAX_SCHEMES, MAX_TAG_LENGTH, MIN_TOKEN_LENGTH, SchemeProblem};
+use crate::token::{MAX_SCHEMES, MAX_TAG_LENGTH, MIN_TOKEN_LENGTH, SchemeProblem, TokenPrefixError};
 
 /// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum ConfigError {
         /// The greatest length that this table can hold.
         longest: usize,
     },
+    /// The prefix of a token's format is none.
+    TokenPrefix(TokenPrefixError),
     /// The salt is empty.
     EmptySalt,
     /// There is a salt, but no hashing to mix it into.
@@ -91,6 +93,7 @@ impl fmt::Display for ConfigError {
             Self::TokenLength { longest } => {
                 write!(f, "token_length must be at least {MIN_TOKEN_LENGTH} and at most {longest}")
             }
+            Self::TokenPrefix(error) => fmt::Display::fmt(error, f),
             Self::EmptySalt => {
                 f.write_str("secret_salt must not be empty: leave it out if there is to be none")
             }
@@ -145,6 +148,13 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Lets one function make the formats and build the configuration.
+impl From<TokenPrefixError> for ConfigError {
+    fn from(error: TokenPrefixError) -> Self {
+        Self::TokenPrefix(error)
+    }
+}
 
 impl From<SchemeProblem> for ConfigError {
     fn from(problem: SchemeProblem) -> Self {
