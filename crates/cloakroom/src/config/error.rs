@@ -78,6 +78,13 @@ pub enum ConfigError {
         /// The column's name.
         name: String,
     },
+    /// Two columns have the same role.
+    DuplicateRole {
+        /// The role's name.
+        role: &'static str,
+        /// The columns' names.
+        columns: [String; 2],
+    },
     /// The database cannot hold a field's type.
     ColumnType {
         /// The column's name.
@@ -140,6 +147,12 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "the column {name:?} is declared twice or built in; name the field's column differently"
+                )
+            }
+            Self::DuplicateRole { role, columns: [one, other] } => {
+                write!(
+                    f,
+                    "the columns {one:?} and {other:?} both have the role {role}: one column of a table has it"
                 )
             }
             Self::ColumnType { column, problem } => write!(f, "the column {column:?}: {problem}"),
