@@ -1,5 +1,7 @@
 //! Where the token comes from: every source, absent, malformed and presented, alone and together.
 
+use std::time::Duration;
+
 use axum::Router;
 use cloakroom::{Sessions, TokenFormat};
 use cloakroom_axum::{SessionLayer, TokenSource};
@@ -40,6 +42,7 @@ async fn a_key_with_a_prefix_is_taken_from_everywhere_and_a_mistyped_one_is_unkn
     let config = db.config().token_format(TokenFormat::prefixed(prefix).unwrap());
     let sessions = db.sessions_with::<UserSession>(config).await;
     let created = sessions.create(user("1234")).await.unwrap();
+    db.clock().advance(Duration::from_secs(1));
     let site = Site::start(everywhere(&sessions)).await;
     let key = created.token.expose();
     assert_eq!(key.len(), 32 + 1 + 27 + 6);
@@ -57,8 +60,10 @@ async fn a_key_with_a_prefix_is_taken_from_everywhere_and_a_mistyped_one_is_unkn
     // With the table gone, every question fails.
     db.execute_anew("DROP TABLE sessions").await;
     for (name, value) in presented(&mistyped) {
-        site.get("/me", &[(name, &value)]).await.assert_is(401, "You are not logged in.\n");
-        site.get("/maybe", &[(name, &value)]).await.assert_is(200, "nobody");
+        let answer = site.get("/me", &[(name, &value)]).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (401, "You are not logged in.\n"), "{name}");
+        let answer = site.get("/maybe", &[(name, &value)]).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (200, "nobody"), "{name}");
     }
     for (name, value) in presented(key) {
         assert!(site.get("/me", &[(name, &value)]).await.status.is_server_error(), "{name}");
@@ -212,7 +217,7 @@ async fn a_malformed_bearer_or_header_is_a_bad_request(db: TestDatabase) {
 
 async fn two_different_credentials_are_a_bad_request_and_the_same_twice_is_fine(db: TestDatabase) {
     let (sessions, created) = logged_in(&db).await;
-    let other = sessions.create(cloakroom_testing::user("5678")).await.unwrap();
+    let other = sessions.create(user("5678")).await.unwrap();
     let site = Site::start(everywhere(&sessions)).await;
     let all = |created| {
         let cookie: String = cookie(created);
