@@ -64,10 +64,10 @@ async fn a_hint_is_written_by_the_statement_that_writes_the_digest(db: TestDatab
     let watched = Watched::<Key>::on(&db, db.database(), db.config().token_format(live())).await;
     let sessions = &watched.sessions;
     let mut created = sessions.create(key("1")).await.unwrap();
-    let creates = watched.statements(async { drop(sessions.create(key("2")).await.unwrap()) }).await;
-    let rotates =
+    let inserts = watched.statements(async { drop(sessions.create(key("2")).await.unwrap()) }).await;
+    let updates =
         watched.statements(async { drop(sessions.rotate(&mut created.session).await.unwrap()) }).await;
-    for (statements, verb) in [(creates, "INSERT"), (rotates, "UPDATE")] {
+    for (statements, verb) in [(inserts, "INSERT"), (updates, "UPDATE")] {
         let statements: Vec<_> = statements.iter().filter(|sql| sql.contains("shown")).collect();
         assert!(
             statements.len() == 1

@@ -58,7 +58,7 @@ impl<T: SessionFields> Operations<'_, T> {
             && let Some(RoleField::Text(field)) = read.row_mut().fields.role_mut(Role::Hint)
             && let Some(stored) = field.text()
         {
-            hint = stored.to_owned();
+            stored.clone_into(&mut hint);
         }
         session.note_field(|fields| {
             if let Some(RoleField::Text(field)) = fields.role_mut(Role::Hint) {
