@@ -106,7 +106,16 @@ async fn a_rotation_leaves_what_the_caller_has_changed_to_the_next_update(db: Te
     assert_eq!(row, *session);
     assert_eq!((row.fields.name.as_deref(), row.hint()), (Some("deploys"), Some(&*live().hint(&token))));
 
+    // The hint is no change of the caller's: what SQL has put there since stays.
+    session.fields.name = Some("backups".to_owned());
+    sessions.rotate(session).await.unwrap();
+    db.execute("UPDATE keys_with_hints SET shown = 'by SQL'").await;
+    sessions.update(session).await.unwrap();
+    assert_eq!(stored(&db).await, ["by SQL"]);
+
     // A rotation that loses changes nothing, in the row and in memory.
+    sessions.reload(session).await.unwrap();
+    let row = session.clone();
     let mut stale = row.clone();
     let token = sessions.rotate(session).await.unwrap();
     assert_eq!(sessions.rotate(&mut stale).await.unwrap_err().kind(), ErrorKind::Conflict);
