@@ -60,7 +60,7 @@ impl ConfigBuilder {
     /// **With a prefixed format alone, every token that was issued before is refused**, and so is an imported token of
     /// another form: [`create`](crate::Sessions::create) and [`import`](crate::Sessions::import) fail for one. Name the
     /// old format in `accept_formats` for as long as its sessions live. A digest that is imported does not tell what its
-    /// token looks like.
+    /// token looks like. The tokens of another system, which [`digests`](Self::digests) adopts, need a plain format too.
     ///
     /// ```
     /// use cloakroom::{Config, ConfigError, TokenFormat};

@@ -36,6 +36,11 @@ pub enum ConfigError {
         /// Its name.
         name: String,
     },
+    /// The tokens of an adopted scheme have no prefix of this table's, and only tokens with a prefix are accepted.
+    AdoptedWithoutFormat {
+        /// The scheme's name.
+        name: String,
+    },
     /// `digests` is set, and so is `hashing` or `secret_salt`.
     DigestsTwice,
     /// A span is zero that must not be.
@@ -117,6 +122,11 @@ impl fmt::Display for ConfigError {
             Self::SchemeTwice { name } => {
                 write!(f, "two schemes have the name {name:?}, so that their digests could not be told apart")
             }
+            Self::AdoptedWithoutFormat { name } => write!(
+                f,
+                "no token of the scheme {name:?} would be accepted, since none has an accepted prefix: name a plain \
+                 format in accept_formats"
+            ),
             Self::AdoptedFirst { name } => write!(
                 f,
                 "the first scheme must not be the adopted {name:?}: new tokens are stored under it, so it must be one of \

@@ -15,6 +15,11 @@ impl TokenFormats {
         std::iter::once(&self.new).chain(&self.others)
     }
 
+    /// Returns `true` if tokens without a prefix are accepted.
+    pub(crate) fn accept_plain(&self) -> bool {
+        self.all().any(|format| format.prefix().is_none())
+    }
+
     /// Generates a token that these formats accept.
     pub(crate) fn generate(&self) -> Result<Token, TokenError> {
         loop {
