@@ -3,7 +3,8 @@
 use std::error::Error as _;
 
 use cloakroom::{
-    ConfigBuilder, ErrorKind, Hashing, ImportedSession, NewSession, Sessions, Status, Token, TokenFormat,
+    ConfigBuilder, ConfigError, ErrorKind, Hashing, ImportedSession, Key, NewSession, Reading, Scheme,
+    Sessions, Status, Token, TokenFormat,
 };
 use cloakroom_testing::{TestDatabase, UserSession, each_mode, user};
 use futures_util::TryStreamExt;
@@ -171,7 +172,34 @@ async fn keys_have_their_format_under_every_hashing_and_none(db: TestDatabase) {
     }
 }
 
+async fn keys_and_the_tokens_of_another_system_are_looked_up_under_all_schemes(db: TestDatabase) {
+    let adopted = || Scheme::adopted("knox", Reading::of(Hashing::Sha512));
+    let key = Key::from_bytes(*b"a key of the application, 32 bytes").unwrap();
+    let config = || {
+        let schemes = [Scheme::hmac_sha256("2026-11", &key), Scheme::sha256(), adopted()];
+        beside_plain(db.config().digests(schemes))
+    };
+    let watched = Watched::<UserSession>::on(&db, db.database(), config()).await;
+    let sessions = &watched.sessions;
+    let foreign = "a-token-of-the-other-system";
+    let digest = adopted().digest(foreign).unwrap();
+    sessions.import(vec![ImportedSession::with_digest(user("1"), digest)]).await.unwrap();
+    let created = sessions.create(user("2")).await.unwrap();
+    for token in [foreign, created.token.expose()] {
+        // Once under the scheme that it was stored under, and then under the newest.
+        for _ in 0..2 {
+            assert!(sessions.authenticate_fresh(token).await.unwrap().is_some(), "{token}");
+        }
+    }
+    let mistyped = format!("{}-", &created.token.expose()[..42]);
+    let statements = watched.statements(is_unknown_everywhere(sessions, &mistyped)).await;
+    assert_eq!(statements, [""; 0]);
+    let refused = db.config().digests([Scheme::sha256(), adopted()]).token_format(live()).build();
+    assert_eq!(refused.unwrap_err(), ConfigError::AdoptedWithoutFormat { name: "knox".to_owned() });
+}
+
 each_mode! {
+    keys_and_the_tokens_of_another_system_are_looked_up_under_all_schemes,
     a_mistyped_key_is_unknown_and_takes_no_statement,
     new_keys_work_beside_tokens_of_before_until_their_format_is_no_longer_accepted,
     a_token_that_would_be_refused_is_not_imported,
