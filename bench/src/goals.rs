@@ -3,9 +3,11 @@
 use serde::Serialize;
 
 use crate::catalogue::name::{
-    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, ONE_SCHEME, SHARED, THREE_SCHEMES, TOWER_ONE, TOWER_SESSIONS,
+    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_SCHEME, SHARED, THREE_SCHEMES, TOWER_ONE,
+    TOWER_SESSIONS,
 };
 use crate::catalogue::row::{growth, prune, revocation};
+use crate::format::grouped;
 use crate::results::{Measure, Results, Row, Table};
 
 struct Goal {
@@ -32,9 +34,11 @@ enum Bound {
     SlowerP99(f64),
     /// At most this many milliseconds; compared with nothing.
     Within(f64),
+    /// At least this many calls a second; compared with nothing.
+    AtLeast(f64),
 }
 
-use Bound::{Faster, Slower, SlowerBeyond, SlowerP99, Within};
+use Bound::{AtLeast, Faster, Slower, SlowerBeyond, SlowerP99, Within};
 
 #[rustfmt::skip]
 const GOALS: &[Goal] = &[
@@ -50,6 +54,8 @@ const GOALS: &[Goal] = &[
     goal("three schemes, SQLite, 128 callers, strict", "schemes-sqlite/128", THREE_SCHEMES, ONE_SCHEME, Slower(1.25)),
     goal("three schemes, cached, 1 caller", "schemes-cached/1", THREE_SCHEMES, ONE_SCHEME, Slower(1.1)),
     goal("three schemes, cached, 128 callers", "schemes-cached/128", THREE_SCHEMES, ONE_SCHEME, Slower(1.1)),
+    goal("mistyped keys refused by one core", "mistyped/1", CLOAKROOM, "–", AtLeast(1_000_000.0)),
+    goal("mistyped keys refused, 128 callers", "mistyped/128", CLOAKROOM, NO_CHECKSUM, Faster(10.0)),
     goal("create, PostgreSQL, 128 callers", "create-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),
     goal("create, SQLite, synchronous = NORMAL, 128 callers", "create-sqlite-normal/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)).or(TOWER_ONE),
     goal("create, SQLite, synchronous = FULL, 128 callers", "create-sqlite-full/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)).or(TOWER_ONE),
@@ -165,13 +171,13 @@ impl Bound {
                 // The common part takes less than the whole, unless something disturbed it.
                 (against > common).then(|| ((row - common) / (against - common)).max(row / against))
             }
-            Within(_) => value(row),
+            Within(_) | AtLeast(_) => value(row),
         }
     }
 
     fn is_met(self, figure: f64) -> bool {
         match self {
-            Faster(least) => figure >= least,
+            Faster(least) | AtLeast(least) => figure >= least,
             Slower(most) | SlowerBeyond(_, most) | SlowerP99(most) | Within(most) => figure <= most,
         }
     }
@@ -181,6 +187,7 @@ impl Bound {
             Faster(least) => format!("{least}× as fast"),
             Slower(most) | SlowerBeyond(_, most) | SlowerP99(most) => format!("at most {most}× as long"),
             Within(most) => format!("at most {most} ms"),
+            AtLeast(least) => format!("{} a second", grouped(least)),
         }
     }
 
@@ -188,6 +195,7 @@ impl Bound {
         match self {
             Faster(_) | Slower(_) | SlowerBeyond(..) | SlowerP99(_) => format!("{figure:.2}×"),
             Within(_) => format!("{figure:.2} ms"),
+            AtLeast(_) => format!("{} a second", grouped(figure)),
         }
     }
 }
@@ -271,6 +279,15 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_judged_by_itself() {
+        let judged = |rate| {
+            let results = results("mistyped/1", Measure::PerSecond, [(CLOAKROOM, rate)]);
+            verdict(&results, "mistyped keys refused by one core").is_reached
+        };
+        assert_eq!((judged(1_000_000.0), judged(999_999.0)), (Some(true), Some(false)));
+    }
+
+    #[test]
     fn a_peer_is_judged_at_its_best() {
         let judged = |one| {
             let rows = [(CLOAKROOM, 50.0), (TOWER_SESSIONS, 10.0), (TOWER_ONE, one)];
@@ -295,7 +312,7 @@ mod tests {
     fn every_goal_names_rows_that_a_whole_run_has() {
         for goal in GOALS {
             let common = if let SlowerBeyond(common, _) = goal.bound { Some(common) } else { None };
-            let against = Some(goal.against).filter(|_| !matches!(goal.bound, Within(_)));
+            let against = Some(goal.against).filter(|_| !matches!(goal.bound, Within(_) | AtLeast(_)));
             for row in [Some(goal.row), against, goal.or, common].into_iter().flatten() {
                 assert!(catalogue::knows(goal.table, row), "{}: {row} in {}", goal.what, goal.table);
             }

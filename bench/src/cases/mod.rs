@@ -8,6 +8,7 @@ mod growth;
 mod http;
 mod list;
 pub mod memory;
+mod mistyped;
 mod prune;
 mod revocation;
 mod revoke;
@@ -41,6 +42,7 @@ pub const CASES: &[Case] = &[
     Case { is_extra: true, ..case("settings", settings::run) },
     case("cached", cached::run),
     case("schemes", schemes::run),
+    case("mistyped", mistyped::run),
     case("http", http::run),
     case("memory", memory::run),
     case("list-postgres", list::postgres),

@@ -7,6 +7,7 @@ pub mod cloakroom;
 pub mod http;
 pub mod in_memory;
 pub mod jwt;
+pub mod mistyped;
 pub mod rusqlite;
 pub mod tokio_postgres;
 pub mod tower_sessions;
@@ -26,6 +27,8 @@ pub trait Performs<Operation>: Clone + Send + Sync + 'static {
 
 /// Find the session of a token.
 pub struct Authenticate;
+/// Find that no session has a token.
+pub struct Refuse;
 /// A new session, and its token.
 pub struct Create;
 /// Authenticate with an extension due each time.

@@ -31,7 +31,9 @@ Exit codes:
   0 done   1 not found, not valid   2 usage   3 trouble with the database
 
 Configuration file (TOML), each line optional:
-  token_length = 64           # characters of a new token
+  token_length = 64           # characters of a new token without a prefix
+  token_prefix = \"acme_live\" # new tokens are acme_live_… with a checksum, as with --prefix
+  accept_unprefixed = true    # whether tokens without that prefix are accepted too
   hashing = \"sha256\"          # or sha512, sha3-256, blake2b-512, …, or as in ecto_sessions, or \"none\"
   secret_salt = \"…\"           # better: the variable CLOAKROOM_SECRET_SALT
   ttl = \"7d\"                  # or \"12h\", \"never\"
@@ -77,6 +79,12 @@ pub(crate) struct Options {
     /// The configuration file, in TOML
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
+    /// What new tokens begin with: they are `acme_live_…` then, and end in a checksum
+    ///
+    /// Tokens without the prefix are accepted all the same, unless the configuration file says `accept_unprefixed =
+    /// false`. This comes before the file's `token_prefix`.
+    #[arg(long, global = true, value_name = "acme_live")]
+    pub(crate) prefix: Option<String>,
     /// What standard output gets: a table on a terminal and tab-separated lines elsewhere, CSV, JSON, or JSON lines
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) format: Format,
@@ -206,11 +214,12 @@ pub(crate) enum Migrate {
 
 #[derive(Group)]
 pub(crate) struct Fields {
-    /// A column of the table: name, type, and `:index` to look up by it
+    /// A column of the table: name, type, `:index` to look up by it, and its role, if it has one
     ///
-    /// Types: text, integer, bool, float, bytes, uuid, timestamp, json; with `?` it may be null. Default:
-    /// the columns that the table has, or `user_id:text:index` where there is none.
-    #[arg(long = "field", value_name = "NAME:TYPE[?][:index]")]
+    /// Types: text, integer, bool, float, bytes, uuid, timestamp, json; with `?` it may be null. Role: `:hint` for what
+    /// may be shown of the session's token, as in `shown:text:hint`; it is filled in. Default: the columns that the table
+    /// has, or `user_id:text:index` where there is none.
+    #[arg(long = "field", value_name = "NAME:TYPE[?][:index][:hint]")]
     pub(crate) fields: Vec<Field>,
 }
 
@@ -472,8 +481,10 @@ pub(crate) struct Stats {
 
 #[derive(Subcommand)]
 pub(crate) enum Token {
-    /// Print a new token, of the configured length
+    /// Print a new token, of the configured length or with the prefix
     Generate,
+    /// Print the regular expression by which programs that search for leaked secrets find tokens with the prefix
+    Regex,
     /// Print the digest of the token on standard input, under the configured hashing and salt
     Digest(TokenInput),
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use cloakroom::{Config, Hashing};
+use cloakroom::{Config, Hashing, TokenFormat};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use zeroize::Zeroizing;
 
@@ -20,6 +20,8 @@ const SALT_VARIABLE: &str = "CLOAKROOM_SECRET_SALT";
 #[serde(deny_unknown_fields)]
 struct File {
     token_length: Option<usize>,
+    token_prefix: Option<String>,
+    accept_unprefixed: Option<bool>,
     hashing: Option<HashingName>,
     secret_salt: Option<Salt>,
     ttl: Option<Span>,
@@ -28,18 +30,27 @@ struct File {
     max_lifetime: Option<Span>,
 }
 
-/// Returns the settings of `file`, if one is named, and of the environment. `no_extend` overrides whether reading
-/// extends.
-pub(crate) fn load(file: Option<&Path>, no_extend: bool) -> Result<Config, Failure> {
+/// Returns the settings of `file`, if one is named, and of the environment. `prefix` comes before the file's, and
+/// `no_extend` overrides whether reading extends.
+pub(crate) fn load(file: Option<&Path>, prefix: Option<String>, no_extend: bool) -> Result<Config, Failure> {
     let salt = env::var_os(SALT_VARIABLE).map(|salt| Zeroizing::new(salt.into_encoded_bytes()));
+    if let Some(prefix) = &prefix {
+        // An error of the command line, and not of the file.
+        TokenFormat::prefixed(prefix).map_err(|error| Failure::usage(format!("--prefix: {error}")))?;
+    }
     match file {
-        None => build(File::default(), salt, no_extend),
+        None => build(File { token_prefix: prefix, ..File::default() }, salt, no_extend),
         Some(path) => {
             let in_file = |failure: Failure| failure.context(format!("the configuration {}", path.display()));
             let text = fs::read_to_string(path)
                 .map(Zeroizing::new)
                 .map_err(|error| in_file(Failure::usage(error.to_string())))?;
-            parse(&text).and_then(|file| build(file, salt, no_extend)).map_err(in_file)
+            parse(&text)
+                .and_then(|mut file| {
+                    file.token_prefix = prefix.or(file.token_prefix);
+                    build(file, salt, no_extend)
+                })
+                .map_err(in_file)
         }
     }
 }
@@ -58,8 +69,17 @@ fn parse(text: &str) -> Result<File, Failure> {
 fn build(file: File, salt: Option<Zeroizing<Vec<u8>>>, no_extend: bool) -> Result<Config, Failure> {
     // Its user sees that it waits, and may end it. A statement about a whole table takes its time.
     let mut config = Config::builder().timeout(None);
-    if let Some(length) = file.token_length {
-        config = config.token_length(length);
+    let plain = file.token_length.map_or_else(TokenFormat::default, TokenFormat::plain);
+    config = config.token_format(plain.clone());
+    if let Some(prefix) = &file.token_prefix {
+        let prefixed = TokenFormat::prefixed(prefix)
+            .map_err(|error| Failure::usage(format!("token_prefix: {error}")))?;
+        config = config.token_format(prefixed);
+        if file.accept_unprefixed.unwrap_or(true) {
+            config = config.accept_formats([plain]);
+        }
+    } else if file.accept_unprefixed == Some(false) {
+        return Err(Failure::usage("accept_unprefixed = false leaves no token: it needs a token_prefix"));
     }
     if let Some(HashingName(hashing)) = file.hashing {
         config = config.hashing(hashing);
@@ -160,6 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_is_that_of_new_tokens_and_others_are_accepted_unless_the_file_says_no() {
+        let config = load("token_prefix = \"acme_live\"\ntoken_length = 32").unwrap();
+        let live = TokenFormat::prefixed("acme_live").unwrap();
+        let formats: Vec<_> = config.accepted_formats().cloned().collect();
+        assert_eq!(formats, [live.clone(), TokenFormat::plain(32)]);
+        let alone = load("token_prefix = \"acme_live\"\naccept_unprefixed = false").unwrap();
+        assert_eq!(alone.accepted_formats().cloned().collect::<Vec<_>>(), [live]);
+        assert_eq!(*load("accept_unprefixed = true").unwrap().token_format(), TokenFormat::default());
+    }
+
+    #[test]
     fn the_originals_names_and_its_stale_time_of_nothing_are_understood() {
         for (name, hashing) in [
             ("sha", Hashing::Sha1),
@@ -202,6 +233,9 @@ mod tests {
             ("max_lifetime = \"0s\"", "max_lifetime"),
             ("token_length = \"long\"", "line 1"),
             ("token_length = 21", "at least 22"),
+            ("token_prefix = \"Acme\"", "only the characters a to z"),
+            ("token_prefix = 7", "line 1"),
+            ("accept_unprefixed = false", "needs a token_prefix"),
             ("secret_salt = \"\"", "must not be empty"),
             ("ttl = \"1d\"\nextend_after = \"2d\"", "must be less than ttl"),
             ("ttl = ", "line 1"),

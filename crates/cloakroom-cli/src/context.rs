@@ -35,9 +35,9 @@ impl Context {
     /// Reads the options. Does not ask the database yet.
     pub(crate) fn new(options: Options, no_extend: bool, is_database_given: bool) -> Result<Self, Failure> {
         let hints = Hints::new(&options, is_database_given);
-        let Options { database: url, schema, table, config, format } = options;
+        let Options { database: url, schema, table, config, prefix, format } = options;
         let server = Server::of(&url)?;
-        let config = config::load(config.as_deref(), no_extend)?;
+        let config = config::load(config.as_deref(), prefix, no_extend)?;
         let output = Output::new(format);
         let context = Self { output, config, url, server, opened: OnceCell::new(), schema, table, hints };
         // A bad name is an error of the command line, before anything is opened or created.

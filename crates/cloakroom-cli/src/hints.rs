@@ -18,6 +18,7 @@ impl Hints {
         }
         push("schema", options.schema.as_deref());
         push("table", Some(&*options.table).filter(|table| *table != DEFAULT_TABLE));
+        push("prefix", options.prefix.as_deref());
         push("config", options.config.as_deref().and_then(|file| file.to_str()));
         Self(given)
     }
@@ -52,6 +53,7 @@ mod tests {
             schema: schema.map(str::to_owned),
             table: table.to_owned(),
             config: config.map(Into::into),
+            prefix: None,
             format: Format::Json,
         };
         Hints::new(&options, is_given).command("list")

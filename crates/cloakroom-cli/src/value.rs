@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use cloakroom::{Backend, ColumnType, DynamicFields, DynamicValue, FieldDefinition, TableDefinition};
+use cloakroom::{Backend, ColumnType, DynamicFields, DynamicValue, FieldDefinition, Role, TableDefinition};
 use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, format_description};
 use time::{Date, OffsetDateTime};
@@ -165,7 +165,7 @@ pub(crate) fn comparable_columns() -> impl Iterator<Item = FieldDefinition> {
     TableDefinition::built_in_columns().filter(|column| !["data", DIGEST].contains(&column.name()))
 }
 
-/// `name:type[?][:index]`, a column to create.
+/// `name:type[?][:index][:hint]`, a column to create.
 #[derive(Clone, Debug)]
 pub(crate) struct Field(pub(crate) FieldDefinition);
 
@@ -187,11 +187,18 @@ impl FromStr for Field {
         if is_nullable {
             field = field.nullable();
         }
-        match (parts.next(), parts.next()) {
-            (None, _) => Ok(Self(field)),
-            (Some("index"), None) => Ok(Self(field.indexed())),
-            _ => Err("after the type only `:index` may follow".to_owned()),
+        for part in parts {
+            field = match (part, part.parse::<Role>()) {
+                ("index", _) if !field.is_indexed() => field.indexed(),
+                (_, Ok(role)) if field.role().is_none() => field.for_role(role),
+                _ => {
+                    return Err(
+                        "after the type only `:index` and one role, as `:hint`, may follow".to_owned()
+                    );
+                }
+            };
         }
+        Ok(Self(field))
     }
 }
 
@@ -240,7 +247,19 @@ mod tests {
         assert_eq!(field.column_type(Backend::Sqlite), &ColumnType::Integer);
         let Field(field) = "quota:integer?:index".parse().unwrap();
         assert!(field.is_nullable() && field.is_indexed());
-        for text in ["user_id", "user_id:string", "user_id:text:unique", "user_id:text:index:index", ":"] {
+        for text in ["shown:text?:index:hint", "shown:text?:hint:index"] {
+            let Field(field) = text.parse().unwrap();
+            assert!(field.role() == Some(Role::Hint) && field.is_indexed() && field.is_nullable());
+        }
+        for text in [
+            "user_id",
+            "user_id:string",
+            "user_id:text:unique",
+            "user_id:text:index:index",
+            "user_id:text:hint:hint",
+            "user_id:text:",
+            ":",
+        ] {
             assert!(text.parse::<Field>().is_err(), "{text:?}");
         }
     }

@@ -8,6 +8,7 @@ use syn::{Attribute, Error, Ident, LitStr, Meta, Path, Result, Token, Type};
 
 use crate::known::{Place, unknown};
 use crate::report::Report;
+use crate::role::{self, Given};
 
 /// What is written on the struct.
 #[derive(Default)]
@@ -30,6 +31,7 @@ pub(crate) struct FieldAttrs {
     /// The name of an `on_delete = "cascade"`.
     pub(crate) cascade: Option<Ident>,
     pub(crate) sql_type: Option<LitStr>,
+    pub(crate) role: Option<Given>,
 }
 
 /// The value of `belongs_to`.
@@ -70,7 +72,10 @@ impl FieldAttrs {
                 }
                 "on_delete" => set(&mut attrs.cascade, name, cascade(name, input)?),
                 "sql_type" => set(&mut attrs.sql_type, name, string(name, input, "varchar(32)")?),
-                _ => Err(unknown(name, Place::Field)),
+                _ => match role::role(&word) {
+                    Some(role) => set_role(&mut attrs.role, Given { role, ident: flag(name, input)? }),
+                    None => Err(unknown(name, Place::Field)),
+                },
             }
         });
         attrs
@@ -150,6 +155,15 @@ fn set<T>(slot: &mut Option<T>, name: &Ident, value: T) -> Result<()> {
     }
     *slot = Some(value);
     Ok(())
+}
+
+fn set_role(slot: &mut Option<Given>, given: Given) -> Result<()> {
+    if let Some(other) = slot.as_ref().filter(|other| other.role.name != given.role.name) {
+        let message = format!("a field has one role, and this one has `{}` already", other.role.name);
+        return Err(Error::new(given.ident.span(), message));
+    }
+    let name = given.ident.clone();
+    set(slot, &name, given)
 }
 
 fn flag(name: &Ident, input: ParseStream) -> Result<Ident> {

@@ -1,11 +1,12 @@
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Ident};
 
 use crate::ast::{Field, Table};
 use crate::fallback;
 use crate::report::Report;
+use crate::role::{Kind, Role};
 
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let mut report = Report::default();
@@ -51,6 +52,8 @@ impl Table<'_> {
             let index = Literal::usize_unsuffixed(index);
             quote_spanned!(field.type_span()=> #ident: __row.get(#index)?)
         });
+        let roles = self.role_mut();
+        let role_traits = self.role_traits();
         quote! {
             #[automatically_derived]
             impl #ident {
@@ -64,6 +67,8 @@ impl Table<'_> {
                 fn truncate_instants(&mut self) {
                     #(#truncations)*
                 }
+
+                #roles
 
                 fn to_values(&self) -> ::std::vec::Vec<#library::FieldValue> {
                     ::std::vec![#(#values),*]
@@ -82,7 +87,65 @@ impl Table<'_> {
                     #definition
                 }
             }
+
+            #(#role_traits)*
         }
+    }
+
+    fn fields_with_roles(&self) -> impl Iterator<Item = (&Field<'_>, &'static Role)> {
+        self.fields.iter().filter_map(|field| Some((field, field.attrs.role.as_ref()?.role)))
+    }
+
+    /// Returns the method that lends the library the fields with roles; nothing if there are none.
+    fn role_mut(&self) -> Option<TokenStream> {
+        let library = self.library();
+        let mut arms = self.fields_with_roles().map(|(field, role)| {
+            let (ident, variant) = (field.ident_at_type(), format_ident!("{}", role.variant));
+            let at_type = self.library_at(field.type_span());
+            let field = match role.kind {
+                Kind::Text => {
+                    quote_spanned!(field.type_span()=> #at_type::TextField::field(&mut self.#ident))
+                }
+            };
+            quote!(#library::Role::#variant => ::std::option::Option::Some(#field),)
+        });
+        let first = arms.next()?;
+        Some(quote! {
+            fn role_mut(
+                &mut self,
+                __role: #library::Role,
+            ) -> ::std::option::Option<#library::RoleField<'_>> {
+                match __role {
+                    #first
+                    #(#arms)*
+                    _ => ::std::option::Option::None,
+                }
+            }
+        })
+    }
+
+    /// Returns the implementations of the roles' traits.
+    fn role_traits(&self) -> impl Iterator<Item = TokenStream> {
+        let (ident, library) = (self.ident, self.library());
+        self.fields_with_roles().map(move |(field, role)| {
+            let (trait_name, accessor) =
+                (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
+            let (field_ident, at_type) = (field.ident_at_type(), self.library_at(field.type_span()));
+            let (value, read) = match role.kind {
+                Kind::Text => (
+                    quote!(::std::option::Option<&str>),
+                    quote_spanned!(field.type_span()=> #at_type::TextField::text(&self.#field_ident)),
+                ),
+            };
+            quote! {
+                #[automatically_derived]
+                impl #library::#trait_name for #ident {
+                    fn #accessor(&self) -> #value {
+                        #read
+                    }
+                }
+            }
+        })
     }
 
     /// Returns the path of the library.
@@ -151,10 +214,14 @@ impl Field<'_> {
         });
         let cascade = self.attrs.cascade.as_ref().map(|_| quote!(.on_delete_cascade()));
         let sql_type = self.attrs.sql_type.as_ref().map(|ty| quote!(.sql_type(#ty)));
+        let role = self.attrs.role.as_ref().map(|given| {
+            let variant = format_ident!("{}", given.role.variant);
+            quote!(.for_role(#library::Role::#variant))
+        });
         let new = quote_spanned! {self.type_span()=>
             #library::FieldDefinition::new::<#value_type>(#column)
         };
-        quote!(#new #nullable #indexed #references #cascade #sql_type)
+        quote!(#new #nullable #indexed #references #cascade #sql_type #role)
     }
 
     /// Puts an error about a type that cannot be stored where that type is written. Names are still

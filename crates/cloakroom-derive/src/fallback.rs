@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
 
 use crate::ast::{Field, Table};
+use crate::role::{Kind, ROLES, Role};
 
 pub(crate) fn expand(table: &Table) -> TokenStream {
     if !table.generics.params.is_empty() {
@@ -17,6 +18,25 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
     let library = table.library();
     let data = table.data();
     let columns = fields_with_columns(table).map(|field| table.column(field));
+    let has = |role: &&Role| {
+        let given =
+            |field: &Field| field.attrs.role.as_ref().is_some_and(|given| given.role.name == role.name);
+        table.fields.iter().any(given)
+    };
+    let roles = ROLES.iter().filter(has).map(|role| {
+        let (trait_name, accessor) = (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
+        let value = match role.kind {
+            Kind::Text => quote!(::std::option::Option<&str>),
+        };
+        quote! {
+            #[automatically_derived]
+            impl #library::#trait_name for #ident {
+                fn #accessor(&self) -> #value {
+                    ::std::unreachable!()
+                }
+            }
+        }
+    });
     quote! {
         #[automatically_derived]
         impl #ident {
@@ -44,6 +64,8 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
                 ::std::unreachable!()
             }
         }
+
+        #(#roles)*
     }
 }
 

@@ -24,7 +24,7 @@ const ON_STRUCTS: [Known; 4] = [
     Known { name: "crate", example: "crate = my_framework::cloakroom", synonyms: &["path"] },
 ];
 
-const ON_FIELDS: [Known; 5] = [
+const ON_FIELDS: [Known; 6] = [
     Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
     Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
@@ -34,6 +34,8 @@ const ON_FIELDS: [Known; 5] = [
     },
     Known { name: "on_delete", example: "on_delete = \"cascade\"", synonyms: &[] },
     Known { name: "sql_type", example: "sql_type = \"varchar(32)\"", synonyms: &["type", "db_type"] },
+    // The roles; see `role.rs`.
+    Known { name: "hint", example: "hint", synonyms: &["token_hint", "prefix", "last_four"] },
 ];
 
 impl Place {
@@ -113,6 +115,13 @@ fn edit_distance(from: &str, to: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_role_is_known() {
+        for role in &crate::role::ROLES {
+            assert!(ON_FIELDS.iter().any(|known| known.name == role.name), "{}", role.name);
+        }
+    }
 
     #[test]
     fn distances_are_counted_in_characters() {

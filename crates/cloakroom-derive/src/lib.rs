@@ -13,6 +13,7 @@ mod expand;
 mod fallback;
 mod known;
 mod report;
+mod role;
 #[cfg(test)]
 mod tests;
 mod valid;
@@ -54,6 +55,7 @@ mod valid;
 /// # What it makes
 ///
 /// - Implementations of the traits `SessionFields` and `SessionTable`.
+/// - For each [role](#roles), an implementation of its trait, such as `HasHint`.
 /// - For each field, a constant with its name in capital letters and with its visibility: `user_id` becomes
 ///   `UserSession::USER_ID`, `r#type` becomes `TYPE`. The constant stands for the column in queries, with the type of a
 ///   value in it: `String` for a field of `Option<String>`.
@@ -77,7 +79,36 @@ mod valid;
 /// | `on_delete = "cascade"` | with `belongs_to`: a foreign key, which deletes sessions along with the row they belong to | no foreign key |
 /// | `sql_type = "varchar(32)"` | the column's type in SQL, put into the migration as it stands | follows from the field's type |
 ///
+/// | `hint` | the column holds what may be shown of the session's token, and is [filled in by the library](#roles) | |
+///
 /// Several attributes may share one `#[session(…)]` or have one each.
+///
+/// # Roles
+///
+/// A role says what a column is for, so that the library fills it in or reads it. A table has at most one column for each
+/// role, and a column at most one role. Methods that need a role do not compile for a table without it, and say which
+/// attribute is missing.
+///
+/// | role | field | meaning |
+/// |---|---|---|
+/// | `hint` | `String`, or `Option<String>` for a table that has sessions | the token's hint, such as `acme_live_7Qx4…k3Fq`: `create`, `rotate` and `import` write it together with the token's digest, in place of what the field held. `Session::hint` reads it |
+///
+/// ```
+/// use cloakroom::{NewSession, SessionTable};
+///
+/// #[derive(Clone, Debug, SessionTable)]
+/// #[session(table = "api_keys")]
+/// struct ApiKey {
+///     #[session(index)]
+///     user_id: i64,
+///     name: String,
+///     #[session(hint)]
+///     hint: String,
+/// }
+///
+/// // `create` fills in the hint.
+/// let _ = NewSession::new(ApiKey { user_id: 1, name: "deploys".into(), hint: String::new() });
+/// ```
 ///
 /// # Data that changes with a release
 ///

@@ -351,3 +351,60 @@ fn all_errors_are_told_at_once() {
     );
     assert_eq!(errors.len(), 10, "{errors:#?}");
 }
+
+#[test]
+fn a_field_with_a_role_implements_its_trait_and_is_lent_to_the_library() {
+    let expanded = expansion("struct ApiKey { name: String, #[session(hint)] shown: Option<String> }");
+    for expected in [
+        quote! {
+            fn role_mut(
+                &mut self,
+                __role: ::cloakroom::Role,
+            ) -> ::std::option::Option<::cloakroom::RoleField<'_>> {
+                match __role {
+                    ::cloakroom::Role::Hint => ::std::option::Option::Some(
+                        ::cloakroom::TextField::field(&mut self.shown)
+                    ),
+                    _ => ::std::option::Option::None,
+                }
+            }
+        },
+        quote! {
+            #[automatically_derived]
+            impl ::cloakroom::HasHint for ApiKey {
+                fn hint(&self) -> ::std::option::Option<&str> {
+                    ::cloakroom::TextField::text(&self.shown)
+                }
+            }
+        },
+        quote!(.nullable().for_role(::cloakroom::Role::Hint)),
+    ] {
+        assert!(expanded.contains(&expected.to_string()), "{expected}\nis not in\n{expanded}");
+    }
+    let without = expansion("struct ApiKey { name: String }");
+    assert!(!without.contains("role_mut") && !without.contains("HasHint"), "{without}");
+}
+
+#[test]
+fn a_table_has_one_column_for_a_role_and_a_role_no_value() {
+    assert_error(
+        "struct S { #[session(hint)] one: String, #[session(hint)] other: String }",
+        "the field `one` has the role `hint` already",
+    );
+    assert_error("struct S { #[session(hint, hint)] one: String }", "`hint` is given twice");
+    assert_error_on_field("hint = true", "`hint` takes no value");
+    assert_error_on_field("hnit", "there is no `hnit`: write `hint`");
+    assert_error_on_field("token_hint", "write `hint`");
+    assert_error_on_struct("hint", "`hint` belongs on a field");
+}
+
+#[test]
+fn a_struct_with_an_error_still_has_the_traits_of_its_roles() {
+    let expanded =
+        expansion("struct S { #[session(hint, indx)] one: String, #[session(hint)] other: String }");
+    assert_eq!(
+        expanded.matches(&quote!(impl ::cloakroom::HasHint for S).to_string()).count(),
+        1,
+        "{expanded}"
+    );
+}

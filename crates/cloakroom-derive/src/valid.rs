@@ -28,6 +28,7 @@ impl Table<'_> {
             field.validate(report);
         }
         self.check_that_columns_differ(report);
+        self.check_that_roles_differ(report);
     }
 
     fn check_generics(&self, report: &mut Report) {
@@ -59,6 +60,25 @@ impl Table<'_> {
                 let message =
                     format!("the field `{other}` has the constant `{constant}` already: rename one of them");
                 report.at(field.ident, message);
+            }
+        }
+    }
+}
+
+impl Table<'_> {
+    fn check_that_roles_differ(&self, report: &mut Report) {
+        let mut fields = HashMap::new();
+        for field in &self.fields {
+            let Some(given) = &field.attrs.role else {
+                continue;
+            };
+            if let Some(other) = fields.insert(given.role.name, field.name()) {
+                let role = given.role.name;
+                let message = format!(
+                    "the field `{other}` has the role `{role}` already: one column of a table has it, so leave it \
+                     out here"
+                );
+                report.at(&given.ident, message);
             }
         }
     }

@@ -53,6 +53,7 @@
 //! | create, authenticate, update, extend, expire, delete | [`Sessions`] |
 //! | set time to live, digests, lifetime | [`Config`] |
 //! | give the digests a key, replace it, adopt other systems' digests | [`ConfigBuilder::digests`], [`Scheme`] |
+//! | give API keys a prefix and a checksum | [`TokenFormat`], [`ConfigBuilder::token_format`] |
 //! | answer most requests without the database | [`Cache`], [`Sessions::authenticate_fresh`] |
 //! | list, filter, page, count, expire or delete many | [`SessionQuery`], [`Column`], [`Filter`] |
 //! | fetch each session with its user | [`SessionQuery::preload`], [`ToOne`], [`ToMany`] |
@@ -269,12 +270,15 @@ pub use session::{
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
 pub use table::{
-    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, SessionFields, SessionTable,
-    TableDefinition,
+    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasHint, ParseRoleError, Role,
+    SessionFields, SessionTable, TableDefinition,
 };
+#[doc(hidden)]
+pub use table::{RoleField, TextField};
 pub use token::{
     DigestError, Hashing, Key, KeyError, MAX_TOKEN_LENGTH, MIN_KEY_LENGTH, MIN_TOKEN_LENGTH,
-    ParseHashingError, Reading, Scheme, Token, TokenDigest, TokenError,
+    ParseHashingError, ParseTokenError, Reading, Scheme, Token, TokenDigest, TokenError, TokenFormat,
+    TokenPrefixError,
 };
 
 /// Declares a session table: see [the derive crate](cloakroom_derive::SessionTable) for every attribute.

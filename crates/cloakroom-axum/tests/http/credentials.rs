@@ -1,9 +1,11 @@
 //! Where the token comes from: every source, absent, malformed and presented, alone and together.
 
+use std::time::Duration;
+
 use axum::Router;
-use cloakroom::Sessions;
+use cloakroom::{Sessions, TokenFormat};
 use cloakroom_axum::{SessionLayer, TokenSource};
-use cloakroom_testing::{TestDatabase, UserSession, each_database};
+use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
 
 use http::{HeaderValue, Request};
 
@@ -29,6 +31,42 @@ async fn a_token_is_taken_from_the_cookie_the_bearer_and_the_header(db: TestData
     ] {
         site.get("/me", &[(name, value)]).await.assert_is(200, "1234");
         site.get("/maybe", &[(name, value)]).await.assert_is(200, "1234");
+    }
+}
+
+async fn a_key_with_a_prefix_is_taken_from_everywhere_and_a_mistyped_one_is_unknown_without_a_question(
+    db: TestDatabase,
+) {
+    // The longest prefix that there is.
+    let prefix = "a_prefix_as_long_as_any_prefix_1";
+    let config = db.config().token_format(TokenFormat::prefixed(prefix).unwrap());
+    let sessions = db.sessions_with::<UserSession>(config).await;
+    let created = sessions.create(user("1234")).await.unwrap();
+    db.clock().advance(Duration::from_secs(1));
+    let site = Site::start(everywhere(&sessions)).await;
+    let key = created.token.expose();
+    assert_eq!(key.len(), 32 + 1 + 27 + 6);
+    let mistyped = format!("{}-", &key[..key.len() - 1]);
+    let presented = |key: &str| {
+        [
+            ("authorization", format!("Bearer {key}")),
+            ("x-auth-token", key.to_owned()),
+            ("cookie", format!("__Host-Http-session={key}")),
+        ]
+    };
+    for (name, value) in presented(key) {
+        site.get("/me", &[(name, &value)]).await.assert_is(200, "1234");
+    }
+    // With the table gone, every question fails.
+    db.execute_anew("DROP TABLE sessions").await;
+    for (name, value) in presented(&mistyped) {
+        let answer = site.get("/me", &[(name, &value)]).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (401, "You are not logged in.\n"), "{name}");
+        let answer = site.get("/maybe", &[(name, &value)]).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (200, "nobody"), "{name}");
+    }
+    for (name, value) in presented(key) {
+        assert!(site.get("/me", &[(name, &value)]).await.status.is_server_error(), "{name}");
     }
 }
 
@@ -179,7 +217,7 @@ async fn a_malformed_bearer_or_header_is_a_bad_request(db: TestDatabase) {
 
 async fn two_different_credentials_are_a_bad_request_and_the_same_twice_is_fine(db: TestDatabase) {
     let (sessions, created) = logged_in(&db).await;
-    let other = sessions.create(cloakroom_testing::user("5678")).await.unwrap();
+    let other = sessions.create(user("5678")).await.unwrap();
     let site = Site::start(everywhere(&sessions)).await;
     let all = |created| {
         let cookie: String = cookie(created);
@@ -217,6 +255,7 @@ async fn two_different_credentials_are_a_bad_request_and_the_same_twice_is_fine(
 
 each_database! {
     a_token_is_taken_from_the_cookie_the_bearer_and_the_header,
+    a_key_with_a_prefix_is_taken_from_everywhere_and_a_mistyped_one_is_unknown_without_a_question,
     without_a_token_nobody_is_logged_in,
     a_cookie_whose_name_differs_in_any_byte_is_not_the_session_s,
     a_token_in_the_url_is_no_token,

@@ -134,8 +134,9 @@ fn numbered(line: Line, sessions: &Table, tokens: Option<&mut NewTokens>) -> Res
         (Secret::Token(token), _) => ImportedSession::with_token(new, token),
         (Secret::Digest(digest), _) => ImportedSession::with_digest(new, digest),
         (Secret::None, _) => {
-            let token = Token::generate(sessions.config().token_length())
-                .map_err(|error| Failure::trouble("no token could be made").caused_by(&error))?;
+            let token = sessions.config().token_format().generate();
+            let token =
+                token.map_err(|error| Failure::trouble("no token could be made").caused_by(&error))?;
             let id = id.unwrap_or_else(Uuid::now_v7);
             if let Some(tokens) = tokens {
                 tokens.add(number, id, &token);

@@ -48,11 +48,17 @@ async fn status(context: &Context) -> Result<(), Failure> {
     let json = json!({
         "table": sessions.definition().to_string(),
         "exists": exists,
-        "fields": fields.iter().map(|field| json!({
-            "name": field.name(),
-            "type": field.column_type(context.backend()).to_string(),
-            "nullable": field.is_nullable(),
-        })).collect::<Vec<_>>(),
+        "fields": fields.iter().map(|field| {
+            let mut json = json!({
+                "name": field.name(),
+                "type": field.column_type(context.backend()).to_string(),
+                "nullable": field.is_nullable(),
+            });
+            if let Some(role) = field.role() {
+                json["role"] = json!(role.name());
+            }
+            json
+        }).collect::<Vec<_>>(),
         "migrations": status.iter().map(|(migration, is_applied)| json!({
             "version": migration.version,
             "name": migration.name,

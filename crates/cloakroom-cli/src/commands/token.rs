@@ -1,4 +1,4 @@
-use cloakroom::Token;
+use cloakroom::DigestError;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -12,16 +12,23 @@ pub(crate) async fn authenticate(context: &Context, command: Authenticate) -> Re
     let sessions = context.sessions().await?;
     match sessions.authenticate(&*token).await? {
         Some(session) => context.output.session(&session, sessions.config().now()),
-        None => Err(Failure::not_found("no valid session has this token")),
+        None => Err(not_found(context, &token)),
     }
 }
 
 pub(crate) fn run(context: &Context, command: args::Token) -> Result<(), Failure> {
     match command {
         args::Token::Generate => {
-            let token = Token::generate(context.config.token_length())
-                .map_err(|error| Failure::trouble("no token could be made").caused_by(&error))?;
+            let token = context.config.token_format().generate();
+            let token =
+                token.map_err(|error| Failure::trouble("no token could be made").caused_by(&error))?;
             context.output.answer(&json!({"token": token.expose()}), token.expose())
+        }
+        args::Token::Regex => {
+            let regex = context.config.token_format().regex().ok_or_else(|| {
+                Failure::usage("tokens without a prefix cannot be told from other words; say --prefix")
+            })?;
+            context.output.answer(&json!({"regex": regex}), &regex)
         }
         args::Token::Digest(input) => {
             let token = read(&input)?;
@@ -31,6 +38,15 @@ pub(crate) fn run(context: &Context, command: args::Token) -> Result<(), Failure
                 .map_err(|error| Failure::usage("this is no token").caused_by(&error))?;
             context.output.answer(&json!({"digest": digest.expose()}), digest.expose())
         }
+    }
+}
+
+/// Says that no valid session has the token, and why if it cannot have one.
+fn not_found(context: &Context, token: &[u8]) -> Failure {
+    let failure = Failure::not_found("no valid session has this token");
+    match context.config.digest(token) {
+        Err(error @ DigestError::Format) => failure.caused_by(&error),
+        _ => failure,
     }
 }
 

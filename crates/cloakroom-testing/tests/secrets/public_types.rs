@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use cloakroom::{
     Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, Hashing, Key,
-    ManualClock, Reading, Scheme, Sessions, SignedSpan, Status, SystemClock, Token,
+    ManualClock, Reading, Role, Scheme, Sessions, SignedSpan, Status, SystemClock, Token, TokenFormat,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 
@@ -12,19 +12,22 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 13] = [
+const NOT_SHOWN: [&str; 16] = [
     "Clock",
     "DefaultData",
     "FieldType",
+    "HasHint",
     "Loaded",
     "LoadedRow",
     "MAX_TOKEN_LENGTH",
     "MIN_KEY_LENGTH",
     "MIN_TOKEN_LENGTH",
     "Result",
+    "RoleField",
     "SessionFields",
     "SessionTable",
     "StoredType",
+    "TextField",
     // The two crates are in braces of their own, and their types are not the library's.
     "sqlx",
 ];
@@ -62,6 +65,10 @@ fn show_the_rest(seen: &mut Seen) {
     seen.show("Cache", &Cache::new(8));
     seen.show("Hashing", &Hashing::Sha256);
     seen.print(&Hashing::DangerousPlaintext);
+    let format = TokenFormat::prefixed("acme_live").unwrap();
+    seen.show("TokenFormat", &format);
+    seen.show("Role", &Role::Hint);
+    seen.print(&Role::Hint);
 
     show_schemes(seen);
 
@@ -72,6 +79,10 @@ fn show_the_rest(seen: &mut Seen) {
     for (name, error) in [
         ("ParseCursorError", text.parse::<Cursor>().err().map(boxed)),
         ("ParseHashingError", text.parse::<Hashing>().err().map(boxed)),
+        ("ParseRoleError", text.parse::<Role>().err().map(boxed)),
+        ("ParseTokenError", format.parse(text).err().map(boxed)),
+        ("TokenPrefixError", TokenFormat::prefixed(text).err().map(boxed)),
+        ("TokenPrefixError", TokenFormat::prefixed(&text[..20].replace('_', "-")).err().map(boxed)),
         ("ParseColumnTypeError", text.parse::<ColumnType>().err().map(boxed)),
         ("TokenError", Token::import(&text[..15]).err().map(boxed)),
         ("TokenError", Token::import(text.repeat(100)).err().map(boxed)),

@@ -9,7 +9,7 @@ use super::causal_reads::CausalReads;
 use super::error::ConfigError;
 use super::settings::{Config, DAY, Settings};
 use crate::clock::Clock;
-use crate::token::{Hashing, Scheme, Schemes};
+use crate::token::{Hashing, Scheme, Schemes, TokenFormat};
 
 impl Config {
     /// Returns a builder that starts from the defaults.
@@ -32,8 +32,59 @@ pub struct ConfigBuilder {
 impl ConfigBuilder {
     /// Sets the length of a new token, in characters of 6 bits. Default 64, at least
     /// [`MIN_TOKEN_LENGTH`](crate::MIN_TOKEN_LENGTH).
+    ///
+    /// This is short for [`token_format`](Self::token_format) with [`TokenFormat::plain`]; the later call holds.
     pub fn token_length(self, characters: usize) -> Self {
-        self.with(|settings| settings.token_length = characters)
+        self.token_format(TokenFormat::plain(characters))
+    }
+
+    /// Sets what a new token looks like, such as `acme_live_` with a checksum at the end. Default
+    /// [`TokenFormat::plain`], of 64 characters. `create` and `rotate` make tokens of this format.
+    ///
+    /// # Which tokens are accepted
+    ///
+    /// Tokens of this format, and of those of [`accept_formats`](Self::accept_formats). Any other text is refused before
+    /// it is hashed, and takes no query: it is as unknown as a token that no session has. For each token a client
+    /// presents:
+    ///
+    /// 1. If it begins with an accepted prefix and its underscore, it must be whole: its length, its characters, its
+    ///    checksum. So a mistyped key costs no query, and most made-up keys cost none either.
+    /// 2. If it begins with none of the accepted prefixes, a plain format must be accepted, which stands for *all* tokens
+    ///    without an accepted prefix. Its length is that of new tokens: older, shorter ones and [imported
+    ///    ones](crate::NewSession::import_token) of any form are accepted too.
+    /// 3. A plain token may begin with a short prefix by chance. If it has exactly the length and the characters of an
+    ///    accepted plain format, and not the length of the prefixed one, it is accepted all the same.
+    ///
+    /// # A table that has sessions
+    ///
+    /// **With a prefixed format alone, every token that was issued before is refused**, and so is an imported token of
+    /// another form: [`create`](crate::Sessions::create) and [`import`](crate::Sessions::import) fail for one. Name the
+    /// old format in `accept_formats` for as long as its sessions live. A digest that is imported does not tell what its
+    /// token looks like. The tokens of another system, which [`digests`](Self::digests) adopts, need a plain format too.
+    ///
+    /// ```
+    /// use cloakroom::{Config, ConfigError, TokenFormat};
+    ///
+    /// # fn main() -> Result<(), ConfigError> {
+    /// // New keys have a prefix, and those of last year still work.
+    /// let config = Config::builder()
+    ///     .token_format(TokenFormat::prefixed("acme_live")?)
+    ///     .accept_formats([TokenFormat::default()])
+    ///     .build()?;
+    /// # let _ = config;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token_format(self, format: TokenFormat) -> Self {
+        self.with(|settings| settings.formats.new = format)
+    }
+
+    /// Sets further formats whose tokens are accepted, beside that of new tokens. Default none.
+    ///
+    /// [`token_format`](Self::token_format) says what accepting means.
+    pub fn accept_formats(self, formats: impl IntoIterator<Item = TokenFormat>) -> Self {
+        let formats = formats.into_iter().collect();
+        self.with(|settings| settings.formats.others = formats)
     }
 
     /// Sets how a token becomes the digest that is stored. Default [`Hashing::Sha256`].

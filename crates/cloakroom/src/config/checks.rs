@@ -11,8 +11,14 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let is_plaintext = self.schemes.newest().is_plaintext();
         let longest = if is_plaintext { MAX_PLAINTEXT_LENGTH } else { MAX_TOKEN_LENGTH };
-        if !(MIN_TOKEN_LENGTH..=longest).contains(&self.token_length) {
+        if !(MIN_TOKEN_LENGTH..=longest).contains(&self.formats.new.length()) {
             return Err(ConfigError::TokenLength { longest });
+        }
+        let mut schemes = self.schemes.as_slice().iter();
+        if let Some(adopted) = schemes.find(|scheme| scheme.is_adopted())
+            && !self.formats.accept_plain()
+        {
+            return Err(ConfigError::AdoptedWithoutFormat { name: adopted.name().into_owned() });
         }
         let spans = [("ttl", self.ttl), ("max_lifetime", self.max_lifetime), ("timeout", self.timeout)];
         for (setting, span) in spans {
@@ -40,7 +46,7 @@ impl Settings {
 mod tests {
     use super::super::settings::{Config, DAY};
     use super::*;
-    use crate::token::{Hashing, Key, Reading, Scheme};
+    use crate::token::{Hashing, Key, Reading, Scheme, TokenFormat};
 
     #[test]
     fn a_token_length_out_of_bounds_is_refused() {
@@ -48,6 +54,18 @@ mod tests {
         assert!(build(22).is_ok() && build(4096).is_ok());
         assert!(matches!(build(21), Err(ConfigError::TokenLength { .. })));
         assert!(matches!(build(4097), Err(ConfigError::TokenLength { .. })));
+    }
+
+    #[test]
+    fn the_tokens_of_another_system_need_a_format_without_a_prefix() {
+        let adopted = || Scheme::adopted("knox", Reading::of(Hashing::Sha512));
+        let config = || Config::builder().digests([Scheme::sha256(), adopted()]);
+        let live = || TokenFormat::prefixed("acme_live").unwrap();
+        assert!(config().build().is_ok());
+        assert!(config().token_format(live()).accept_formats([TokenFormat::default()]).build().is_ok());
+        let refused = config().token_format(live()).build().unwrap_err();
+        assert_eq!(refused, ConfigError::AdoptedWithoutFormat { name: "knox".to_owned() });
+        assert!(refused.to_string().contains("accept_formats"), "{refused}");
     }
 
     #[test]

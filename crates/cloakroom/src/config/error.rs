@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::limits::{MAX_BATCH, MAX_CAPACITY};
-use crate::token::{MAX_SCHEMES, MAX_TAG_LENGTH, MIN_TOKEN_LENGTH, SchemeProblem};
+use crate::token::{MAX_SCHEMES, MAX_TAG_LENGTH, MIN_TOKEN_LENGTH, SchemeProblem, TokenPrefixError};
 
 /// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum ConfigError {
         /// The greatest length that this table can hold.
         longest: usize,
     },
+    /// The prefix of a token's format is none.
+    TokenPrefix(TokenPrefixError),
     /// The salt is empty.
     EmptySalt,
     /// There is a salt, but no hashing to mix it into.
@@ -32,6 +34,11 @@ pub enum ConfigError {
     /// The first scheme, under which new tokens are stored, is one of another system.
     AdoptedFirst {
         /// Its name.
+        name: String,
+    },
+    /// The tokens of an adopted scheme have no prefix of this table's, and only tokens with a prefix are accepted.
+    AdoptedWithoutFormat {
+        /// The scheme's name.
         name: String,
     },
     /// `digests` is set, and so is `hashing` or `secret_salt`.
@@ -76,6 +83,13 @@ pub enum ConfigError {
         /// The column's name.
         name: String,
     },
+    /// Two columns have the same role.
+    DuplicateRole {
+        /// The role's name.
+        role: &'static str,
+        /// The columns' names.
+        columns: [String; 2],
+    },
     /// The database cannot hold a field's type.
     ColumnType {
         /// The column's name.
@@ -91,6 +105,7 @@ impl fmt::Display for ConfigError {
             Self::TokenLength { longest } => {
                 write!(f, "token_length must be at least {MIN_TOKEN_LENGTH} and at most {longest}")
             }
+            Self::TokenPrefix(error) => fmt::Display::fmt(error, f),
             Self::EmptySalt => {
                 f.write_str("secret_salt must not be empty: leave it out if there is to be none")
             }
@@ -107,6 +122,11 @@ impl fmt::Display for ConfigError {
             Self::SchemeTwice { name } => {
                 write!(f, "two schemes have the name {name:?}, so that their digests could not be told apart")
             }
+            Self::AdoptedWithoutFormat { name } => write!(
+                f,
+                "no token of the scheme {name:?} would be accepted, since none has an accepted prefix: name a plain \
+                 format in accept_formats"
+            ),
             Self::AdoptedFirst { name } => write!(
                 f,
                 "the first scheme must not be the adopted {name:?}: new tokens are stored under it, so it must be one of \
@@ -139,12 +159,25 @@ impl fmt::Display for ConfigError {
                     "the column {name:?} is declared twice or built in; name the field's column differently"
                 )
             }
+            Self::DuplicateRole { role, columns: [one, other] } => {
+                write!(
+                    f,
+                    "the columns {one:?} and {other:?} both have the role {role}: one column of a table has it"
+                )
+            }
             Self::ColumnType { column, problem } => write!(f, "the column {column:?}: {problem}"),
         }
     }
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Lets one function make the formats and build the configuration.
+impl From<TokenPrefixError> for ConfigError {
+    fn from(error: TokenPrefixError) -> Self {
+        Self::TokenPrefix(error)
+    }
+}
 
 impl From<SchemeProblem> for ConfigError {
     fn from(problem: SchemeProblem) -> Self {

@@ -7,7 +7,9 @@ use time::OffsetDateTime;
 use super::cache::Cache;
 use super::causal_reads::CausalReads;
 use crate::clock::{self, Clock, SystemClock};
-use crate::token::{DigestError, HashedToken, Scheme, Schemes, Token, TokenDigest, TokenError};
+use crate::token::{
+    DigestError, HashedToken, Scheme, Schemes, Token, TokenDigest, TokenError, TokenFormat, TokenFormats,
+};
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
 
@@ -15,7 +17,9 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 ///
 /// | setting | default | meaning |
 /// |---|---|---|
-/// | [`token_length`](crate::ConfigBuilder::token_length) | 64 | characters of a new token |
+/// | [`token_length`](crate::ConfigBuilder::token_length) | 64 | characters of a new token without a prefix |
+/// | [`token_format`](crate::ConfigBuilder::token_format) | plain | what a new token looks like: a prefix, a checksum |
+/// | [`accept_formats`](crate::ConfigBuilder::accept_formats) | none | further formats whose tokens are accepted |
 /// | [`hashing`](crate::ConfigBuilder::hashing) | SHA-256 | how a token becomes a digest |
 /// | [`secret_salt`](crate::ConfigBuilder::secret_salt) | none | a secret that is mixed into every digest |
 /// | [`digests`](crate::ConfigBuilder::digests) | SHA-256 | in place of both: several schemes, keyed ones among them |
@@ -37,7 +41,7 @@ pub struct Config(pub(super) Arc<Settings>);
 
 #[derive(Clone)]
 pub(super) struct Settings {
-    pub(super) token_length: usize,
+    pub(super) formats: TokenFormats,
     pub(super) schemes: Schemes,
     pub(super) ttl: Option<Duration>,
     pub(super) extend_after: Option<Duration>,
@@ -56,7 +60,22 @@ pub(super) struct Settings {
 impl Config {
     /// Returns the length of a new token, in characters.
     pub fn token_length(&self) -> usize {
-        self.0.token_length
+        self.0.formats.new.length()
+    }
+
+    /// Returns what a new token looks like.
+    pub fn token_format(&self) -> &TokenFormat {
+        &self.0.formats.new
+    }
+
+    /// Returns the formats whose tokens are accepted: first that of new tokens.
+    pub fn accepted_formats(&self) -> impl Iterator<Item = &TokenFormat> {
+        self.0.formats.all()
+    }
+
+    /// Returns what may be shown of a token, by the accepted format that it has; see [`TokenFormat::hint`].
+    pub fn hint(&self, token: &Token) -> String {
+        self.0.formats.hint(token)
     }
 
     /// Returns the schemes under which tokens are looked up, newest first. New tokens are stored under the first.
@@ -145,19 +164,27 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Those of [`Scheme::digest`]. If there are no other schemes, a token that fails here belongs to no session.
+    /// Those of [`Scheme::digest`], and [`DigestError::Format`] if the token has none of the [accepted
+    /// formats](crate::ConfigBuilder::accept_formats). If there are no other schemes, a token that fails here belongs to
+    /// no session.
     pub fn digest(&self, token: impl AsRef<[u8]>) -> Result<TokenDigest, DigestError> {
+        self.check_format(token.as_ref())?;
         self.0.schemes.newest().digest(token)
     }
 
     pub(crate) fn hash<'a>(&'a self, token: &'a [u8]) -> Result<HashedToken<'a>, DigestError> {
+        self.check_format(token)?;
         self.0.schemes.hash(token)
+    }
+
+    fn check_format(&self, token: &[u8]) -> Result<(), DigestError> {
+        if self.0.formats.accept(token) { Ok(()) } else { Err(DigestError::Format) }
     }
 
     /// Generates a new token and its digest.
     pub(crate) fn generate_token(&self) -> Result<(Token, TokenDigest), TokenError> {
         loop {
-            let token = Token::generate(self.0.token_length)?;
+            let token = self.0.formats.generate()?;
             // Only a plaintext token that looks like a digest is refused here. At most one draw in 2¹⁰⁰ does.
             if let Ok(digest) = self.digest(&token) {
                 return Ok((token, digest));
@@ -169,7 +196,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self(Arc::new(Settings {
-            token_length: 64,
+            formats: TokenFormats::default(),
             schemes: Schemes::default(),
             ttl: Some(7 * DAY),
             extend_after: Some(DAY),
@@ -190,7 +217,8 @@ impl Default for Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("token_length", &self.0.token_length)
+            .field("token_format", &self.0.formats.new)
+            .field("accept_formats", &self.0.formats.others)
             .field("digests", &self.0.schemes.as_slice())
             .field("ttl", &self.0.ttl)
             .field("extend_after", &self.0.extend_after)

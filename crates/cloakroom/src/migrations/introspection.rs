@@ -1,14 +1,15 @@
 //! Reads the definition of an existing session table from the database's description of it.
 
-use std::collections::HashMap;
-
-use super::{has_index, recorded_fields};
+use super::has_index;
+use super::record::{Record, RecordedField, recorded};
 use crate::database::{Connection, Database};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::{BUILT_IN_COLUMNS, DynamicFields, FieldDefinition, TableDefinition};
+use crate::table::{BUILT_IN_COLUMNS, DynamicFields, FieldDefinition, Role, TableDefinition};
 
 impl DynamicFields {
     /// Reads the definition of an existing session table from the database. Returns `None` if there is no such table.
+    ///
+    /// The fields' [roles](crate::Role) are those that [`migrate`](crate::Sessions::migrate) has recorded.
     ///
     /// # Errors
     ///
@@ -38,22 +39,25 @@ impl DynamicFields {
         }
         let indexes = connection.indexes(schema, table).await.map_err(failed)?;
         let backend = database.backend();
-        // A database with fewer types than there are kinds of fields does not know what was declared, so the record of
-        // the migration is used. The column may have become another since.
-        let recorded = if backend.dialect().declares_every_kind() {
-            HashMap::new()
-        } else {
-            recorded_fields(&mut connection, &definition).await?
-        };
+        let record = recorded(&mut connection, &definition).await?;
+        let mut record = record.map(Record::into_fields).unwrap_or_default();
         for info in columns
             .into_iter()
             .filter(|info| !BUILT_IN_COLUMNS.iter().any(|built_in| is_same(built_in.name, &info.name)))
         {
-            let recorded = recorded.get(&info.name).filter(|it| backend.dialect().may_be(&info.declared, it));
-            let column_type = recorded.cloned().unwrap_or(info.column_type);
+            let RecordedField { column_type, role } = record.remove(&info.name).unwrap_or_default();
+            // A database with fewer types than there are kinds of fields does not know what was declared. The column may
+            // have become another since.
+            let column_type = column_type
+                .filter(|_| !backend.dialect().declares_every_kind())
+                .filter(|recorded| backend.dialect().may_be(&info.declared, recorded))
+                .unwrap_or(info.column_type);
             let mut field = FieldDefinition::described(info.name, column_type, backend, info.foreign);
             field.nullable = info.nullable;
             field.indexed = has_index(table, field.name(), &indexes);
+            let is_taken = |role: &Role| definition.field_for(*role).is_some();
+            field.role =
+                role.filter(|role| !is_taken(role) && role.objection(field.column_type(backend)).is_none());
             definition = definition.field(field);
         }
         Ok(Some(definition))

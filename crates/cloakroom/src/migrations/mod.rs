@@ -18,15 +18,15 @@
 
 mod compare;
 mod introspection;
+mod record;
 mod sql;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 use time::OffsetDateTime;
 
 use compare::{check_columns, check_index, why_refused};
+use record::Record;
 pub(crate) use sql::has_index;
 use sql::{
     Index, add_column, create_history, create_index, create_schema, create_table, history_name, indexes,
@@ -34,9 +34,7 @@ use sql::{
 };
 
 use crate::config::ConfigError;
-use crate::database::{
-    Backend, ColumnType, Connection, Database, Exclusive, FieldValue, Statement, is_overtaken,
-};
+use crate::database::{Backend, Connection, Database, Exclusive, FieldValue, Statement, is_overtaken};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, TableDefinition};
 
@@ -222,6 +220,10 @@ async fn carry_out(
         })?;
         is_begun = true;
     }
+    if let Some(record) = &plan.record {
+        let replaced = connection.execute(&record::replace(table, record, database.backend())).await;
+        replaced.map_err(|error| partly(failed(error), is_begun))?;
+    }
     exclusive.commit().await.map_err(failed)?;
     let done = plan.done();
     for migration in &done {
@@ -261,34 +263,12 @@ pub(crate) async fn plan(database: &Database, table: &TableDefinition) -> Result
     Ok(Plan::make(STEPS, &mut Connection::of(database), table).await?.statements)
 }
 
-/// Returns the types of the fields as they were declared when the table was made. SQLite and MariaDB have fewer types
-/// than there are kinds of fields, so the table itself does not tell.
-pub(crate) async fn recorded_fields(
-    connection: &mut Connection<'_>,
-    table: &TableDefinition,
-) -> Result<HashMap<String, ColumnType>> {
-    let failed = |error| Error::from_sqlx(error, &table.to_string());
-    let schema = table.schema.as_deref();
-    if connection.columns(schema, &history_name(table)).await.map_err(failed)?.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let history = qualified(table, &history_name(table), connection.backend());
-    let statement = Statement::new(format!("SELECT fields FROM {history} WHERE version = 1"), Vec::new());
-    let row = connection.fetch_optional(&statement).await.map_err(failed)?;
-    let fields = row.map(|row| row.text(0)).transpose().map_err(failed)?.flatten().unwrap_or_default();
-    Ok(fields
-        .split(',')
-        .filter_map(|field| {
-            let (name, column_type) = field.split_once(':')?;
-            Some((unescaped(name), column_type.parse().ok()?))
-        })
-        .collect())
-}
-
 /// The statements and records that bring the table up to date.
 struct Plan {
     statements: Vec<String>,
     pending: Vec<Migration>,
+    /// What is to be recorded of the fields from now on, if it differs from what was recorded.
+    record: Option<Record>,
     /// Migrations that are recorded, but of which a part is missing in the table.
     restored: Vec<Migration>,
     /// Whether the table and its indexes exist, and only the record of them is missing.
@@ -299,7 +279,7 @@ struct Plan {
 
 impl Plan {
     fn is_empty(&self) -> bool {
-        self.statements.is_empty() && self.pending.is_empty()
+        self.statements.is_empty() && self.pending.is_empty() && self.record.is_none()
     }
 
     /// Returns the error of a statement, with the known reasons for it.
@@ -384,19 +364,15 @@ impl Plan {
         let (recorded, pending): (Vec<_>, Vec<_>) =
             steps.migrations.iter().copied().partition(|migration| applied.contains(migration));
         let restored = recorded.into_iter().filter(|migration| touched.contains(migration)).collect();
-        Ok(Self { statements, pending, restored, is_of_the_record_alone, refusals })
+        // A migration that is pending records the fields as they are.
+        let record = if pending.contains(&TABLE) {
+            None
+        } else {
+            let recorded = record::recorded(connection, table).await?;
+            recorded.and_then(|recorded| recorded.completed(&Record::of(table, backend)))
+        };
+        Ok(Self { statements, pending, record, restored, is_of_the_record_alone, refusals })
     }
-}
-
-/// The escapes for characters of a field's name that separate the parts of the record.
-const ESCAPES: [(&str, &str); 3] = [("%", "%25"), (",", "%2C"), (":", "%3A")];
-
-fn escaped(name: &str) -> String {
-    ESCAPES.iter().fold(name.to_owned(), |name, (divider, escape)| name.replace(divider, escape))
-}
-
-fn unescaped(name: &str) -> String {
-    ESCAPES.iter().rev().fold(name.to_owned(), |name, (divider, escape)| name.replace(escape, divider))
 }
 
 /// Returns reasons why the server may refuse a foreign key.
@@ -443,18 +419,13 @@ async fn applied(
 fn record(table: &TableDefinition, migration: Migration, backend: Backend, now: OffsetDateTime) -> Statement {
     let history = qualified(table, &history_name(table), backend);
     let values = if backend.dialect().numbers_placeholders() { "$1, $2, $3" } else { "?, ?, ?" };
-    let fields: Vec<String> = table
-        .fields
-        .iter()
-        .filter(|field| !matches!(field.column_type(backend), ColumnType::Exact(_)))
-        .map(|field| format!("{}:{}", escaped(&field.name), field.column_type(backend)))
-        .collect();
+    let fields = Record::of(table, backend).to_string();
     Statement::new(
         format!("INSERT INTO {history} (version, applied_at, fields) VALUES ({values})"),
         vec![
             FieldValue::plain(i64::from(migration.version)),
             FieldValue::plain(now),
-            FieldValue::plain(fields.join(",")),
+            FieldValue::plain(fields),
         ],
     )
 }

@@ -40,6 +40,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let expires_at = expiry::capped(config, now, expires_at);
         let mut fields = new.fields;
         fields.truncate_instants();
+        self.fill_hint(&mut fields, &token);
         let session = Session::from(SessionRow {
             id: new_id(now),
             fields,

@@ -47,6 +47,8 @@ impl<T: SessionFields> ImportedSession<T> {
     /// Makes a session from the digest of its token, as [`Hashing::parse_digest`](crate::Hashing::parse_digest) reads
     /// it. The session's token is accepted only if the other system made the digest with the hashing and the salt of
     /// this configuration.
+    ///
+    /// A digest does not tell its token's hint: a field with the role `hint` keeps what it holds.
     pub fn with_digest(new: NewSession<T>, digest: TokenDigest) -> Self {
         Self { new, secret: Secret::Digest(digest), id: None, inserted_at: None }
     }
@@ -118,17 +120,21 @@ impl<T: SessionFields> Operations<'_, T> {
             let message = "a session cannot have been created in the future";
             return Err(Error::new(ErrorKind::InvalidField, message));
         }
+        let mut fields = new.fields;
+        fields.truncate_instants();
         let digest = match secret {
             Secret::Digest(digest) => digest,
-            Secret::Token(token) => config.digest(&token).map_err(|error| {
-                Error::new(ErrorKind::InvalidField, "the imported token cannot be stored").with_source(error)
-            })?,
+            Secret::Token(token) => {
+                self.fill_hint(&mut fields, &token);
+                config.digest(&token).map_err(|error| {
+                    Error::new(ErrorKind::InvalidField, "the imported token cannot be stored")
+                        .with_source(error)
+                })?
+            }
         };
         let data = (*new.data.0).clone()?;
         let _: T::Data = data.parse_given()?;
         let expires_at = new.expiry.at(config, now);
-        let mut fields = new.fields;
-        fields.truncate_instants();
         let row = NewRow {
             id: id.unwrap_or_else(|| new_id(now)),
             digest: digest.expose(),

@@ -6,6 +6,7 @@ mod extend;
 mod fitting;
 mod guarded;
 mod handle;
+mod hint;
 mod import;
 mod prune;
 mod read_only;

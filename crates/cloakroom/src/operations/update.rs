@@ -125,7 +125,7 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     /// Returns a field's value as it is bound. Fails if a required value is missing.
-    fn checked_value(&self, field: &FieldDefinition, value: FieldValue) -> Result<FieldValue> {
+    pub(super) fn checked_value(&self, field: &FieldDefinition, value: FieldValue) -> Result<FieldValue> {
         if !field.nullable {
             value.check_required(&field.name)?;
         }

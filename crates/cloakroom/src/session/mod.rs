@@ -23,7 +23,7 @@ use data::StoredData;
 use crate::clock::{clock_reading, to_stored_precision};
 use crate::config::Config;
 use crate::error::Result;
-use crate::table::SessionFields;
+use crate::table::{HasHint, SessionFields};
 use crate::token::Token;
 
 /// One session: a row of the table without its digest. Its fields are those of [`SessionRow`].
@@ -168,6 +168,27 @@ impl<T: SessionFields> Session<T> {
         row.updated_at = updated_at;
         row.stored.expires_at = expires_at;
         row.stored.updated_at = updated_at;
+    }
+
+    /// Records that the library has written a field. What the caller has changed in the others is still to be written.
+    pub(crate) fn note_field(&mut self, note: impl Fn(&mut T)) {
+        let row = self.row_mut();
+        note(&mut row.fields);
+        if let Some(as_read) = &mut row.stored.fields {
+            note(Arc::make_mut(as_read));
+        }
+    }
+
+    /// Returns what may be shown of the session's token, such as `acme_live_7Qx4…k3Fq`; see
+    /// [`TokenFormat::hint`](crate::TokenFormat::hint).
+    ///
+    /// `None` if the column is null, as that of a session that is older than the column, or if a table that is defined at
+    /// run time has no such column.
+    pub fn hint(&self) -> Option<&str>
+    where
+        T: HasHint,
+    {
+        self.fields.hint()
     }
 
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{FieldReader, SessionFields, TableDefinition};
+use super::{FieldReader, Role, RoleField, SessionFields, TableDefinition};
 use crate::clock::to_stored_precision;
 use crate::database::{Backend, ColumnType, FieldValue, Repr, Row, RowError};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +24,7 @@ pub struct DynamicFields {
 struct DynamicField {
     name: String,
     column_type: ColumnType,
+    role: Option<Role>,
     value: DynamicValue,
 }
 
@@ -33,6 +34,7 @@ impl DynamicFields {
         let fields = table.fields.iter().map(|field| DynamicField {
             name: field.name().to_owned(),
             column_type: field.column_type(backend).clone(),
+            role: field.role(),
             value: DynamicValue::Null,
         });
         Self { backend, fields: fields.collect() }
@@ -58,6 +60,11 @@ impl DynamicFields {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
+    /// Returns the value of the field with this role.
+    pub(crate) fn with_role(&self, role: Role) -> Option<&DynamicValue> {
+        self.fields.iter().find(|field| field.role == Some(role)).map(|field| &field.value)
+    }
+
     /// Returns the fields in the order of the table's definition.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &DynamicValue)> {
         self.fields.iter().map(|field| (field.name.as_str(), &field.value))
@@ -79,6 +86,11 @@ impl SessionFields for DynamicFields {
                 *instant = to_stored_precision(*instant);
             }
         }
+    }
+
+    fn role_mut(&mut self, role: Role) -> Option<RoleField<'_>> {
+        let field = self.fields.iter_mut().find(|field| field.role == Some(role))?;
+        Some(role.field(&mut field.value))
     }
 
     fn to_values(&self) -> Vec<FieldValue> {

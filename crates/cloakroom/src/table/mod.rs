@@ -1,6 +1,7 @@
 mod built_in;
 mod dynamic;
 mod field;
+mod role;
 mod typed_column;
 
 use std::borrow::Cow;
@@ -13,6 +14,9 @@ pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, column};
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
+pub use role::{HasHint, ParseRoleError, Role};
+#[doc(hidden)]
+pub use role::{RoleField, TextField};
 pub use typed_column::Column;
 
 use crate::config::ConfigError;
@@ -42,6 +46,12 @@ pub trait SessionFields: Clone + Send + Sync + 'static {
     /// Drops what is finer than a microsecond from the fields that are instants, since no database stores it. So the
     /// session that a write returns is the one that a read returns later.
     fn truncate_instants(&mut self) {}
+
+    /// Returns the field with this role, for the library to fill in; `None` if there is none.
+    #[doc(hidden)]
+    fn role_mut(&mut self, _role: Role) -> Option<RoleField<'_>> {
+        None
+    }
 
     /// Returns the fields' values, in the order of the table's definition.
     fn to_values(&self) -> Vec<FieldValue>;
@@ -119,6 +129,11 @@ impl TableDefinition {
         self.fields.iter().position(|field| field.name == name)
     }
 
+    /// Returns the column with this role, if the table has one.
+    pub fn field_for(&self, role: Role) -> Option<&FieldDefinition> {
+        self.fields.iter().find(|field| field.role == Some(role))
+    }
+
     /// Returns how the values of a field of this name are written and read, if not in the driver's way.
     pub(crate) fn foreign(&self, name: &str, backend: Backend) -> Option<&Foreign> {
         self.fields.iter().find(|field| field.name == name)?.foreign[backend as usize].as_ref()
@@ -157,6 +172,14 @@ impl TableDefinition {
                 check("column", &reference.column)?;
             }
             field.validate_type(backend)?;
+            let other =
+                self.fields[..place].iter().find(|other| field.role.is_some() && other.role == field.role);
+            if let (Some(role), Some(other)) = (field.role, other) {
+                return Err(ConfigError::DuplicateRole {
+                    role: role.name(),
+                    columns: [other.name.to_string(), field.name.to_string()],
+                });
+            }
         }
         Ok(())
     }
@@ -180,6 +203,7 @@ pub struct FieldDefinition {
     pub(crate) nullable: bool,
     pub(crate) indexed: bool,
     pub(crate) references: Option<Reference>,
+    pub(crate) role: Option<Role>,
     /// Whether the table's definition, and not a Rust type, says how the column is read and written.
     pub(crate) is_dynamic: bool,
 }
@@ -230,6 +254,7 @@ impl FieldDefinition {
             nullable: false,
             indexed: false,
             references: None,
+            role: None,
             is_dynamic: false,
         }
     }
@@ -264,6 +289,12 @@ impl FieldDefinition {
         self
     }
 
+    /// Says what the column is for, so that the library fills it in or reads it. A table has one column for a role.
+    pub fn for_role(mut self, role: Role) -> Self {
+        self.role = Some(role);
+        self
+    }
+
     /// Sets the column's type in SQL, in place of the one that follows from the Rust type. The migration contains this
     /// text as it stands: never let it come from outside the program.
     ///
@@ -292,6 +323,11 @@ impl FieldDefinition {
         self.indexed
     }
 
+    /// Returns what the column is for, if the library is to know it.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
     /// Returns the column's type on `backend`.
     pub fn column_type(&self, backend: Backend) -> &ColumnType {
         self.types.on(backend)
@@ -304,7 +340,10 @@ impl FieldDefinition {
         };
         match self.column_type(backend) {
             ColumnType::Exact(sql) if sql.trim().is_empty() => Err(problem("its SQL type is blank")),
-            _ => Ok(()),
+            column_type => match self.role.and_then(|role| role.objection(column_type)) {
+                Some(objection) => Err(problem(&objection)),
+                None => Ok(()),
+            },
         }
     }
 }

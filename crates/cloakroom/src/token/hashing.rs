@@ -293,6 +293,8 @@ pub enum DigestError {
     NotADigest,
     /// The token has not the form that the other system's tokens have, or its digest has not.
     NotOfThisScheme,
+    /// The token has none of the formats that the [`Config`](crate::Config) accepts.
+    Format,
 }
 
 impl fmt::Display for DigestError {
@@ -307,6 +309,7 @@ impl fmt::Display for DigestError {
             Self::NotADigest => {
                 "this is no digest of the configured hashing, which are hexadecimal and of one length"
             }
+            Self::Format => "the token has none of the accepted formats",
         })
     }
 }
@@ -389,6 +392,7 @@ mod tests {
             (DigestError::NotText, "must be text"),
             (DigestError::LooksLikeADigest, "look like a digest"),
             (DigestError::NotADigest, "no digest"),
+            (DigestError::Format, "accepted formats"),
         ] {
             assert!(error.to_string().contains(part), "{error}");
         }

@@ -1,3 +1,5 @@
+mod format;
+mod formats;
 mod hash;
 mod hashing;
 mod key;
@@ -6,6 +8,8 @@ mod scheme;
 mod schemes;
 mod tag;
 
+pub use format::{ParseTokenError, TokenFormat, TokenPrefixError};
+pub(crate) use formats::TokenFormats;
 pub use hashing::{DigestError, Hashing, ParseHashingError};
 pub use key::{Key, KeyError, MIN_KEY_LENGTH};
 pub use reading::Reading;

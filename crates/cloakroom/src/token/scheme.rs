@@ -181,7 +181,7 @@ impl Scheme {
         self.is_incoming
     }
 
-    pub(super) fn is_adopted(&self) -> bool {
+    pub(crate) fn is_adopted(&self) -> bool {
         matches!(self.method, Method::Reading(_) | Method::Other(_))
     }
 

@@ -1,6 +1,8 @@
 //! Makes a session of the values of a line.
 
-use cloakroom::{ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Token, TokenDigest};
+use cloakroom::{
+    ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Role, Token, TokenDigest,
+};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -109,7 +111,9 @@ impl Line {
                 _ => {}
             }
         }
-        for field in table.fields().iter().filter(|field| !field.is_nullable()) {
+        // The library fills it in by the token.
+        let is_filled_in = |field: &FieldDefinition| digest.is_none() && field.role() == Some(Role::Hint);
+        for field in table.fields().iter().filter(|field| !field.is_nullable() && !is_filled_in(field)) {
             if line.new.fields_mut().get(field.name()).is_none_or(is_blank) {
                 return Err(format!("{} can't be blank", field.name()));
             }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tokio::task::JoinSet;
 
+use crate::database::ColumnType;
 use crate::migrations::*;
 use crate::table::{DynamicFields, DynamicValue};
 use crate::{Config, NewSession, Sessions};

@@ -36,12 +36,3 @@ fn every_column_is_made_by_a_migration() {
     let versions = STEPS.migrations.iter().map(|migration| migration.version);
     assert!(versions.eq((1..).take(STEPS.migrations.len())), "they count from 1");
 }
-
-#[test]
-fn a_name_with_the_records_own_dividers_is_read_back() {
-    for name in ["a,b", "a:b", "100%", "%2C", "%25,:%3A", "plain"] {
-        let escaped = escaped(name);
-        assert!(!escaped.contains([',', ':']), "{escaped}");
-        assert_eq!(unescaped(&escaped), name);
-    }
-}

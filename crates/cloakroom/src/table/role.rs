@@ -1,0 +1,238 @@
+//! What a column is for. ARCHITECTURE.md says how to add a role.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{DynamicFields, DynamicValue, SessionFields};
+use crate::database::ColumnType;
+
+/// Makes the list of roles: the enum, and for each role the trait of the tables that have a column with it.
+///
+/// A line has the role, its name in the attribute `#[session(…)]`, what its values are, and the trait with its one
+/// accessor. The derive implements the trait for a struct, and this macro implements it for [`DynamicFields`].
+macro_rules! roles {
+    ($(
+        $(#[$role_attribute:meta])*
+        $role:ident, $name:literal, $kind:ident;
+        $(#[$trait_attribute:meta])*
+        $trait:ident::$accessor:ident
+    )*) => {
+        /// What one of the application's own columns is for, so that the library fills it in or reads it.
+        ///
+        /// A table has at most one column with each role. The derive sets a field's role by the attribute of the same
+        /// name; see [`derive(SessionTable)`](derive@crate::SessionTable). A table that is defined at run time has roles
+        /// too; see [`FieldDefinition::for_role`](crate::FieldDefinition::for_role).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Role {
+            $($(#[$role_attribute])* $role,)*
+        }
+
+        impl Role {
+            /// Every role.
+            pub(crate) const ALL: &[Role] = &[$(Role::$role),*];
+
+            /// Returns the role's name, which is that of its attribute.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$role => $name,)*
+                }
+            }
+
+            /// Returns what the column's values are.
+            const fn kind(self) -> Kind {
+                match self {
+                    $(Self::$role => Kind::$kind,)*
+                }
+            }
+        }
+
+        $(
+            $(#[$trait_attribute])*
+            pub trait $trait: SessionFields {
+                /// Returns the value of the column with this role. A table that is defined at run time may have no such
+                /// column, and the value of an `Option` may be missing.
+                fn $accessor(&self) -> value_of!($kind);
+            }
+
+            #[diagnostic::do_not_recommend]
+            impl $trait for DynamicFields {
+                fn $accessor(&self) -> value_of!($kind) {
+                    read_as!($kind, self.with_role(Role::$role)?)
+                }
+            }
+        )*
+    };
+}
+
+macro_rules! value_of {
+    (Text) => { Option<&str> };
+}
+
+macro_rules! read_as {
+    (Text, $value:expr) => {
+        TextField::text($value)
+    };
+}
+
+roles! {
+    /// The token's [hint](crate::TokenFormat::hint), such as `acme_live_7Qx4…k3Fq`: text that the library fills in
+    /// whenever it makes a token.
+    Hint, "hint", Text;
+    /// Fields with a column for the token's hint: `#[session(hint)]`. See [`Session::hint`](crate::Session::hint).
+    #[diagnostic::on_unimplemented(
+        message = "the table of `{Self}` has no column for the hints of its tokens",
+        label = "none of its fields has the role `hint`",
+        note = "write `#[session(hint)] hint: String` in `{Self}`, or `Option<String>` where sessions exist already"
+    )]
+    HasHint::hint
+}
+
+/// What the values of a column with a role are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+}
+
+impl Role {
+    /// Returns the field of a table that is defined at run time, for the library to fill in.
+    pub(super) fn field(self, value: &mut DynamicValue) -> RoleField<'_> {
+        match self.kind() {
+            Kind::Text => TextField::field(value),
+        }
+    }
+
+    /// Returns why a column of this type cannot have this role.
+    pub(crate) fn objection(self, column_type: &ColumnType) -> Option<String> {
+        let is_fit = match self.kind() {
+            // The database checks an exact type, such as `varchar(64)`.
+            Kind::Text => matches!(column_type, ColumnType::Text | ColumnType::Exact(_)),
+        };
+        (!is_fit).then(|| format!("a column with the role {self} holds text, and this one {column_type}"))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Reads the names that [`Display`](fmt::Display) writes.
+impl FromStr for Role {
+    type Err = ParseRoleError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|role| role.name() == name).ok_or(ParseRoleError)
+    }
+}
+
+/// A name that is not the name of a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseRoleError;
+
+impl fmt::Display for ParseRoleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
+        write!(f, "not the role of a column; the roles are {}", names.join(", "))
+    }
+}
+
+impl std::error::Error for ParseRoleError {}
+
+/// The field with a role, to be filled in.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "it is for the code that the derive writes")]
+pub enum RoleField<'f> {
+    Text(&'f mut dyn TextField),
+}
+
+/// A type that a field with a role of text may have.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot hold the text of a role",
+    label = "the library fills in text here",
+    note = "use `String`, or `Option<String>` if the column may be null"
+)]
+pub trait TextField {
+    fn text(&self) -> Option<&str>;
+
+    fn set_text(&mut self, text: String);
+
+    fn field(&mut self) -> RoleField<'_>
+    where
+        Self: Sized,
+    {
+        RoleField::Text(self)
+    }
+}
+
+impl TextField for String {
+    fn text(&self) -> Option<&str> {
+        Some(self)
+    }
+
+    fn set_text(&mut self, text: String) {
+        *self = text;
+    }
+}
+
+impl TextField for Option<String> {
+    fn text(&self) -> Option<&str> {
+        self.as_deref()
+    }
+
+    fn set_text(&mut self, text: String) {
+        *self = Some(text);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl TextField for DynamicValue {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn set_text(&mut self, text: String) {
+        *self = Self::Text(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Backend;
+    use crate::{FieldDefinition, TableDefinition};
+
+    #[test]
+    fn a_role_is_read_as_it_is_written() {
+        for role in Role::ALL {
+            assert_eq!(role.to_string().parse(), Ok(*role));
+        }
+        let error = "hnit".parse::<Role>().unwrap_err().to_string();
+        assert!(error.contains("hint"), "{error}");
+    }
+
+    #[test]
+    fn fields_known_only_at_run_time_find_the_role_in_the_definition() {
+        let shown = FieldDefinition::dynamic("shown", ColumnType::Text);
+        let table =
+            TableDefinition::new("api_keys").field(FieldDefinition::dynamic("name", ColumnType::Text));
+        let with_role = table.clone().field(shown.clone().for_role(Role::Hint));
+        for backend in Backend::ALL {
+            let mut fields = DynamicFields::new(&with_role, backend);
+            assert_eq!(fields.hint(), None);
+            let Some(RoleField::Text(field)) = fields.role_mut(Role::Hint) else {
+                panic!("the field is there");
+            };
+            field.set_text("abcd…wxyz".to_owned());
+            assert_eq!(fields.hint(), Some("abcd…wxyz"));
+            assert_eq!(fields.get("shown"), Some(&DynamicValue::Text("abcd…wxyz".to_owned())));
+            let mut fields = DynamicFields::new(&table.clone().field(shown.clone()), backend);
+            assert!(fields.role_mut(Role::Hint).is_none() && fields.hint().is_none());
+        }
+    }
+}
