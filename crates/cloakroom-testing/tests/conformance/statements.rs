@@ -37,6 +37,7 @@ impl<T: SessionTable> Watched<T> {
     }
 
     /// The same table with other settings.
+    #[allow(dead_code, reason = "another suite that compiles this file has one setting")]
     pub(crate) fn with(&self, config: ConfigBuilder) -> Self {
         let (table, config) = (self.sessions.definition().clone(), config.build().unwrap());
         let sessions = Sessions::with_definition(self.pool.clone(), table, config).unwrap();
