@@ -31,18 +31,27 @@ impl Hash<'_> {
     }
 
     pub(super) fn digest(&self) -> TokenDigest {
-        TokenDigest::new(match self {
-            Self::Bytes { buffer, length } => base16ct::lower::encode_string(&buffer[..*length]),
-            Self::Text(text) => (*text).to_owned(),
-        })
+        self.write_after(String::new())
     }
 
     pub(super) fn tagged_digest(&self, tag: &str) -> TokenDigest {
-        let hex = self.digest();
-        let mut text = String::with_capacity(tag.len() + 1 + hex.expose().len());
+        // Large enough from the start, so that no copy of a part stays in memory.
+        let mut text = String::with_capacity(tag.len() + 1 + 2 * MAX_HASH_LENGTH);
         text.push_str(tag);
         text.push(TAG_END);
-        text.push_str(hex.expose());
+        self.write_after(text)
+    }
+
+    /// Writes the stored form of the hash after a text.
+    fn write_after(&self, mut text: String) -> TokenDigest {
+        match self {
+            Self::Bytes { buffer, length } => {
+                let mut hex = [0; 2 * MAX_HASH_LENGTH];
+                let hex = base16ct::lower::encode_str(&buffer[..*length], &mut hex);
+                text.push_str(hex.unwrap_or_else(|_| unreachable!("there is room for the longest hash")));
+            }
+            Self::Text(token) => text.push_str(token),
+        }
         TokenDigest::new(text)
     }
 

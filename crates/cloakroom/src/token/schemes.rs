@@ -112,13 +112,16 @@ impl HashedToken<'_> {
             let digest = scheme.digest(self.token).ok()?;
             Some(OtherDigest { digest, is_incoming: scheme.is_incoming() })
         });
-        PossibleDigests { newest, others: older.collect() }
+        PossibleDigests::new(newest, older.collect())
     }
 }
 
 /// The digests under which a token's session may be stored: one for each scheme that can have the token.
 #[derive(Clone, Debug)]
-pub(crate) struct PossibleDigests {
+pub(crate) struct PossibleDigests(Arc<Digests>);
+
+#[derive(Debug)]
+struct Digests {
     newest: Option<TokenDigest>,
     others: Vec<OtherDigest>,
 }
@@ -130,37 +133,45 @@ struct OtherDigest {
 }
 
 impl PossibleDigests {
+    fn new(newest: Option<TokenDigest>, others: Vec<OtherDigest>) -> Self {
+        Self(Arc::new(Digests { newest, others }))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &TokenDigest> + Clone {
-        self.newest.iter().chain(self.others.iter().map(|other| &other.digest))
+        self.0.newest.iter().chain(self.0.others.iter().map(|other| &other.digest))
     }
 
     /// Returns `true` if there are digests beside the newest.
     pub(crate) fn has_others(&self) -> bool {
-        !self.others.is_empty()
+        !self.0.others.is_empty()
     }
 
     /// Returns the digests as text, the last one repeated so that there are `count`.
     pub(crate) fn texts(&self, count: usize) -> impl Iterator<Item = &str> {
-        let last = self.others.last().map(|other| &other.digest).or(self.newest.as_ref());
+        let last = self.0.others.last().map(|other| &other.digest).or(self.0.newest.as_ref());
         self.iter().chain(last.into_iter().cycle()).take(count).map(TokenDigest::expose)
     }
 
     /// Drops the digests that `is_possible` refuses. Returns `None` if none is left.
-    pub(crate) fn filter(mut self, is_possible: impl Fn(&str) -> bool) -> Option<Self> {
-        self.newest = self.newest.filter(|digest| is_possible(digest.expose()));
-        self.others.retain(|other| is_possible(other.digest.expose()));
-        (self.newest.is_some() || !self.others.is_empty()).then_some(self)
+    pub(crate) fn filter(self, is_possible: impl Fn(&str) -> bool) -> Option<Self> {
+        if self.iter().all(|digest| is_possible(digest.expose())) {
+            return Some(self);
+        }
+        let newest = self.0.newest.clone().filter(|digest| is_possible(digest.expose()));
+        let others = self.0.others.iter().filter(|other| is_possible(other.digest.expose())).cloned();
+        let others: Vec<_> = others.collect();
+        (newest.is_some() || !others.is_empty()).then(|| Self::new(newest, others))
     }
 
     /// Returns which of the digests is the one that `matches`, the newest first.
     pub(crate) fn find(&self, mut matches: impl FnMut(&TokenDigest) -> bool) -> Option<DigestAge<'_>> {
-        if let Some(newest) = &self.newest
+        if let Some(newest) = &self.0.newest
             && matches(newest)
         {
             return Some(DigestAge::Newest);
         }
-        let other = self.others.iter().find(|other| matches(&other.digest))?;
-        Some(match &self.newest {
+        let other = self.0.others.iter().find(|other| matches(&other.digest))?;
+        Some(match &self.0.newest {
             Some(newest) if !other.is_incoming => DigestAge::Older { stored: &other.digest, newest },
             _ => DigestAge::Newest,
         })
