@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::cache::set_associative_map::{Keyed, SetAssociativeMap};
+use crate::cache::set_associative_map::{Change, Keyed, SetAssociativeMap};
 use crate::session::cache_entry::Key;
 
 /// A key in this sixteenth of all keys. With at most sixteen sets, another sixteenth may be another set.
@@ -25,16 +25,16 @@ impl<V: Clone> Values<V> {
         Self(SetAssociativeMap::new(capacity))
     }
 
-    fn put(&self, key: &Key, value: V) {
-        self.0.put(Arc::new(Entry(*key, value)));
+    fn put(&self, key: &Key, value: V) -> Change {
+        self.0.put(Arc::new(Entry(*key, value)))
     }
 
     fn get(&self, key: &Key) -> Option<V> {
         self.0.get(key).map(|entry| entry.1.clone())
     }
 
-    fn remove(&self, key: &Key) {
-        self.0.remove(key);
+    fn remove(&self, key: &Key) -> Change {
+        self.0.remove(key)
     }
 }
 
@@ -277,4 +277,35 @@ fn it_does_as_plain_lists_with_the_same_rule_do() {
         }
     }
     assert_eq!(naive.0.map(|set| set.len() > 8), [true; 3]);
+}
+
+#[test]
+fn each_call_tells_how_many_values_more_there_are_and_whether_one_made_room() {
+    let change = |more, has_evicted| Change { more, has_evicted };
+    let entries = Values::new(32);
+    assert_eq!(entries.put(&key(0, 1), 1), change(1, false));
+    assert_eq!(entries.put(&key(0, 1), 2), change(0, false));
+    assert_eq!(entries.remove(&key(0, 1)), change(-1, false));
+    assert_eq!(entries.remove(&key(0, 1)), change(0, false));
+    // Beside a full set: one set takes sixteen, and each after them drops one.
+    let entries = beside_a_full_set();
+    for number in 0..16 {
+        assert_eq!(entries.put(&key(0, number), number), change(1, false));
+    }
+    assert_eq!(entries.put(&key(0, 16), 16), change(0, true));
+    assert_eq!(entries.put(&key(0, 16), 17), change(0, false));
+    // A value that found no room at home is in the next set, until there is room at home again.
+    let entries = Values::new(32);
+    for number in 0..17 {
+        assert_eq!(entries.put(&key(0, number), number), change(1, false));
+    }
+    let elsewhere = (0..17).find(|number| {
+        entries.remove(&key(0, *number));
+        entries.put(&key(0, 16), 1).more == 0
+    });
+    assert!(elsewhere.is_some());
+    assert_eq!(
+        held(&entries, (0..17).map(|number| key(0, number))),
+        17 - 1 - usize::from(elsewhere.unwrap())
+    );
 }

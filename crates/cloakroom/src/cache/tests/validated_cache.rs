@@ -134,3 +134,21 @@ fn with_a_lease_answers_are_given_only_while_it_holds() {
     cache.validity.lease().unwrap().renew(at(16));
     assert_eq!(cache.get(&KEY, at(16)), None);
 }
+
+#[test]
+fn an_answer_about_a_session_holds_unless_a_revocation_is_open_or_was_closed_since() {
+    let cache = cache();
+    let asked = cache.validity.mark(at(10));
+    assert!(cache.validity.holds(asked, 1));
+    cache.put(asked, i64::MAX, "kept");
+    cache.validity.open(Scope::One(1));
+    assert!(!cache.validity.holds(asked, 1) && cache.validity.holds(asked, 2));
+    assert_eq!(cache.get(&KEY, at(12)), None);
+    cache.validity.close(Scope::One(1));
+    assert!(!cache.validity.holds(asked, 1));
+    assert_eq!(cache.get(&KEY, at(12)), None);
+    let asked = cache.validity.mark(at(12));
+    assert!(cache.validity.holds(asked, 1));
+    cache.put(asked, i64::MAX, "anew");
+    assert_eq!(cache.get(&KEY, at(12)), Some("anew"));
+}
