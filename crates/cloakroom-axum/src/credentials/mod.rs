@@ -48,14 +48,21 @@ impl Credentials {
                 TokenSource::Cookie => found.read_cookies(cookie_name, headers),
                 TokenSource::Bearer => {
                     for value in headers.get_all(header::AUTHORIZATION) {
-                        if let Some(token) = after_bearer(value.as_bytes()) {
+                        if let Some(token) = after_scheme("Bearer", value.as_bytes()) {
                             found.add_from_api(token, is_token68);
+                        }
+                    }
+                }
+                TokenSource::Authorization(scheme) => {
+                    for value in headers.get_all(header::AUTHORIZATION) {
+                        if let Some(token) = after_scheme(scheme, value.as_bytes()) {
+                            found.add_from_api(token, is_one_word);
                         }
                     }
                 }
                 TokenSource::Header(name) => {
                     for value in headers.get_all(name) {
-                        found.add_from_api(value.as_bytes(), |token| token.iter().all(u8::is_ascii_graphic));
+                        found.add_from_api(value.as_bytes(), is_one_word);
                     }
                 }
             }
@@ -108,13 +115,16 @@ fn is_of_token_length(token: &[u8]) -> bool {
     (1..=MAX_TOKEN_LENGTH).contains(&token.len())
 }
 
-/// Returns what follows the scheme `Bearer`, in upper or lower case; `None` if the scheme is another one.
-fn after_bearer(value: &[u8]) -> Option<&[u8]> {
-    const SCHEME: &[u8] = b"bearer";
-    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
-    let is_bearer = scheme.eq_ignore_ascii_case(SCHEME) && rest.first().is_none_or(|byte| *byte == b' ');
+/// Returns what follows this scheme, in upper or lower case; `None` if the scheme is another one.
+fn after_scheme<'v>(scheme: &str, value: &'v [u8]) -> Option<&'v [u8]> {
+    let (name, rest) = value.split_at_checked(scheme.len())?;
+    let is_it = name.eq_ignore_ascii_case(scheme.as_bytes()) && rest.first().is_none_or(|byte| *byte == b' ');
     let start = rest.iter().position(|byte| *byte != b' ').unwrap_or(rest.len());
-    is_bearer.then(|| &rest[start..])
+    is_it.then(|| &rest[start..])
+}
+
+fn is_one_word(token: &[u8]) -> bool {
+    token.iter().all(u8::is_ascii_graphic)
 }
 
 /// `b64token` of RFC 6750: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
@@ -176,6 +186,27 @@ mod tests {
             assert!(found.problem == Some(Problem::Malformed) && token(&found).is_none(), "{value}");
         }
         assert_eq!(read(&[("authorization", b"Bearer \xff")]).problem, Some(Problem::Malformed));
+    }
+
+    #[test]
+    fn another_systems_scheme_is_read_if_it_is_listed() {
+        let sources = [TokenSource::authorization("Api-Key"), TokenSource::authorization("Token")];
+        let read = |value: &[u8]| {
+            let value = http::HeaderValue::from_bytes(value).unwrap();
+            Credentials::read(&sources, "session", &HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
+        };
+        for value in ["Token ab.c", "token   ab.c", "API-KEY ab.c"] {
+            assert_eq!(token(&read(value.as_bytes())), Some("ab.c"), "{value}");
+        }
+        for value in ["Bearer ab.c", "Tokens ab.c", "Api ab.c", "Api-Keys ab.c", "Basic Token"] {
+            let found = read(value.as_bytes());
+            assert!(token(&found).is_none() && found.problem.is_none() && !found.is_from_api, "{value}");
+        }
+        for value in [&b"Token"[..], b"Token ", b"Token a b", b"Api-Key \xff"] {
+            assert_eq!(read(value).problem, Some(Problem::Malformed), "{value:?}");
+        }
+        let bearer = self::read(&[("authorization", b"Token abc")]);
+        assert!(token(&bearer).is_none() && bearer.problem.is_none(), "it is not listed");
     }
 
     #[test]
