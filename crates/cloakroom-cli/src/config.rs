@@ -54,7 +54,8 @@ pub(crate) fn load(
         // An error of the command line, and not of the file.
         TokenFormat::prefixed(prefix).map_err(|error| Failure::usage(format!("--prefix: {error}")))?;
     }
-    let scheme = scheme.map(|text| Written::parse(text).map_err(of_argument)).transpose()?;
+    let scheme =
+        scheme.map(|text| Written::parse(text).map_err(|problem| of_argument(&problem))).transpose()?;
     match file {
         None => build(File { token_prefix: prefix, ..File::default() }, environment, no_extend, scheme),
         Some(path) => {
@@ -72,7 +73,7 @@ pub(crate) fn load(
     }
 }
 
-fn of_argument(problem: String) -> Failure {
+fn of_argument(problem: &str) -> Failure {
     Failure::usage(format!("--scheme: {problem}"))
 }
 
@@ -152,18 +153,18 @@ fn build(
 fn named(argument: Written, configured: &[Written], digests: &mut Vec<Scheme>) -> Result<Scheme, Failure> {
     let Some(text) = &argument.text else {
         let found = digests.iter().find(|scheme| scheme.name() == argument.name);
-        return found.cloned().ok_or_else(|| {
-            of_argument("the configuration has no scheme of this name; say TAG=READING".to_owned())
-        });
+        return found
+            .cloned()
+            .ok_or_else(|| of_argument("the configuration has no scheme of this name; say TAG=READING"));
     };
     match (configured.iter().find(|written| written.name == argument.name), argument.scheme) {
         (Some(same), Some(scheme)) if same.text.as_ref() == Some(text) => Ok(scheme),
-        (Some(_), _) => Err(of_argument("the configuration has another reading for this tag".to_owned())),
+        (Some(_), _) => Err(of_argument("the configuration has another reading for this tag")),
         (None, Some(scheme)) => {
             digests.push(scheme.clone());
             Ok(scheme)
         }
-        (None, None) => Err(of_argument("say TAG=READING".to_owned())),
+        (None, None) => Err(of_argument("say TAG=READING")),
     }
 }
 

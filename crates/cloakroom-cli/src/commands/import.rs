@@ -41,22 +41,18 @@ pub(crate) async fn run(context: &Context, import: Import) -> Result<(), Failure
     let numbers = checked(lines(), import.tokens.is_some())?;
     let total = numbers.len() as u64;
 
-    let done = match &import.tokens {
-        Some(path) => {
-            new_tokens::import(&sessions, lines(), path).await?;
-            (total, 0)
-        }
-        None => {
-            let progress = Progress::start(total, "imported");
-            let rows = lines().map(|line| line.and_then(imported));
-            let importer = sessions.importer().on_progress(|done| progress.reached(done.read));
-            let importer = if import.dry_run { importer.dry_run() } else { importer };
-            let done = importer.run(stream::iter(rows)).await;
-            let done = done.map_err(|error| stopped(&error, &numbers, import.dry_run))?;
-            (done.imported, done.already_there)
-        }
+    let (written, there) = if let Some(path) = &import.tokens {
+        new_tokens::import(&sessions, lines(), path).await?;
+        (total, 0)
+    } else {
+        let progress = Progress::start(total, "imported");
+        let rows = lines().map(|line| line.and_then(imported));
+        let importer = sessions.importer().on_progress(|done| progress.reached(done.read));
+        let importer = if import.dry_run { importer.dry_run() } else { importer };
+        let done = importer.run(stream::iter(rows)).await;
+        let done = done.map_err(|error| stopped(&error, &numbers, import.dry_run))?;
+        (done.imported, done.already_there)
     };
-    let (written, there) = done;
     let json = json!({
         "imported": if import.dry_run { 0 } else { written },
         "already_there": there,

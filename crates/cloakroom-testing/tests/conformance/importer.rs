@@ -234,33 +234,41 @@ async fn the_row_that_the_database_refuses_is_found(db: TestDatabase) {
     match db.kind() {
         Kind::Sqlite => db.execute("CREATE UNIQUE INDEX one_each ON api_keys (quota)").await,
         Kind::Postgres | Kind::MariaDb => {
-            db.execute("ALTER TABLE api_keys ADD CONSTRAINT ok CHECK (quota < 100)").await
+            db.execute("ALTER TABLE api_keys ADD CONSTRAINT ok CHECK (quota < 100)").await;
         }
     }
-    let quota = |number| match db.kind() {
-        Kind::Sqlite => {
-            if number == 777 {
-                3
-            } else {
-                i32::try_from(number).unwrap()
-            }
-        }
-        Kind::Postgres | Kind::MariaDb => {
-            if number == 777 {
-                100
-            } else {
-                1
-            }
-        }
+    // One value that is there already, or one that is too great.
+    let quota = |number: i32| match (db.kind(), number) {
+        (Kind::Sqlite, 777) => 3,
+        (Kind::Sqlite, number) => number,
+        (Kind::Postgres | Kind::MariaDb, 777) => 100,
+        (Kind::Postgres | Kind::MariaDb, _) => 1,
     };
-    let rows = (0..1_000).map(|number| key(number, quota(number)));
+    let rows = (0..1_000).map(|number| key(usize::try_from(number).unwrap(), quota(number)));
     let error = keys.importer().batch(700).run_iter(rows).await.unwrap_err();
     assert_eq!(numbers(&error), (Some(777), ErrorKind::Constraint, 700), "{error:?}");
     assert_eq!(keys.query().count().await.unwrap(), 700);
     assert!(keys.authenticate(token(699)).await.unwrap().is_some());
 }
 
+/// The plan of a lookup that shared its statement when the table was empty reads the whole table.
+async fn after_many_sessions_no_statement_keeps_a_plan_for_the_empty_table(db: TestDatabase) {
+    let sessions = with(&db, [new_key()]).await;
+    let rows = || (0..1_000).map(by_token);
+    sessions.importer().dry_run().run_iter(rows()).await.unwrap();
+    let analyzed = "SELECT reltuples::int8::text FROM pg_class WHERE oid = 'sessions'::regclass";
+    if db.kind() == Kind::Postgres {
+        assert!(["0", "-1"].contains(&db.texts(analyzed).await[0].as_deref().unwrap()));
+    }
+    sessions.importer().run_iter(rows()).await.unwrap();
+    if db.kind() == Kind::Postgres {
+        assert_eq!(db.texts(analyzed).await, [Some("1000".to_owned())]);
+    }
+    assert!(is_valid(&sessions, token(999)).await);
+}
+
 each_database! {
+    after_many_sessions_no_statement_keeps_a_plan_for_the_empty_table,
     sessions_of_a_stream_move_in_and_are_left_alone_the_second_time,
     an_import_that_stopped_goes_on_where_it_stopped,
     what_has_been_used_since_is_not_imported_a_second_time,

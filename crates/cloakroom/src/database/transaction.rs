@@ -86,9 +86,10 @@ impl Pool {
     async fn begin_here(&self, to_write: bool) -> Result<Transaction> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
         let begun = match_database!(&self.database, Database(pool) in driver to Transaction => {
-            let begun = match to_write {
-                true => driver::begin_to_write(pool, &self.causality).await,
-                false => driver::begin(pool, &self.causality).await,
+            let begun = if to_write {
+                driver::begin_to_write(pool, &self.causality).await
+            } else {
+                driver::begin(pool, &self.causality).await
             };
             begun.map_err(failed)?
         });

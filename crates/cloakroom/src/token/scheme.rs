@@ -293,7 +293,7 @@ mod tests {
         for scheme in schemes {
             let length = scheme.length().unwrap();
             // All four forms of base64 differ.
-            let bytes: Vec<u8> = (0..length).map(|number| 0xfb ^ (number / 9) as u8).collect();
+            let bytes: Vec<u8> = (0..=255_u8).map(|number| 0xfb ^ (number / 9)).take(length).collect();
             let hex = base16ct::lower::encode_string(&bytes);
             let stored = scheme.digest_from_bytes(&bytes).unwrap();
             let forms = [

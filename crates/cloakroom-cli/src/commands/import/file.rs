@@ -31,10 +31,13 @@ pub(super) struct Lines<'a> {
     of: Of<'a>,
 }
 
+/// The lines of a file, as bytes.
+type Bytes<'a> = Split<'a, u8, fn(&u8) -> bool>;
+
 enum Of<'a> {
     Csv(Csv<'a>),
     /// Each line with its number.
-    JsonLines(Enumerate<Split<'a, u8, fn(&u8) -> bool>>),
+    JsonLines(Enumerate<Bytes<'a>>),
     /// What is wrong with all of it.
     Bad(Option<BadLine>),
 }
@@ -53,20 +56,10 @@ impl<'a> Lines<'a> {
             Some(b'{') => ImportFormat::Jsonl,
             _ => ImportFormat::Csv,
         });
+        let is_end: fn(&u8) -> bool = |byte| *byte == b'\n';
         let of = match format {
-            ImportFormat::Jsonl => {
-                let is_end: fn(&u8) -> bool = |byte| *byte == b'\n';
-                Of::JsonLines(bytes.split(is_end).enumerate())
-            }
-            // If a quotation mark is not closed, the reader makes one cell that contains the following lines.
-            ImportFormat::Csv => match misplaced_mark(bytes) {
-                Some((number, problem)) => Of::Bad(Some(BadLine { number, problem: problem.to_owned() })),
-                None => {
-                    let mut reader = csv::ReaderBuilder::new();
-                    let reader = reader.has_headers(false).flexible(true).from_reader(bytes);
-                    Of::Csv(Csv { reader, record: csv::ByteRecord::new(), header: None })
-                }
-            },
+            ImportFormat::Jsonl => Of::JsonLines(bytes.split(is_end).enumerate()),
+            ImportFormat::Csv => Csv::new(bytes).map_or_else(|bad| Of::Bad(Some(bad)), Of::Csv),
         };
         Self { names, of }
     }
@@ -95,7 +88,17 @@ impl Iterator for Lines<'_> {
     }
 }
 
-impl Csv<'_> {
+impl<'a> Csv<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, BadLine> {
+        // If a quotation mark is not closed, the reader makes one cell that contains the following lines.
+        if let Some((number, problem)) = misplaced_mark(bytes) {
+            return Err(BadLine { number, problem: problem.to_owned() });
+        }
+        let mut reader = csv::ReaderBuilder::new();
+        let reader = reader.has_headers(false).flexible(true).from_reader(bytes);
+        Ok(Self { reader, record: csv::ByteRecord::new(), header: None })
+    }
+
     /// Returns the next line, or an error after which no other can be read.
     fn next(&mut self, names: Names<'_>) -> Result<Option<Result<Line, BadLine>>, BadLine> {
         loop {

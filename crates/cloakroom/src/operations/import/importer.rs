@@ -22,6 +22,9 @@ use crate::table::SessionFields;
 /// The most bytes of rows that one transaction writes.
 const MAX_TRANSACTION: usize = 16 * 1024 * 1024;
 
+/// After so many new sessions the database's statistics of the table are out of date.
+const MANY: u64 = 1_000;
+
 /// The longest pause between two transactions in an embedded database.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -89,7 +92,7 @@ impl<T: SessionFields> Importer<'static, T> {
     }
 }
 
-impl<'p, T: SessionFields> Importer<'p, T> {
+impl<T: SessionFields> Importer<'_, T> {
     /// Sets how many sessions one transaction writes. Default 5,000, on SQLite 2,000; at least 1. A transaction also
     /// ends with the session with which its rows reach 16 MiB.
     pub fn batch(self, sessions: usize) -> Self {
@@ -109,6 +112,9 @@ impl<'p, T: SessionFields> Importer<'p, T> {
     }
 
     /// Imports the sessions of a stream, which may fail itself.
+    ///
+    /// On PostgreSQL the table is analyzed after many sessions, if the role may do that: until then every connection would
+    /// go on with plans for the table as it was before, which read all of it if it was empty.
     ///
     /// A transaction begins only after the sessions for it were read. On SQLite the import pauses after each for as long
     /// as it took, up to 100 ms, so that other writers have their turn. A transaction that lost to another is run again.
@@ -131,7 +137,12 @@ impl<'p, T: SessionFields> Importer<'p, T> {
         let (mut row, mut progress) = (None, ImportProgress::default());
         let call = self.on_pool().long_call(Operation::Import);
         match call.of(self.import_all(sessions, &mut progress, &mut row)).await {
-            Ok(()) => Ok(progress),
+            Ok(()) => {
+                if progress.imported >= MANY && !self.is_dry_run {
+                    self.update_statistics().await;
+                }
+                Ok(progress)
+            }
             Err(error) => Err(ImportError { row, progress, error }),
         }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{ImportedRow, UnplacedRow};
 use crate::config::Config;
-use crate::database::{FieldValue, Row};
+use crate::database::{FieldValue, Foreign, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operations::Operations;
 use crate::sql::{RowHeader, select_columns, unreadable};
@@ -183,7 +183,7 @@ impl<T: SessionFields> Operations<'_, T> {
         fields.truncate_instants();
         let values = fields.to_values().into_iter().zip(known.fields.to_values());
         let differing = table.fields.iter().zip(values).find(|(field, (stored, given))| {
-            let is_exact = field.foreign[backend as usize].as_ref().is_none_or(|foreign| foreign.is_exact());
+            let is_exact = field.foreign[backend as usize].as_ref().is_none_or(Foreign::is_exact);
             field.indexed && is_exact && !given.is_same(stored)
         });
         Ok(differing.map(|(field, _)| field.name.to_string()))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::importer::Importer;
 use super::present::Known;
-use crate::database::Connection;
+use crate::database::{Connection, Statement};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::operations::create::MAX_STATEMENT;
 use crate::operations::{Operations, bounded};
@@ -86,6 +86,35 @@ impl<T: SessionFields> Importer<'_, T> {
                 Err(Refused { error, ..refused })
             }
         }
+    }
+
+    /// Has the database look at the table, so that no connection goes on with a plan that suits the table as it was. It
+    /// does no harm if that fails.
+    pub(super) async fn update_statistics(&self) {
+        let Some(sql) = self.handle.backend().dialect().update_statistics(&self.quoted_table()) else {
+            return;
+        };
+        let limit = self.handle.config().timeout();
+        let analyze = async {
+            let mut transaction = bounded(limit, self.handle.store().pool.begin()).await?;
+            let mut on: Operations<'_, T> =
+                Operations::new(self.handle.clone(), Connection::from(&mut transaction));
+            bounded(limit, on.execute(&Statement::new(sql, Vec::new()))).await?;
+            bounded(limit, transaction.commit()).await
+        };
+        if let Err(error) = analyze.await {
+            tracing::debug!(
+                table = %self.handle.definition(),
+                error = &error as &dyn std::error::Error,
+                "the statistics of a table were not updated after an import",
+            );
+        }
+    }
+
+    fn quoted_table(&self) -> String {
+        let (table, dialect) = (self.handle.definition(), self.handle.backend().dialect());
+        let names = table.schema_name().into_iter().chain([table.table_name()]);
+        names.map(|name| dialect.quoted(name)).collect::<Vec<_>>().join(".")
     }
 
     /// Finds the row that is the cause, if one is: by itself it is refused too.
