@@ -1,8 +1,7 @@
 //! Makes a session of the values of a line.
 
 use cloakroom::{
-    ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Role, Scheme, Token,
-    TokenDigest,
+    ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Role, Scheme, Token, TokenDigest,
 };
 use serde_json::value::RawValue;
 use time::OffsetDateTime;

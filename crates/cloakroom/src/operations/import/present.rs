@@ -12,7 +12,7 @@ use crate::database::{FieldValue, Foreign, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operations::Operations;
 use crate::sql::{RowHeader, select_columns, unreadable};
-use crate::table::{FieldReader, SessionFields, column};
+use crate::table::{FieldReader, Role, SessionFields, column};
 use crate::token::{DigestForm, PossibleDigests, TokenDigest};
 
 /// A session to import, and by what it is known.
@@ -184,7 +184,9 @@ impl<T: SessionFields> Operations<'_, T> {
         let values = fields.to_values().into_iter().zip(known.fields.to_values());
         let differing = table.fields.iter().zip(values).find(|(field, (stored, given))| {
             let is_exact = field.foreign[backend as usize].as_ref().is_none_or(Foreign::is_exact);
-            field.indexed && is_exact && !given.is_same(stored)
+            // A hint goes with the token, which the session may have another of by now.
+            let is_kept = field.role != Some(Role::Hint);
+            field.indexed && is_exact && is_kept && !given.is_same(stored)
         });
         Ok(differing.map(|(field, _)| field.name.to_string()))
     }
