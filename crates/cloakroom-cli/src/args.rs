@@ -39,7 +39,18 @@ Configuration file (TOML), each line optional:
   ttl = \"7d\"                  # or \"12h\", \"never\"
   extend_after = \"1d\"         # what an extension must gain to be written, \"0s\" for anything, or \"never\"
   auto_extend = true          # whether authenticating extends
-  max_lifetime = \"never\"      # the end that no extension passes";
+  max_lifetime = \"never\"      # the end that no extension passes
+  schemes = [\"knox4=sha512:decoded-hex\", \"sha512\"]   # further ones under which tokens are found
+
+Keys of the application (see `keys generate`), newest first; new tokens are stored under the first:
+  CLOAKROOM_KEYS=\"2026-11:BASE64,2025-04:BASE64\"
+With keys, tokens are found under `hashing` and `secret_salt` only if one of them is set. This command
+never stores a token that it reads under another scheme.
+
+Schemes: TAG=HASH and steps, in this order: after=CHARACTER (what follows it), decoded-hex or
+decoded-base64url (the bytes that it stands for), prepend-env=NAME, append-env=NAME (a secret, in
+an environment variable), twice (the hash's hexadecimal form hashed once more).
+  sanctum=sha256:after=|   knox4=sha512:decoded-hex   grafana=sha256:append-env=OLD_SECRET";
 
 /// Sessions and API keys in a database: opaque tokens, of which the database holds only digests.
 ///
@@ -141,29 +152,34 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Delete expired sessions, once or from time to time
     Prune(Prune),
-    /// Make sessions that another system has made, all of a file or none
+    /// Make sessions that another system has made, from a file
     ///
     /// A file in CSV has a line of names first. In JSON lines each line is an object, also as `list --format jsonl`
-    /// writes it. The names are: the table's fields; `token`; `digest` (see --digests); `id`; `data`, as JSON;
+    /// writes it. The names are: the table's fields; `token`; `digest` (see --scheme); `id`; `data`, as JSON;
     /// `expires_at` and `inserted_at`, as in 2026-11-23T01:48:09Z. `status`, `updated_at` and `cursor` are passed over;
     /// any other name is an error. An empty cell is null, or what a new session gets; JSON lines tell an empty text from
     /// null. `expires_at` is `never`, or null in
     /// JSON, for a session that does not expire.
     ///
-    /// First the whole file is read: if a line is bad, all that are bad are named, and nothing is written. Then all is
-    /// written in one transaction, for which other writers wait on SQLite. Tokens are read from the file alone, never from an argument, and never shown: not in
-    /// an error either. Take care of the file as of the tokens.
+    /// First the whole file is read: if a line is bad, all that are bad are named, and nothing is written. Then it is
+    /// written in transactions of a few thousand lines. An import that stopped is run again: what the table has already is
+    /// left as it is, and counted. Sessions that were deleted meanwhile come back. Tokens are read from the file alone,
+    /// never from an argument, and never shown: not in an error either. Take care of the file as of the tokens.
     Import(Import),
     /// Make tokens and digests, without a database
     #[command(subcommand)]
     Token(Token),
+    /// Make keys, without a database
+    #[command(subcommand)]
+    Keys(Keys),
     /// Count by status, and show newest, oldest, and the owner with most sessions; or count by a field
     Stats(Stats),
     /// Look at the database and the table, and say what is and what should be changed
     ///
     /// Writes nothing. Says which server it is and whether it is a node of a cluster or a standby, whether a pooler is in
     /// between, whether a lookup sees every log-out at once, how far the clocks are apart, what this role may do, which
-    /// indexes there are, what `migrate up` would do, and how many rows there are. Exits with 1 if anything is a warning.
+    /// indexes there are, what `migrate up` would do, how many rows there are, and under which schemes. Exits with 1 if
+    /// anything is a warning.
     Doctor,
     /// Print a script that completes this command's arguments in a shell
     ///
@@ -447,15 +463,26 @@ pub(crate) struct Import {
     /// What it is [default: as its first character shows]
     #[arg(long, value_enum)]
     pub(crate) from: Option<ImportFormat>,
-    /// Take digests, which another system has made, in a column `digest`
+    /// Take digests, under the name `digest`, which were made under this scheme
     ///
-    /// Their tokens are accepted only if they were hashed and salted as the configuration says, of which nothing can be
-    /// seen here: try one of the tokens afterwards. Who can write such a file decides which token is whose.
-    #[arg(long)]
+    /// `TAG=HASH` and steps, such as knox4=sha512:decoded-hex: see the end of `cloakroom --help`. Or the name of a scheme
+    /// that the configuration has. The digests are in hexadecimal or base64. They are stored with the tag, and tokens are
+    /// accepted while the application's configuration has the same scheme under the same tag: try one of the tokens
+    /// afterwards. Who can write such a file decides which token is whose.
+    #[arg(long, value_name = "TAG=READING")]
+    pub(crate) scheme: Option<String>,
+    /// Take digests, under the name `digest`, which were hashed and salted as the configuration says
+    #[arg(long, conflicts_with = "scheme")]
     pub(crate) digests: bool,
+    /// Read a field from what has another name in the file; repeat it for several
+    ///
+    /// Also for `token`, `inserted_at` and the others: `--map user_id=owner --map token=key`.
+    #[arg(long, value_name = "FIELD=NAME")]
+    pub(crate) map: Vec<Assignment>,
     /// Give sessions without a token a new one, and write line, id and token of each to this new file, as CSV
     ///
-    /// What `list` writes has no tokens. Only its owner may read the new file. Hand the tokens out and delete it.
+    /// What `list` writes has no tokens. Only its owner may read the new file. Hand the tokens out and delete it. All is
+    /// written in one transaction, or nothing: a second run would make other tokens.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tokens: Option<PathBuf>,
     /// Try everything, in the database too, and undo it
@@ -471,12 +498,25 @@ pub(crate) enum ImportFormat {
 
 #[derive(Group)]
 pub(crate) struct Stats {
-    /// Count by the value of this field: the values that most sessions have
+    /// Count by the value of this field: the values that most sessions have. Or by `scheme`: under which the tokens are
+    /// stored, and whether the configuration has it
     #[arg(long, value_name = "FIELD", add = ArgValueCompleter::new(completing::field))]
     pub(crate) by: Option<String>,
     /// How many values
     #[arg(long, value_name = "N", default_value_t = 20, requires = "by")]
     pub(crate) limit: u64,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Keys {
+    /// Print a new key, as an entry of the variable `CLOAKROOM_KEYS`
+    ///
+    /// Put it first, before the keys that are there: those are needed for the tokens that are stored under them, until
+    /// `stats --by scheme` counts none. The application gets the same keys.
+    Generate {
+        /// The key's name, which is stored with each digest [default: this month, as in 2026-11]
+        name: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]

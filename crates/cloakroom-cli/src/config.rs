@@ -5,11 +5,12 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use cloakroom::{Config, Hashing, TokenFormat};
+use cloakroom::{Config, Hashing, Scheme, TokenFormat};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::schemes::{self, Written};
 use crate::value::Span;
 
 /// The environment variable for the salt, which comes before the file.
@@ -28,18 +29,35 @@ struct File {
     extend_after: Option<Span>,
     auto_extend: Option<bool>,
     max_lifetime: Option<Span>,
+    #[serde(default)]
+    schemes: Vec<String>,
+}
+
+/// What the environment adds to the file.
+struct Environment {
+    salt: Option<Zeroizing<Vec<u8>>>,
+    keys: Vec<Scheme>,
 }
 
 /// Returns the settings of `file`, if one is named, and of the environment. `prefix` comes before the file's, and
-/// `no_extend` overrides whether reading extends.
-pub(crate) fn load(file: Option<&Path>, prefix: Option<String>, no_extend: bool) -> Result<Config, Failure> {
+/// `no_extend` overrides whether reading extends. `scheme` is one more under which tokens are found, or the name of one;
+/// it is returned too.
+pub(crate) fn load(
+    file: Option<&Path>,
+    prefix: Option<String>,
+    no_extend: bool,
+    scheme: Option<&str>,
+) -> Result<(Config, Option<Scheme>), Failure> {
     let salt = env::var_os(SALT_VARIABLE).map(|salt| Zeroizing::new(salt.into_encoded_bytes()));
+    let environment = Environment { salt, keys: schemes::keys().map_err(Failure::usage)? };
     if let Some(prefix) = &prefix {
         // An error of the command line, and not of the file.
         TokenFormat::prefixed(prefix).map_err(|error| Failure::usage(format!("--prefix: {error}")))?;
     }
+    let scheme =
+        scheme.map(|text| Written::parse(text).map_err(|problem| of_argument(&problem))).transpose()?;
     match file {
-        None => build(File { token_prefix: prefix, ..File::default() }, salt, no_extend),
+        None => build(File { token_prefix: prefix, ..File::default() }, environment, no_extend, scheme),
         Some(path) => {
             let in_file = |failure: Failure| failure.context(format!("the configuration {}", path.display()));
             let text = fs::read_to_string(path)
@@ -48,11 +66,15 @@ pub(crate) fn load(file: Option<&Path>, prefix: Option<String>, no_extend: bool)
             parse(&text)
                 .and_then(|mut file| {
                     file.token_prefix = prefix.or(file.token_prefix);
-                    build(file, salt, no_extend)
+                    build(file, environment, no_extend, scheme)
                 })
                 .map_err(in_file)
         }
     }
+}
+
+fn of_argument(problem: &str) -> Failure {
+    Failure::usage(format!("--scheme: {problem}"))
 }
 
 fn parse(text: &str) -> Result<File, Failure> {
@@ -66,7 +88,12 @@ fn parse(text: &str) -> Result<File, Failure> {
     })
 }
 
-fn build(file: File, salt: Option<Zeroizing<Vec<u8>>>, no_extend: bool) -> Result<Config, Failure> {
+fn build(
+    file: File,
+    environment: Environment,
+    no_extend: bool,
+    argument: Option<Written>,
+) -> Result<(Config, Option<Scheme>), Failure> {
     // Its user sees that it waits, and may end it. A statement about a whole table takes its time.
     let mut config = Config::builder().timeout(None);
     let plain = file.token_length.map_or_else(TokenFormat::default, TokenFormat::plain);
@@ -81,14 +108,34 @@ fn build(file: File, salt: Option<Zeroizing<Vec<u8>>>, no_extend: bool) -> Resul
     } else if file.accept_unprefixed == Some(false) {
         return Err(Failure::usage("accept_unprefixed = false leaves no token: it needs a token_prefix"));
     }
-    if let Some(HashingName(hashing)) = file.hashing {
-        config = config.hashing(hashing);
-    }
     // Many shells express "no value" by an empty variable.
-    let salt = salt.filter(|salt| !salt.is_empty()).or(file.secret_salt.map(|Salt(salt)| salt));
-    if let Some(salt) = salt {
-        config = config.secret_salt(salt.to_vec());
+    let salt = environment.salt.filter(|salt| !salt.is_empty()).or(file.secret_salt.map(|Salt(salt)| salt));
+    let mut digests = environment.keys;
+    // With a key, what any program can compute is accepted only if that is asked for.
+    if digests.is_empty() || file.hashing.is_some() || salt.is_some() {
+        let hashing = file.hashing.map_or_else(Hashing::default, |HashingName(hashing)| hashing);
+        digests.push(match salt {
+            Some(salt) => Scheme::salted(hashing, salt.to_vec()),
+            None => Scheme::hashed(hashing),
+        });
     }
+    let mut written = Vec::with_capacity(file.schemes.len());
+    for (place, text) in file.schemes.iter().enumerate() {
+        let wrong = |problem| Failure::usage(format!("entry {} of schemes: {problem}", place + 1));
+        let entry = Written::parse(text).map_err(wrong)?;
+        let Some(scheme) = &entry.scheme else {
+            return Err(wrong("it is neither TAG=HASH nor the name of a hash".to_owned()));
+        };
+        digests.push(scheme.clone());
+        written.push(entry);
+    }
+    let scheme = argument.map(|argument| named(argument, &written, &mut digests)).transpose()?;
+    // What this command reads, it leaves under the scheme under which it is: the application's list decides.
+    let digests = digests
+        .into_iter()
+        .enumerate()
+        .map(|(place, scheme)| if place == 0 { scheme } else { scheme.incoming() });
+    config = config.digests(digests);
     if let Some(ttl) = file.ttl {
         config = config.ttl(ttl.duration());
     }
@@ -99,7 +146,26 @@ fn build(file: File, salt: Option<Zeroizing<Vec<u8>>>, no_extend: bool) -> Resul
     if let Some(lifetime) = file.max_lifetime {
         config = config.max_lifetime(lifetime.duration());
     }
-    Ok(config.build()?)
+    Ok((config.build()?, scheme))
+}
+
+/// Returns the scheme of `--scheme`. It is added to the others unless it is one of them.
+fn named(argument: Written, configured: &[Written], digests: &mut Vec<Scheme>) -> Result<Scheme, Failure> {
+    let Some(text) = &argument.text else {
+        let found = digests.iter().find(|scheme| scheme.name() == argument.name);
+        return found
+            .cloned()
+            .ok_or_else(|| of_argument("the configuration has no scheme of this name; say TAG=READING"));
+    };
+    match (configured.iter().find(|written| written.name == argument.name), argument.scheme) {
+        (Some(same), Some(scheme)) if same.text.as_ref() == Some(text) => Ok(scheme),
+        (Some(_), _) => Err(of_argument("the configuration has another reading for this tag")),
+        (None, Some(scheme)) => {
+            digests.push(scheme.clone());
+            Ok(scheme)
+        }
+        (None, None) => Err(of_argument("say TAG=READING")),
+    }
 }
 
 struct HashingName(Hashing);
@@ -147,12 +213,26 @@ impl<'de> Deserialize<'de> for Salt {
 mod tests {
     use std::time::Duration;
 
+    use cloakroom::Key;
+
     use super::*;
 
     const DAY: Duration = Duration::from_hours(24);
 
+    fn load_with(
+        text: &str,
+        salt: Option<&[u8]>,
+        keys: Vec<Scheme>,
+        scheme: Option<&str>,
+    ) -> Result<(Config, Option<Scheme>), String> {
+        let environment = Environment { salt: salt.map(|salt| Zeroizing::new(salt.to_vec())), keys };
+        let scheme = scheme.map(|scheme| Written::parse(scheme).unwrap());
+        let config = parse(text).and_then(|file| build(file, environment, false, scheme));
+        config.map_err(|failure| format!("{failure:?}"))
+    }
+
     fn load(text: &str) -> Result<Config, String> {
-        parse(text).and_then(|file| build(file, None, false)).map_err(|failure| format!("{failure:?}"))
+        load_with(text, None, Vec::new(), None).map(|(config, _)| config)
     }
 
     #[test]
@@ -213,13 +293,60 @@ mod tests {
     #[test]
     fn the_salt_of_the_environment_comes_before_the_one_of_the_file() {
         let digest = |file: &str, variable: &[u8]| {
-            let salt = Some(Zeroizing::new(variable.to_vec()));
-            let config = build(parse(file).unwrap(), salt, false).unwrap();
+            let (config, _) = load_with(file, Some(variable), Vec::new(), None).unwrap();
             config.digest("a token").unwrap().expose().to_owned()
         };
         let peppered = Hashing::Sha256.digest(b"pepper", b"a token").unwrap().expose().to_owned();
         assert_eq!(digest("secret_salt = \"other\"", b"pepper"), peppered);
         assert_eq!(digest("secret_salt = \"pepper\"", b""), peppered);
+    }
+
+    fn names(config: &Config) -> Vec<String> {
+        config.digests().iter().map(|scheme| scheme.name().into_owned()).collect()
+    }
+
+    #[test]
+    fn keys_come_first_and_a_hash_beside_them_only_if_it_is_set() {
+        let key = |name: &str| Scheme::hmac_sha256(name.to_owned(), &Key::from_bytes([7; 32]).unwrap());
+        let keys = || vec![key("2026-11"), key("2025-04")];
+        let schemes = "schemes = [\"knox4=sha512:decoded-hex\", \"sha512\"]";
+        for (text, salt, expected) in [
+            ("", None, &["2026-11", "2025-04"][..]),
+            ("hashing = \"sha256\"", None, &["2026-11", "2025-04", "sha256"]),
+            ("secret_salt = \"pepper\"", None, &["2026-11", "2025-04", "sha256"]),
+            ("", Some(&b"pepper"[..]), &["2026-11", "2025-04", "sha256"]),
+            (schemes, None, &["2026-11", "2025-04", "knox4", "sha512"]),
+        ] {
+            let (config, _) = load_with(text, salt, keys(), None).unwrap();
+            assert_eq!(names(&config), expected, "{text}");
+        }
+        assert_eq!(names(&load(schemes).unwrap()), ["sha256", "knox4", "sha512"]);
+    }
+
+    #[test]
+    fn a_scheme_of_an_argument_is_added_or_found_by_its_name() {
+        let text = "schemes = [\"knox4=sha512:decoded-hex\"]";
+        let with = |scheme| load_with(text, None, Vec::new(), Some(scheme));
+        for (scheme, expected) in [
+            ("knox5=sha512", &["sha256", "knox4", "knox5"][..]),
+            ("knox4=sha512:decoded-hex", &["sha256", "knox4"]),
+            ("knox4", &["sha256", "knox4"]),
+            ("sha256", &["sha256", "knox4"]),
+        ] {
+            let (config, found) = with(scheme).unwrap();
+            assert_eq!(names(&config), expected, "{scheme}");
+            assert_eq!(found.unwrap().name(), scheme.split('=').next().unwrap());
+        }
+        for (scheme, expected) in [
+            ("knox4=sha512", "has another reading for this tag"),
+            ("sha512", "has no scheme of this name"),
+            ("KNOX4=sha512", "KNOX4"),
+        ] {
+            let error = with(scheme).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = load("schemes = [\"sha256\", \"sha-hush\"]").unwrap_err();
+        assert!(error.contains("entry 2 of schemes") && !error.contains("hush"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use cloakroom::sqlx::mysql::MySqlConnectOptions;
 use cloakroom::sqlx::postgres::PgConnectOptions;
 use cloakroom::sqlx::sqlite::SqliteConnectOptions;
-use cloakroom::{Backend, Config, Database, DynamicFields, Sessions, TableDefinition, sqlx};
+use cloakroom::{Backend, Config, Database, DynamicFields, Scheme, Sessions, TableDefinition, sqlx};
 
 use crate::args::Options;
 use crate::catalog;
@@ -23,6 +23,8 @@ pub(crate) type Table = Sessions<DynamicFields>;
 pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) config: Config,
+    /// The scheme that `--scheme` names.
+    pub(crate) scheme: Option<Scheme>,
     url: String,
     server: Server,
     opened: OnceCell<Database>,
@@ -33,13 +35,19 @@ pub(crate) struct Context {
 
 impl Context {
     /// Reads the options. Does not ask the database yet.
-    pub(crate) fn new(options: Options, no_extend: bool, is_database_given: bool) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        options: Options,
+        no_extend: bool,
+        scheme: Option<&str>,
+        is_database_given: bool,
+    ) -> Result<Self, Failure> {
         let hints = Hints::new(&options, is_database_given);
         let Options { database: url, schema, table, config, prefix, format } = options;
         let server = Server::of(&url)?;
-        let config = config::load(config.as_deref(), prefix, no_extend)?;
+        let (config, scheme) = config::load(config.as_deref(), prefix, no_extend, scheme)?;
         let output = Output::new(format);
-        let context = Self { output, config, url, server, opened: OnceCell::new(), schema, table, hints };
+        let context =
+            Self { output, config, scheme, url, server, opened: OnceCell::new(), schema, table, hints };
         // A bad name is an error of the command line, before anything is opened or created.
         cloakroom::migrations::down_sql(&context.definition(), context.backend())?;
         Ok(context)

@@ -52,6 +52,14 @@ impl Failure {
         Self { cause: Some(Cause::of(cause).into()), ..self }
     }
 
+    /// Takes what caused another error for the cause of this one.
+    pub(crate) fn caused_by_source_of(self, error: &dyn StdError) -> Self {
+        match error.source() {
+            Some(source) => self.caused_by(source),
+            None => self,
+        }
+    }
+
     /// Returns the message and those of its causes, in one line.
     pub(crate) fn in_full(&self) -> String {
         let mut text = self.message.clone();

@@ -15,6 +15,7 @@ mod input;
 mod log;
 mod output;
 mod path;
+mod schemes;
 mod value;
 
 use std::process::ExitCode;

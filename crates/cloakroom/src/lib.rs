@@ -261,7 +261,7 @@ pub use database::{
 };
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use migrations::Migration;
-pub use operations::{ImportedSession, Operations};
+pub use operations::{ImportError, ImportProgress, ImportedSession, Importer, Operations};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
 pub use query::{CountBy, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession};
 pub use session::{

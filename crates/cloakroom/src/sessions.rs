@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Transaction};
 use crate::error::{Outcome, Result};
 use crate::migrations::{self, Migration};
-use crate::operations::{Handle, ImportedSession, Operations, Use, bounded};
+use crate::operations::{Handle, ImportedSession, Importer, Operations, Use, bounded};
 use crate::query::{SchemeCount, SessionQuery};
 use crate::session::{CreatedSession, NewSession, Session, Status};
 use crate::store::Store;
@@ -179,7 +179,10 @@ impl<T: SessionFields> Sessions<T> {
 
     /// Creates the rows of sessions that another system made. Either all of them are created or none.
     ///
-    /// The rows are written in one transaction, up to 256 in a statement. On SQLite other writers wait until it ends.
+    /// The rows are written in one transaction, up to 256 in a statement. On SQLite other writers wait until it ends. For
+    /// many rows, and for an import that may be run again, use an [`importer`](Self::importer). A second import here does
+    /// not notice a session that was imported with its digest and is stored under the newest scheme since: its token
+    /// would then have two sessions.
     ///
     /// # Errors
     ///
@@ -192,6 +195,12 @@ impl<T: SessionFields> Sessions<T> {
         // Nothing is committed.
         imported.map_err(|error| error.with_outcome(Outcome::NotDone))?;
         bounded(self.config().timeout(), transaction.commit()).await
+    }
+
+    /// Returns an [`Importer`], which imports any number of sessions that another system made, in transactions of bounded
+    /// size, and which may be run again.
+    pub fn importer(&self) -> Importer<'static, T> {
+        Importer::new(Arc::clone(&self.handle))
     }
 
     /// Returns the valid session for this token, if there is one.

@@ -1,62 +1,70 @@
-//! Imports sessions from a file: all of them, or none.
+//! Imports sessions from a file: in transactions of a few thousand, or with new tokens, all of them or none.
 
 mod file;
 mod line;
+mod new_tokens;
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::collections::hash_map::RandomState;
+use std::fs::File;
+use std::hash::BuildHasher;
 use std::io::{self, IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use cloakroom::{DynamicFields, ErrorKind, ImportedSession, Outcome, Token, TokenDigest};
+use cloakroom::{
+    DynamicFields, ErrorKind, ImportError, ImportProgress, ImportedSession, Outcome, TokenDigest,
+};
+use futures_util::stream;
 use serde_json::json;
 use uuid::Uuid;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use self::file::BadLine;
-use self::line::{Line, Secret};
+use self::file::{BadLine, Lines};
+use self::line::{Line, Names, Secret};
 use crate::args::Import;
 use crate::commands::progress::Progress;
-use crate::context::{Context, Table};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::counted;
-
-/// How many sessions go to the library at once.
-const BATCH: usize = 1_000;
 
 /// How many bad lines are named.
 const NAMED: usize = 20;
 
-/// A session, and the line that it comes from.
-struct Numbered {
-    line: u64,
-    session: ImportedSession<DynamicFields>,
-}
-
 pub(crate) async fn run(context: &Context, import: Import) -> Result<(), Failure> {
     let bytes = read(import.file.as_deref())?;
     let sessions = context.sessions().await?;
-    let (lines, bad) = file::lines(&bytes, import.from, &sessions);
-    let (lines, bad) = checked(lines, bad, &import);
-    refuse(&bad)?;
+    let configured = import.digests.then(|| &sessions.config().digests()[0]);
+    let names =
+        Names { sessions: &sessions, scheme: context.scheme.as_ref().or(configured), map: &import.map };
+    names.check()?;
+    let lines = || Lines::new(&bytes, import.from, names);
+    let numbers = checked(lines(), import.tokens.is_some())?;
+    let total = numbers.len() as u64;
 
-    let mut tokens = match &import.tokens {
-        Some(path) => Some(NewTokens::create(path)?),
-        None => None,
+    let (written, there) = if let Some(path) = &import.tokens {
+        new_tokens::import(&sessions, lines(), path).await?;
+        (total, 0)
+    } else {
+        let progress = Progress::start(total, "imported");
+        let rows = lines().map(|line| line.and_then(imported));
+        let importer = sessions.importer().on_progress(|done| progress.reached(done.read));
+        let importer = if import.dry_run { importer.dry_run() } else { importer };
+        let done = importer.run(stream::iter(rows)).await;
+        let done = done.map_err(|error| stopped(&error, &numbers, import.dry_run))?;
+        (done.imported, done.already_there)
     };
-    let numbered = lines
-        .into_iter()
-        .map(|line| numbered(line, &sessions, tokens.as_mut()))
-        .collect::<Result<Vec<_>, Failure>>()?;
-    let total = numbered.len() as u64;
-    if let Some(tokens) = &mut tokens {
-        tokens.write()?;
-    }
-    write(&sessions, &numbered, import.dry_run, tokens).await?;
-
-    let done = if import.dry_run { "could be imported" } else { "imported" };
-    let json = json!({"imported": if import.dry_run { 0 } else { total }, "lines": total});
-    context.output.answer(&json, format_args!("{} {done}", counted(total)))
+    let json = json!({
+        "imported": if import.dry_run { 0 } else { written },
+        "already_there": there,
+        "lines": total,
+    });
+    let what = if import.dry_run { "could be imported" } else { "imported" };
+    let there = match there {
+        0 => String::new(),
+        1 => ", 1 was there already".to_owned(),
+        there => format!(", {there} were there already"),
+    };
+    context.output.answer(&json, format_args!("{} {what}{there}", counted(written)))
 }
 
 /// Reads the whole file: nothing is written before every line was checked.
@@ -81,43 +89,41 @@ fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-/// Separates the lines that are valid, by themselves and beside each other, from those that are not.
-fn checked(lines: Vec<Line>, mut bad: Vec<BadLine>, import: &Import) -> (Vec<Line>, Vec<BadLine>) {
-    let mut digests: HashMap<&str, u64> = HashMap::with_capacity(lines.len());
+/// Returns the numbers of the lines, if all are valid, by themselves and beside each other.
+fn checked(lines: Lines<'_>, makes_tokens: bool) -> Result<Vec<u64>, Failure> {
+    // 128 bits in place of each digest, for files of millions of lines.
+    let keys = [RandomState::new(), RandomState::new()];
+    let mut digests: HashMap<[u64; 2], u64> = HashMap::new();
     let mut ids: HashMap<Uuid, u64> = HashMap::new();
-    let mut problem_of = |line: &'_ Line| match &line.secret {
-        Secret::Digest(_) if !import.digests => {
-            Some("it has a digest; say --digests if its token is to be accepted".to_owned())
-        }
-        Secret::None if import.tokens.is_none() => {
-            Some("it has no token; say --tokens FILE if it is to get a new one".to_owned())
-        }
-        _ => line
-            .id
-            .and_then(|id| ids.insert(id, line.number))
-            .map(|other| format!("it has the id of line {other}")),
-    };
-    let mut problems = Vec::with_capacity(lines.len());
-    for line in &lines {
+    let (mut numbers, mut bad) = (Vec::new(), Vec::new());
+    for line in lines {
+        let line = match line {
+            Ok(line) => line,
+            Err(line) => {
+                bad.push(line);
+                continue;
+            }
+        };
+        let number = line.number;
+        let same_id = line.id.and_then(|id| ids.insert(id, number));
         let digest = line.digest.as_ref().map(TokenDigest::expose);
-        let other = digest.and_then(|digest| digests.insert(digest, line.number));
-        let same_token = other.map(|other| format!("it has the token of line {other}"));
-        problems.push(problem_of(line).or(same_token));
+        let same_token =
+            digest.and_then(|digest| digests.insert(keys.each_ref().map(|key| key.hash_one(digest)), number));
+        let problem = match (&line.secret, same_id, same_token) {
+            (Secret::None, ..) if !makes_tokens => {
+                "it has no token; say --tokens FILE if it is to get a new one".to_owned()
+            }
+            (_, Some(other), _) => format!("it has the id of line {other}"),
+            (_, _, Some(other)) => format!("it has the token of line {other}"),
+            _ => {
+                numbers.push(number);
+                continue;
+            }
+        };
+        bad.push(BadLine { number, problem });
     }
-    let mut good = Vec::with_capacity(lines.len());
-    for (line, problem) in lines.into_iter().zip(problems) {
-        match problem {
-            Some(problem) => bad.push(BadLine { number: line.number, problem }),
-            None => good.push(line),
-        }
-    }
-    bad.sort_by_key(|bad| bad.number);
-    (good, bad)
-}
-
-fn refuse(bad: &[BadLine]) -> Result<(), Failure> {
     if bad.is_empty() {
-        return Ok(());
+        return Ok(numbers);
     }
     let lines = if bad.len() == 1 { "line is" } else { "lines are" };
     let mut named: Vec<String> = bad.iter().take(NAMED).map(ToString::to_string).collect();
@@ -127,22 +133,13 @@ fn refuse(bad: &[BadLine]) -> Result<(), Failure> {
     Err(Failure::usage(format!("nothing was imported: {} {lines} bad", bad.len())).details(named))
 }
 
-/// Returns the session of a line. It gets a new token if the line has none.
-fn numbered(line: Line, sessions: &Table, tokens: Option<&mut NewTokens>) -> Result<Numbered, Failure> {
-    let Line { number, new, secret, digest, id, inserted_at } = line;
-    let mut session = match (secret, digest) {
-        (Secret::Token(token), _) => ImportedSession::with_token(new, token),
-        (Secret::Digest(digest), _) => ImportedSession::with_digest(new, digest),
-        (Secret::None, _) => {
-            let token = sessions.config().token_format().generate();
-            let token =
-                token.map_err(|error| Failure::trouble("no token could be made").caused_by(&error))?;
-            let id = id.unwrap_or_else(Uuid::now_v7);
-            if let Some(tokens) = tokens {
-                tokens.add(number, id, &token);
-            }
-            ImportedSession::with_token(new, token).id(id)
-        }
+/// Returns the session of a line.
+fn imported(line: Line) -> Result<ImportedSession<DynamicFields>, BadLine> {
+    let Line { number, new, secret, id, inserted_at, .. } = line;
+    let mut session = match secret {
+        Secret::Token(token) => ImportedSession::with_token(new, token),
+        Secret::Digest(digest) => ImportedSession::with_digest(new, digest),
+        Secret::None => return Err(BadLine { number, problem: "it has no token".to_owned() }),
     };
     if let Some(id) = id {
         session = session.id(id);
@@ -150,143 +147,32 @@ fn numbered(line: Line, sessions: &Table, tokens: Option<&mut NewTokens>) -> Res
     if let Some(instant) = inserted_at {
         session = session.inserted_at(instant);
     }
-    Ok(Numbered { line: number, session })
+    Ok(session)
 }
 
-/// Writes all of them in one transaction.
-async fn write(
-    sessions: &Table,
-    numbered: &[Numbered],
-    is_dry_run: bool,
-    tokens: Option<NewTokens>,
-) -> Result<(), Failure> {
-    let progress = Progress::start(numbered.len() as u64, "imported");
-    let mut transaction = sessions.begin().await?;
-    let mut done = 0;
-    for batch in numbered.chunks(BATCH) {
-        let these = batch.iter().map(|numbered| numbered.session.clone()).collect();
-        if let Err(error) = sessions.within(&mut transaction).import(these).await {
-            // A separate search finds the line, after everything was rolled back.
-            let _ = transaction.rollback().await;
-            return Err(whose(sessions, batch, error).await.context("nothing was imported"));
+/// Returns what is said of an import that stopped.
+fn stopped(stopped: &ImportError, numbers: &[u64], is_dry_run: bool) -> Failure {
+    let error = stopped.error();
+    let mut failure = match error.kind() {
+        // The library's words are about the row alone.
+        ErrorKind::DuplicateToken | ErrorKind::Constraint => {
+            Failure::usage(error.to_string()).caused_by_source_of(error)
         }
-        done += batch.len() as u64;
-        progress.reached(done);
-    }
-    if is_dry_run {
-        transaction.rollback().await?;
-        return Ok(());
-    }
-    match transaction.commit().await {
-        Ok(()) => {
-            if let Some(tokens) = tokens {
-                tokens.keep();
-            }
-            Ok(())
-        }
-        Err(error) if error.outcome() == Outcome::NotDone => {
-            Err(Failure::from(error).context("nothing was imported"))
-        }
-        Err(error) => {
-            let failure = Failure::from(error);
-            if let Some(tokens) = tokens {
-                // The new tokens may be valid.
-                tokens.keep();
-            }
-            Err(failure.context("it is not known whether all of it was imported, or nothing"))
-        }
-    }
-}
-
-/// Finds the line of a batch that the database refuses.
-async fn whose(sessions: &Table, batch: &[Numbered], error: cloakroom::Error) -> Failure {
-    let is_of_a_line = matches!(
-        error.kind(),
-        ErrorKind::InvalidField
-            | ErrorKind::InvalidData
-            | ErrorKind::DuplicateToken
-            | ErrorKind::Constraint
-            | ErrorKind::Database
-    );
-    if !is_of_a_line {
-        return error.into();
-    }
-    let of_line = |failure: Failure, line: u64| failure.context(format!("line {line}"));
-    let Ok(mut transaction) = sessions.begin().await else {
-        return error.into();
+        _ => error.clone().into(),
     };
-    for numbered in batch {
-        let these = vec![numbered.session.clone()];
-        if let Err(error) = sessions.within(&mut transaction).import(these).await {
-            let _ = transaction.rollback().await;
-            let failure = match error.kind() {
-                ErrorKind::DuplicateToken => Failure::usage("a session in the table has its token"),
-                ErrorKind::Constraint => {
-                    Failure::usage("its id is taken, or it breaks another rule of the table")
-                        .caused_by(&error)
-                }
-                _ => Failure::from(error),
-            };
-            return of_line(failure, numbered.line);
-        }
+    let place = stopped.row().and_then(|row| usize::try_from(row).ok());
+    if let Some(number) = place.and_then(|place| numbers.get(place)) {
+        failure = failure.context(format!("line {number}"));
     }
-    let _ = transaction.rollback().await;
-    // One by one they are valid: one of them conflicts with others.
-    let (first, last) = (batch.first(), batch.last());
-    let lines = first.zip(last).map(|(first, last)| format!("a line from {} to {}", first.line, last.line));
-    Failure::from(error).context(lines.unwrap_or_default())
-}
-
-/// The file that new tokens are written to. It is removed again, unless the tokens are valid.
-struct NewTokens {
-    path: PathBuf,
-    file: File,
-    text: Zeroizing<Vec<u8>>,
-    is_kept: bool,
-}
-
-impl NewTokens {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
-            .open(path)
-            .map_err(|error| Failure::usage(format!("cannot make {}: {error}", path.display())))?;
-        let text = Zeroizing::new(b"line,id,token\n".to_vec());
-        Ok(Self { path: path.to_owned(), file, text, is_kept: false })
-    }
-
-    fn add(&mut self, line: u64, id: Uuid, token: &Token) {
-        let mut row = format!("{line},{id},{}\n", token.expose());
-        if self.text.capacity() < self.text.len() + row.len() {
-            // A vector that grows by itself leaves a copy behind.
-            let mut larger = Zeroizing::new(Vec::with_capacity(self.text.capacity() * 2 + row.len()));
-            larger.extend_from_slice(&self.text);
-            self.text = larger;
-        }
-        self.text.extend_from_slice(row.as_bytes());
-        row.zeroize();
-    }
-
-    /// Written to the disk before the sessions are stored: a lost token could not be handed out.
-    fn write(&mut self) -> Result<(), Failure> {
-        io::Write::write_all(&mut self.file, &self.text)
-            .and_then(|()| self.file.sync_all())
-            .map_err(|error| Failure::from(error).context(format!("cannot write {}", self.path.display())))
-    }
-
-    fn keep(mut self) {
-        self.is_kept = true;
-    }
-}
-
-impl Drop for NewTokens {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            // It has no token that a client could use.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+    let ImportProgress { read, .. } = stopped.progress();
+    let last = usize::try_from(read).ok().and_then(|read| numbers.get(read.checked_sub(1)?));
+    let what = match last {
+        _ if is_dry_run => "it could not all be imported".to_owned(),
+        None if error.outcome() == Outcome::NotDone => "nothing was imported".to_owned(),
+        None => "it is not known whether anything was imported: run it again".to_owned(),
+        Some(number) => format!(
+            "the import stopped: all up to line {number} is in the table; run it again, and what is there is left as it is"
+        ),
+    };
+    failure.context(what)
 }

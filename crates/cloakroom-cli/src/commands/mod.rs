@@ -5,6 +5,7 @@ mod create;
 mod doctor;
 mod end;
 mod import;
+mod keys;
 mod list;
 mod manual;
 mod migrate;
@@ -20,6 +21,7 @@ use crate::args::{Args, Command};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::log;
+use crate::output::Output;
 
 pub(crate) async fn run(args: Args, is_database_given: bool) -> Result<(), Failure> {
     // A user who prunes for hours wants to see each run.
@@ -31,10 +33,15 @@ pub(crate) async fn run(args: Args, is_database_given: bool) -> Result<(), Failu
     match args.command {
         Command::Completions { shell } => return manual::completions(shell),
         Command::Man { command } => return manual::page(&command),
+        Command::Keys(keys) => return keys::run(Output::new(args.options.format), keys),
         _ => {}
     }
     let no_extend = matches!(&args.command, Command::Authenticate(authenticate) if authenticate.no_extend);
-    let context = Context::new(args.options, no_extend, is_database_given)?;
+    let scheme = match &args.command {
+        Command::Import(import) => import.scheme.as_deref(),
+        _ => None,
+    };
+    let context = Context::new(args.options, no_extend, scheme, is_database_given)?;
     let result = run_with(&context, args.command).await;
     context.close().await;
     result
@@ -56,6 +63,7 @@ async fn run_with(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Prune(prune) => prune::run(context, prune).await,
         Command::Import(import) => import::run(context, import).await,
         Command::Token(token) => token::run(context, token),
+        Command::Keys(keys) => keys::run(context.output, keys),
         Command::Stats(stats) => stats::run(context, stats).await,
         Command::Doctor => doctor::run(context).await,
         Command::Completions { shell } => manual::completions(shell),

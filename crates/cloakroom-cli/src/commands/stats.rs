@@ -8,6 +8,9 @@ use crate::context::{Context, Table};
 use crate::failure::Failure;
 use crate::output::{ValueJson, counted, text_of, timestamp};
 
+/// What counts by scheme, unless a field has this name.
+const SCHEME: &str = "scheme";
+
 /// The field that names the owner, by convention.
 const OWNER: &str = "user_id";
 
@@ -40,6 +43,22 @@ struct By<'s> {
 }
 
 #[derive(Serialize)]
+struct ByScheme<'s> {
+    field: &'static str,
+    values: Vec<ByOneScheme<'s>>,
+}
+
+#[derive(Serialize)]
+struct ByOneScheme<'s> {
+    value: &'s str,
+    valid: u64,
+    expired: u64,
+    all: u64,
+    /// Whether the configuration has it.
+    is_configured: bool,
+}
+
+#[derive(Serialize)]
 struct ByValue<'s> {
     value: ValueJson<'s>,
     valid: u64,
@@ -49,6 +68,10 @@ struct ByValue<'s> {
 
 pub(crate) async fn run(context: &Context, stats: args::Stats) -> Result<(), Failure> {
     let sessions = context.sessions().await?;
+    let is_field = |name| sessions.definition().fields().iter().any(|field| field.name() == name);
+    if stats.by.as_deref() == Some(SCHEME) && !is_field(SCHEME) {
+        return by_scheme(context, &sessions).await;
+    }
     if let Some(field) = &stats.by {
         return by(context, &sessions, field, stats.limit).await;
     }
@@ -124,4 +147,24 @@ async fn by(context: &Context, sessions: &Table, field: &str, limit: u64) -> Res
         .iter()
         .map(|by| [text_of(by.value.0), by.valid.to_string(), by.expired.to_string(), by.all.to_string()]);
     context.output.records(&json, Some([field, "valid", "expired", "all"]), rows)
+}
+
+/// Returns how many sessions are stored under each scheme.
+async fn by_scheme(context: &Context, sessions: &Table) -> Result<(), Failure> {
+    let counts = sessions.count_by_scheme().await?;
+    let values = counts.iter().map(|count| ByOneScheme {
+        value: &count.scheme,
+        valid: count.valid,
+        expired: count.count - count.valid,
+        all: count.count,
+        is_configured: count.is_configured,
+    });
+    let json = ByScheme { field: SCHEME, values: values.collect() };
+    let rows = json.values.iter().map(|by| {
+        let is_configured = if by.is_configured { "yes" } else { "no" };
+        let numbers = [by.valid, by.expired, by.all].map(|number| number.to_string());
+        let [valid, expired, all] = numbers;
+        [by.value.to_owned(), valid, expired, all, is_configured.to_owned()]
+    });
+    context.output.records(&json, Some([SCHEME, "valid", "expired", "all", "configured"]), rows)
 }

@@ -40,6 +40,7 @@ async fn a_sound_database_has_no_warning(db: TestDatabase) {
     assert!(says(&found, "server")[0].1.contains(server), "{found:?}");
     assert!(says(&found, "strict")[0].1.starts_with("yes"), "{found:?}");
     assert_eq!(says(&found, "rows"), [("ok", "1 valid, 1 expired")]);
+    assert_eq!(says(&found, "schemes"), [("ok", "sha256: 1 valid, and new tokens")]);
     assert_eq!(says(&found, "migrations"), [("ok", "nothing is to be done")]);
     let indexes: Vec<_> = says(&found, "index").into_iter().map(|(_, says)| says.to_owned()).collect();
     assert_eq!(

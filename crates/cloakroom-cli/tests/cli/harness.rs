@@ -53,7 +53,9 @@ impl Cloakroom {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloakroom"));
-        for variable in ["DATABASE_URL", "CLOAKROOM_SECRET_SALT", "NO_COLOR", "CLICOLOR_FORCE"] {
+        for variable in
+            ["DATABASE_URL", "CLOAKROOM_SECRET_SALT", "CLOAKROOM_KEYS", "NO_COLOR", "CLICOLOR_FORCE"]
+        {
             command.env_remove(variable);
         }
         command

@@ -33,7 +33,10 @@ async fn sessions_of_another_system_go_on_with_their_tokens(db: TestDatabase) {
         token(2)
     );
     cloakroom.file("sessions.csv", csv);
-    assert_eq!(cloakroom.json(&["import", "sessions.csv"]), json!({"imported": 2, "lines": 2}));
+    assert_eq!(
+        cloakroom.json(&["import", "sessions.csv"]),
+        json!({"imported": 2, "already_there": 0, "lines": 2})
+    );
     let first = cloakroom.authenticate(&token(1)).done();
     assert!(first.stdout.contains("123456789012345678901234567890"), "to the last digit: {first:?}");
     let first = first.json();
@@ -179,23 +182,23 @@ async fn bad_lines_are_named_and_nothing_is_imported(db: TestDatabase) {
 async fn what_the_database_refuses_leaves_nothing_behind(db: TestDatabase) {
     let cloakroom = with_fields(&db);
     let mut csv = String::from("token,user_id\n");
-    for number in 0..1_500 {
+    for number in 0..900 {
         let _ = writeln!(csv, "{},1", token(number));
     }
-    cloakroom.file("first.csv", format!("token,user_id\n{},7\n", token(1_234)));
+    cloakroom.file("first.csv", format!("token,user_id\n{},7\n", token(834)));
     cloakroom.run(&["import", "first.csv"]).done();
     cloakroom.file("all.csv", &csv);
     let outcome = cloakroom.run(&["import", "all.csv"]);
     outcome.failed(2, "nothing was imported");
-    assert!(outcome.stderr.contains("line 1236"), "{outcome:?}");
+    assert!(outcome.stderr.contains("line 836"), "{outcome:?}");
     assert!(outcome.stderr.contains("has its token"), "{outcome:?}");
-    assert!(!outcome.stderr.contains(&token(1_234)), "{outcome:?}");
+    assert!(!outcome.stderr.contains(&token(834)), "{outcome:?}");
     assert_eq!(cloakroom.count_all(), 1);
     let id = cloakroom.json(&["list"])[0]["id"].as_str().unwrap().to_owned();
     let csv = format!("token,user_id,id\n{},7,\n{},7,{id}\n", token(1), token(2));
     let outcome = cloakroom.run_with_input(&["import"], csv.as_bytes());
     outcome.failed(2, "line 3");
-    assert!(outcome.stderr.contains("its id is taken"), "{outcome:?}");
+    assert!(outcome.stderr.contains("has its id"), "{outcome:?}");
     assert_eq!(cloakroom.count_all(), 1);
     // New tokens are not left behind either.
     cloakroom.file("long.csv", format!("user_id\n1\n{}\n", "x".repeat(300)));
@@ -215,7 +218,7 @@ async fn digests_are_imported_only_where_that_is_said(db: TestDatabase) {
     let digest = config.digest(token(1)).unwrap().expose().to_uppercase();
     let csv = format!("digest,user_id\n{digest},1\n");
     let refused = cloakroom.run_with_input(&["import"], csv.as_bytes());
-    refused.failed(2, "line 2: it has a digest; say --digests");
+    refused.failed(2, "line 2: it has a digest; say --scheme");
     assert!(!refused.stderr.contains(&digest), "{refused:?}");
     let dry = cloakroom.run_with_input(&["import", "--digests", "--dry-run"], csv.as_bytes()).done();
     assert_eq!(dry.stdout, "1 session could be imported\n");

@@ -10,6 +10,8 @@ mod golden;
 mod harness;
 mod import;
 mod json;
+mod keys;
+mod moving;
 mod own_types;
 mod prompts;
 mod prune;

@@ -10,6 +10,7 @@ mod formats;
 mod fuzz;
 mod hints;
 mod import;
+mod importer;
 mod kept;
 mod mended;
 mod migrations;

@@ -137,6 +137,14 @@ async fn case(db: TestDatabase) {
     seen.secret("an imported token", token.expose().as_bytes());
     let imported = cloakroom::ImportedSession::with_token(guest("1234"), token);
     seen.show("ImportedSession", &imported);
+    seen.show("Importer", &sessions.importer());
+    let progress = sessions.importer().run_iter([imported.clone()]).await.unwrap();
+    seen.show("ImportProgress", &progress);
+    // Another session with the same token.
+    let of_another = imported.clone().inserted_at(START - std::time::Duration::from_hours(24));
+    let error = sessions.importer().run_iter([of_another]).await.unwrap_err();
+    seen.show("ImportError", &error);
+    seen.error(&error);
     let table = DynamicFields::definition_from(&db.database(), None, "guests").await.unwrap().unwrap();
     let dynamic =
         Sessions::<DynamicFields>::with_definition(db.database(), table, Config::default()).unwrap();

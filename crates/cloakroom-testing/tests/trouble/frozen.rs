@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cloakroom::{Cache, Config, Database, ErrorKind, Outcome, Sessions, Transaction};
+use cloakroom::{Cache, Config, Database, ErrorKind, ImportedSession, Outcome, Sessions, Token, Transaction};
 use cloakroom_testing::servers::Server;
 use cloakroom_testing::{Kind, TestDatabase, UserSession, run, user};
 use futures_util::future::join_all;
@@ -158,7 +158,10 @@ async fn a_transaction_is_bounded_by_its_caller(server: Server, database: Databa
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotDone), "{error:?}");
     let import = sessions.import(Vec::new()).await.unwrap_err();
     assert_eq!((import.kind(), import.outcome()), (ErrorKind::Unavailable, Outcome::NotDone), "{import:?}");
-    assert!(begun.elapsed() < LIMIT * 5 + MARGIN, "{:?}", begun.elapsed());
+    let moved = ImportedSession::with_token(user("9"), Token::import("a-token-of-long-ago").unwrap());
+    let import = sessions.importer().run_iter([moved]).await.unwrap_err();
+    assert_eq!((import.row(), import.error().kind()), (None, ErrorKind::Unavailable), "{import:?}");
+    assert!(begun.elapsed() < LIMIT * 6 + MARGIN, "{:?}", begun.elapsed());
 
     server.thaw();
     assert_nothing_leaked(&database).await;

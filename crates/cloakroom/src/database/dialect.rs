@@ -181,6 +181,12 @@ pub(crate) trait Dialect: Sync {
         false
     }
 
+    /// Returns the statement that has the database look at a table of this quoted name, if it keeps plans that were made
+    /// for the table as it was before.
+    fn update_statistics(&self, _table: &str) -> Option<String> {
+        None
+    }
+
     // ---- Whether a statement is a transaction of its own ----
 
     /// Returns an expression that is true if its statement is a transaction of its own, if statements can say so.

@@ -64,20 +64,34 @@ impl Database {
 impl Pool {
     /// See [`Database::begin`] and [`Sessions::begin`](crate::Sessions::begin).
     pub(crate) async fn begin(&self) -> Result<Transaction> {
+        self.begin_in_its_own_task(false).await
+    }
+
+    /// Begins a transaction that is going to write, and reads before it does.
+    pub(crate) async fn begin_to_write(&self) -> Result<Transaction> {
+        self.begin_in_its_own_task(true).await
+    }
+
+    async fn begin_in_its_own_task(&self, to_write: bool) -> Result<Transaction> {
         let pool = self.clone();
         // The transaction begins in a task of its own, which runs to its end even if this future is dropped. A
         // transaction that no caller takes is rolled back.
-        let begun = tokio::spawn(async move { pool.begin_here().await }).await;
+        let begun = tokio::spawn(async move { pool.begin_here(to_write).await }).await;
         begun.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Unavailable, "the task that began the transaction was stopped")
                 .with_source(error))
         })
     }
 
-    async fn begin_here(&self) -> Result<Transaction> {
+    async fn begin_here(&self, to_write: bool) -> Result<Transaction> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
         let begun = match_database!(&self.database, Database(pool) in driver to Transaction => {
-            driver::begin(pool, &self.causality).await.map_err(failed)?
+            let begun = if to_write {
+                driver::begin_to_write(pool, &self.causality).await
+            } else {
+                driver::begin(pool, &self.causality).await
+            };
+            begun.map_err(failed)?
         });
         Ok(begun)
     }

@@ -26,7 +26,7 @@ use uuid::Uuid;
 pub(crate) use authenticate::Use;
 pub(crate) use call::bounded;
 pub(crate) use handle::Handle;
-pub use import::ImportedSession;
+pub use import::{ImportError, ImportProgress, ImportedSession, Importer};
 
 use crate::config::Config;
 use crate::database::{Connection, Guard, Row, Statement, guard_rows};

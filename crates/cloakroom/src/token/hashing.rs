@@ -289,7 +289,7 @@ pub enum DigestError {
     NotText,
     /// Without hashing, a token that has the form of a digest is not accepted.
     LooksLikeADigest,
-    /// The text is not a digest of this hashing.
+    /// The text is not a digest of this scheme.
     NotADigest,
     /// The token has not the form that the other system's tokens have, or its digest has not.
     NotOfThisScheme,
@@ -307,7 +307,7 @@ impl fmt::Display for DigestError {
             Self::LooksLikeADigest => "a token that is not hashed must not look like a digest",
             Self::NotOfThisScheme => "the token has not the form of those of this scheme",
             Self::NotADigest => {
-                "this is no digest of the configured hashing, which are hexadecimal and of one length"
+                "this is no digest of the configured scheme: its length or its characters are others"
             }
             Self::Format => "the token has none of the accepted formats",
         })

@@ -1,7 +1,9 @@
 use std::fmt;
 
-use base64ct::{Base64, Base64Unpadded, Base64Url, Base64UrlUnpadded, Encoding};
+use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
+
+use super::base64;
 
 /// The least length of a key, in bytes: that of an output of SHA-256, as [RFC 2104, section
 /// 3](https://www.rfc-editor.org/rfc/rfc2104#section-3) advises.
@@ -47,14 +49,11 @@ impl Key {
     ///
     /// If the text is not base64, or is of fewer than [`MIN_KEY_LENGTH`] bytes. The error does not hold the text.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        let text = text.trim();
-        let decode = match (text.ends_with('='), text.contains(['-', '_'])) {
-            (true, true) => Base64Url::decode_vec,
-            (true, false) => Base64::decode_vec,
-            (false, true) => Base64UrlUnpadded::decode_vec,
-            (false, false) => Base64Unpadded::decode_vec,
-        };
-        Self::from_bytes(decode(text).map_err(|_| KeyError::NotBase64)?)
+        let bytes = base64::decode(text.trim()).ok_or(KeyError::NotBase64)?;
+        if bytes.len() < MIN_KEY_LENGTH {
+            return Err(KeyError::TooShort { bytes: bytes.len() });
+        }
+        Ok(Self(bytes))
     }
 
     /// Returns the key in base64 of the standard alphabet, with padding. Keep it as the secret that it is.

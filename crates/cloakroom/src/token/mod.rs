@@ -1,3 +1,4 @@
+mod base64;
 mod format;
 mod formats;
 mod hash;
@@ -20,6 +21,7 @@ pub(crate) use tag::{DigestForm, MAX_TAG_LENGTH, MIN_DIGEST_LENGTH};
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -166,6 +168,14 @@ impl TokenDigest {
     /// Returns the stored text, for queries of your own.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Returns bits that stand for the digest if it must not show itself: of a hash of it, from which it cannot be
+    /// found.
+    pub(crate) fn fingerprint(&self) -> [u8; 10] {
+        let hash =
+            Sha256::new().chain_update(b"cloakroom digest\0").chain_update(self.0.as_bytes()).finalize();
+        std::array::from_fn(|index| hash[index])
     }
 
     /// Returns `true` if `stored`, as read from the database, is this digest. Compares in constant time.

@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
 use zeroize::Zeroizing;
 
+use super::base64;
 use super::hash::{Hash, MAX_HASH_LENGTH};
 use super::tag::{DigestForm, MIN_DIGEST_LENGTH, TAG_END, is_tag};
 use super::{DigestError, Hashing, Key, MAX_TOKEN_LENGTH, Reading, TokenDigest};
@@ -129,15 +130,24 @@ impl Scheme {
         self.hash(token.as_ref()).map(|hash| self.digest_of(&hash))
     }
 
-    /// Reads a digest of this scheme in hexadecimal, for [`import`](crate::Sessions::import). With a tag and without.
+    /// Reads a digest of this scheme as text, for [`import`](crate::Sessions::import), with a tag and without: in
+    /// hexadecimal of either case, or in base64 of either alphabet, padded or not. Its length tells which it is.
+    ///
+    /// For [`adopted_by`](Self::adopted_by), where the length of a digest is not known, it is read in hexadecimal alone.
+    /// Pass the decoded bytes of another form to [`digest_from_bytes`](Self::digest_from_bytes).
     ///
     /// # Errors
     ///
-    /// [`DigestError::NotADigest`] if the text is not hexadecimal or has not the length of this scheme's digests.
+    /// [`DigestError::NotADigest`] if the text is neither, or has not the length of this scheme's digests.
     pub fn parse_digest(&self, text: &str) -> Result<TokenDigest, DigestError> {
-        let hex = self.tag.as_ref().and_then(|tag| text.strip_prefix(&**tag)?.strip_prefix(TAG_END));
-        let bytes = base16ct::mixed::decode_vec(hex.unwrap_or(text)).map_err(|_| DigestError::NotADigest)?;
-        self.digest_from_bytes(&bytes)
+        let untagged = self.tag.as_ref().and_then(|tag| text.strip_prefix(&**tag)?.strip_prefix(TAG_END));
+        let text = untagged.unwrap_or(text);
+        let bytes = match self.length() {
+            // No hexadecimal of a digest is as long as its base64.
+            Some(length) if text.len() != 2 * length => base64::decode(text),
+            _ => base16ct::mixed::decode_vec(text).ok().map(Zeroizing::new),
+        };
+        self.digest_from_bytes(&bytes.ok_or(DigestError::NotADigest)?)
     }
 
     /// Takes the bytes of a digest of this scheme, for a system that stores it raw or in base64.
@@ -261,5 +271,64 @@ impl fmt::Debug for Scheme {
             Method::Reading(reading) => write!(f, "Adopted({name:?}, {reading:?})"),
             Method::Other(_) => write!(f, "Adopted({name:?})"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64ct::{Base64, Base64Unpadded, Base64Url, Base64UrlUnpadded, Encoding};
+
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_in_hexadecimal_and_in_each_form_of_base64() {
+        let schemes = [
+            Scheme::sha256(),
+            Scheme::hashed(Hashing::Sha224),
+            Scheme::hashed(Hashing::Sha384),
+            Scheme::hashed(Hashing::Sha512),
+            Scheme::hmac_sha256("2026-11", &Key::from_bytes([7; 32]).unwrap()),
+            Scheme::adopted("old", Reading::of(Hashing::Sha512)),
+        ];
+        for scheme in schemes {
+            let length = scheme.length().unwrap();
+            // All four forms of base64 differ.
+            let bytes: Vec<u8> = (0..=255_u8).map(|number| 0xfb ^ (number / 9)).take(length).collect();
+            let hex = base16ct::lower::encode_string(&bytes);
+            let stored = scheme.digest_from_bytes(&bytes).unwrap();
+            let forms = [
+                hex.clone(),
+                hex.to_uppercase(),
+                Base64::encode_string(&bytes),
+                Base64Unpadded::encode_string(&bytes),
+                Base64Url::encode_string(&bytes),
+                Base64UrlUnpadded::encode_string(&bytes),
+            ];
+            assert!(forms[2] != forms[4], "{forms:?}");
+            for form in &forms {
+                let tagged = scheme.tag().map(|tag| format!("{tag}${form}"));
+                for text in [Some(form.clone()), tagged].into_iter().flatten() {
+                    let read = scheme.parse_digest(&text).unwrap();
+                    assert_eq!(read.expose(), stored.expose(), "{scheme:?} {text}");
+                }
+                for wrong in [&form[1..], &format!("{form}A"), &format!("other${form}"), &format!(" {form}")]
+                {
+                    assert!(scheme.parse_digest(wrong).is_err(), "{scheme:?} {wrong}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_the_length_is_not_known_base64_is_not_guessed() {
+        let scheme = Scheme::adopted_by("other", |token| Some(token.to_vec()));
+        let bytes = [0xfb; 33];
+        let hex = base16ct::lower::encode_string(&bytes);
+        assert_eq!(scheme.parse_digest(&hex).unwrap().expose(), format!("other${hex}"));
+        assert!(scheme.parse_digest(&Base64::encode_string(&bytes)).is_err());
+        // Hexadecimal of 48 bytes is base64 of 72, too.
+        let ambiguous = "ab".repeat(48);
+        assert_eq!(scheme.parse_digest(&ambiguous).unwrap().expose(), format!("other${ambiguous}"));
+        assert!(Scheme::hashed(Hashing::DangerousPlaintext).parse_digest(&hex).is_err());
     }
 }

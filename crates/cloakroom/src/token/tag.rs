@@ -27,6 +27,16 @@ pub(crate) enum DigestForm {
 }
 
 impl DigestForm {
+    /// Returns the form of a stored text.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let length = |text: &str| if is_hex(text) { text.len() as u64 } else { 0 };
+        match text.split_once(TAG_END) {
+            Some((tag, hex)) if length(hex) >= 2 * MIN_DIGEST_LENGTH as u64 => Self::of(tag.to_owned(), 0),
+            _ => Self::of(String::new(), length(text)),
+        }
+    }
+
     /// Returns the form of a digest with this tag, or of one without a tag that is hexadecimal of so many characters, or
     /// of none.
     pub(crate) fn of(tag: String, hex: u64) -> Self {

@@ -12,6 +12,7 @@ pub(super) async fn look(sessions: &Table, findings: &mut Findings) {
     migrations(sessions, findings).await;
     indexes(sessions, findings).await;
     rows(sessions, findings).await;
+    schemes(sessions, findings).await;
 }
 
 /// The table's name as it stands in a statement.
@@ -183,5 +184,32 @@ async fn rows(sessions: &Table, findings: &mut Findings) {
         findings.note("rows", format!("{says}: more than half of the table waits to be pruned"));
     } else {
         findings.ok("rows", says);
+    }
+}
+
+/// Says how many valid sessions are stored under each scheme.
+async fn schemes(sessions: &Table, findings: &mut Findings) {
+    const CHECK: &str = "schemes";
+    let counts = match sessions.count_by_scheme().await {
+        Ok(counts) => counts,
+        Err(error) => return findings.warn(CHECK, error.to_string()),
+    };
+    for (place, count) in counts.iter().enumerate() {
+        let says = format!("{}: {} valid", count.scheme, count.valid);
+        match (count.is_configured, place) {
+            (true, 0) => findings.ok(CHECK, format!("{says}, and new tokens")),
+            (true, _) if count.count == 0 => {
+                findings.note(CHECK, format!("{says}, nor expired: it can be taken out"));
+            }
+            (true, _) => findings.ok(CHECK, says),
+            (false, _) if count.valid > 0 => findings.warn(
+                CHECK,
+                format!(
+                    "{says}, and it is not in the configuration of this command: if the application's does not have it \
+                     either, their tokens are refused"
+                ),
+            ),
+            (false, _) => {}
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! Splits a file into its lines: CSV, or JSON lines.
 
 use std::fmt;
+use std::iter::Enumerate;
+use std::slice::Split;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::line::{Line, Value};
+use super::line::{Line, Names, Value};
 use crate::args::ImportFormat;
-use crate::context::Table;
 
 /// A line that cannot be imported, and why. The reason quotes nothing from the line, which may hold a token.
 #[derive(Debug)]
@@ -22,131 +23,143 @@ impl fmt::Display for BadLine {
     }
 }
 
-/// The valid lines of a file, and the invalid ones.
-pub(super) fn lines(
-    bytes: &[u8],
-    format: Option<ImportFormat>,
-    sessions: &Table,
-) -> (Vec<Line>, Vec<BadLine>) {
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let format = format.unwrap_or_else(|| match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => ImportFormat::Jsonl,
-        _ => ImportFormat::Csv,
-    });
-    let mut read = Read { sessions, good: Vec::new(), bad: Vec::new() };
-    match format {
-        ImportFormat::Csv => read.csv(bytes),
-        ImportFormat::Jsonl => read.json_lines(bytes),
+impl std::error::Error for BadLine {}
+
+/// The lines of a file, each as a session to import. If one cannot be told from the next, it is the last.
+pub(super) struct Lines<'a> {
+    names: Names<'a>,
+    of: Of<'a>,
+}
+
+/// The lines of a file, as bytes.
+type Bytes<'a> = Split<'a, u8, fn(&u8) -> bool>;
+
+enum Of<'a> {
+    Csv(Csv<'a>),
+    /// Each line with its number.
+    JsonLines(Enumerate<Bytes<'a>>),
+    /// What is wrong with all of it.
+    Bad(Option<BadLine>),
+}
+
+struct Csv<'a> {
+    reader: csv::Reader<&'a [u8]>,
+    record: csv::ByteRecord,
+    /// The cells of the line of names, once it was read.
+    header: Option<Vec<String>>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(bytes: &'a [u8], format: Option<ImportFormat>, names: Names<'a>) -> Self {
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+        let format = format.unwrap_or_else(|| match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => ImportFormat::Jsonl,
+            _ => ImportFormat::Csv,
+        });
+        let is_end: fn(&u8) -> bool = |byte| *byte == b'\n';
+        let of = match format {
+            ImportFormat::Jsonl => Of::JsonLines(bytes.split(is_end).enumerate()),
+            ImportFormat::Csv => Csv::new(bytes).map_or_else(|bad| Of::Bad(Some(bad)), Of::Csv),
+        };
+        Self { names, of }
     }
-    (read.good, read.bad)
 }
 
-struct Read<'t> {
-    sessions: &'t Table,
-    good: Vec<Line>,
-    bad: Vec<BadLine>,
+impl Iterator for Lines<'_> {
+    type Item = Result<Line, BadLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let last = match &mut self.of {
+            Of::Bad(bad) => return bad.take().map(Err),
+            Of::JsonLines(lines) => loop {
+                let (place, line) = lines.next()?;
+                let number = place as u64 + 1;
+                if let Some(line) = json_line(number, line, self.names).transpose() {
+                    return Some(line.map_err(|problem| BadLine { number, problem }));
+                }
+            },
+            Of::Csv(csv) => match csv.next(self.names) {
+                Ok(line) => return line,
+                Err(last) => last,
+            },
+        };
+        self.of = Of::Bad(None);
+        Some(Err(last))
+    }
 }
 
-impl Read<'_> {
-    fn csv(&mut self, bytes: &[u8]) {
+impl<'a> Csv<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, BadLine> {
         // If a quotation mark is not closed, the reader makes one cell that contains the following lines.
         if let Some((number, problem)) = misplaced_mark(bytes) {
-            return self.is_bad(number, problem);
+            return Err(BadLine { number, problem: problem.to_owned() });
         }
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-        let mut record = csv::ByteRecord::new();
-        let mut names: Option<Vec<String>> = None;
+        let mut reader = csv::ReaderBuilder::new();
+        let reader = reader.has_headers(false).flexible(true).from_reader(bytes);
+        Ok(Self { reader, record: csv::ByteRecord::new(), header: None })
+    }
+
+    /// Returns the next line, or an error after which no other can be read.
+    fn next(&mut self, names: Names<'_>) -> Result<Option<Result<Line, BadLine>>, BadLine> {
         loop {
-            let number = reader.position().line();
-            match reader.read_byte_record(&mut record) {
+            let number = self.reader.position().line();
+            let bad = |number: u64, problem: &str| BadLine { number, problem: problem.to_owned() };
+            match self.reader.read_byte_record(&mut self.record) {
                 Ok(true) => {}
-                Ok(false) => return,
+                Ok(false) => return Ok(None),
                 // Reading bytes from memory does not fail, and records may be of any length.
-                Err(_) => return self.is_bad(number, "it cannot be read as CSV"),
+                Err(_) => return Err(bad(number, "it cannot be read as CSV")),
             }
-            let number = record.position().map_or(number, csv::Position::line);
-            let cells: Result<Vec<&str>, _> = record.iter().map(std::str::from_utf8).collect();
-            let Ok(cells) = cells else {
-                self.is_bad(number, "it is not UTF-8");
-                if names.is_none() {
-                    return;
-                }
-                continue;
-            };
-            let Some(names) = &names else {
+            let number = self.record.position().map_or(number, csv::Position::line);
+            let cells: Result<Vec<&str>, _> = self.record.iter().map(std::str::from_utf8).collect();
+            let Some(header) = &self.header else {
+                // Without names no line can be read.
+                let cells = cells.map_err(|_| bad(number, "it is not UTF-8"))?;
                 let header: Vec<String> = cells.iter().map(|name| name.trim().to_owned()).collect();
-                if let Err(problem) = Line::check_names(header.iter().map(String::as_str), self.sessions) {
-                    // Without names no line can be read.
-                    return self.is_bad(number, &problem);
-                }
-                names = Some(header);
+                let meant = header.iter().map(|name| names.meaning(name));
+                Line::check_names(meant, names).map_err(|problem| bad(number, &problem))?;
+                self.header = Some(header);
                 continue;
             };
-            if cells.len() != names.len() {
-                let problem = format!("it has {} cells, and the line of names {}", cells.len(), names.len());
-                self.is_bad(number, &problem);
-                continue;
-            }
-            let values = names.iter().map(String::as_str).zip(cells.into_iter().map(Value::Cell));
-            self.line(number, values.collect());
-        }
-    }
-
-    fn json_lines(&mut self, bytes: &[u8]) {
-        for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-            let Ok(text) = std::str::from_utf8(line) else {
-                self.is_bad(number, "it is not UTF-8");
-                continue;
+            let Ok(cells) = cells else {
+                return Ok(Some(Err(bad(number, "it is not UTF-8"))));
             };
-            if text.trim().is_empty() {
-                continue;
+            if cells.len() != header.len() {
+                let problem = format!("it has {} cells, and the line of names {}", cells.len(), header.len());
+                return Ok(Some(Err(bad(number, &problem))));
             }
-            // Not the error's own text, which may quote the line.
-            let Ok(Object(entries)) = serde_json::from_str(text) else {
-                self.is_bad(number, "it is no JSON object, or has a key twice");
-                continue;
-            };
-            let mut values = Vec::with_capacity(entries.len());
-            let has_field =
-                |name| self.sessions.definition().fields().iter().any(|field| field.name() == name);
-            let mut is_object = true;
-            for (name, value) in &entries {
-                // The form in which `list` writes a session.
-                if name == "fields" && !has_field("fields") {
-                    match serde_json::from_str::<Object<'_>>(value.get()) {
-                        Ok(Object(fields)) => {
-                            values.extend(fields.into_iter().map(|(name, value)| (name, Value::Json(value))));
-                        }
-                        Err(_) => is_object = false,
-                    }
-                } else {
-                    values.push((name.clone(), Value::Json(value)));
-                }
-            }
-            if !is_object {
-                self.is_bad(number, "its fields are no JSON object, or have a key twice");
-                continue;
-            }
-            if let Err(problem) =
-                Line::check_names(values.iter().map(|(name, _)| name.as_str()), self.sessions)
-            {
-                self.is_bad(number, &problem);
-                continue;
-            }
-            self.line(number, values.iter().map(|(name, value)| (name.as_str(), *value)).collect());
+            let values =
+                header.iter().zip(cells).map(|(name, cell)| (names.meaning(name), Value::Cell(cell)));
+            let line = Line::read(number, values.collect(), names);
+            return Ok(Some(line.map_err(|problem| bad(number, &problem))));
         }
     }
+}
 
-    fn line(&mut self, number: u64, values: Vec<(&str, Value<'_>)>) {
-        match Line::read(number, values, self.sessions) {
-            Ok(line) => self.good.push(line),
-            Err(problem) => self.is_bad(number, &problem),
+/// Returns the session of a line, or none if the line is empty.
+fn json_line(number: u64, line: &[u8], names: Names<'_>) -> Result<Option<Line>, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    // Not the error's own text, which may quote the line.
+    let Object(entries) =
+        serde_json::from_str(text).map_err(|_| "it is no JSON object, or has a key twice")?;
+    let mut values = Vec::with_capacity(entries.len());
+    let has_field = |name| names.sessions.definition().fields().iter().any(|field| field.name() == name);
+    for (name, value) in entries {
+        // The form in which `list` writes a session.
+        if name == "fields" && !has_field("fields") {
+            let Object(fields) = serde_json::from_str::<Object<'_>>(value.get())
+                .map_err(|_| "its fields are no JSON object, or have a key twice")?;
+            values.extend(fields);
+        } else {
+            values.push((name, value));
         }
     }
-
-    fn is_bad(&mut self, number: u64, problem: &str) {
-        self.bad.push(BadLine { number, problem: problem.to_owned() });
-    }
+    Line::check_names(values.iter().map(|(name, _)| names.meaning(name)), names)?;
+    let values = values.iter().map(|(name, value)| (names.meaning(name), Value::Json(value)));
+    Line::read(number, values.collect(), names).map(Some)
 }
 
 /// Finds the line of the first quotation mark that RFC 4180 does not allow: in a cell that does not begin with one,

@@ -1,20 +1,63 @@
 //! Makes a session of the values of a line.
 
 use cloakroom::{
-    ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Role, Token, TokenDigest,
+    ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Role, Scheme, Token, TokenDigest,
 };
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::context::Table;
-use crate::value;
+use crate::failure::Failure;
+use crate::value::{self, Assignment};
 
 /// The names that do not mean a field.
 const KNOWN: [&str; 6] = ["token", "digest", "id", "data", "expires_at", "inserted_at"];
 
 /// The names of the further columns of `list`, and of values that a new row gets by itself.
 const PASSED_OVER: [&str; 3] = ["status", "updated_at", "cursor"];
+
+/// What the names in a file mean.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) sessions: &'a Table,
+    /// The scheme of the digests, if they are taken.
+    pub(super) scheme: Option<&'a Scheme>,
+    /// Names that stand for others.
+    pub(super) map: &'a [Assignment],
+}
+
+impl<'a> Names<'a> {
+    /// Checks that each name is mapped to one that means something, and to one alone.
+    pub(super) fn check(self) -> Result<(), Failure> {
+        for (place, entry) in self.map.iter().enumerate() {
+            let known = self.known();
+            if !known.contains(&&*entry.name) {
+                let problem = format!("--map: {} is none of {}", entry.name, known.join(", "));
+                return Err(Failure::usage(problem));
+            }
+            let is_twice = |other: &Assignment| other.name == entry.name || other.value == entry.value;
+            if self.map[..place].iter().any(is_twice) {
+                return Err(Failure::usage(format!("--map: {} is mapped twice", entry.name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the name for which one in the file stands.
+    pub(super) fn meaning<'n>(self, name: &'n str) -> &'n str
+    where
+        'a: 'n,
+    {
+        let mapped = self.map.iter().find(|entry| entry.value == name);
+        mapped.map_or(name, |entry| &entry.name)
+    }
+
+    fn known(self) -> Vec<&'a str> {
+        let fields = self.sessions.definition().fields().iter().map(FieldDefinition::name);
+        fields.chain(KNOWN).chain(PASSED_OVER).collect()
+    }
+}
 
 /// The value under a name.
 #[derive(Clone, Copy)]
@@ -48,15 +91,13 @@ impl Line {
     /// Checks that each name has a meaning, and that no two are the same.
     pub(super) fn check_names<'n>(
         names: impl Iterator<Item = &'n str>,
-        sessions: &Table,
+        of: Names<'_>,
     ) -> Result<(), Problem> {
-        let fields = || sessions.definition().fields().iter().map(FieldDefinition::name);
+        let known = of.known();
         let mut seen: Vec<&str> = Vec::new();
         for name in names {
-            let is_known = KNOWN.contains(&name) || PASSED_OVER.contains(&name);
-            if !is_known && fields().all(|field| field != name) {
+            if !known.contains(&name) {
                 // The name itself may be a token in the wrong place.
-                let known: Vec<&str> = fields().chain(KNOWN).chain(PASSED_OVER).collect();
                 return Err(format!("it has a name that is none of {}", known.join(", ")));
             }
             if seen.contains(&name) {
@@ -70,8 +111,9 @@ impl Line {
     pub(super) fn read(
         number: u64,
         values: Vec<(&str, Value<'_>)>,
-        sessions: &Table,
+        names: Names<'_>,
     ) -> Result<Self, Problem> {
+        let sessions = names.sessions;
         let (table, backend, config) = (sessions.definition(), sessions.backend(), sessions.config());
         let mut line = Self {
             number,
@@ -126,7 +168,9 @@ impl Line {
                 (Secret::Token(token), Some(digest))
             }
             (None, Some(digest)) => {
-                let digest = config.digests()[0].parse_digest(&digest).map_err(|error| error.to_string())?;
+                let scheme =
+                    names.scheme.ok_or("it has a digest; say --scheme if its token is to be accepted")?;
+                let digest = scheme.parse_digest(&digest).map_err(|error| error.to_string())?;
                 (Secret::Digest(digest.clone()), Some(digest))
             }
             (None, None) => (Secret::None, None),

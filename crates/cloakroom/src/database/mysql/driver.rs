@@ -79,6 +79,14 @@ pub(crate) async fn begin(
     }
 }
 
+/// Begins a transaction that is going to write.
+pub(crate) async fn begin_to_write(
+    pool: &MySqlPool,
+    causality: &Causality,
+) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
+    begin(pool, causality).await
+}
+
 /// Commits the transaction, and fails if the server has ended it by itself.
 pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, MySql>) -> Result<(), sqlx::Error> {
     Bare::MySql(&mut transaction).check(Rule::Transaction).await?;

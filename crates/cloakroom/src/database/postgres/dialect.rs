@@ -232,6 +232,10 @@ impl Dialect for Postgres {
     }
 
     /// An operator would add parentheses, and the list would then no longer be an operand.
+    fn update_statistics(&self, table: &str) -> Option<String> {
+        Some(format!("ANALYZE {table}"))
+    }
+
     fn is_in_list(&self, column: Expr, _: &KeyList, list: Expr) -> Expr {
         Expr::cust_with_exprs("$1 = ANY($2)", [column, list])
     }

@@ -50,6 +50,17 @@ pub(crate) async fn begin(
     pool.begin().await
 }
 
+/// Begins a transaction that is going to write much, and reads by indexes before it does. The server keeps the plan of a
+/// statement: one that was made when the table was empty would read the whole table each time, while it grows.
+pub(crate) async fn begin_to_write(
+    pool: &PgPool,
+    causality: &Causality,
+) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    let mut transaction = begin(pool, causality).await?;
+    transaction.execute("SET LOCAL enable_seqscan = off").await?;
+    Ok(transaction)
+}
+
 /// Commits the transaction, and fails if a statement has failed in it, as every statement then does. COMMIT would roll
 /// it back, and say so only in a word that the driver does not look at.
 pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, Postgres>) -> Result<(), sqlx::Error> {

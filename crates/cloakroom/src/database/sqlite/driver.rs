@@ -100,6 +100,15 @@ pub(crate) async fn begin(
     begin_with(pool, "BEGIN").await
 }
 
+/// Begins a transaction that is going to write. It has the lock of all writers from the start: SQLite refuses a write
+/// after a read in a transaction, without waiting, if another connection has written in between.
+pub(crate) async fn begin_to_write(
+    pool: &SqlitePool,
+    _: &Causality,
+) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
+    begin_with(pool, "BEGIN IMMEDIATE").await
+}
+
 pub(crate) async fn commit(transaction: sqlx::Transaction<'static, Sqlite>) -> Result<(), sqlx::Error> {
     transaction.commit().await
 }
