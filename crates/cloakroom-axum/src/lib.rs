@@ -73,6 +73,7 @@
 //! | ask the database though a cache would answer | [`FreshSession`], [`SessionManager::current_fresh`] |
 //! | log in, log out, here and elsewhere | [`SessionManager`] |
 //! | accept bearer tokens and API keys | [`SessionLayer::sources`], [`TokenSource`] |
+//! | take over the cookies of express-session or better-auth | [`SignedCookie`] |
 //! | have several tables in one application | [`SessionLayer`], "Several tables" |
 //! | send browsers to a page for logging in | [`SessionLayer::redirect_to`] |
 //! | name the cookie, or develop without TLS | [`CookieConfig`] |
@@ -164,7 +165,10 @@ mod site_data;
 mod state;
 pub mod testing;
 
-pub use cookie::{CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite, cookie_values};
+pub use cookie::{
+    CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite, SignedCookie, SignedCookieError,
+    cookie_values,
+};
 pub use credentials::TokenSource;
 pub use extract::{CurrentSession, FreshSession};
 pub use layer::{ResponseFuture, SessionLayer, SessionService};

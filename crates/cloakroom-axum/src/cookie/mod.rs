@@ -6,6 +6,7 @@ mod config;
 mod header;
 mod lifetime;
 mod localhost;
+mod signed;
 
 pub use builder::{CookieConfigBuilder, CookieConfigError};
 pub(crate) use caches::keep_out_of_caches;
@@ -14,3 +15,4 @@ pub use config::{CookieConfig, SameSite};
 pub use header::cookie_values;
 pub(crate) use header::is_cookie_value;
 pub(crate) use lifetime::{is_to_be_sent_again, max_age};
+pub use signed::{SignedCookie, SignedCookieError};

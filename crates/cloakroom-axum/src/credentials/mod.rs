@@ -9,7 +9,7 @@ pub use source::TokenSource;
 use cloakroom::MAX_TOKEN_LENGTH;
 use http::{HeaderMap, header};
 
-use crate::cookie::{cookie_values, is_cookie_value};
+use crate::cookie::{SignedCookie, cookie_values, is_cookie_value};
 
 /// How many different tokens in cookies of one name are looked up. A browser has at most two forms of a cookie that
 /// this layer has set.
@@ -26,6 +26,10 @@ pub(crate) struct Credentials {
     pub(crate) has_too_many: bool,
     /// Why no token may be used, whichever there are.
     pub(crate) problem: Option<Problem>,
+    /// Other systems' signed cookies that came with the request, with any content.
+    pub(crate) signed_cookies: Vec<SignedCookie>,
+    /// Whether the token in `from_cookies` is from one of those.
+    pub(crate) is_moved: bool,
     /// How many cookies of the name there are, with any content.
     pub(crate) cookies: usize,
     /// Whether there is a bearer token or a header, with any content.
@@ -43,6 +47,7 @@ pub(crate) enum Problem {
 impl Credentials {
     pub(crate) fn read(sources: &[TokenSource], cookie_name: &str, headers: &HeaderMap) -> Self {
         let mut found = Self::default();
+        let mut signed = Vec::new();
         for source in sources {
             match source {
                 TokenSource::Cookie => found.read_cookies(cookie_name, headers),
@@ -60,12 +65,16 @@ impl Credentials {
                         }
                     }
                 }
+                TokenSource::SignedCookie(cookie) => signed.push(cookie),
                 TokenSource::Header(name) => {
                     for value in headers.get_all(name) {
                         found.add_from_api(value.as_bytes(), is_one_word);
                     }
                 }
             }
+        }
+        for cookie in signed {
+            found.read_signed_cookie(cookie, headers);
         }
         let of_api = found.from_api.as_ref();
         let differs = found.from_cookies.iter().any(|token| of_api.is_some_and(|of_api| of_api != token));
@@ -98,6 +107,33 @@ impl Credentials {
         }
     }
 
+    /// Reads another system's cookie, whose token counts only if there is no cookie of the layer's own. Two of them that
+    /// differ are none.
+    fn read_signed_cookie(&mut self, cookie: &SignedCookie, headers: &HeaderMap) {
+        let mut values = cookie_values(headers, cookie.name()).peekable();
+        if values.peek().is_some() {
+            self.signed_cookies.push(cookie.clone());
+        }
+        for token in values.filter(|value| is_of_signed_length(value)).filter_map(|value| cookie.token(value))
+        {
+            if self.cookies > 0 || !is_of_token_length(token.as_bytes()) {
+                continue;
+            }
+            match &*self.from_cookies {
+                [] => {
+                    self.from_cookies.push(Secret::new(&token));
+                    self.is_moved = true;
+                }
+                [known] if known.expose() == &**token => {}
+                _ => {
+                    self.from_cookies.clear();
+                    self.is_moved = false;
+                    return;
+                }
+            }
+        }
+    }
+
     fn add_from_api(&mut self, token: &[u8], is_well_formed: fn(&[u8]) -> bool) {
         self.is_from_api = true;
         match str::from_utf8(token) {
@@ -113,6 +149,11 @@ impl Credentials {
 
 fn is_of_token_length(token: &[u8]) -> bool {
     (1..=MAX_TOKEN_LENGTH).contains(&token.len())
+}
+
+/// Each byte may be encoded as three, and the signature follows.
+fn is_of_signed_length(value: &[u8]) -> bool {
+    value.len() <= 3 * (MAX_TOKEN_LENGTH + 64)
 }
 
 /// Returns what follows this scheme, in upper or lower case; `None` if the scheme is another one.

@@ -1,5 +1,7 @@
 use http::HeaderName;
 
+use crate::cookie::SignedCookie;
+
 /// Where in a request a token may stand. It is never in the URL, which ends up in logs and histories.
 ///
 /// A layer has a list of sources; see [`SessionLayer::sources`](crate::SessionLayer::sources). In each of them a token
@@ -10,10 +12,12 @@ use http::HeaderName;
 /// | `Cookie` | no cookie of the name | empty, too long, or with characters that no cookie may hold | anything else |
 /// | `Bearer` | no `Authorization`, or of another scheme | not exactly one token of RFC 6750 | `Bearer <token>` |
 /// | `Authorization` | no `Authorization`, or of another scheme | empty, too long, or with anything but visible ASCII | `Token <token>` |
+/// | `SignedCookie` | no cookie of the name, or one of the layer's own | not signed as it should be | anything else |
 /// | `Header` | no such header | empty, too long, or with anything but visible ASCII | anything else |
 ///
 /// An API client that sends a malformed token gets 400. A browser's user cannot mend a cookie, so a malformed cookie
-/// counts as an unknown one: logged out, and cleared. For the same reason several cookies of the name are no bad
+/// counts as an unknown one: logged out, and cleared
+/// (a [`SignedCookie`] is left as it is). For the same reason several cookies of the name are no bad
 /// request: see [`CurrentSession`](crate::CurrentSession). [`cookie_values`](crate::cookie_values) says how a cookie is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +30,8 @@ pub enum TokenSource {
     /// ([RFC 9110, section 11.4](https://www.rfc-editor.org/rfc/rfc9110#section-11.4)), as the clients of other systems
     /// send it. See [`authorization`](Self::authorization).
     Authorization(&'static str),
+    /// The signed cookie of another system, from which sessions were moved here.
+    SignedCookie(SignedCookie),
     /// A header that holds the token alone, such as `x-api-key`.
     Header(HeaderName),
 }

@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
 use time::{Duration, OffsetDateTime};
 
-use crate::cookie::{is_to_be_sent_again, keep_out_of_caches, max_age};
+use crate::cookie::{SignedCookie, is_to_be_sent_again, keep_out_of_caches, max_age};
 use crate::credentials::{Credentials, Secret, TokenSource};
 use crate::rejection::{LoggedOut, SessionRejection};
 use crate::settings::Settings;
@@ -120,7 +120,13 @@ impl<T: SessionFields> Exchange<T> {
 
     /// Sends the cookie again if the session was extended since, by any process, or if it is due by time.
     pub(crate) fn note_use(&self, held: &Held<T>, asked_at: OffsetDateTime) {
-        if self.reads_ahead || !self.credentials.has_cookie() {
+        if self.reads_ahead {
+            return;
+        }
+        if self.credentials.is_moved {
+            return self.set_cookie(held);
+        }
+        if !self.credentials.has_cookie() {
             return;
         }
         let config = self.sessions().config();
@@ -149,7 +155,8 @@ impl<T: SessionFields> Exchange<T> {
     }
 
     fn forget(&self, is_log_out: bool) {
-        let has_cookie = self.credentials.has_cookie();
+        let has_signed = is_log_out && !self.credentials.signed_cookies.is_empty();
+        let has_cookie = self.credentials.has_cookie() || has_signed;
         self.change(if has_cookie { CookieChange::Clear { is_log_out } } else { CookieChange::None });
     }
 
@@ -161,17 +168,21 @@ impl<T: SessionFields> Exchange<T> {
     pub(crate) fn finish(&self, headers: &mut HeaderMap) {
         let change = std::mem::take(&mut *self.change.lock().unwrap_or_else(PoisonError::into_inner));
         let cookie = &self.settings.cookie;
+        let replaces_signed;
         let (header, forgets_the_other) = match change {
             CookieChange::None => return,
             CookieChange::Clear { is_log_out } => {
                 if let Some(data) = self.settings.clear_site_data.clone().filter(|_| is_log_out) {
                     headers.append(CLEAR_SITE_DATA, data);
                 }
+                replaces_signed = is_log_out;
                 (cookie.clear(self.is_localhost), true)
             }
             CookieChange::Set { token, max_age } => {
                 let has_several = self.credentials.cookies > 1;
-                (cookie.set(token.expose(), max_age, self.is_localhost), has_several)
+                let header = cookie.set(token.expose(), max_age, self.is_localhost);
+                replaces_signed = header.is_some();
+                (header, has_several)
             }
         };
         // First, because a browser that takes both for one cookie keeps the last one.
@@ -180,7 +191,9 @@ impl<T: SessionFields> Exchange<T> {
             None if forgets_the_other => cookie.clear_host_only(self.is_localhost).into_iter().collect(),
             None => Vec::new(),
         };
-        for header in others.into_iter().chain(header) {
+        let signed = self.credentials.signed_cookies.iter().filter(|_| replaces_signed);
+        let signed = signed.filter_map(SignedCookie::clear);
+        for header in others.into_iter().chain(signed).chain(header) {
             headers.append(header::SET_COOKIE, header);
             keep_out_of_caches(headers);
         }

@@ -13,6 +13,7 @@ mod lifetime;
 mod load;
 mod localhost;
 mod manager;
+mod moved;
 mod once;
 mod outage;
 mod passing;
