@@ -6,7 +6,7 @@ use cloakroom::{
     Config, ConfigBuilder, ErrorKind, Hashing, ImportedSession, Reading, Scheme, SchemeCount, Sessions,
     Token, TokenDigest,
 };
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_mode, listening, user};
 
 use crate::schemes::{digest, is_valid, new_key, old_key, own_schemes, stored, with};
 
@@ -228,7 +228,13 @@ async fn one_scheme_means_what_it_meant(db: TestDatabase) {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
-each_database! {
+listening! {
+    a_digest_is_found_under_its_own_scheme_alone,
+    a_stolen_digest_is_no_token_under_any_scheme,
+    what_another_system_stored_is_adopted,
+}
+
+each_mode! {
     a_digest_is_found_under_its_own_scheme_alone,
     a_stolen_digest_is_no_token_under_any_scheme,
     what_another_system_stored_is_adopted,

@@ -145,7 +145,14 @@ async fn a_session_that_is_stored_anew_is_announced(db: TestDatabase) {
     }
 }
 
-listening! { a_session_that_is_stored_anew_is_announced }
+listening! {
+    a_session_that_is_stored_anew_is_announced,
+    a_token_is_found_under_an_older_scheme_and_stored_under_the_newest,
+    the_order_of_the_list_says_where_new_tokens_go,
+    what_ends_a_session_ends_it_under_every_scheme,
+    a_due_extension_is_written_too,
+    what_only_looks_leaves_the_row_as_it_is,
+}
 
 each_mode! {
     a_token_is_found_under_an_older_scheme_and_stored_under_the_newest,

@@ -208,6 +208,15 @@ mod tests {
         assert_eq!(hex(&reading, "a.b.c").unwrap(), sha256(b"b.c"));
     }
 
+    #[cfg(feature = "compat-digests")]
+    #[test]
+    fn the_hash_of_wordpress_is_keyed_blake2b_of_thirty_bytes() {
+        // Computed with Python's hashlib: blake2b(password, key=b"wp_fast_hash_6.8+", digest_size=30).
+        let hash = hex(&Reading::wordpress(), "abcdEFGH1234ijklMNOP5678").unwrap();
+        assert_eq!(hash, "17a5b5f2ed10132b6f4556f9f437a6556471c93c54eaf83f54ad2cfdffa1");
+        assert_eq!(Reading::wordpress().length(), Some(30));
+    }
+
     #[test]
     fn secrets_do_not_show() {
         let reading = Reading::of(Hashing::Sha256).prepend("hush-before").append("hush-after");
