@@ -36,16 +36,19 @@ impl Seen {
             write!(hex, "{byte:02x}").expect("a string takes everything");
             hex
         });
-        let mut forms = vec![hex, listed(bytes)];
+        let mut texts = vec![hex];
+        let mut lists = vec![listed(bytes)];
         if let Ok(text) = std::str::from_utf8(bytes) {
-            forms.push(text.to_owned());
+            texts.push(text.to_owned());
             let escaped = format!("{text:?}");
-            forms.push(escaped[1..escaped.len() - 1].to_owned());
+            texts.push(escaped[1..escaped.len() - 1].to_owned());
             if let Some(bytes) = bytes_of_hex(text) {
-                forms.push(listed(&bytes));
+                lists.push(listed(&bytes));
             }
         }
-        let forms = forms.iter().flat_map(|form| pieces(&plain(form))).collect();
+        // A byte in a list takes up to five characters: a short piece of one is in other lists by chance.
+        let texts = texts.iter().flat_map(|form| pieces(&plain(form), PIECE));
+        let forms = texts.chain(lists.iter().flat_map(|form| pieces(&plain(form), 5 * PIECE))).collect();
         self.secrets.push(Secret { what, forms });
     }
 
@@ -153,10 +156,10 @@ fn plain(text: &str) -> String {
 }
 
 /// The beginning, the middle and the end.
-fn pieces(form: &str) -> Vec<String> {
+fn pieces(form: &str, length: usize) -> Vec<String> {
     let chars: Vec<char> = form.chars().collect();
-    let piece = |start: usize| chars[start..].iter().take(PIECE).collect::<String>();
-    let last = chars.len().saturating_sub(PIECE);
+    let piece = |start: usize| chars[start..].iter().take(length).collect::<String>();
+    let last = chars.len().saturating_sub(length);
     vec![piece(0), piece(last / 2), piece(last)]
 }
 
