@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Operation;
 use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
 use crate::table::{NewRow, SessionFields};
-use crate::token::TokenError;
+use crate::token::{DigestError, TokenError};
 
 /// The most that the rows of one statement may hold. MariaDB takes no packet above 16 MiB by default.
 pub(crate) const MAX_STATEMENT: usize = 4 * 1024 * 1024;
@@ -27,10 +27,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let now = config.now();
         let (token, digest) = match new.token {
             Some(token) => {
-                let digest = config.digest(&token).map_err(|error| {
-                    Error::new(ErrorKind::InvalidField, "the imported token cannot be stored")
-                        .with_source(error)
-                })?;
+                let digest = config.digest(&token).map_err(not_storable)?;
                 (token, digest)
             }
             None => config.generate_token().map_err(no_randomness)?,
@@ -88,6 +85,10 @@ pub(crate) fn new_id(now: OffsetDateTime) -> Uuid {
 fn is_large(values: &[FieldValue], max_batch: usize) -> bool {
     const MAX_SHARED_ROW: usize = 16 * 1024;
     values.iter().map(FieldValue::size).sum::<usize>() > (MAX_STATEMENT / max_batch).min(MAX_SHARED_ROW)
+}
+
+pub(super) fn not_storable(error: DigestError) -> Error {
+    Error::new(ErrorKind::InvalidField, "the imported token cannot be stored").with_source(error)
 }
 
 pub(super) fn no_randomness(error: TokenError) -> Error {

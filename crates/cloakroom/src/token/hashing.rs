@@ -13,7 +13,7 @@ use sha2::{Sha224, Sha256, Sha384, Sha512};
 use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
 use super::hash::Hash;
-use super::tag::{MIN_DIGEST_LENGTH, TAG_END, is_tag};
+use super::tag::DigestForm;
 use super::{MAX_TOKEN_LENGTH, TokenDigest};
 
 /// The algorithm that makes the stored digest from a token: lower-case hex of `hash(salt ‖ token)`.
@@ -199,11 +199,11 @@ fn plaintext(token: &[u8]) -> Result<&str, DigestError> {
 
 /// Returns `true` if the text has the form of a digest: as a hashing makes it, or with the tag of a scheme.
 fn looks_like_a_digest(text: &str) -> bool {
-    const HEX_LENGTHS: [usize; 5] = [40, 56, 64, 96, 128];
-    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    match text.rsplit_once(TAG_END) {
-        Some((tag, digest)) => is_tag(tag) && digest.len() >= 2 * MIN_DIGEST_LENGTH && is_hex(digest),
-        None => HEX_LENGTHS.contains(&text.len()) && is_hex(text),
+    const LENGTHS: [usize; 5] = [20, 28, 32, 48, 64];
+    match DigestForm::of_text(text) {
+        DigestForm::Tagged(_) => true,
+        DigestForm::Hex { length } => LENGTHS.contains(&length),
+        DigestForm::Text => false,
     }
 }
 

@@ -35,11 +35,7 @@ impl Key {
     ///
     /// [`KeyError::TooShort`] if there are fewer than [`MIN_KEY_LENGTH`].
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, KeyError> {
-        let bytes = Zeroizing::new(bytes.into());
-        if bytes.len() < MIN_KEY_LENGTH {
-            return Err(KeyError::TooShort { bytes: bytes.len() });
-        }
-        Ok(Self(bytes))
+        Self::checked(Zeroizing::new(bytes.into()))
     }
 
     /// Reads a key from base64 ([RFC 4648](https://www.rfc-editor.org/rfc/rfc4648)), in the standard or the url-safe
@@ -49,7 +45,10 @@ impl Key {
     ///
     /// If the text is not base64, or is of fewer than [`MIN_KEY_LENGTH`] bytes. The error does not hold the text.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        let bytes = base64::decode(text.trim()).ok_or(KeyError::NotBase64)?;
+        Self::checked(base64::decode(text.trim()).ok_or(KeyError::NotBase64)?)
+    }
+
+    fn checked(bytes: Zeroizing<Vec<u8>>) -> Result<Self, KeyError> {
         if bytes.len() < MIN_KEY_LENGTH {
             return Err(KeyError::TooShort { bytes: bytes.len() });
         }

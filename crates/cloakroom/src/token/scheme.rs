@@ -158,7 +158,7 @@ impl Scheme {
     pub fn digest_from_bytes(&self, bytes: &[u8]) -> Result<TokenDigest, DigestError> {
         let is_right = match self.length() {
             Some(length) => bytes.len() == length,
-            None => self.tag.is_some() && (MIN_DIGEST_LENGTH..=MAX_HASH_LENGTH).contains(&bytes.len()),
+            None => self.tag.is_some() && is_of_digest_length(bytes),
         };
         if is_right { Ok(self.digest_of(&Hash::of(bytes))) } else { Err(DigestError::NotADigest) }
     }
@@ -226,9 +226,7 @@ impl Scheme {
             Method::HmacSha512(mac) => Ok(Hash::of(&keyed(mac, token))),
             Method::Reading(reading) => reading.hash(token).ok_or(DigestError::NotOfThisScheme),
             Method::Other(digest) => match digest(token) {
-                Some(bytes) if (MIN_DIGEST_LENGTH..=MAX_HASH_LENGTH).contains(&bytes.len()) => {
-                    Ok(Hash::of(&bytes))
-                }
+                Some(bytes) if is_of_digest_length(&bytes) => Ok(Hash::of(&bytes)),
                 _ => Err(DigestError::NotOfThisScheme),
             },
         }
@@ -250,6 +248,10 @@ pub(crate) enum SchemeProblem {
     SaltWithoutHashing,
     AdoptedFirst(String),
     Count,
+}
+
+fn is_of_digest_length(bytes: &[u8]) -> bool {
+    (MIN_DIGEST_LENGTH..=MAX_HASH_LENGTH).contains(&bytes.len())
 }
 
 fn mac<M: KeyInit>(key: &Key) -> M {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::Operations;
 use super::call::bounded;
-use super::create::{MAX_STATEMENT, new_id};
+use super::create::{MAX_STATEMENT, new_id, not_storable};
 use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
 use crate::error::{Error, ErrorKind, Result};
@@ -160,10 +160,7 @@ impl<T: SessionFields> Operations<'_, T> {
             Secret::Digest(digest) => digest,
             Secret::Token(token) => {
                 self.fill_hint(&mut fields, &token);
-                config.digest(&token).map_err(|error| {
-                    Error::new(ErrorKind::InvalidField, "the imported token cannot be stored")
-                        .with_source(error)
-                })?
+                config.digest(&token).map_err(not_storable)?
             }
         };
         let data = (*new.data.0).clone()?;

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::database::{FieldValue, Foreign, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operations::Operations;
+use crate::operations::create::not_storable;
 use crate::sql::{RowHeader, select_columns, unreadable};
 use crate::table::{FieldReader, Role, SessionFields, column};
 use crate::token::{DigestForm, PossibleDigests, TokenDigest};
@@ -42,10 +43,7 @@ impl<T> Known<T> {
     ) -> Result<Self> {
         let secret = match &row.token {
             Some(token) => {
-                let hashed = config.hash(token.as_ref()).map_err(|error| {
-                    Error::new(ErrorKind::InvalidField, "the imported token cannot be stored")
-                        .with_source(error)
-                })?;
+                let hashed = config.hash(token.as_ref()).map_err(not_storable)?;
                 Secret::Token(hashed.digests())
             }
             None => Secret::Digest(row.digest.clone()),
