@@ -37,19 +37,13 @@ struct Busiest<'s> {
 }
 
 #[derive(Serialize)]
-struct By<'s> {
+struct By<'s, V> {
     field: &'s str,
-    values: Vec<ByValue<'s>>,
+    values: Vec<V>,
 }
 
 #[derive(Serialize)]
 struct ByScheme<'s> {
-    field: &'static str,
-    values: Vec<ByOneScheme<'s>>,
-}
-
-#[derive(Serialize)]
-struct ByOneScheme<'s> {
     value: &'s str,
     valid: u64,
     expired: u64,
@@ -152,14 +146,14 @@ async fn by(context: &Context, sessions: &Table, field: &str, limit: u64) -> Res
 /// Returns how many sessions are stored under each scheme.
 async fn by_scheme(context: &Context, sessions: &Table) -> Result<(), Failure> {
     let counts = sessions.count_by_scheme().await?;
-    let values = counts.iter().map(|count| ByOneScheme {
+    let values = counts.iter().map(|count| ByScheme {
         value: &count.scheme,
         valid: count.valid,
         expired: count.count - count.valid,
         all: count.count,
         is_configured: count.is_configured,
     });
-    let json = ByScheme { field: SCHEME, values: values.collect() };
+    let json = By { field: SCHEME, values: values.collect() };
     let rows = json.values.iter().map(|by| {
         let is_configured = if by.is_configured { "yes" } else { "no" };
         let numbers = [by.valid, by.expired, by.all].map(|number| number.to_string());

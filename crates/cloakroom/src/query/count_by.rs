@@ -1,13 +1,14 @@
 //! Counting by the value of a field.
 
 use sea_query::{CaseStatement, Expr, ExprTrait, Order, Query};
+use time::OffsetDateTime;
 
 use super::SessionQuery;
-use crate::database::FieldValue;
+use crate::database::{FieldValue, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Operation;
 use crate::session::Status;
-use crate::sql::has_status;
+use crate::sql::{Bindings, has_status};
 use crate::table::{DynamicFields, DynamicValue, FieldDefinition, read_dynamic};
 
 /// How many sessions have one value in a field. Returned by [`SessionQuery::count_by`].
@@ -47,18 +48,14 @@ impl SessionQuery<'_, DynamicFields> {
         }
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
-        let mut is_valid = CaseStatement::new();
-        if let Some(valid) = has_status(&mut bindings, Status::Valid, FieldValue::plain(now)) {
-            is_valid = is_valid.case(valid, Expr::cust("1"));
-        }
-        let is_valid: Expr = is_valid.into();
+        let valid = count_of_valid(&mut bindings, now);
         let condition = self.condition(&mut bindings, now)?;
         let column = || bindings.column(field);
         let mut count = Query::select();
         count
             .expr(bindings.selected(field))
             .expr(Expr::cust("COUNT(*)"))
-            .expr(is_valid.count())
+            .expr(valid)
             .from(self.operations.table_ref())
             .cond_where(condition)
             .add_group_by([column()])
@@ -69,10 +66,24 @@ impl SessionQuery<'_, DynamicFields> {
         let statement = bindings.build(&count).guarded(guard);
         let rows = self.operations.fetch_all(&statement).await?;
         let counts = rows.iter().map(|row| {
-            let number = |index| row.integer(index).map(|number| number.unwrap_or(0).unsigned_abs());
             let value = read_dynamic(row, 0, &column_type)?;
-            Ok(CountBy { value, count: number(1)?, valid: number(2)? })
+            Ok(CountBy { value, count: read_count(row, 1)?, valid: read_count(row, 2)? })
         });
         counts.collect::<Result<_, sqlx::Error>>().map_err(|error| self.operations.failed(error))
     }
+}
+
+/// Returns the number of the valid sessions in a group of rows.
+pub(super) fn count_of_valid(bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Expr {
+    let mut is_valid = CaseStatement::new();
+    if let Some(valid) = has_status(bindings, Status::Valid, FieldValue::plain(now)) {
+        is_valid = is_valid.case(valid, Expr::cust("1"));
+    }
+    let is_valid: Expr = is_valid.into();
+    is_valid.count()
+}
+
+/// Reads a number that is not negative.
+pub(super) fn read_count(row: &Row, index: usize) -> Result<u64, sqlx::Error> {
+    Ok(row.integer(index)?.unwrap_or(0).unsigned_abs())
 }

@@ -3,11 +3,9 @@
 use sea_query::{CaseStatement, Expr, ExprTrait, Query};
 
 use super::SessionQuery;
-use crate::database::FieldValue;
+use super::count_by::{count_of_valid, read_count};
 use crate::error::Result;
 use crate::observe::Operation;
-use crate::session::Status;
-use crate::sql::has_status;
 use crate::table::{SessionFields, column};
 use crate::token::{DigestForm, MAX_TAG_LENGTH, MIN_DIGEST_LENGTH};
 
@@ -37,11 +35,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         let now = self.operations.config().now();
         let dialect = self.operations.handle().backend().dialect();
         let mut bindings = self.operations.bindings();
-        let mut is_valid = CaseStatement::new();
-        if let Some(valid) = has_status(&mut bindings, Status::Valid, FieldValue::plain(now)) {
-            is_valid = is_valid.case(valid, Expr::cust("1"));
-        }
-        let is_valid: Expr = is_valid.into();
+        let valid = count_of_valid(&mut bindings, now);
         let digest = || bindings.column(column::DIGEST);
         let number = |number: usize| Expr::cust(number.to_string());
         let place = || dialect.place_of_dollar(digest());
@@ -60,7 +54,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             .expr(tag)
             .expr(hex)
             .expr(Expr::cust("COUNT(*)"))
-            .expr(is_valid.count())
+            .expr(valid)
             .from(self.operations.table_ref())
             .add_group_by([number(1), number(2)]);
         let guard = self.operations.guard(&mut count);
@@ -73,10 +67,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             add(&mut counts, scheme, true, [0, 0]);
         }
         for row in &rows {
-            let number = |index| row.integer(index).map(|number| number.unwrap_or(0).unsigned_abs());
             let read = || -> Result<_, sqlx::Error> {
                 let tag = row.text(0)?.unwrap_or_default();
-                Ok((DigestForm::of(tag, number(1)?), [number(2)?, number(3)?]))
+                Ok((DigestForm::of(tag, read_count(row, 1)?), [read_count(row, 2)?, read_count(row, 3)?]))
             };
             let (form, found) = read().map_err(|error| self.operations.failed(error))?;
             add(&mut counts, schemes.label(&form), schemes.has(&form), found);
