@@ -1,10 +1,11 @@
 /// The columns that every session table has, and how a program reads them. A derive cannot ask the library that re-exports
 /// it, so the names stand here once more; a test of the workspace compares them with the library's.
-pub(crate) const BUILT_IN: [(&str, &str); 6] = [
+pub(crate) const BUILT_IN: [(&str, &str); 7] = [
     ("id", "read it as `session.id`"),
     ("auth_token_digest", "the library keeps it and looks sessions up by it"),
     ("data", "read it as `session.data`, whose type `#[session(data = …)]` on the struct names"),
     ("expires_at", "read it as `session.expires_at`"),
     ("inserted_at", "read it as `session.inserted_at`"),
     ("updated_at", "read it as `session.updated_at`"),
+    ("sliding_seconds", "read it as `session.sliding()`"),
 ];

@@ -158,8 +158,8 @@ mod valid;
 /// The names of schemas, tables and columns are always quoted, so they may hold any character but control characters,
 /// as in `table = "org-42"` and `column = "admin?"`. A table's name holds no dot, since its schema is an attribute of
 /// its own. A name has at most 63 bytes. Every session already has the columns `id`, `auth_token_digest`, `data`,
-/// `expires_at`, `inserted_at` and `updated_at`, so no field and no column can have one of these names. Two column
-/// names must differ in more than upper and lower case, since SQLite, MariaDB and MySQL do not distinguish them.
+/// `expires_at`, `inserted_at`, `updated_at` and `sliding_seconds`, so no field and no column can have one of these
+/// names. Two column names must differ in more than upper and lower case, since SQLite, MariaDB and MySQL do not distinguish them.
 ///
 /// All of this is checked while the program compiles.
 #[proc_macro_derive(SessionTable, attributes(session))]

@@ -251,7 +251,9 @@ fn belongs_to_names_a_table_and_a_column() {
 
 #[test]
 fn built_in_columns_are_not_declared_again() {
-    for name in ["id", "auth_token_digest", "data", "expires_at", "inserted_at", "updated_at"] {
+    for name in
+        ["id", "auth_token_digest", "data", "expires_at", "inserted_at", "updated_at", "sliding_seconds"]
+    {
         let remedy = format!("`{name}` is built in");
         assert_error(&format!("struct S {{ {name}: i32 }}"), &remedy);
         assert_error(&format!("struct S {{ r#{name}: i32 }}"), &remedy);

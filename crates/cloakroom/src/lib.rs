@@ -96,6 +96,8 @@
 //! A new session expires after [`ttl`](ConfigBuilder::ttl), 7 days by default, or at the expiry that [`NewSession`]
 //! sets. Reading a session extends it, but only if that gains more than [`extend_after`](ConfigBuilder::extend_after),
 //! 1 day by default: a session in constant use is written about once a day.
+//! [`sliding`](NewSession::sliding) gives a session a span of its own in place of `ttl`, and a session whose end was set
+//! with [`expires_in`](NewSession::expires_in) or [`expires_at`](NewSession::expires_at) is never extended.
 //! [`max_lifetime`](ConfigBuilder::max_lifetime) sets an end that no extension passes. A session may also never expire.
 //! [`expire`](Sessions::expire) ends a session now and keeps its row as a record; [`delete`](Sessions::delete) removes
 //! the row; the [`Pruner`] removes rows of expired sessions.
@@ -265,7 +267,7 @@ pub use operations::{ImportError, ImportProgress, ImportedSession, Importer, Ope
 pub use pruner::{Progress, Pruner, PrunerBuilder};
 pub use query::{CountBy, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession};
 pub use session::{
-    CreatedSession, Cursor, DefaultData, NewSession, ParseCursorError, Session, SessionRow, Status,
+    CreatedSession, Cursor, DefaultData, NewSession, ParseCursorError, Session, SessionRow, Sliding, Status,
 };
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};

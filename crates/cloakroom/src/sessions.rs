@@ -442,7 +442,9 @@ impl<T: SessionFields> Sessions<T> {
     /// A column that is wider than its field is accepted. So is a column of a type with values that this library does
     /// not know: a type of the application's own, a domain of one, or a type that `sql_type` names.
     pub async fn migrate(&self) -> Result<Vec<Migration>> {
-        migrations::up(self.database(), self.definition(), self.config().now()).await
+        let done = migrations::up(self.database(), self.definition(), self.config().now()).await?;
+        self.store().known.forget();
+        Ok(done)
     }
 
     /// Drops the table with all sessions in it, and returns the migrations that it undid. This undoes
@@ -452,6 +454,7 @@ impl<T: SessionFields> Sessions<T> {
         // The cache drops everything, even if the call fails: the table may be gone.
         let revocation = self.cache().map(|cache| cache.begin_revocation(Revoked::Any));
         let undone = migrations::down(self.database(), self.definition()).await?;
+        self.store().known.forget();
         if let Some(revocation) = revocation {
             revocation.committed();
         }

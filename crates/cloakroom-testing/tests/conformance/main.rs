@@ -12,6 +12,7 @@ mod hints;
 mod import;
 mod importer;
 mod kept;
+mod lives;
 mod mended;
 mod migrations;
 mod named_types;

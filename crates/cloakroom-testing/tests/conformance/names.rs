@@ -85,7 +85,7 @@ async fn a_struct_whose_names_need_quotes_does_all_that_others_do(db: TestDataba
     assert_eq!(sessions.query().limit(1).expire_all().await.unwrap(), 1);
     assert_eq!(sessions.delete_expired().await.unwrap(), 2);
     assert_eq!(sessions.query().delete_all().await.unwrap(), 2);
-    assert_eq!(sessions.migrate_down().await.unwrap().len(), 2);
+    assert_eq!(sessions.migrate_down().await.unwrap().len(), 3);
     assert_eq!(sessions.query().count().await.unwrap_err().kind(), ErrorKind::MissingTable);
 }
 
@@ -126,7 +126,7 @@ async fn a_table_of_the_longest_name_has_its_indexes_and_its_history(db: TestDat
     let table = TableDefinition::new(name).field(field);
     let config = || db.config().build().unwrap();
     let sessions = Sessions::<DynamicFields>::with_definition(db.database(), table, config()).unwrap();
-    assert_eq!(sessions.migrate().await.unwrap().len(), 2);
+    assert_eq!(sessions.migrate().await.unwrap().len(), 3);
     assert_eq!(sessions.migrate().await.unwrap(), []);
     assert!(sessions.migration_status().await.unwrap().iter().all(|(_, is_applied)| *is_applied));
     let read = DynamicFields::definition_from(&db.database(), None, name).await.unwrap().unwrap();
@@ -142,8 +142,8 @@ async fn a_table_of_the_longest_name_has_its_indexes_and_its_history(db: TestDat
     // A neighbour that differs in what is cut off.
     let neighbour = TableDefinition::new(format!("{}!", &name[..62]));
     let neighbour = Sessions::<DynamicFields>::with_definition(db.database(), neighbour, config()).unwrap();
-    assert_eq!(neighbour.migrate().await.unwrap().len(), 2);
-    assert_eq!(sessions.migrate_down().await.unwrap().len(), 2);
+    assert_eq!(neighbour.migrate().await.unwrap().len(), 3);
+    assert_eq!(sessions.migrate_down().await.unwrap().len(), 3);
     assert!(neighbour.migration_status().await.unwrap().iter().all(|(_, is_applied)| *is_applied));
     assert_eq!(neighbour.query().count().await.unwrap(), 0);
 }
@@ -162,7 +162,7 @@ async fn a_schema_whose_name_needs_quotes_is_made_and_used(db: TestDatabase) {
     let base =
         Sessions::<cloakroom_testing::UserSession>::new(database, db.config().build().unwrap()).unwrap();
     let tenant = base.with_schema(name.clone()).unwrap();
-    assert_eq!(tenant.migrate().await.unwrap().len(), 2);
+    assert_eq!(tenant.migrate().await.unwrap().len(), 3);
     assert_eq!(tenant.migrate().await.unwrap(), []);
     let created = tenant.create(cloakroom_testing::user("1")).await.unwrap();
     let mut session = tenant.authenticate(&created.token).await.unwrap().unwrap();

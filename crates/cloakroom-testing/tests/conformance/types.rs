@@ -460,7 +460,7 @@ async fn one_schema_for_each_tenant_keeps_them_apart(db: TestDatabase) {
     let base = Sessions::<UserSession>::new(database.clone(), db.config().build().unwrap()).unwrap();
     let (one, other) = (base.with_schema(one).unwrap(), base.with_schema(other).unwrap());
     for tenant in [&one, &other] {
-        assert_eq!(tenant.migrate().await.unwrap().len(), 2);
+        assert_eq!(tenant.migrate().await.unwrap().len(), 3);
         assert_eq!(tenant.migrate().await.unwrap(), []);
     }
     // The default schema has no table by that. SQLite looks further, through what is attached.

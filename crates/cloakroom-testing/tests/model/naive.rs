@@ -28,6 +28,8 @@ pub(crate) struct Seen {
     pub expires_at: Option<OffsetDateTime>,
     pub inserted_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+    /// By which span of its own it slides; nought if it never does.
+    pub span: Option<Duration>,
 }
 
 /// A row: what callers see, and which of the tokens ever given out it has now.
@@ -52,6 +54,7 @@ pub(crate) enum Expiry {
     Default,
     At(OffsetDateTime),
     In(Duration),
+    Sliding(Duration),
     Never,
 }
 
@@ -93,6 +96,11 @@ const LAST: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59.999999 
 /// Databases keep microseconds, of the years 1 to 9999.
 pub(crate) fn stored(instant: OffsetDateTime) -> OffsetDateTime {
     instant.min(LAST).replace_nanosecond(instant.min(LAST).nanosecond() / 1_000 * 1_000).unwrap()
+}
+
+/// What the column keeps of a span.
+fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs((span.as_secs() + u64::from(span.subsec_nanos() > 0)).max(1))
 }
 
 fn later(instant: OffsetDateTime, span: Duration) -> OffsetDateTime {
@@ -158,8 +166,13 @@ impl Naive {
         let expires_at = match expiry {
             Expiry::Default => self.settings.ttl.map(|ttl| later(now, ttl)),
             Expiry::At(instant) => Some(stored(instant)),
-            Expiry::In(span) => Some(later(now, span)),
+            Expiry::In(span) | Expiry::Sliding(span) => Some(later(now, span)),
             Expiry::Never => None,
+        };
+        let span = match expiry {
+            Expiry::Default | Expiry::Never => None,
+            Expiry::At(_) | Expiry::In(_) => Some(Duration::ZERO),
+            Expiry::Sliding(span) => Some(whole_seconds(span)),
         };
         Ok(Seen {
             id: Uuid::nil(),
@@ -168,6 +181,7 @@ impl Naive {
             expires_at: self.capped(now, expires_at),
             inserted_at: now,
             updated_at: now,
+            span,
         })
     }
 
@@ -181,9 +195,18 @@ impl Naive {
 
     /// Where an extension is due now, what it moves the expiry to.
     fn due(&self, seen: &Seen) -> Option<OffsetDateTime> {
-        let (ttl, gain) = (self.settings.ttl?, self.settings.extend_after?);
+        let Settings { ttl, extend_after, .. } = self.settings;
+        let (span, mut gain) = (seen.span.or(ttl)?, extend_after?);
+        let whole = ttl.unwrap_or(Duration::from_hours(7 * 24));
+        if span.is_zero() {
+            return None;
+        }
+        if seen.span.is_some() && span < whole {
+            let micros = gain.as_micros() * span.as_micros() / whole.as_micros();
+            gain = Duration::from_micros(u64::try_from(micros).unwrap());
+        }
         let expires_at = seen.expires_at?;
-        let proposed = self.capped(seen.inserted_at, Some(later(self.now(), ttl)))?;
+        let proposed = self.capped(seen.inserted_at, Some(later(self.now(), span)))?;
         (!seen.is_over(self.now()) && proposed > later(expires_at, gain)).then_some(proposed)
     }
 
@@ -257,6 +280,8 @@ impl Naive {
     pub(crate) fn fetch_optional(&mut self, wanted: &Wanted) -> Outcome<Option<Seen>> {
         match &*self.list(wanted) {
             [] => Ok(None),
+            // To look at a session is not to use it, but to present its token is.
+            [one] if wanted.token.is_none() => Ok(Some(one.clone())),
             [one] => Ok(self.position(one.id).map(|at| self.read(at))),
             _ => Err(ErrorKind::MultipleSessions),
         }
@@ -292,6 +317,10 @@ impl Naive {
         let moves = changed.expires_at != handle.expires_at;
         if moves && handle.is_over(now) && is_valid_at(changed.expires_at, now) {
             return Err(ErrorKind::Expired);
+        }
+        let is_earlier = |end| handle.expires_at.is_none_or(|before| end < before);
+        if changed.expires_at.is_some_and(|end| end > now && is_earlier(end)) {
+            changed.span = Some(Duration::ZERO);
         }
         changed.written_at(now);
         row.seen = changed.clone();

@@ -151,10 +151,11 @@ fn instant(random: &mut Random, model: &Naive) -> OffsetDateTime {
 }
 
 fn expiry(random: &mut Random, model: &Naive) -> Expiry {
-    match random.below(8) {
+    match random.below(10) {
         0..=3 => Expiry::Default,
         4..=5 => Expiry::At(instant(random, model)),
         6 => Expiry::In(step(random, &model.settings).unsigned_abs()),
+        7..=8 => Expiry::Sliding(step(random, &model.settings).unsigned_abs()),
         _ => Expiry::Never,
     }
 }

@@ -2,10 +2,11 @@
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use cloakroom::{
     ConfigBuilder, Cursor, Error, ErrorKind, Key, NewSession, Scheme, Session, SessionQuery, Sessions,
-    Status, Token,
+    Sliding, Status, Token,
 };
 use cloakroom_testing::{Kind, Mode, START, TestDatabase, UserSession, at_once, hold_connections};
 use futures_util::TryStreamExt;
@@ -284,6 +285,7 @@ impl Player<'_> {
             Expiry::Default => new,
             Expiry::At(instant) => new.expires_at(instant),
             Expiry::In(span) => new.expires_in(span),
+            Expiry::Sliding(span) => new.sliding(span),
             Expiry::Never => new.never_expires(),
         };
         let created = if is_older { self.older.create(new).await } else { self.sessions.create(new).await };
@@ -430,6 +432,11 @@ fn seen(session: &Session<UserSession>) -> Seen {
         expires_at: session.expires_at,
         inserted_at: session.inserted_at,
         updated_at: session.updated_at,
+        span: match session.sliding() {
+            Sliding::AsConfigured => None,
+            Sliding::Fixed => Some(Duration::ZERO),
+            Sliding::By(span) => Some(span),
+        },
     }
 }
 

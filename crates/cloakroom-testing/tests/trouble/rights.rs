@@ -157,9 +157,9 @@ async fn a_role_that_migrates_needs_what_is_listed(db: TestDatabase) {
         _ => guest.may("CREATE, INDEX, SELECT, INSERT", "*").await,
     }
     let sessions = guest.sessions::<ApiKey>().await;
-    assert_eq!(sessions.migrate().await.unwrap().len(), 2);
+    assert_eq!(sessions.migrate().await.unwrap().len(), 3);
     assert_eq!(sessions.migrate().await.unwrap(), []);
-    assert_eq!(sessions.migration_status().await.unwrap().len(), 2);
+    assert_eq!(sessions.migration_status().await.unwrap().len(), 3);
     let key = ApiKey { user_id: "1234".into(), role: Role::Admin, quota: None };
     sessions.create(NewSession::new(key)).await.unwrap();
     if db.kind() == Kind::MariaDb {

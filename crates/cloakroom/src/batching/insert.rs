@@ -62,7 +62,10 @@ impl BatchedQuery for Insert {
 
     async fn answer_alone(&self, row: Vec<FieldValue>, until: Instant) -> Result<()> {
         let mut writing = self.0.acquire_to_write(Waits::ForLocks, until).await?;
-        self.write(&mut writing, self.0.insert_sql(1), &[row]).await
+        {
+            let statement = self.0.insert(std::iter::once(&row[..]));
+            self.write(&mut writing, statement, 1).await
+        }
     }
 
     async fn connect(&self) -> Result<Writing> {
@@ -75,7 +78,8 @@ impl BatchedQuery for Insert {
 
     async fn answer_all(&self, writing: &mut Writing, rows: &[Vec<FieldValue>]) -> BatchOutcome<()> {
         let sent = Instant::now();
-        let result = self.write(writing, self.0.insert_at_once_sql(rows.len()), rows).await;
+        let result =
+            self.write(writing, self.0.insert_at_once(rows.iter().map(Vec::as_slice)), rows.len()).await;
         let is_one = rows.len() == 1;
         match result.map_err(|error| Failure::of(error, sent, self.0.backend())) {
             // To try again costs next to nothing.
@@ -91,12 +95,11 @@ impl BatchedQuery for Insert {
 }
 
 impl Insert {
-    async fn write(&self, on: &mut Writing, sql: Arc<str>, rows: &[Vec<FieldValue>]) -> Result<()> {
-        let statement = Statement::new(sql, rows.concat());
+    async fn write(&self, on: &mut Writing, statement: Statement, rows: usize) -> Result<()> {
         let written = self.0.execute(on.connection.connection(), &statement).await?;
         // The driver takes the end of SQLite's thread for the end of an answer, which then says that nothing was written.
         // The other databases tell in their answers that they have run the statement.
-        if self.0.backend().dialect().is_embedded() && usize::try_from(written) != Ok(rows.len()) {
+        if self.0.backend().dialect().is_embedded() && usize::try_from(written) != Ok(rows) {
             let error =
                 Error::new(ErrorKind::Unavailable, "SQLite did not say that all sessions were written");
             return Err(error.with_outcome(Outcome::Unknown));

@@ -175,9 +175,11 @@ impl SessionCache {
     /// Returns when the session expires or can be extended, whichever is first: then the row decides.
     fn until<T: SessionFields>(&self, session: &Session<T>, extends: bool) -> i64 {
         let config = &self.config;
-        let expires_at = session.stored.expires_at.map_or(i64::MAX, unix_microseconds);
+        let (stored, sliding) = (session.stored.expires_at, session.stored.sliding);
+        let end = expiry::capped(config, session.inserted_at, stored);
+        let expires_at = end.map_or(i64::MAX, unix_microseconds);
         let last = (extends && config.auto_extend())
-            .then(|| expiry::last_before_extension(config, session.inserted_at, session.stored.expires_at));
+            .then(|| expiry::last_before_extension(config, session.inserted_at, stored, sliding));
         last.flatten().map_or(expires_at, |last| expires_at.min(unix_microseconds(last).saturating_add(1)))
     }
 

@@ -183,13 +183,13 @@ impl ConfigBuilder {
         self.with(|settings| settings.extend_after = gain)
     }
 
-    /// Sets whether `authenticate`, `fetch_one` and `fetch_optional` extend the session that they read if an extension
-    /// is due. Default yes. [`Sessions::extend`](crate::Sessions::extend) extends in either case.
+    /// Sets whether `authenticate`, and a query by token, extend the session that they read if an extension is due. Default yes. [`Sessions::extend`](crate::Sessions::extend) extends in either case.
     pub fn auto_extend(self, auto_extend: bool) -> Self {
         self.with(|settings| settings.auto_extend = auto_extend)
     }
 
-    /// Sets how long after its creation a session ends, no matter how often it is extended. Default none. This is what
+    /// Sets how long after its creation a session ends, no matter how often it is extended, and no matter what its row
+    /// says: it holds on reading too, for rows that another program or another configuration has written. Default none. This is what
     /// OWASP calls the *absolute timeout*.
     pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
         let lifetime = lifetime.into();

@@ -113,6 +113,12 @@ pub(crate) trait Dialect: Sync {
         false
     }
 
+    /// Returns the statement that bounds how long the connection waits for a table that other transactions use, if it
+    /// could wait long.
+    fn bounds_wait_for_table(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Returns the `CREATE INDEX` of a table that others use meanwhile.
     fn index_in_use(&self, create: String) -> String {
         create

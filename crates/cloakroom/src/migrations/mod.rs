@@ -23,6 +23,8 @@ mod sql;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use compare::{check_columns, check_index, why_refused};
@@ -61,7 +63,9 @@ struct Steps<'s> {
 const TABLE: Migration = Migration { version: 1, name: "create the table, unique by digest" };
 const INDEXES: Migration = Migration { version: 2, name: "index expires_at and the fields to look up" };
 
-const STEPS: Steps<'static> = Steps { migrations: &[TABLE, INDEXES], columns: &BUILT_IN_COLUMNS };
+const SLIDING: Migration = Migration { version: 3, name: "add the span by which a session slides" };
+
+const STEPS: Steps<'static> = Steps { migrations: &[TABLE, INDEXES, SLIDING], columns: &BUILT_IN_COLUMNS };
 
 impl Steps<'_> {
     /// Returns the migration that adds this column.
@@ -130,14 +134,16 @@ async fn take(
     let plan = Plan::make(steps, &mut Connection::of(database), table).await;
     match plan {
         Ok(plan) if plan.is_empty() => return Ok(Vec::new()),
-        Ok(plan) if plan.is_of_the_record_alone => {}
+        Ok(plan) if plan.is_usable_without => {}
         Ok(_) => return until_done(steps, database, table, now).await,
         Err(error) => return Err(error),
     }
     match until_done(steps, database, table, now).await {
-        // The table is as it must be. A role that may only use it need not record that it is.
+        // The table is as it must be. A role that may only use it need not record that it is, and a column of a later
+        // version can be added by another role.
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {
-            tracing::debug!(%table, "the table is in place, and this role may not record that it is");
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(%table, error, "the table can be used as it is, and this role may not bring it up to date");
             Ok(Vec::new())
         }
         done => done,
@@ -155,24 +161,43 @@ async fn until_done(
     table: &TableDefinition,
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
-    for _ in 0..OVERTAKEN {
+    let mut overtaken = 0;
+    let mut pauses = pauses();
+    loop {
         match carry_out(steps, database, table, now).await {
+            Err(Stopped::Locked(error)) => {
+                let Some(pause) = pauses.next() else {
+                    return Err(error);
+                };
+                tracing::debug!(%table, error = &error as &dyn std::error::Error, "another transaction has the table");
+                tokio::time::sleep(pause).await;
+            }
+            Err(Stopped::Overtaken(error)) if overtaken == OVERTAKEN => return Err(error),
             Err(Stopped::Overtaken(error)) => {
+                overtaken += 1;
                 tracing::debug!(%table, error = &error as &dyn std::error::Error, "another process was quicker");
             }
             Err(Stopped::Failed(error)) => return Err(error),
             Ok(done) => return Ok(done),
         }
     }
-    carry_out(steps, database, table, now).await.map_err(|stopped| match stopped {
-        Stopped::Overtaken(error) | Stopped::Failed(error) => error,
-    })
+}
+
+/// Returns how long a migration waits before it tries again to get a table that other transactions use. While it waits
+/// for the table itself, all others wait behind it.
+fn pauses() -> impl Iterator<Item = Duration> {
+    const LONGEST: Duration = Duration::from_secs(2);
+    const TIMES: usize = 40;
+    let doubled = |pause: &Duration| Some((*pause * 2).min(LONGEST));
+    std::iter::successors(Some(Duration::from_millis(100)), doubled).take(TIMES)
 }
 
 /// Why a migration has stopped.
 enum Stopped {
     /// Another process does the same.
     Overtaken(Error),
+    /// Other transactions use the table to which a column is to be added.
+    Locked(Error),
     Failed(Error),
 }
 
@@ -192,6 +217,11 @@ async fn carry_out(
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
     let plan = Plan::make(steps, &mut connection, table).await?;
+    if plan.adds_columns
+        && let Some(bound) = database.backend().dialect().bounds_wait_for_table()
+    {
+        connection.execute_raw(bound).await.map_err(failed)?;
+    }
     let mut is_begun = false;
     let partly = |error: Error, is_begun| {
         let is_partly = is_begun && database.backend().dialect().commits_changes_of_tables();
@@ -200,8 +230,14 @@ async fn carry_out(
     for statement in &plan.statements {
         let done = connection.execute_raw(statement).await;
         done.map_err(|error| {
-            let stopped = if is_overtaken(&error) { Stopped::Overtaken } else { Stopped::Failed };
-            stopped(partly(plan.explained(failed(error), statement), is_begun))
+            let is_overtaken = is_overtaken(&error);
+            let error = failed(error);
+            let stopped = match error.kind() {
+                _ if is_overtaken => Stopped::Overtaken,
+                ErrorKind::LockTimeout if plan.adds_columns => Stopped::Locked,
+                _ => Stopped::Failed,
+            };
+            stopped(partly(plan.explained(error, statement), is_begun))
         })?;
         is_begun = true;
     }
@@ -271,8 +307,10 @@ struct Plan {
     record: Option<Record>,
     /// Migrations that are recorded, but of which a part is missing in the table.
     restored: Vec<Migration>,
-    /// Whether the table and its indexes exist, and only the record of them is missing.
-    is_of_the_record_alone: bool,
+    /// Whether columns are added to a table that exists.
+    adds_columns: bool,
+    /// Whether the table and its indexes exist, and only the record of them is missing, or a column of a later version.
+    is_usable_without: bool,
     /// The possible reasons if the server refuses to make the table.
     refusals: Vec<String>,
 }
@@ -331,6 +369,7 @@ impl Plan {
         let present = connection.described(schema, &table.table).await.map_err(failed)?;
         let mut refusals = Vec::new();
         let mut touched = Vec::new();
+        let mut added = 0;
         let existing = if present.is_empty() {
             statements.push(create_table(table, backend));
             touched.push(TABLE);
@@ -344,6 +383,7 @@ impl Plan {
             for column in steps.columns.iter().filter(is_missing) {
                 statements.push(add_column(table, column, backend));
                 touched.push(steps.adding(column));
+                added = statements.len();
             }
             connection.indexes(schema, &table.table).await.map_err(failed)?
         };
@@ -357,7 +397,7 @@ impl Plan {
                 touched.push(if index.is_unique { TABLE } else { INDEXES });
             }
         }
-        let is_of_the_record_alone = statements.is_empty();
+        let is_usable_without = statements.len() == added;
         if applied.is_empty() {
             statements.insert(after_schema, create_history(table, backend));
         }
@@ -371,7 +411,15 @@ impl Plan {
             let recorded = record::recorded(connection, table).await?;
             recorded.and_then(|recorded| recorded.completed(&Record::of(table, backend)))
         };
-        Ok(Self { statements, pending, record, restored, is_of_the_record_alone, refusals })
+        Ok(Self {
+            statements,
+            pending,
+            record,
+            restored,
+            adds_columns: added > 0,
+            is_usable_without,
+            refusals,
+        })
     }
 }
 

@@ -51,6 +51,7 @@ impl<T: SessionFields> Operations<'_, T> {
         digests: &PossibleDigests,
         how: Use,
     ) -> Result<Option<Session<T>>> {
+        self.know_sliding().await?;
         let (session, age) = match (self.find_valid(digests).await?, how) {
             (Some(found), Use::Extends) => found,
             (found, _) => return Ok(found.map(|(session, _)| session)),
@@ -88,15 +89,20 @@ impl<T: SessionFields> Operations<'_, T> {
             return Ok(None);
         };
         // The query may have waited long for a connection, so the clock is read again.
-        found.session(digests, self.table(), || Ord::max(now, self.config().now()))
+        found.session(digests, self.table(), self.config(), || Ord::max(now, self.config().now()))
     }
 
     /// Returns the valid session with one of these digests, as the standby knows it. Returns `None` if the primary must
     /// be asked: if there is no session, if it is to be written, or if the standby does not answer.
     pub(crate) async fn find_on_standby(&mut self, digests: &PossibleDigests) -> Option<Session<T>> {
-        let batching = self.handle.standby()?.batching()?;
+        let standby = self.handle.standby()?;
+        let batching = standby.batching()?;
         let now = self.config().now();
-        let found = match batching.find(digests).await {
+        let found = match standby.know_sliding().await {
+            Ok(()) => batching.find(digests).await,
+            Err(error) => Err(error),
+        };
+        let found = match found {
             Ok(found) => found?,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -105,7 +111,7 @@ impl<T: SessionFields> Operations<'_, T> {
             }
         };
         let now = || Ord::max(now, self.config().now());
-        let (session, age) = found.session(digests, self.table(), now).ok().flatten()?;
+        let (session, age) = found.session(digests, self.table(), self.config(), now).ok().flatten()?;
         let is_due = self.config().auto_extend() && self.new_expiry_if_due(&session, now()).is_some();
         (matches!(age, DigestAge::Newest) && !is_due).then_some(session)
     }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::Operations;
-use crate::database::{FieldValue, Statement};
+use crate::database::FieldValue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Operation;
 use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
@@ -35,6 +35,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let data = (*new.data.0).clone()?;
         let expires_at = new.expiry.at(config, now);
         let expires_at = expiry::capped(config, now, expires_at);
+        let sliding = new.expiry.sliding();
         let mut fields = new.fields;
         fields.truncate_instants();
         self.fill_hint(&mut fields, &token);
@@ -45,7 +46,7 @@ impl<T: SessionFields> Operations<'_, T> {
             expires_at,
             inserted_at: now,
             updated_at: now,
-            stored: Stored { expires_at, updated_at: now, data, fields: None },
+            stored: Stored { expires_at, updated_at: now, sliding, data, fields: None },
         });
         let row = NewRow {
             id: session.id,
@@ -54,14 +55,16 @@ impl<T: SessionFields> Operations<'_, T> {
             expires_at,
             inserted_at: now,
             updated_at: now,
+            sliding: sliding.seconds(),
         };
         let max_batch = config.max_batch();
         let (fields, may_change) = self.fitting_values(&session.fields).await?;
+        self.check_sliding(sliding, now, expires_at).await?;
         let values = row.values(fields);
         if self.connection.is_pool() && !is_large(&values, max_batch) {
             self.handle.batching().insert(values).await?;
         } else {
-            let statement = Statement::new(self.handle.store().insert_sql(1), values);
+            let statement = self.handle.store().insert(std::iter::once(&values[..]));
             self.execute(&statement).await?;
         }
         let mut session = session;

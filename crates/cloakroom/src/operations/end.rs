@@ -5,12 +5,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Operations;
-use super::guarded::{Effect, is_over, move_of, note_move};
+use super::guarded::{Effect, move_of, note_move};
 use crate::cache::Revoked;
 use crate::database::{FieldValue, Statement};
 use crate::error::{ErrorKind, Outcome, Result};
 use crate::observe::Operation;
-use crate::session::Session;
+use crate::session::{Session, expiry};
 use crate::sql::ending::behind;
 use crate::table::{SessionFields, column};
 
@@ -22,14 +22,14 @@ impl<T: SessionFields> Operations<'_, T> {
 
     async fn expire_row(&mut self, session: &mut Session<T>) -> Result<bool> {
         let now = self.config().now();
-        if !is_over(session, now) && self.write_end(session, now).await? {
+        if !self.is_over(session, now) && self.write_end(session, now).await? {
             return Ok(true);
         }
         // The session ends, even if another caller wrote the row meanwhile. The caller then gets the row as it is now,
         // so that no later update undoes the other caller's write.
         let was_valid = self.expire_by_id(session.id, now).await?;
         self.read_end(session, now).await.map_err(|error| error.with_outcome(Outcome::Done))?;
-        Ok(was_valid)
+        Ok(was_valid && !expiry::is_too_old(self.config(), session.inserted_at, now))
     }
 
     /// Ends the session if its row is still as it was read, and returns `true` if it was. On the pool it may share a
@@ -91,7 +91,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Ends the session by every clock, even if another process has written it meanwhile. Returns `true` if it was
     /// valid by this machine's clock.
     pub(crate) async fn expire_by_id(&mut self, id: Uuid, now: OffsetDateTime) -> Result<bool> {
-        let sql = self.handle().store().statements.expire.clone();
+        let sql = self.handle().store().expire_sql();
         let expire = |valid_at: OffsetDateTime| {
             let mut values = vec![FieldValue::plain(now); 3];
             values.extend([FieldValue::plain(id), FieldValue::plain(valid_at)]);

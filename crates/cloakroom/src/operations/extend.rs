@@ -3,10 +3,10 @@
 use time::OffsetDateTime;
 
 use super::Operations;
-use super::guarded::{Effect, is_over, move_of, note_move};
+use super::guarded::{Effect, move_of, note_move};
 use crate::error::{ErrorKind, Result};
 use crate::observe::{Extended, Operation};
-use crate::session::{Session, expiry};
+use crate::session::{Session, Stored, expiry};
 use crate::table::SessionFields;
 
 /// How often an extension that lost to another write is tried again.
@@ -23,15 +23,19 @@ impl<T: SessionFields> Operations<'_, T> {
         let now = self.config().now();
         for _ in 0..LOST_RACES {
             match self.new_expiry_if_due(session, now) {
+                // A process that has migrated the table meanwhile may have fixed the session's expiry.
+                Some(_) if !self.handle().store().has_sliding() && self.has_sliding_by_now().await? => {
+                    self.read_again(session).await?;
+                }
                 Some(expires_at) if self.write_expiry(session, now, expires_at, Effect::Extends).await? => {
                     self.handle().metrics().extended(Extended::Written);
                     return Ok(true);
                 }
-                None if !is_over(session, now) => return Ok(false),
+                None if !self.is_over(session, now) => return Ok(false),
                 // The row is not, or may not be, as this caller read it.
                 _ => self.read_again(session).await?,
             }
-            if is_over(session, now) {
+            if self.is_over(session, now) {
                 return Ok(false);
             }
         }
@@ -81,7 +85,7 @@ impl<T: SessionFields> Operations<'_, T> {
                     );
                 }
                 // The session may have expired while it waited for the extension.
-                Ok((!is_over(&session, self.config().now())).then_some(session))
+                Ok((!self.is_over(&session, self.config().now())).then_some(session))
             }
             Err(error) => Err(error),
         }
@@ -95,6 +99,10 @@ impl<T: SessionFields> Operations<'_, T> {
         now: OffsetDateTime,
         expires_at: OffsetDateTime,
     ) -> Result<bool> {
+        // A process that has migrated the table meanwhile may have fixed the session's expiry.
+        if !self.handle().store().has_sliding() && self.has_sliding_by_now().await? {
+            return Ok(false);
+        }
         let Some(read) = session.stored.expires_at.filter(|_| self.connection().is_pool()) else {
             return self.write_expiry(session, now, expires_at, Effect::Extends).await;
         };
@@ -115,9 +123,10 @@ impl<T: SessionFields> Operations<'_, T> {
         session: &Session<T>,
         now: OffsetDateTime,
     ) -> Option<OffsetDateTime> {
-        if is_over(session, now) {
+        if self.is_over(session, now) {
             return None;
         }
-        expiry::due_extension(self.config(), now, session.inserted_at, session.stored.expires_at)
+        let Stored { expires_at, sliding, .. } = session.stored;
+        expiry::due_extension(self.config(), now, session.inserted_at, expires_at, sliding)
     }
 }

@@ -90,10 +90,20 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Returns the expiry that an update writes: what the caller set, capped at the absolute lifetime.
     pub(crate) fn expiry_to_write(&self, session: &Session<T>) -> Option<OffsetDateTime> {
         let expires_at = session.expires_at.map(clock::to_stored_precision);
-        if expires_at == session.stored.expires_at {
-            return expires_at;
+        if expires_at == self.end_as_read(session) {
+            return session.stored.expires_at;
         }
         expiry::capped(self.config(), session.inserted_at, expires_at)
+    }
+
+    /// Returns when the session ends as it was read, and as the absolute lifetime has it.
+    pub(super) fn end_as_read(&self, session: &Session<T>) -> Option<OffsetDateTime> {
+        expiry::capped(self.config(), session.inserted_at, session.stored.expires_at)
+    }
+
+    /// Returns `true` if the session, as it was read, is [over](expiry::is_over) at `now`.
+    pub(super) fn is_over(&self, session: &Session<T>, now: OffsetDateTime) -> bool {
+        expiry::is_over(self.end_as_read(session), session.stored.updated_at, now)
     }
 
     pub(crate) fn gone(&self) -> Error {
@@ -104,11 +114,6 @@ impl<T: SessionFields> Operations<'_, T> {
 /// Returns `now`, or the instant after `previous` if the clock has not moved past it.
 pub(crate) fn after(previous: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
     Ord::max(now, previous.saturating_add(Duration::MICROSECOND))
-}
-
-/// Returns `true` if the session, as it was read, is [over](expiry::is_over) at `now`.
-pub(crate) fn is_over<T: SessionFields>(session: &Session<T>, now: OffsetDateTime) -> bool {
-    expiry::is_over(session.stored.expires_at, session.stored.updated_at, now)
 }
 
 /// Returns the write that moves the expiry of a session that was read with the expiry `read`, at `now`.

@@ -7,9 +7,9 @@ use crate::batching::Batching;
 use crate::cache::SessionCache;
 use crate::config::{CausalReads, Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Pool};
+use crate::error::Result;
 use crate::observe::{Metrics, Observer};
-use crate::sql::Statements;
-use crate::store::{Known, Store, Writers};
+use crate::store::{HasSliding, Store};
 use crate::table::{SessionFields, TableDefinition};
 
 /// The state that all operations on one table share, in all clones of its handle.
@@ -40,6 +40,15 @@ impl Standby {
     pub(crate) fn batching(&self) -> Option<&Batching> {
         self.batching.as_ref()
     }
+
+    /// Finds out whether the table has the column that it lacks if it was not migrated.
+    pub(crate) async fn know_sliding(&self) -> Result<()> {
+        let Store { known, table, .. } = &*self.store;
+        if known.has_sliding() == HasSliding::Unknown {
+            known.columns(&mut self.pool(), table).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Handle {
@@ -63,11 +72,12 @@ impl Handle {
         let standby = databases.standby.as_ref().map(|standby| {
             // A list may be out of date, and need not wait for other nodes.
             let pool = Pool::new(standby.database.clone(), false).without_note_of_a_standby();
-            let store = store(pool, definition.clone(), config.clone(), Arc::clone(&observer));
+            let store = Arc::new(Store::new(pool, definition.clone(), config.clone(), Arc::clone(&observer)));
             let batching = standby.answers_cached_lookups.then(|| Batching::new(&store));
             Standby { store, batching }
         });
-        let store = store(Pool::new(databases.primary.clone(), is_causal), definition, config, observer);
+        let pool = Pool::new(databases.primary.clone(), is_causal);
+        let store = Arc::new(Store::new(pool, definition, config, observer));
         let batching = Batching::new(&store);
         let cache = cache.map(Arc::new);
         Ok(Self {
@@ -131,12 +141,6 @@ impl Handle {
     pub(crate) fn batching(&self) -> &Batching {
         &self.batching
     }
-}
-
-fn store(pool: Pool, table: TableDefinition, config: Config, observer: Arc<Observer>) -> Arc<Store> {
-    let statements = Statements::new(&table, pool.backend(), config.digests().len());
-    let writers = Writers::on(&pool.database);
-    Arc::new(Store { writers, pool, table, config, statements, known: Known::default(), observer })
 }
 
 /// Shows the state as the application's handle is shown.

@@ -13,6 +13,7 @@ mod read_only;
 mod revoking;
 mod rotate;
 mod scheme;
+mod sliding;
 mod update;
 
 use std::fmt;
@@ -100,6 +101,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     async fn read_row(&mut self, id: Uuid) -> Result<Option<Row>> {
+        self.know_sliding().await?;
         let statement = self.handle.store().by_id(id, self.connection.is_pool());
         self.fetch_optional(&statement).await
     }
@@ -139,7 +141,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {
-        read_session(self.table(), row)
+        read_session(self.table(), self.config(), row)
     }
 
     pub(crate) fn failed(&self, error: sqlx::Error) -> Error {
@@ -171,6 +173,6 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     pub(crate) fn bindings(&self) -> Bindings<'_> {
-        Bindings::new(self.table(), self.connection.backend())
+        Bindings::new(self.table(), self.connection.backend()).has_sliding(self.handle.store().has_sliding())
     }
 }

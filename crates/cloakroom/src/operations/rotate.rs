@@ -4,7 +4,7 @@ use sea_query::UpdateStatement;
 
 use super::Operations;
 use super::create::no_randomness;
-use super::guarded::{Effect, is_over};
+use super::guarded::Effect;
 use crate::database::FieldValue;
 use crate::error::Result;
 use crate::observe::Operation;
@@ -21,7 +21,7 @@ impl<T: SessionFields> Operations<'_, T> {
 
     async fn rotate_row(&mut self, session: &mut Session<T>) -> Result<Token> {
         let now = self.config().now();
-        if is_over(session, now) {
+        if self.is_over(session, now) {
             return Err(self.not_brought_back(session).await?);
         }
         self.check_writes().await?;

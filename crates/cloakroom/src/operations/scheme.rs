@@ -3,7 +3,7 @@
 use sea_query::{ExprTrait, UpdateStatement};
 
 use super::Operations;
-use super::guarded::{Effect, is_over};
+use super::guarded::Effect;
 use crate::database::FieldValue;
 use crate::error::ErrorKind;
 use crate::session::Session;
@@ -48,7 +48,7 @@ impl<T: SessionFields> Operations<'_, T> {
                         "a session was read but could not be stored under the newest scheme",
                     );
                 }
-                (!is_over(&session, self.config().now())).then_some(session)
+                (!self.is_over(&session, self.config().now())).then_some(session)
             }
         }
     }

@@ -3,11 +3,11 @@
 use sea_query::UpdateStatement;
 
 use super::Operations;
-use super::guarded::{Effect, is_over};
+use super::guarded::Effect;
 use crate::database::FieldValue;
 use crate::error::{ErrorKind, Outcome, Result};
 use crate::observe::Operation;
-use crate::session::{Session, expiry};
+use crate::session::{Session, Sliding, expiry};
 use crate::sql::{Bindings, identifier};
 use crate::table::{FieldDefinition, SessionFields, column};
 
@@ -27,15 +27,27 @@ impl<T: SessionFields> Operations<'_, T> {
         let may_change = self.fit(&changed).await?;
         let data = session.stored.data.changed_to(&session.data)?;
         let is_moved = expires_at != session.stored.expires_at;
-        if is_moved && is_over(session, now) && expiry::is_valid(expires_at, now) {
+        if is_moved && self.is_over(session, now) && expiry::is_valid(expires_at, now) {
             return Err(self.not_brought_back(session).await?);
         }
+        let is_earlier =
+            is_moved && expires_at.is_some_and(|new| session.stored.expires_at.is_none_or(|old| new < old));
+        // A later read must not undo what the caller shortens.
+        let is_fixed = is_earlier && expiry::is_valid(expires_at, now);
+        if is_fixed {
+            self.check_sliding(Sliding::Fixed, session.inserted_at, expires_at).await?;
+        }
+        let is_fixed = is_fixed && self.handle().store().has_sliding();
         let names: Vec<_> = self.table().fields.iter().map(|field| field.name.clone()).collect();
         let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
             for (name, value) in names.into_iter().zip(changed) {
                 if let Some(value) = value {
                     update.value(identifier(&name), bindings.stored_in(&name, value));
                 }
+            }
+            if is_fixed {
+                let sliding = FieldValue::plain(Sliding::Fixed.seconds());
+                update.value(column::SLIDING, bindings.expr(sliding));
             }
             if let Some(data) = &data {
                 update.value(column::DATA, bindings.expr(data.to_field_value()));
@@ -48,6 +60,9 @@ impl<T: SessionFields> Operations<'_, T> {
         row.fields.truncate_instants();
         row.expires_at = expires_at;
         row.stored.fields = None;
+        if is_fixed {
+            row.stored.sliding = Sliding::Fixed;
+        }
         if let Some(data) = data {
             row.stored.data = data;
         }

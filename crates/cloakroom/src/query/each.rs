@@ -58,7 +58,7 @@ pub(super) type Each<T> = Result<Session<T>, UnreadableSession>;
 
 impl RowHeader {
     fn unreadable(&self, error: Error) -> UnreadableSession {
-        let Self { id, expires_at, inserted_at, updated_at } = *self;
+        let Self { id, expires_at, inserted_at, updated_at, .. } = *self;
         UnreadableSession { id, expires_at, inserted_at, updated_at, error }
     }
 }
@@ -121,6 +121,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         if self.criteria.matches_nothing {
             return Ok(page);
         }
+        self.operations.know_sliding().await?;
         let rows = self.fetch_rows(now).await?;
         let now = if self.criteria.by_token { Ord::max(now, self.operations.config().now()) } else { now };
         let table = self.operations.table();
@@ -140,8 +141,8 @@ impl<T: SessionFields> SessionQuery<'_, T> {
                 }
             };
             page.last = Some(Ok(Cursor::new(head.inserted_at, head.id)));
-            if self.criteria.status != Status::Valid || !head.is_over(now) {
-                let read = read_rest(&head, table, &row, RowHeader::WIDTH);
+            if self.criteria.status != Status::Valid || !head.is_over(self.operations.config(), now) {
+                let read = read_rest(&head, table, self.operations.config(), &row, RowHeader::WIDTH);
                 page.found.push(read.map_err(|error| head.unreadable(error)));
             }
         }

@@ -19,7 +19,7 @@ use crate::observe::Operation;
 use crate::operations::Operations;
 use crate::session::data::StoredData;
 use crate::session::{Cursor, Session, Status};
-use crate::sql::{Bindings, Filter, has_status, identifier, select_columns};
+use crate::sql::{Bindings, Filter, has_status, identifier, is_of_age, select_columns, select_first_columns};
 use crate::table::{SessionFields, column};
 use crate::token::TokenDigest;
 
@@ -181,7 +181,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         Preload::many(self, relation)
     }
 
-    /// Returns the one session that matches, and extends it if an extension is due.
+    /// Returns the one session that matches. A query by [`token`](Self::token) extends it if an extension is due, as
+    /// `authenticate` does; any other only looks at it.
     ///
     /// # Errors
     ///
@@ -199,7 +200,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         })
     }
 
-    /// Returns the session that matches, if there is one, and extends it if an extension is due.
+    /// Returns the session that matches, if there is one. A query by [`token`](Self::token) extends it if an extension is
+    /// due, as `authenticate` does; any other only looks at it.
     ///
     /// # Errors
     ///
@@ -215,6 +217,9 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let Some(session) = self.fetch_sole(now).await? else {
             return Ok(None);
         };
+        if !self.criteria.by_token {
+            return Ok(Some(session));
+        }
         let read = self.operations.extend_on_read(session).await?;
         if read.is_some() {
             return Ok(read);
@@ -317,7 +322,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         let now = self.operations.config().now();
         let mut bindings = self.operations.bindings();
         let mut select = self.selection(&mut bindings, now)?;
-        select_columns(&bindings, &mut select);
+        select_first_columns(&bindings, &mut select);
         portable(&bindings)?;
         Ok(select)
     }
@@ -401,8 +406,15 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         for filter in &self.criteria.filters {
             condition = condition.add(filter.resolve(bindings)?);
         }
-        if let Some(status) = has_status(bindings, self.criteria.status, FieldValue::plain(now)) {
-            condition = condition.add(status);
+        let status = self.criteria.status;
+        let lifetime = self.operations.config().max_lifetime();
+        let is_of_age = is_of_age(bindings, status, lifetime, now);
+        if let Some(has_status) = has_status(bindings, status, FieldValue::plain(now)) {
+            condition = condition.add(match (status, is_of_age) {
+                (Status::Expired, Some(is_of_age)) => Condition::any().add(has_status).add(is_of_age),
+                (_, Some(is_of_age)) => Condition::all().add(has_status).add(is_of_age),
+                (_, None) => has_status,
+            });
         }
         if let Some(cursor) = self.criteria.after {
             condition = condition.add(self.after_condition(bindings, cursor)?);

@@ -3,9 +3,11 @@ mod cursor;
 pub(crate) mod data;
 pub(crate) mod expiry;
 mod serialize;
+mod sliding;
 
 pub use cursor::{Cursor, ParseCursorError};
 pub use data::DefaultData;
+pub use sliding::Sliding;
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -58,6 +60,7 @@ pub struct SessionRow<T: SessionFields> {
 pub(crate) struct Stored<T> {
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) updated_at: OffsetDateTime,
+    pub(crate) sliding: Sliding,
     pub(crate) data: StoredData,
     /// The fields as they were read, once the session was borrowed mutably or its row was copied. Before that the row's
     /// own fields are as they were read, so a session that is only read needs no second copy.
@@ -79,6 +82,7 @@ impl<T: SessionFields> Clone for SessionRow<T> {
             stored: Stored {
                 expires_at: stored.expires_at,
                 updated_at: stored.updated_at,
+                sliding: stored.sliding,
                 data: stored.data.clone(),
                 fields: Some(as_read),
             },
@@ -153,6 +157,11 @@ impl<T: SessionFields> Session<T> {
     /// ahead. It is valid at no `now`.
     pub fn is_valid(&self, now: OffsetDateTime) -> bool {
         !expiry::is_over(self.expires_at, self.updated_at, now)
+    }
+
+    /// Returns how the session's expiry moves when the session is used.
+    pub fn sliding(&self) -> Sliding {
+        self.stored.sliding
     }
 
     /// Returns `data` as the JSON text that is stored, with every digit of numbers that no Rust type holds.
@@ -289,6 +298,7 @@ pub(crate) enum Expiry {
     ByDefault,
     At(OffsetDateTime),
     In(Duration),
+    Sliding(Duration),
     Never,
 }
 
@@ -298,8 +308,22 @@ impl Expiry {
         match self {
             Self::ByDefault => expiry::by_default(config, now),
             Self::At(instant) => Some(to_stored_precision(instant)),
-            Self::In(span) => Some(to_stored_precision(expiry::later(now, span))),
+            Self::In(span) | Self::Sliding(span) => Some(to_stored_precision(expiry::later(now, span))),
             Self::Never => None,
+        }
+    }
+
+    /// Returns how the expiry of a session moves that another system has made. An instant is how far it had come there.
+    pub(crate) fn sliding_of_import(self) -> Sliding {
+        if matches!(self, Self::At(_)) { Sliding::AsConfigured } else { self.sliding() }
+    }
+
+    /// Returns how the expiry moves from then on.
+    pub(crate) fn sliding(self) -> Sliding {
+        match self {
+            Self::ByDefault | Self::Never => Sliding::AsConfigured,
+            Self::At(_) | Self::In(_) => Sliding::Fixed,
+            Self::Sliding(span) => Sliding::by(span),
         }
     }
 }
@@ -341,13 +365,34 @@ impl<T: SessionFields> NewSession<T> {
     }
 
     /// Sets when the session expires. The instant may lie in the past; then the session is created expired.
+    ///
+    /// Such a session is never extended, neither by a read nor by [`extend`](crate::Sessions::extend). `create` fails
+    /// with [`MissingColumn`](crate::ErrorKind::MissingColumn) if a read would extend it and the table has no column
+    /// that says otherwise, because it was not [migrated](crate::Sessions::migrate).
     pub fn expires_at(self, instant: OffsetDateTime) -> Self {
         Self { expiry: Expiry::At(instant), ..self }
     }
 
     /// Sets how long the session lives, in place of the configured time to live.
+    ///
+    /// Such a session is never extended; see [`expires_at`](Self::expires_at), and [`sliding`](Self::sliding) for one
+    /// that is.
     pub fn expires_in(self, span: Duration) -> Self {
         Self { expiry: Expiry::In(span), ..self }
+    }
+
+    /// Sets how long the session lives after it was created or last extended, in place of the configured time to live:
+    /// for example thirty days for a browser that is to be remembered, and the configured day for others.
+    ///
+    /// The span is kept in whole seconds, rounded up. Whether and how often a read extends the session is up to the
+    /// configuration, as for every session. If the span is shorter than the configured time to live,
+    /// [`extend_after`](crate::ConfigBuilder::extend_after) is shortened in proportion.
+    /// [`max_lifetime`](crate::ConfigBuilder::max_lifetime) ends the session all the same.
+    ///
+    /// `create` fails with [`MissingColumn`](crate::ErrorKind::MissingColumn) if the table has no column for the span,
+    /// because it was not [migrated](crate::Sessions::migrate).
+    pub fn sliding(self, span: Duration) -> Self {
+        Self { expiry: Expiry::Sliding(span), ..self }
     }
 
     /// Makes the session never expire, unless the configuration sets a `max_lifetime`.

@@ -4,7 +4,7 @@ use sea_query::{Alias, DynIden, Expr, IntoIden, QueryBuilder, QueryStatementWrit
 
 use crate::clock;
 use crate::database::{Backend, FieldValue, Repr, Statement};
-use crate::table::TableDefinition;
+use crate::table::{TableDefinition, column};
 
 /// The values of a statement under construction that sea-query cannot carry: JSON text and the application's own types.
 /// Each of them is a mark in the statement, which becomes a placeholder in the end.
@@ -14,6 +14,8 @@ pub(crate) struct Bindings<'t> {
     /// The table's name in the statement.
     alias: DynIden,
     carried: Vec<FieldValue>,
+    /// Whether the table has the column `sliding_seconds`.
+    has_sliding: bool,
 }
 
 /// No SQL holds U+0000, so a mark is never mistaken for anything else.
@@ -21,7 +23,21 @@ const MARK: &str = "\0cloakroom:";
 
 impl<'t> Bindings<'t> {
     pub(crate) fn new(table: &'t TableDefinition, backend: Backend) -> Self {
-        Self { table, backend, alias: identifier(&table.table), carried: Vec::new() }
+        Self { table, backend, alias: identifier(&table.table), carried: Vec::new(), has_sliding: false }
+    }
+
+    /// Sets whether the table has the column for a span of the session's own. A table that was not migrated has none.
+    pub(crate) fn has_sliding(self, has_sliding: bool) -> Self {
+        Self { has_sliding, ..self }
+    }
+
+    pub(crate) fn knows_sliding(&self) -> bool {
+        self.has_sliding
+    }
+
+    /// Returns the column for a span of the session's own, or null if the table has none.
+    pub(crate) fn sliding(&self) -> Expr {
+        if self.has_sliding { self.column(column::SLIDING) } else { Expr::cust("NULL") }
     }
 
     pub(crate) fn backend(&self) -> Backend {

@@ -2,7 +2,8 @@
 //! still accept.
 //!
 //! A row with an expiry that is not after its last write has [ended](crate::session::expiry::is_over) for every
-//! machine. A row that has expired by this machine's clock, but not by its own last write, has *lapsed*. It may be
+//! machine. A row that has expired by this machine's clock, or by the configuration's absolute lifetime, but
+//! not by its own last write, has *lapsed*. It may be
 //! valid by the clock of a machine that is behind, which would accept and extend it. So it is written once more, with
 //! its expiry left as it is. Then it has ended, and no operation writes it again.
 //!
@@ -12,12 +13,12 @@
 //! is the other way round: it is ended first, and looked at again only if it was not valid, so that ending a valid
 //! session takes one statement.
 
-use sea_query::{CaseStatement, Expr, ExprTrait, IntoCondition, Query, UpdateStatement};
+use sea_query::{CaseStatement, Condition, Expr, ExprTrait, Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
 
 use crate::database::FieldValue;
 use crate::session::Status;
-use crate::sql::{Bindings, Filter, has_status, table_ref, value, written_at};
+use crate::sql::{Bindings, Filter, has_status, is_of_age, table_ref, value, written_at};
 use crate::table::column;
 
 /// How far another machine's clock may be behind this one's. A session that expired earlier stays as it was written.
@@ -29,11 +30,13 @@ pub(crate) fn behind(now: OffsetDateTime) -> OffsetDateTime {
 }
 
 /// Returns the filter for sessions that have expired at `now`, which are not looked for in the index on the expiry.
-pub(crate) fn has_expired<T>(now: OffsetDateTime) -> Filter<T> {
+pub(crate) fn has_expired<T>(now: OffsetDateTime, lifetime: Option<std::time::Duration>) -> Filter<T> {
     Filter::new(move |bindings| {
         let expires_at = bindings.column(column::EXPIRES_AT);
         let expires_at = bindings.backend().dialect().apart_from_index(expires_at);
-        Ok(expires_at.lte(bindings.expr(FieldValue::plain(now))).into_condition())
+        let has_expired = expires_at.lte(bindings.expr(FieldValue::plain(now)));
+        let is_too_old = is_of_age(bindings, Status::Expired, lifetime, now);
+        Ok(Condition::any().add(has_expired).add_option(is_too_old))
     })
 }
 

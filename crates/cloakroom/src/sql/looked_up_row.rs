@@ -4,6 +4,7 @@
 //! are joined into one text, except for the data, which may be long.
 
 use std::array;
+use std::num::ParseIntError;
 use std::sync::Arc;
 
 use sea_query::{Expr, SelectStatement};
@@ -12,9 +13,10 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::clock::in_range;
+use crate::config::Config;
 use crate::database::{Backend, Row};
 use crate::error::Result;
-use crate::session::Session;
+use crate::session::{Session, Sliding};
 use crate::sql::{Bindings, RowHeader, read_rest, select_columns, unreadable};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::{DigestAge, PossibleDigests, TokenDigest};
@@ -53,10 +55,13 @@ pub(crate) fn width_side_by_side(table: &TableDefinition) -> usize {
 /// Returns the joined columns, which are null if there is no row. The digest comes last: its start is known, and it may
 /// be any text.
 fn joined(bindings: &Bindings<'_>) -> Expr {
-    let names = [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DIGEST];
+    let [id, expires_at, inserted_at, updated_at, digest] =
+        [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DIGEST]
+            .map(|name| bindings.column(name));
     Expr::cust_with_exprs(
-        "HEX(?) || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || ?",
-        names.map(|name| bindings.column(name)),
+        "HEX(?) || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || \
+         COALESCE(?, '') || '|' || ?",
+        [id, expires_at, inserted_at, updated_at, bindings.sliding(), digest],
     )
 }
 
@@ -88,6 +93,7 @@ impl LookedUpRow {
         &self,
         digests: &'d PossibleDigests,
         table: &TableDefinition,
+        config: &Config,
         now: impl FnOnce() -> OffsetDateTime,
     ) -> Result<Option<(Session<T>, DigestAge<'d>)>> {
         let text = self.row.text(self.first).map_err(|error| unreadable(table, column::DIGEST, error))?;
@@ -109,10 +115,10 @@ impl LookedUpRow {
             let head = self.first + 1;
             (RowHeader::read(table, &self.row, head)?, head + RowHeader::WIDTH, age)
         };
-        if head.is_over(now()) {
+        if head.is_over(config, now()) {
             return Ok(None);
         }
-        Ok(Some((read_rest(&head, table, &self.row, rest)?, age)))
+        Ok(Some((read_rest(&head, table, config, &self.row, rest)?, age)))
     }
 }
 
@@ -123,8 +129,9 @@ fn before_digest<'t>(text: &'t str, digest: &TokenDigest) -> Option<&'t str> {
 }
 
 fn split(joined: &str, table: &TableDefinition) -> Result<RowHeader> {
-    let mut parts = joined.splitn(4, '|');
-    let [id, expires_at, inserted_at, updated_at] = array::from_fn(|_| parts.next().unwrap_or_default());
+    let mut parts = joined.splitn(5, '|');
+    let [id, expires_at, inserted_at, updated_at, sliding] =
+        array::from_fn(|_| parts.next().unwrap_or_default());
     Ok(RowHeader {
         id: Uuid::try_parse(id).map_err(|error| unreadable(table, column::ID, error))?,
         expires_at: match expires_at {
@@ -133,6 +140,12 @@ fn split(joined: &str, table: &TableDefinition) -> Result<RowHeader> {
         },
         inserted_at: instant(inserted_at, table, column::INSERTED_AT)?,
         updated_at: instant(updated_at, table, column::UPDATED_AT)?,
+        sliding: Sliding::from_seconds(match sliding {
+            "" => None,
+            text => {
+                Some(text.parse().map_err(|error: ParseIntError| unreadable(table, column::SLIDING, error))?)
+            }
+        }),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use sea_query::{
     CaseStatement, Condition, Expr, ExprTrait, Func, IntoTableRef, JoinType, LockBehavior, LockType, Query,
@@ -12,17 +13,18 @@ use uuid::Uuid;
 
 use super::looked_up_row::{select_found, width_side_by_side};
 use crate::clock::LAST;
+use crate::config::Config;
 use crate::config::MAX_BATCH;
 use crate::database::{Backend, FieldValue, Row, guard_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::data::StoredData;
-use crate::session::{Session, SessionRow, Status, Stored, expiry};
+use crate::session::{Session, SessionRow, Sliding, Status, Stored, expiry};
 use crate::sql::{Bindings, ending, identifier};
 use crate::table::{BUILT_IN_COLUMNS, FieldReader, SessionFields, TableDefinition, column};
 
 /// The columns that are read of every session, before its fields.
-pub(crate) const READ_COLUMNS: [&str; 5] =
-    [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DATA];
+pub(crate) const READ_COLUMNS: [&str; 6] =
+    [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::SLIDING, column::DATA];
 
 /// The statements with a fixed text, written once for a handle.
 pub(crate) struct Statements {
@@ -32,6 +34,8 @@ pub(crate) struct Statements {
     pub(crate) expire: Arc<str>,
     /// How many digests a token may have.
     schemes: usize,
+    /// Whether the table has the column for a span of the session's own.
+    has_sliding: bool,
     find: Finds,
     find_newest: Finds,
     insert: BySize,
@@ -72,9 +76,10 @@ impl BySize {
 }
 
 impl Statements {
-    /// Writes the statements for a table in which a token may be stored under any of `schemes` schemes.
-    pub(crate) fn new(table: &TableDefinition, backend: Backend, schemes: usize) -> Self {
-        let bindings = &mut Bindings::new(table, backend);
+    /// Writes the statements for a table in which a token may be stored under any of `schemes` schemes. Those of a table
+    /// that was not migrated, and so [has no column](Bindings::has_sliding) for sliding, do not name it.
+    pub(crate) fn new(table: &TableDefinition, backend: Backend, schemes: usize, has_sliding: bool) -> Self {
+        let bindings = &mut Bindings::new(table, backend).has_sliding(has_sliding);
         let mut by_id = Query::select();
         select_columns(bindings, &mut by_id);
         let id = bindings.expr(value());
@@ -90,6 +95,7 @@ impl Statements {
             by_id_within,
             expire,
             schemes,
+            has_sliding,
             find: Finds::default(),
             find_newest: Finds::default(),
             insert: BySize::default(),
@@ -123,7 +129,7 @@ impl Statements {
         let finds = if schemes == 1 { &self.find_newest } else { &self.find };
         let texts = if is_guarded { &finds.guarded } else { &finds.plain };
         texts.get(size, || {
-            let bindings = &mut Bindings::new(table, backend);
+            let bindings = &mut self.bindings(table, backend);
             if let Some(most) = most_side_by_side(table, backend)
                 && size > 1
             {
@@ -154,10 +160,19 @@ impl Statements {
         })
     }
 
-    /// Returns the statement that inserts `size` rows. The values are those of all columns, row by row.
+    pub(crate) fn has_sliding(&self) -> bool {
+        self.has_sliding
+    }
+
+    fn bindings<'t>(&self, table: &'t TableDefinition, backend: Backend) -> Bindings<'t> {
+        Bindings::new(table, backend).has_sliding(self.has_sliding)
+    }
+
+    /// Returns the statement that inserts `size` rows. The values are those of the columns that the table has, row by
+    /// row.
     pub(crate) fn insert(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
         self.insert.get(size, || {
-            backend.dialect().strictly(insert(&mut Bindings::new(table, backend), size, |id| id))
+            backend.dialect().strictly(insert(&mut self.bindings(table, backend), size, |id| id))
         })
     }
 
@@ -170,7 +185,7 @@ impl Statements {
         }
         self.insert_at_once.get(size, || {
             let at_once = |id| dialect.at_once_from(id);
-            dialect.strictly_at_once(insert(&mut Bindings::new(table, backend), size, at_once))
+            dialect.strictly_at_once(insert(&mut self.bindings(table, backend), size, at_once))
         })
     }
 }
@@ -256,14 +271,15 @@ impl Statements {
 fn insert(bindings: &mut Bindings<'_>, size: usize, first_id: impl FnOnce(Expr) -> Expr) -> Arc<str> {
     let table = bindings.table();
     let fields = table.fields.iter().map(|field| &*field.name);
-    let built_in = BUILT_IN_COLUMNS.iter().map(|built_in| built_in.name);
-    let names = built_in.chain(fields);
-    let columns: Vec<_> = names.clone().map(identifier).collect();
+    let is_there = |name: &&str| *name != column::SLIDING || bindings.knows_sliding();
+    let built_in = BUILT_IN_COLUMNS.iter().map(|built_in| built_in.name).filter(is_there);
+    let names: Vec<_> = built_in.chain(fields).collect();
+    let columns: Vec<_> = names.iter().copied().map(identifier).collect();
     let mut insert = Query::insert();
     insert.into_table(table_ref(table)).columns(columns);
     let mut first_id = Some(first_id);
     for _ in 0..size {
-        let mut row: Vec<_> = names.clone().map(|name| bindings.stored_in(name, value())).collect();
+        let mut row: Vec<_> = names.iter().map(|name| bindings.stored_in(name, value())).collect();
         if let (Some(first_id), Some(id)) = (first_id.take(), row.first_mut()) {
             *id = first_id(id.clone());
         }
@@ -361,9 +377,19 @@ pub(crate) fn table_ref(table: &TableDefinition) -> TableRef {
 }
 
 pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {
+    select_all(bindings, select, &READ_COLUMNS);
+}
+
+/// Selects the columns of version 1, which every table has, and the fields.
+pub(crate) fn select_first_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {
+    let is_first = |name: &str| name != column::SLIDING;
+    select_all(bindings, select, &READ_COLUMNS.into_iter().filter(|name| is_first(name)).collect::<Vec<_>>());
+}
+
+fn select_all(bindings: &Bindings<'_>, select: &mut SelectStatement, built_in: &[&str]) {
     let fields = bindings.table().fields.iter().map(|field| &*field.name);
-    for name in READ_COLUMNS {
-        select.expr(bindings.column(name));
+    for &name in built_in {
+        select.expr(if name == column::SLIDING { bindings.sliding() } else { bindings.column(name) });
     }
     for name in fields {
         if bindings.table().foreign(name, bindings.backend()).is_some() {
@@ -381,14 +407,20 @@ pub(crate) struct RowHeader {
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) inserted_at: OffsetDateTime,
     pub(crate) updated_at: OffsetDateTime,
+    pub(crate) sliding: Sliding,
 }
 
 impl RowHeader {
-    pub(crate) const WIDTH: usize = 4;
+    pub(crate) const WIDTH: usize = 5;
 
-    /// See [`expiry::is_over`].
-    pub(crate) fn is_over(&self, now: OffsetDateTime) -> bool {
-        expiry::is_over(self.expires_at, self.updated_at, now)
+    /// See [`expiry::is_over`]. A session has also ended if it is older than the configuration lets sessions become,
+    /// whatever its row says.
+    pub(crate) fn is_over(&self, config: &Config, now: OffsetDateTime) -> bool {
+        expiry::is_over(self.end(config), self.updated_at, now)
+    }
+
+    fn end(&self, config: &Config) -> Option<OffsetDateTime> {
+        expiry::capped(config, self.inserted_at, self.expires_at)
     }
 
     /// Reads the columns from `first` on.
@@ -403,6 +435,7 @@ impl RowHeader {
             expires_at: row.expiry(first + 1).map_err(|error| failed(1, error))?,
             inserted_at: required(2)?,
             updated_at: required(3)?,
+            sliding: Sliding::from_seconds(row.integer(first + 4).map_err(|error| failed(4, error))?),
         })
     }
 }
@@ -414,23 +447,29 @@ impl RowHeader {
         let id = row.uuid(0).map_err(|error| unreadable(table, column::ID, error))?;
         let required = |index: usize| row.timestamp(index).ok().flatten().unwrap_or(LAST);
         let expires_at = row.expiry(1).unwrap_or(Some(LAST));
-        Ok(Self { id, expires_at, inserted_at: required(2), updated_at: required(3) })
+        let sliding = Sliding::from_seconds(row.integer(4).unwrap_or_default());
+        Ok(Self { id, expires_at, inserted_at: required(2), updated_at: required(3), sliding })
     }
 }
 
 /// Reads the session in a row that [`select_columns`] selected.
-pub(crate) fn read_session<T: SessionFields>(table: &TableDefinition, row: &Row) -> Result<Session<T>> {
-    read_rest(&RowHeader::read(table, row, 0)?, table, row, RowHeader::WIDTH)
+pub(crate) fn read_session<T: SessionFields>(
+    table: &TableDefinition,
+    config: &Config,
+    row: &Row,
+) -> Result<Session<T>> {
+    read_rest(&RowHeader::read(table, row, 0)?, table, config, row, RowHeader::WIDTH)
 }
 
 /// Reads the session with this header, and with the data and fields in the columns from `first` on.
 pub(crate) fn read_rest<T: SessionFields>(
     head: &RowHeader,
     table: &TableDefinition,
+    config: &Config,
     row: &Row,
     first: usize,
 ) -> Result<Session<T>> {
-    let RowHeader { id, expires_at, inserted_at, updated_at } = *head;
+    let RowHeader { id, expires_at, inserted_at, updated_at, sliding } = *head;
     let data = row.json(first).and_then(|data| data.ok_or_else(unexpected_null));
     let stored = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
     let data = stored.parse().map_err(|error| unreadable(table, column::DATA, error))?;
@@ -438,10 +477,10 @@ pub(crate) fn read_rest<T: SessionFields>(
         id,
         fields: T::from_row(&FieldReader::new(row, table, first + 1))?,
         data,
-        expires_at,
+        expires_at: head.end(config),
         inserted_at,
         updated_at,
-        stored: Stored { expires_at, updated_at, data: stored, fields: None },
+        stored: Stored { expires_at, updated_at, sliding, data: stored, fields: None },
     }))
 }
 
@@ -458,7 +497,7 @@ pub(crate) fn unreadable(
     Error::new(ErrorKind::Decode, message).with_source(error)
 }
 
-/// Returns the condition for a status at `now`. `All` has no condition.
+/// Returns the condition for a status at `now`, apart from the absolute lifetime. `All` has no condition.
 ///
 /// It agrees with [`expiry::is_over`], which judges a session that was read.
 pub(crate) fn has_status(bindings: &mut Bindings<'_>, status: Status, now: FieldValue) -> Option<Condition> {
@@ -474,6 +513,24 @@ pub(crate) fn has_status(bindings: &mut Bindings<'_>, status: Status, now: Field
             let is_expired = expires_at.clone().lte(bindings.expr(now));
             Some(Condition::any().add(is_expired).add(expires_at.lte(updated_at)))
         }
+        Status::All => None,
+    }
+}
+
+/// Returns the condition for a status at `now` by the absolute lifetime, if sessions have one: that they are no older, or
+/// that they are.
+pub(crate) fn is_of_age(
+    bindings: &mut Bindings<'_>,
+    status: Status,
+    lifetime: Option<Duration>,
+    now: OffsetDateTime,
+) -> Option<Expr> {
+    let lifetime = time::Duration::try_from(lifetime?).unwrap_or(time::Duration::MAX);
+    let oldest = FieldValue::plain(now.saturating_sub(lifetime));
+    let inserted_at = bindings.column(column::INSERTED_AT);
+    match status {
+        Status::Valid => Some(inserted_at.gt(bindings.expr(oldest))),
+        Status::Expired => Some(inserted_at.lte(bindings.expr(oldest))),
         Status::All => None,
     }
 }

@@ -6,6 +6,7 @@
 //! another form, is read again after the write, so that the result is what the row holds. The instant by which one
 //! write of a row is told from another must not be rounded.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sea_query::Value;
@@ -16,13 +17,25 @@ use crate::table::{FieldDefinition, TableDefinition, column};
 
 /// The columns of one table, once they are known.
 #[derive(Default)]
-pub(crate) struct Known(RwLock<Option<Arc<Columns>>>);
+pub(crate) struct Known {
+    columns: RwLock<Option<Arc<Columns>>>,
+    sliding: AtomicU8,
+}
+
+/// What is known of the column `sliding_seconds`, which a table lacks that was not migrated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HasSliding {
+    Unknown,
+    No,
+    Yes,
+}
 
 pub(crate) struct Columns {
     /// The problem with `updated_at`, if there is one.
     problem: Option<String>,
     /// Whether a value that is read may differ from what was written.
     pub(crate) may_change_values: bool,
+    has_sliding: bool,
     /// One for each field.
     bounds: Vec<Bound>,
 }
@@ -35,7 +48,7 @@ impl Known {
         connection: &mut Connection<'_>,
         table: &TableDefinition,
     ) -> Result<Option<Arc<Columns>>> {
-        if let Some(columns) = &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(columns) = &*self.columns.read().unwrap_or_else(PoisonError::into_inner) {
             return Ok(Some(Arc::clone(columns)));
         }
         self.ask(connection, table).await
@@ -54,8 +67,24 @@ impl Known {
             return Ok(None);
         }
         let columns = Arc::new(Columns::new(table, connection.backend(), &found));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&columns));
+        *self.columns.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&columns));
+        let has_sliding = if columns.has_sliding { HasSliding::Yes } else { HasSliding::No };
+        self.sliding.store(has_sliding as u8, Ordering::Relaxed);
         Ok(Some(columns))
+    }
+
+    /// Forgets the columns, since the table has been made or changed.
+    pub(crate) fn forget(&self) {
+        *self.columns.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.sliding.store(HasSliding::Unknown as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_sliding(&self) -> HasSliding {
+        match self.sliding.load(Ordering::Relaxed) {
+            0 => HasSliding::Unknown,
+            1 => HasSliding::No,
+            _ => HasSliding::Yes,
+        }
     }
 }
 
@@ -82,6 +111,7 @@ impl Columns {
             .is_some_and(|declared| dialect.changes_values(declared, &ColumnType::Json));
         Self {
             problem,
+            has_sliding: declared(column::SLIDING).is_some(),
             may_change_values: rounds_others
                 || changes_data
                 || !table.keeps_to_the_letter(backend)

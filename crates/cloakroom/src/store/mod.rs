@@ -3,14 +3,14 @@
 mod columns;
 mod writers;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use uuid::Uuid;
 
-pub(crate) use columns::{Columns, Known};
-use writers::{Announcing, Permit};
-pub(crate) use writers::{Waits, Writers};
+pub(crate) use columns::{Columns, HasSliding, Known};
+pub(crate) use writers::Waits;
+use writers::{Announcing, Permit, Writers};
 
 use crate::config::Config;
 use crate::database::{
@@ -21,7 +21,7 @@ use crate::deadline;
 use crate::error::{Error, Outcome, Result};
 use crate::observe::{self, ConnectionFailure, Observer};
 use crate::sql::{Statements, Under};
-use crate::table::TableDefinition;
+use crate::table::{PLACE_OF_SLIDING, TableDefinition};
 use crate::token::{HashedToken, PossibleDigests};
 
 /// A connection of the pool that counts as one of those that writes may hold.
@@ -55,14 +55,43 @@ pub(crate) struct Store {
     pub(crate) pool: Pool,
     pub(crate) table: TableDefinition,
     pub(crate) config: Config,
-    pub(crate) statements: Statements,
+    statements: Statements,
+    /// For a table that was not migrated.
+    statements_without_sliding: OnceLock<Statements>,
     pub(crate) known: Known,
     pub(crate) observer: Arc<Observer>,
 }
 
 impl Store {
+    pub(crate) fn new(pool: Pool, table: TableDefinition, config: Config, observer: Arc<Observer>) -> Self {
+        let statements = Statements::new(&table, pool.backend(), config.digests().len(), true);
+        Self {
+            writers: Writers::on(&pool.database),
+            pool,
+            table,
+            config,
+            statements,
+            statements_without_sliding: OnceLock::new(),
+            known: Known::default(),
+            observer,
+        }
+    }
+
     pub(crate) fn backend(&self) -> Backend {
         self.pool.backend()
+    }
+
+    fn statements(&self) -> &Statements {
+        if self.has_sliding() {
+            return &self.statements;
+        }
+        let write = || Statements::new(&self.table, self.backend(), self.config.digests().len(), false);
+        self.statements_without_sliding.get_or_init(write)
+    }
+
+    /// Returns `false` if the table is known to lack the column for a span of the session's own.
+    pub(crate) fn has_sliding(&self) -> bool {
+        self.known.has_sliding() != HasSliding::No
     }
 
     /// Returns the hash of a token, or `None` if no session can have the token.
@@ -86,7 +115,7 @@ impl Store {
         values: Vec<FieldValue>,
         is_known: bool,
     ) -> Statement {
-        let sql = self.statements.find(&self.table, self.backend(), size, under, !is_known);
+        let sql = self.statements().find(&self.table, self.backend(), size, under, !is_known);
         let statement = Statement::new(sql, values);
         if is_known { statement } else { statement.guarded(guard_of_rows(self.backend())) }
     }
@@ -107,20 +136,31 @@ impl Store {
     pub(crate) fn by_id(&self, id: Uuid, on_pool: bool) -> Statement {
         let values = vec![FieldValue::plain(id)];
         if on_pool {
-            Statement::new(self.statements.by_id.clone(), values).guarded(guard_of_rows(self.backend()))
+            Statement::new(self.statements().by_id.clone(), values).guarded(guard_of_rows(self.backend()))
         } else {
-            Statement::new(self.statements.by_id_within.clone(), values)
+            Statement::new(self.statements().by_id_within.clone(), values)
         }
     }
 
-    /// Returns the statement that inserts `size` rows; see [`Statements::insert`].
-    pub(crate) fn insert_sql(&self, size: usize) -> Arc<str> {
-        self.statements.insert(&self.table, self.backend(), size)
+    /// Returns the statement that inserts rows with the values of all columns; see [`Statements::insert`].
+    pub(crate) fn insert<'r>(&self, rows: impl ExactSizeIterator<Item = &'r [FieldValue]>) -> Statement {
+        let statements = self.statements();
+        let sql = statements.insert(&self.table, self.backend(), rows.len());
+        Statement::new(sql, values(rows, statements.has_sliding()))
     }
 
     /// Returns the same statement in a form that hardly waits for locks; see [`Statements::insert_at_once`].
-    pub(crate) fn insert_at_once_sql(&self, size: usize) -> Arc<str> {
-        self.statements.insert_at_once(&self.table, self.backend(), size)
+    pub(crate) fn insert_at_once<'r>(
+        &self,
+        rows: impl ExactSizeIterator<Item = &'r [FieldValue]>,
+    ) -> Statement {
+        let statements = self.statements();
+        let sql = statements.insert_at_once(&self.table, self.backend(), rows.len());
+        Statement::new(sql, values(rows, statements.has_sliding()))
+    }
+
+    pub(crate) fn expire_sql(&self) -> Arc<str> {
+        self.statements.expire.clone()
     }
 
     /// Returns the statement that deletes `size` sessions; see [`Statements::delete`].
@@ -279,4 +319,15 @@ impl Store {
     pub(crate) fn failed(&self, error: sqlx::Error) -> Error {
         Error::from_sqlx(error, &self.table.to_string())
     }
+}
+
+/// Returns the values of rows one after another, without those of a column that the table does not have.
+fn values<'r>(rows: impl Iterator<Item = &'r [FieldValue]>, has_sliding: bool) -> Vec<FieldValue> {
+    let mut values = Vec::new();
+    for row in rows {
+        let (before, after) = row.split_at(PLACE_OF_SLIDING);
+        values.extend_from_slice(before);
+        values.extend_from_slice(if has_sliding { after } else { &after[1..] });
+    }
+    values
 }

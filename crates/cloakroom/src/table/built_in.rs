@@ -6,12 +6,13 @@ use uuid::Uuid;
 use super::FieldDefinition;
 use crate::database::{ColumnType, FieldValue};
 
-/// The names of the columns, which are those of `ecto_sessions`.
+/// The names of the columns. Those of version 1 are those of `ecto_sessions`.
 pub(crate) mod column {
     pub(crate) const ID: &str = "id";
     pub(crate) const DIGEST: &str = "auth_token_digest";
     pub(crate) const DATA: &str = "data";
     pub(crate) const EXPIRES_AT: &str = "expires_at";
+    pub(crate) const SLIDING: &str = "sliding_seconds";
     pub(crate) const INSERTED_AT: &str = "inserted_at";
     pub(crate) const UPDATED_AT: &str = "updated_at";
 }
@@ -48,7 +49,7 @@ const fn required(
 }
 
 /// The columns, in the order in which a row's values are written.
-pub(crate) static BUILT_IN_COLUMNS: [BuiltInColumn; 6] = [
+pub(crate) static BUILT_IN_COLUMNS: [BuiltInColumn; 7] = [
     required(column::ID, ColumnType::Uuid, |row| FieldValue::plain(row.id)),
     required(column::DIGEST, ColumnType::Text, |row| FieldValue::plain(row.digest)),
     required(column::DATA, ColumnType::Json, |row| row.data.clone()),
@@ -61,7 +62,17 @@ pub(crate) static BUILT_IN_COLUMNS: [BuiltInColumn; 6] = [
     },
     required(column::INSERTED_AT, ColumnType::Timestamp, |row| FieldValue::plain(row.inserted_at)),
     required(column::UPDATED_AT, ColumnType::Timestamp, |row| FieldValue::plain(row.updated_at)),
+    BuiltInColumn {
+        name: column::SLIDING,
+        column_type: ColumnType::Integer,
+        nullable: true,
+        since: 3,
+        value: |row| FieldValue::plain(row.sliding),
+    },
 ];
+
+/// The place of the column that a table may lack, if it was made elsewhere or by an earlier version.
+pub(crate) const PLACE_OF_SLIDING: usize = BUILT_IN_COLUMNS.len() - 1;
 
 /// The built-in columns' values of a new row.
 pub(crate) struct NewRow<'r> {
@@ -71,6 +82,8 @@ pub(crate) struct NewRow<'r> {
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) inserted_at: OffsetDateTime,
     pub(crate) updated_at: OffsetDateTime,
+    /// See [`Sliding`](crate::Sliding).
+    pub(crate) sliding: Option<i64>,
 }
 
 impl NewRow<'_> {

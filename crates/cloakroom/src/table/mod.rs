@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, column};
+pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, PLACE_OF_SLIDING, column};
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
@@ -119,7 +119,7 @@ impl TableDefinition {
     /// ```
     /// # use cloakroom::TableDefinition;
     /// let names: Vec<_> = TableDefinition::built_in_columns().map(|column| column.name().to_owned()).collect();
-    /// assert_eq!(names, ["id", "auth_token_digest", "data", "expires_at", "inserted_at", "updated_at"]);
+    /// assert_eq!(names, ["id", "auth_token_digest", "data", "expires_at", "inserted_at", "updated_at", "sliding_seconds"]);
     /// ```
     pub fn built_in_columns() -> impl Iterator<Item = FieldDefinition> {
         BUILT_IN_COLUMNS.iter().map(BuiltInColumn::as_field)

@@ -178,6 +178,11 @@ impl Dialect for MySql {
         Some(format!("ALTER TABLE {table} MODIFY {column} {declared}{collate} {null}{default}"))
     }
 
+    /// In whole seconds.
+    fn bounds_wait_for_table(&self) -> Option<&'static str> {
+        Some("SET lock_wait_timeout = 1")
+    }
+
     fn commits_changes_of_tables(&self) -> bool {
         true
     }

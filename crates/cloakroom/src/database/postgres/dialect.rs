@@ -214,6 +214,10 @@ impl Dialect for Postgres {
         (Cow::Owned(format!("WITH written AS ({sql} RETURNING 1) SELECT {counted} FROM written")), guard)
     }
 
+    fn bounds_wait_for_table(&self) -> Option<&'static str> {
+        Some("SET LOCAL lock_timeout = '500ms'")
+    }
+
     fn at_once_from(&self, value: Expr) -> Expr {
         Expr::cust_with_exprs(AT_ONCE, [value])
     }

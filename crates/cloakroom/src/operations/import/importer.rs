@@ -204,7 +204,10 @@ impl<T: SessionFields> Importer<'_, T> {
     async fn known(&self, session: ImportedSession<T>) -> Result<Known<T>> {
         let mut on_pool = self.on_pool();
         let row = on_pool.unplaced_row(session)?;
-        let fitting = on_pool.fitting_values(&row.fields);
+        let fitting = async {
+            on_pool.check_sliding_of(&row).await?;
+            on_pool.fitting_values(&row.fields).await
+        };
         let (fields, _) = bounded(self.handle.config().timeout(), fitting).await?;
         Known::new(self.handle.config(), row, |row, id| on_pool.placed_row(row, id, fields))
     }

@@ -18,9 +18,10 @@ use super::Operations;
 use super::call::bounded;
 use super::create::{MAX_STATEMENT, new_id, not_storable};
 use crate::clock::to_stored_precision;
-use crate::database::{FieldValue, MAX_PLACEHOLDERS, Statement};
+use crate::database::{FieldValue, MAX_PLACEHOLDERS};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Operation;
+use crate::session::Sliding;
 use crate::session::data::StoredData;
 use crate::session::{NewSession, expiry};
 use crate::table::{BUILT_IN_COLUMNS, NewRow, SessionFields};
@@ -48,6 +49,8 @@ enum Secret {
     Digest(TokenDigest),
 }
 
+/// An expiry that [`NewSession::expires_at`] sets is how far it has come in the other system: it goes on sliding as
+/// configured. A session with [`NewSession::expires_in`] is never extended.
 impl<T: SessionFields> ImportedSession<T> {
     /// Makes a session from its token. The database stores the token's digest.
     pub fn with_token(new: NewSession<T>, token: Token) -> Self {
@@ -97,7 +100,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let mut rows = Vec::with_capacity(most);
         let mut size = 0;
         for session in sessions {
-            let row = self.imported_row(session)?;
+            let row = self.imported_row(session).await?;
             let row_size = row.size();
             if rows.len() == most || (size + row_size > MAX_STATEMENT && !rows.is_empty()) {
                 self.insert_rows(&rows, limit).await?;
@@ -126,18 +129,23 @@ impl<T: SessionFields> Operations<'_, T> {
         while !rest.is_empty() {
             let (these, others) = rest.split_at(1 << rest.len().ilog2());
             rest = others;
-            let values = these.iter().flat_map(|row| row.borrow().values.iter().cloned()).collect();
-            let statement = Statement::new(self.handle().store().insert_sql(these.len()), values);
+            let statement = self.handle().store().insert(these.iter().map(|row| &row.borrow().values[..]));
             bounded(limit, self.execute(&statement)).await?;
         }
         Ok(())
     }
 
     /// Returns the row of a session.
-    fn imported_row(&self, session: ImportedSession<T>) -> Result<ImportedRow> {
+    async fn imported_row(&mut self, session: ImportedSession<T>) -> Result<ImportedRow> {
         let row = self.unplaced_row(session)?;
+        self.check_sliding_of(&row).await?;
         let id = row.id.unwrap_or_else(|| new_id(self.config().now()));
         Ok(self.placed_row(&row, id, self.checked_values(&row.fields)?))
+    }
+
+    async fn check_sliding_of(&mut self, row: &UnplacedRow<T>) -> Result<()> {
+        let inserted_at = row.inserted_at.unwrap_or(self.config().now());
+        self.check_sliding(row.sliding, inserted_at, row.expires_at).await
     }
 
     /// Checks all but the values of the fields.
@@ -166,7 +174,8 @@ impl<T: SessionFields> Operations<'_, T> {
         let data = (*new.data.0).clone()?;
         let _: T::Data = data.parse_given()?;
         let expires_at = expiry::capped(config, inserted_at.unwrap_or(now), new.expiry.at(config, now));
-        Ok(UnplacedRow { id, token, digest, data, expires_at, inserted_at, fields })
+        let sliding = new.expiry.sliding_of_import();
+        Ok(UnplacedRow { id, token, digest, data, expires_at, sliding, inserted_at, fields })
     }
 
     fn placed_row(&self, row: &UnplacedRow<T>, id: Uuid, fields: Vec<FieldValue>) -> ImportedRow {
@@ -178,6 +187,7 @@ impl<T: SessionFields> Operations<'_, T> {
             expires_at: row.expires_at,
             inserted_at: row.inserted_at.unwrap_or(now),
             updated_at: now,
+            sliding: row.sliding.seconds(),
         };
         ImportedRow { values: row.values(fields) }
     }
@@ -191,6 +201,7 @@ struct UnplacedRow<T> {
     digest: TokenDigest,
     data: StoredData,
     expires_at: Option<OffsetDateTime>,
+    sliding: Sliding,
     /// The creation that was given.
     inserted_at: Option<OffsetDateTime>,
     fields: T,

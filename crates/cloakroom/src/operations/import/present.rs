@@ -103,6 +103,7 @@ const DIGEST_WIDTH: usize = 1;
 impl<T: SessionFields> Operations<'_, T> {
     /// Reads the rows with the digests and the ids of these sessions.
     pub(super) async fn present(&mut self, sessions: &[Known<T>]) -> Result<Present> {
+        self.know_sliding().await?;
         let digests = sessions.iter().flat_map(Known::digests).map(FieldValue::plain).collect();
         let ids = sessions.iter().flat_map(|known| &known.ids).map(|id| FieldValue::plain(*id)).collect();
         let mut present = Present { rows: Vec::new(), by_digest: HashMap::new(), by_id: HashMap::new() };
