@@ -6,7 +6,7 @@ use syn::{DeriveInput, Ident};
 use crate::ast::{Field, Table};
 use crate::fallback;
 use crate::report::Report;
-use crate::role::{Kind, Role};
+use crate::role::Role;
 
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let mut report = Report::default();
@@ -102,11 +102,8 @@ impl Table<'_> {
         let mut arms = self.fields_with_roles().map(|(field, role)| {
             let (ident, variant) = (field.ident_at_type(), format_ident!("{}", role.variant));
             let at_type = self.library_at(field.type_span());
-            let field = match role.kind {
-                Kind::Text => {
-                    quote_spanned!(field.type_span()=> #at_type::TextField::field(&mut self.#ident))
-                }
-            };
+            let (field_trait, _) = role.kind.field_trait(field.type_span());
+            let field = quote_spanned!(field.type_span()=> #at_type::#field_trait::field(&mut self.#ident));
             quote!(#library::Role::#variant => ::std::option::Option::Some(#field),)
         });
         let first = arms.next()?;
@@ -131,12 +128,9 @@ impl Table<'_> {
             let (trait_name, accessor) =
                 (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
             let (field_ident, at_type) = (field.ident_at_type(), self.library_at(field.type_span()));
-            let (value, read) = match role.kind {
-                Kind::Text => (
-                    quote!(::std::option::Option<&str>),
-                    quote_spanned!(field.type_span()=> #at_type::TextField::text(&self.#field_ident)),
-                ),
-            };
+            let value = role.kind.value(&library);
+            let (field_trait, read) = role.kind.field_trait(field.type_span());
+            let read = quote_spanned!(field.type_span()=> #at_type::#field_trait::#read(&self.#field_ident));
             quote! {
                 #[automatically_derived]
                 impl #library::#trait_name for #ident {

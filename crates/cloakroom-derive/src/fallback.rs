@@ -7,7 +7,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use crate::ast::{Field, Table};
-use crate::role::{Kind, ROLES, Role};
+use crate::role::{ROLES, Role};
 
 pub(crate) fn expand(table: &Table) -> TokenStream {
     if !table.generics.params.is_empty() {
@@ -25,9 +25,7 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
     };
     let roles = ROLES.iter().filter(has).map(|role| {
         let (trait_name, accessor) = (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
-        let value = match role.kind {
-            Kind::Text => quote!(::std::option::Option<&str>),
-        };
+        let value = role.kind.value(&library);
         quote! {
             #[automatically_derived]
             impl #library::#trait_name for #ident {

@@ -24,7 +24,7 @@ const ON_STRUCTS: [Known; 4] = [
     Known { name: "crate", example: "crate = my_framework::cloakroom", synonyms: &["path"] },
 ];
 
-const ON_FIELDS: [Known; 6] = [
+const ON_FIELDS: [Known; 7] = [
     Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
     Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
@@ -36,6 +36,11 @@ const ON_FIELDS: [Known; 6] = [
     Known { name: "sql_type", example: "sql_type = \"varchar(32)\"", synonyms: &["type", "db_type"] },
     // The roles; see `role.rs`.
     Known { name: "hint", example: "hint", synonyms: &["token_hint", "prefix", "last_four"] },
+    Known {
+        name: "last_seen",
+        example: "last_seen",
+        synonyms: &["last_used", "last_used_at", "last_seen_at", "last_active", "last_activity"],
+    },
 ];
 
 impl Place {

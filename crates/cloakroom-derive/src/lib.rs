@@ -78,8 +78,8 @@ mod valid;
 /// | `belongs_to = "users.id"` | the column holds values of that table's column, and can be preloaded from there | |
 /// | `on_delete = "cascade"` | with `belongs_to`: a foreign key, which deletes sessions along with the row they belong to | no foreign key |
 /// | `sql_type = "varchar(32)"` | the column's type in SQL, put into the migration as it stands | follows from the field's type |
-///
 /// | `hint` | the column holds what may be shown of the session's token, and is [filled in by the library](#roles) | |
+/// | `last_seen` | the column holds when the session was [last used](#roles) | |
 ///
 /// Several attributes may share one `#[session(…)]` or have one each.
 ///
@@ -92,6 +92,7 @@ mod valid;
 /// | role | field | meaning |
 /// |---|---|---|
 /// | `hint` | `String`, or `Option<String>` for a table that has sessions | the token's hint, such as `acme_live_7Qx4…k3Fq`: `create`, `rotate` and `import` write it together with the token's digest, in place of what the field held. `Session::hint` reads it |
+/// | `last_seen` | `OffsetDateTime` or `Option<OffsetDateTime>` | when the session was last used. `Session::last_seen` reads it |
 ///
 /// ```
 /// use cloakroom::{NewSession, SessionTable};

@@ -383,6 +383,23 @@ fn a_field_with_a_role_implements_its_trait_and_is_lent_to_the_library() {
     ] {
         assert!(expanded.contains(&expected.to_string()), "{expected}\nis not in\n{expanded}");
     }
+    let instant = expansion("struct ApiKey { #[session(last_seen)] used: Option<OffsetDateTime> }");
+    for expected in [
+        quote! {
+            ::cloakroom::Role::LastSeen => ::std::option::Option::Some(
+                ::cloakroom::InstantField::field(&mut self.used)
+            ),
+        },
+        quote! {
+            impl ::cloakroom::HasLastSeen for ApiKey {
+                fn last_seen(&self) -> ::std::option::Option<::cloakroom::time::OffsetDateTime> {
+                    ::cloakroom::InstantField::instant(&self.used)
+                }
+            }
+        },
+    ] {
+        assert!(instant.contains(&expected.to_string()), "{expected}\nis not in\n{instant}");
+    }
     let without = expansion("struct ApiKey { name: String }");
     assert!(!without.contains("role_mut") && !without.contains("HasHint"), "{without}");
 }

@@ -272,11 +272,11 @@ pub use session::{
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
 pub use table::{
-    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasHint, ParseRoleError, Role,
-    SessionFields, SessionTable, TableDefinition,
+    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasHint, HasLastSeen, ParseRoleError,
+    Role, SessionFields, SessionTable, TableDefinition,
 };
 #[doc(hidden)]
-pub use table::{RoleField, TextField};
+pub use table::{InstantField, RoleField, TextField};
 pub use token::{
     DigestError, Hashing, Key, KeyError, MAX_TOKEN_LENGTH, MIN_KEY_LENGTH, MIN_TOKEN_LENGTH,
     ParseHashingError, ParseTokenError, Reading, Scheme, Token, TokenDigest, TokenError, TokenFormat,

@@ -150,7 +150,7 @@ async fn a_role_that_is_given_to_a_column_later_is_recorded_by_the_next_migratio
     assert!(dynamic(&db).await.definition().field_for(Role::Hint).is_none());
 }
 
-async fn a_definition_has_one_column_of_text_for_a_role(db: TestDatabase) {
+async fn a_definition_has_one_column_of_the_right_type_for_a_role(db: TestDatabase) {
     let refused = |table: TableDefinition| {
         let config = db.config().build().unwrap();
         let refused = Sessions::<DynamicFields>::with_definition(db.database(), table, config);
@@ -163,6 +163,10 @@ async fn a_definition_has_one_column_of_text_for_a_role(db: TestDatabase) {
     let integer =
         refused(UserSession::definition().field(FieldDefinition::new::<i64>("one").for_role(Role::Hint)));
     assert!(integer.contains("role hint holds text"), "{integer}");
+    let text = refused(
+        UserSession::definition().field(FieldDefinition::new::<String>("one").for_role(Role::LastSeen)),
+    );
+    assert!(text.contains("role last_seen holds instants"), "{text}");
 }
 
 each_database! {
@@ -170,7 +174,7 @@ each_database! {
     sessions_that_are_older_than_the_column_have_no_hint_until_they_are_rotated,
     a_tool_learns_of_the_role_from_the_record_of_the_migration,
     a_role_that_is_given_to_a_column_later_is_recorded_by_the_next_migration,
-    a_definition_has_one_column_of_text_for_a_role,
+    a_definition_has_one_column_of_the_right_type_for_a_role,
 }
 
 mod padded {

@@ -12,11 +12,13 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 16] = [
+const NOT_SHOWN: [&str; 18] = [
     "Clock",
     "DefaultData",
     "FieldType",
     "HasHint",
+    "HasLastSeen",
+    "InstantField",
     "Loaded",
     "LoadedRow",
     "MAX_TOKEN_LENGTH",

@@ -25,7 +25,7 @@ use data::StoredData;
 use crate::clock::{clock_reading, to_stored_precision};
 use crate::config::Config;
 use crate::error::Result;
-use crate::table::{HasHint, SessionFields};
+use crate::table::{HasHint, HasLastSeen, SessionFields};
 use crate::token::Token;
 
 /// One session: a row of the table without its digest. Its fields are those of [`SessionRow`].
@@ -198,6 +198,14 @@ impl<T: SessionFields> Session<T> {
         T: HasHint,
     {
         self.fields.hint()
+    }
+
+    /// Returns when the session was last seen, as its row says. `None` if it was not yet.
+    pub fn last_seen(&self) -> Option<OffsetDateTime>
+    where
+        T: HasLastSeen,
+    {
+        self.fields.last_seen()
     }
 
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

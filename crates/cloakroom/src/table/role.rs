@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use time::OffsetDateTime;
+
 use super::{DynamicFields, DynamicValue, SessionFields};
 use crate::database::ColumnType;
 
@@ -67,11 +69,15 @@ macro_rules! roles {
 
 macro_rules! value_of {
     (Text) => { Option<&str> };
+    (Instant) => { Option<OffsetDateTime> };
 }
 
 macro_rules! read_as {
     (Text, $value:expr) => {
         TextField::text($value)
+    };
+    (Instant, $value:expr) => {
+        InstantField::instant($value)
     };
 }
 
@@ -86,12 +92,24 @@ roles! {
         note = "write `#[session(hint)] hint: String` in `{Self}`, or `Option<String>` where sessions exist already"
     )]
     HasHint::hint
+
+    /// When the session was last used.
+    LastSeen, "last_seen", Instant;
+    /// Fields with a column for when the session was last used: `#[session(last_seen)]`. See
+    /// [`Session::last_seen`](crate::Session::last_seen).
+    #[diagnostic::on_unimplemented(
+        message = "the table of `{Self}` has no column for when its sessions were last seen",
+        label = "none of its fields has the role `last_seen`",
+        note = "write `#[session(last_seen)] last_seen: Option<OffsetDateTime>` in `{Self}`"
+    )]
+    HasLastSeen::last_seen
 }
 
 /// What the values of a column with a role are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
+    Instant,
 }
 
 impl Role {
@@ -99,16 +117,19 @@ impl Role {
     pub(super) fn field(self, value: &mut DynamicValue) -> RoleField<'_> {
         match self.kind() {
             Kind::Text => TextField::field(value),
+            Kind::Instant => InstantField::field(value),
         }
     }
 
     /// Returns why a column of this type cannot have this role.
     pub(crate) fn objection(self, column_type: &ColumnType) -> Option<String> {
-        let is_fit = match self.kind() {
-            // The database checks an exact type, such as `varchar(64)`.
-            Kind::Text => matches!(column_type, ColumnType::Text | ColumnType::Exact(_)),
+        let (what, fit) = match self.kind() {
+            Kind::Text => ("text", ColumnType::Text),
+            Kind::Instant => ("instants", ColumnType::Timestamp),
         };
-        (!is_fit).then(|| format!("a column with the role {self} holds text, and this one {column_type}"))
+        // The database checks an exact type, such as `varchar(64)`.
+        let is_fit = *column_type == fit || matches!(column_type, ColumnType::Exact(_));
+        (!is_fit).then(|| format!("a column with the role {self} holds {what}, and this one {column_type}"))
     }
 }
 
@@ -145,6 +166,7 @@ impl std::error::Error for ParseRoleError {}
 #[expect(missing_debug_implementations, reason = "it is for the code that the derive writes")]
 pub enum RoleField<'f> {
     Text(&'f mut dyn TextField),
+    Instant(&'f mut dyn InstantField),
 }
 
 /// A type that a field with a role of text may have.
@@ -201,6 +223,60 @@ impl TextField for DynamicValue {
     }
 }
 
+/// A type that a field with a role of instants may have.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot hold the instant of a role",
+    label = "the library fills in an instant here",
+    note = "use `OffsetDateTime` of the crate `time`, or `Option<OffsetDateTime>` if the column may be null"
+)]
+pub trait InstantField {
+    fn instant(&self) -> Option<OffsetDateTime>;
+
+    fn set_instant(&mut self, instant: OffsetDateTime);
+
+    fn field(&mut self) -> RoleField<'_>
+    where
+        Self: Sized,
+    {
+        RoleField::Instant(self)
+    }
+}
+
+impl InstantField for OffsetDateTime {
+    fn instant(&self) -> Option<OffsetDateTime> {
+        Some(*self)
+    }
+
+    fn set_instant(&mut self, instant: OffsetDateTime) {
+        *self = instant;
+    }
+}
+
+impl InstantField for Option<OffsetDateTime> {
+    fn instant(&self) -> Option<OffsetDateTime> {
+        *self
+    }
+
+    fn set_instant(&mut self, instant: OffsetDateTime) {
+        *self = Some(instant);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl InstantField for DynamicValue {
+    fn instant(&self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Timestamp(instant) => Some(*instant),
+            _ => None,
+        }
+    }
+
+    fn set_instant(&mut self, instant: OffsetDateTime) {
+        *self = Self::Timestamp(instant);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,5 +310,32 @@ mod tests {
             let mut fields = DynamicFields::new(&table.clone().field(shown.clone()), backend);
             assert!(fields.role_mut(Role::Hint).is_none() && fields.hint().is_none());
         }
+    }
+
+    #[test]
+    fn an_instant_known_only_at_run_time_is_written_and_read() {
+        let table = TableDefinition::new("api_keys").field(
+            FieldDefinition::dynamic("used", ColumnType::Timestamp).nullable().for_role(Role::LastSeen),
+        );
+        let mut fields = DynamicFields::new(&table, Backend::Sqlite);
+        assert_eq!(fields.last_seen(), None);
+        let Some(RoleField::Instant(field)) = fields.role_mut(Role::LastSeen) else {
+            panic!("the field is there");
+        };
+        field.set_instant(OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(fields.last_seen(), Some(OffsetDateTime::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn a_column_of_another_kind_does_not_suit_a_role() {
+        let exact = || ColumnType::Exact("timestamp".into());
+        assert_eq!(
+            Role::LastSeen.objection(&ColumnType::Timestamp).or(Role::LastSeen.objection(&exact())),
+            None
+        );
+        let text = Role::LastSeen.objection(&ColumnType::Text).unwrap();
+        assert!(text.contains("last_seen holds instants, and this one text"), "{text}");
+        let instant = Role::Hint.objection(&ColumnType::Timestamp).unwrap();
+        assert!(instant.contains("hint holds text, and this one timestamp"), "{instant}");
     }
 }

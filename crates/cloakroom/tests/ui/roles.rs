@@ -8,12 +8,15 @@ struct WithoutRole {
 fn shown(session: Session<WithoutRole>) {
     // A method that needs a role.
     let _ = session.hint();
+    let _ = session.last_seen();
 }
 
 #[derive(Clone, SessionTable)]
 struct OfAnotherType {
     #[session(hint)]
     hint: i64,
+    #[session(last_seen)]
+    last_used_at: String,
 }
 
 #[derive(Clone, SessionTable)]
