@@ -24,7 +24,7 @@ const ON_STRUCTS: [Known; 4] = [
     Known { name: "crate", example: "crate = my_framework::cloakroom", synonyms: &["path"] },
 ];
 
-const ON_FIELDS: [Known; 7] = [
+const ON_FIELDS: [Known; 8] = [
     Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
     Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
@@ -36,6 +36,11 @@ const ON_FIELDS: [Known; 7] = [
     Known { name: "sql_type", example: "sql_type = \"varchar(32)\"", synonyms: &["type", "db_type"] },
     // The roles; see `role.rs`.
     Known { name: "hint", example: "hint", synonyms: &["token_hint", "prefix", "last_four"] },
+    Known {
+        name: "authenticated_at",
+        example: "authenticated_at",
+        synonyms: &["auth_time", "confirmed_at", "password_confirmed_at", "sudo_at", "reauthenticated_at"],
+    },
     Known {
         name: "last_seen",
         example: "last_seen",

@@ -79,6 +79,7 @@ mod valid;
 /// | `on_delete = "cascade"` | with `belongs_to`: a foreign key, which deletes sessions along with the row they belong to | no foreign key |
 /// | `sql_type = "varchar(32)"` | the column's type in SQL, put into the migration as it stands | follows from the field's type |
 /// | `hint` | the column holds what may be shown of the session's token, and is [filled in by the library](#roles) | |
+/// | `authenticated_at` | the column holds when the user last [proved who they are](#roles) | |
 /// | `last_seen` | the column holds when the session was [last used](#roles) | |
 ///
 /// Several attributes may share one `#[session(…)]` or have one each.
@@ -92,6 +93,7 @@ mod valid;
 /// | role | field | meaning |
 /// |---|---|---|
 /// | `hint` | `String`, or `Option<String>` for a table that has sessions | the token's hint, such as `acme_live_7Qx4…k3Fq`: `create`, `rotate` and `import` write it together with the token's digest, in place of what the field held. `Session::hint` reads it |
+/// | `authenticated_at` | `OffsetDateTime` or `Option<OffsetDateTime>` | when the user last proved who they are. `create` fills it in with now, unless it is given and earlier, and `Sessions::reauthenticate` with now; `Session::is_fresh` reads it |
 /// | `last_seen` | `OffsetDateTime` or `Option<OffsetDateTime>` | when the session was last used. `Session::last_seen` reads it |
 ///
 /// ```

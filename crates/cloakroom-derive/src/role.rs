@@ -46,8 +46,14 @@ impl Kind {
     }
 }
 
-pub(crate) const ROLES: [Role; 2] = [
+pub(crate) const ROLES: [Role; 3] = [
     Role { name: "hint", variant: "Hint", trait_name: "HasHint", kind: Kind::Text },
+    Role {
+        name: "authenticated_at",
+        variant: "AuthenticatedAt",
+        trait_name: "HasAuthenticatedAt",
+        kind: Kind::Instant,
+    },
     Role { name: "last_seen", variant: "LastSeen", trait_name: "HasLastSeen", kind: Kind::Instant },
 ];
 

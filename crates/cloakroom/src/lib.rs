@@ -272,8 +272,8 @@ pub use session::{
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
 pub use table::{
-    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasHint, HasLastSeen, ParseRoleError,
-    Role, SessionFields, SessionTable, TableDefinition,
+    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasAuthenticatedAt, HasHint,
+    HasLastSeen, ParseRoleError, Role, SessionFields, SessionTable, TableDefinition,
 };
 #[doc(hidden)]
 pub use table::{InstantField, RoleField, TextField};

@@ -12,7 +12,7 @@ use crate::operations::{Handle, ImportedSession, Importer, Operations, Use, boun
 use crate::query::{SchemeCount, SessionQuery};
 use crate::session::{CreatedSession, NewSession, Session, Status};
 use crate::store::Store;
-use crate::table::{SessionFields, SessionTable, TableDefinition};
+use crate::table::{HasAuthenticatedAt, SessionFields, SessionTable, TableDefinition};
 use crate::token::{HashedToken, Token};
 
 /// The sessions of one table. Every operation goes through this handle.
@@ -382,6 +382,33 @@ impl<T: SessionFields> Sessions<T> {
     /// has expired.
     pub async fn rotate(&self, session: &mut Session<T>) -> Result<Token> {
         self.on_pool().rotate(session).await
+    }
+
+    /// Records that the session's user has just proved anew who they are, gives the session a new token and returns it.
+    /// Both are one write. The old token is refused from now on.
+    ///
+    /// Call it after the password or the second factor was checked, before something that asks for a
+    /// [fresh](Session::is_fresh) authentication.
+    /// [OWASP](https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#renew-the-session-id-after-any-privilege-level-change)
+    /// asks for a new token whenever the level of privilege changes.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`rotate`](Self::rotate), and [`Unsupported`](crate::ErrorKind::Unsupported) if a table that is
+    /// defined at run time has no column with the role.
+    pub async fn reauthenticate(&self, session: &mut Session<T>) -> Result<Token>
+    where
+        T: HasAuthenticatedAt,
+    {
+        self.on_pool().reauthenticate(session).await
+    }
+
+    /// Returns `true` if the session is [fresh](Session::is_fresh) now, by the configured clock.
+    pub fn is_fresh(&self, session: &Session<T>, span: Duration) -> bool
+    where
+        T: HasAuthenticatedAt,
+    {
+        session.is_fresh(self.config().now(), span)
     }
 
     /// Deletes the session's row, and returns `true` if there was one. The row is deleted even if it was written since

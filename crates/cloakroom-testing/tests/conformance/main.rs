@@ -27,6 +27,7 @@ mod rows;
 mod scheme_rules;
 mod schemes;
 mod statements;
+mod step_up;
 mod stored;
 mod transactions;
 mod types;

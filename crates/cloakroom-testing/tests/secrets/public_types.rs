@@ -12,11 +12,12 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 18] = [
+const NOT_SHOWN: [&str; 19] = [
     "Clock",
     "DefaultData",
     "FieldType",
     "HasHint",
+    "HasAuthenticatedAt",
     "HasLastSeen",
     "InstantField",
     "Loaded",

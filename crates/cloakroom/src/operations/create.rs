@@ -39,6 +39,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let mut fields = new.fields;
         fields.truncate_instants();
         self.fill_hint(&mut fields, &token);
+        Self::fill_authentication(&mut fields, now);
         let session = Session::from(SessionRow {
             id: new_id(now),
             fields,

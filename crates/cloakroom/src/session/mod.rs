@@ -25,7 +25,7 @@ use data::StoredData;
 use crate::clock::{clock_reading, to_stored_precision};
 use crate::config::Config;
 use crate::error::Result;
-use crate::table::{HasHint, HasLastSeen, SessionFields};
+use crate::table::{HasAuthenticatedAt, HasHint, HasLastSeen, SessionFields};
 use crate::token::Token;
 
 /// One session: a row of the table without its digest. Its fields are those of [`SessionRow`].
@@ -180,7 +180,7 @@ impl<T: SessionFields> Session<T> {
     }
 
     /// Records that the library has written a field. What the caller has changed in the others is still to be written.
-    pub(crate) fn note_field(&mut self, note: impl Fn(&mut T)) {
+    pub(crate) fn note_field(&mut self, mut note: impl FnMut(&mut T)) {
         let row = self.row_mut();
         note(&mut row.fields);
         if let Some(as_read) = &mut row.stored.fields {
@@ -206,6 +206,18 @@ impl<T: SessionFields> Session<T> {
         T: HasLastSeen,
     {
         self.fields.last_seen()
+    }
+
+    /// Returns `true` if the session's user proved who they are at most `span` before `now`.
+    ///
+    /// This counts from the authentication, which [`reauthenticate`](crate::Sessions::reauthenticate) renews, and not from
+    /// the last write or use of the session. A machine with a clock ahead of `now` by no more than `span` may have recorded
+    /// it. A session without the instant is not fresh.
+    pub fn is_fresh(&self, now: OffsetDateTime, span: Duration) -> bool
+    where
+        T: HasAuthenticatedAt,
+    {
+        self.fields.authenticated_at().is_some_and(|at| (now - at).unsigned_abs() <= span)
     }
 
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

@@ -14,7 +14,7 @@ pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, PLACE_OF_SLID
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
-pub use role::{HasHint, HasLastSeen, ParseRoleError, Role};
+pub use role::{HasAuthenticatedAt, HasHint, HasLastSeen, ParseRoleError, Role};
 #[doc(hidden)]
 pub use role::{InstantField, RoleField, TextField};
 pub use typed_column::Column;

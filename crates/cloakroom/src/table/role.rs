@@ -103,6 +103,19 @@ roles! {
         note = "write `#[session(last_seen)] last_seen: Option<OffsetDateTime>` in `{Self}`"
     )]
     HasLastSeen::last_seen
+
+    /// When the session's user last proved who they are, by a password or a passkey for example. The library fills it in
+    /// when a session is created, and in [`reauthenticate`](crate::Sessions::reauthenticate).
+    AuthenticatedAt, "authenticated_at", Instant;
+    /// Fields with a column for when the session's user last proved who they are: `#[session(authenticated_at)]`. See
+    /// [`Sessions::reauthenticate`](crate::Sessions::reauthenticate).
+    #[diagnostic::on_unimplemented(
+        message = "the table of `{Self}` has no column for when its users were authenticated",
+        label = "none of its fields has the role `authenticated_at`",
+        note = "write `#[session(authenticated_at)] authenticated_at: OffsetDateTime` in `{Self}`, or \
+                `Option<OffsetDateTime>` where sessions exist already"
+    )]
+    HasAuthenticatedAt::authenticated_at
 }
 
 /// What the values of a column with a role are.
@@ -167,6 +180,25 @@ impl std::error::Error for ParseRoleError {}
 pub enum RoleField<'f> {
     Text(&'f mut dyn TextField),
     Instant(&'f mut dyn InstantField),
+}
+
+impl RoleField<'_> {
+    /// Sets another field with the same role to the value of this one, if there is one.
+    pub(crate) fn copy_to(self, other: RoleField<'_>) {
+        match (self, other) {
+            (Self::Text(from), RoleField::Text(to)) => {
+                if let Some(text) = from.text() {
+                    to.set_text(text.to_owned());
+                }
+            }
+            (Self::Instant(from), RoleField::Instant(to)) => {
+                if let Some(instant) = from.instant() {
+                    to.set_instant(instant);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A type that a field with a role of text may have.
