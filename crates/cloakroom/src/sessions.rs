@@ -469,7 +469,13 @@ impl<T: SessionFields> Sessions<T> {
     /// A column that is wider than its field is accepted. So is a column of a type with values that this library does
     /// not know: a type of the application's own, a domain of one, or a type that `sql_type` names.
     pub async fn migrate(&self) -> Result<Vec<Migration>> {
-        let done = migrations::up(self.database(), self.definition(), self.config().now()).await?;
+        let done = migrations::up(
+            self.database(),
+            self.definition(),
+            self.config().has_trigger(),
+            self.config().now(),
+        )
+        .await?;
         self.store().known.forget();
         Ok(done)
     }
@@ -500,7 +506,7 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// The same as those of [`migrate`](Self::migrate) about a table that does not suit the fields.
     pub async fn migration_plan(&self) -> Result<Vec<String>> {
-        migrations::plan(self.database(), self.definition()).await
+        migrations::plan(self.database(), self.definition(), self.config().has_trigger()).await
     }
 
     /// Returns the database that holds the table: the primary, if there is a standby too.

@@ -24,3 +24,4 @@ mod races;
 mod refused;
 mod revoked;
 mod scene;
+mod trigger;

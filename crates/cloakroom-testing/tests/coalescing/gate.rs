@@ -111,6 +111,8 @@ impl Gated {
         let definition = fields.into_iter().fold(TableDefinition::new(name), TableDefinition::field);
         let config = config.build().unwrap();
         let sessions = Sessions::with_definition(pool, definition, config).unwrap();
+        // The first lookup of a handle also asks what columns the table has.
+        assert_eq!(sessions.authenticate([b'x'; 64]).await.unwrap(), None);
         Self { sessions, direct, gate }
     }
 

@@ -88,7 +88,8 @@ async fn a_runtime_that_nothing_drives_keeps_no_connection_of_others(db: TestDat
     let token = db.sessions::<UserSession>().await.create(user("1")).await.unwrap().token;
     let pool = pool::of(&db, 2).await;
     let sessions = Sessions::<UserSession>::new(pool.clone(), db.config().build().unwrap()).unwrap();
-    // The connection is opened here, on a runtime that is driven.
+    // All connections are opened here, on a runtime that is driven.
+    drop(hold_connections(&pool).await);
     assert!(sessions.authenticate(&token).await.unwrap().is_some());
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let (asked, has_asked) = tokio::sync::oneshot::channel();

@@ -24,6 +24,19 @@ async fn every_row_is_as_the_original_wrote_it(original: &Original) {
     }
 }
 
+/// The catalogue without the column that adoption adds, which each of these tables must have.
+async fn catalog_without_addition(original: &Original, tables: &[&str]) -> Vec<String> {
+    let (added, rest): (Vec<_>, Vec<_>) =
+        original.catalog().await.into_iter().partition(|line| line.contains("sliding_seconds"));
+    let is_of =
+        |line: &str, table: &str| line.starts_with(table) && line.contains("sliding_seconds bigint 64 YES");
+    assert!(
+        added.len() == tables.len() && added.iter().zip(tables).all(|(line, table)| is_of(line, table)),
+        "{added:?}"
+    );
+    rest
+}
+
 /// Eight processes, as far as the database can tell: each task has connections of its own.
 async fn migrate_from_eight_tasks<T: SessionTable>(original: &Original) -> Vec<usize> {
     let tasks = (0..8).map(|_| {
@@ -49,7 +62,7 @@ async fn the_table_is_adopted_as_it_stands(original: Arc<Original>) {
 
     let sessions = original.sessions::<GoldenSession>(original.db.config());
     assert_eq!(sessions.migrate().await.unwrap().len(), 3);
-    assert_eq!(original.catalog().await, before);
+    assert_eq!(catalog_without_addition(&original, &["public sessions"]).await, before);
     every_row_is_as_the_original_wrote_it(&original).await;
     let indexes = original.indexes("public", "sessions").await;
     for index in OWN_INDEXES.iter().chain(&ADDED_INDEXES) {
@@ -58,7 +71,7 @@ async fn the_table_is_adopted_as_it_stands(original: Arc<Original>) {
     assert_eq!(indexes.len(), OWN_INDEXES.len() + ADDED_INDEXES.len());
 
     assert_eq!(sessions.migrate().await.unwrap(), []);
-    assert_eq!(original.catalog().await, before);
+    assert_eq!(catalog_without_addition(&original, &["public sessions"]).await, before);
     assert_eq!(original.indexes("public", "sessions").await, indexes);
     assert!(sessions.migration_status().await.unwrap().iter().all(|(_, is_applied)| *is_applied));
 }
@@ -66,8 +79,8 @@ async fn the_table_is_adopted_as_it_stands(original: Arc<Original>) {
 async fn eight_tasks_adopt_the_table_at_once_and_one_does_the_work(original: Arc<Original>) {
     let before = original.catalog().await;
     let done = migrate_from_eight_tasks::<GoldenSession>(&original).await;
-    assert_eq!(done, [0, 0, 0, 0, 0, 0, 0, 2]);
-    assert_eq!(original.catalog().await, before);
+    assert_eq!(done, [0, 0, 0, 0, 0, 0, 0, 3]);
+    assert_eq!(catalog_without_addition(&original, &["public sessions"]).await, before);
     every_row_is_as_the_original_wrote_it(&original).await;
     assert_eq!(original.indexes("public", "sessions").await.len(), OWN_INDEXES.len() + ADDED_INDEXES.len());
 
@@ -82,7 +95,7 @@ async fn the_second_table_is_adopted_in_its_own_schema(original: Arc<Original>) 
     let before = original.catalog().await;
     let public = original.indexes("public", "sessions").await;
     let keys = original.adopt::<GoldenKey>(original.db.config()).await;
-    assert_eq!(original.catalog().await, before);
+    assert_eq!(catalog_without_addition(&original, &["auth api_keys"]).await, before);
     assert_eq!(original.indexes("public", "sessions").await, public);
     assert_eq!(
         original.indexes("auth", "api_keys").await,
@@ -105,8 +118,8 @@ async fn both_tables_are_adopted_at_once(original: Arc<Original>) {
         migrate_from_eight_tasks::<GoldenSession>(&original),
         migrate_from_eight_tasks::<GoldenKey>(&original),
     );
-    assert_eq!(sessions, [0, 0, 0, 0, 0, 0, 0, 2]);
-    assert_eq!(keys, [0, 0, 0, 0, 0, 0, 0, 2]);
+    assert_eq!(sessions, [0, 0, 0, 0, 0, 0, 0, 3]);
+    assert_eq!(keys, [0, 0, 0, 0, 0, 0, 0, 3]);
 }
 
 async fn the_tables_are_known_by_what_the_database_says_of_them(original: Arc<Original>) {

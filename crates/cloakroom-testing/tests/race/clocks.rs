@@ -21,6 +21,13 @@ fn lagging(db: &TestDatabase, sessions: &Sessions<UserSession>) -> Sessions<User
     Sessions::new(db.database(), config).unwrap()
 }
 
+/// A session of a process that lets them live for `span`. A process with the default extends it at its next read.
+async fn short_lived(db: &TestDatabase, span: Duration) -> CreatedSession<UserSession> {
+    let config = db.config().ttl(span).extend_after(Duration::ZERO).build().unwrap();
+    let sessions = Sessions::<UserSession>::new(db.database(), config).unwrap();
+    sessions.create(user("1234")).await.unwrap()
+}
+
 async fn a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
     let mut created = sessions.create(user("1234")).await.unwrap();
@@ -141,7 +148,7 @@ async fn a_machine_ahead_ends_what_another_extends_meanwhile(db: TestDatabase) {
     let mut extended = 0;
     for round in 0..24 {
         let end = End::ALL[round % End::ALL.len()];
-        let created = sessions.create(user("1234").expires_in(LEFT)).await.unwrap();
+        let created = short_lived(&db, LEFT).await;
         let found = at_once(4, |task| {
             let (sessions, ahead, created) = (sessions.clone(), ahead.clone(), created.clone());
             async move {
@@ -250,10 +257,7 @@ async fn a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_e
         let config = db.config().clock(Arc::clone(&clock) as _).auto_extend(extends).build().unwrap();
         (Sessions::<UserSession>::new(db.database(), config).unwrap(), clock)
     };
-    let create = async || {
-        let new = user("1234").expires_in(Duration::from_mins(30));
-        sessions.create(new).await.unwrap()
-    };
+    let create = async || short_lived(&db, Duration::from_mins(30)).await;
     let (mut accepted, mut refused) = (0, 0);
     for left in 0..10 {
         let created = create().await;

@@ -118,10 +118,11 @@ impl Find {
 
     async fn find(
         &self,
-        on: Connection<'_>,
+        mut on: Connection<'_>,
         token: &PossibleDigests,
         is_known: bool,
     ) -> Result<Option<LookedUpRow>> {
+        self.store.know_sliding(&mut on).await?;
         let statement = self.store.find_one(token, Under::All, is_known);
         let row = self.store.fetch_optional(on, &statement).await?;
         Ok(row.map(LookedUpRow::in_own_row))
@@ -163,6 +164,7 @@ impl Find {
         under: Under,
         most: usize,
     ) -> Result<Answers> {
+        self.store.know_sliding(&mut on.connection()).await?;
         let table = &self.store.table;
         let width = width_side_by_side(table);
         let now = FieldValue::plain(self.store.config.now());
@@ -179,6 +181,7 @@ impl Find {
     }
 
     async fn find_all(&self, on: &mut Pooled, tokens: &[PossibleDigests]) -> Result<Answers> {
+        self.store.know_sliding(&mut on.connection()).await?;
         let now = FieldValue::plain(self.store.config.now());
         let digests: Vec<&TokenDigest> = tokens.iter().flat_map(PossibleDigests::iter).collect();
         let size = digests.len().next_power_of_two();

@@ -252,6 +252,24 @@ impl ConfigBuilder {
         self.with(|settings| settings.announces = announces)
     }
 
+    /// Sets whether [`migrate`](crate::Sessions::migrate) makes a trigger on PostgreSQL that announces what *any* SQL
+    /// revokes, as this library's own statements do: an `UPDATE` by hand, a `DELETE` that cascades from the users' table,
+    /// a `TRUNCATE`, another program. Default no: then a [`Cache`] learns of those after
+    /// [`max_staleness`](Cache::max_staleness).
+    ///
+    /// It fires once for each statement. An extension, or a write of when a session was last seen, is not announced; nor
+    /// is the deletion of a row that has ended, or that expired more than a day ago. Every UPDATE and DELETE of the table
+    /// collects the rows that it changed, which costs some microseconds for each, and see [`announce`](Self::announce) for
+    /// what announcing costs. The migrating role must own the table, or have the right to `TRIGGER` and to create
+    /// functions in its schema.
+    ///
+    /// [`migrations::trigger_sql`](crate::migrations::trigger_sql) has the statements, for applications that keep their
+    /// own migrations. To be rid of it, drop the three triggers `cloakroom_announce_…` of the table: `migrate` with this
+    /// setting off leaves them as they are.
+    pub fn announce_by_trigger(self, announces: bool) -> Self {
+        self.with(|settings| settings.has_trigger = announces)
+    }
+
     /// Sets whether statements on a cluster wait until their node has what the other nodes have committed. Default
     /// [`CausalReads::Auto`]: they wait if the server is a node of a Galera cluster.
     ///

@@ -31,6 +31,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`max_in_flight`](crate::ConfigBuilder::max_in_flight) | 2 | how many shared statements may be out at once |
 /// | [`cache`](crate::ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](crate::ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
+/// | [`announce_by_trigger`](crate::ConfigBuilder::announce_by_trigger) | no | whether it also tells them of those by other SQL |
 /// | [`causal_reads`](crate::ConfigBuilder::causal_reads) | auto | whether a node of a Galera cluster waits for the others |
 /// | [`timeout`](crate::ConfigBuilder::timeout) | 10 seconds | how long a call waits for the database |
 /// | [`clock`](crate::ConfigBuilder::clock) | the system's | the source of the time |
@@ -51,6 +52,7 @@ pub(super) struct Settings {
     pub(super) max_in_flight: Option<usize>,
     pub(super) cache: Option<Cache>,
     pub(super) announces: bool,
+    pub(super) has_trigger: bool,
     pub(super) causal_reads: CausalReads,
     pub(super) timeout: Option<Duration>,
     pub(super) clock: Arc<dyn Clock>,
@@ -120,6 +122,11 @@ impl Config {
     /// Returns the settings of the cache in this process, or `None` if every call asks the database.
     pub fn cache(&self) -> Option<Cache> {
         self.0.cache
+    }
+
+    /// Returns `true` if a migration makes the trigger that announces what any SQL revokes.
+    pub(crate) fn has_trigger(&self) -> bool {
+        self.0.has_trigger
     }
 
     /// Returns `true` if revocations are announced to other processes, which happens on PostgreSQL only.
@@ -206,6 +213,7 @@ impl Default for Config {
             max_in_flight: None,
             cache: None,
             announces: true,
+            has_trigger: false,
             causal_reads: CausalReads::Auto,
             timeout: Some(Duration::from_secs(10)),
             clock: Arc::new(SystemClock),
@@ -228,6 +236,7 @@ impl fmt::Debug for Config {
             .field("max_in_flight", &self.0.max_in_flight)
             .field("cache", &self.0.cache)
             .field("announce", &self.0.announces)
+            .field("announce_by_trigger", &self.0.has_trigger)
             .field("causal_reads", &self.0.causal_reads)
             .field("timeout", &self.0.timeout)
             .field("clock", &self.0.clock)

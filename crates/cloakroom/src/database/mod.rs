@@ -51,6 +51,7 @@ pub(crate) use key_list::{KeyList, MAX_PLACEHOLDERS};
 pub(crate) use mysql::{KnownServer, Server};
 pub(crate) use pool::Pool;
 pub(crate) use pooled::Pooled;
+pub(crate) use postgres::AnnounceTrigger;
 #[cfg(feature = "postgres")]
 pub(crate) use postgres::Infinite;
 pub use replica::{Databases, Replica};

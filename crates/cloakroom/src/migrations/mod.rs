@@ -22,6 +22,7 @@ mod record;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use sql::{
     Index, add_column, create_history, create_index, create_schema, create_table, history_name, indexes,
     qualified,
 };
+pub use trigger::trigger_sql;
 
 use crate::config::ConfigError;
 use crate::database::{Backend, Connection, Database, Exclusive, FieldValue, Statement, is_overtaken};
@@ -58,6 +60,8 @@ struct Steps<'s> {
     /// after these add columns.
     migrations: &'s [Migration],
     columns: &'s [BuiltInColumn],
+    /// Whether a trigger announces what any SQL revokes.
+    has_trigger: bool,
 }
 
 const TABLE: Migration = Migration { version: 1, name: "create the table, unique by digest" };
@@ -65,7 +69,8 @@ const INDEXES: Migration = Migration { version: 2, name: "index expires_at and t
 
 const SLIDING: Migration = Migration { version: 3, name: "add the span by which a session slides" };
 
-const STEPS: Steps<'static> = Steps { migrations: &[TABLE, INDEXES, SLIDING], columns: &BUILT_IN_COLUMNS };
+const STEPS: Steps<'static> =
+    Steps { migrations: &[TABLE, INDEXES, SLIDING], columns: &BUILT_IN_COLUMNS, has_trigger: false };
 
 impl Steps<'_> {
     /// Returns the migration that adds this column.
@@ -119,9 +124,10 @@ pub fn down_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>
 pub(crate) async fn up(
     database: &Database,
     table: &TableDefinition,
+    has_trigger: bool,
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
-    take(STEPS, database, table, now).await
+    take(Steps { has_trigger, ..STEPS }, database, table, now).await
 }
 
 async fn take(
@@ -217,7 +223,7 @@ async fn carry_out(
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
     let plan = Plan::make(steps, &mut connection, table).await?;
-    if plan.adds_columns
+    if plan.changes_table
         && let Some(bound) = database.backend().dialect().bounds_wait_for_table()
     {
         connection.execute_raw(bound).await.map_err(failed)?;
@@ -234,7 +240,7 @@ async fn carry_out(
             let error = failed(error);
             let stopped = match error.kind() {
                 _ if is_overtaken => Stopped::Overtaken,
-                ErrorKind::LockTimeout if plan.adds_columns => Stopped::Locked,
+                ErrorKind::LockTimeout if plan.changes_table => Stopped::Locked,
                 _ => Stopped::Failed,
             };
             stopped(partly(plan.explained(error, statement), is_begun))
@@ -282,7 +288,8 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
     let history = format!("DROP TABLE IF EXISTS {}", qualified(table, &history_name(table), backend));
     let statements =
         down_sql(table, backend).map_err(|error| Error::new(ErrorKind::Unsupported, error.to_string()))?;
-    for statement in statements.into_iter().chain([history]) {
+    let function = backend.dialect().notifies().then(|| trigger::drop_function(table, backend));
+    for statement in statements.into_iter().chain([history]).chain(function) {
         connection.execute_raw(&statement).await.map_err(failed)?;
     }
     exclusive.commit().await.map_err(failed)?;
@@ -295,8 +302,12 @@ pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Resu
     Ok(STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect())
 }
 
-pub(crate) async fn plan(database: &Database, table: &TableDefinition) -> Result<Vec<String>> {
-    Ok(Plan::make(STEPS, &mut Connection::of(database), table).await?.statements)
+pub(crate) async fn plan(
+    database: &Database,
+    table: &TableDefinition,
+    has_trigger: bool,
+) -> Result<Vec<String>> {
+    Ok(Plan::make(Steps { has_trigger, ..STEPS }, &mut Connection::of(database), table).await?.statements)
 }
 
 /// The statements and records that bring the table up to date.
@@ -307,8 +318,8 @@ struct Plan {
     record: Option<Record>,
     /// Migrations that are recorded, but of which a part is missing in the table.
     restored: Vec<Migration>,
-    /// Whether columns are added to a table that exists.
-    adds_columns: bool,
+    /// Whether a table that exists gets columns or a trigger.
+    changes_table: bool,
     /// Whether the table and its indexes exist, and only the record of them is missing, or a column of a later version.
     is_usable_without: bool,
     /// The possible reasons if the server refuses to make the table.
@@ -397,7 +408,14 @@ impl Plan {
                 touched.push(if index.is_unique { TABLE } else { INDEXES });
             }
         }
-        let is_usable_without = statements.len() == added;
+        let mut is_usable_without = statements.len() == added;
+        let mut changes_table = added > 0;
+        if steps.has_trigger && backend.dialect().notifies() {
+            let missing = trigger::missing(connection, table).await?;
+            is_usable_without &= missing.is_empty();
+            changes_table |= !missing.is_empty() && !present.is_empty();
+            statements.extend(missing);
+        }
         if applied.is_empty() {
             statements.insert(after_schema, create_history(table, backend));
         }
@@ -411,15 +429,7 @@ impl Plan {
             let recorded = record::recorded(connection, table).await?;
             recorded.and_then(|recorded| recorded.completed(&Record::of(table, backend)))
         };
-        Ok(Self {
-            statements,
-            pending,
-            record,
-            restored,
-            adds_columns: added > 0,
-            is_usable_without,
-            refusals,
-        })
+        Ok(Self { statements, pending, record, restored, changes_table, is_usable_without, refusals })
     }
 }
 

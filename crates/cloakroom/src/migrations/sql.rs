@@ -86,6 +86,11 @@ pub(crate) fn create_history(table: &TableDefinition, backend: Backend) -> Strin
     )
 }
 
+/// Returns the name of the function that announces what any SQL revokes.
+pub(crate) fn announcing_function_name(table: &TableDefinition) -> String {
+    shortened(format!("{}_cloakroom_announce", table.table))
+}
+
 pub(crate) struct Index {
     pub(crate) name: String,
     pub(crate) is_unique: bool,

@@ -51,7 +51,6 @@ impl<T: SessionFields> Operations<'_, T> {
         digests: &PossibleDigests,
         how: Use,
     ) -> Result<Option<Session<T>>> {
-        self.know_sliding().await?;
         let (session, age) = match (self.find_valid(digests).await?, how) {
             (Some(found), Use::Extends) => found,
             (found, _) => return Ok(found.map(|(session, _)| session)),
@@ -82,6 +81,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let found = if self.connection.is_pool() {
             self.handle.batching().find(digests).await?
         } else {
+            self.know_sliding().await?;
             let statement = self.handle.store().find_one(digests, Under::All, true);
             self.fetch_optional(&statement).await?.map(LookedUpRow::in_own_row)
         };
@@ -95,14 +95,9 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Returns the valid session with one of these digests, as the standby knows it. Returns `None` if the primary must
     /// be asked: if there is no session, if it is to be written, or if the standby does not answer.
     pub(crate) async fn find_on_standby(&mut self, digests: &PossibleDigests) -> Option<Session<T>> {
-        let standby = self.handle.standby()?;
-        let batching = standby.batching()?;
+        let batching = self.handle.standby()?.batching()?;
         let now = self.config().now();
-        let found = match standby.know_sliding().await {
-            Ok(()) => batching.find(digests).await,
-            Err(error) => Err(error),
-        };
-        let found = match found {
+        let found = match batching.find(digests).await {
             Ok(found) => found?,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;

@@ -9,7 +9,7 @@ use crate::config::{CausalReads, Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Pool};
 use crate::error::Result;
 use crate::observe::{Metrics, Observer};
-use crate::store::{HasSliding, Store};
+use crate::store::Store;
 use crate::table::{SessionFields, TableDefinition};
 
 /// The state that all operations on one table share, in all clones of its handle.
@@ -39,15 +39,6 @@ impl Standby {
 
     pub(crate) fn batching(&self) -> Option<&Batching> {
         self.batching.as_ref()
-    }
-
-    /// Finds out whether the table has the column that it lacks if it was not migrated.
-    pub(crate) async fn know_sliding(&self) -> Result<()> {
-        let Store { known, table, .. } = &*self.store;
-        if known.has_sliding() == HasSliding::Unknown {
-            known.columns(&mut self.pool(), table).await?;
-        }
-        Ok(())
     }
 }
 

@@ -13,10 +13,8 @@ use crate::table::{SessionFields, column};
 impl<T: SessionFields> Operations<'_, T> {
     /// Finds out whether the table has the column, before the first statement that would name it.
     pub(crate) async fn know_sliding(&mut self) -> Result<()> {
-        if self.handle().store().known.has_sliding() == HasSliding::Unknown {
-            self.columns().await?;
-        }
-        Ok(())
+        let handle = Arc::clone(self.handle());
+        handle.store().know_sliding(self.connection()).await
     }
 
     /// Returns `true` if the table has the column by now. Another process may have migrated it since it was looked at.

@@ -61,7 +61,7 @@ fn joined(bindings: &Bindings<'_>) -> Expr {
     Expr::cust_with_exprs(
         "HEX(?) || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || \
          COALESCE(?, '') || '|' || ?",
-        [id, expires_at, inserted_at, updated_at, bindings.sliding(), digest],
+        [id, bindings.sliding(), expires_at, inserted_at, updated_at, digest],
     )
 }
 
@@ -130,7 +130,7 @@ fn before_digest<'t>(text: &'t str, digest: &TokenDigest) -> Option<&'t str> {
 
 fn split(joined: &str, table: &TableDefinition) -> Result<RowHeader> {
     let mut parts = joined.splitn(5, '|');
-    let [id, expires_at, inserted_at, updated_at, sliding] =
+    let [id, sliding, expires_at, inserted_at, updated_at] =
         array::from_fn(|_| parts.next().unwrap_or_default());
     Ok(RowHeader {
         id: Uuid::try_parse(id).map_err(|error| unreadable(table, column::ID, error))?,

@@ -89,6 +89,15 @@ impl Store {
         self.statements_without_sliding.get_or_init(write)
     }
 
+    /// Finds out whether the table has the column that it lacks if it was not migrated, before the first statement that
+    /// would name it.
+    pub(crate) async fn know_sliding(&self, on: &mut Connection<'_>) -> Result<()> {
+        if self.known.has_sliding() == HasSliding::Unknown {
+            self.known.columns(on, &self.table).await?;
+        }
+        Ok(())
+    }
+
     /// Returns `false` if the table is known to lack the column for a span of the session's own.
     pub(crate) fn has_sliding(&self) -> bool {
         self.known.has_sliding() != HasSliding::No

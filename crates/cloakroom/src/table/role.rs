@@ -126,6 +126,11 @@ enum Kind {
 }
 
 impl Role {
+    /// Returns `true` if a write of the column leaves a session as it was for all who have read it.
+    pub(crate) fn is_written_behind(self) -> bool {
+        matches!(self, Self::LastSeen)
+    }
+
     /// Returns the field of a table that is defined at run time, for the library to fill in.
     pub(super) fn field(self, value: &mut DynamicValue) -> RoleField<'_> {
         match self.kind() {

@@ -3,6 +3,7 @@
 mod dialect;
 #[cfg(feature = "postgres")]
 mod driver;
+mod trigger;
 #[cfg(feature = "postgres")]
 mod values;
 
@@ -11,5 +12,6 @@ pub(super) use dialect::Postgres;
 pub(crate) use driver::*;
 #[cfg(feature = "postgres")]
 pub(crate) use sea_query::PostgresQueryBuilder as QueryBuilder;
+pub(crate) use trigger::AnnounceTrigger;
 #[cfg(feature = "postgres")]
 pub(crate) use values::*;

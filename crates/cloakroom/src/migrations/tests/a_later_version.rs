@@ -60,7 +60,7 @@ fn user(database: &Database) -> NewSession<DynamicFields> {
 
 async fn migrate(database: &Database) -> Result<Vec<Migration>> {
     let (migrations, columns) = later();
-    let steps = Steps { migrations: &migrations, columns: &columns };
+    let steps = Steps { migrations: &migrations, columns: &columns, has_trigger: false };
     take(steps, database, &definition(), OffsetDateTime::now_utc()).await
 }
 
