@@ -263,7 +263,7 @@ async fn a_due_extension_is_written_once_whoever_asks_for_it(db: TestDatabase) {
                 let mut session = created.session;
                 match number % 3 {
                     0 => sessions.authenticate(&created.token).await.unwrap().unwrap(),
-                    1 => sessions.query().id(session.id).fetch_one().await.unwrap(),
+                    1 => sessions.query().token(&created.token).fetch_one().await.unwrap(),
                     _ => {
                         sessions.extend(&mut session).await.unwrap();
                         session
