@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use cloakroom::{
     Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, Hashing, Key,
-    ManualClock, Reading, Role, Scheme, Sessions, SignedSpan, Status, SystemClock, Token, TokenFormat,
+    ManualClock, Reading, Role, Scheme, Sessions, SignedSpan, Sliding, Status, SystemClock, Token,
+    TokenFormat,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 
@@ -58,6 +59,7 @@ fn show_the_rest(seen: &mut Seen) {
         seen.print(&backend);
     }
     seen.show("Status", &Status::All);
+    seen.show("Sliding", &Sliding::Fixed);
     seen.print(&Status::Expired);
     seen.show("ColumnType", &ColumnType::Json);
     seen.print(&ColumnType::Uuid);

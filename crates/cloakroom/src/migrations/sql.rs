@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::TABLE;
 use crate::database::{Backend, ColumnType, IndexInfo, null_or_not};
 use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, FieldDefinition, TableDefinition, column};
 
@@ -14,9 +15,11 @@ pub(crate) fn create_schema(table: &TableDefinition, backend: Backend) -> Option
 
 pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String {
     let dialect = backend.dialect();
-    // The fields stand between the expiry and the instants of the row itself, as in a table of `ecto_sessions`.
-    let is_after =
-        |built_in: &&BuiltInColumn| [column::INSERTED_AT, column::UPDATED_AT].contains(&built_in.name);
+    // The fields stand between the expiry and the instants of the row itself, as in a table of `ecto_sessions`. What a
+    // later version has added comes last, as in a table that it was added to.
+    let is_after = |built_in: &&BuiltInColumn| {
+        [column::INSERTED_AT, column::UPDATED_AT].contains(&built_in.name) || built_in.since > TABLE.version
+    };
     let (after, before): (Vec<_>, Vec<_>) = BUILT_IN_COLUMNS.iter().partition(is_after);
     let line = |built_in: &BuiltInColumn| match built_in.name {
         column::ID => {

@@ -32,6 +32,8 @@ const DESCRIBED: &str = "\
     ORDER BY a.attnum";
 
 /// The last column is the type that a domain is made of, without a length: the form in which it is cast to.
+///
+/// A role that may only read, and only the columns that it was granted before there was one for sliding, does without it.
 const COLUMNS: &str = "\
     SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), (NOT a.attnotnull)::int, ( \
         WITH RECURSIVE made_of AS ( \
@@ -46,6 +48,8 @@ const COLUMNS: &str = "\
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relname = $1 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'f') \
     AND CASE WHEN $2::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $2 END \
+    AND (a.attname <> 'sliding_seconds' OR pg_catalog.has_any_column_privilege(c.oid, 'UPDATE') \
+        OR pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')) \
     ORDER BY a.attnum";
 
 const INDEXES: &str = "\
