@@ -217,6 +217,10 @@ impl Bind for Untyped {
         self.0.as_ref().map(|text| text.clone().into_bytes())
     }
 
+    fn text(&self) -> Option<String> {
+        self.0.clone()
+    }
+
     #[cfg(feature = "sqlite")]
     fn bind_sqlite(&self, to: &mut sqlx::sqlite::SqliteArguments) -> Result<(), BoxDynError> {
         sqlx::Arguments::add(to, self.0.as_deref())

@@ -75,6 +75,11 @@ pub(crate) trait Bind: Send + Sync {
     /// See [`FieldValue::fingerprint`](crate::FieldValue::fingerprint).
     fn fingerprint(&self) -> Option<Vec<u8>>;
 
+    /// Returns the text of a value that is stored as text.
+    fn text(&self) -> Option<String> {
+        None
+    }
+
     #[cfg(feature = "sqlite")]
     fn bind_sqlite(&self, to: &mut sqlx::sqlite::SqliteArguments) -> Result<(), sqlx::error::BoxDynError>;
 
@@ -101,6 +106,10 @@ impl<V: SqliteType + PostgresType + MySqlType + Send + Sync> Bind for V {
 
     fn fingerprint(&self) -> Option<Vec<u8>> {
         first::fingerprint(self)
+    }
+
+    fn text(&self) -> Option<String> {
+        first::text(self)
     }
 
     #[cfg(feature = "sqlite")]

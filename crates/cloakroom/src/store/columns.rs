@@ -6,6 +6,7 @@
 //! another form, is read again after the write, so that the result is what the row holds. The instant by which one
 //! write of a row is told from another must not be rounded.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -143,17 +144,15 @@ impl Columns {
                 continue;
             };
             let problem = match (bound, &value.0) {
-                (Bound::Characters(most), Repr::Plain(Value::String(Some(text))))
-                    if text.len() > *most && text.chars().count() > *most =>
+                (Bound::Characters(most), value)
+                    if text(value).is_some_and(|text| text.len() > *most && text.chars().count() > *most) =>
                 {
                     format!(
                         "a value cannot be stored in {table}: {} is too long: its column holds {most} characters",
                         field.name
                     )
                 }
-                (Bound::Bytes(most), Repr::Plain(value))
-                    if byte_length(value).is_some_and(|length| length > *most) =>
-                {
+                (Bound::Bytes(most), value) if byte_length(value).is_some_and(|length| length > *most) => {
                     format!(
                         "a value cannot be stored in {table}: {} is too long: its column holds {most} bytes",
                         field.name
@@ -188,11 +187,19 @@ fn is_mistaken(backend: Backend, field: &FieldDefinition, info: &ColumnInfo) -> 
     foreign.zip(info.base.as_deref()).is_some_and(|(foreign, base)| foreign.mistakes(base))
 }
 
-fn byte_length(value: &Value) -> Option<usize> {
+/// Returns the text of a value, also of one of the application's own types.
+fn text(value: &Repr) -> Option<Cow<'_, str>> {
     match value {
-        Value::Bytes(bytes) => bytes.as_ref().map(Vec::len),
-        Value::String(text) => text.as_ref().map(String::len),
+        Repr::Plain(Value::String(text)) => text.as_deref().map(Cow::Borrowed),
+        Repr::Native(value) => value.text().map(Cow::Owned),
         _ => None,
+    }
+}
+
+fn byte_length(value: &Repr) -> Option<usize> {
+    match value {
+        Repr::Plain(Value::Bytes(bytes)) => bytes.as_ref().map(Vec::len),
+        value => text(value).map(|text| text.len()),
     }
 }
 

@@ -277,6 +277,26 @@ pub(crate) fn fingerprint<V: MySqlType>(value: &V) -> Option<Vec<u8>> {
     }
 }
 
+/// Returns the text of a value that is bound as text.
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn text<V: MySqlType>(value: &V) -> Option<String> {
+    let mut buffer = Vec::new();
+    let type_info = value.produces().unwrap_or_else(V::type_info);
+    match value.encode_by_ref(&mut buffer) {
+        Ok(IsNull::No) if matches!(type_info.name(), "VARCHAR" | "CHAR" | "TEXT") => {
+            // The length comes before the text: https://mariadb.com/kb/en/protocol-data-types/#length-encoded-integers.
+            let length = match buffer.first()? {
+                0xfc => 3,
+                0xfd => 4,
+                0xfe => 9,
+                _ => 1,
+            };
+            String::from_utf8(buffer.split_off(length)).ok()
+        }
+        _ => None,
+    }
+}
+
 /// Classifies an error. The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which
 /// MySQL shares.
 pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {

@@ -368,6 +368,17 @@ pub(crate) fn is_blank<V: PostgresType>(value: &V) -> bool {
     }
 }
 
+/// Returns the text of a value that is bound as text.
+pub(crate) fn text<V: PostgresType>(value: &V) -> Option<String> {
+    let mut buffer = PgArgumentBuffer::default();
+    match value.encode_by_ref(&mut buffer) {
+        Ok(IsNull::No) if is_text(&value.produces().unwrap_or_else(V::type_info)) => {
+            String::from_utf8(buffer.to_vec()).ok()
+        }
+        _ => None,
+    }
+}
+
 /// Returns the encoded form of a value, for comparing values of one type, or `None` for null.
 pub(crate) fn fingerprint<V: PostgresType>(value: &V) -> Option<Vec<u8>> {
     let mut buffer = PgArgumentBuffer::default();

@@ -294,6 +294,12 @@ pub(crate) fn is_blank<V: SqliteType>(value: &V) -> bool {
     text.replace("\\t", " ").replace("\\n", " ").replace("\\r", " ").trim().is_empty()
 }
 
+/// Returns the text of a value that is bound as text. None is needed here, where text may have any length.
+#[cfg(not(any(feature = "postgres", feature = "mysql")))]
+pub(crate) fn text<V: SqliteType>(_: &V) -> Option<String> {
+    None
+}
+
 /// Returns the encoded form of a value, for comparing values of one type, or `None` for null.
 #[cfg(not(any(feature = "postgres", feature = "mysql")))]
 pub(crate) fn fingerprint<V: SqliteType>(value: &V) -> Option<Vec<u8>> {
