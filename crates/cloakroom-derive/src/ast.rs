@@ -68,6 +68,14 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Returns the last word of the path of a value's type, as it is written.
+    pub(crate) fn type_name(&self) -> Option<&Ident> {
+        match without_group(self.value_type) {
+            Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
+            _ => None,
+        }
+    }
+
     /// Returns the name of the column's constant, or `None` if the field's name has no upper case that can be an
     /// identifier.
     pub(crate) fn constant(&self) -> Option<Ident> {

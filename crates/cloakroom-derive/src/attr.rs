@@ -148,7 +148,7 @@ fn skip_item(input: ParseStream) -> Result<()> {
     Ok(())
 }
 
-fn set<T>(slot: &mut Option<T>, name: &Ident, value: T) -> Result<()> {
+pub(crate) fn set<T>(slot: &mut Option<T>, name: &Ident, value: T) -> Result<()> {
     if slot.is_some() {
         let message = format!("`{name}` is given twice: keep one of them");
         return Err(Error::new(name.span(), message));
@@ -174,7 +174,7 @@ fn flag(name: &Ident, input: ParseStream) -> Result<Ident> {
     Ok(name.clone())
 }
 
-fn string(name: &Ident, input: ParseStream, example: &str) -> Result<LitStr> {
+pub(crate) fn string(name: &Ident, input: ParseStream, example: &str) -> Result<LitStr> {
     let write = format!("`{name}` takes a string: write `{name} = \"{example}\"`");
     equals_sign(name, input, &write)?;
     if input.peek(LitStr) {
@@ -203,7 +203,7 @@ fn data_type(name: &Ident, input: ParseStream) -> Result<Type> {
     Type::without_plus(input).map_err(|_| Error::new(start, write))
 }
 
-fn library(name: &Ident, input: ParseStream) -> Result<Path> {
+pub(crate) fn library(name: &Ident, input: ParseStream) -> Result<Path> {
     let write = "`crate` takes the path of the library: write `crate = my_framework::cloakroom`";
     equals_sign(name, input, write)?;
     if let Some(text) = input.parse::<Option<LitStr>>()? {

@@ -6,7 +6,7 @@ use syn::{DeriveInput, Ident};
 use crate::ast::{Field, Table};
 use crate::fallback;
 use crate::report::Report;
-use crate::role::Role;
+use crate::role::{Kind, Role};
 
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let mut report = Report::default();
@@ -99,12 +99,15 @@ impl Table<'_> {
     /// Returns the method that lends the library the fields with roles; nothing if there are none.
     fn role_mut(&self) -> Option<TokenStream> {
         let library = self.library();
-        let mut arms = self.fields_with_roles().map(|(field, role)| {
+        let mut arms = self.fields_with_roles().filter_map(|(field, role)| {
             let (ident, variant) = (field.ident_at_type(), format_ident!("{}", role.variant));
             let at_type = self.library_at(field.type_span());
+            if !role.kind.is_filled_in() {
+                return None;
+            }
             let (field_trait, _) = role.kind.field_trait(field.type_span());
             let field = quote_spanned!(field.type_span()=> #at_type::#field_trait::field(&mut self.#ident));
-            quote!(#library::Role::#variant => ::std::option::Option::Some(#field),)
+            Some(quote!(#library::Role::#variant => ::std::option::Option::Some(#field),))
         });
         let first = arms.next()?;
         Some(quote! {
@@ -131,12 +134,14 @@ impl Table<'_> {
             let value = role.kind.value(&library);
             let (field_trait, read) = role.kind.field_trait(field.type_span());
             let read = quote_spanned!(field.type_span()=> #at_type::#field_trait::#read(&self.#field_ident));
+            let associated = associated_type(role, field, &at_type);
+            let method = quote_spanned!(field.type_span()=> fn #accessor(&self) -> #value { #read });
             quote! {
                 #[automatically_derived]
                 impl #library::#trait_name for #ident {
-                    fn #accessor(&self) -> #value {
-                        #read
-                    }
+                    #associated
+
+                    #method
                 }
             }
         })
@@ -196,6 +201,17 @@ impl Table<'_> {
     }
 }
 
+/// Returns the type that belongs to a role's trait, if one does.
+pub(crate) fn associated_type(role: &Role, field: &Field, library: &TokenStream) -> Option<TokenStream> {
+    let value_type = field.value_type;
+    match role.kind {
+        Kind::Text | Kind::Instant => None,
+        Kind::Scopes => Some(
+            quote_spanned!(field.type_span()=> type Scope = <#value_type as #library::ScopesField>::Scope;),
+        ),
+    }
+}
+
 impl Field<'_> {
     fn definition(&self, library: &TokenStream) -> TokenStream {
         let column = self.column();
@@ -215,7 +231,8 @@ impl Field<'_> {
         let new = quote_spanned! {self.type_span()=>
             #library::FieldDefinition::new::<#value_type>(#column)
         };
-        quote!(#new #nullable #indexed #references #cascade #sql_type #role)
+        let blank = (self.type_name().is_some_and(|name| name == "Scopes")).then(|| quote!(.allow_blank()));
+        quote!(#new #nullable #indexed #references #cascade #sql_type #role #blank)
     }
 
     /// Puts an error about a type that cannot be stored where that type is written. Names are still

@@ -7,6 +7,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use crate::ast::{Field, Table};
+use crate::expand;
 use crate::role::{ROLES, Role};
 
 pub(crate) fn expand(table: &Table) -> TokenStream {
@@ -18,17 +19,20 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
     let library = table.library();
     let data = table.data();
     let columns = fields_with_columns(table).map(|field| table.column(field));
-    let has = |role: &&Role| {
+    let with = |role: &'static Role| {
         let given =
-            |field: &Field| field.attrs.role.as_ref().is_some_and(|given| given.role.name == role.name);
-        table.fields.iter().any(given)
+            |field: &&Field| field.attrs.role.as_ref().is_some_and(|given| given.role.name == role.name);
+        table.fields.iter().find(given).map(|field| (role, field))
     };
-    let roles = ROLES.iter().filter(has).map(|role| {
+    let roles = ROLES.iter().filter_map(with).map(|(role, field)| {
         let (trait_name, accessor) = (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
         let value = role.kind.value(&library);
+        let associated = expand::associated_type(role, field, &library);
         quote! {
             #[automatically_derived]
             impl #library::#trait_name for #ident {
+                #associated
+
                 fn #accessor(&self) -> #value {
                     ::std::unreachable!()
                 }

@@ -24,7 +24,7 @@ const ON_STRUCTS: [Known; 4] = [
     Known { name: "crate", example: "crate = my_framework::cloakroom", synonyms: &["path"] },
 ];
 
-const ON_FIELDS: [Known; 8] = [
+const ON_FIELDS: [Known; 9] = [
     Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
     Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
@@ -46,6 +46,7 @@ const ON_FIELDS: [Known; 8] = [
         example: "last_seen",
         synonyms: &["last_used", "last_used_at", "last_seen_at", "last_active", "last_activity"],
     },
+    Known { name: "scopes", example: "scopes", synonyms: &["scope", "permissions", "abilities"] },
 ];
 
 impl Place {

@@ -1,4 +1,4 @@
-//! The derive macro of [`cloakroom`](https://docs.rs/cloakroom), which re-exports it. Depend on that crate; this one
+//! The derive macros of [`cloakroom`](https://docs.rs/cloakroom), which re-exports them. Depend on that crate; this one
 //! has no use without it.
 
 #![deny(missing_docs)]
@@ -14,6 +14,7 @@ mod fallback;
 mod known;
 mod report;
 mod role;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod valid;
@@ -81,6 +82,7 @@ mod valid;
 /// | `hint` | the column holds what may be shown of the session's token, and is [filled in by the library](#roles) | |
 /// | `authenticated_at` | the column holds when the user last [proved who they are](#roles) | |
 /// | `last_seen` | the column holds when the session was [last used](#roles) | |
+/// | `scopes` | the column holds [what the session may do](#roles) | |
 ///
 /// Several attributes may share one `#[session(…)]` or have one each.
 ///
@@ -95,6 +97,7 @@ mod valid;
 /// | `hint` | `String`, or `Option<String>` for a table that has sessions | the token's hint, such as `acme_live_7Qx4…k3Fq`: `create`, `rotate` and `import` write it together with the token's digest, in place of what the field held. `Session::hint` reads it |
 /// | `authenticated_at` | `OffsetDateTime` or `Option<OffsetDateTime>` | when the user last proved who they are. `create` fills it in with now, unless it is given and earlier, and `Sessions::reauthenticate` with now; `Session::is_fresh` reads it |
 /// | `last_seen` | `OffsetDateTime` or `Option<OffsetDateTime>` | when the session was last used. `Session::last_seen` reads it |
+/// | `scopes` | `Scopes<E>`, or `Option<Scopes<E>>` for a table that has sessions, with an enum that [derives `Scope`](derive@Scope) or with `String` | what the session may do: the application sets it. `Session::scopes` and `Session::has_scope` read it |
 ///
 /// ```
 /// use cloakroom::{NewSession, SessionTable};
@@ -169,4 +172,56 @@ mod valid;
 pub fn derive_session_table(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::derive(&input).into()
+}
+
+/// Makes an enum the scopes of an application: each variant is one scope. `Scopes` is the set of them, for a field of a
+/// table.
+///
+/// ```
+/// use cloakroom::{NewSession, Scope, Scopes, SessionTable};
+///
+/// #[derive(Clone, Copy, Debug, PartialEq, Eq, Scope)]
+/// enum Permission {
+///     Read,
+///     Write,
+///     #[scope(rename = "read:all")]
+///     ReadAll,
+/// }
+///
+/// #[derive(Clone, Debug, SessionTable)]
+/// #[session(table = "api_keys")]
+/// struct ApiKey {
+///     #[session(index)]
+///     user_id: i64,
+///     #[session(scopes)]
+///     scopes: Scopes<Permission>,
+/// }
+///
+/// let scopes = Scopes::from([Permission::ReadAll, Permission::Write]);
+/// assert_eq!(scopes.to_string(), "read:all write");
+/// let _ = NewSession::new(ApiKey { user_id: 1, scopes });
+///
+/// // A condition for queries: the keys that may write.
+/// let _ = ApiKey::SCOPES.contains(Permission::Write);
+/// ```
+///
+/// It takes an enum without parameters, whose variants hold no data, and which is [`Clone`], [`Send`] and [`Sync`]. It makes
+/// the implementation of the trait `Scope`: the scopes' names, and the list of them all.
+///
+/// # Names
+///
+/// A scope is called like its variant, in `snake_case`: `ReadAll` is `read_all`. The names stand in rows and in what
+/// clients send, so keep a variant's name by `rename` if you call the variant otherwise later. A name is printable ASCII
+/// without spaces, `"` and `\`, as in [RFC 6749](https://www.rfc-editor.org/rfc/rfc6749#section-3.3), and no two scopes have
+/// one name; case counts. This is checked while the program compiles.
+///
+/// | `#[scope(…)]` | where | meaning |
+/// |---|---|---|
+/// | `rename_all = "kebab-case"` | the enum | the style of names: `lowercase`, `UPPERCASE`, `PascalCase`, `camelCase`, `snake_case` (the default), `SCREAMING_SNAKE_CASE`, `kebab-case` or `SCREAMING-KEBAB-CASE`, which write what serde's write |
+/// | `crate = my_framework::cloakroom` | the enum | where the library is, for a crate that knows it by another path; also as a string |
+/// | `rename = "read:all"` | a variant | the scope's name, to the letter |
+#[proc_macro_derive(Scope, attributes(scope))]
+pub fn derive_scope(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    scope::derive(&input).into()
 }

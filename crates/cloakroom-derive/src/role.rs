@@ -23,15 +23,23 @@ pub(crate) enum Kind {
     Text,
     /// `OffsetDateTime` or `Option<OffsetDateTime>`: `cloakroom::InstantField`.
     Instant,
+    /// `Scopes<E>` or `Option<Scopes<E>>`: `cloakroom::ScopesField`.
+    Scopes,
 }
 
 impl Kind {
+    /// Returns `true` if the library fills in such fields.
+    pub(crate) fn is_filled_in(self) -> bool {
+        !matches!(self, Self::Scopes)
+    }
+
     /// Returns the library's trait for the types that may hold such values, and its function that reads one, as words of
     /// the type of a field.
     pub(crate) fn field_trait(self, type_span: Span) -> (Ident, Ident) {
         let (field_trait, read) = match self {
             Self::Text => ("TextField", "text"),
             Self::Instant => ("InstantField", "instant"),
+            Self::Scopes => ("ScopesField", "scopes"),
         };
         (Ident::new(field_trait, type_span), Ident::new(read, type_span))
     }
@@ -41,12 +49,13 @@ impl Kind {
         let value = match self {
             Self::Text => quote!(&str),
             Self::Instant => quote!(#library::time::OffsetDateTime),
+            Self::Scopes => quote!(::std::borrow::Cow<'_, #library::Scopes<Self::Scope>>),
         };
         quote!(::std::option::Option<#value>)
     }
 }
 
-pub(crate) const ROLES: [Role; 3] = [
+pub(crate) const ROLES: [Role; 4] = [
     Role { name: "hint", variant: "Hint", trait_name: "HasHint", kind: Kind::Text },
     Role {
         name: "authenticated_at",
@@ -55,6 +64,7 @@ pub(crate) const ROLES: [Role; 3] = [
         kind: Kind::Instant,
     },
     Role { name: "last_seen", variant: "LastSeen", trait_name: "HasLastSeen", kind: Kind::Instant },
+    Role { name: "scopes", variant: "Scopes", trait_name: "HasScopes", kind: Kind::Scopes },
 ];
 
 /// A role that a field is given.

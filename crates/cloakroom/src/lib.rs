@@ -54,6 +54,7 @@
 //! | set time to live, digests, lifetime | [`Config`] |
 //! | give the digests a key, replace it, adopt other systems' digests | [`ConfigBuilder::digests`], [`Scheme`] |
 //! | give API keys a prefix and a checksum | [`TokenFormat`], [`ConfigBuilder::token_format`] |
+//! | give keys scopes, and ask for them | [`Scopes`], [`derive(Scope)`](derive@Scope), [`Session::has_scope`] |
 //! | answer most requests without the database | [`Cache`], [`Sessions::authenticate_fresh`] |
 //! | list, filter, page, count, expire or delete many | [`SessionQuery`], [`Column`], [`Filter`] |
 //! | fetch each session with its user | [`SessionQuery::preload`], [`ToOne`], [`ToMany`] |
@@ -245,6 +246,7 @@ mod observe;
 mod operations;
 mod pruner;
 mod query;
+mod scopes;
 mod session;
 mod sessions;
 mod sql;
@@ -266,6 +268,7 @@ pub use migrations::Migration;
 pub use operations::{ImportError, ImportProgress, ImportedSession, Importer, Operations};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
 pub use query::{CountBy, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession};
+pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};
 pub use session::{
     CreatedSession, Cursor, DefaultData, NewSession, ParseCursorError, Session, SessionRow, Sliding, Status,
 };
@@ -273,10 +276,10 @@ pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
 pub use table::{
     Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasAuthenticatedAt, HasHint,
-    HasLastSeen, ParseRoleError, Role, SessionFields, SessionTable, TableDefinition,
+    HasLastSeen, HasScopes, ParseRoleError, Role, SessionFields, SessionTable, TableDefinition,
 };
 #[doc(hidden)]
-pub use table::{InstantField, RoleField, TextField};
+pub use table::{InstantField, RoleField, ScopesField, TextField};
 pub use token::{
     DigestError, Hashing, Key, KeyError, MAX_TOKEN_LENGTH, MIN_KEY_LENGTH, MIN_TOKEN_LENGTH,
     ParseHashingError, ParseTokenError, Reading, Scheme, Token, TokenDigest, TokenError, TokenFormat,
@@ -285,6 +288,9 @@ pub use token::{
 
 /// Declares a session table: see [the derive crate](cloakroom_derive::SessionTable) for every attribute.
 pub use cloakroom_derive::SessionTable;
+
+/// Makes an enum the scopes of an application: see [the derive crate](cloakroom_derive::Scope) for every attribute.
+pub use cloakroom_derive::Scope;
 
 // Public dependencies on purpose: pools, transactions and conditions are the application's own, and so are the types
 // of ids and instants.

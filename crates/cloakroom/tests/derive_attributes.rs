@@ -2,7 +2,7 @@
 
 #![allow(unused_qualifications, reason = "an `Option` is one by its path, too")]
 
-use cloakroom::{Column, SessionFields, SessionTable, sqlx};
+use cloakroom::{Column, HasScopes, Role, Scope, Scopes, SessionFields, SessionTable, sqlx};
 use serde::{Deserialize, Serialize};
 
 mod framework {
@@ -35,6 +35,40 @@ struct ApiKey {
 #[derive(Clone, SessionTable)]
 #[session(crate = "framework::sessions")]
 struct Plain {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Scope)]
+#[scope(rename_all = "kebab-case", crate = framework::sessions)]
+enum Permission {
+    ReadAll,
+    #[scope(rename = "Write:all")]
+    Write,
+}
+
+#[derive(Clone, SessionTable)]
+#[session(crate = framework::sessions)]
+struct Scoped {
+    #[session(scopes, column = "may", index, sql_type = "text")]
+    granted: Option<Scopes<Permission>>,
+    asked_for: Scopes<Permission>,
+    others: Scopes<String>,
+}
+
+#[test]
+fn scopes_have_the_names_that_their_attributes_say() {
+    assert_eq!(Permission::ALL, [Permission::ReadAll, Permission::Write]);
+    let names: Vec<_> = Permission::ALL.iter().map(Scope::name).collect();
+    assert_eq!(names, ["read-all", "Write:all"]);
+
+    let table = Scoped::definition();
+    let granted = table.field_for(Role::Scopes).unwrap();
+    assert!(granted.name() == "may" && granted.is_nullable() && granted.is_indexed());
+    let _: Column<Scoped, Scopes<Permission>> = Scoped::GRANTED;
+    let _: Column<Scoped, Scopes<String>> = Scoped::OTHERS;
+    let none = Scoped { granted: None, asked_for: Scopes::new(), others: Scopes::new() };
+    assert!(none.scopes().is_none());
+    let some = Scoped { granted: Some(Scopes::all()), ..none };
+    assert!(some.scopes().unwrap().contains(Permission::Write));
+}
 
 #[test]
 fn every_attribute_does_what_it_says() {

@@ -4,7 +4,7 @@
 #![deny(warnings, deprecated, unused_qualifications, missing_debug_implementations)]
 #![deny(unnameable_types, private_interfaces, single_use_lifetimes, elided_lifetimes_in_paths)]
 
-use cloakroom::SessionTable;
+use cloakroom::{HasScopes, Scope, Scopes, SessionTable};
 
 /// Sessions of users.
 #[derive(Clone, Debug, SessionTable)]
@@ -39,9 +39,29 @@ mod keys {
 #[derive(Clone, Debug, SessionTable)]
 pub struct Ticket {}
 
+/// What a key may do.
+#[derive(Clone, Debug, Scope)]
+pub enum Permission {
+    /// To read.
+    Read,
+    #[deprecated]
+    #[scope(rename = "write:all")]
+    /// To write, formerly.
+    Write,
+}
+
+/// Keys.
+#[derive(Clone, Debug, SessionTable)]
+#[session(table = "scoped_keys")]
+pub struct ScopedKey {
+    #[session(scopes)]
+    pub(crate) may: Scopes<Permission>,
+}
+
 #[test]
 fn the_expansion_passes_the_strictest_lints() {
     let _ = (keys::make(), Ticket {});
+    assert_eq!(ScopedKey { may: Scopes::all() }.scopes().unwrap().to_string(), "read write:all");
     #[expect(deprecated)]
     let session = UserSession { user_id: String::new(), role: None, seen: 0 };
     assert_eq!(session.clone().user_id, "");

@@ -29,6 +29,7 @@ const LIBRARY: House = House {
         "token",
         "config",
         "deadline",
+        "scopes",
         "database",
         "table",
         "session",

@@ -26,6 +26,7 @@ mod roles;
 mod rows;
 mod scheme_rules;
 mod schemes;
+mod scopes;
 mod statements;
 mod step_up;
 mod stored;

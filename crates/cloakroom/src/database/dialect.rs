@@ -320,6 +320,10 @@ pub(crate) trait Dialect: Sync {
     /// Returns the condition that a column holds this text byte by byte. The text is given twice, for two placeholders.
     fn has_bytes(&self, column: Expr, text: [Expr; 2]) -> Expr;
 
+    /// Returns the condition that a column of text with spaces between its words has this word, byte by byte. The word is
+    /// given with a space on either side.
+    fn has_word(&self, column: Expr, word: Expr) -> Expr;
+
     /// Returns the place of the first `$` in a text, from 1 on, or 0 if there is none.
     fn place_of_dollar(&self, text: Expr) -> Expr {
         Expr::cust_with_exprs("INSTR(?, ?)", [text, Expr::cust("'$'")])

@@ -26,6 +26,7 @@ mod pooled;
 mod redaction;
 mod replica;
 mod row;
+mod scopes;
 mod statement;
 mod stored_type;
 mod transaction;

@@ -140,9 +140,11 @@ impl FieldValue {
         Self(Repr::Native(Arc::new(super::Infinite { is_negative })))
     }
 
-    /// Refuses the values that a required column must not hold: null, and blank text.
-    pub(crate) fn check_required(&self, column: &str) -> Result<()> {
+    /// Refuses the values that a required column must not hold: null, and blank text unless it is allowed.
+    pub(crate) fn check_required(&self, column: &str, allows_blank: bool) -> Result<()> {
         let is_blank = match &self.0 {
+            Repr::Plain(Value::String(Some(_))) if allows_blank => false,
+            Repr::Native(value) if allows_blank => value.is_blank() && value.fingerprint().is_none(),
             Repr::Plain(Value::String(Some(text))) => text.trim().is_empty(),
             Repr::Plain(value) => *value == value.as_null(),
             Repr::Native(value) => value.is_blank(),

@@ -142,7 +142,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Returns a field's value as it is bound. Fails if a required value is missing.
     pub(super) fn checked_value(&self, field: &FieldDefinition, value: FieldValue) -> Result<FieldValue> {
         if !field.nullable {
-            value.check_required(&field.name)?;
+            value.check_required(&field.name, field.may_be_blank())?;
         }
         Ok(match &field.foreign[self.connection.backend() as usize] {
             Some(foreign) => foreign.bound(value),

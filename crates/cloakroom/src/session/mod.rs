@@ -9,6 +9,7 @@ pub use cursor::{Cursor, ParseCursorError};
 pub use data::DefaultData;
 pub use sliding::Sliding;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use data::StoredData;
 use crate::clock::{clock_reading, to_stored_precision};
 use crate::config::Config;
 use crate::error::Result;
-use crate::table::{HasAuthenticatedAt, HasHint, HasLastSeen, SessionFields};
+use crate::scopes::{NamesScope, Scopes};
+use crate::table::{HasAuthenticatedAt, HasHint, HasLastSeen, HasScopes, SessionFields};
 use crate::token::Token;
 
 /// One session: a row of the table without its digest. Its fields are those of [`SessionRow`].
@@ -218,6 +220,27 @@ impl<T: SessionFields> Session<T> {
         T: HasAuthenticatedAt,
     {
         self.fields.authenticated_at().is_some_and(|at| (now - at).unsigned_abs() <= span)
+    }
+
+    /// Returns the session's scopes: the column with the role `scopes`.
+    ///
+    /// `None` if the column is null, or if a table that is defined at run time has no such column.
+    pub fn scopes(&self) -> Option<Cow<'_, Scopes<T::Scope>>>
+    where
+        T: HasScopes,
+    {
+        self.fields.scopes()
+    }
+
+    /// Returns `true` if the session has this scope. A session without scopes, or with a null in their place, has none.
+    ///
+    /// These are the scopes that the session had when it was read; [`authenticate`](crate::Sessions::authenticate) reads
+    /// them on each request.
+    pub fn has_scope(&self, scope: impl NamesScope<T::Scope>) -> bool
+    where
+        T: HasScopes,
+    {
+        self.fields.scopes().is_some_and(|scopes| scopes.contains(scope))
     }
 
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

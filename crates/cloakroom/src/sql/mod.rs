@@ -7,6 +7,7 @@ mod filter;
 mod foreign;
 mod key_list;
 mod looked_up_row;
+mod scopes;
 mod statements;
 
 pub(crate) use bindings::{Bindings, identifier};

@@ -90,7 +90,7 @@ impl SessionFields for DynamicFields {
 
     fn role_mut(&mut self, role: Role) -> Option<RoleField<'_>> {
         let field = self.fields.iter_mut().find(|field| field.role == Some(role))?;
-        Some(role.field(&mut field.value))
+        role.field(&mut field.value)
     }
 
     fn to_values(&self) -> Vec<FieldValue> {

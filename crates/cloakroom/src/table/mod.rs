@@ -2,6 +2,7 @@ mod built_in;
 mod dynamic;
 mod field;
 mod role;
+mod scopes;
 mod typed_column;
 
 use std::borrow::Cow;
@@ -14,9 +15,11 @@ pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, PLACE_OF_SLID
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
-pub use role::{HasAuthenticatedAt, HasHint, HasLastSeen, ParseRoleError, Role};
+pub use role::{HasAuthenticatedAt, HasHint, HasLastSeen, HasScopes, ParseRoleError, Role};
 #[doc(hidden)]
 pub use role::{InstantField, RoleField, TextField};
+#[doc(hidden)]
+pub use scopes::ScopesField;
 pub use typed_column::Column;
 
 use crate::config::ConfigError;
@@ -195,6 +198,7 @@ impl fmt::Display for TableDefinition {
 /// One of the application's own columns.
 #[derive(Clone, Debug)]
 #[must_use]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the column's definition")]
 pub struct FieldDefinition {
     pub(crate) name: Cow<'static, str>,
     pub(crate) types: ColumnTypes,
@@ -204,6 +208,8 @@ pub struct FieldDefinition {
     pub(crate) indexed: bool,
     pub(crate) references: Option<Reference>,
     pub(crate) role: Option<Role>,
+    /// Whether a required column of text may hold blank text.
+    pub(crate) allows_blank: bool,
     /// Whether the table's definition, and not a Rust type, says how the column is read and written.
     pub(crate) is_dynamic: bool,
 }
@@ -255,6 +261,7 @@ impl FieldDefinition {
             indexed: false,
             references: None,
             role: None,
+            allows_blank: false,
             is_dynamic: false,
         }
     }
@@ -295,6 +302,15 @@ impl FieldDefinition {
         self
     }
 
+    /// Allows text that is empty or blank, which a required column otherwise refuses. A column of [`Scopes`] needs it for
+    /// the empty set; the derive and the role `scopes` add it.
+    ///
+    /// [`Scopes`]: crate::Scopes
+    pub fn allow_blank(mut self) -> Self {
+        self.allows_blank = true;
+        self
+    }
+
     /// Sets the column's type in SQL, in place of the one that follows from the Rust type. The migration contains this
     /// text as it stands: never let it come from outside the program.
     ///
@@ -331,6 +347,11 @@ impl FieldDefinition {
     /// Returns the column's type on `backend`.
     pub fn column_type(&self, backend: Backend) -> &ColumnType {
         self.types.on(backend)
+    }
+
+    /// Returns `true` if blank text is a value of the column.
+    pub(crate) fn may_be_blank(&self) -> bool {
+        self.allows_blank || self.role.is_some_and(Role::allows_blank)
     }
 
     fn validate_type(&self, backend: Backend) -> Result<(), ConfigError> {

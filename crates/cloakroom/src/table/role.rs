@@ -1,12 +1,14 @@
 //! What a column is for. ARCHITECTURE.md says how to add a role.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use time::OffsetDateTime;
 
-use super::{DynamicFields, DynamicValue, SessionFields};
+use super::{DynamicFields, DynamicValue, ScopesField, SessionFields};
 use crate::database::ColumnType;
+use crate::scopes::{AnyScope, Scopes};
 
 /// Makes the list of roles: the enum, and for each role the trait of the tables that have a column with it.
 ///
@@ -52,6 +54,8 @@ macro_rules! roles {
         $(
             $(#[$trait_attribute])*
             pub trait $trait: SessionFields {
+                associated_type!($kind);
+
                 /// Returns the value of the column with this role. A table that is defined at run time may have no such
                 /// column, and the value of an `Option` may be missing.
                 fn $accessor(&self) -> value_of!($kind);
@@ -59,6 +63,8 @@ macro_rules! roles {
 
             #[diagnostic::do_not_recommend]
             impl $trait for DynamicFields {
+                dynamic_type!($kind);
+
                 fn $accessor(&self) -> value_of!($kind) {
                     read_as!($kind, self.with_role(Role::$role)?)
                 }
@@ -70,6 +76,7 @@ macro_rules! roles {
 macro_rules! value_of {
     (Text) => { Option<&str> };
     (Instant) => { Option<OffsetDateTime> };
+    (Scopes) => { Option<Cow<'_, Scopes<Self::Scope>>> };
 }
 
 macro_rules! read_as {
@@ -79,6 +86,25 @@ macro_rules! read_as {
     (Instant, $value:expr) => {
         InstantField::instant($value)
     };
+    (Scopes, $value:expr) => {
+        ScopesField::scopes($value)
+    };
+}
+
+/// The type that belongs to a trait, if its values are not of the same type in every table.
+macro_rules! associated_type {
+    (Scopes) => {
+        /// What the scopes are: an enum that derives [`Scope`](derive@crate::Scope), or [`String`].
+        type Scope: AnyScope;
+    };
+    ($other:ident) => {};
+}
+
+macro_rules! dynamic_type {
+    (Scopes) => {
+        type Scope = String;
+    };
+    ($other:ident) => {};
 }
 
 roles! {
@@ -116,6 +142,18 @@ roles! {
                 `Option<OffsetDateTime>` where sessions exist already"
     )]
     HasAuthenticatedAt::authenticated_at
+
+    /// What a session may do, as [`Scopes`]. The application sets them, and [`Session::has_scope`](crate::Session::has_scope)
+    /// asks for them.
+    Scopes, "scopes", Scopes;
+    /// Fields with a column for the session's scopes: `#[session(scopes)]`. See
+    /// [`Session::has_scope`](crate::Session::has_scope).
+    #[diagnostic::on_unimplemented(
+        message = "the table of `{Self}` has no column for the scopes of its sessions",
+        label = "none of its fields has the role `scopes`",
+        note = "write `#[session(scopes)] scopes: Scopes<Permission>` in `{Self}`, with an enum that derives `Scope`"
+    )]
+    HasScopes::scopes
 }
 
 /// What the values of a column with a role are.
@@ -123,6 +161,8 @@ roles! {
 enum Kind {
     Text,
     Instant,
+    /// Text, which the application sets.
+    Scopes,
 }
 
 impl Role {
@@ -131,18 +171,25 @@ impl Role {
         matches!(self, Self::LastSeen)
     }
 
-    /// Returns the field of a table that is defined at run time, for the library to fill in.
-    pub(super) fn field(self, value: &mut DynamicValue) -> RoleField<'_> {
+    /// Returns the field of a table that is defined at run time, for the library to fill in; `None` if it fills in none
+    /// with this role.
+    pub(super) fn field(self, value: &mut DynamicValue) -> Option<RoleField<'_>> {
         match self.kind() {
-            Kind::Text => TextField::field(value),
-            Kind::Instant => InstantField::field(value),
+            Kind::Text => Some(TextField::field(value)),
+            Kind::Instant => Some(InstantField::field(value)),
+            Kind::Scopes => None,
         }
+    }
+
+    /// Returns `true` if blank text says something in a column with this role: the empty text is the empty set.
+    pub(super) fn allows_blank(self) -> bool {
+        self.kind() == Kind::Scopes
     }
 
     /// Returns why a column of this type cannot have this role.
     pub(crate) fn objection(self, column_type: &ColumnType) -> Option<String> {
         let (what, fit) = match self.kind() {
-            Kind::Text => ("text", ColumnType::Text),
+            Kind::Text | Kind::Scopes => ("text", ColumnType::Text),
             Kind::Instant => ("instants", ColumnType::Timestamp),
         };
         // The database checks an exact type, such as `varchar(64)`.

@@ -361,6 +361,15 @@ impl Dialect for MySql {
         )
     }
 
+    /// The column's collation may ignore case.
+    fn has_word(&self, column: Expr, word: Expr) -> Expr {
+        Expr::cust_with_exprs(
+            "LOCATE(CAST(CONVERT(? USING utf8mb4) AS BINARY), \
+             CAST(CONCAT(' ', CONVERT(? USING utf8mb4), ' ') AS BINARY)) > 0",
+            [word, column],
+        )
+    }
+
     fn is_hex(&self, text: Expr) -> Expr {
         Expr::cust_with_exprs("? NOT REGEXP '[^0-9a-f]'", [text])
     }

@@ -278,6 +278,14 @@ impl Dialect for Postgres {
         )
     }
 
+    /// The type may be one that ignores case, such as `citext`, and the collation one that knows no parts of a text.
+    fn has_word(&self, column: Expr, word: Expr) -> Expr {
+        Expr::cust_with_exprs(
+            "STRPOS((' ' || CAST($1 AS text) || ' ') COLLATE \"C\", $2) > 0",
+            [column, word],
+        )
+    }
+
     fn place_of_dollar(&self, text: Expr) -> Expr {
         Expr::cust_with_exprs("STRPOS($1, $2)", [text, Expr::cust("'$'")])
     }

@@ -222,6 +222,11 @@ impl Dialect for Sqlite {
         Expr::cust_with_exprs("CAST(? AS BLOB) = CAST(? AS BLOB)", [column, text])
     }
 
+    /// Unlike `LIKE`, the function knows no wildcards, and no other case of a letter.
+    fn has_word(&self, column: Expr, word: Expr) -> Expr {
+        Expr::cust_with_exprs("INSTR(' ' || ? || ' ', ?) > 0", [column, word])
+    }
+
     fn is_hex(&self, text: Expr) -> Expr {
         Expr::cust_with_exprs("? NOT GLOB '*[^0-9a-f]*'", [text])
     }
