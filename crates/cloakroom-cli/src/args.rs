@@ -233,9 +233,10 @@ pub(crate) struct Fields {
     /// A column of the table: name, type, `:index` to look up by it, and its role, if it has one
     ///
     /// Types: text, integer, bool, float, bytes, uuid, timestamp, json; with `?` it may be null. Role: `:hint` for what
-    /// may be shown of the session's token, as in `shown:text:hint`; it is filled in. Default: the columns that the table
+    /// may be shown of the session's token, as in `shown:text:hint`; it is filled in. `:scopes` for what
+    /// the session may do: names with a space between them. Default: the columns that the table
     /// has, or `user_id:text:index` where there is none.
-    #[arg(long = "field", value_name = "NAME:TYPE[?][:index][:hint]")]
+    #[arg(long = "field", value_name = "NAME:TYPE[?][:index][:ROLE]")]
     pub(crate) fields: Vec<Field>,
 }
 
@@ -299,7 +300,7 @@ pub(crate) struct Filter {
     ///
     /// NAME is a field, `id`, `expires_at`, `inserted_at`, `updated_at`, or `data.` with the keys that lead to a part of
     /// the data: `data.device.os=iOS`. It is followed by =, !=, <, <=, > or >= and a value, or by ` is null` or
-    /// ` is not null`. What is null, or missing in the data, is neither equal nor unequal to a value, neither less nor
+    /// ` is not null`. With `~=` a field must have this scope among others: `scopes~=write`. What is null, or missing in the data, is neither equal nor unequal to a value, neither less nor
     /// greater. Fields compare as the database compares them. In data, numbers compare with a number, and text byte by
     /// byte.
     #[arg(long = "where", value_name = "CONDITION", add = ArgValueCompleter::new(completing::condition))]

@@ -1,4 +1,4 @@
-//! Parses what `--where` takes: `role=admin`, `quota>=10`, `data.device.os!=iOS`, `role is null`.
+//! Parses what `--where` takes: `role=admin`, `quota>=10`, `data.device.os!=iOS`, `scopes~=write`, `role is null`.
 
 use std::str::FromStr;
 
@@ -32,23 +32,27 @@ pub(crate) enum Test {
     IsNull,
     IsNotNull,
     Compares(Comparison, String),
+    HasScope(String),
 }
 
 impl FromStr for Condition {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let problem = "write it as name=value, with =, !=, <, <=, > or >=, or as `name is null`";
+        let problem = "write it as name=value, with =, !=, <, <=, >, >= or ~=, or as `name is null`";
         let condition = |name: &str, test| {
             let name = name.trim().to_owned();
             if name.is_empty() { Err(problem) } else { Ok(Self { name, test }) }
         };
-        let found = text.find(['=', '<', '>']).map(|at| match text[..at].strip_suffix('!') {
+        let found = text.find(['=', '<', '>']).map(|at| match text[..at].strip_suffix(['!', '~']) {
             Some(name) if text[at..].starts_with('=') => name.len(),
             _ => at,
         });
         if let Some(at) = found {
             let (name, rest) = text.split_at(at);
+            if let Some(scope) = rest.strip_prefix("~=") {
+                return condition(name, Test::HasScope(scope.to_owned()));
+            }
             let known =
                 OPERATORS.iter().find_map(|(sign, comparison)| Some((rest.strip_prefix(sign)?, *comparison)));
             let (value, comparison) = known.ok_or(problem)?;
@@ -66,7 +70,7 @@ impl Condition {
         let (table, backend) = (sessions.definition(), sessions.backend());
         let is_field = table.fields().iter().any(|field| field.name() == self.name);
         if let Some(keys) = self.name.strip_prefix("data.").filter(|_| !is_field) {
-            return Ok(Path::parse(keys)?.condition(&self.test, backend).into());
+            return Ok(Path::parse(keys)?.condition(&self.test, backend)?.into());
         }
         if self.name == "data" && !is_field {
             return Err(Failure::usage("data is compared by its parts: data.name, or data.device.os"));
@@ -76,6 +80,7 @@ impl Condition {
         Ok(match &self.test {
             Test::IsNull => column().is_null().into(),
             Test::IsNotNull => column().is_not_null().into(),
+            Test::HasScope(scope) => DynamicFields::contains_scope(table, &self.name, scope),
             Test::Compares(comparison, text) => {
                 let moment = (column_type == ColumnType::Timestamp).then(|| text.parse::<Moment>().ok());
                 let value = match moment.flatten() {
@@ -136,6 +141,11 @@ mod tests {
             let test = Test::Compares(comparison, value.to_owned());
             assert_eq!(text.parse(), Ok(Condition { name: name.to_owned(), test }), "{text}");
         }
+        for (text, name, scope) in [("scopes~=read:all", "scopes", "read:all"), ("odd~~=a=b", "odd~", "a=b")]
+        {
+            let test = Test::HasScope(scope.to_owned());
+            assert_eq!(text.parse(), Ok(Condition { name: name.to_owned(), test }), "{text}");
+        }
     }
 
     #[test]
@@ -143,7 +153,7 @@ mod tests {
         let condition = |name: &str, test| Ok(Condition { name: name.to_owned(), test });
         assert_eq!("role is null".parse(), condition("role", Test::IsNull));
         assert_eq!("Tenant A is not null".parse(), condition("Tenant A", Test::IsNotNull));
-        for text in ["", "role", "=x", " is null", "!=x", "role is nil"] {
+        for text in ["", "role", "=x", " is null", "!=x", "role is nil", "~=x"] {
             assert!(text.parse::<Condition>().is_err(), "{text:?}");
         }
     }

@@ -39,13 +39,16 @@ impl Path {
     }
 
     /// Returns the condition that this part of the data compares in this way.
-    pub(crate) fn condition(&self, test: &Test, backend: Backend) -> Condition {
+    pub(crate) fn condition(&self, test: &Test, backend: Backend) -> Result<Condition, Failure> {
         let part = Part { json: self.json(backend), backend };
-        match test {
+        Ok(match test {
             Test::IsNull => part.text().is_null().into_condition(),
             Test::IsNotNull => part.text().is_not_null().into_condition(),
             Test::Compares(comparison, value) => part.compares(*comparison, value).into_condition(),
-        }
+            Test::HasScope(_) => {
+                return Err(Failure::usage("~= asks a field for one of its scopes; data has none"));
+            }
+        })
     }
 
     /// Returns an expression for the part, as the database represents JSON.

@@ -165,7 +165,7 @@ pub(crate) fn comparable_columns() -> impl Iterator<Item = FieldDefinition> {
     TableDefinition::built_in_columns().filter(|column| !["data", DIGEST].contains(&column.name()))
 }
 
-/// `name:type[?][:index][:hint]`, a column to create.
+/// `name:type[?][:index][:role]`, a column to create.
 #[derive(Clone, Debug)]
 pub(crate) struct Field(pub(crate) FieldDefinition);
 
@@ -257,6 +257,7 @@ mod tests {
             "user_id:text:unique",
             "user_id:text:index:index",
             "user_id:text:hint:hint",
+            "user_id:text:hint:scopes",
             "user_id:text:",
             ":",
         ] {

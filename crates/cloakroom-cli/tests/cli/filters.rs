@@ -67,6 +67,39 @@ async fn a_condition_compares_as_its_sign_says(db: TestDatabase) {
     cloakroom.run(&["list", "--where", "auth_token_digest is not null"]).failed(2, "no field");
 }
 
+async fn a_session_is_found_by_one_of_its_scopes(db: TestDatabase) {
+    let cloakroom = Cloakroom::on(&db);
+    let fields = ["--field", "user_id:text:index", "--field", "may:text:scopes", "--field", "quota:integer?"];
+    cloakroom.run(&[&["migrate", "up"], &fields[..]].concat()).done();
+    for (user, scopes) in [("1", "read write"), ("2", "read:all unread"), ("3", ""), ("4", "Read r_ad")] {
+        let (user, scopes) = (format!("user_id={user}"), format!("may={scopes}"));
+        cloakroom.create(&["--set", &user, "--set", &scopes]);
+    }
+    for (condition, expected) in [
+        ("may~=read", "1"),
+        ("may~=Read", "4"),
+        ("may~=read:all", "2"),
+        ("may~=r_ad", "4"),
+        ("may~=%", ""),
+        ("may=", "3"),
+    ] {
+        assert_eq!(users(&cloakroom, &["--where", condition]), expected, "{condition}");
+    }
+    cloakroom.run(&["expire", "--where", "may~=write", "--yes"]).done();
+    assert_eq!(users(&cloakroom, &["--status", "expired"]), "1");
+    cloakroom.run(&["list", "--where", "may~=read write"]).failed(2, "no space");
+    cloakroom.run(&["list", "--where", "quota~=1"]).failed(2, "no scopes");
+    cloakroom.run(&["list", "--where", "data.a~=1"]).failed(2, "data has none");
+    cloakroom.run(&["list", "--where", "nothing~=1"]).failed(2, "no field");
+    cloakroom.run(&["create", "--set", "user_id=5"]).failed(2, "may");
+    // What is written is text, as it is given.
+    let (_, session) = cloakroom.create(&["--set", "user_id=6", "--set", "may=write  admin"]);
+    assert_eq!(session["fields"]["may"], "write  admin");
+    assert_eq!(users(&cloakroom, &["--where", "may~=admin"]), "6");
+    cloakroom.run(&["update", "--id", session["id"].as_str().unwrap(), "--set", "may="]).done();
+    assert_eq!(users(&cloakroom, &["--where", "may="]), "3 6");
+}
+
 async fn a_part_of_the_data_is_compared_on_every_database_alike(db: TestDatabase) {
     let cloakroom = filled(&db);
     for (condition, expected) in [
@@ -190,6 +223,7 @@ async fn columns_and_order_are_as_asked(db: TestDatabase) {
 
 each_database! {
     a_condition_compares_as_its_sign_says,
+    a_session_is_found_by_one_of_its_scopes,
     a_part_of_the_data_is_compared_on_every_database_alike,
     times_of_creation_and_expiry_bound_what_a_command_is_about,
     pages_follow_each_other_without_gap_or_repetition,
