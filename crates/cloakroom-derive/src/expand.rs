@@ -102,10 +102,8 @@ impl Table<'_> {
         let mut arms = self.fields_with_roles().filter_map(|(field, role)| {
             let (ident, variant) = (field.ident_at_type(), format_ident!("{}", role.variant));
             let at_type = self.library_at(field.type_span());
-            if !role.kind.is_filled_in() {
-                return None;
-            }
-            let (field_trait, _) = role.kind.field_trait(field.type_span());
+            let (field_trait, _) =
+                role.kind.field_trait(field.type_span()).filter(|_| role.kind.is_filled_in())?;
             let field = quote_spanned!(field.type_span()=> #at_type::#field_trait::field(&mut self.#ident));
             Some(quote!(#library::Role::#variant => ::std::option::Option::Some(#field),))
         });
@@ -132,9 +130,14 @@ impl Table<'_> {
                 (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
             let (field_ident, at_type) = (field.ident_at_type(), self.library_at(field.type_span()));
             let value = role.kind.value(&library);
-            let (field_trait, read) = role.kind.field_trait(field.type_span());
-            let read = quote_spanned!(field.type_span()=> #at_type::#field_trait::#read(&self.#field_ident));
             let associated = associated_type(role, field, &at_type);
+            let read = match role.kind.field_trait(field.type_span()) {
+                Some((field_trait, read)) => {
+                    quote_spanned!(field.type_span()=> #at_type::#field_trait::#read(&self.#field_ident))
+                }
+                None if field.nullable => quote!(self.#field_ident.as_ref()),
+                None => quote!(::std::option::Option::Some(&self.#field_ident)),
+            };
             let method = quote_spanned!(field.type_span()=> fn #accessor(&self) -> #value { #read });
             quote! {
                 #[automatically_derived]
@@ -205,7 +208,8 @@ impl Table<'_> {
 pub(crate) fn associated_type(role: &Role, field: &Field, library: &TokenStream) -> Option<TokenStream> {
     let value_type = field.value_type;
     match role.kind {
-        Kind::Text | Kind::Instant => None,
+        Kind::Text | Kind::OptionalText | Kind::Instant => None,
+        Kind::Owner => Some(field.owner(library)),
         Kind::Scopes => Some(
             quote_spanned!(field.type_span()=> type Scope = <#value_type as #library::ScopesField>::Scope;),
         ),
@@ -233,6 +237,22 @@ impl Field<'_> {
         };
         let blank = (self.type_name().is_some_and(|name| name == "Scopes")).then(|| quote!(.allow_blank()));
         quote!(#new #nullable #indexed #references #cascade #sql_type #role #blank)
+    }
+
+    /// Returns the owner's type, and the function that makes a value of one, in the implementation of `HasOwner`.
+    fn owner(&self, library: &TokenStream) -> TokenStream {
+        let value_type = self.value_type;
+        quote! {
+            type Owner = #value_type;
+
+            fn owner_value(
+                __owner: &#value_type,
+                _: &#library::FieldDefinition,
+                _: #library::Backend,
+            ) -> #library::FieldValue {
+                #library::FieldValue::new(__owner)
+            }
+        }
     }
 
     /// Puts an error about a type that cannot be stored where that type is written. Names are still

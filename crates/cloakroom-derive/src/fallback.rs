@@ -4,11 +4,11 @@
 use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 
 use crate::ast::{Field, Table};
 use crate::expand;
-use crate::role::{ROLES, Role};
+use crate::role::{Kind, ROLES, Role};
 
 pub(crate) fn expand(table: &Table) -> TokenStream {
     if !table.generics.params.is_empty() {
@@ -27,7 +27,22 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
     let roles = ROLES.iter().filter_map(with).map(|(role, field)| {
         let (trait_name, accessor) = (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
         let value = role.kind.value(&library);
-        let associated = expand::associated_type(role, field, &library);
+        let associated = if matches!(role.kind, Kind::Owner) {
+            let owner = if field.has_valid_type() { field.value_type.to_token_stream() } else { quote!(()) };
+            Some(quote! {
+                type Owner = #owner;
+
+                fn owner_value(
+                    _: &Self::Owner,
+                    _: &#library::FieldDefinition,
+                    _: #library::Backend,
+                ) -> #library::FieldValue {
+                    ::std::unreachable!()
+                }
+            })
+        } else {
+            expand::associated_type(role, field, &library)
+        };
         quote! {
             #[automatically_derived]
             impl #library::#trait_name for #ident {

@@ -24,7 +24,7 @@ const ON_STRUCTS: [Known; 4] = [
     Known { name: "crate", example: "crate = my_framework::cloakroom", synonyms: &["path"] },
 ];
 
-const ON_FIELDS: [Known; 9] = [
+const ON_FIELDS: [Known; 11] = [
     Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
     Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
@@ -47,6 +47,12 @@ const ON_FIELDS: [Known; 9] = [
         synonyms: &["last_used", "last_used_at", "last_seen_at", "last_active", "last_activity"],
     },
     Known { name: "scopes", example: "scopes", synonyms: &["scope", "permissions", "abilities"] },
+    Known { name: "owner", example: "owner", synonyms: &["owned_by", "user", "user_id", "subject"] },
+    Known {
+        name: "ended_because",
+        example: "ended_because",
+        synonyms: &["end_reason", "reason", "ended_reason", "revoked_because", "revocation_reason"],
+    },
 ];
 
 impl Place {

@@ -21,41 +21,48 @@ pub(crate) struct Role {
 pub(crate) enum Kind {
     /// `String` or `Option<String>`: `cloakroom::TextField`.
     Text,
+    /// `Option<String>`: `cloakroom::OptionalTextField`.
+    OptionalText,
     /// `OffsetDateTime` or `Option<OffsetDateTime>`: `cloakroom::InstantField`.
     Instant,
     /// `Scopes<E>` or `Option<Scopes<E>>`: `cloakroom::ScopesField`.
     Scopes,
+    /// Any type of a field.
+    Owner,
 }
 
 impl Kind {
     /// Returns `true` if the library fills in such fields.
     pub(crate) fn is_filled_in(self) -> bool {
-        !matches!(self, Self::Scopes)
+        !matches!(self, Self::Scopes | Self::Owner)
     }
 
     /// Returns the library's trait for the types that may hold such values, and its function that reads one, as words of
-    /// the type of a field.
-    pub(crate) fn field_trait(self, type_span: Span) -> (Ident, Ident) {
+    /// the type of a field; `None` if the library neither fills the field in nor reads it as one of its own types.
+    pub(crate) fn field_trait(self, type_span: Span) -> Option<(Ident, Ident)> {
         let (field_trait, read) = match self {
             Self::Text => ("TextField", "text"),
+            Self::OptionalText => ("OptionalTextField", "text"),
             Self::Instant => ("InstantField", "instant"),
             Self::Scopes => ("ScopesField", "scopes"),
+            Self::Owner => return None,
         };
-        (Ident::new(field_trait, type_span), Ident::new(read, type_span))
+        Some((Ident::new(field_trait, type_span), Ident::new(read, type_span)))
     }
 
     /// Returns what the accessor of a role's trait returns.
     pub(crate) fn value(self, library: &TokenStream) -> TokenStream {
         let value = match self {
-            Self::Text => quote!(&str),
+            Self::Text | Self::OptionalText => quote!(&str),
             Self::Instant => quote!(#library::time::OffsetDateTime),
             Self::Scopes => quote!(::std::borrow::Cow<'_, #library::Scopes<Self::Scope>>),
+            Self::Owner => quote!(&Self::Owner),
         };
         quote!(::std::option::Option<#value>)
     }
 }
 
-pub(crate) const ROLES: [Role; 4] = [
+pub(crate) const ROLES: [Role; 6] = [
     Role { name: "hint", variant: "Hint", trait_name: "HasHint", kind: Kind::Text },
     Role {
         name: "authenticated_at",
@@ -65,6 +72,13 @@ pub(crate) const ROLES: [Role; 4] = [
     },
     Role { name: "last_seen", variant: "LastSeen", trait_name: "HasLastSeen", kind: Kind::Instant },
     Role { name: "scopes", variant: "Scopes", trait_name: "HasScopes", kind: Kind::Scopes },
+    Role { name: "owner", variant: "Owner", trait_name: "HasOwner", kind: Kind::Owner },
+    Role {
+        name: "ended_because",
+        variant: "EndedBecause",
+        trait_name: "HasEndedBecause",
+        kind: Kind::OptionalText,
+    },
 ];
 
 /// A role that a field is given.

@@ -400,8 +400,45 @@ fn a_field_with_a_role_implements_its_trait_and_is_lent_to_the_library() {
     ] {
         assert!(instant.contains(&expected.to_string()), "{expected}\nis not in\n{instant}");
     }
+    let ended = expansion("struct ApiKey { #[session(ended_because)] reason: Option<String> }");
+    for expected in [
+        quote!(::cloakroom::OptionalTextField::field(&mut self.reason)),
+        quote!(::cloakroom::OptionalTextField::text(&self.reason)),
+    ] {
+        assert!(ended.contains(&expected.to_string()), "{expected}\nis not in\n{ended}");
+    }
     let without = expansion("struct ApiKey { name: String }");
     assert!(!without.contains("role_mut") && !without.contains("HasHint"), "{without}");
+}
+
+#[test]
+fn an_owner_is_of_the_fields_own_type_and_is_not_lent() {
+    for (field, read) in [
+        ("user: i64", quote!(::std::option::Option::Some(&self.user))),
+        ("user: Option<i64>", quote!(self.user.as_ref())),
+    ] {
+        let expanded = expansion(&format!("struct S {{ #[session(owner)] {field} }}"));
+        let expected = quote! {
+            #[automatically_derived]
+            impl ::cloakroom::HasOwner for S {
+                type Owner = i64;
+
+                fn owner_value(
+                    __owner: &i64,
+                    _: &::cloakroom::FieldDefinition,
+                    _: ::cloakroom::Backend,
+                ) -> ::cloakroom::FieldValue {
+                    ::cloakroom::FieldValue::new(__owner)
+                }
+
+                fn owner(&self) -> ::std::option::Option<&Self::Owner> {
+                    #read
+                }
+            }
+        };
+        assert!(expanded.contains(&expected.to_string()), "{expected}\nis not in\n{expanded}");
+        assert!(!expanded.contains("role_mut"), "{expanded}");
+    }
 }
 
 #[test]

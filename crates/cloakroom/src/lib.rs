@@ -270,16 +270,18 @@ pub use pruner::{Progress, Pruner, PrunerBuilder};
 pub use query::{CountBy, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession};
 pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};
 pub use session::{
-    CreatedSession, Cursor, DefaultData, NewSession, ParseCursorError, Session, SessionRow, Sliding, Status,
+    CreatedSession, Cursor, DefaultData, EndReason, NewSession, ParseCursorError, ParseEndReasonError,
+    Session, SessionRow, Sliding, Status,
 };
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
 pub use table::{
-    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasAuthenticatedAt, HasHint,
-    HasLastSeen, HasScopes, ParseRoleError, Role, SessionFields, SessionTable, TableDefinition,
+    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasAuthenticatedAt, HasEndedBecause,
+    HasHint, HasLastSeen, HasOwner, HasScopes, ParseRoleError, Role, SessionFields, SessionTable,
+    TableDefinition,
 };
 #[doc(hidden)]
-pub use table::{InstantField, RoleField, ScopesField, TextField};
+pub use table::{InstantField, OptionalTextField, RoleField, ScopesField, TextField};
 pub use token::{
     DigestError, Hashing, Key, KeyError, MAX_TOKEN_LENGTH, MIN_KEY_LENGTH, MIN_TOKEN_LENGTH,
     ParseHashingError, ParseTokenError, Reading, Scheme, Token, TokenDigest, TokenError, TokenFormat,

@@ -10,9 +10,9 @@ use crate::error::{Outcome, Result};
 use crate::migrations::{self, Migration};
 use crate::operations::{Handle, ImportedSession, Importer, Operations, Use, bounded};
 use crate::query::{SchemeCount, SessionQuery};
-use crate::session::{CreatedSession, NewSession, Session, Status};
+use crate::session::{CreatedSession, EndReason, NewSession, Session, Status};
 use crate::store::Store;
-use crate::table::{HasAuthenticatedAt, SessionFields, SessionTable, TableDefinition};
+use crate::table::{HasAuthenticatedAt, HasEndedBecause, SessionFields, SessionTable, TableDefinition};
 use crate::token::{HashedToken, Token};
 
 /// The sessions of one table. Every operation goes through this handle.
@@ -368,8 +368,29 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// A session that expired less than a day ago by this machine's clock may still be valid by the clock of a machine
     /// that is behind. It ends there too.
+    ///
+    /// If the table has a column with the role `ended_because`, the row says `logged_out` there from now on, unless the
+    /// session had ended or expired before.
     pub async fn expire(&self, session: &mut Session<T>) -> Result<bool> {
         self.on_pool().expire(session).await
+    }
+
+    /// Ends the session now, for this reason, and returns `true` if it was still valid. It works like
+    /// [`expire`](Self::expire), whose reason is [`LOGGED_OUT`](EndReason::LOGGED_OUT).
+    ///
+    /// The reason is written in the statement that ends the session. If the session had ended before, its first reason
+    /// stays, and `session` has that one afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidField`](crate::ErrorKind::InvalidField) if the reason does not fit its column: then the session is not
+    /// ended. [`UnknownField`](crate::ErrorKind::UnknownField) if a table that is defined at run time has no column with
+    /// the role `ended_because`.
+    pub async fn expire_because(&self, session: &mut Session<T>, reason: EndReason) -> Result<bool>
+    where
+        T: HasEndedBecause,
+    {
+        self.on_pool().expire_because(session, reason).await
     }
 
     /// Gives the session a new token and returns it. The old token is refused from now on. Use it when privileges

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use cloakroom::{
-    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, Hashing, Key,
+    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, EndReason, Hashing, Key,
     ManualClock, Reading, Role, Scheme, Sessions, SignedSpan, Sliding, Status, SystemClock, Token,
     TokenFormat,
 };
@@ -13,19 +13,22 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 19] = [
+const NOT_SHOWN: [&str; 22] = [
     "Clock",
     "DefaultData",
     "FieldType",
+    "HasEndedBecause",
     "HasHint",
     "HasAuthenticatedAt",
     "HasLastSeen",
     "InstantField",
+    "HasOwner",
     "Loaded",
     "LoadedRow",
     "MAX_TOKEN_LENGTH",
     "MIN_KEY_LENGTH",
     "MIN_TOKEN_LENGTH",
+    "OptionalTextField",
     "Result",
     "RoleField",
     "SessionFields",
@@ -72,6 +75,8 @@ fn show_the_rest(seen: &mut Seen) {
     seen.print(&Hashing::DangerousPlaintext);
     let format = TokenFormat::prefixed("acme_live").unwrap();
     seen.show("TokenFormat", &format);
+    seen.show("EndReason", &EndReason::LOGGED_OUT);
+    seen.print(&EndReason::EVICTED);
     seen.show("Role", &Role::Hint);
     seen.print(&Role::Hint);
 
@@ -83,6 +88,7 @@ fn show_the_rest(seen: &mut Seen) {
     seen.secret("a token", text.as_bytes());
     for (name, error) in [
         ("ParseCursorError", text.parse::<Cursor>().err().map(boxed)),
+        ("ParseEndReasonError", text.repeat(2).parse::<EndReason>().err().map(boxed)),
         ("ParseHashingError", text.parse::<Hashing>().err().map(boxed)),
         ("ParseRoleError", text.parse::<Role>().err().map(boxed)),
         ("ParseTokenError", format.parse(text).err().map(boxed)),

@@ -142,7 +142,13 @@ impl Extend {
 }
 
 /// Returns the statement that moves the expiries of sessions whose rows are as they were read.
-pub(super) fn move_expiries(store: &Store, extensions: &[Extension]) -> Statement {
+fn move_expiries(store: &Store, extensions: &[Extension]) -> Statement {
+    Statement::new(store.extend_sql(extensions.len().next_power_of_two()), expiries(extensions, &[]))
+}
+
+/// Returns the values of such a statement, for the next power of two of sessions. `reasons` are the ids and reasons of
+/// those that it ends, if it writes reasons.
+pub(super) fn expiries(extensions: &[Extension], reasons: &[(Uuid, FieldValue)]) -> Vec<FieldValue> {
     let size = extensions.len().next_power_of_two();
     // Repeating a branch changes nothing.
     let all = || extensions.iter().chain(extensions.last().into_iter().cycle()).take(size);
@@ -150,9 +156,11 @@ pub(super) fn move_expiries(store: &Store, extensions: &[Extension]) -> Statemen
     let mut values = Vec::with_capacity(size * 8);
     values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.expires_at)]));
     values.extend(all().flat_map(|one| [id(one), FieldValue::plain(one.new.updated_at)]));
+    let reasons = reasons.iter().chain(reasons.last().into_iter().cycle()).take(size);
+    values.extend(reasons.flat_map(|(id, reason)| [FieldValue::plain(*id), reason.clone()]));
     values.extend(all().map(id));
     values.extend(all().flat_map(|one| {
         [id(one), FieldValue::plain(one.read.updated_at), FieldValue::plain(one.read.expires_at)]
     }));
-    Statement::new(store.extend_sql(size), values)
+    values
 }

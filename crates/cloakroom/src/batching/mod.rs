@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 
 use batcher::Batcher;
 pub(crate) use extend::{Extension, RowVersion};
+pub(crate) use revoke::Ending;
 use uuid::Uuid;
 
 use crate::database::{Backend, FieldValue};
@@ -51,7 +52,7 @@ pub(crate) struct Batching {
     find: Batcher<find::Find>,
     insert: Batcher<insert::Insert>,
     extend: Batcher<extend::Extend>,
-    expire: Batcher<revoke::Revoke<Extension>>,
+    expire: Batcher<revoke::Revoke<Ending>>,
     delete: Batcher<revoke::Revoke<Uuid>>,
 }
 
@@ -83,8 +84,8 @@ impl Batching {
         self.extend.ask(extension).await
     }
 
-    /// Moves an expiry to the end of the session if the row is still as it was read. Returns `true` if it certainly was.
-    pub(crate) async fn expire(&self, end: Extension) -> Result<bool> {
+    /// Ends a session if its row is still as it was read. Returns `true` if it certainly was.
+    pub(crate) async fn expire(&self, end: Ending) -> Result<bool> {
         self.expire.ask(end).await
     }
 

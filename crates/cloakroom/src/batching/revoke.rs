@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::Failure;
 use super::batcher::{BatchOutcome, BatchedQuery};
-use super::extend::{Extension, move_expiries};
+use super::extend::{Extension, expiries};
 use crate::database::{FieldValue, Revokes, Statement};
 use crate::error::{Error, Result};
+use crate::session::EndReason;
 use crate::store::{Store, Waits, Writing};
 
 /// The most sessions that one statement revokes. That is a power of two, as the sizes of the statements are.
@@ -32,21 +33,32 @@ pub(super) struct Revoke<R> {
 }
 
 /// What is done to one session so that earlier reads of it no longer hold.
-pub(super) trait Revocation: Copy + PartialEq + Send + Sync + 'static {
+pub(super) trait Revocation: Clone + PartialEq + Send + Sync + 'static {
     fn id(&self) -> Uuid;
 
     /// Returns the statement that does it to all of these sessions.
     fn statement(store: &Store, revocations: &[Self]) -> Statement;
 }
 
-/// Ends the session, if its row is as it was read.
-impl Revocation for Extension {
+/// The end of one session, which is made if its row is still as it was read.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// The move of its expiry to now.
+    pub(crate) moved: Extension,
+    /// Why.
+    pub(crate) reason: EndReason,
+}
+
+impl Revocation for Ending {
     fn id(&self) -> Uuid {
-        self.id
+        self.moved.id
     }
 
     fn statement(store: &Store, ends: &[Self]) -> Statement {
-        move_expiries(store, ends)
+        let moves: Vec<_> = ends.iter().map(|end| end.moved).collect();
+        let reasons = ends.iter().filter_map(|end| Some((end.moved.id, store.reason(&end.reason)?)));
+        let values = expiries(&moves, &reasons.collect::<Vec<_>>());
+        Statement::new(store.end_sql(ends.len().next_power_of_two()), values)
     }
 }
 

@@ -56,8 +56,9 @@ impl DynamicFields {
             field.nullable = info.nullable;
             field.indexed = has_index(table, field.name(), &indexes);
             let is_taken = |role: &Role| definition.field_for(*role).is_some();
-            field.role =
-                role.filter(|role| !is_taken(role) && role.objection(field.column_type(backend)).is_none());
+            field.role = role.filter(|role| {
+                !is_taken(role) && role.objection(field.column_type(backend), field.nullable).is_none()
+            });
             definition = definition.field(field);
         }
         Ok(Some(definition))

@@ -1,47 +1,93 @@
 //! Ending and deleting one session.
 
-use sea_query::{ExprTrait, Query};
+use sea_query::{ExprTrait, Query, UpdateStatement};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Operations;
+use super::ended::{End, Ended};
 use super::guarded::{Effect, move_of, note_move};
+use crate::batching::Ending;
 use crate::cache::Revoked;
 use crate::database::{FieldValue, Statement};
 use crate::error::{ErrorKind, Outcome, Result};
 use crate::observe::Operation;
-use crate::session::{Session, expiry};
+use crate::session::{EndReason, Session, expiry};
 use crate::sql::ending::behind;
-use crate::table::{SessionFields, column};
+use crate::sql::{Bindings, identifier};
+use crate::store::Store;
+use crate::table::{HasEndedBecause, Role, SessionFields, column};
 
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::expire`](crate::Sessions::expire).
     pub async fn expire(&mut self, session: &mut Session<T>) -> Result<bool> {
-        self.call(Operation::Expire).of(self.expire_row(session)).await
+        self.call(Operation::Expire).of(self.expire_row(session, EndReason::LOGGED_OUT)).await
     }
 
-    async fn expire_row(&mut self, session: &mut Session<T>) -> Result<bool> {
+    /// See [`Sessions::expire_because`](crate::Sessions::expire_because).
+    pub async fn expire_because(&mut self, session: &mut Session<T>, reason: EndReason) -> Result<bool>
+    where
+        T: HasEndedBecause,
+    {
+        self.call(Operation::Expire)
+            .of(async {
+                self.check_reason()?;
+                self.expire_row(session, reason).await
+            })
+            .await
+    }
+
+    async fn expire_row(&mut self, session: &mut Session<T>, reason: EndReason) -> Result<bool> {
         let now = self.config().now();
-        if !self.is_over(session, now) && self.write_end(session, now).await? {
+        let may_change = self.fit_reason(&reason).await?;
+        if !self.is_over(session, now) && self.write_end(session, now, &reason).await? {
+            self.note_ended(Ended::One(session.id), &End::Expired(reason));
+            if may_change {
+                self.read_back(session).await?;
+            }
             return Ok(true);
         }
         // The session ends, even if another caller wrote the row meanwhile. The caller then gets the row as it is now,
         // so that no later update undoes the other caller's write.
-        let was_valid = self.expire_by_id(session.id, now).await?;
+        let is_too_old = expiry::is_too_old(self.config(), session.inserted_at, now);
+        let reason = (!is_too_old).then_some(&reason);
+        let was_valid = self.expire_by_id(session.id, now, reason).await?;
         self.read_end(session, now).await.map_err(|error| error.with_outcome(Outcome::Done))?;
-        Ok(was_valid && !expiry::is_too_old(self.config(), session.inserted_at, now))
+        Ok(was_valid && !is_too_old)
     }
 
     /// Ends the session if its row is still as it was read, and returns `true` if it was. On the pool it may share a
     /// statement with other calls; `false` then also means that another transaction has the row locked.
-    async fn write_end(&mut self, session: &mut Session<T>, now: OffsetDateTime) -> Result<bool> {
-        let Some(read) = session.stored.expires_at.filter(|_| self.shares_revocations()) else {
-            return self.write_expiry(session, now, now, Effect::Revokes).await;
+    async fn write_end(
+        &mut self,
+        session: &mut Session<T>,
+        now: OffsetDateTime,
+        reason: &EndReason,
+    ) -> Result<bool> {
+        let is_written = match session.stored.expires_at.filter(|_| self.shares_revocations()) {
+            Some(read) => {
+                let moved = move_of(session, read, now, now);
+                let ending = Ending { moved, reason: reason.clone() };
+                let is_written =
+                    self.share_revoking(session.id, self.handle().batching().expire(ending)).await?;
+                if is_written {
+                    note_move(session, &moved);
+                }
+                is_written
+            }
+            None => {
+                let column = self.table().field_for(Role::EndedBecause).map(|field| field.name().to_owned());
+                let value = self.handle().store().reason(reason);
+                let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
+                    if let (Some(column), Some(value)) = (column, value) {
+                        update.value(identifier(&column), bindings.stored_in(&column, value));
+                    }
+                };
+                self.write_expiry(session, now, now, Effect::Revokes, set).await?
+            }
         };
-        let end = move_of(session, read, now, now);
-        let is_written = self.share_revoking(session.id, self.handle().batching().expire(end)).await?;
         if is_written {
-            note_move(session, &end);
+            session.note_reason(reason);
         }
         Ok(is_written)
     }
@@ -65,7 +111,15 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// See [`Sessions::delete`](crate::Sessions::delete).
     pub async fn delete(&mut self, session: Session<T>) -> Result<bool> {
-        self.call(Operation::Delete).of(self.delete_row(session.id)).await
+        self.call(Operation::Delete).of(self.delete_session(session.id)).await
+    }
+
+    async fn delete_session(&mut self, session: Uuid) -> Result<bool> {
+        let is_deleted = self.delete_row(session).await?;
+        if is_deleted {
+            self.note_ended(Ended::One(session), &End::Deleted);
+        }
+        Ok(is_deleted)
     }
 
     async fn delete_row(&mut self, session: Uuid) -> Result<bool> {
@@ -89,18 +143,29 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     /// Ends the session by every clock, even if another process has written it meanwhile. Returns `true` if it was
-    /// valid by this machine's clock.
-    pub(crate) async fn expire_by_id(&mut self, id: Uuid, now: OffsetDateTime) -> Result<bool> {
-        let sql = self.handle().store().expire_sql();
-        let expire = |valid_at: OffsetDateTime| {
+    /// valid by this machine's clock: then its row says why it was ended, if there is a reason.
+    pub(crate) async fn expire_by_id(
+        &mut self,
+        id: Uuid,
+        now: OffsetDateTime,
+        reason: Option<&EndReason>,
+    ) -> Result<bool> {
+        let statement = |store: &Store, reason: Option<&EndReason>, valid_at: OffsetDateTime| {
             let mut values = vec![FieldValue::plain(now); 3];
+            values.extend(reason.and_then(|reason| store.reason(reason)));
             values.extend([FieldValue::plain(id), FieldValue::plain(valid_at)]);
-            Statement::new(sql.clone(), values)
+            Statement::new(store.expire_sql(reason.is_some()), values)
         };
-        if self.execute_revoking(expire(now), Revoked::Session(id)).await? > 0 {
+        let expire = statement(self.handle().store(), reason, now);
+        if self.execute_revoking(expire, Revoked::Session(id)).await? > 0 {
+            let end = reason.map_or(End::Lapsed, |reason| End::Expired(reason.clone()));
+            self.note_ended(Ended::One(id), &end);
             return Ok(true);
         }
-        self.execute_revoking(expire(behind(now)), Revoked::Session(id)).await?;
+        let end_lapsed = statement(self.handle().store(), None, behind(now));
+        if self.execute_revoking(end_lapsed, Revoked::Session(id)).await? > 0 {
+            self.note_ended(Ended::One(id), &End::Lapsed);
+        }
         Ok(false)
     }
 }

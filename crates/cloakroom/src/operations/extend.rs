@@ -27,7 +27,9 @@ impl<T: SessionFields> Operations<'_, T> {
                 Some(_) if !self.handle().store().has_sliding() && self.has_sliding_by_now().await? => {
                     self.read_again(session).await?;
                 }
-                Some(expires_at) if self.write_expiry(session, now, expires_at, Effect::Extends).await? => {
+                Some(expires_at)
+                    if self.write_expiry(session, now, expires_at, Effect::Extends, |_, _| {}).await? =>
+                {
                     self.handle().metrics().extended(Extended::Written);
                     return Ok(true);
                 }
@@ -104,7 +106,7 @@ impl<T: SessionFields> Operations<'_, T> {
             return Ok(false);
         }
         let Some(read) = session.stored.expires_at.filter(|_| self.connection().is_pool()) else {
-            return self.write_expiry(session, now, expires_at, Effect::Extends).await;
+            return self.write_expiry(session, now, expires_at, Effect::Extends, |_, _| {}).await;
         };
         self.check_writes().await?;
         let extension = move_of(session, read, expires_at, now);

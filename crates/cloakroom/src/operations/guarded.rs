@@ -57,15 +57,16 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(is_written)
     }
 
-    /// Moves the expiry if the row is still as it was read. Returns `true` if it was.
+    /// Moves the expiry, and writes what `set` sets, if the row is still as it was read. Returns `true` if it was.
     pub(crate) async fn write_expiry(
         &mut self,
         session: &mut Session<T>,
         now: OffsetDateTime,
         expires_at: OffsetDateTime,
         effect: Effect,
+        set: impl FnOnce(&mut UpdateStatement, &mut Bindings<'_>),
     ) -> Result<bool> {
-        let is_written = self.write(session, now, Some(expires_at), effect, |_, _| {}).await?;
+        let is_written = self.write(session, now, Some(expires_at), effect, set).await?;
         if is_written {
             session.row_mut().expires_at = Some(expires_at);
         }

@@ -2,6 +2,7 @@ mod authenticate;
 mod call;
 mod create;
 mod end;
+mod ended;
 mod extend;
 mod filled;
 mod fitting;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 pub(crate) use authenticate::Use;
 pub(crate) use call::bounded;
+pub(crate) use ended::{End, Ended};
 pub(crate) use handle::Handle;
 pub use import::{ImportError, ImportProgress, ImportedSession, Importer};
 

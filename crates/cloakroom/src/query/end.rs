@@ -10,17 +10,11 @@ use crate::cache::Revoked;
 use crate::database::FieldValue;
 use crate::error::{Error, Outcome, Result};
 use crate::observe::Operation;
-use crate::session::Status;
+use crate::operations::{End, Ended};
+use crate::session::{EndReason, Status};
 use crate::sql::ending;
 use crate::store::{Waits, Writing};
-use crate::table::SessionFields;
-
-/// How a session ends.
-#[derive(Clone, Copy)]
-enum End {
-    Expire,
-    Delete,
-}
+use crate::table::{HasEndedBecause, SessionFields};
 
 /// The least number of rows that a limited query writes at once, of those that are valid only by another clock.
 const AT_ONCE: u64 = 1_000;
@@ -28,7 +22,8 @@ const AT_ONCE: u64 = 1_000;
 impl<T: SessionFields> SessionQuery<'_, T> {
     /// Ends every session that matches and is still valid, now, and returns how many there were.
     ///
-    /// This is "sign out everywhere". The rows stay, as a record, and none of them is decoded.
+    /// This is "sign out everywhere". The rows stay, as a record, and none of them is decoded. If the table has a column
+    /// with the role `ended_because`, it says `logged_out`, or the reason that [`because`](Self::because) sets.
     ///
     /// A session that expired less than a day ago by this machine's clock may still be valid by the clock of a machine
     /// that is behind. `expire_all` ends it too, in a statement of its own before the others: its expiry stays, it is
@@ -38,12 +33,39 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         self.operations.call(Operation::ExpireAll).of(self.expire_rows()).await
     }
 
+    /// Ends every session that matches and is still valid, now, for this reason; see [`expire_all`](Self::expire_all).
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownField`](crate::ErrorKind::UnknownField) if a table that is defined at run time has no column with the
+    /// role `ended_because`; [`InvalidField`](crate::ErrorKind::InvalidField) if the reason does not fit the column.
+    pub async fn expire_all_because(self, reason: EndReason) -> Result<u64>
+    where
+        T: HasEndedBecause,
+    {
+        self.because(reason).expire_all().await
+    }
+
     async fn expire_rows(&mut self) -> Result<u64> {
         if self.criteria.status == Status::Expired {
             return Ok(0);
         }
         self.criteria.status = Status::Valid;
-        self.end_valid_on_one(End::Expire).await
+        let end = self.fitting_end().await?;
+        self.end_valid_on_one(&end).await
+    }
+
+    /// Returns the end that this query gives to valid sessions. Fails if its reason cannot be stored.
+    async fn fitting_end(&mut self) -> Result<End> {
+        let reason = match self.criteria.reason.clone() {
+            Some(reason) => {
+                self.operations.check_reason()?;
+                reason
+            }
+            None => EndReason::LOGGED_OUT,
+        };
+        self.operations.fit_reason(&reason).await?;
+        Ok(End::Expired(reason))
     }
 
     /// Deletes every session that matches, and returns how many there were. By default only valid sessions match: see
@@ -57,15 +79,15 @@ impl<T: SessionFields> SessionQuery<'_, T> {
 
     async fn delete_rows(&mut self) -> Result<u64> {
         if self.criteria.status == Status::Valid {
-            return self.end_valid_on_one(End::Delete).await;
+            return self.end_valid_on_one(&End::Deleted).await;
         }
         let now = self.operations.config().now();
-        self.end(End::Delete, now, now).await
+        self.end(&End::Deleted, now, now).await
     }
 
     /// Does the same as [`end_valid`](Self::end_valid), with one connection of the pool for all statements. SQLite lets
     /// one connection write after another, and a second connection would wait for the first.
-    async fn end_valid_on_one(&mut self, how: End) -> Result<u64> {
+    async fn end_valid_on_one(&mut self, how: &End) -> Result<u64> {
         if self.criteria.matches_nothing {
             return Ok(0);
         }
@@ -80,7 +102,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     }
 
     /// Ends the sessions that are valid by any clock, and returns how many of them were valid by this machine's.
-    async fn end_valid(&mut self, how: End) -> Result<u64> {
+    async fn end_valid(&mut self, how: &End) -> Result<u64> {
         let now = self.operations.config().now();
         let mut ended = 0;
         if let Some(limit) = self.criteria.limit {
@@ -106,7 +128,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         lapsed.criteria.limit = lapsed.criteria.limit.map(|limit| limit.max(AT_ONCE));
         // A session that was written has ended, so each round finds others.
         loop {
-            let ended = lapsed.end(End::Expire, now, ending::behind(now)).await?;
+            let ended = lapsed.end(&End::Lapsed, now, ending::behind(now)).await?;
             *written += ended;
             if ended != lapsed.criteria.limit.unwrap_or(u64::MAX) {
                 return Ok(());
@@ -115,15 +137,16 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     }
 
     /// Ends the sessions that match at `valid_at`.
-    async fn end(&mut self, how: End, now: OffsetDateTime, valid_at: OffsetDateTime) -> Result<u64> {
+    async fn end(&mut self, how: &End, now: OffsetDateTime, valid_at: OffsetDateTime) -> Result<u64> {
         if self.criteria.matches_nothing {
             return Ok(0);
         }
         let mut bindings = self.operations.bindings();
         let Targets { condition, order, limit } = self.targets(&mut bindings, valid_at)?;
         let statement = match how {
-            End::Expire => {
-                let mut expire = ending::expire_update(&mut bindings, &FieldValue::plain(now));
+            End::Expired(_) | End::Lapsed => {
+                let reason = how.reason().and_then(|reason| self.operations.handle().store().reason(reason));
+                let mut expire = ending::expire_update(&mut bindings, &FieldValue::plain(now), reason);
                 expire.cond_where(condition);
                 for (key, direction) in order {
                     expire.order_by_expr(key, direction);
@@ -131,7 +154,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
                 limit.map(|limit| expire.limit(limit));
                 bindings.build(&expire)
             }
-            End::Delete => {
+            End::Deleted => {
                 let mut delete = Query::delete();
                 delete
                     .from_table(self.operations.table_ref())
@@ -144,7 +167,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
                 bindings.build(&delete)
             }
         };
-        self.operations.execute_revoking(statement, Revoked::Any).await
+        let ended = self.operations.execute_revoking(statement, Revoked::Any).await?;
+        self.operations.note_ended(Ended::Number(ended), how);
+        Ok(ended)
     }
 }
 

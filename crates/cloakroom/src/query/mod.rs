@@ -9,7 +9,7 @@ mod stream;
 use std::fmt;
 use std::sync::Arc;
 
-use sea_query::{Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
+use sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,9 +18,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Operation;
 use crate::operations::Operations;
 use crate::session::data::StoredData;
-use crate::session::{Cursor, Session, Status};
+use crate::session::{Cursor, EndReason, Session, Status};
 use crate::sql::{Bindings, Filter, has_status, identifier, is_of_age, select_columns, select_first_columns};
-use crate::table::{SessionFields, column};
+use crate::table::{HasEndedBecause, HasOwner, Role, SessionFields, column};
 use crate::token::TokenDigest;
 
 pub use count_by::CountBy;
@@ -60,6 +60,8 @@ struct Criteria<T> {
     matches_nothing: bool,
     /// The query asks the primary, also if there is a standby for lists.
     is_fresh: bool,
+    /// Why the query ends sessions, if the caller has said so.
+    reason: Option<EndReason>,
 }
 
 #[derive(Clone)]
@@ -82,6 +84,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
                 by_token: false,
                 matches_nothing: false,
                 is_fresh: false,
+                reason: None,
             },
         }
     }
@@ -96,6 +99,33 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// Selects only the session with this id.
     pub fn id(self, id: Uuid) -> Self {
         self.filter(T::ID.eq(id))
+    }
+
+    /// Selects only sessions of this owner: those with this value in the column with the role `owner`.
+    ///
+    /// "Sign out everywhere else" is `….owner(user_id).filter(UserSession::ID.ne(session.id)).expire_all()`.
+    pub fn owner(self, owner: impl Into<T::Owner>) -> Self
+    where
+        T: HasOwner,
+    {
+        let table = self.operations.table();
+        let Some(field) = table.field_for(Role::Owner) else {
+            let message = format!("{table} has no column with the role {}", Role::Owner);
+            return self.filter(Filter::refuse(ErrorKind::UnknownField, message));
+        };
+        let value = T::owner_value(&owner.into(), field, self.operations.handle().backend());
+        let filter = Filter::compare(field.name().to_owned(), BinOper::Equal, value);
+        self.filter(filter)
+    }
+
+    /// Sets why this query ends sessions, for [`expire_all`](Self::expire_all) and the forms of it that return what they
+    /// ended. Default [`EndReason::LOGGED_OUT`]. A query that reads is not changed by it.
+    pub fn because(mut self, reason: EndReason) -> Self
+    where
+        T: HasEndedBecause,
+    {
+        self.criteria.reason = Some(reason);
+        self
     }
 
     /// Selects only the session with this token, compared byte by byte. A string that cannot be a token, such as the

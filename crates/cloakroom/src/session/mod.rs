@@ -1,12 +1,14 @@
 pub(crate) mod cache_entry;
 mod cursor;
 pub(crate) mod data;
+mod end_reason;
 pub(crate) mod expiry;
 mod serialize;
 mod sliding;
 
 pub use cursor::{Cursor, ParseCursorError};
 pub use data::DefaultData;
+pub use end_reason::{EndReason, ParseEndReasonError};
 pub use sliding::Sliding;
 
 use std::borrow::Cow;
@@ -27,7 +29,7 @@ use crate::clock::{clock_reading, to_stored_precision};
 use crate::config::Config;
 use crate::error::Result;
 use crate::scopes::{NamesScope, Scopes};
-use crate::table::{HasAuthenticatedAt, HasHint, HasLastSeen, HasScopes, SessionFields};
+use crate::table::{HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastSeen, HasScopes, SessionFields};
 use crate::token::Token;
 
 /// One session: a row of the table without its digest. Its fields are those of [`SessionRow`].
@@ -241,6 +243,17 @@ impl<T: SessionFields> Session<T> {
         T: HasScopes,
     {
         self.fields.scopes().is_some_and(|scopes| scopes.contains(scope))
+    }
+
+    /// Returns why the session was ended, such as `logged_out`; see [`EndReason`].
+    ///
+    /// `None` if the session is valid, if it has reached its expiry without being ended, if it was ended before the column
+    /// was there, or if a table that is defined at run time has no such column.
+    pub fn ended_because(&self) -> Option<&str>
+    where
+        T: HasEndedBecause,
+    {
+        self.fields.ended_because()
     }
 
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

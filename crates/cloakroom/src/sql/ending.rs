@@ -18,8 +18,8 @@ use time::{Duration, OffsetDateTime};
 
 use crate::database::FieldValue;
 use crate::session::Status;
-use crate::sql::{Bindings, Filter, has_status, is_of_age, table_ref, value, written_at};
-use crate::table::column;
+use crate::sql::{Bindings, Filter, has_status, identifier, is_of_age, table_ref, value, written_at};
+use crate::table::{Role, column};
 
 /// How far another machine's clock may be behind this one's. A session that expired earlier stays as it was written.
 const SKEW: Duration = Duration::DAY;
@@ -40,8 +40,13 @@ pub(crate) fn has_expired<T>(now: OffsetDateTime, lifetime: Option<std::time::Du
     })
 }
 
-/// Returns the UPDATE that ends rows now, or leaves their expiry as it is if it lies before now.
-pub(crate) fn expire_update(bindings: &mut Bindings<'_>, now: &FieldValue) -> UpdateStatement {
+/// Returns the UPDATE that ends rows now, or leaves their expiry as it is if it lies before now. It writes the reason, if
+/// the table has a column for one.
+pub(crate) fn expire_update(
+    bindings: &mut Bindings<'_>,
+    now: &FieldValue,
+    reason: Option<FieldValue>,
+) -> UpdateStatement {
     let expires_at = bindings.column(column::EXPIRES_AT);
     let mut is_before = expires_at.clone().lt(bindings.expr(now.clone()));
     if let Some(is_a_date) = bindings.backend().dialect().is_a_date(expires_at.clone()) {
@@ -55,13 +60,19 @@ pub(crate) fn expire_update(bindings: &mut Bindings<'_>, now: &FieldValue) -> Up
         .value(column::EXPIRES_AT, earlier)
         .value(column::UPDATED_AT, written_at(bindings, now.clone()))
         .and_where_option(bindings.backend().dialect().place_of_condition());
+    if let (Some(field), Some(reason)) = (bindings.table().field_for(Role::EndedBecause), reason) {
+        update.value(identifier(field.name()), bindings.stored_in(field.name(), reason));
+    }
     update
 }
 
-/// Returns the UPDATE that ends the row with one id. The values are `now` three times, the id, and the instant at which
-/// the row must be valid.
-pub(crate) fn expire_update_by_id(bindings: &mut Bindings<'_>) -> UpdateStatement {
-    let mut expire = expire_update(bindings, &value());
+/// Returns the UPDATE that ends the row with one id. The values are `now` three times, the reason if one is written, the
+/// id, and the instant at which the row must be valid.
+pub(crate) fn expire_update_by_id(
+    bindings: &mut Bindings<'_>,
+    reason: Option<FieldValue>,
+) -> UpdateStatement {
+    let mut expire = expire_update(bindings, &value(), reason);
     let id = bindings.expr(value());
     expire.and_where(bindings.column(column::ID).eq(id));
     if let Some(is_valid) = has_status(bindings, Status::Valid, value()) {

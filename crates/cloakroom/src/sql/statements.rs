@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::session::data::StoredData;
 use crate::session::{Session, SessionRow, Sliding, Status, Stored, expiry};
 use crate::sql::{Bindings, ending, identifier};
-use crate::table::{BUILT_IN_COLUMNS, FieldReader, SessionFields, TableDefinition, column};
+use crate::table::{BUILT_IN_COLUMNS, FieldReader, Role, SessionFields, TableDefinition, column};
 
 /// The columns that are read of every session, before its fields.
 pub(crate) const READ_COLUMNS: [&str; 6] =
@@ -31,7 +31,10 @@ pub(crate) struct Statements {
     /// For the pool: it says whether it was a transaction of its own.
     pub(crate) by_id: Arc<str>,
     pub(crate) by_id_within: Arc<str>,
+    /// Ends the session with one id, with a reason if the table has a column for it.
     pub(crate) expire: Arc<str>,
+    /// Does the same without a reason.
+    pub(crate) end_lapsed: Arc<str>,
     /// How many digests a token may have.
     schemes: usize,
     /// Whether the table has the column for a span of the session's own.
@@ -42,6 +45,7 @@ pub(crate) struct Statements {
     insert_at_once: BySize,
     extend: BySize,
     delete: BySize,
+    end: BySize,
 }
 
 /// Statements that differ only in the number of their rows, each written when it is first needed. The numbers are
@@ -88,12 +92,16 @@ impl Statements {
         guard_rows(backend, &mut by_id);
 
         let by_id = bindings.build(&by_id).sql;
-        let expire = ending::expire_update_by_id(bindings);
-        let expire = bindings.build(&expire).sql;
+        let mut text = |reason: Option<FieldValue>| {
+            let expire = ending::expire_update_by_id(bindings, reason);
+            bindings.build(&expire).sql
+        };
+        let (expire, end_lapsed) = (text(Some(value())), text(None));
         Self {
             by_id,
             by_id_within,
             expire,
+            end_lapsed,
             schemes,
             has_sliding,
             find: Finds::default(),
@@ -102,6 +110,7 @@ impl Statements {
             insert_at_once: BySize::default(),
             extend: BySize::default(),
             delete: BySize::default(),
+            end: BySize::default(),
         }
     }
 
@@ -204,42 +213,67 @@ impl Statements {
         size: usize,
         is_shared: bool,
     ) -> Arc<str> {
-        self.extend.get(size, || {
-            let bindings = &mut Bindings::new(table, backend);
-            let new_expiry = by_id(bindings, size, column::EXPIRES_AT);
-            let new_update = by_id(bindings, size, column::UPDATED_AT);
-            let ids: Vec<_> = (0..size).map(|_| bindings.expr(value())).collect();
-            let are_named = bindings.column(column::ID).is_in(ids);
-            let mut as_read = CaseStatement::new();
-            for _ in 0..size {
-                let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
-                let updated_at = bindings.column(column::UPDATED_AT).eq(bindings.expr(value()));
-                let expires_at = bindings.column(column::EXPIRES_AT).eq(bindings.expr(value()));
-                as_read = as_read.case(is_it, updated_at.and(expires_at));
-            }
-            let mut update = Query::update();
-            update
-                .table(table_ref(table))
-                .value(column::EXPIRES_AT, new_expiry)
-                .value(column::UPDATED_AT, new_update);
-            if is_shared && backend.dialect().skips_locked_rows() {
-                // A row that another transaction is writing is left to it, so that no other call of this statement
-                // waits.
-                let mut free = Query::select();
-                free.expr(bindings.column(column::ID))
-                    .from(table_ref(table))
-                    .and_where(are_named)
-                    .and_where(as_read.into())
-                    .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
-                update.and_where(bindings.column(column::ID).in_subquery(free));
-            } else {
-                update.and_where(are_named).and_where(as_read.into());
-            }
-            update.and_where_option(backend.dialect().place_of_condition());
-            let update = bindings.build(&update).sql;
-            if is_shared { backend.dialect().at_once(update) } else { update }
-        })
+        self.extend.get(size, || move_expiries(table, backend, size, is_shared, None))
     }
+
+    /// Returns the shared statement that moves the expiries of `size` sessions to their end, if their rows are as they
+    /// were read, and writes why. The values are those of [`extend`](Self::extend), with the id and reason of each after
+    /// the id and new `updated_at` of each if the table has a column for the reason.
+    pub(crate) fn end(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
+        match table.field_for(Role::EndedBecause) {
+            Some(field) => {
+                self.end.get(size, || move_expiries(table, backend, size, true, Some(field.name())))
+            }
+            None => self.extend(table, backend, size, true),
+        }
+    }
+}
+
+/// See [`Statements::extend`] and [`Statements::end`]. `reason` is the column for the reason, if one is written.
+fn move_expiries(
+    table: &TableDefinition,
+    backend: Backend,
+    size: usize,
+    is_shared: bool,
+    reason: Option<&str>,
+) -> Arc<str> {
+    let bindings = &mut Bindings::new(table, backend);
+    let new_expiry = by_id(bindings, size, column::EXPIRES_AT);
+    let new_update = by_id(bindings, size, column::UPDATED_AT);
+    let reason = reason.map(|name| (name, by_id(bindings, size, name)));
+    let ids: Vec<_> = (0..size).map(|_| bindings.expr(value())).collect();
+    let are_named = bindings.column(column::ID).is_in(ids);
+    let mut as_read = CaseStatement::new();
+    for _ in 0..size {
+        let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
+        let updated_at = bindings.column(column::UPDATED_AT).eq(bindings.expr(value()));
+        let expires_at = bindings.column(column::EXPIRES_AT).eq(bindings.expr(value()));
+        as_read = as_read.case(is_it, updated_at.and(expires_at));
+    }
+    let mut update = Query::update();
+    update
+        .table(table_ref(table))
+        .value(column::EXPIRES_AT, new_expiry)
+        .value(column::UPDATED_AT, new_update);
+    if let Some((name, reason)) = reason {
+        update.value(identifier(name), reason);
+    }
+    if is_shared && backend.dialect().skips_locked_rows() {
+        // A row that another transaction is writing is left to it, so that no other call of this statement
+        // waits.
+        let mut free = Query::select();
+        free.expr(bindings.column(column::ID))
+            .from(table_ref(table))
+            .and_where(are_named)
+            .and_where(as_read.into())
+            .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
+        update.and_where(bindings.column(column::ID).in_subquery(free));
+    } else {
+        update.and_where(are_named).and_where(as_read.into());
+    }
+    update.and_where_option(backend.dialect().place_of_condition());
+    let update = bindings.build(&update).sql;
+    if is_shared { backend.dialect().at_once(update) } else { update }
 }
 
 impl Statements {
@@ -359,7 +393,8 @@ fn by_id(bindings: &mut Bindings<'_>, size: usize, column: &str) -> Expr {
     let mut new = CaseStatement::new();
     for _ in 0..size {
         let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
-        new = new.case(is_it, bindings.expr(value()));
+        let then = bindings.stored_in(column, value());
+        new = new.case(is_it, then);
     }
     new.finally(bindings.column(column)).into()
 }

@@ -20,8 +20,9 @@ use crate::database::{
 use crate::deadline;
 use crate::error::{Error, Outcome, Result};
 use crate::observe::{self, ConnectionFailure, Observer};
+use crate::session::EndReason;
 use crate::sql::{Statements, Under};
-use crate::table::{PLACE_OF_SLIDING, TableDefinition};
+use crate::table::{PLACE_OF_SLIDING, Role, TableDefinition};
 use crate::token::{HashedToken, PossibleDigests};
 
 /// A connection of the pool that counts as one of those that writes may hold.
@@ -168,13 +169,29 @@ impl Store {
         Statement::new(sql, values(rows, statements.has_sliding()))
     }
 
-    pub(crate) fn expire_sql(&self) -> Arc<str> {
-        self.statements.expire.clone()
+    /// Returns the statement that ends the session with one id, with or without a reason.
+    pub(crate) fn expire_sql(&self, has_reason: bool) -> Arc<str> {
+        if has_reason { self.statements.expire.clone() } else { self.statements.end_lapsed.clone() }
     }
 
     /// Returns the statement that deletes `size` sessions; see [`Statements::delete`].
     pub(crate) fn delete_sql(&self, size: usize) -> Arc<str> {
         self.statements.delete(&self.table, self.backend(), size)
+    }
+
+    /// Returns the statement that ends `size` sessions; see [`Statements::end`].
+    pub(crate) fn end_sql(&self, size: usize) -> Arc<str> {
+        self.statements().end(&self.table, self.backend(), size)
+    }
+
+    /// Returns a reason as the value of the column for it, or `None` if the table has no such column.
+    pub(crate) fn reason(&self, reason: &EndReason) -> Option<FieldValue> {
+        let field = self.table.field_for(Role::EndedBecause)?;
+        let value = FieldValue::plain(reason.as_str());
+        Some(match &field.foreign[self.backend() as usize] {
+            Some(foreign) => foreign.bound(value),
+            None => value,
+        })
     }
 
     /// Returns `true` if revocations of single sessions share statements: if each caller can then be told the outcome

@@ -1,6 +1,7 @@
 mod built_in;
 mod dynamic;
 mod field;
+mod owner;
 mod role;
 mod scopes;
 mod typed_column;
@@ -15,9 +16,10 @@ pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, PLACE_OF_SLID
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
-pub use role::{HasAuthenticatedAt, HasHint, HasLastSeen, HasScopes, ParseRoleError, Role};
+pub use owner::HasOwner;
+pub use role::{HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastSeen, HasScopes, ParseRoleError, Role};
 #[doc(hidden)]
-pub use role::{InstantField, RoleField, TextField};
+pub use role::{InstantField, OptionalTextField, RoleField, TextField};
 #[doc(hidden)]
 pub use scopes::ScopesField;
 pub use typed_column::Column;
@@ -361,7 +363,7 @@ impl FieldDefinition {
         };
         match self.column_type(backend) {
             ColumnType::Exact(sql) if sql.trim().is_empty() => Err(problem("its SQL type is blank")),
-            column_type => match self.role.and_then(|role| role.objection(column_type)) {
+            column_type => match self.role.and_then(|role| role.objection(column_type, self.nullable)) {
                 Some(objection) => Err(problem(&objection)),
                 None => Ok(()),
             },

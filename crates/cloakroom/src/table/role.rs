@@ -13,14 +13,18 @@ use crate::scopes::{AnyScope, Scopes};
 /// Makes the list of roles: the enum, and for each role the trait of the tables that have a column with it.
 ///
 /// A line has the role, its name in the attribute `#[session(…)]`, what its values are, and the trait with its one
-/// accessor. The derive implements the trait for a struct, and this macro implements it for [`DynamicFields`].
+/// accessor. The derive implements the trait for a struct, and this macro implements it for [`DynamicFields`]. The roles in
+/// braces have traits of another form, which stand in files of their own.
 macro_rules! roles {
-    ($(
-        $(#[$role_attribute:meta])*
-        $role:ident, $name:literal, $kind:ident;
-        $(#[$trait_attribute:meta])*
-        $trait:ident::$accessor:ident
-    )*) => {
+    (
+        { $($(#[$other_attribute:meta])* $other:ident, $other_name:literal, $other_kind:ident;)* }
+        $(
+            $(#[$role_attribute:meta])*
+            $role:ident, $name:literal, $kind:ident;
+            $(#[$trait_attribute:meta])*
+            $trait:ident::$accessor:ident
+        )*
+    ) => {
         /// What one of the application's own columns is for, so that the library fills it in or reads it.
         ///
         /// A table has at most one column with each role. The derive sets a field's role by the attribute of the same
@@ -30,16 +34,18 @@ macro_rules! roles {
         #[non_exhaustive]
         pub enum Role {
             $($(#[$role_attribute])* $role,)*
+            $($(#[$other_attribute])* $other,)*
         }
 
         impl Role {
             /// Every role.
-            pub(crate) const ALL: &[Role] = &[$(Role::$role),*];
+            pub(crate) const ALL: &[Role] = &[$(Role::$role,)* $(Role::$other),*];
 
             /// Returns the role's name, which is that of its attribute.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$role => $name,)*
+                    $(Self::$other => $other_name,)*
                 }
             }
 
@@ -47,6 +53,7 @@ macro_rules! roles {
             const fn kind(self) -> Kind {
                 match self {
                     $(Self::$role => Kind::$kind,)*
+                    $(Self::$other => Kind::$other_kind,)*
                 }
             }
         }
@@ -77,11 +84,15 @@ macro_rules! value_of {
     (Text) => { Option<&str> };
     (Instant) => { Option<OffsetDateTime> };
     (Scopes) => { Option<Cow<'_, Scopes<Self::Scope>>> };
+    (OptionalText) => { Option<&str> };
 }
 
 macro_rules! read_as {
     (Text, $value:expr) => {
         TextField::text($value)
+    };
+    (OptionalText, $value:expr) => {
+        OptionalTextField::text($value)
     };
     (Instant, $value:expr) => {
         InstantField::instant($value)
@@ -108,6 +119,12 @@ macro_rules! dynamic_type {
 }
 
 roles! {
+    {
+        /// Whose session it is, such as `user_id`. [`SessionQuery::owner`](crate::SessionQuery::owner) selects the sessions
+        /// of one owner; [`Sessions::with_limit`](crate::Sessions::with_limit) limits how many each has.
+        Owner, "owner", Any;
+    }
+
     /// The token's [hint](crate::TokenFormat::hint), such as `acme_live_7Qx4…k3Fq`: text that the library fills in
     /// whenever it makes a token.
     Hint, "hint", Text;
@@ -154,6 +171,18 @@ roles! {
         note = "write `#[session(scopes)] scopes: Scopes<Permission>` in `{Self}`, with an enum that derives `Scope`"
     )]
     HasScopes::scopes
+
+    /// Why the session was ended, such as `logged_out`: text that the library fills in whenever it ends a session. See
+    /// [`EndReason`](crate::EndReason).
+    EndedBecause, "ended_because", OptionalText;
+    /// Fields with a column for why the session was ended: `#[session(ended_because)]`. See
+    /// [`Session::ended_because`](crate::Session::ended_because).
+    #[diagnostic::on_unimplemented(
+        message = "the table of `{Self}` has no column for why its sessions were ended",
+        label = "none of its fields has the role `ended_because`",
+        note = "write `#[session(ended_because)] ended_because: Option<String>` in `{Self}`"
+    )]
+    HasEndedBecause::ended_because
 }
 
 /// What the values of a column with a role are.
@@ -163,6 +192,10 @@ enum Kind {
     Instant,
     /// Text, which the application sets.
     Scopes,
+    /// Text, or null as long as there is nothing to say.
+    OptionalText,
+    /// Any value. The library does not fill it in.
+    Any,
 }
 
 impl Role {
@@ -176,8 +209,9 @@ impl Role {
     pub(super) fn field(self, value: &mut DynamicValue) -> Option<RoleField<'_>> {
         match self.kind() {
             Kind::Text => Some(TextField::field(value)),
+            Kind::OptionalText => Some(OptionalTextField::field(value)),
             Kind::Instant => Some(InstantField::field(value)),
-            Kind::Scopes => None,
+            Kind::Scopes | Kind::Any => None,
         }
     }
 
@@ -186,15 +220,21 @@ impl Role {
         self.kind() == Kind::Scopes
     }
 
-    /// Returns why a column of this type cannot have this role.
-    pub(crate) fn objection(self, column_type: &ColumnType) -> Option<String> {
+    /// Returns why a column of this type, which may hold null or not, cannot have this role.
+    pub(crate) fn objection(self, column_type: &ColumnType, is_nullable: bool) -> Option<String> {
         let (what, fit) = match self.kind() {
-            Kind::Text | Kind::Scopes => ("text", ColumnType::Text),
+            Kind::Text | Kind::OptionalText | Kind::Scopes => ("text", ColumnType::Text),
             Kind::Instant => ("instants", ColumnType::Timestamp),
+            Kind::Any => return None,
         };
         // The database checks an exact type, such as `varchar(64)`.
         let is_fit = *column_type == fit || matches!(column_type, ColumnType::Exact(_));
-        (!is_fit).then(|| format!("a column with the role {self} holds {what}, and this one {column_type}"))
+        if !is_fit {
+            return Some(format!("a column with the role {self} holds {what}, and this one {column_type}"));
+        }
+        (self.kind() == Kind::OptionalText && !is_nullable).then(|| {
+            format!("a column with the role {self} holds null at first, and this one must not be null")
+        })
     }
 }
 
@@ -290,6 +330,40 @@ impl TextField for Option<String> {
 
     fn set_text(&mut self, text: String) {
         *self = Some(text);
+    }
+}
+
+/// A type that a field with a role of text may have if there is no text at first.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot hold the text of this role, which is null at first",
+    label = "the library fills in text here later",
+    note = "use `Option<String>`"
+)]
+pub trait OptionalTextField {
+    fn text(&self) -> Option<&str>;
+
+    fn field(&mut self) -> RoleField<'_>;
+}
+
+impl OptionalTextField for Option<String> {
+    fn text(&self) -> Option<&str> {
+        TextField::text(self)
+    }
+
+    fn field(&mut self) -> RoleField<'_> {
+        TextField::field(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl OptionalTextField for DynamicValue {
+    fn text(&self) -> Option<&str> {
+        TextField::text(self)
+    }
+
+    fn field(&mut self) -> RoleField<'_> {
+        TextField::field(self)
     }
 }
 
@@ -414,12 +488,14 @@ mod tests {
     fn a_column_of_another_kind_does_not_suit_a_role() {
         let exact = || ColumnType::Exact("timestamp".into());
         assert_eq!(
-            Role::LastSeen.objection(&ColumnType::Timestamp).or(Role::LastSeen.objection(&exact())),
+            Role::LastSeen
+                .objection(&ColumnType::Timestamp, true)
+                .or(Role::LastSeen.objection(&exact(), false)),
             None
         );
-        let text = Role::LastSeen.objection(&ColumnType::Text).unwrap();
+        let text = Role::LastSeen.objection(&ColumnType::Text, true).unwrap();
         assert!(text.contains("last_seen holds instants, and this one text"), "{text}");
-        let instant = Role::Hint.objection(&ColumnType::Timestamp).unwrap();
+        let instant = Role::Hint.objection(&ColumnType::Timestamp, false).unwrap();
         assert!(instant.contains("hint holds text, and this one timestamp"), "{instant}");
     }
 }

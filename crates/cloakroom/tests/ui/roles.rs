@@ -1,4 +1,4 @@
-use cloakroom::{Session, SessionTable};
+use cloakroom::{EndReason, Session, SessionTable, Sessions};
 
 #[derive(Clone, SessionTable)]
 struct WithoutRole {
@@ -9,6 +9,12 @@ fn shown(session: Session<WithoutRole>) {
     // A method that needs a role.
     let _ = session.hint();
     let _ = session.last_seen();
+    let _ = session.ended_because();
+}
+
+async fn ended(sessions: Sessions<WithoutRole>, mut session: Session<WithoutRole>) {
+    let _ = sessions.expire_because(&mut session, EndReason::REUSE).await;
+    let _ = sessions.query().owner("1234").because(EndReason::REUSE).expire_all().await;
 }
 
 #[derive(Clone, SessionTable)]
@@ -17,6 +23,14 @@ struct OfAnotherType {
     hint: i64,
     #[session(last_seen)]
     last_used_at: String,
+}
+
+#[derive(Clone, SessionTable)]
+struct NeverNull {
+    #[session(owner, index)]
+    user_id: i64,
+    #[session(ended_because)]
+    ended_because: String,
 }
 
 #[derive(Clone, SessionTable)]
@@ -30,6 +44,16 @@ struct Twice {
     third: String,
     #[session(hint = "yes")]
     fourth: String,
+}
+
+#[derive(Clone, SessionTable)]
+struct TwoOwners {
+    #[session(owner)]
+    one: i64,
+    #[session(owner)]
+    other: i64,
+    #[session(end_reason)]
+    reason: Option<String>,
 }
 
 // Its trait is there all the same, so that this is no further error.

@@ -1,0 +1,3 @@
+//! How sessions end: with which reason, what is returned of them, and how many an owner keeps.
+
+mod reasons;
