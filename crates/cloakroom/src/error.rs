@@ -48,6 +48,9 @@ pub enum ErrorKind {
     Conflict,
     /// The session has expired, and the operation would have brought it back.
     Expired,
+    /// The session's owner has as many valid sessions as a [limit](crate::Sessions::with_limit) allows, which refuses
+    /// another one.
+    LimitReached,
     /// The value of an extra field cannot be stored: it is blank or null although a value is required, it is too long,
     /// or it holds a character that the database refuses. The message names the field if the database tells which one
     /// it is.
@@ -126,7 +129,7 @@ impl Error {
     ///
     /// | outcome | errors |
     /// |---|---|
-    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`Contention`], [`StatementTimeout`], [`DiskFull`] and similar kinds. [`Unavailable`] if there was no connection: it was refused, or none was free within the time-out of the pool or of the call. |
+    /// | [`NotDone`](Outcome::NotDone) | Every error of an operation that only reads. Every kind that says why a write was refused: [`NotFound`], [`Conflict`], [`Expired`], [`LimitReached`], [`InvalidField`], [`InvalidData`], [`DuplicateToken`], [`Constraint`], [`MissingTable`], [`MissingColumn`], [`ReadOnly`], [`PermissionDenied`], [`LockTimeout`], [`Contention`], [`StatementTimeout`], [`DiskFull`] and similar kinds. [`Unavailable`] if there was no connection: it was refused, or none was free within the time-out of the pool or of the call. |
     /// | [`Done`](Outcome::Done) | [`expire`] ended the session and could not read it again. [`create`] or [`update`] wrote the row and could not read back a value that a column stores in another form. |
     /// | [`Unknown`](Outcome::Unknown) | [`Unavailable`] of a write if the connection ended before the answer came, also because the server was shutting down, or if the call's time-out ended first. A write that was stopped together with its task. An I/O error of SQLite. An error of the server that is not known to mean that the write was undone. An operation of several statements that failed after the first of them was done: [`delete_expired`], [`expire_all`] and [`delete_all`], and [`migrate`] on MariaDB and MySQL. |
     ///
@@ -149,6 +152,7 @@ impl Error {
     /// [`NotFound`]: ErrorKind::NotFound
     /// [`Conflict`]: ErrorKind::Conflict
     /// [`Expired`]: ErrorKind::Expired
+    /// [`LimitReached`]: ErrorKind::LimitReached
     /// [`InvalidField`]: ErrorKind::InvalidField
     /// [`InvalidData`]: ErrorKind::InvalidData
     /// [`DuplicateToken`]: ErrorKind::DuplicateToken

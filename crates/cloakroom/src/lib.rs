@@ -56,6 +56,8 @@
 //! | give API keys a prefix and a checksum | [`TokenFormat`], [`ConfigBuilder::token_format`] |
 //! | give keys scopes, and ask for them | [`Scopes`], [`derive(Scope)`](derive@Scope), [`Session::has_scope`] |
 //! | answer most requests without the database | [`Cache`], [`Sessions::authenticate_fresh`] |
+//! | limit how many sessions a user has at once | [`Sessions::with_limit`], [`PerOwner`] |
+//! | know why a session ended | [`EndReason`], [`Sessions::expire_because`] |
 //! | list, filter, page, count, expire or delete many | [`SessionQuery`], [`Column`], [`Filter`] |
 //! | fetch each session with its user | [`SessionQuery::preload`], [`ToOne`], [`ToMany`] |
 //! | run operations in a transaction of your own | [`Sessions::within`] |
@@ -265,7 +267,7 @@ pub use database::{
 };
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use migrations::Migration;
-pub use operations::{ImportError, ImportProgress, ImportedSession, Importer, Operations};
+pub use operations::{Evict, ImportError, ImportProgress, ImportedSession, Importer, Operations, PerOwner};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
 pub use query::{CountBy, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession};
 pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};

@@ -8,11 +8,13 @@ use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Transaction};
 use crate::error::{Outcome, Result};
 use crate::migrations::{self, Migration};
-use crate::operations::{Handle, ImportedSession, Importer, Operations, Use, bounded};
+use crate::operations::{Handle, ImportedSession, Importer, Limits, Operations, PerOwner, Use, bounded};
 use crate::query::{SchemeCount, SessionQuery};
 use crate::session::{CreatedSession, EndReason, NewSession, Session, Status};
 use crate::store::Store;
-use crate::table::{HasAuthenticatedAt, HasEndedBecause, SessionFields, SessionTable, TableDefinition};
+use crate::table::{
+    HasAuthenticatedAt, HasEndedBecause, HasOwner, SessionFields, SessionTable, TableDefinition,
+};
 use crate::token::{HashedToken, Token};
 
 /// The sessions of one table. Every operation goes through this handle.
@@ -91,7 +93,63 @@ impl<T: SessionFields> Sessions<T> {
     /// If `schema` is empty, longer than 63 bytes, or holds a control character.
     pub fn with_schema(&self, schema: impl Into<String>) -> Result<Self, ConfigError> {
         let definition = self.definition().clone().schema(schema.into());
-        Self::with_definition(self.handle.databases().clone(), definition, self.config().clone())
+        self.anew(definition, self.handle.limits().map_or(&[][..], Limits::of).to_vec())
+    }
+
+    /// Makes a handle for the same table that limits how many valid sessions each owner has at once. Call it again to add
+    /// a limit.
+    ///
+    /// [`create`](Self::create) then counts the owner's valid sessions. If there are as many as the limit allows, it ends
+    /// those that must make room for the new one, or it fails with
+    /// [`LimitReached`](crate::ErrorKind::LimitReached); see [`PerOwner`]. Sessions that never expire count. Those that
+    /// have ended or expired do not. A session whose owner is null is not limited.
+    ///
+    /// Make this the handle that the application keeps: a handle without the limit, such as a clone from before, creates
+    /// sessions without it.
+    ///
+    /// # How exact it is
+    ///
+    /// However many creates of one owner run at the same time, in any number of processes, there are never more sessions
+    /// than the limit allows. Sessions end in the transaction that inserts the new one, and no cache answers for them after
+    /// `create` has returned, as after [`expire`](Self::expire). Creates of other owners do not wait, except that on
+    /// SQLite all writes wait for each other. On a Galera cluster, creates on different nodes at the same moment may exceed
+    /// the limit by their number. Each counts once more after its commit and ends what is too much, so that the limit holds
+    /// once all have returned.
+    ///
+    /// `create` alone is limited. [`import`](Self::import), an [`update`](Self::update) that gives a session to another
+    /// owner, and SQL of the application's own are not. What they add counts for the next `create`, which makes room for
+    /// itself: it ends as many sessions as are too many.
+    ///
+    /// # What it costs
+    ///
+    /// A create under a limit is a transaction of four or five round trips, and shares no statement with others. The
+    /// column of the owner should have an index. A handle without limits pays nothing.
+    ///
+    /// The transaction runs in a task of its own: if the future of `create` is dropped, it goes on to its end.
+    ///
+    /// # Within a transaction of the caller's
+    ///
+    /// [`within`](Self::within) a transaction the limit holds too, and the lock of the owner is held until that
+    /// transaction ends: other creates of this owner wait for it. On PostgreSQL the transaction must not be
+    /// `REPEATABLE READ`, and on MariaDB and MySQL creates of owners that are neighbours in the index may wait too. On a
+    /// connection without a transaction, `create` fails with [`NoTransaction`](crate::ErrorKind::NoTransaction).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Limit`] if the number is 0, or if a column that the limit needs is missing.
+    pub fn with_limit(self, limit: PerOwner<T>) -> Result<Self, ConfigError>
+    where
+        T: HasOwner,
+    {
+        let limits = self.handle.limits().map_or(&[][..], Limits::of).iter().cloned();
+        let limits = limits.chain([limit]).collect();
+        self.anew(self.definition().clone(), limits)
+    }
+
+    /// Makes a handle for another table on the same databases.
+    fn anew(&self, definition: TableDefinition, limits: Vec<PerOwner<T>>) -> Result<Self, ConfigError> {
+        let handle = Handle::new::<T>(self.handle.databases().clone(), definition, self.config().clone())?;
+        Ok(Self { handle: Arc::new(handle.with_limits(limits)?), of: PhantomData })
     }
 
     /// Begins a transaction on the pool, for [`within`](Self::within) and for statements of your own.
@@ -172,7 +230,8 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// [`InvalidField`](crate::ErrorKind::InvalidField) if a required field is null or blank, or if a field does not
     /// fit its column; [`InvalidData`](crate::ErrorKind::InvalidData) if `data` cannot be stored;
-    /// [`DuplicateToken`](crate::ErrorKind::DuplicateToken) if an imported token is taken.
+    /// [`DuplicateToken`](crate::ErrorKind::DuplicateToken) if an imported token is taken;
+    /// [`LimitReached`](crate::ErrorKind::LimitReached) if a [limit](Self::with_limit) refuses it.
     pub async fn create(&self, new: NewSession<T>) -> Result<CreatedSession<T>> {
         self.on_pool().create(new).await
     }

@@ -61,6 +61,11 @@ pub enum ConfigError {
     MaxInFlight,
     /// The capacity of the cache is zero, or more than the maximum.
     CacheCapacity,
+    /// A [limit](crate::Sessions::with_limit) is not possible.
+    Limit {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The primary and its standby are different kinds of database.
     Replica {
         /// The kind of the primary.
@@ -132,6 +137,7 @@ impl fmt::Display for ConfigError {
                 "the first scheme must not be the adopted {name:?}: new tokens are stored under it, so it must be one of \
                  this library's"
             ),
+            Self::Limit { problem } => write!(f, "the limit of sessions per owner: {problem}"),
             Self::DigestsTwice => f.write_str(
                 "digests takes the place of hashing and secret_salt: name them as a scheme in its list instead",
             ),

@@ -24,6 +24,8 @@ pub(crate) enum Revokes {
     Any,
     /// One for each of several callers. It returns the ids of the rows that it wrote.
     Each,
+    /// Any number. It returns the rows that it wrote, as the write itself says, before its own columns.
+    Rows,
 }
 
 /// Returns `write`, changed so that it announces what it revokes. On the pool it returns what `revokes` says; within a
@@ -32,16 +34,21 @@ pub(crate) fn announcing(write: &Statement, table: &str, revokes: Revokes, on_po
     let what = match revokes {
         Revokes::One | Revokes::Each => "\"id\"::text".to_owned(),
         // The server sends each different text of a transaction once.
-        Revokes::Any => format!(
+        Revokes::Any | Revokes::Rows => format!(
             "CASE WHEN (SELECT count(*) FROM revoked) > {MAX_ANNOUNCED} THEN '*' ELSE \"id\"::text END"
         ),
     };
     let mut values = write.values.clone();
     values.push(FieldValue::plain(table));
     let (sql, place) = (&write.sql, values.len());
-    let with_revoked = format!("WITH revoked AS ({sql} RETURNING \"id\")");
+    let returning = if revokes == Revokes::Rows { "" } else { " RETURNING \"id\"" };
+    let with_revoked = format!("WITH revoked AS ({sql}{returning})");
     let notify = format!("pg_notify('{CHANNEL}', ${place}::text || ' ' || {what})");
     let (selected, guard) = match (on_pool, revokes) {
+        (false, Revokes::Rows) => (format!("revoked.*, {notify}"), Guard::None),
+        (true, Revokes::Rows) => {
+            (format!("revoked.*, {notify}, {OWN_TRANSACTION_ON_POSTGRES}"), Guard::LastColumn)
+        }
         (false, _) => (notify, Guard::None),
         (true, Revokes::Each) => {
             (format!("\"id\", {notify}, {OWN_TRANSACTION_ON_POSTGRES}"), Guard::LastColumn)

@@ -61,6 +61,21 @@ impl Causality {
     }
 }
 
+impl Causality {
+    /// Returns `true` if the server is known to be a node of a cluster.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.0.as_ref().is_some_and(|known| known.waiting.load(Ordering::Acquire) > 1)
+    }
+
+    /// Returns `true` if the server is known to be a node of a cluster.
+    #[cfg(not(feature = "mysql"))]
+    #[expect(clippy::unused_self, reason = "it depends on what the server is, where there are clusters")]
+    pub(crate) fn is_cluster(&self) -> bool {
+        false
+    }
+}
+
 #[cfg(feature = "mysql")]
 impl Causality {
     /// Returns how the statements of a connection wait that was just taken from its pool, or `None` if its server has

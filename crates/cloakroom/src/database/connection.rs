@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 /// Returns how long to wait before a statement is run again for the `retry`th time, from 0: any time up to a bound that
 /// doubles. Statements that waited for the same time would meet again.
-fn pause(retry: u32) -> Duration {
+pub(crate) fn pause(retry: u32) -> Duration {
     let bound = Duration::from_millis(1 << retry.min(16)).min(LONGEST_PAUSE);
     // A number that is random enough, from the keys of an empty hash.
     let random = RandomState::new().hash_one(retry);
@@ -213,6 +213,14 @@ impl<'c> Connection<'c> {
         !matches!(self.0, Place::Own(..))
     }
 
+    /// Fails if it is a connection of the caller's on which no transaction is open.
+    pub(crate) async fn require_transaction(&mut self) -> Result<(), sqlx::Error> {
+        match &mut self.0 {
+            Place::Own(bare, _) => bare.check(Rule::AnyTransaction).await,
+            Place::Pool(_) | Place::Pooled(_) => Ok(()),
+        }
+    }
+
     /// Returns `true` if each statement takes a connection of the pool for itself.
     pub(crate) fn is_any_of_pool(&self) -> bool {
         matches!(self.0, Place::Pool(_))
@@ -256,8 +264,11 @@ impl<'c> Connection<'c> {
         answer.written(guard)
     }
 
-    /// Runs a statement that writes and returns rows, on the pool, as [`execute`](Self::execute) does.
+    /// Runs a statement that writes and returns rows, as [`execute`](Self::execute) does.
     pub(crate) async fn execute_returning(&mut self, statement: &Statement) -> Result<Vec<Row>, sqlx::Error> {
+        if !self.is_pool() {
+            return Ok(self.run(statement, Wanted::Rows, Asks::Write).await?.rows);
+        }
         Ok(self.write(statement, Wanted::Rows).await?.0.rows)
     }
 

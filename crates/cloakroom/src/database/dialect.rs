@@ -238,6 +238,9 @@ pub(crate) trait Dialect: Sync {
         value
     }
 
+    /// Returns what keeps two transactions from counting the sessions of one owner at once.
+    fn owner_lock(&self) -> OwnerLock;
+
     /// Returns `true` if a subquery can skip rows that another transaction has locked.
     fn skips_locked_rows(&self) -> bool {
         false
@@ -354,6 +357,17 @@ impl Backend {
             Self::MySql => &mysql::MySql,
         }
     }
+}
+
+/// What keeps two transactions from counting the sessions of one owner at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnerLock {
+    /// A lock by name, which is the transaction's.
+    Advisory,
+    /// The lock of all writers.
+    Whole,
+    /// The rows that are counted.
+    Rows,
 }
 
 /// The values that fit into a column.

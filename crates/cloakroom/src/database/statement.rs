@@ -45,6 +45,18 @@ impl Statement {
         }
     }
 
+    /// Returns a write of the pool's that returns rows, changed so that each of them says whether it was a transaction of
+    /// its own.
+    pub(crate) fn returning_own_transaction(self, backend: Backend) -> Self {
+        match backend.dialect().own_transaction() {
+            Some(own_transaction) => {
+                let sql = format!("{}, {own_transaction}", self.sql).into();
+                Self { sql, guard: Guard::LastColumn, ..self }
+            }
+            None => Self { guard: Guard::Silent, ..self },
+        }
+    }
+
     /// Returns the statement, with the way in which its answer says that it was a transaction of its own.
     pub(crate) fn guarded(self, guard: Guard) -> Self {
         Self { guard, ..self }

@@ -61,35 +61,47 @@ impl Database {
     }
 }
 
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Anything.
+    Plain,
+    /// It is going to write, and reads before it does.
+    ToWrite,
+    /// It reads rows that it then writes, or counts: each statement sees what was committed before it was sent, and locks
+    /// nothing beside the rows that it reads.
+    ReadCommitted,
+}
+
 impl Pool {
     /// See [`Database::begin`] and [`Sessions::begin`](crate::Sessions::begin).
     pub(crate) async fn begin(&self) -> Result<Transaction> {
-        self.begin_in_its_own_task(false).await
+        self.begin_as(Begin::Plain).await
     }
 
     /// Begins a transaction that is going to write, and reads before it does.
     pub(crate) async fn begin_to_write(&self) -> Result<Transaction> {
-        self.begin_in_its_own_task(true).await
+        self.begin_as(Begin::ToWrite).await
     }
 
-    async fn begin_in_its_own_task(&self, to_write: bool) -> Result<Transaction> {
+    pub(crate) async fn begin_as(&self, begin: Begin) -> Result<Transaction> {
         let pool = self.clone();
         // The transaction begins in a task of its own, which runs to its end even if this future is dropped. A
         // transaction that no caller takes is rolled back.
-        let begun = tokio::spawn(async move { pool.begin_here(to_write).await }).await;
+        let begun = tokio::spawn(async move { pool.begin_here(begin).await }).await;
         begun.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Unavailable, "the task that began the transaction was stopped")
                 .with_source(error))
         })
     }
 
-    async fn begin_here(&self, to_write: bool) -> Result<Transaction> {
+    async fn begin_here(&self, begin: Begin) -> Result<Transaction> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
         let begun = match_database!(&self.database, Database(pool) in driver to Transaction => {
-            let begun = if to_write {
-                driver::begin_to_write(pool, &self.causality).await
-            } else {
-                driver::begin(pool, &self.causality).await
+            let begun = match begin {
+                Begin::Plain => driver::begin(pool, &self.causality).await,
+                Begin::ToWrite => driver::begin_to_write(pool, &self.causality).await,
+                Begin::ReadCommitted => driver::begin_read_committed(pool, &self.causality).await,
             };
             begun.map_err(failed)?
         });

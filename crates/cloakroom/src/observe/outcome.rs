@@ -22,6 +22,7 @@ fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::MultipleSessions => "multiple_sessions",
         ErrorKind::Conflict => "conflict",
         ErrorKind::Expired => "expired",
+        ErrorKind::LimitReached => "limit_reached",
         ErrorKind::InvalidField => "invalid_field",
         ErrorKind::UnknownField => "unknown_field",
         ErrorKind::InvalidData => "invalid_data",

@@ -61,8 +61,11 @@ impl<T: SessionFields> Operations<'_, T> {
         let max_batch = config.max_batch();
         let (fields, may_change) = self.fitting_values(&session.fields).await?;
         self.check_sliding(sliding, now, expires_at).await?;
+        let limits = self.limits_of(&session.fields, &fields);
         let values = row.values(fields);
-        if self.connection.is_pool() && !is_large(&values, max_batch) {
+        if let Some(limits) = limits {
+            self.insert_limited(session.id, values, limits).await?;
+        } else if self.connection.is_pool() && !is_large(&values, max_batch) {
             self.handle.batching().insert(values).await?;
         } else {
             let statement = self.handle.store().insert(std::iter::once(&values[..]));

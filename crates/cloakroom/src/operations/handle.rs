@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::limit::{Limits, PerOwner};
 use super::read_only::ReadOnly;
 use crate::batching::Batching;
 use crate::cache::SessionCache;
@@ -20,6 +21,8 @@ pub(crate) struct Handle {
     cache: Option<Arc<SessionCache>>,
     standby: Option<Standby>,
     extensions: ReadOnly,
+    /// How many valid sessions an owner may have, if that is limited.
+    limits: Option<Limits>,
     /// The schemes that were reported because the configuration does not have them.
     unknown_schemes: Mutex<HashSet<String>>,
 }
@@ -78,8 +81,25 @@ impl Handle {
             cache,
             standby,
             extensions: ReadOnly::default(),
+            limits: None,
             unknown_schemes: Mutex::default(),
         })
+    }
+
+    /// Adds limits for sessions with the fields `T`.
+    pub(crate) fn with_limits<T: SessionFields>(
+        mut self,
+        limits: Vec<PerOwner<T>>,
+    ) -> Result<Self, ConfigError> {
+        for limit in &limits {
+            limit.check(self.definition())?;
+        }
+        self.limits = (!limits.is_empty()).then(|| Limits::new(limits));
+        Ok(self)
+    }
+
+    pub(crate) fn limits(&self) -> Option<&Limits> {
+        self.limits.as_ref()
     }
 
     pub(crate) fn databases(&self) -> &Databases {

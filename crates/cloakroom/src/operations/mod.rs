@@ -9,6 +9,8 @@ mod fitting;
 mod guarded;
 mod handle;
 mod import;
+mod limit;
+mod own;
 mod prune;
 mod read_only;
 mod revoking;
@@ -30,6 +32,9 @@ pub(crate) use call::bounded;
 pub(crate) use ended::{End, Ended};
 pub(crate) use handle::Handle;
 pub use import::{ImportError, ImportProgress, ImportedSession, Importer};
+pub(crate) use limit::Limits;
+pub use limit::{Evict, PerOwner};
+pub(crate) use own::{OwnTransaction, in_its_own_task, in_time, runs_again};
 
 use crate::config::Config;
 use crate::database::{Connection, Guard, Row, Statement, guard_rows};
@@ -64,6 +69,8 @@ use crate::table::{SessionFields, TableDefinition};
 pub struct Operations<'c, T: SessionFields> {
     handle: Arc<Handle>,
     connection: Connection<'c>,
+    /// What is revoked, if the connection is in a transaction of this library's own.
+    own: Option<&'c mut own::Own>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -78,7 +85,7 @@ impl<T: SessionFields> fmt::Debug for Operations<'_, T> {
 
 impl<'c, T: SessionFields> Operations<'c, T> {
     pub(crate) fn new(handle: Arc<Handle>, connection: Connection<'c>) -> Self {
-        Self { handle, connection, of: PhantomData }
+        Self { handle, connection, own: None, of: PhantomData }
     }
 
     /// See [`Sessions::reload`](crate::Sessions::reload).
@@ -151,7 +158,12 @@ impl<'c, T: SessionFields> Operations<'c, T> {
     }
 
     pub(crate) fn reborrow(&mut self) -> Operations<'_, T> {
-        Operations::new(Arc::clone(&self.handle), self.connection.reborrow())
+        Operations {
+            handle: Arc::clone(&self.handle),
+            connection: self.connection.reborrow(),
+            own: self.own.as_deref_mut(),
+            of: PhantomData,
+        }
     }
 
     pub(crate) fn connection(&mut self) -> &mut Connection<'c> {

@@ -6,39 +6,95 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::cache::Revoked;
-use crate::database::{Revokes, Statement};
+use crate::database::{Connection, Revokes, Row, Statement, is_refused_announcement};
 use crate::error::Result;
 use crate::operations::Operations;
-use crate::store::{Waits, Writing};
+use crate::store::{Revoking, Store, Waits, Writing};
 use crate::table::SessionFields;
+
+/// What a write returns.
+#[derive(Clone, Copy)]
+enum Wants {
+    Count,
+    Rows,
+}
+
+async fn revoke(
+    store: &Store,
+    on: Connection<'_>,
+    revoking: &Revoking,
+    wants: Wants,
+) -> Result<(u64, Vec<Row>)> {
+    Ok(match wants {
+        Wants::Count => (store.revoke(on, revoking).await?, Vec::new()),
+        Wants::Rows => {
+            let rows = store.revoke_rows(on, revoking).await?;
+            (rows.len() as u64, rows)
+        }
+    })
+}
 
 impl<T: SessionFields> Operations<'_, T> {
     /// Runs such a write and returns how many rows it changed.
     pub(crate) async fn execute_revoking(&mut self, write: Statement, revoked: Revoked) -> Result<u64> {
-        let handle = Arc::clone(self.handle());
-        let store = handle.store();
         let how_many = match revoked {
             Revoked::Session(_) => Revokes::One,
             Revoked::Any => Revokes::Any,
         };
-        let revoking = store.revoking(write, how_many, self.connection().is_pool());
+        let revoking = self.handle.store().revoking(write, how_many, self.connection.is_pool());
+        Ok(self.run_revoking(&revoking, revoked, Wants::Count).await?.0)
+    }
+
+    /// Runs such a write of any number of sessions, which returns their rows, if the database's writes return any.
+    pub(crate) async fn execute_revoking_rows(&mut self, write: Statement) -> Result<Vec<Row>> {
+        let revoking = self.handle.store().revoking(write, Revokes::Rows, self.connection.is_pool());
+        Ok(self.run_revoking(&revoking, Revoked::Any, Wants::Rows).await?.1)
+    }
+
+    /// Returns how many rows were written, and the rows if they are wanted.
+    async fn run_revoking(
+        &mut self,
+        revoking: &Revoking,
+        revoked: Revoked,
+        wants: Wants,
+    ) -> Result<(u64, Vec<Row>)> {
+        let handle = Arc::clone(self.handle());
+        let store = handle.store();
         // From here on the cache answers nothing that may have been revoked, and keeps nothing, even if the write fails.
         let revocation = handle.cache().map(|cache| cache.begin_revocation(revoked));
         let written = if self.connection().is_any_of_pool() {
             let mut writing = store.acquire_to_revoke(Waits::ForLocks, store.until()).await?;
             let Writing { connection, announcing, .. } = &mut writing;
-            announcing.during(store.revoke(connection.connection(), &revoking)).await?
+            announcing.during(revoke(store, connection.connection(), revoking, wants)).await?
+        } else if self.own.is_some() {
+            (self.revoke_in_own(revoking).await?, Vec::new())
         } else {
-            store.revoke(self.connection().reborrow(), &revoking).await?
+            revoke(store, self.connection().reborrow(), revoking, wants).await?
         };
-        if written > 0 {
+        if written.0 > 0 {
             handle.metrics().revoked(store.announces());
         }
-        // A transaction of the caller's is not committed yet.
-        if let Some(revocation) = revocation.filter(|_| self.connection().is_pool()) {
-            revocation.committed();
+        // A transaction of the caller's is not committed yet, and one of this library's own tells when it is.
+        match (revocation, &mut self.own) {
+            (Some(revocation), _) if self.connection.is_pool() => revocation.committed(),
+            (Some(revocation), Some(own)) => own.revocations.push(revocation),
+            _ => {}
         }
         Ok(written)
+    }
+
+    /// Runs such a write in a transaction of this library's own, which notes if its announcement is refused.
+    async fn revoke_in_own(&mut self, revoking: &Revoking) -> Result<u64> {
+        let announces = self.own.as_ref().is_none_or(|own| own.announces);
+        let written = self.connection.execute(revoking.statement(announces)).await;
+        written.map_err(|error| {
+            let is_refused = announces && revoking.is_announced() && is_refused_announcement(&error);
+            let error = self.failed(error);
+            if let Some(own) = self.own.as_mut().filter(|_| is_refused) {
+                own.refused = Some(error.clone());
+            }
+            error
+        })
     }
 
     /// Returns what `revoke` returns, which revokes one session on the pool, in a statement that calls share.

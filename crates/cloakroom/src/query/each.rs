@@ -57,7 +57,7 @@ impl StdError for UnreadableSession {
 pub(super) type Each<T> = Result<Session<T>, UnreadableSession>;
 
 impl RowHeader {
-    fn unreadable(&self, error: Error) -> UnreadableSession {
+    pub(super) fn unreadable(&self, error: Error) -> UnreadableSession {
         let Self { id, expires_at, inserted_at, updated_at, .. } = *self;
         UnreadableSession { id, expires_at, inserted_at, updated_at, error }
     }

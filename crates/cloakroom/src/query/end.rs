@@ -56,7 +56,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     }
 
     /// Returns the end that this query gives to valid sessions. Fails if its reason cannot be stored.
-    async fn fitting_end(&mut self) -> Result<End> {
+    pub(super) async fn fitting_end(&mut self) -> Result<End> {
         let reason = match self.criteria.reason.clone() {
             Some(reason) => {
                 self.operations.check_reason()?;
@@ -122,7 +122,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
 
     /// Ends the sessions that have expired by this machine's clock and are valid by a clock that is behind.
     /// Adds to `written` how many rows that were.
-    async fn end_lapsed(&mut self, now: OffsetDateTime, written: &mut u64) -> Result<()> {
+    pub(super) async fn end_lapsed(&mut self, now: OffsetDateTime, written: &mut u64) -> Result<()> {
         let lifetime = self.operations.config().max_lifetime();
         let mut lapsed = self.reborrow().filter(ending::has_expired(now, lifetime));
         lapsed.criteria.limit = lapsed.criteria.limit.map(|limit| limit.max(AT_ONCE));
@@ -174,6 +174,6 @@ impl<T: SessionFields> SessionQuery<'_, T> {
 }
 
 /// Returns the error of a statement that came after others, which have written so many rows and stay done.
-fn after(written: u64, error: Error) -> Error {
+pub(super) fn after(written: u64, error: Error) -> Error {
     if written > 0 { error.with_outcome(Outcome::Unknown) } else { error }
 }

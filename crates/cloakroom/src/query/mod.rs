@@ -3,6 +3,7 @@ mod count_by_scheme;
 mod each;
 mod end;
 mod preload;
+mod returning;
 mod sorted;
 mod stream;
 

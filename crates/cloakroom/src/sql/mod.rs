@@ -15,5 +15,6 @@ pub use filter::{Comparison, Filter};
 pub(crate) use looked_up_row::{LookedUpRow, width_side_by_side};
 pub(crate) use statements::{
     RowHeader, Statements, Under, as_it_was_read, has_status, is_of_age, most_side_by_side, read_rest,
-    read_session, select_columns, select_first_columns, table_ref, unreadable, value, written_at,
+    read_session, returned_columns, select_columns, select_first_columns, table_ref, unreadable, value,
+    written_at,
 };

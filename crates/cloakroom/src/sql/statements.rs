@@ -423,8 +423,8 @@ pub(crate) fn select_first_columns(bindings: &Bindings<'_>, select: &mut SelectS
 
 fn select_all(bindings: &Bindings<'_>, select: &mut SelectStatement, built_in: &[&str]) {
     let fields = bindings.table().fields.iter().map(|field| &*field.name);
-    for &name in built_in {
-        select.expr(if name == column::SLIDING { bindings.sliding() } else { bindings.column(name) });
+    for name in built_in {
+        select.expr(read_column(bindings, name));
     }
     for name in fields {
         if bindings.table().foreign(name, bindings.backend()).is_some() {
@@ -434,6 +434,17 @@ fn select_all(bindings: &Bindings<'_>, select: &mut SelectStatement, built_in: &
             select.expr(bindings.column(name));
         }
     }
+}
+
+fn read_column(bindings: &Bindings<'_>, name: &str) -> Expr {
+    if name == column::SLIDING { bindings.sliding() } else { bindings.column(name) }
+}
+
+/// Returns the columns of [`select_columns`], for a write that returns them.
+pub(crate) fn returned_columns(bindings: &Bindings<'_>) -> Vec<Expr> {
+    let built_in = READ_COLUMNS.iter().map(|name| read_column(bindings, name));
+    let fields = bindings.table().fields.iter().map(|field| bindings.selected(&field.name));
+    built_in.chain(fields).collect()
 }
 
 /// The columns that come before the data.

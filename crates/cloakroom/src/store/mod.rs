@@ -9,8 +9,8 @@ use std::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use columns::{Columns, HasSliding, Known};
-pub(crate) use writers::Waits;
-use writers::{Announcing, Permit, Writers};
+use writers::{Announcing, Writers};
+pub(crate) use writers::{Permit, Waits};
 
 use crate::config::Config;
 use crate::database::{
@@ -38,6 +38,17 @@ pub(crate) struct Revoking {
     write: Statement,
     /// The same write, with its announcement, if revocations are announced.
     announced: Option<Statement>,
+}
+
+impl Revoking {
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced.is_some()
+    }
+
+    /// Returns the statement, with its announcement if `announces` and if revocations are announced.
+    pub(crate) fn statement(&self, announces: bool) -> &Statement {
+        self.announced.as_ref().filter(|_| announces).unwrap_or(&self.write)
+    }
 }
 
 impl Writing {
@@ -273,6 +284,8 @@ impl Store {
     pub(crate) fn revoking(&self, write: Statement, revokes: Revokes, on_pool: bool) -> Revoking {
         let announced =
             self.announces().then(|| announcing(&write, self.table.table_name(), revokes, on_pool));
+        let is_to_tell = revokes == Revokes::Rows && on_pool;
+        let write = if is_to_tell { write.returning_own_transaction(self.backend()) } else { write };
         Revoking { write, announced }
     }
 
@@ -304,6 +317,17 @@ impl Store {
         ids.map_err(|error| self.failed(error))
     }
 
+    /// Runs a write that revokes and returns the rows that it changed.
+    pub(crate) async fn revoke_rows(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Row>> {
+        let mut written = on.execute_returning(revoking.statement(true)).await;
+        if let Err(error) = &written
+            && self.goes_unannounced(&mut on, revoking, error).await
+        {
+            written = on.execute_returning(&revoking.write).await;
+        }
+        written.map_err(|error| self.failed(error))
+    }
+
     /// Returns `true` if a revocation failed because its announcement was refused, and may run without it. Within a
     /// transaction of the caller's it may not.
     async fn goes_unannounced(
@@ -320,7 +344,11 @@ impl Store {
     }
 
     /// Says that a revocation goes unannounced, and asks how full the server's queue is, which also empties it.
-    async fn note_refusal(&self, on: &mut Connection<'_>, error: &sqlx::Error) {
+    pub(crate) async fn note_refusal(
+        &self,
+        on: &mut Connection<'_>,
+        error: &(dyn std::error::Error + Send + Sync + 'static),
+    ) {
         self.observer.metrics.announcement_refused();
         let usage = on.fetch_optional(&Statement::new(EMPTY_QUEUE, Vec::new())).await;
         let usage = usage.ok().flatten().and_then(|row| row.float(0).ok().flatten());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use sea_query::{BinOper, Expr, ExprTrait};
 
-use crate::database::dialect::{Bound, Dialect, first_word, integers, length, null_or_not, of_table};
+use crate::database::dialect::{
+    Bound, Dialect, OwnerLock, first_word, integers, length, null_or_not, of_table,
+};
 use crate::database::guard::{Guard, OWN_TRANSACTION_ON_MYSQL};
 use crate::database::statement::Statement;
 use crate::database::{Backend, ColumnType, Described, FieldValue, Foreign, KeyList};
@@ -77,6 +79,10 @@ fn strictly_on_mysql(sql: &str) -> String {
 impl Dialect for MySql {
     fn name(&self) -> &'static str {
         "MariaDB/MySQL"
+    }
+
+    fn owner_lock(&self) -> OwnerLock {
+        OwnerLock::Rows
     }
 
     fn quote(&self) -> char {

@@ -9,14 +9,14 @@ use sqlx::mysql::{
     MySqlRow,
 };
 use sqlx::types::Json;
-use sqlx::{Arguments, Connection as _, MySql, Row as _, Type, TypeInfo, ValueRef};
+use sqlx::{Arguments, AssertSqlSafe, Connection as _, MySql, Row as _, Type, TypeInfo, ValueRef};
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
 use super::dialect::CHECK_OF_DATA;
 use crate::database::bare::Bare;
 use crate::database::bind::bind_value;
-use crate::database::causality::Causality;
+use crate::database::causality::{Causality, Waiting};
 use crate::database::connection::Rule;
 use crate::database::row::{Row, RowError};
 use crate::database::stored_type::MySqlType;
@@ -65,18 +65,33 @@ pub(crate) async fn begin(
     pool: &MySqlPool,
     causality: &Causality,
 ) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
-    let waiting = if let Some(waiting) = causality.known(false) {
-        waiting
-    } else {
-        let mut connection = pool.acquire().await.map_err(crate::database::again::not_connected)?;
-        let waiting = super::galera::ask(&mut connection).await?;
-        causality.learn(waiting);
-        waiting
-    };
+    let waiting = waiting(pool, causality).await?;
     match super::galera::begin(waiting) {
         Some(begin) => pool.begin_with(begin).await.map_err(super::galera::not_caught_up),
         None => pool.begin().await,
     }
+}
+
+/// Returns how the transactions on this pool wait, and asks its server if that is not known.
+async fn waiting(pool: &MySqlPool, causality: &Causality) -> Result<Waiting, sqlx::Error> {
+    if let Some(waiting) = causality.known(false) {
+        return Ok(waiting);
+    }
+    let mut connection = pool.acquire().await.map_err(crate::database::again::not_connected)?;
+    let waiting = super::galera::ask(&mut connection).await?;
+    causality.learn(waiting);
+    Ok(waiting)
+}
+
+/// Begins a transaction that locks the rows that it reads, and no gaps between them.
+pub(crate) async fn begin_read_committed(
+    pool: &MySqlPool,
+    causality: &Causality,
+) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
+    const LEVEL: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    let begin = super::galera::begin(waiting(pool, causality).await?).unwrap_or("START TRANSACTION");
+    let begun = pool.begin_with(AssertSqlSafe(format!("{LEVEL}; {begin}"))).await;
+    begun.map_err(super::galera::not_caught_up)
 }
 
 /// Begins a transaction that is going to write.

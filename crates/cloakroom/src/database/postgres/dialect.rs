@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use sea_query::{Expr, ExprTrait, Func, SubQueryStatement};
 
-use crate::database::dialect::{Bound, Dialect, first_word, integers, length, of_table};
+use crate::database::dialect::{Bound, Dialect, OwnerLock, first_word, integers, length, of_table};
 use crate::database::guard::{Guard, OWN_TRANSACTION_ON_POSTGRES, counted};
 use crate::database::statement::Statement;
 use crate::database::{Backend, ColumnType, Described, FieldValue, Foreign, KeyList};
@@ -224,6 +224,10 @@ impl Dialect for Postgres {
 
     fn at_once_from(&self, value: Expr) -> Expr {
         Expr::cust_with_exprs(AT_ONCE, [value])
+    }
+
+    fn owner_lock(&self) -> OwnerLock {
+        OwnerLock::Advisory
     }
 
     fn skips_locked_rows(&self) -> bool {

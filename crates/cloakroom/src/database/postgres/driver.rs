@@ -61,6 +61,14 @@ pub(crate) async fn begin_to_write(
     Ok(transaction)
 }
 
+/// Begins a transaction in which each statement sees what was committed before it was sent.
+pub(crate) async fn begin_read_committed(
+    pool: &PgPool,
+    _: &Causality,
+) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await
+}
+
 /// Commits the transaction, and fails if a statement has failed in it, as every statement then does. COMMIT would roll
 /// it back, and say so only in a word that the driver does not look at.
 pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, Postgres>) -> Result<(), sqlx::Error> {

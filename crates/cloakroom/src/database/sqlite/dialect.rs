@@ -4,7 +4,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::clock;
-use crate::database::dialect::{Bound, Dialect, first_word};
+use crate::database::dialect::{Bound, Dialect, OwnerLock, first_word};
 use crate::database::statement::Statement;
 use crate::database::{ColumnType, Described, FieldValue, Foreign, KeyList};
 
@@ -27,6 +27,10 @@ fn schema(schema: Option<&str>) -> FieldValue {
 impl Dialect for Sqlite {
     fn name(&self) -> &'static str {
         "SQLite"
+    }
+
+    fn owner_lock(&self) -> OwnerLock {
+        OwnerLock::Whole
     }
 
     fn is_embedded(&self) -> bool {

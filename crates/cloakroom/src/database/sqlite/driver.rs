@@ -109,6 +109,14 @@ pub(crate) async fn begin_to_write(
     begin_with(pool, "BEGIN IMMEDIATE").await
 }
 
+/// Begins a transaction that holds the lock of all writers.
+pub(crate) async fn begin_read_committed(
+    pool: &SqlitePool,
+    causality: &Causality,
+) -> Result<sqlx::Transaction<'static, Sqlite>, sqlx::Error> {
+    begin_to_write(pool, causality).await
+}
+
 pub(crate) async fn commit(transaction: sqlx::Transaction<'static, Sqlite>) -> Result<(), sqlx::Error> {
     transaction.commit().await
 }
