@@ -36,8 +36,8 @@ pub enum SessionRejection {
     /// The session table could not be asked, or the write was refused.
     ///
     /// The status is 503, with one exception for errors that the handler causes and not the database:
-    /// [`NotFound`](ErrorKind::NotFound) is 404, [`Conflict`](ErrorKind::Conflict) and [`Expired`](ErrorKind::Expired)
-    /// are 409, and a value that cannot be stored or queried is 500. An extractor only reads, so its status is always
+    /// [`NotFound`](ErrorKind::NotFound) is 404, [`Conflict`](ErrorKind::Conflict), [`Expired`](ErrorKind::Expired) and
+    /// [`LimitReached`](ErrorKind::LimitReached) are 409, and a value that cannot be stored or queried is 500. An extractor only reads, so its status is always
     /// 503, and no client is logged out. That holds for an API client with a session that does not decode, too; the
     /// cause is then of kind [`Decode`](ErrorKind::Decode).
     Database(Arc<Error>),
@@ -98,7 +98,7 @@ impl SessionRejection {
             Self::Malformed | Self::Ambiguous => StatusCode::BAD_REQUEST,
             Self::Database(error) => match error.kind() {
                 ErrorKind::NotFound => StatusCode::NOT_FOUND,
-                ErrorKind::Conflict | ErrorKind::Expired => StatusCode::CONFLICT,
+                ErrorKind::Conflict | ErrorKind::Expired | ErrorKind::LimitReached => StatusCode::CONFLICT,
                 ErrorKind::MultipleSessions
                 | ErrorKind::InvalidField
                 | ErrorKind::UnknownField

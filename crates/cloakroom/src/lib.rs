@@ -269,7 +269,9 @@ pub use error::{Error, ErrorKind, Outcome, Result};
 pub use migrations::Migration;
 pub use operations::{Evict, ImportError, ImportProgress, ImportedSession, Importer, Operations, PerOwner};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
-pub use query::{CountBy, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession};
+pub use query::{
+    CountBy, EndedSessions, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession,
+};
 pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};
 pub use session::{
     CreatedSession, Cursor, DefaultData, EndReason, NewSession, ParseCursorError, ParseEndReasonError,

@@ -72,6 +72,18 @@ async fn only_valid_sessions_count(db: TestDatabase) {
     assert_eq!(sessions.query().status(Status::All).count().await.unwrap(), 4);
 }
 
+async fn a_session_that_is_past_its_absolute_lifetime_does_not_count(db: TestDatabase) {
+    let sessions = db.sessions::<Device>().await.with_limit(PerOwner::at_most(1).refuse()).unwrap();
+    let first = sessions.create(device("1").never_expires()).await.unwrap();
+    let config = db.config().max_lifetime(2 * DAY).build().unwrap();
+    let limit = PerOwner::at_most(1).refuse();
+    let sessions = Sessions::<Device>::new(db.database(), config).unwrap().with_limit(limit).unwrap();
+    assert_eq!(sessions.create(device("1")).await.unwrap_err().kind(), ErrorKind::LimitReached);
+    db.clock().advance(2 * DAY);
+    let second = sessions.create(device("1")).await.unwrap();
+    assert!(!is_valid(&sessions, &first).await && is_valid(&sessions, &second).await);
+}
+
 async fn a_limit_holds_within_a_transaction(db: TestDatabase) {
     let evicting = limited(&db, PerOwner::at_most(2)).await;
     let refusing = limited(&db, PerOwner::at_most(2).refuse()).await;
@@ -281,6 +293,7 @@ mod details {
     use super::*;
 
     each_database! {
+        a_session_that_is_past_its_absolute_lifetime_does_not_count,
         kinds_are_counted_by_themselves,
         two_limits_hold_together,
         a_lower_limit_and_an_import_are_made_up_for_by_the_next_create,

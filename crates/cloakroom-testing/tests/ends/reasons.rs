@@ -141,6 +141,22 @@ async fn a_session_that_reaches_its_expiry_has_no_reason(db: TestDatabase) {
     assert_eq!(valid.ended_because(), Some("stolen"));
 }
 
+async fn a_session_that_is_past_its_absolute_lifetime_has_no_reason(db: TestDatabase) {
+    let sessions = db.sessions::<Device>().await;
+    for user in ["1", "2", "3"] {
+        sessions.create(device(user).never_expires()).await.unwrap();
+    }
+    let sessions = db.sessions_with::<Device>(db.config().max_lifetime(2 * DAY)).await;
+    let mut session = sessions.query().owner("1").fetch_one().await.unwrap();
+    db.clock().advance(2 * DAY);
+    sessions.create(device("4")).await.unwrap();
+    assert!(!sessions.expire_because(&mut session, STOLEN).await.unwrap());
+    assert_eq!(session.ended_because(), None);
+    assert_eq!(sessions.query().owner("2").expire_all_because(STOLEN).await.unwrap(), 0);
+    assert_eq!(sessions.query().because(STOLEN).expire_all_returning().await.unwrap().len(), 1);
+    assert_eq!(stored(&db).await, texts([None, None, None, Some("stolen")]));
+}
+
 async fn a_query_ends_its_sessions_with_one_reason(db: TestDatabase) {
     let sessions = db.sessions::<Device>().await;
     for user in ["1", "2", "1", "2", "3"] {
@@ -321,6 +337,7 @@ mod columns {
     each_database! {
         a_reason_that_does_not_fit_its_column_ends_nothing,
         a_column_of_another_type_takes_the_reason,
+        a_session_that_is_past_its_absolute_lifetime_has_no_reason,
         a_tool_finds_the_owner_and_the_reason,
         a_table_that_lacks_the_columns_is_an_error_and_not_a_loss,
         a_column_for_the_reason_that_is_never_null_is_refused,

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use cloakroom::{
-    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, EndReason, Hashing, Key,
-    ManualClock, Reading, Role, Scheme, Sessions, SignedSpan, Sliding, Status, SystemClock, Token,
-    TokenFormat,
+    Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, EndReason, Evict,
+    Hashing, Key, ManualClock, PerOwner, Reading, Role, Scheme, Sessions, SignedSpan, Sliding, Status,
+    SystemClock, Token, TokenFormat,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 
@@ -13,9 +13,10 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 22] = [
+const NOT_SHOWN: [&str; 23] = [
     "Clock",
     "DefaultData",
+    "EndedSessions",
     "FieldType",
     "HasEndedBecause",
     "HasHint",
@@ -75,6 +76,8 @@ fn show_the_rest(seen: &mut Seen) {
     seen.print(&Hashing::DangerousPlaintext);
     let format = TokenFormat::prefixed("acme_live").unwrap();
     seen.show("TokenFormat", &format);
+    seen.show("Evict", &Evict::Oldest);
+    seen.show("PerOwner", &PerOwner::<DynamicFields>::at_most(10));
     seen.show("EndReason", &EndReason::LOGGED_OUT);
     seen.print(&EndReason::EVICTED);
     seen.show("Role", &Role::Hint);

@@ -84,21 +84,21 @@ impl Pool {
         self.begin_as(Begin::ToWrite).await
     }
 
-    pub(crate) async fn begin_as(&self, begin: Begin) -> Result<Transaction> {
+    pub(crate) async fn begin_as(&self, purpose: Begin) -> Result<Transaction> {
         let pool = self.clone();
         // The transaction begins in a task of its own, which runs to its end even if this future is dropped. A
         // transaction that no caller takes is rolled back.
-        let begun = tokio::spawn(async move { pool.begin_here(begin).await }).await;
+        let begun = tokio::spawn(async move { pool.begin_here(purpose).await }).await;
         begun.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Unavailable, "the task that began the transaction was stopped")
                 .with_source(error))
         })
     }
 
-    async fn begin_here(&self, begin: Begin) -> Result<Transaction> {
+    async fn begin_here(&self, purpose: Begin) -> Result<Transaction> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
         let begun = match_database!(&self.database, Database(pool) in driver to Transaction => {
-            let begun = match begin {
+            let begun = match purpose {
                 Begin::Plain => driver::begin(pool, &self.causality).await,
                 Begin::ToWrite => driver::begin_to_write(pool, &self.causality).await,
                 Begin::ReadCommitted => driver::begin_read_committed(pool, &self.causality).await,

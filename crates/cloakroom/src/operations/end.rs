@@ -64,27 +64,23 @@ impl<T: SessionFields> Operations<'_, T> {
         now: OffsetDateTime,
         reason: &EndReason,
     ) -> Result<bool> {
-        let is_written = match session.stored.expires_at.filter(|_| self.shares_revocations()) {
-            Some(read) => {
-                let moved = move_of(session, read, now, now);
-                let ending = Ending { moved, reason: reason.clone() };
-                let is_written =
-                    self.share_revoking(session.id, self.handle().batching().expire(ending)).await?;
-                if is_written {
-                    note_move(session, &moved);
+        let is_written = if let Some(read) = session.stored.expires_at.filter(|_| self.shares_revocations()) {
+            let moved = move_of(session, read, now, now);
+            let ending = Ending { moved, reason: reason.clone() };
+            let is_written = self.share_revoking(session.id, self.handle().batching().expire(ending)).await?;
+            if is_written {
+                note_move(session, &moved);
+            }
+            is_written
+        } else {
+            let column = self.table().field_for(Role::EndedBecause).map(|field| field.name().to_owned());
+            let value = self.handle().store().reason(reason);
+            let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
+                if let (Some(column), Some(value)) = (column, value) {
+                    update.value(identifier(&column), bindings.stored_in(&column, value));
                 }
-                is_written
-            }
-            None => {
-                let column = self.table().field_for(Role::EndedBecause).map(|field| field.name().to_owned());
-                let value = self.handle().store().reason(reason);
-                let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
-                    if let (Some(column), Some(value)) = (column, value) {
-                        update.value(identifier(&column), bindings.stored_in(&column, value));
-                    }
-                };
-                self.write_expiry(session, now, now, Effect::Revokes, set).await?
-            }
+            };
+            self.write_expiry(session, now, now, Effect::Revokes, set).await?
         };
         if is_written {
             session.note_reason(reason);

@@ -36,10 +36,10 @@ pub(crate) struct Own {
 
 impl OwnTransaction {
     /// Begins one, at the latest at the call's [deadline].
-    pub(crate) async fn begin(handle: &Arc<Handle>, begin: Begin, announces: bool) -> Result<Self> {
+    pub(crate) async fn begin(handle: &Arc<Handle>, purpose: Begin, announces: bool) -> Result<Self> {
         let begun = async {
             let permit = handle.store().writers.permit(Waits::ForLocks).await;
-            Ok((permit, handle.store().pool.begin_as(begin).await?))
+            Ok((permit, handle.store().pool.begin_as(purpose).await?))
         };
         let (permit, transaction) = match deadline::bound(begun).await {
             Some(begun) => begun?,

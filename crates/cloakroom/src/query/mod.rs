@@ -28,6 +28,7 @@ pub use count_by::CountBy;
 pub use count_by_scheme::SchemeCount;
 pub use each::UnreadableSession;
 pub use preload::{Loaded, Preload, ToMany, ToOne};
+pub use returning::EndedSessions;
 
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::query`](crate::Sessions::query).

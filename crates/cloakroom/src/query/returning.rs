@@ -27,6 +27,9 @@ use crate::session::{Session, Status};
 use crate::sql::{Bindings, RowHeader, ending, read_rest, returned_columns, select_columns};
 use crate::table::{SessionFields, column};
 
+/// The sessions that a query has ended or deleted, in no order. One that does not decode is an [`UnreadableSession`].
+pub type EndedSessions<T> = Vec<Result<Session<T>, UnreadableSession>>;
+
 /// How many sessions one statement ends or deletes.
 const BATCH: u64 = 500;
 
@@ -43,13 +46,13 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     ///
     /// After an error, the sessions of the transactions before it have ended, and are not returned: the
     /// [outcome](crate::Error::outcome) is then [`Unknown`](Outcome::Unknown).
-    pub async fn expire_all_returning(self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
+    pub async fn expire_all_returning(self) -> Result<EndedSessions<T>> {
         Batches::new(self, Kind::Expire).collect().await
     }
 
     /// Deletes every session that matches, as [`delete_all`](Self::delete_all) does, and returns those that it deleted, as
     /// their rows were. Otherwise it works like [`expire_all_returning`](Self::expire_all_returning).
-    pub async fn delete_all_returning(self) -> Result<Vec<Result<Session<T>, UnreadableSession>>> {
+    pub async fn delete_all_returning(self) -> Result<EndedSessions<T>> {
         Batches::new(self, Kind::Delete).collect().await
     }
 
@@ -62,13 +65,13 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// # Errors
     ///
     /// The stream's items are `Result`s, and it ends after the first error. The batches before it have ended.
-    pub fn expire_in_batches(self) -> BoxStream<'c, Result<Vec<Result<Session<T>, UnreadableSession>>>> {
+    pub fn expire_in_batches(self) -> BoxStream<'c, Result<EndedSessions<T>>> {
         Batches::new(self, Kind::Expire).stream()
     }
 
     /// Returns a stream that deletes every session that matches, up to 500 at a time, and returns each 500 that it
     /// deleted. Otherwise it works like [`expire_in_batches`](Self::expire_in_batches).
-    pub fn delete_in_batches(self) -> BoxStream<'c, Result<Vec<Result<Session<T>, UnreadableSession>>>> {
+    pub fn delete_in_batches(self) -> BoxStream<'c, Result<EndedSessions<T>>> {
         Batches::new(self, Kind::Delete).stream()
     }
 }
@@ -104,7 +107,7 @@ impl<'c, T: SessionFields> Batches<'c, T> {
         Self { query, kind, begun: None, last: None, remaining, is_done: false }
     }
 
-    async fn collect(mut self) -> Result<Vec<Each<T>>> {
+    async fn collect(mut self) -> Result<EndedSessions<T>> {
         let mut all = Vec::new();
         loop {
             let next = self.next().await;
@@ -115,14 +118,14 @@ impl<'c, T: SessionFields> Batches<'c, T> {
         }
     }
 
-    fn stream(self) -> BoxStream<'c, Result<Vec<Each<T>>>> {
+    fn stream(self) -> BoxStream<'c, Result<EndedSessions<T>>> {
         Box::pin(stream::try_unfold(self, |mut batches| async move {
             Ok(batches.next().await?.map(|batch| (batch, batches)))
         }))
     }
 
     /// Ends or deletes the next sessions. Returns `None` once there are no more.
-    async fn next(&mut self) -> Result<Option<Vec<Each<T>>>> {
+    async fn next(&mut self) -> Result<Option<EndedSessions<T>>> {
         while !self.is_done {
             let operation =
                 if self.kind == Kind::Expire { Operation::ExpireAll } else { Operation::DeleteAll };
@@ -134,7 +137,7 @@ impl<'c, T: SessionFields> Batches<'c, T> {
         Ok(None)
     }
 
-    async fn end_next(&mut self) -> Result<Vec<Each<T>>> {
+    async fn end_next(&mut self) -> Result<EndedSessions<T>> {
         let begun = match &self.begun {
             Some(begun) => begun.clone(),
             None => self.begin().await?,
@@ -213,7 +216,7 @@ impl<'c, T: SessionFields> Batches<'c, T> {
 
 impl<T: SessionFields> SessionQuery<'_, T> {
     /// Ends or deletes those of these sessions that still match, and returns them.
-    async fn end_these(&mut self, ids: &[Uuid], begun: &Begun) -> Result<Vec<Each<T>>> {
+    async fn end_these(&mut self, ids: &[Uuid], begun: &Begun) -> Result<EndedSessions<T>> {
         let returns = self.operations.connection().backend().dialect().returns_written_rows();
         let rows = if returns {
             let write = self.write_returning(ids, begun)?;

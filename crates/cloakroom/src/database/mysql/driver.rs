@@ -89,8 +89,8 @@ pub(crate) async fn begin_read_committed(
     causality: &Causality,
 ) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
     const LEVEL: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
-    let begin = super::galera::begin(waiting(pool, causality).await?).unwrap_or("START TRANSACTION");
-    let begun = pool.begin_with(AssertSqlSafe(format!("{LEVEL}; {begin}"))).await;
+    let start = super::galera::begin(waiting(pool, causality).await?).unwrap_or("START TRANSACTION");
+    let begun = pool.begin_with(AssertSqlSafe(format!("{LEVEL}; {start}"))).await;
     begun.map_err(super::galera::not_caught_up)
 }
 
