@@ -24,7 +24,7 @@ const ON_STRUCTS: [Known; 4] = [
     Known { name: "crate", example: "crate = my_framework::cloakroom", synonyms: &["path"] },
 ];
 
-const ON_FIELDS: [Known; 11] = [
+const ON_FIELDS: [Known; 13] = [
     Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
     Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
@@ -53,6 +53,12 @@ const ON_FIELDS: [Known; 11] = [
         example: "ended_because",
         synonyms: &["end_reason", "reason", "ended_reason", "revoked_because", "revocation_reason"],
     },
+    Known {
+        name: "last_address",
+        example: "last_address",
+        synonyms: &["last_ip", "last_used_ip", "ip_address", "remote_address"],
+    },
+    Known { name: "last_user_agent", example: "last_user_agent", synonyms: &["user_agent"] },
 ];
 
 impl Place {

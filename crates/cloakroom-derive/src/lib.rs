@@ -85,6 +85,8 @@ mod valid;
 /// | `scopes` | the column holds [what the session may do](#roles) | |
 /// | `owner` | the column says whose the session is: see [roles](#roles) | |
 /// | `ended_because` | the column holds why the session was ended, and is [filled in by the library](#roles) | |
+/// | `last_address` | the column holds the address from which it was last used | |
+/// | `last_user_agent` | the column holds the program with which it was last used | |
 ///
 /// Several attributes may share one `#[session(…)]` or have one each.
 ///
@@ -98,10 +100,12 @@ mod valid;
 /// |---|---|---|
 /// | `hint` | `String`, or `Option<String>` for a table that has sessions | the token's hint, such as `acme_live_7Qx4…k3Fq`: `create`, `rotate` and `import` write it together with the token's digest, in place of what the field held. `Session::hint` reads it |
 /// | `authenticated_at` | `OffsetDateTime` or `Option<OffsetDateTime>` | when the user last proved who they are. `create` fills it in with now, unless it is given and earlier, and `Sessions::reauthenticate` with now; `Session::is_fresh` reads it |
-/// | `last_seen` | `OffsetDateTime` or `Option<OffsetDateTime>` | when the session was last used. `Session::last_seen` reads it |
 /// | `scopes` | `Scopes<E>`, or `Option<Scopes<E>>` for a table that has sessions, with an enum that [derives `Scope`](derive@Scope) or with `String` | what the session may do: the application sets it. `Session::scopes` and `Session::has_scope` read it |
 /// | `owner` | any type; give it an `index` too | whose session it is, as in `user_id: i64`. `SessionQuery::owner` selects the sessions of one owner, and `Sessions::with_limit` limits how many each has |
 /// | `ended_because` | `Option<String>` | why the session was ended, such as `logged_out`: `expire` and the other operations that end sessions write it in the statement that ends the session. It is null while the session is valid, and stays null if the session reaches its expiry. `Session::ended_because` reads it |
+/// | `last_seen` | `Option<OffsetDateTime>`, null until the session is used; or `OffsetDateTime`, which `create` sets | when the session was last used: with `Config::record_seen`, `authenticate` notes it, and it is written a little later. `Session::last_seen` reads it |
+/// | `last_address` | `Option<String>` | the address of that request, as far as `Sessions::seen` was told it. `Session::last_address` reads it |
+/// | `last_user_agent` | `Option<String>` | the `User-Agent` of that request, likewise. `Session::last_user_agent` reads it |
 ///
 /// ```
 /// use cloakroom::{NewSession, SessionTable};

@@ -62,7 +62,7 @@ impl Kind {
     }
 }
 
-pub(crate) const ROLES: [Role; 6] = [
+pub(crate) const ROLES: [Role; 8] = [
     Role { name: "hint", variant: "Hint", trait_name: "HasHint", kind: Kind::Text },
     Role {
         name: "authenticated_at",
@@ -78,6 +78,13 @@ pub(crate) const ROLES: [Role; 6] = [
         variant: "EndedBecause",
         trait_name: "HasEndedBecause",
         kind: Kind::OptionalText,
+    },
+    Role { name: "last_address", variant: "LastAddress", trait_name: "HasLastAddress", kind: Kind::Text },
+    Role {
+        name: "last_user_agent",
+        variant: "LastUserAgent",
+        trait_name: "HasLastUserAgent",
+        kind: Kind::Text,
     },
 ];
 

@@ -249,6 +249,7 @@ mod operations;
 mod pruner;
 mod query;
 mod scopes;
+mod seen;
 mod session;
 mod sessions;
 mod sql;
@@ -274,15 +275,15 @@ pub use query::{
 };
 pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};
 pub use session::{
-    CreatedSession, Cursor, DefaultData, EndReason, NewSession, ParseCursorError, ParseEndReasonError,
+    CreatedSession, Cursor, DefaultData, EndReason, NewSession, ParseCursorError, ParseEndReasonError, Seen,
     Session, SessionRow, Sliding, Status,
 };
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
 pub use table::{
     Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasAuthenticatedAt, HasEndedBecause,
-    HasHint, HasLastSeen, HasOwner, HasScopes, ParseRoleError, Role, SessionFields, SessionTable,
-    TableDefinition,
+    HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasOwner, HasScopes, ParseRoleError, Role,
+    SessionFields, SessionTable, TableDefinition,
 };
 #[doc(hidden)]
 pub use table::{InstantField, OptionalTextField, RoleField, ScopesField, TextField};

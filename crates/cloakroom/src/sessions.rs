@@ -3,6 +3,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use crate::cache::{Revoked, SessionCache};
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Transaction};
@@ -10,10 +12,10 @@ use crate::error::{Outcome, Result};
 use crate::migrations::{self, Migration};
 use crate::operations::{Handle, ImportedSession, Importer, Limits, Operations, PerOwner, Use, bounded};
 use crate::query::{SchemeCount, SessionQuery};
-use crate::session::{CreatedSession, EndReason, NewSession, Session, Status};
+use crate::session::{CreatedSession, EndReason, NewSession, Seen, Session, Status};
 use crate::store::Store;
 use crate::table::{
-    HasAuthenticatedAt, HasEndedBecause, HasOwner, SessionFields, SessionTable, TableDefinition,
+    HasAuthenticatedAt, HasEndedBecause, HasLastSeen, HasOwner, SessionFields, SessionTable, TableDefinition,
 };
 use crate::token::{HashedToken, Token};
 
@@ -281,6 +283,7 @@ impl<T: SessionFields> Sessions<T> {
             return Ok(None);
         };
         if let Some(session) = self.cache().and_then(|cache| cache.get(&hashed.key())) {
+            self.note_use(&session);
             return Ok(Some(session));
         }
         // The future is on the heap, so that the future of a call that the cache answers is small.
@@ -332,6 +335,7 @@ impl<T: SessionFields> Sessions<T> {
             && cache.is_settled(session.id)
         {
             cache.put(hashed.key(), mark, Some(&mut session), true);
+            self.note_use(&session);
             return Ok(Some(session));
         }
         let mark = if self.handle.standby().is_some() { cache.mark() } else { mark };
@@ -339,6 +343,12 @@ impl<T: SessionFields> Sessions<T> {
         let extends = !self.handle.extensions().is_known(self.config().monotonic());
         cache.put(hashed.key(), mark, session.as_mut(), extends);
         Ok(session)
+    }
+
+    /// Notes that a session is used now.
+    #[inline]
+    fn note_use(&self, session: &Session<T>) {
+        self.handle.note_use(session.id);
     }
 
     /// Starts a query: `sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_all().await?`.
@@ -489,6 +499,86 @@ impl<T: SessionFields> Sessions<T> {
         T: HasAuthenticatedAt,
     {
         session.is_fresh(self.config().now(), span)
+    }
+
+    /// Notes that the session is used now, and by which client. It is written a little later; see
+    /// [`record_seen`](crate::ConfigBuilder::record_seen).
+    ///
+    /// [`authenticate`](Self::authenticate) notes by itself when a session is used, so this is for what it does not know: the
+    /// client's address and its `User-Agent`. A layer of `cloakroom-axum` or of your own calls it once for a request. It
+    /// waits for nothing and cannot fail. Without `record_seen` it does nothing.
+    ///
+    /// ```compile_fail,E0277
+    /// # use cloakroom::{Seen, Session, SessionTable, Sessions};
+    /// # #[derive(Clone, SessionTable)]
+    /// # struct UserSession { user_id: String }
+    /// # fn example(sessions: Sessions<UserSession>, session: Session<UserSession>) {
+    /// // The table of `UserSession` has no column for when its sessions were last seen.
+    /// sessions.seen(&session, Seen::new());
+    /// # }
+    /// ```
+    pub fn seen(&self, session: &Session<T>, seen: Seen<T>)
+    where
+        T: HasLastSeen,
+    {
+        self.seen_if_recorded(session, seen);
+    }
+
+    /// Does what [`seen`](Self::seen) does, for code that works with any table, and nothing for a table without the column.
+    pub fn seen_if_recorded(&self, session: &Session<T>, seen: Seen<T>) {
+        if let Some(recorder) = self.handle.recorder() {
+            let client = Some(&seen.client).filter(|client| !client.is_unknown());
+            recorder.note(session.id, client);
+        }
+    }
+
+    /// Returns when the session was last used: what its row said when it was read, or what this process has noted since
+    /// and has not written yet. `None` if it was not used yet.
+    ///
+    /// What other processes have noted within the last [`record_seen`](crate::ConfigBuilder::record_seen) is not known
+    /// here.
+    pub fn last_seen(&self, session: &Session<T>) -> Option<OffsetDateTime>
+    where
+        T: HasLastSeen,
+    {
+        let noted = self.handle.recorder().and_then(|recorder| recorder.last_use(session.id));
+        session.last_seen().max(noted)
+    }
+
+    /// Writes now when sessions were last used, as far as this process has noted it, and returns how many rows were
+    /// written. It is written by itself later; see [`record_seen`](crate::ConfigBuilder::record_seen).
+    ///
+    /// Use it before a query that is to see the last uses of many sessions. A row that another transaction has locked is
+    /// waited for, for as long as a call waits for the database.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails. What is not written is kept, and tried again.
+    pub async fn flush_seen(&self) -> Result<u64>
+    where
+        T: HasLastSeen,
+    {
+        match self.handle.recorder() {
+            Some(recorder) => recorder.flush().await,
+            None => Ok(0),
+        }
+    }
+
+    /// Writes what the handle and its clones have noted and not written yet, and lets them note nothing from now on. That
+    /// is when sessions were last used, if [`record_seen`](crate::ConfigBuilder::record_seen) is set; without it there is
+    /// nothing to do.
+    ///
+    /// Call it when the application stops, after its last request and before the pool is closed. Everything else goes on
+    /// working, and the pool stays open.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails. What is not written is kept until the last handle is dropped, so the call can be repeated.
+    pub async fn close(&self) -> Result<()> {
+        match self.handle.recorder() {
+            Some(recorder) => recorder.close().await,
+            None => Ok(()),
+        }
     }
 
     /// Deletes the session's row, and returns `true` if there was one. The row is deleted even if it was written since

@@ -27,6 +27,8 @@ mod rows;
 mod scheme_rules;
 mod schemes;
 mod scopes;
+mod seen;
+mod seen_storm;
 mod statements;
 mod step_up;
 mod stored;

@@ -121,6 +121,13 @@ pub(crate) fn unix_microseconds(instant: OffsetDateTime) -> i64 {
     i64::try_from(instant.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
 
+/// Returns the instant so many microseconds after 1970, or the nearest one that every supported database can store.
+pub(crate) fn instant_of(unix_microseconds: i64) -> OffsetDateTime {
+    let nearest = if unix_microseconds < 0 { FIRST } else { LAST };
+    let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_microseconds) * 1_000);
+    instant.map_or(nearest, to_stored_precision)
+}
+
 /// Returns `instant` less `span`, but no earlier than the first instant that every supported database can store.
 pub(crate) fn earlier(instant: OffsetDateTime, span: std::time::Duration) -> OffsetDateTime {
     let span = Duration::try_from(span).unwrap_or(Duration::MAX);

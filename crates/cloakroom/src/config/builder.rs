@@ -196,6 +196,40 @@ impl ConfigBuilder {
         self.with(|settings| settings.max_lifetime = lifetime)
     }
 
+    /// Sets how often the last use of a session is written, in tables that have a column for it
+    /// ([`Role::LastSeen`](crate::Role::LastSeen)). Default `None`: it is not recorded. A minute is a good start.
+    ///
+    /// [`authenticate`](crate::Sessions::authenticate) and
+    /// [`authenticate_fresh`](crate::Sessions::authenticate_fresh) note when they find a session, also if a
+    /// [`Cache`](crate::Cache) answers, and [`Sessions::seen`](crate::Sessions::seen) notes the client too. This takes
+    /// place in memory and costs some tens of nanoseconds. Once in this span everything that was noted is written, 128
+    /// sessions in a statement. So a session costs one write in this span at most, however often it is used (with several
+    /// processes, one write of each of them in which it is used).
+    ///
+    /// # What is written
+    ///
+    /// The columns with the roles, and no others: `updated_at` stays, so that nobody's
+    /// [`update`](crate::Sessions::update) is a [`Conflict`](crate::ErrorKind::Conflict), and no cache is told. An instant
+    /// only grows, also if several processes write. A session that has ended meanwhile stays ended.
+    ///
+    /// # What is lost
+    ///
+    /// A process that crashes loses what it has noted since the last write: this span, and the time that the write takes.
+    /// [`Sessions::close`](crate::Sessions::close) writes it; call it when the application stops. If the last handle is
+    /// dropped without it, what is noted is lost as in a crash.
+    ///
+    /// A write that fails is reported to `tracing` as a warning and tried again, after a second at first and then after
+    /// twice as long each time, up to this span. No call fails or waits because of it. In the meantime, at most 65,536
+    /// sessions are noted: one that has no room is left out until there is some, which the metric
+    /// `cloakroom_uses_recorded_total` counts. If three quarters of the room are taken, everything is written early, so that
+    /// a session in an application with more than 49,000 of them in use within this span may be written more often.
+    ///
+    /// On PostgreSQL and MariaDB a row that another transaction has locked is left to the next write.
+    pub fn record_seen(self, every: impl Into<Option<Duration>>) -> Self {
+        let every = every.into();
+        self.with(|settings| settings.record_seen = every)
+    }
+
     /// Sets how many concurrent callers of `authenticate` may share a statement. The same limit holds for `create`, and
     /// for the extensions that reads make. Default 256, at most 4,096; with 1, every caller has its own statement. On
     /// SQLite at most 60 lookups share a statement. At most 64 extensions do, on every database.

@@ -20,7 +20,12 @@ impl Settings {
         {
             return Err(ConfigError::AdoptedWithoutFormat { name: adopted.name().into_owned() });
         }
-        let spans = [("ttl", self.ttl), ("max_lifetime", self.max_lifetime), ("timeout", self.timeout)];
+        let spans = [
+            ("ttl", self.ttl),
+            ("max_lifetime", self.max_lifetime),
+            ("record_seen", self.record_seen),
+            ("timeout", self.timeout),
+        ];
         for (setting, span) in spans {
             if span.is_some_and(|span| span < Duration::from_micros(1)) {
                 return Err(ConfigError::ZeroSpan { setting });
@@ -137,6 +142,10 @@ mod tests {
             Err(ConfigError::ZeroSpan { setting: "ttl" })
         ));
         assert!(Config::builder().max_lifetime(Duration::ZERO).build().is_err());
+        assert!(matches!(
+            Config::builder().record_seen(Duration::ZERO).build(),
+            Err(ConfigError::ZeroSpan { setting: "record_seen" })
+        ));
         assert!(Config::builder().timeout(Duration::ZERO).build().is_err());
     }
 

@@ -27,6 +27,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`auto_extend`](crate::ConfigBuilder::auto_extend) | yes | whether reading a session extends it |
 /// | [`extend_after`](crate::ConfigBuilder::extend_after) | 1 day | how much an extension must gain to be written |
 /// | [`max_lifetime`](crate::ConfigBuilder::max_lifetime) | none | the end that no extension passes |
+/// | [`record_seen`](crate::ConfigBuilder::record_seen) | off | how often the last use of a session is written |
 /// | [`max_batch`](crate::ConfigBuilder::max_batch) | 256 | how many callers may share a statement; 1 turns sharing off |
 /// | [`max_in_flight`](crate::ConfigBuilder::max_in_flight) | 2 | how many shared statements may be out at once |
 /// | [`cache`](crate::ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
@@ -48,6 +49,7 @@ pub(super) struct Settings {
     pub(super) extend_after: Option<Duration>,
     pub(super) auto_extend: bool,
     pub(super) max_lifetime: Option<Duration>,
+    pub(super) record_seen: Option<Duration>,
     pub(super) max_batch: usize,
     pub(super) max_in_flight: Option<usize>,
     pub(super) cache: Option<Cache>,
@@ -107,6 +109,11 @@ impl Config {
     /// Returns how long after its creation a session ends, no matter how often it is extended.
     pub fn max_lifetime(&self) -> Option<Duration> {
         self.0.max_lifetime
+    }
+
+    /// Returns how often the last use of a session is written, or `None` if it is not.
+    pub fn record_seen(&self) -> Option<Duration> {
+        self.0.record_seen
     }
 
     /// Returns how many callers may share a statement; with 1, every caller has its own.
@@ -209,6 +216,7 @@ impl Default for Config {
             extend_after: Some(DAY),
             auto_extend: true,
             max_lifetime: None,
+            record_seen: None,
             max_batch: 256,
             max_in_flight: None,
             cache: None,
@@ -232,6 +240,7 @@ impl fmt::Debug for Config {
             .field("extend_after", &self.0.extend_after)
             .field("auto_extend", &self.0.auto_extend)
             .field("max_lifetime", &self.0.max_lifetime)
+            .field("record_seen", &self.0.record_seen)
             .field("max_batch", &self.0.max_batch)
             .field("max_in_flight", &self.0.max_in_flight)
             .field("cache", &self.0.cache)

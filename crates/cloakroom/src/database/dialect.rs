@@ -193,6 +193,11 @@ pub(crate) trait Dialect: Sync {
         None
     }
 
+    /// Returns the built-in columns that a table may move by itself with each UPDATE that does not name them.
+    fn columns_that_move_by_themselves(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     // ---- Whether a statement is a transaction of its own ----
 
     /// Returns an expression that is true if its statement is a transaction of its own, if statements can say so.

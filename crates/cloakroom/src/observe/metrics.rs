@@ -7,7 +7,7 @@ use metrics::{
 };
 
 use super::outcome::OK;
-use super::{Batched, CacheLookup, ConnectionFailure, Extended, Operation, Retry};
+use super::{Batched, CacheLookup, ConnectionFailure, Extended, Operation, Recorded, Retry};
 
 const OPERATIONS: &str = "cloakroom_operations_total";
 const OPERATION_DURATION: &str = "cloakroom_operation_duration_seconds";
@@ -16,6 +16,7 @@ const QUEUE_WAIT: &str = "cloakroom_queue_wait_seconds";
 const CONNECTION_FAILURES: &str = "cloakroom_connection_failures_total";
 const STATEMENT_RETRIES: &str = "cloakroom_statement_retries_total";
 const EXTENSIONS: &str = "cloakroom_extensions_total";
+const USES_RECORDED: &str = "cloakroom_uses_recorded_total";
 const PRUNED: &str = "cloakroom_pruned_sessions_total";
 const REVOCATIONS: &str = "cloakroom_revocations_total";
 const REVOCATIONS_HEARD: &str = "cloakroom_revocations_heard_total";
@@ -40,6 +41,7 @@ fn describe() {
     );
     describe_counter!(STATEMENT_RETRIES, Unit::Count, "Statements that were sent again.");
     describe_counter!(EXTENSIONS, Unit::Count, "Extensions that were due, by what became of them.");
+    describe_counter!(USES_RECORDED, Unit::Count, "Last uses of sessions, by what became of them.");
     describe_counter!(PRUNED, Unit::Count, "Expired sessions that were deleted.");
     describe_counter!(REVOCATIONS, Unit::Count, "Calls that revoked sessions.");
     describe_counter!(REVOCATIONS_HEARD, Unit::Count, "Announcements of revocations that were heard.");
@@ -66,7 +68,7 @@ pub(crate) struct Metrics {
     table: Arc<str>,
     calls: [OnceLock<Calls>; Operation::COUNT],
     /// In the order of [`Batched`].
-    batches: [Batches; 3],
+    batches: [Batches; 4],
     cache: OnceLock<CacheMetrics>,
 }
 
@@ -99,7 +101,7 @@ impl Metrics {
             size: histogram!(BATCH_SIZE, "table" => Arc::clone(&table), "kind" => kind),
             wait: histogram!(QUEUE_WAIT, "table" => Arc::clone(&table), "kind" => kind),
         };
-        let batches = [batches("lookup"), batches("insert"), batches("extension")];
+        let batches = [batches("lookup"), batches("insert"), batches("extension"), batches("use")];
         Self { table, calls: [const { OnceLock::new() }; _], batches, cache: OnceLock::new() }
     }
 
@@ -142,6 +144,15 @@ impl Metrics {
             Extended::Failed => "failed",
         };
         counter!(EXTENSIONS, "table" => self.table(), "outcome" => outcome).increment(1);
+    }
+
+    pub(crate) fn recorded(&self, recorded: Recorded, count: u64) {
+        let outcome = match recorded {
+            Recorded::Written => "written",
+            Recorded::Failed => "failed",
+            Recorded::Dropped => "dropped",
+        };
+        counter!(USES_RECORDED, "table" => self.table(), "outcome" => outcome).increment(count);
     }
 
     pub(crate) fn pruned(&self, sessions: u64) {

@@ -30,6 +30,7 @@ pub(crate) enum Batched {
     Lookup,
     Insert,
     Extension,
+    Use,
 }
 
 /// What became of a lookup in the cache: the `outcome` of its metric.
@@ -52,6 +53,16 @@ pub(crate) enum Extended {
     Lost,
     /// It could not be written; the session was read all the same.
     Failed,
+}
+
+/// What became of the last use of a session that was to be recorded: the `outcome` of its metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    Written,
+    /// A write of any number of them failed. It is tried again.
+    Failed,
+    /// It was given up: there was no room to note it, or the database refuses it.
+    Dropped,
 }
 
 /// Why a connection of the pool could not be had, or was given up.

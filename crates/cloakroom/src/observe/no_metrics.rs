@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Batched, CacheLookup, ConnectionFailure, Extended, Operation, Retry};
+use super::{Batched, CacheLookup, ConnectionFailure, Extended, Operation, Recorded, Retry};
 
 pub(crate) struct Metrics;
 
@@ -20,6 +20,8 @@ impl Metrics {
     pub(crate) fn waited(&self, _batched: Batched, _span: Duration) {}
 
     pub(crate) fn extended(&self, _extended: Extended) {}
+
+    pub(crate) fn recorded(&self, _recorded: Recorded, _count: u64) {}
 
     pub(crate) fn pruned(&self, _sessions: u64) {}
 

@@ -11,7 +11,7 @@ use crate::token::{DigestAge, PossibleDigests};
 /// Whether reading a session counts as using it.
 #[derive(Clone, Copy)]
 pub(crate) enum Use {
-    /// The session is extended if the configuration asks for it and an extension is due.
+    /// The session is extended if the configuration asks for it and an extension is due, and its use is recorded.
     Extends,
     /// The session stays as it is.
     Leaves,
@@ -43,7 +43,12 @@ impl<T: SessionFields> Operations<'_, T> {
         digests: &PossibleDigests,
         how: Use,
     ) -> Result<Option<Session<T>>> {
-        self.call(Operation::Authenticate).finding(self.authenticate_digests(digests, how)).await
+        let call = self.call(Operation::Authenticate);
+        let found = call.finding(self.authenticate_digests(digests, how)).await?;
+        if let (Some(session), Use::Extends) = (&found, how) {
+            self.handle.note_use(session.id);
+        }
+        Ok(found)
     }
 
     async fn authenticate_digests(

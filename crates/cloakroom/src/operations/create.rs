@@ -10,7 +10,7 @@ use crate::database::FieldValue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Operation;
 use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
-use crate::table::{NewRow, SessionFields};
+use crate::table::{NewRow, Role, RoleField, SessionFields};
 use crate::token::{DigestError, TokenError};
 
 /// The most that the rows of one statement may hold. MariaDB takes no packet above 16 MiB by default.
@@ -40,6 +40,7 @@ impl<T: SessionFields> Operations<'_, T> {
         fields.truncate_instants();
         self.fill_hint(&mut fields, &token);
         Self::fill_authentication(&mut fields, now);
+        self.fill_last_seen(&mut fields, now);
         let session = Session::from(SessionRow {
             id: new_id(now),
             fields,
@@ -76,6 +77,14 @@ impl<T: SessionFields> Operations<'_, T> {
             self.read_back(&mut session).await?;
         }
         Ok(CreatedSession { session, token })
+    }
+
+    /// Lets a session begin as one that is seen, if the column for that cannot be null.
+    fn fill_last_seen(&self, fields: &mut T, now: OffsetDateTime) {
+        let is_required = self.table().field_for(Role::LastSeen).is_some_and(|field| !field.is_nullable());
+        if is_required && let Some(RoleField::Instant(field)) = fields.role_mut(Role::LastSeen) {
+            field.set_instant(now);
+        }
     }
 }
 

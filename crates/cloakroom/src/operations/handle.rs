@@ -2,6 +2,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use uuid::Uuid;
+
 use super::limit::{Limits, PerOwner};
 use super::read_only::ReadOnly;
 use crate::batching::Batching;
@@ -10,6 +12,7 @@ use crate::config::{CausalReads, Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Pool};
 use crate::error::Result;
 use crate::observe::{Metrics, Observer};
+use crate::seen::Recorder;
 use crate::store::Store;
 use crate::table::{SessionFields, TableDefinition};
 
@@ -23,6 +26,7 @@ pub(crate) struct Handle {
     extensions: ReadOnly,
     /// How many valid sessions an owner may have, if that is limited.
     limits: Option<Limits>,
+    recorder: Option<Arc<Recorder>>,
     /// The schemes that were reported because the configuration does not have them.
     unknown_schemes: Mutex<HashSet<String>>,
 }
@@ -74,6 +78,7 @@ impl Handle {
         let store = Arc::new(Store::new(pool, definition, config, observer));
         let batching = Batching::new(&store);
         let cache = cache.map(Arc::new);
+        let recorder = Recorder::of(&store);
         Ok(Self {
             databases,
             store,
@@ -82,6 +87,7 @@ impl Handle {
             standby,
             extensions: ReadOnly::default(),
             limits: None,
+            recorder,
             unknown_schemes: Mutex::default(),
         })
     }
@@ -133,6 +139,19 @@ impl Handle {
     /// Returns what is known of whether extensions can be written.
     pub(crate) fn extensions(&self) -> &ReadOnly {
         &self.extensions
+    }
+
+    /// Returns what records the last uses of sessions, if that is asked for.
+    pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
+    }
+
+    /// Notes that a session is used.
+    #[inline]
+    pub(crate) fn note_use(&self, session: Uuid) {
+        if let Some(recorder) = &self.recorder {
+            recorder.note(session, None);
+        }
     }
 
     /// Returns `true` the first time that a scheme is named which the configuration does not have.

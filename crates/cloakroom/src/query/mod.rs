@@ -252,12 +252,15 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         if !self.criteria.by_token {
             return Ok(Some(session));
         }
-        let read = self.operations.extend_on_read(session).await?;
-        if read.is_some() {
-            return Ok(read);
+        let mut read = self.operations.extend_on_read(session).await?;
+        if read.is_none() {
+            let now = self.operations.config().now();
+            read = self.fetch_sole(now).await?;
         }
-        let now = self.operations.config().now();
-        self.fetch_sole(now).await
+        if let Some(session) = &read {
+            self.operations.handle().note_use(session.id);
+        }
+        Ok(read)
     }
 
     async fn fetch_sole(&mut self, now: OffsetDateTime) -> Result<Option<Session<T>>> {

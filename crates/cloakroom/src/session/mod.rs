@@ -3,12 +3,14 @@ mod cursor;
 pub(crate) mod data;
 mod end_reason;
 pub(crate) mod expiry;
+pub(crate) mod seen;
 mod serialize;
 mod sliding;
 
 pub use cursor::{Cursor, ParseCursorError};
 pub use data::DefaultData;
 pub use end_reason::{EndReason, ParseEndReasonError};
+pub use seen::Seen;
 pub use sliding::Sliding;
 
 use std::borrow::Cow;
@@ -29,7 +31,10 @@ use crate::clock::{clock_reading, to_stored_precision};
 use crate::config::Config;
 use crate::error::Result;
 use crate::scopes::{NamesScope, Scopes};
-use crate::table::{HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastSeen, HasScopes, SessionFields};
+use crate::table::{
+    HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasScopes,
+    SessionFields,
+};
 use crate::token::Token;
 
 /// One session: a row of the table without its digest. Its fields are those of [`SessionRow`].
@@ -204,7 +209,11 @@ impl<T: SessionFields> Session<T> {
         self.fields.hint()
     }
 
-    /// Returns when the session was last seen, as its row says. `None` if it was not yet.
+    /// Returns when the session was last used before it was read, as its row said. `None` if it was not yet.
+    ///
+    /// Uses are written a little later, so this may be as much older than the last use as
+    /// [`record_seen`](crate::ConfigBuilder::record_seen) says. [`Sessions::last_seen`](crate::Sessions::last_seen) knows
+    /// what this process has not written yet.
     pub fn last_seen(&self) -> Option<OffsetDateTime>
     where
         T: HasLastSeen,
@@ -254,6 +263,26 @@ impl<T: SessionFields> Session<T> {
         T: HasEndedBecause,
     {
         self.fields.ended_because()
+    }
+
+    /// Returns the address from which the session was last used, as its row said, such as `192.0.2.1` or `2001:db8::1`.
+    /// `None` if it is not known.
+    pub fn last_address(&self) -> Option<&str>
+    where
+        T: HasLastAddress,
+    {
+        self.fields.last_address()
+    }
+
+    /// Returns the `User-Agent` of the request with which the session was last used, as its row said. `None` if it is not
+    /// known.
+    ///
+    /// A client sends whatever it likes: a page that shows this text must escape it.
+    pub fn last_user_agent(&self) -> Option<&str>
+    where
+        T: HasLastUserAgent,
+    {
+        self.fields.last_user_agent()
     }
 
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

@@ -46,12 +46,14 @@ pub(crate) struct Statements {
     extend: BySize,
     delete: BySize,
     end: BySize,
+    pub(super) record_uses: BySize,
+    pub(super) record_uses_waiting: BySize,
 }
 
 /// Statements that differ only in the number of their rows, each written when it is first needed. The numbers are
 /// powers of two, so that there are few statements and the connections remember them all.
 #[derive(Default)]
-struct BySize([OnceLock<Arc<str>>; MAX_BATCH.ilog2() as usize + 1]);
+pub(super) struct BySize([OnceLock<Arc<str>>; MAX_BATCH.ilog2() as usize + 1]);
 
 /// The statements that find sessions: those that say whether they were a transaction of their own, and those that do not.
 #[derive(Default)]
@@ -70,7 +72,7 @@ pub(crate) enum Under {
 }
 
 impl BySize {
-    fn get(&self, size: usize, write: impl FnOnce() -> Arc<str>) -> Arc<str> {
+    pub(super) fn get(&self, size: usize, write: impl FnOnce() -> Arc<str>) -> Arc<str> {
         debug_assert!(size.is_power_of_two());
         match self.0.get(size.ilog2() as usize) {
             Some(text) => text.get_or_init(write).clone(),
@@ -111,6 +113,8 @@ impl Statements {
             extend: BySize::default(),
             delete: BySize::default(),
             end: BySize::default(),
+            record_uses: BySize::default(),
+            record_uses_waiting: BySize::default(),
         }
     }
 

@@ -137,6 +137,19 @@ impl Columns {
         }
     }
 
+    /// Returns as much of a text as the field's column holds, or `None` if it cannot hold one.
+    pub(crate) fn cut<'t>(&self, field: usize, text: &'t str) -> Option<&'t str> {
+        match self.bounds.get(field) {
+            Some(Bound::Characters(most)) => {
+                let end = text.char_indices().nth(*most).map_or(text.len(), |(end, _)| end);
+                Some(&text[..end])
+            }
+            Some(Bound::Bytes(most)) => Some(&text[..text.floor_char_boundary(*most)]),
+            Some(Bound::None) => Some(text),
+            Some(Bound::Integers(..) | Bound::Nothing) | None => None,
+        }
+    }
+
     /// Refuses a value that does not fit. The error names the field.
     pub(crate) fn check_values(&self, table: &TableDefinition, values: &[Option<FieldValue>]) -> Result<()> {
         for ((field, bound), value) in table.fields.iter().zip(&self.bounds).zip(values) {

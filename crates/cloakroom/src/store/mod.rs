@@ -21,7 +21,7 @@ use crate::deadline;
 use crate::error::{Error, Outcome, Result};
 use crate::observe::{self, ConnectionFailure, Observer};
 use crate::session::EndReason;
-use crate::sql::{Statements, Under};
+use crate::sql::{Statements, Under, UseToRecord, record_uses};
 use crate::table::{PLACE_OF_SLIDING, Role, TableDefinition};
 use crate::token::{HashedToken, PossibleDigests};
 
@@ -216,6 +216,11 @@ impl Store {
         // A caller with a statement of its own delays no other call when it waits.
         let is_shared = self.config.max_batch() > 1;
         self.statements.extend(&self.table, self.backend(), size, is_shared)
+    }
+
+    /// Returns the statement that records the last uses of these sessions; see [`record_uses`].
+    pub(crate) fn record_uses(&self, uses: &[UseToRecord], waits: bool) -> Statement {
+        record_uses(&self.statements, &self.table, self.backend(), uses, waits)
     }
 
     /// Stands for any connection of the pool.

@@ -17,7 +17,10 @@ pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
 pub use owner::HasOwner;
-pub use role::{HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastSeen, HasScopes, ParseRoleError, Role};
+pub use role::{
+    HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasScopes,
+    ParseRoleError, Role,
+};
 #[doc(hidden)]
 pub use role::{InstantField, OptionalTextField, RoleField, TextField};
 #[doc(hidden)]

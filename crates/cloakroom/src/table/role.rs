@@ -136,7 +136,8 @@ roles! {
     )]
     HasHint::hint
 
-    /// When the session was last used.
+    /// When the session was last used: an instant that the library writes if
+    /// [`record_seen`](crate::ConfigBuilder::record_seen) is set.
     LastSeen, "last_seen", Instant;
     /// Fields with a column for when the session was last used: `#[session(last_seen)]`. See
     /// [`Session::last_seen`](crate::Session::last_seen).
@@ -183,6 +184,29 @@ roles! {
         note = "write `#[session(ended_because)] ended_because: Option<String>` in `{Self}`"
     )]
     HasEndedBecause::ended_because
+
+    /// The address from which the session was last used: text that the library writes together with the instant.
+    LastAddress, "last_address", Text;
+    /// Fields with a column for the address from which the session was last used: `#[session(last_address)]`. See
+    /// [`Session::last_address`](crate::Session::last_address).
+    #[diagnostic::on_unimplemented(
+        message = "the table of `{Self}` has no column for the addresses from which its sessions were last used",
+        label = "none of its fields has the role `last_address`",
+        note = "write `#[session(last_address)] last_address: Option<String>` in `{Self}`"
+    )]
+    HasLastAddress::last_address
+
+    /// The `User-Agent` of the request with which the session was last used: text that the library writes together with
+    /// the instant.
+    LastUserAgent, "last_user_agent", Text;
+    /// Fields with a column for the program with which the session was last used: `#[session(last_user_agent)]`. See
+    /// [`Session::last_user_agent`](crate::Session::last_user_agent).
+    #[diagnostic::on_unimplemented(
+        message = "the table of `{Self}` has no column for the programs with which its sessions were last used",
+        label = "none of its fields has the role `last_user_agent`",
+        note = "write `#[session(last_user_agent)] last_user_agent: Option<String>` in `{Self}`"
+    )]
+    HasLastUserAgent::last_user_agent
 }
 
 /// What the values of a column with a role are.
@@ -201,7 +225,12 @@ enum Kind {
 impl Role {
     /// Returns `true` if a write of the column leaves a session as it was for all who have read it.
     pub(crate) fn is_written_behind(self) -> bool {
-        matches!(self, Self::LastSeen)
+        matches!(self, Self::LastSeen | Self::LastAddress | Self::LastUserAgent)
+    }
+
+    /// Returns `true` if the library writes the column over and over, so that it does not say what was once given.
+    pub(crate) fn is_written_by_use(self) -> bool {
+        self.is_written_behind() || self == Self::Hint
     }
 
     /// Returns the field of a table that is defined at run time, for the library to fill in; `None` if it fills in none

@@ -289,6 +289,12 @@ impl Dialect for MySql {
         true
     }
 
+    /// A column of type `timestamp` may be declared `ON UPDATE CURRENT_TIMESTAMP`. Older servers do so by themselves for the
+    /// first one of a table (`explicit_defaults_for_timestamp`).
+    fn columns_that_move_by_themselves(&self) -> &'static [&'static str] {
+        &["expires_at", "inserted_at", "updated_at"]
+    }
+
     fn own_transaction(&self) -> Option<&'static str> {
         Some(OWN_TRANSACTION_ON_MYSQL)
     }

@@ -183,8 +183,8 @@ impl<T: SessionFields> Operations<'_, T> {
         let values = fields.to_values().into_iter().zip(known.fields.to_values());
         let differing = table.fields.iter().zip(values).find(|(field, (stored, given))| {
             let is_exact = field.foreign[backend as usize].as_ref().is_none_or(Foreign::is_exact);
-            // A hint goes with the token, which the session may have another of by now.
-            let is_kept = field.role != Some(Role::Hint);
+            // A hint goes with the token, which the session may have another of by now, and a use may have been recorded.
+            let is_kept = !field.role.is_some_and(Role::is_written_by_use);
             field.indexed && is_exact && is_kept && !given.is_same(stored)
         });
         Ok(differing.map(|(field, _)| field.name.to_string()))

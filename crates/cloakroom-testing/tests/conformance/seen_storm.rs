@@ -1,0 +1,91 @@
+//! How much a storm of requests writes of when its sessions were last used.
+
+use std::time::Duration;
+
+use cloakroom::{Cache, Sessions, Token};
+use cloakroom_testing::{Kind, TestDatabase, each_database};
+use futures_util::future::join_all;
+
+use crate::seen::{Device, device};
+use crate::statements::Watched;
+
+const SESSIONS: usize = 1_000;
+
+/// In a second.
+const REQUESTS: usize = 20_000;
+
+const SECONDS: usize = 5;
+
+/// A table of its own name, in which each row that an UPDATE writes is counted.
+async fn counted(db: &TestDatabase, config: cloakroom::ConfigBuilder) -> Watched<Device> {
+    let watched = Watched::<Device>::on(db, db.database(), config).await;
+    let table = &watched.table;
+    let integer = if db.kind() == Kind::Sqlite { "integer" } else { "bigint" };
+    db.execute_anew(&format!("CREATE TABLE counted_rows (number {integer})")).await;
+    let insert = "INSERT INTO counted_rows VALUES (1)";
+    let trigger = match db.kind() {
+        Kind::Sqlite => format!("CREATE TRIGGER counts AFTER UPDATE ON {table} BEGIN {insert}; END"),
+        Kind::MariaDb => format!("CREATE TRIGGER counts AFTER UPDATE ON {table} FOR EACH ROW {insert}"),
+        Kind::Postgres => format!(
+            "CREATE FUNCTION count_row() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN {insert}; RETURN NULL; END $$; \
+             CREATE TRIGGER counts AFTER UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION count_row()"
+        ),
+    };
+    db.execute_anew(&trigger).await;
+    watched
+}
+
+/// Requests that use one session after another, for some seconds of the test's clock. Each of them must be answered.
+async fn storm(db: &TestDatabase, sessions: &Sessions<Device>, tokens: &[Token]) {
+    const AT_ONCE: usize = 200;
+    let pause = Duration::from_secs(1) * u32::try_from(AT_ONCE).unwrap() / u32::try_from(REQUESTS).unwrap();
+    let mut next = tokens.iter().cycle();
+    for _ in 0..SECONDS * REQUESTS / AT_ONCE {
+        let requests: Vec<_> =
+            next.by_ref().take(AT_ONCE).map(|token| sessions.authenticate(token)).collect();
+        for answer in join_all(requests).await {
+            assert!(answer.unwrap().is_some());
+        }
+        db.clock().advance(pause);
+    }
+}
+
+async fn a_storm_writes_each_session_once_in_the_span_and_few_statements(db: TestDatabase) {
+    // What a cache answers is seen too, and takes no statements that would have to be told from these.
+    let cache = Cache::new(4 * SESSIONS).listen(false).max_staleness(Duration::from_hours(1));
+    let watched = counted(&db, db.config().cache(cache).record_seen(Duration::from_secs(1))).await;
+    let sessions = &watched.sessions;
+    let new = (0..SESSIONS).map(|number| sessions.create(device(&number.to_string())));
+    let created: Vec<_> = join_all(new).await.into_iter().map(Result::unwrap).collect();
+    let tokens: Vec<_> = created.iter().map(|created| created.token.clone()).collect();
+    let begun = db.now();
+    let statements = watched.statements(async {
+        storm(&db, sessions, &tokens).await;
+        sessions.close().await.unwrap();
+    });
+    let statements = statements.await;
+    let writes = statements.iter().filter(|sql| sql.contains("UPDATE") && sql.contains("used_at")).count();
+    let rows = db.texts("SELECT 'one' FROM counted_rows").await.len();
+    // The last write is that of `close`.
+    assert!(writes <= 20 * (SECONDS + 1), "{writes} statements");
+    assert!(rows <= SESSIONS * (SECONDS + 1), "{rows} rows");
+    assert!(rows >= 2 * SESSIONS, "{rows} rows: none was written before the end");
+    // Nothing was lost: each row says of the last of its session's requests.
+    let rows = sessions.query().fetch_all().await.unwrap();
+    let last = begun + Duration::from_secs(SECONDS.try_into().unwrap());
+    let round = Duration::from_secs(1) * u32::try_from(SESSIONS).unwrap() / u32::try_from(REQUESTS).unwrap();
+    assert_eq!(rows.len(), SESSIONS);
+    for row in &rows {
+        assert!(row.last_seen().is_some_and(|seen| seen >= last - round && seen < last), "{row:?}");
+        assert_eq!(row.updated_at, begun);
+    }
+    // Whoever read them before has no conflict.
+    for created in created.into_iter().take(50) {
+        sessions.update(&mut created.session.clone()).await.unwrap();
+    }
+}
+
+each_database! {
+    a_storm_writes_each_session_once_in_the_span_and_few_statements,
+}
