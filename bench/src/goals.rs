@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::catalogue::name::{
-    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_SCHEME, SHARED, THREE_SCHEMES, TOWER_ONE,
-    TOWER_SESSIONS,
+    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_SCHEME, RECORDED, SHARED, THREE_SCHEMES, TOWER_ONE,
+    TOWER_SESSIONS, UNRECORDED,
 };
 use crate::catalogue::row::{growth, prune, revocation};
 use crate::format::grouped;
@@ -54,6 +54,8 @@ const GOALS: &[Goal] = &[
     goal("three schemes, SQLite, 128 callers, strict", "schemes-sqlite/128", THREE_SCHEMES, ONE_SCHEME, Slower(1.25)),
     goal("three schemes, cached, 1 caller", "schemes-cached/1", THREE_SCHEMES, ONE_SCHEME, Slower(1.1)),
     goal("three schemes, cached, 128 callers", "schemes-cached/128", THREE_SCHEMES, ONE_SCHEME, Slower(1.1)),
+    goal("last uses recorded, PostgreSQL, 128 callers, strict", "seen-postgres/128", RECORDED, UNRECORDED, Slower(1.05)),
+    goal("last uses recorded, SQLite, 128 callers, strict", "seen-sqlite/128", RECORDED, UNRECORDED, Slower(1.05)),
     goal("mistyped keys refused by one core", "mistyped/1", CLOAKROOM, "–", AtLeast(1_000_000.0)),
     goal("mistyped keys refused, 128 callers", "mistyped/128", CLOAKROOM, NO_CHECKSUM, Faster(10.0)),
     goal("create, PostgreSQL, 128 callers", "create-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),

@@ -13,6 +13,7 @@ mod prune;
 mod revocation;
 mod revoke;
 mod schemes;
+mod seen;
 mod settings;
 
 use crate::catalogue;
@@ -42,6 +43,7 @@ pub const CASES: &[Case] = &[
     Case { is_extra: true, ..case("settings", settings::run) },
     case("cached", cached::run),
     case("schemes", schemes::run),
+    case("seen", seen::run),
     case("mistyped", mistyped::run),
     case("http", http::run),
     case("memory", memory::run),

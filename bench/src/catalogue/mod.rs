@@ -9,8 +9,8 @@ use crate::failure::Outcome;
 use crate::results::Table;
 use name::{
     AXUM_SESSION, BY_HAND, CACHED, CLOAKROOM, EDDSA, HARNESS, HS256, NO_CHECKSUM, ONE_BY_ONE, ONE_SCHEME,
-    OWNED, RUSQLITE, RUSQLITE_WRITER, SHARED, THREE_SCHEMES, TOKIO_POSTGRES, TOWER_CACHED, TOWER_ONE,
-    TOWER_SESSIONS, WITHOUT_SESSION,
+    OWNED, RECORDED, RUSQLITE, RUSQLITE_WRITER, SHARED, THREE_SCHEMES, TOKIO_POSTGRES, TOWER_CACHED, TOWER_ONE,
+    TOWER_SESSIONS, UNRECORDED, WITHOUT_SESSION,
 };
 use row::growth::{ONE_MILLION, TEN_MILLION, TEN_THOUSAND};
 use row::{prune, revocation, settings};
@@ -55,6 +55,9 @@ const CATALOGUE: &[Entry] = &[
     entry("schemes", "schemes-postgres", &["128"], &[ONE_SCHEME, THREE_SCHEMES]),
     entry("schemes", "schemes-sqlite", &["128"], &[ONE_SCHEME, THREE_SCHEMES]),
     entry("schemes", "schemes-cached", &["1", "128"], &[ONE_SCHEME, THREE_SCHEMES]),
+    entry("seen", "seen-postgres", &["128"], &[UNRECORDED, RECORDED]),
+    entry("seen", "seen-sqlite", &["128"], &[UNRECORDED, RECORDED]),
+    entry("seen", "seen-cached", &["1", "128"], &[UNRECORDED, RECORDED]),
     entry("mistyped", "mistyped", &["1", "128"], &[CLOAKROOM, NO_CHECKSUM, HARNESS]),
     entry("http", "http", &["64"], &[CLOAKROOM, TOWER_SESSIONS, AXUM_SESSION, WITHOUT_SESSION]),
     entry("http", "http-cached", &["64"], &[CACHED, TOWER_CACHED, AXUM_SESSION, WITHOUT_SESSION]),

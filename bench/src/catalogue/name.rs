@@ -19,4 +19,6 @@ pub const HS256: &str = "JWT, HS256";
 pub const EDDSA: &str = "JWT, EdDSA";
 pub const ONE_SCHEME: &str = "one scheme";
 pub const THREE_SCHEMES: &str = "three schemes";
+pub const RECORDED: &str = "last uses recorded";
+pub const UNRECORDED: &str = "not recorded";
 pub const WITHOUT_SESSION: &str = "axum without a session";

@@ -541,8 +541,7 @@ impl<T: SessionFields> Sessions<T> {
     where
         T: HasLastSeen,
     {
-        let noted = self.handle.recorder().and_then(|recorder| recorder.last_use(session.id));
-        session.last_seen().max(noted)
+        session.last_seen().max(self.handle.last_use(session.id))
     }
 
     /// Writes now when sessions were last used, as far as this process has noted it, and returns how many rows were

@@ -28,6 +28,7 @@ mod scheme_rules;
 mod schemes;
 mod scopes;
 mod seen;
+mod seen_runtimes;
 mod seen_storm;
 mod statements;
 mod step_up;

@@ -144,7 +144,7 @@ async fn what_a_cache_answers_is_seen_and_a_use_that_is_written_voids_no_answer(
     }
 }
 
-async fn a_use_that_is_written_is_no_conflict_for_anybody(db: TestDatabase) {
+async fn a_use_that_is_written_is_no_conflict_for_any_caller(db: TestDatabase) {
     let sessions = devices(&db).await;
     let created = sessions.create(device("1234")).await.unwrap();
     // As others have read it before.
@@ -550,7 +550,7 @@ async fn a_column_that_moves_with_each_update_stays_where_it_is(db: TestDatabase
 each_mode! {
     what_is_authenticated_is_seen_at_once_and_written_a_span_later,
     every_use_of_a_token_counts_and_no_look_at_a_session,
-    a_use_that_is_written_is_no_conflict_for_anybody,
+    a_use_that_is_written_is_no_conflict_for_any_caller,
     a_session_that_has_ended_meanwhile_stays_ended,
 }
 

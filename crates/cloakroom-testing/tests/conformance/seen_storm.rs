@@ -80,7 +80,7 @@ async fn a_storm_writes_each_session_once_in_the_span_and_few_statements(db: Tes
         assert!(row.last_seen().is_some_and(|seen| seen >= last - round && seen < last), "{row:?}");
         assert_eq!(row.updated_at, begun);
     }
-    // Whoever read them before has no conflict.
+    // A caller that read them before has no conflict.
     for created in created.into_iter().take(50) {
         sessions.update(&mut created.session.clone()).await.unwrap();
     }

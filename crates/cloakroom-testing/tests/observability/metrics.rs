@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cloakroom::{Cache, Database, ErrorKind, Sessions};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, user};
+use cloakroom::{Cache, Database, ErrorKind, Seen, Sessions};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, hold_connections, patience, user};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::scene::{authenticate_at_once, every_operation, sessions_named};
+use crate::scene::{authenticate_at_once, every_operation, sessions_named, visits};
 use crate::{page, recorder};
 
 fn name(db: &TestDatabase, names: [&'static str; 3]) -> &'static str {
@@ -123,6 +123,52 @@ async fn calls_that_share_a_statement_are_counted_as_one_batch(db: TestDatabase)
     assert!(waited == 19 && longest > 0.0, "{waited} waited, for {longest} s at most");
 }
 
+async fn last_uses_are_counted_by_what_became_of_them(db: TestDatabase) {
+    recorder::start();
+    let table = name(&db, ["used_sqlite", "used_postgres", "used_mariadb"]);
+    let (sessions, all) = visits(&db, table).await;
+    let uses = |outcome| {
+        recorder::counter("cloakroom_uses_recorded_total", &[("table", table), ("outcome", outcome)])
+    };
+    for session in &all {
+        sessions.seen(session, Seen::new());
+    }
+    assert_eq!(uses("written"), 0);
+    assert_eq!(sessions.flush_seen().await.unwrap(), 3);
+    assert_eq!((uses("written"), uses("failed"), uses("dropped")), (3, 0, 0));
+    let batches = recorder::histogram("cloakroom_batch_size", &[("table", table), ("kind", "use")]);
+    assert_eq!(batches, (1, 3.0));
+
+    // A write by itself, which fails.
+    db.execute_anew(&format!("ALTER TABLE {table} RENAME TO {table}_elsewhere")).await;
+    sessions.seen(&all[0], Seen::new());
+    db.clock().advance(Duration::from_mins(1));
+    sessions.seen(&all[0], Seen::new());
+    let begun = Instant::now();
+    while uses("failed") == 0 {
+        assert!(begun.elapsed() < patience(), "no write is made");
+        tokio::task::yield_now().await;
+    }
+    db.execute_anew(&format!("ALTER TABLE {table}_elsewhere RENAME TO {table}")).await;
+
+    // More than there is room for: 64 times 1,024.
+    let copies = (0..70_000).map(|number| {
+        let mut row = all[0].clone().into_row();
+        row.id = cloakroom::uuid::Uuid::from_u128(number);
+        cloakroom::Session::from(row)
+    });
+    db.clock().advance(Duration::from_millis(1));
+    let held = hold_connections(sessions.database()).await;
+    for session in copies {
+        sessions.seen(&session, Seen::new());
+    }
+    let dropped = uses("dropped");
+    assert!((4_464..20_000).contains(&dropped), "{dropped}");
+    drop(held);
+    sessions.close().await.unwrap();
+    assert_eq!((uses("written"), uses("dropped")), (4, dropped));
+}
+
 /// A pool of which each connection has this name.
 async fn named_pool(db: &TestDatabase, name: &str) -> sqlx::PgPool {
     let options: PgConnectOptions = db.url().parse().unwrap();
@@ -203,6 +249,10 @@ async fn everything_on_the_page_is_reported_case(db: TestDatabase) {
     assert!(recorder::counter("cloakroom_connection_failures_total", &exhausted) > 0);
     drop(held);
 
+    let (used, all) = visits(&db, "troubled_uses").await;
+    used.seen(&all[0], Seen::new());
+    used.close().await.unwrap();
+
     let names = assert_is_on_the_page();
     assert_eq!(names, page::metrics().into_keys().collect(), "what the page lists, and what was reported");
     drop((sessions, other));
@@ -213,6 +263,7 @@ each_database! {
     what_every_operation_reports_stands_on_the_page,
     calls_are_counted_by_what_became_of_them,
     calls_that_share_a_statement_are_counted_as_one_batch,
+    last_uses_are_counted_by_what_became_of_them,
 }
 
 mod trouble {

@@ -1,10 +1,13 @@
+use std::time::Duration;
+
 use cloakroom::{
-    ConfigBuilder, Database, ErrorKind, FieldDefinition, ImportedSession, NewSession, Sessions, Status,
-    TableDefinition, Token,
+    ConfigBuilder, Database, ErrorKind, FieldDefinition, ImportedSession, NewSession, Session, SessionTable,
+    Sessions, Status, TableDefinition, Token,
 };
 use cloakroom_testing::{TestDatabase, UserSession, at_once, hold_connections, user};
 use futures_util::future::join_all;
 use futures_util::{FutureExt, TryStreamExt};
+use time::OffsetDateTime;
 
 /// The sessions of a table of this name, so that its metrics are its own.
 pub(crate) async fn sessions_named(
@@ -16,6 +19,29 @@ pub(crate) async fn sessions_named(
     let sessions = Sessions::with_definition(database, definition, config.build().unwrap()).unwrap();
     sessions.migrate().await.unwrap();
     sessions
+}
+
+/// Sessions of which it is recorded when they were last used.
+#[derive(Clone, SessionTable)]
+pub(crate) struct Visit {
+    user_id: String,
+    #[session(last_seen)]
+    last_seen: Option<OffsetDateTime>,
+}
+
+/// The sessions of a table of this name, and three of them.
+pub(crate) async fn visits(db: &TestDatabase, name: &'static str) -> (Sessions<Visit>, Vec<Session<Visit>>) {
+    let table = Visit::definition().fields().to_vec();
+    let table = table.into_iter().fold(TableDefinition::new(name), TableDefinition::field);
+    let config = db.config().record_seen(Duration::from_mins(1)).build().unwrap();
+    let sessions = Sessions::with_definition(db.database(), table, config).unwrap();
+    sessions.migrate().await.unwrap();
+    let mut all = Vec::new();
+    for user_id in ["1", "2", "3"] {
+        let new = NewSession::new(Visit { user_id: user_id.to_owned(), last_seen: None });
+        all.push(sessions.create(new).await.unwrap().session);
+    }
+    (sessions, all)
 }
 
 /// Calls every operation, each with success and some with another outcome.

@@ -13,7 +13,7 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 23] = [
+const NOT_SHOWN: [&str; 25] = [
     "Clock",
     "DefaultData",
     "EndedSessions",
@@ -21,7 +21,9 @@ const NOT_SHOWN: [&str; 23] = [
     "HasEndedBecause",
     "HasHint",
     "HasAuthenticatedAt",
+    "HasLastAddress",
     "HasLastSeen",
+    "HasLastUserAgent",
     "InstantField",
     "HasOwner",
     "Loaded",
@@ -81,6 +83,7 @@ fn show_the_rest(seen: &mut Seen) {
     seen.show("EndReason", &EndReason::LOGGED_OUT);
     seen.print(&EndReason::EVICTED);
     seen.show("Role", &Role::Hint);
+    seen.show("Seen", &cloakroom::Seen::<Guest>::new().from_client(None, Some(b"curl")));
     seen.print(&Role::Hint);
 
     show_schemes(seen);

@@ -1,9 +1,11 @@
-use cloakroom::{Database, ErrorKind, Key, Scheme, Sessions};
-use cloakroom_testing::{START, TestDatabase, UserSession, each_database, user};
+use std::time::Instant;
+
+use cloakroom::{Database, ErrorKind, Key, NewSession, Scheme, SessionTable, Sessions, TableDefinition};
+use cloakroom_testing::{START, TestDatabase, UserSession, each_database, patience, user};
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use crate::capture;
 use crate::everything::every_operation;
@@ -60,6 +62,49 @@ async fn where_nothing_can_be_written_due_extensions_are_one_warning_and_the_ses
     let [warning] = warnings[..] else { panic!("{reported}") };
     assert!(warning.starts_with("WARN cloakroom"), "{warning}");
     assert!(warning.contains("the database takes no writes"), "{warning}");
+    sessions.database().close().await;
+}
+
+#[derive(Clone, SessionTable)]
+#[session(table = "visits")]
+struct Visit {
+    user_id: String,
+    #[session(last_seen)]
+    last_seen: Option<OffsetDateTime>,
+}
+
+async fn where_nothing_can_be_written_last_uses_are_kept_and_no_call_fails(db: TestDatabase) {
+    capture::start("cloakroom");
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+    // All cases report to one place.
+    let name = format!("visits_{}", db.unique_name());
+    let fields = Visit::definition().fields().to_vec();
+    let table = fields.into_iter().fold(TableDefinition::new(name.clone()), TableDefinition::field);
+    let config = || db.config().auto_extend(false).record_seen(EVERY).build().unwrap();
+    let writing = Sessions::<Visit>::with_definition(db.database(), table.clone(), config()).unwrap();
+    writing.migrate().await.unwrap();
+    let new = NewSession::new(Visit { user_id: "1234".to_owned(), last_seen: None });
+    let created = writing.create(new).await.unwrap();
+    let sessions = Sessions::<Visit>::with_definition(read_only(&db).await, table, config()).unwrap();
+    let reported = || {
+        let reported = capture::text();
+        let of_table = reported.lines().filter(|line| line.starts_with("WARN") && line.contains(&name));
+        of_table.filter(|line| line.contains("last uses of sessions could not be written")).count()
+    };
+    let begun = Instant::now();
+    for _ in 0..4 {
+        db.clock().advance(EVERY);
+        let session = sessions.authenticate(&created.token).await.unwrap().unwrap();
+        assert_eq!(sessions.last_seen(&session), Some(db.now()));
+        assert_eq!(sessions.flush_seen().await.unwrap_err().kind(), ErrorKind::ReadOnly);
+        while reported() == 0 {
+            assert!(begun.elapsed() < patience(), "nothing is said");
+            db.clock().advance(EVERY);
+            sessions.authenticate(&created.token).await.unwrap().unwrap();
+        }
+    }
+    let error = sessions.close().await.unwrap_err();
+    assert_eq!((error.kind(), reported()), (ErrorKind::ReadOnly, 1), "it is said once");
     sessions.database().close().await;
 }
 
@@ -125,6 +170,7 @@ async fn where_nothing_can_be_written_a_session_of_an_older_scheme_is_read_and_s
 }
 
 each_database! {
+    where_nothing_can_be_written_last_uses_are_kept_and_no_call_fails,
     where_nothing_can_be_written_a_session_of_an_older_scheme_is_read_and_stays,
     where_nothing_can_be_written_due_extensions_are_one_warning_and_the_session_is_valid,
     where_nothing_can_be_written_reads_work_and_writes_say_so,

@@ -208,7 +208,7 @@ impl ConfigBuilder {
     ///
     /// # What is written
     ///
-    /// The columns with the roles, and no others: `updated_at` stays, so that nobody's
+    /// The columns with the roles, and no others: `updated_at` stays, so that no caller's
     /// [`update`](crate::Sessions::update) is a [`Conflict`](crate::ErrorKind::Conflict), and no cache is told. An instant
     /// only grows, also if several processes write. A session that has ended meanwhile stays ended.
     ///

@@ -68,7 +68,7 @@ pub(crate) struct Metrics {
     table: Arc<str>,
     calls: [OnceLock<Calls>; Operation::COUNT],
     /// In the order of [`Batched`].
-    batches: [Batches; 4],
+    batches: [Batches; 3],
     cache: OnceLock<CacheMetrics>,
 }
 
@@ -101,7 +101,7 @@ impl Metrics {
             size: histogram!(BATCH_SIZE, "table" => Arc::clone(&table), "kind" => kind),
             wait: histogram!(QUEUE_WAIT, "table" => Arc::clone(&table), "kind" => kind),
         };
-        let batches = [batches("lookup"), batches("insert"), batches("extension"), batches("use")];
+        let batches = [batches("lookup"), batches("insert"), batches("extension")];
         Self { table, calls: [const { OnceLock::new() }; _], batches, cache: OnceLock::new() }
     }
 
@@ -144,6 +144,12 @@ impl Metrics {
             Extended::Failed => "failed",
         };
         counter!(EXTENSIONS, "table" => self.table(), "outcome" => outcome).increment(1);
+    }
+
+    /// Counts a statement that records so many last uses.
+    pub(crate) fn sent_uses(&self, uses: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a statement has some hundreds of them")]
+        histogram!(BATCH_SIZE, "table" => self.table(), "kind" => "use").record(uses as f64);
     }
 
     pub(crate) fn recorded(&self, recorded: Recorded, count: u64) {

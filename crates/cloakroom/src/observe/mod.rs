@@ -30,7 +30,6 @@ pub(crate) enum Batched {
     Lookup,
     Insert,
     Extension,
-    Use,
 }
 
 /// What became of a lookup in the cache: the `outcome` of its metric.

@@ -21,6 +21,8 @@ impl Metrics {
 
     pub(crate) fn extended(&self, _extended: Extended) {}
 
+    pub(crate) fn sent_uses(&self, _uses: usize) {}
+
     pub(crate) fn recorded(&self, _recorded: Recorded, _count: u64) {}
 
     pub(crate) fn pruned(&self, _sessions: u64) {}

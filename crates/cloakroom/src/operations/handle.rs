@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::limit::{Limits, PerOwner};
@@ -144,6 +145,11 @@ impl Handle {
     /// Returns what records the last uses of sessions, if that is asked for.
     pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
         self.recorder.as_ref()
+    }
+
+    /// Returns when a session was last used, if that is noted and not written yet.
+    pub(crate) fn last_use(&self, session: Uuid) -> Option<OffsetDateTime> {
+        self.recorder.as_ref()?.last_use(session)
     }
 
     /// Notes that a session is used.

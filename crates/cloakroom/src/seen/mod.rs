@@ -6,8 +6,8 @@
 //!    call that noted the first of them. If that runtime is not driven, or ends, the next call takes over.
 //! 3. A use stays in the map until it is known to be written. So whatever becomes of a [write](write), nothing is lost
 //!    but what a later write could not write either.
-//! 4. A write names no column but those of the roles, and no row that says of a later use. So it is no write that anyone
-//!    could be in conflict with, and may be repeated.
+//! 4. A write names no column but those of the roles, and no row that says of a later use. So no other write is in
+//!    conflict with it, and it may be repeated.
 //! 5. Nothing that fails here fails a call.
 
 mod entries;

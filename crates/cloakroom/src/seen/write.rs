@@ -12,7 +12,7 @@ use crate::clock::instant_of;
 use crate::database::{FieldValue, Row};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
-use crate::observe::{Batched, Recorded};
+use crate::observe::Recorded;
 use crate::session::seen::Client;
 use crate::sql::{MAX_USES, TEXTS, UseToRecord, uses_to_record};
 use crate::store::{Columns, Waits};
@@ -63,7 +63,7 @@ impl Recorder {
             write.chunk(chunk).await?;
             goes_on();
             rest -= 1;
-            if rest > 0 {
+            if rest > 0 && locked == Locked::Later {
                 tokio::time::sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
             }
         }
@@ -181,7 +181,7 @@ impl Write<'_> {
         let backend = store.backend();
         let waits = locked == Locked::WaitFor || !backend.dialect().locks_rows();
         let statement = store.record_uses(&uses, waits);
-        store.observer.metrics.sent(Batched::Use, part.len());
+        store.observer.metrics.sent_uses(part.len());
         let sent = self.recorder.bounded(async {
             let waits_for = if locked == Locked::WaitFor { Waits::ForLocks } else { Waits::ForNone };
             let mut writing = store.acquire_to_write(waits_for, store.until()).await?;

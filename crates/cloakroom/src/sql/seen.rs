@@ -75,8 +75,7 @@ pub(crate) fn record_uses(
     waits: bool,
 ) -> Statement {
     let size = uses.len().next_power_of_two();
-    // Repeating a branch changes nothing.
-    let all = || uses.iter().chain(uses.last().into_iter().cycle()).take(size);
+    let all = || padded(uses, size);
     let instants = instants(table, backend, all());
     let mut values = instants.clone();
     values.reserve(size * 7);
@@ -96,13 +95,19 @@ pub(crate) fn uses_to_record(table: &TableDefinition, backend: Backend, uses: &[
     let bindings = &mut Bindings::new(table, backend);
     let mut select = Query::select();
     select.expr(bindings.column(column::ID)).from(table_ref(table));
-    for condition in are_older(bindings, uses.len()) {
+    let size = uses.len().next_power_of_two();
+    for condition in are_older(bindings, size) {
         select.and_where(condition);
     }
     let guard = guard_rows(backend, &mut select);
-    let mut values: Vec<_> = uses.iter().map(|one| one.id.clone()).collect();
-    values.extend(instants(table, backend, uses));
+    let mut values: Vec<_> = padded(uses, size).map(|one| one.id.clone()).collect();
+    values.extend(instants(table, backend, padded(uses, size)));
     Statement::new(bindings.build(&select).sql, values).guarded(guard)
+}
+
+/// Returns so many uses. Repeating one changes nothing, and so there are few statements.
+fn padded(uses: &[UseToRecord], size: usize) -> impl Iterator<Item = &UseToRecord> {
+    uses.iter().chain(uses.last().into_iter().cycle()).take(size)
 }
 
 /// Returns the id of each session and the instant of its last use, as the column takes it.
