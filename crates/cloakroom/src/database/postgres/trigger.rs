@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::database::CHANNEL;
+use crate::database::announcing::CHANNEL;
 
 /// What the names of the triggers begin with.
 pub(crate) const TRIGGERS: &str = "cloakroom_announce_";
