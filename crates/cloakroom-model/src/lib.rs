@@ -2,6 +2,7 @@
 
 mod action;
 mod age;
+pub mod exchange;
 mod listener;
 mod model;
 mod node;

@@ -1,0 +1,5 @@
+//! The checker on the exchange of refresh tokens as it is, and without each of its rules.
+
+mod checking;
+mod rules;
+mod whole;
