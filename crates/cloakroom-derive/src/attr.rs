@@ -18,6 +18,8 @@ pub(crate) struct TableAttrs {
     pub(crate) data: Option<Type>,
     /// Where the library is, for crates that know it by another path.
     pub(crate) library: Option<Path>,
+    pub(crate) exchange: Option<Ident>,
+    pub(crate) rotation_grace: Option<Ident>,
 }
 
 /// What is written on a field.
@@ -51,6 +53,8 @@ impl TableAttrs {
                 "table" => set(&mut attrs.table, name, string(name, input, "api_keys")?),
                 "data" => set(&mut attrs.data, name, data_type(name, input)?),
                 "crate" => set(&mut attrs.library, name, library(name, input)?),
+                "exchange" => set(&mut attrs.exchange, name, flag(name, input)?),
+                "rotation_grace" => set(&mut attrs.rotation_grace, name, flag(name, input)?),
                 _ => Err(unknown(name, Place::Struct)),
             }
         });

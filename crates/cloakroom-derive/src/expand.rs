@@ -54,6 +54,7 @@ impl Table<'_> {
         });
         let roles = self.role_mut();
         let role_traits = self.role_traits();
+        let table_traits = self.table_traits();
         quote! {
             #[automatically_derived]
             impl #ident {
@@ -89,6 +90,8 @@ impl Table<'_> {
             }
 
             #(#role_traits)*
+
+            #(#table_traits)*
         }
     }
 
@@ -150,6 +153,19 @@ impl Table<'_> {
         })
     }
 
+    /// Returns the implementations of the traits that attributes of the struct ask for.
+    pub(crate) fn table_traits(&self) -> impl Iterator<Item = TokenStream> {
+        let (ident, library) = (self.ident, self.library());
+        let exchange = self.attrs.exchange.as_ref().map(|_| quote!(ExchangesTokens));
+        let rotation_grace = self.attrs.rotation_grace.as_ref().map(|_| quote!(RotatesWithGrace));
+        exchange.into_iter().chain(rotation_grace).map(move |name| {
+            quote! {
+                #[automatically_derived]
+                impl #library::#name for #ident {}
+            }
+        })
+    }
+
     /// Returns the path of the library.
     pub(crate) fn library(&self) -> TokenStream {
         if let Some(path) = &self.attrs.library {
@@ -185,7 +201,11 @@ impl Table<'_> {
             let definition = field.definition(&self.library_at(field.type_span()));
             quote!(.field(#definition))
         });
-        quote!(#library::TableDefinition::new(#name) #(#schema)* #(#fields)*)
+        let exchange = self.attrs.exchange.iter().map(|_| quote!(.exchange()));
+        let rotation_grace = self.attrs.rotation_grace.iter().map(|_| quote!(.rotation_grace()));
+        quote! {
+            #library::TableDefinition::new(#name) #(#schema)* #(#fields)* #(#exchange)* #(#rotation_grace)*
+        }
     }
 
     /// Returns the constant for a column.

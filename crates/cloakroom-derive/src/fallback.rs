@@ -54,6 +54,7 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
             }
         }
     });
+    let table_traits = table.table_traits();
     quote! {
         #[automatically_derived]
         impl #ident {
@@ -83,6 +84,8 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
         }
 
         #(#roles)*
+
+        #(#table_traits)*
     }
 }
 

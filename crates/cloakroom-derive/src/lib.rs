@@ -56,7 +56,8 @@ mod valid;
 /// # What it makes
 ///
 /// - Implementations of the traits `SessionFields` and `SessionTable`.
-/// - For each [role](#roles), an implementation of its trait, such as `HasHint`.
+/// - For each [role](#roles), an implementation of its trait, such as `HasHint`, and for `exchange` and `rotation_grace`
+///   those of `ExchangesTokens` and `RotatesWithGrace`.
 /// - For each field, a constant with its name in capital letters and with its visibility: `user_id` becomes
 ///   `UserSession::USER_ID`, `r#type` becomes `TYPE`. The constant stands for the column in queries, with the type of a
 ///   value in it: `String` for a field of `Option<String>`.
@@ -69,6 +70,10 @@ mod valid;
 /// | `schema = "auth"` | the schema that holds the table; on MariaDB and MySQL this is a database | the connection's own |
 /// | `data = DeviceInfo` | the type of a session's `data`, stored as JSON; give it `#[serde(default)]`, see [below](#data-that-changes-with-a-release) | `serde_json::Value`: any JSON |
 /// | `crate = my_framework::cloakroom` | where the library is, for a crate that knows it by another path; also as a string | `::cloakroom` |
+/// | `exchange` | the table's tokens can be exchanged, as refresh tokens are: `Sessions::exchange` | they cannot |
+/// | `rotation_grace` | the old token can stay good for a while after a rotation: `Sessions::rotate_with_grace` | it cannot |
+///
+/// `exchange` and `rotation_grace` make `migrate` create a second table, `<table>_retired_tokens`.
 ///
 /// # Attributes of a field
 ///

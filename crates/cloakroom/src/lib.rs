@@ -53,6 +53,8 @@
 //! | create, authenticate, update, extend, expire, delete | [`Sessions`] |
 //! | set time to live, digests, lifetime | [`Config`] |
 //! | give the digests a key, replace it, adopt other systems' digests | [`ConfigBuilder::digests`], [`Scheme`] |
+//! | exchange refresh tokens, and notice a stolen one | [`Sessions::exchange`] |
+//! | replace an API key and leave the old one good for a while | [`Sessions::rotate_with_grace`] |
 //! | give API keys a prefix and a checksum | [`TokenFormat`], [`ConfigBuilder::token_format`] |
 //! | give keys scopes, and ask for them | [`Scopes`], [`derive(Scope)`](derive@Scope), [`Session::has_scope`] |
 //! | answer most requests without the database | [`Cache`], [`Sessions::authenticate_fresh`] |
@@ -275,15 +277,15 @@ pub use query::{
 };
 pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};
 pub use session::{
-    CreatedSession, Cursor, DefaultData, EndReason, NewSession, ParseCursorError, ParseEndReasonError, Seen,
-    Session, SessionRow, Sliding, Status,
+    CreatedSession, Cursor, DefaultData, EndReason, Exchange, NewSession, ParseCursorError,
+    ParseEndReasonError, RetiredToken, Seen, Session, SessionRow, Sliding, Status,
 };
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
 pub use table::{
-    Column, DynamicFields, DynamicValue, FieldDefinition, FieldReader, HasAuthenticatedAt, HasEndedBecause,
-    HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasOwner, HasScopes, ParseRoleError, Role,
-    SessionFields, SessionTable, TableDefinition,
+    Column, DynamicFields, DynamicValue, ExchangesTokens, FieldDefinition, FieldReader, HasAuthenticatedAt,
+    HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasOwner, HasScopes,
+    ParseRoleError, Role, RotatesWithGrace, SessionFields, SessionTable, TableDefinition,
 };
 #[doc(hidden)]
 pub use table::{InstantField, OptionalTextField, RoleField, ScopesField, TextField};

@@ -12,10 +12,11 @@ use crate::error::{Outcome, Result};
 use crate::migrations::{self, Migration};
 use crate::operations::{Handle, ImportedSession, Importer, Limits, Operations, PerOwner, Use, bounded};
 use crate::query::{SchemeCount, SessionQuery};
-use crate::session::{CreatedSession, EndReason, NewSession, Seen, Session, Status};
+use crate::session::{CreatedSession, EndReason, Exchange, NewSession, RetiredToken, Seen, Session, Status};
 use crate::store::Store;
 use crate::table::{
-    HasAuthenticatedAt, HasEndedBecause, HasLastSeen, HasOwner, SessionFields, SessionTable, TableDefinition,
+    ExchangesTokens, HasAuthenticatedAt, HasEndedBecause, HasLastSeen, HasOwner, RotatesWithGrace,
+    SessionFields, SessionTable, TableDefinition,
 };
 use crate::token::{HashedToken, Token};
 
@@ -340,6 +341,10 @@ impl<T: SessionFields> Sessions<T> {
         }
         let mark = if self.handle.standby().is_some() { cache.mark() } else { mark };
         let mut session = on_pool.authenticate_hashed(&digests, how).await?;
+        if session.as_ref().is_some_and(|session| session.stored.old_token_until.is_some()) {
+            // An old token is good until an instant that the cache does not know.
+            return Ok(session);
+        }
         let extends = !self.handle.extensions().is_known(self.config().monotonic());
         cache.put(hashed.key(), mark, session.as_mut(), extends);
         Ok(session)
@@ -462,8 +467,9 @@ impl<T: SessionFields> Sessions<T> {
         self.on_pool().expire_because(session, reason).await
     }
 
-    /// Gives the session a new token and returns it. The old token is refused from now on. Use it when privileges
-    /// change, and when another party may have seen the token.
+    /// Gives the session a new token and returns it. The old token is refused from now on, and so are older ones that a
+    /// [rotation with a grace](Self::rotate_with_grace) had left good. Use it when privileges change, and when another
+    /// party may have seen the token.
     ///
     /// # Errors
     ///
@@ -580,6 +586,74 @@ impl<T: SessionFields> Sessions<T> {
         }
     }
 
+    /// Exchanges a refresh token for its successor. This is a rotation that is safe to repeat, and that notices a token in
+    /// the hands of a thief. The table asks for it by `#[session(exchange)]`.
+    ///
+    /// | the token presented is | answer |
+    /// |---|---|
+    /// | the session's present token | [`Successor`](Exchange::Successor): a new token. The old one is refused by [`authenticate`](Self::authenticate) from now on |
+    /// | its predecessor, within the [grace](crate::ConfigBuilder::exchange_grace) (30 seconds by default) | [`Successor`](Exchange::Successor): **the same** new token. Two tabs get one answer, and a client whose answer was lost asks again |
+    /// | its predecessor after the grace, or any older one; or one whose successor was [rotated](Self::rotate) away | [`Reused`](Exchange::Reused): the session has been ended, everywhere |
+    /// | unknown; or of a session that has ended | `None` |
+    ///
+    /// Who has an old token is its owner or a thief, and which of them came first cannot be told ([RFC
+    /// 9700, section 4.14.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2)). Both are logged out, and the owner
+    /// logs in again.
+    ///
+    /// An exchange is a use of the session: it is extended in the same write if an extension is due, up to its
+    /// `max_lifetime`. [`authenticate`](Self::authenticate) never looks at old tokens, so it pays nothing for this, and
+    /// an old token there is unknown and ends nothing.
+    ///
+    /// The new token is stored sealed under a key derived from the old one, so that the old one can be answered again.
+    /// The database cannot open it. The seal is wiped when the new token is exchanged in turn, when reuse is found, and by
+    /// a [prune](Self::delete_expired) after the grace. The old tokens' digests stay for as long as the session's row.
+    ///
+    /// A client should use the new token only when no call with the old one is under way any more, and repeat a call that
+    /// had no answer within the grace. `docs/refresh-tokens.md` in the repository has an example.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](crate::ErrorKind::Conflict) if other callers keep writing the session; and those of every write. If
+    /// the [outcome](crate::Error::outcome) is unknown, present the same token again.
+    pub async fn exchange(&self, token: impl AsRef<[u8]>) -> Result<Option<Exchange<T>>>
+    where
+        T: ExchangesTokens,
+    {
+        self.on_pool().exchange(token).await
+    }
+
+    /// Gives the session a new token and returns it, as [`rotate`](Self::rotate) does, but the old token stays good for
+    /// `grace`. Use it to replace an API key in programs that do not all get the new one in the same moment. The table
+    /// asks for it by `#[session(rotation_grace)]`.
+    ///
+    /// Until then [`authenticate`](Self::authenticate) accepts both, and
+    /// [`old_token_until`](Session::old_token_until) tells that a session was found by the old one. From that instant on
+    /// the old one is unknown. It ends earlier if the session does, or with the next [`rotate`](Self::rotate), which
+    /// leaves no old token good. A further rotation with a grace lets no older token be good for longer than its own
+    /// grace: it may shorten the time that is left to one, and never lengthens it.
+    ///
+    /// A token that is not the present one of any session takes a second query. A [`Cache`](crate::Cache) does not keep
+    /// sessions that were found by an old token.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`rotate`](Self::rotate).
+    pub async fn rotate_with_grace(&self, session: &mut Session<T>, grace: Duration) -> Result<Token>
+    where
+        T: RotatesWithGrace,
+    {
+        self.on_pool().rotate_with_grace(session, grace).await
+    }
+
+    /// Returns the old tokens of the session that are still good after a
+    /// [rotation with a grace](Self::rotate_with_grace), for a list of keys. Those that were replaced last come first.
+    pub async fn retired_tokens(&self, session: &Session<T>) -> Result<Vec<RetiredToken>>
+    where
+        T: RotatesWithGrace,
+    {
+        self.on_pool().retired_tokens(session).await
+    }
+
     /// Deletes the session's row, and returns `true` if there was one. The row is deleted even if it was written since
     /// it was read.
     pub async fn delete(&self, session: Session<T>) -> Result<bool> {
@@ -591,6 +665,10 @@ impl<T: SessionFields> Sessions<T> {
     /// Sessions are deleted in batches of 200 (SQLite: 50), those that expired first before the others. Each batch is a
     /// transaction of its own. After each batch comes a pause as long as the batch took, up to a tenth of a second. A
     /// [`Pruner`](crate::Pruner) does this at intervals.
+    ///
+    /// If the table keeps tokens that were exchanged or rotated with a grace, it then tidies that table: it wipes sealed
+    /// tokens and deletes rotated ones whose time was over a minute ago (or a [time-out](crate::ConfigBuilder::timeout)
+    /// ago, if that is longer), and deletes the tokens of sessions whose rows are gone, no matter how they went.
     pub async fn delete_expired(&self) -> Result<u64> {
         self.on_pool().delete_expired().await
     }

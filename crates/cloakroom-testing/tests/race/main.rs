@@ -2,6 +2,7 @@
 
 mod bulk;
 mod clocks;
+mod exchanges;
 mod keys;
 mod observed;
 mod single;

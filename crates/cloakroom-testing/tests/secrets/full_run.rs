@@ -9,6 +9,7 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 
 use crate::capture;
+use crate::exchanges::exchange;
 use crate::guests::{Guest, Peeking, SALT, User, configurations, guest, guests, readers};
 use crate::metered;
 use crate::seen::Seen;
@@ -92,6 +93,7 @@ pub(crate) async fn succeed(db: &TestDatabase, sessions: &Sessions<Guest>, seen:
     pruner.stop().await;
     sessions.delete_expired().await.unwrap();
     seen.show("Migration", &sessions.migration_status().await.unwrap());
+    exchange(db, config, seen).await;
 }
 
 async fn operations_in_a_transaction(db: &TestDatabase, sessions: &Sessions<Guest>, seen: &mut Seen) {

@@ -3,6 +3,7 @@
 
 mod capture;
 mod controls;
+mod exchanges;
 mod failures;
 mod full_run;
 mod guests;

@@ -13,10 +13,11 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 25] = [
+const NOT_SHOWN: [&str; 27] = [
     "Clock",
     "DefaultData",
     "EndedSessions",
+    "ExchangesTokens",
     "FieldType",
     "HasEndedBecause",
     "HasHint",
@@ -34,6 +35,7 @@ const NOT_SHOWN: [&str; 25] = [
     "OptionalTextField",
     "Result",
     "RoleField",
+    "RotatesWithGrace",
     "SessionFields",
     "SessionTable",
     "StoredType",

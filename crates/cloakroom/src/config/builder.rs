@@ -397,7 +397,7 @@ impl ConfigBuilder {
         Ok(self.config)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.config.0));
         self
     }
@@ -428,6 +428,7 @@ mod tests {
         assert_eq!(config.extend_after(), Some(DAY));
         assert!(config.auto_extend());
         assert_eq!(config.max_lifetime(), None);
+        assert_eq!(config.exchange_grace(), Duration::from_secs(30));
         assert_eq!(config.timeout(), Some(Duration::from_secs(10)));
     }
 

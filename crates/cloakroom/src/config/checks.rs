@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::cache::Cache;
 use super::error::ConfigError;
-use super::limits::{MAX_BATCH, MAX_PLAINTEXT_LENGTH};
+use super::limits::{MAX_BATCH, MAX_EXCHANGE_GRACE, MAX_PLAINTEXT_LENGTH};
 use super::settings::Settings;
 use crate::token::{MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH};
 
@@ -30,6 +30,9 @@ impl Settings {
             if span.is_some_and(|span| span < Duration::from_micros(1)) {
                 return Err(ConfigError::ZeroSpan { setting });
             }
+        }
+        if self.exchange_grace > MAX_EXCHANGE_GRACE {
+            return Err(ConfigError::ExchangeGrace);
         }
         if !(1..=MAX_BATCH).contains(&self.max_batch) {
             return Err(ConfigError::MaxBatch);
@@ -147,6 +150,16 @@ mod tests {
             Err(ConfigError::ZeroSpan { setting: "record_seen" })
         ));
         assert!(Config::builder().timeout(Duration::ZERO).build().is_err());
+    }
+
+    #[test]
+    fn a_grace_is_a_day_at_most() {
+        let build = |grace| Config::builder().exchange_grace(grace).build();
+        assert_eq!(build(Duration::ZERO).unwrap().exchange_grace(), Duration::ZERO);
+        assert!(build(DAY).is_ok());
+        let error = build(DAY + Duration::from_micros(1)).unwrap_err();
+        assert_eq!(error, ConfigError::ExchangeGrace);
+        assert_eq!(error.to_string(), "exchange_grace must be at most a day");
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub enum ConfigError {
         /// The `ttl`, which must be greater.
         ttl: Duration,
     },
+    /// `exchange_grace` is more than a day.
+    ExchangeGrace,
+    /// The tokens of a table that exchanges them are not hashed. An old token that is stored as it is would open its
+    /// successor's seal.
+    ExchangeOfPlaintext,
     /// `max_batch` is out of bounds.
     MaxBatch,
     /// `max_in_flight` is zero, so no statement would ever be sent.
@@ -147,6 +152,11 @@ impl fmt::Display for ConfigError {
             Self::ExtendAfter { extend_after, ttl } => write!(
                 f,
                 "extend_after ({extend_after:?}) must be less than ttl ({ttl:?}), or nothing would ever be extended"
+            ),
+            Self::ExchangeGrace => f.write_str("exchange_grace must be at most a day"),
+            Self::ExchangeOfPlaintext => f.write_str(
+                "tokens that are stored as they are cannot be exchanged, because a stored token would open the seal of its \
+                 successor: choose a hashing",
             ),
             Self::MaxBatch => write!(f, "max_batch must be at least 1 and at most {MAX_BATCH}"),
             Self::MaxInFlight => f.write_str("max_in_flight must be at least 1"),

@@ -5,6 +5,7 @@ mod cache;
 mod causal_reads;
 mod checks;
 mod error;
+mod exchange;
 mod limits;
 mod settings;
 

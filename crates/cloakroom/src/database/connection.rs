@@ -208,6 +208,14 @@ impl<'c> Connection<'c> {
         }
     }
 
+    /// Returns the same connection. If it is the caller's, a transaction must be open on it.
+    pub(crate) fn in_transaction(self) -> Self {
+        match self.0 {
+            Place::Own(bare, Rule::Free) => Self(Place::Own(bare, Rule::AnyTransaction)),
+            place => Self(place),
+        }
+    }
+
     /// Returns `true` if each statement commits by itself.
     pub(crate) fn is_pool(&self) -> bool {
         !matches!(self.0, Place::Own(..))

@@ -122,8 +122,12 @@ impl Transaction {
     /// returns `Ok` there although nothing is committed. Checking this takes another round trip.
     pub async fn commit(self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database");
+        self.try_commit().await.map_err(failed)
+    }
+
+    /// Does the same, with the driver's error.
+    pub(crate) async fn try_commit(self) -> Result<(), sqlx::Error> {
         match_database!(self, Transaction(transaction) in driver => driver::commit(transaction).await)
-            .map_err(failed)
     }
 
     /// Rolls the transaction back. Dropping it does so too, a little later.

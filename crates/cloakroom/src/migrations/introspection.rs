@@ -1,7 +1,7 @@
 //! Reads the definition of an existing session table from the database's description of it.
 
-use super::has_index;
 use super::record::{Record, RecordedField, recorded};
+use super::{has_index, retired};
 use crate::database::{Connection, Database};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{BUILT_IN_COLUMNS, DynamicFields, FieldDefinition, Role, TableDefinition};
@@ -60,6 +60,10 @@ impl DynamicFields {
                 !is_taken(role) && role.objection(field.column_type(backend), field.nullable).is_none()
             });
             definition = definition.field(field);
+        }
+        if retired::is_there(&mut connection, &definition).await? {
+            // Which of its uses the application makes is not known, and this one asks for the least.
+            definition = definition.rotation_grace();
         }
         Ok(Some(definition))
     }

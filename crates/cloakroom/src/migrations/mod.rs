@@ -19,6 +19,7 @@
 mod compare;
 mod introspection;
 mod record;
+mod retired;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,9 @@ pub fn up_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, 
     let mut statements: Vec<String> = create_schema(table, backend).into_iter().collect();
     statements.push(create_table(table, backend));
     statements.extend(indexes(table).iter().map(|index| create_index(table, index, backend)));
+    if table.keeps_retired_tokens() {
+        statements.extend(retired::create(table, backend));
+    }
     Ok(statements)
 }
 
@@ -118,7 +122,9 @@ pub fn index_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String
 /// If a name in the definition is empty, too long, or holds a control character.
 pub fn down_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, ConfigError> {
     table.validate(backend)?;
-    Ok(vec![format!("DROP TABLE IF EXISTS {}", qualified(table, &table.table, backend))])
+    let drop = |name: &str| format!("DROP TABLE IF EXISTS {}", qualified(table, name, backend));
+    let retired = table.keeps_retired_tokens().then(|| drop(&table.retired_name()));
+    Ok(retired.into_iter().chain([drop(&table.table)]).collect())
 }
 
 pub(crate) async fn up(
@@ -280,10 +286,13 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
     let mut undone = applied(STEPS, &mut connection, table).await?;
+    if table.keeps_retired_tokens() && retired::is_there(&mut connection, table).await? {
+        undone.push(retired::RETIRED);
+    }
     let columns = connection.columns(table.schema.as_deref(), &table.table).await.map_err(failed)?;
-    if undone.is_empty() && !columns.is_empty() {
+    if !columns.is_empty() && !undone.contains(&TABLE) {
         // Another program made the table, and it is dropped all the same.
-        undone = STEPS.migrations.to_vec();
+        undone = STEPS.migrations.iter().copied().chain(undone).collect();
     }
     let history = format!("DROP TABLE IF EXISTS {}", qualified(table, &history_name(table), backend));
     let statements =
@@ -298,8 +307,14 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
 }
 
 pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Result<Vec<(Migration, bool)>> {
-    let applied = applied(STEPS, &mut Connection::of(database), table).await?;
-    Ok(STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect())
+    let mut connection = Connection::of(database);
+    let applied = applied(STEPS, &mut connection, table).await?;
+    let mut status: Vec<_> =
+        STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect();
+    if table.keeps_retired_tokens() {
+        status.push((retired::RETIRED, retired::is_there(&mut connection, table).await?));
+    }
+    Ok(status)
 }
 
 pub(crate) async fn plan(
@@ -408,8 +423,13 @@ impl Plan {
                 touched.push(if index.is_unique { TABLE } else { INDEXES });
             }
         }
-        let mut is_usable_without = statements.len() == added;
+        let beside = retired::missing(connection, table).await?;
+        let mut is_usable_without = statements.len() == added && beside.is_empty();
         let mut changes_table = added > 0;
+        if !beside.is_empty() {
+            statements.extend(beside);
+            touched.push(retired::RETIRED);
+        }
         if steps.has_trigger && backend.dialect().notifies() {
             let missing = trigger::missing(connection, table).await?;
             is_usable_without &= missing.is_empty();
@@ -421,7 +441,9 @@ impl Plan {
         }
         let (recorded, pending): (Vec<_>, Vec<_>) =
             steps.migrations.iter().copied().partition(|migration| applied.contains(migration));
-        let restored = recorded.into_iter().filter(|migration| touched.contains(migration)).collect();
+        // The tables beside are not recorded: they are there or not.
+        let recorded = recorded.into_iter().chain([retired::RETIRED]);
+        let restored = recorded.filter(|migration| touched.contains(migration)).collect();
         // A migration that is pending records the fields as they are.
         let record = if pending.contains(&TABLE) {
             None

@@ -1,10 +1,10 @@
 //! The SQL of the migrations, and the names in it.
 
-use sha2::{Digest, Sha256};
-
 use super::TABLE;
 use crate::database::{Backend, ColumnType, IndexInfo, null_or_not};
-use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, FieldDefinition, TableDefinition, column};
+use crate::table::{
+    BUILT_IN_COLUMNS, BuiltInColumn, FieldDefinition, TableDefinition, column, hash_of, shortened,
+};
 
 /// The longest name of an index or a table, on PostgreSQL, in bytes.
 const MAX_NAME: usize = 63;
@@ -114,7 +114,7 @@ pub(crate) fn indexes(table: &TableDefinition) -> Vec<Index> {
 
 /// Returns the name of an index in Ecto's form, `sessions_auth_token_digest_index`, so that the indexes that Ecto made
 /// are found too.
-fn index_name(table: &str, columns: &[&str]) -> String {
+pub(super) fn index_name(table: &str, columns: &[&str]) -> String {
     const DIGEST: &str = "_auth_token_digest_index";
     // The end of the name distinguishes the database's error about a digest that exists already from other errors.
     if columns == [column::DIGEST] && table.len() + DIGEST.len() > MAX_NAME {
@@ -123,21 +123,6 @@ fn index_name(table: &str, columns: &[&str]) -> String {
         return format!("{start}{hash}{DIGEST}");
     }
     shortened(format!("{table}_{}_index", columns.join("_")))
-}
-
-/// Returns the name, or as much of it as fits and a hash of all of it. If the server shortened them, two long names
-/// could become one.
-fn shortened(mut name: String) -> String {
-    if name.len() <= MAX_NAME {
-        return name;
-    }
-    let hash = hash_of(&name);
-    name.truncate(name.floor_char_boundary(MAX_NAME - hash.len()));
-    name + &hash
-}
-
-fn hash_of(name: &str) -> String {
-    format!("_{:x}", base16ct::HexDisplay(&Sha256::digest(name.as_bytes())[..4]))
 }
 
 /// Returns `true` if one of `indexes`, by its name, is a field's own: the one made here, or the one that

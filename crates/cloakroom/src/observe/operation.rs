@@ -7,6 +7,7 @@ pub(crate) enum Operation {
     Create,
     Delete,
     DeleteAll,
+    Exchange,
     Exists,
     Expire,
     ExpireAll,
@@ -18,7 +19,9 @@ pub(crate) enum Operation {
     Prune,
     Reauthenticate,
     Reload,
+    RetiredTokens,
     Rotate,
+    RotateWithGrace,
     Update,
 }
 
@@ -34,6 +37,7 @@ impl Operation {
             Self::Create => "create",
             Self::Delete => "delete",
             Self::DeleteAll => "delete_all",
+            Self::Exchange => "exchange",
             Self::Exists => "exists",
             Self::Expire => "expire",
             Self::ExpireAll => "expire_all",
@@ -45,7 +49,9 @@ impl Operation {
             Self::Prune => "prune",
             Self::Reauthenticate => "reauthenticate",
             Self::Reload => "reload",
+            Self::RetiredTokens => "retired_tokens",
             Self::Rotate => "rotate",
+            Self::RotateWithGrace => "rotate_with_grace",
             Self::Update => "update",
         }
     }

@@ -58,6 +58,7 @@ impl<T: SessionFields> Operations<'_, T> {
     ) -> Result<Option<Session<T>>> {
         let (session, age) = match (self.find_valid(digests).await?, how) {
             (Some(found), Use::Extends) => found,
+            (None, _) => return self.find_otherwise(digests, how).await,
             (found, _) => return Ok(found.map(|(session, _)| session)),
         };
         let session = match age {
@@ -73,12 +74,24 @@ impl<T: SessionFields> Operations<'_, T> {
         };
         match session {
             Some(session) => Ok(Some(session)),
-            None => Ok(self.find_valid(digests).await?.map(|(session, _)| session)),
+            None => match self.find_valid(digests).await? {
+                Some((session, _)) => Ok(Some(session)),
+                None => self.find_otherwise(digests, how).await,
+            },
         }
     }
 
+    /// Returns the valid session for a token that is not the present token of any.
+    async fn find_otherwise(&mut self, digests: &PossibleDigests, how: Use) -> Result<Option<Session<T>>> {
+        if !self.table().has_rotation_grace() {
+            return Ok(None);
+        }
+        // This is rare, and its future is larger than that of the read.
+        Box::pin(self.find_by_old_token(digests, how)).await
+    }
+
     /// Returns the valid session with one of these digests, and under which it is stored.
-    async fn find_valid<'d>(
+    pub(super) async fn find_valid<'d>(
         &mut self,
         digests: &'d PossibleDigests,
     ) -> Result<Option<(Session<T>, DigestAge<'d>)>> {

@@ -48,7 +48,14 @@ impl<T: SessionFields> Operations<'_, T> {
             expires_at,
             inserted_at: now,
             updated_at: now,
-            stored: Stored { expires_at, updated_at: now, sliding, data, fields: None },
+            stored: Stored {
+                expires_at,
+                updated_at: now,
+                sliding,
+                data,
+                fields: None,
+                old_token_until: None,
+            },
         });
         let row = NewRow {
             id: session.id,

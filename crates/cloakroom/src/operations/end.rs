@@ -114,6 +114,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let is_deleted = self.delete_row(session).await?;
         if is_deleted {
             self.note_ended(Ended::One(session), &End::Deleted);
+            self.forget_retired(session).await?;
         }
         Ok(is_deleted)
     }

@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 use crate::batching::{Extension, RowVersion};
 use crate::cache::Revoked;
 use crate::clock;
-use crate::database::FieldValue;
+use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operations::Operations;
 use crate::session::{Session, expiry};
@@ -33,6 +33,26 @@ impl<T: SessionFields> Operations<'_, T> {
         effect: Effect,
         set: impl FnOnce(&mut UpdateStatement, &mut Bindings<'_>),
     ) -> Result<bool> {
+        let (statement, updated_at) = self.guarded(session, now, expires_at, set);
+        let written = match effect {
+            Effect::Revokes => self.execute_revoking(statement, Revoked::Session(session.id)).await?,
+            Effect::Extends => self.execute_extending(&statement, session.id).await?,
+        };
+        let is_written = written > 0;
+        if is_written {
+            session.note_write(expires_at, updated_at);
+        }
+        Ok(is_written)
+    }
+
+    /// Returns the statement that does so, and the row's new `updated_at`.
+    pub(crate) fn guarded(
+        &self,
+        session: &Session<T>,
+        now: OffsetDateTime,
+        expires_at: Option<OffsetDateTime>,
+        set: impl FnOnce(&mut UpdateStatement, &mut Bindings<'_>),
+    ) -> (Statement, OffsetDateTime) {
         let updated_at = after(session.stored.updated_at, now);
         let mut bindings = self.bindings();
         let mut update = Query::update();
@@ -45,16 +65,7 @@ impl<T: SessionFields> Operations<'_, T> {
             .value(column::UPDATED_AT, bindings.expr(FieldValue::plain(updated_at)))
             .cond_where(as_it_was_read(&mut bindings, session))
             .and_where_option(bindings.backend().dialect().place_of_condition());
-        let statement = bindings.build(&update).strictly(bindings.backend());
-        let written = match effect {
-            Effect::Revokes => self.execute_revoking(statement, Revoked::Session(session.id)).await?,
-            Effect::Extends => self.execute_extending(&statement, session.id).await?,
-        };
-        let is_written = written > 0;
-        if is_written {
-            session.note_write(expires_at, updated_at);
-        }
-        Ok(is_written)
+        (bindings.build(&update).strictly(bindings.backend()), updated_at)
     }
 
     /// Moves the expiry, and writes what `set` sets, if the row is still as it was read. Returns `true` if it was.
@@ -138,7 +149,7 @@ pub(crate) fn note_move<T: SessionFields>(session: &mut Session<T>, moved: &Exte
     session.note_write(session.expires_at, moved.new.updated_at);
 }
 
-fn changed() -> Error {
+pub(super) fn changed() -> Error {
     Error::new(ErrorKind::Conflict, "the session was changed since it was read")
 }
 

@@ -62,6 +62,9 @@ impl Handle {
         }
         let backend = databases.primary.backend();
         definition.validate(backend)?;
+        if definition.exchanges_tokens() && config.schemes().newest().is_plaintext() {
+            return Err(ConfigError::ExchangeOfPlaintext);
+        }
         let observer = Arc::new(Observer::new(definition.to_string(), definition.table_name()));
         let cache = config.cache().map(|cache| {
             let metrics = Arc::clone(&observer.metrics);

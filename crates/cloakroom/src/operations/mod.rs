@@ -3,6 +3,7 @@ mod call;
 mod create;
 mod end;
 mod ended;
+mod exchange;
 mod extend;
 mod filled;
 mod fitting;
@@ -13,10 +14,13 @@ mod limit;
 mod own;
 mod prune;
 mod read_only;
+mod retired;
 mod revoking;
 mod rotate;
 mod scheme;
 mod sliding;
+mod tidy;
+mod together;
 mod update;
 
 use std::fmt;
@@ -164,6 +168,12 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             own: self.own.as_deref_mut(),
             of: PhantomData,
         }
+    }
+
+    /// Returns the same operations, for a shorter lifetime, for several statements that belong together: a connection of
+    /// the caller's must have a transaction open.
+    pub(crate) fn in_transaction(&mut self) -> Operations<'_, T> {
+        Operations::new(Arc::clone(&self.handle), self.connection.reborrow().in_transaction())
     }
 
     pub(crate) fn connection(&mut self) -> &mut Connection<'c> {

@@ -17,7 +17,7 @@ fn default_batch(backend: Backend) -> u64 {
 }
 
 /// The longest pause of a prune between two statements, after a statement that took long itself.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::delete_expired`](crate::Sessions::delete_expired). It does not pause here, because the
@@ -61,13 +61,17 @@ impl<T: SessionFields> Operations<'_, T> {
             total += deleted;
             progress(total);
             if deleted < batch {
-                return Ok(total);
+                break;
             }
             if self.connection().is_pool() {
                 // A long prune works half of the time, and leaves the other half to requests.
                 tokio::time::sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
             }
         }
+        // The sessions stay deleted.
+        let tidied = self.tidy_retired(batch).await;
+        tidied.map_err(|error| if total > 0 { error.with_outcome(Outcome::Unknown) } else { error })?;
+        Ok(total)
     }
 
     /// Of the sessions that expired at least `keep` ago, deletes the `limit` that expired first. Returns how many it

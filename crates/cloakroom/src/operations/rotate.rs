@@ -1,5 +1,7 @@
 //! Giving a session another token, also because its user has proved anew who they are.
 
+use std::time::Duration;
+
 use sea_query::UpdateStatement;
 
 use super::Operations;
@@ -16,7 +18,7 @@ use crate::token::Token;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::rotate`](crate::Sessions::rotate).
     pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
-        self.call(Operation::Rotate).of(self.rotate_row(session, &[], |_| {})).await
+        self.call(Operation::Rotate).of(self.rotate_row(session, &[], |_| {}, None)).await
     }
 
     /// See [`Sessions::reauthenticate`](crate::Sessions::reauthenticate).
@@ -38,15 +40,17 @@ impl<T: SessionFields> Operations<'_, T> {
                 field.set_instant(now);
             }
         };
-        self.rotate_row(session, &[Role::AuthenticatedAt], fill).await
+        self.rotate_row(session, &[Role::AuthenticatedAt], fill, None).await
     }
 
-    /// Writes another token's digest, and what `fill` puts into the fields with these roles.
-    async fn rotate_row(
+    /// Writes another token's digest, and what `fill` puts into the fields with these roles. The present token stays good
+    /// for `grace`, if there is one.
+    pub(super) async fn rotate_row(
         &mut self,
         session: &mut Session<T>,
         roles: &[Role],
         fill: impl FnOnce(&mut T),
+        grace: Option<Duration>,
     ) -> Result<Token> {
         let now = self.config().now();
         if self.is_over(session, now) {
@@ -66,7 +70,19 @@ impl<T: SessionFields> Operations<'_, T> {
             update.value(column::DIGEST, bindings.expr(FieldValue::plain(digest.expose())));
             filled.set(update, bindings);
         };
-        if !self.write(session, now, session.stored.expires_at, Effect::Revokes, set).await? {
+        let expires_at = session.stored.expires_at;
+        let is_written = if self.table().has_rotation_grace() {
+            let old = self.retiring(session, now, grace).await?;
+            let (update, updated_at) = self.guarded(session, now, expires_at, set);
+            let is_written = self.in_transaction().write_together(session.id, update, old).await?;
+            if is_written {
+                session.note_write(expires_at, updated_at);
+            }
+            is_written
+        } else {
+            self.write(session, now, expires_at, Effect::Revokes, set).await?
+        };
+        if !is_written {
             return Err(self.lost(session).await?);
         }
         self.note_filled(session, filled).await;

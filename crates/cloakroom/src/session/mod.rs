@@ -2,6 +2,7 @@ pub(crate) mod cache_entry;
 mod cursor;
 pub(crate) mod data;
 mod end_reason;
+mod exchange;
 pub(crate) mod expiry;
 pub(crate) mod seen;
 mod serialize;
@@ -10,6 +11,7 @@ mod sliding;
 pub use cursor::{Cursor, ParseCursorError};
 pub use data::DefaultData;
 pub use end_reason::{EndReason, ParseEndReasonError};
+pub use exchange::{Exchange, RetiredToken};
 pub use seen::Seen;
 pub use sliding::Sliding;
 
@@ -33,7 +35,7 @@ use crate::error::Result;
 use crate::scopes::{NamesScope, Scopes};
 use crate::table::{
     HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasScopes,
-    SessionFields,
+    RotatesWithGrace, SessionFields,
 };
 use crate::token::Token;
 
@@ -74,6 +76,8 @@ pub(crate) struct Stored<T> {
     /// The fields as they were read, once the session was borrowed mutably or its row was copied. Before that the row's
     /// own fields are as they were read, so a session that is only read needs no second copy.
     pub(crate) fields: Option<Arc<T>>,
+    /// Until when the token is good with which the session was found, if that is no longer the session's token.
+    pub(crate) old_token_until: Option<OffsetDateTime>,
 }
 
 /// Also copies what was read. If the copy is changed and made a session again, the changes are known.
@@ -94,6 +98,7 @@ impl<T: SessionFields> Clone for SessionRow<T> {
                 sliding: stored.sliding,
                 data: stored.data.clone(),
                 fields: Some(as_read),
+                old_token_until: stored.old_token_until,
             },
         }
     }
@@ -283,6 +288,16 @@ impl<T: SessionFields> Session<T> {
         T: HasLastUserAgent,
     {
         self.fields.last_user_agent()
+    }
+
+    /// Returns until when the token is good with which the session was found, if a [rotation with a
+    /// grace](crate::Sessions::rotate_with_grace) has replaced it. `None` if it was the session's own token, or if the
+    /// session was not found by a token.
+    pub fn old_token_until(&self) -> Option<OffsetDateTime>
+    where
+        T: RotatesWithGrace,
+    {
+        self.stored.old_token_until
     }
 
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

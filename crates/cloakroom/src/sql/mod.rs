@@ -7,6 +7,7 @@ mod filter;
 mod foreign;
 mod key_list;
 mod looked_up_row;
+pub(crate) mod retired;
 mod scopes;
 mod seen;
 mod statements;

@@ -530,7 +530,7 @@ pub(crate) fn read_rest<T: SessionFields>(
         expires_at: head.end(config),
         inserted_at,
         updated_at,
-        stored: Stored { expires_at, updated_at, sliding, data: stored, fields: None },
+        stored: Stored { expires_at, updated_at, sliding, data: stored, fields: None, old_token_until: None },
     }))
 }
 

@@ -9,8 +9,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use columns::{Columns, HasSliding, Known};
-use writers::{Announcing, Writers};
-pub(crate) use writers::{Permit, Waits};
+pub(crate) use writers::{Announcing, Permit, Waits, Writers};
 
 use crate::config::Config;
 use crate::database::{
@@ -34,6 +33,7 @@ pub(crate) struct Writing {
 }
 
 /// A write after which earlier reads of some sessions no longer hold.
+#[derive(Clone)]
 pub(crate) struct Revoking {
     write: Statement,
     /// The same write, with its announcement, if revocations are announced.
@@ -48,6 +48,11 @@ impl Revoking {
     /// Returns the statement, with its announcement if `announces` and if revocations are announced.
     pub(crate) fn statement(&self, announces: bool) -> &Statement {
         self.announced.as_ref().filter(|_| announces).unwrap_or(&self.write)
+    }
+
+    /// Returns the same write without its announcement.
+    pub(crate) fn unannounced(self) -> Self {
+        Self { announced: None, ..self }
     }
 }
 
@@ -252,6 +257,19 @@ impl Store {
         };
         match deadline::bound(tokio::time::timeout_at(until.into(), acquired)).await {
             Some(Ok(acquired)) => acquired,
+            Some(Err(_)) => Err(self.exhausted(sqlx::Error::PoolTimedOut)),
+            None => Err(self.exhausted(TimedOut::WithoutConnection.error())),
+        }
+    }
+
+    /// Waits for the turn of a transaction of this library's own that revokes. It then takes a connection by itself.
+    pub(crate) async fn turn_to_revoke(&self) -> Result<(Permit, Announcing)> {
+        let turn = async {
+            let announcing = self.writers.announcing(self.announces()).await;
+            (self.writers.permit(Waits::ForLocks).await, announcing)
+        };
+        match deadline::bound(tokio::time::timeout_at(self.until().into(), turn)).await {
+            Some(Ok(turn)) => Ok(turn),
             Some(Err(_)) => Err(self.exhausted(sqlx::Error::PoolTimedOut)),
             None => Err(self.exhausted(TimedOut::WithoutConnection.error())),
         }

@@ -1,7 +1,9 @@
 mod built_in;
 mod dynamic;
 mod field;
+mod name;
 mod owner;
+mod retired;
 mod role;
 mod scopes;
 mod typed_column;
@@ -16,7 +18,11 @@ pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, PLACE_OF_SLID
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
+pub(crate) use name::{hash_of, shortened};
 pub use owner::HasOwner;
+use retired::RetiredTokens;
+pub(crate) use retired::retired_column;
+pub use retired::{ExchangesTokens, RotatesWithGrace};
 pub use role::{
     HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasScopes,
     ParseRoleError, Role,
@@ -81,12 +87,13 @@ pub struct TableDefinition {
     pub(crate) schema: Option<Cow<'static, str>>,
     pub(crate) table: Cow<'static, str>,
     pub(crate) fields: Vec<FieldDefinition>,
+    pub(crate) retired: RetiredTokens,
 }
 
 impl TableDefinition {
     /// Defines a table of this name, in the connection's default schema, without extra columns.
     pub fn new(table: impl Into<Cow<'static, str>>) -> Self {
-        Self { schema: None, table: table.into(), fields: Vec::new() }
+        Self { schema: None, table: table.into(), fields: Vec::new(), retired: RetiredTokens::default() }
     }
 
     /// Sets the schema that holds the table: a schema of PostgreSQL, a database of MariaDB/MySQL, an attached database

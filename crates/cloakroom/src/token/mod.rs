@@ -7,6 +7,7 @@ mod key;
 mod reading;
 mod scheme;
 mod schemes;
+mod seal;
 mod tag;
 
 pub use format::{ParseTokenError, TokenFormat, TokenPrefixError};
@@ -17,6 +18,7 @@ pub use reading::Reading;
 pub use scheme::Scheme;
 pub(crate) use scheme::SchemeProblem;
 pub(crate) use schemes::{DigestAge, HashedToken, MAX_SCHEMES, PossibleDigests, Schemes};
+pub(crate) use seal::Seal;
 pub(crate) use tag::{DigestForm, MAX_TAG_LENGTH, MIN_DIGEST_LENGTH};
 
 use std::fmt;

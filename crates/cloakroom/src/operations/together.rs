@@ -1,0 +1,157 @@
+//! Writes about one session that are done together or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{Handle, Operations};
+use crate::cache::Revoked;
+use crate::database::{Connection, Revokes, Statement, TimedOut, is_refused_announcement};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::store::Revoking;
+use crate::table::SessionFields;
+
+/// How often a transaction that lost to others is run again.
+const REPETITIONS: u32 = 10;
+
+/// The pause before the first repetition. It doubles with each further one, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+
+/// The writes of one transaction.
+struct Together {
+    /// The guarded write of the session's row, which revokes it.
+    first: Revoking,
+    rest: Vec<Statement>,
+}
+
+/// Why a transaction was not committed.
+enum Stopped {
+    /// The server refused its announcement.
+    Unannounced(sqlx::Error),
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl<T: SessionFields> Operations<'_, T> {
+    /// Runs a guarded write of a session's row, which revokes the session, and the other writes only if the row was as it
+    /// was read. Returns `true` if it was. On the pool this is a transaction of its own. Otherwise it is part of the
+    /// caller's.
+    pub(crate) async fn write_together(
+        &mut self,
+        session: Uuid,
+        first: Statement,
+        rest: Vec<Statement>,
+    ) -> Result<bool> {
+        if !self.connection().is_pool() {
+            let is_written = self.execute_revoking(first, Revoked::Session(session)).await? > 0;
+            for statement in rest.iter().filter(|_| is_written) {
+                self.execute(statement).await?;
+            }
+            return Ok(is_written);
+        }
+        let handle = Arc::clone(self.handle());
+        let together = Together { first: handle.store().revoking(first, Revokes::One, false), rest };
+        let revocation = handle.cache().map(|cache| cache.begin_revocation(Revoked::Session(session)));
+        in_own_task(async move {
+            let written = run(&handle, together).await;
+            if let Ok(is_written) = written {
+                if is_written {
+                    handle.metrics().revoked(handle.store().announces());
+                }
+                if let Some(revocation) = revocation {
+                    revocation.committed();
+                }
+            }
+            written
+        })
+        .await
+    }
+}
+
+/// Runs a transaction in a task of its own, by the deadline of the call that waits for it. It runs to its end even if the
+/// call is dropped: a transaction that is left midway would hold its locks until the pool has noticed.
+async fn in_own_task<R: Send + 'static>(
+    statements: impl Future<Output = Result<R>> + Send + 'static,
+) -> Result<R> {
+    let left = deadline::current().map(|end| end.saturating_duration_since(tokio::time::Instant::now()));
+    let task = tokio::spawn(deadline::within(left, statements).in_current_span());
+    task.await.unwrap_or_else(|error| {
+        let error =
+            Error::new(ErrorKind::Unavailable, "the task of a transaction was stopped").with_source(error);
+        Err(error.with_outcome(Outcome::Unknown))
+    })
+}
+
+/// Runs the transaction, again if others got in its way.
+async fn run(handle: &Handle, mut together: Together) -> Result<bool> {
+    let mut repetition = 0;
+    loop {
+        match run_once(handle, &together).await {
+            Ok(is_written) => return Ok(is_written),
+            Err(Stopped::Unannounced(error)) => {
+                handle.store().note_refusal(&mut handle.store().pool(), &error).await;
+                together.first = together.first.unannounced();
+            }
+            Err(Stopped::Failed(error))
+                if error.kind() == ErrorKind::Contention
+                    && error.outcome() == Outcome::NotDone
+                    && repetition < REPETITIONS =>
+            {
+                tokio::time::sleep((FIRST_PAUSE * 2_u32.pow(repetition)).min(LONGEST_PAUSE)).await;
+                repetition += 1;
+            }
+            Err(Stopped::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+async fn run_once(handle: &Handle, together: &Together) -> Result<bool, Stopped> {
+    let store = handle.store();
+    let too_late = || Error::from_sqlx(TimedOut::WithoutAnswer.error(), "");
+    // Nothing is committed before the commit.
+    let not_done = |error: Error| error.with_outcome(Outcome::NotDone);
+    let (_permit, mut announcing) = store.turn_to_revoke().await?;
+    let begun = deadline::bound(store.pool.begin_to_write()).await;
+    let mut transaction = begun.unwrap_or_else(|| Err(too_late())).map_err(not_done)?;
+    announcing
+        .during(async {
+            let writes = async {
+                let written = store.revoke(Connection::from(&mut transaction), &together.first).await?;
+                if written > 0 {
+                    for statement in &together.rest {
+                        store.execute(Connection::from(&mut transaction), statement).await?;
+                    }
+                }
+                Ok(written > 0)
+            };
+            match deadline::bound(writes).await.unwrap_or_else(|| Err(too_late())) {
+                Ok(true) => match deadline::bound(transaction.try_commit()).await {
+                    Some(Ok(())) => Ok(true),
+                    Some(Err(error)) if is_refused_announcement(&error) => Err(Stopped::Unannounced(error)),
+                    Some(Err(error)) => Err(store.failed(error).into()),
+                    None => Err(too_late().into()),
+                },
+                Ok(false) => {
+                    // The next transaction need not wait for this one's end. Nothing was written.
+                    let _ = deadline::bound(transaction.rollback()).await;
+                    Ok(false)
+                }
+                Err(error) => {
+                    if error.kind() != ErrorKind::Unavailable {
+                        let _ = deadline::bound(transaction.rollback()).await;
+                    }
+                    Err(not_done(error).into())
+                }
+            }
+        })
+        .await
+}
