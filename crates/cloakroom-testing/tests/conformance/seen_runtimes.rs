@@ -129,7 +129,7 @@ async fn a_process_that_is_killed_loses_no_more_than_a_span(db: TestDatabase) {
         let (_, rest) = line.split_once("used ")?;
         let (id, at) = rest.split_once(' ')?;
         let at = OffsetDateTime::from_unix_timestamp_nanos(at.parse::<i128>().ok()? * 1_000).ok()?;
-        Some((id.parse::<cloakroom::uuid::Uuid>().ok()?, at))
+        Some((id.parse::<uuid::Uuid>().ok()?, at))
     });
     let (id, mut last) = used.next().unwrap();
     let stored = async || sessions.query().id(id).fetch_one().await.unwrap().last_seen();

@@ -154,7 +154,7 @@ async fn last_uses_are_counted_by_what_became_of_them(db: TestDatabase) {
     // More than there is room for: 64 times 1,024.
     let copies = (0..70_000).map(|number| {
         let mut row = all[0].clone().into_row();
-        row.id = cloakroom::uuid::Uuid::from_u128(number);
+        row.id = uuid::Uuid::from_u128(number);
         cloakroom::Session::from(row)
     });
     db.clock().advance(Duration::from_millis(1));

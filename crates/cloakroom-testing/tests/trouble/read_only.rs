@@ -137,11 +137,11 @@ async fn where_nothing_can_be_written_reads_work_and_writes_say_so(db: TestDatab
 }
 
 trait Now {
-    fn clock_now(&self) -> time::OffsetDateTime;
+    fn clock_now(&self) -> OffsetDateTime;
 }
 
 impl Now for TestDatabase {
-    fn clock_now(&self) -> time::OffsetDateTime {
+    fn clock_now(&self) -> OffsetDateTime {
         cloakroom::Clock::now(self.clock())
     }
 }
