@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(Record::parse(&exact.to_string()), exact);
         assert_eq!(Record::parse(""), Record::default());
         // What a later version may write.
-        let later = Record::parse("a:money:owner:more,b:text:owner").into_fields();
+        let later = Record::parse("a:money:of_later:more,b:text:of_later").into_fields();
         assert_eq!(later["a"], RecordedField::default());
         assert_eq!(later["b"].column_type, Some(ColumnType::Text));
     }
