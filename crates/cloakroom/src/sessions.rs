@@ -531,6 +531,7 @@ impl<T: SessionFields> Sessions<T> {
     }
 
     /// Does what [`seen`](Self::seen) does, for code that works with any table, and nothing for a table without the column.
+    #[expect(clippy::needless_pass_by_value, reason = "its callers make it for this call")]
     pub fn seen_if_recorded(&self, session: &Session<T>, seen: Seen<T>) {
         if let Some(recorder) = self.handle.recorder() {
             let client = Some(&seen.client).filter(|client| !client.is_unknown());

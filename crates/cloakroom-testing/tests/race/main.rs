@@ -5,6 +5,7 @@ mod clocks;
 mod exchanges;
 mod keys;
 mod observed;
+mod seen;
 mod single;
 
 use std::future::Future;

@@ -2,9 +2,9 @@
 //!
 //! 1. [`Recorder::note`] puts a use into a [bounded map](entries). It is on the path of every lookup, and never waits for
 //!    the database or for another thread that does.
-//! 2. All uses are written together, when the [schedule](schedule) says so. A task waits for that on the runtime of the
+//! 2. All uses are written together, when the [schedule] says so. A task waits for that on the runtime of the
 //!    call that noted the first of them. If that runtime is not driven, or ends, the next call takes over.
-//! 3. A use stays in the map until it is known to be written. So whatever becomes of a [write](write), nothing is lost
+//! 3. A use stays in the map until it is known to be written. So whatever becomes of a [write], nothing is lost
 //!    but what a later write could not write either.
 //! 4. A write names no column but those of the roles, and no row that says of a later use. So no other write is in
 //!    conflict with it, and it may be repeated.

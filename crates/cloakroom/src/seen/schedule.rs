@@ -112,7 +112,7 @@ impl Schedule {
         let due = plan.due.unwrap_or(now);
         if now < due {
             self.set_due(&mut plan, due);
-            return Step::Wait(due - now);
+            return Step::Wait(due.saturating_sub(now));
         }
         // What is noted from here on is written `every` later.
         self.set_due(&mut plan, now.saturating_add(self.every));
