@@ -283,8 +283,8 @@ impl<T: SessionFields> Sessions<T> {
         let Some(hashed) = self.store().hash(token.as_ref()) else {
             return Ok(None);
         };
-        if let Some(session) = self.cache().and_then(|cache| cache.get(&hashed.key())) {
-            self.note_use(&session);
+        if let Some((session, now)) = self.cache().and_then(|cache| cache.get::<T>(&hashed.key())) {
+            self.handle.note_use_at(session.id, now);
             return Ok(Some(session));
         }
         // The future is on the heap, so that the future of a call that the cache answers is small.
@@ -336,7 +336,7 @@ impl<T: SessionFields> Sessions<T> {
             && cache.is_settled(session.id)
         {
             cache.put(hashed.key(), mark, Some(&mut session), true);
-            self.note_use(&session);
+            self.handle.note_use(session.id);
             return Ok(Some(session));
         }
         let mark = if self.handle.standby().is_some() { cache.mark() } else { mark };
@@ -348,12 +348,6 @@ impl<T: SessionFields> Sessions<T> {
         let extends = !self.handle.extensions().is_known(self.config().monotonic());
         cache.put(hashed.key(), mark, session.as_mut(), extends);
         Ok(session)
-    }
-
-    /// Notes that a session is used now.
-    #[inline]
-    fn note_use(&self, session: &Session<T>) {
-        self.handle.note_use(session.id);
     }
 
     /// Starts a query: `sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_all().await?`.
@@ -535,7 +529,7 @@ impl<T: SessionFields> Sessions<T> {
     pub fn seen_if_recorded(&self, session: &Session<T>, seen: Seen<T>) {
         if let Some(recorder) = self.handle.recorder() {
             let client = Some(&seen.client).filter(|client| !client.is_unknown());
-            recorder.note(session.id, client);
+            recorder.note(session.id, client, self.config().clock_reading());
         }
     }
 

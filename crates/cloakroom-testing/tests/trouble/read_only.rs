@@ -75,12 +75,12 @@ struct Visit {
 
 async fn where_nothing_can_be_written_last_uses_are_kept_and_no_call_fails(db: TestDatabase) {
     capture::start("cloakroom");
-    const EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+    let every = std::time::Duration::from_secs(1);
     // All cases report to one place.
     let name = format!("visits_{}", db.unique_name());
     let fields = Visit::definition().fields().to_vec();
     let table = fields.into_iter().fold(TableDefinition::new(name.clone()), TableDefinition::field);
-    let config = || db.config().auto_extend(false).record_seen(EVERY).build().unwrap();
+    let config = || db.config().auto_extend(false).record_seen(every).build().unwrap();
     let writing = Sessions::<Visit>::with_definition(db.database(), table.clone(), config()).unwrap();
     writing.migrate().await.unwrap();
     let new = NewSession::new(Visit { user_id: "1234".to_owned(), last_seen: None });
@@ -93,13 +93,13 @@ async fn where_nothing_can_be_written_last_uses_are_kept_and_no_call_fails(db: T
     };
     let begun = Instant::now();
     for _ in 0..4 {
-        db.clock().advance(EVERY);
+        db.clock().advance(every);
         let session = sessions.authenticate(&created.token).await.unwrap().unwrap();
         assert_eq!(sessions.last_seen(&session), Some(db.now()));
         assert_eq!(sessions.flush_seen().await.unwrap_err().kind(), ErrorKind::ReadOnly);
         while reported() == 0 {
             assert!(begun.elapsed() < patience(), "nothing is said");
-            db.clock().advance(EVERY);
+            db.clock().advance(every);
             sessions.authenticate(&created.token).await.unwrap().unwrap();
         }
     }

@@ -139,16 +139,17 @@ impl SessionCache {
         earlier.is_some_and(|mark| self.validity.holds(mark, hash(session)))
     }
 
-    /// Returns the session with this digest, if it can be answered without the database.
-    pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<Session<T>> {
-        let found = self.entries()?.get(key, self.now());
+    /// Returns the session with this digest, if it can be answered without the database, and when that was found.
+    pub(crate) fn get<T: SessionFields>(&self, key: &Key) -> Option<(Session<T>, ClockReading)> {
+        let now = self.now();
+        let found = self.entries()?.get(key, now);
         self.metrics.looked_up(match found {
             Ok(_) => CacheLookup::Hit,
             Err(Miss::Absent) => CacheLookup::Absent,
             Err(Miss::Void) => CacheLookup::Void,
             Err(Miss::Lapsed) => CacheLookup::Lapsed,
         });
-        found.ok().map(Session::of)
+        found.ok().map(|row| (Session::of(row), now))
     }
 
     fn note(&self, change: Change) {
@@ -204,10 +205,7 @@ impl SessionCache {
     /// Reads the clocks.
     #[inline]
     fn now(&self) -> ClockReading {
-        ClockReading {
-            monotonic: nanoseconds(self.config.monotonic()),
-            wall: self.config.unix_microseconds(),
-        }
+        self.config.clock_reading()
     }
 
     fn settings(&self) -> Cache {

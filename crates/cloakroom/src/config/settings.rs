@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::cache::Cache;
 use super::causal_reads::CausalReads;
+use crate::clock::clock_reading::ClockReading;
 use crate::clock::{self, Clock, SystemClock};
 use crate::token::{
     DigestError, HashedToken, Scheme, Schemes, Token, TokenDigest, TokenError, TokenFormat, TokenFormats,
@@ -178,6 +179,15 @@ impl Config {
     #[inline]
     pub(crate) fn monotonic(&self) -> Duration {
         self.0.clock.monotonic()
+    }
+
+    /// Reads both clocks.
+    #[inline]
+    pub(crate) fn clock_reading(&self) -> ClockReading {
+        let monotonic = self.monotonic();
+        let seconds = monotonic.as_secs().saturating_mul(1_000_000_000);
+        let monotonic = seconds.saturating_add(monotonic.subsec_nanos().into());
+        ClockReading { monotonic, wall: self.unix_microseconds() }
     }
 
     /// Returns the digest under which a new session with this token is stored: that of the first of the

@@ -9,6 +9,7 @@ use super::limit::{Limits, PerOwner};
 use super::read_only::ReadOnly;
 use crate::batching::Batching;
 use crate::cache::SessionCache;
+use crate::clock::clock_reading::ClockReading;
 use crate::config::{CausalReads, Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Pool};
 use crate::error::Result;
@@ -159,7 +160,15 @@ impl Handle {
     #[inline]
     pub(crate) fn note_use(&self, session: Uuid) {
         if let Some(recorder) = &self.recorder {
-            recorder.note(session, None);
+            recorder.note(session, None, self.config().clock_reading());
+        }
+    }
+
+    /// Notes that a session is used, at an instant that was read for another purpose.
+    #[inline]
+    pub(crate) fn note_use_at(&self, session: Uuid, now: ClockReading) {
+        if let Some(recorder) = &self.recorder {
+            recorder.note(session, None, now);
         }
     }
 

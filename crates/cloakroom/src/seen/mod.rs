@@ -28,6 +28,7 @@ use entries::{CAPACITY, Entries, Noted};
 use schedule::{Schedule, Step, Task};
 use write::Locked;
 
+use crate::clock::clock_reading::ClockReading;
 use crate::clock::instant_of;
 use crate::config::Config;
 use crate::error::{ErrorKind, Result};
@@ -61,12 +62,12 @@ impl Recorder {
     }
 
     /// Notes that a session is used now, and by which client if that is known.
-    pub(crate) fn note(self: &Arc<Self>, id: Uuid, client: Option<&Client>) {
+    pub(crate) fn note(self: &Arc<Self>, id: Uuid, client: Option<&Client>, now: ClockReading) {
         if self.is_closed.load(Ordering::SeqCst) {
             return;
         }
-        let (at, now) = (self.config().unix_microseconds(), self.config().monotonic());
-        let noted = self.entries.note(id, at, client);
+        let noted = self.entries.note(id, now.wall, client);
+        let now = Duration::from_nanos(now.monotonic);
         let can_start = || Handle::try_current().is_ok();
         let crowded = match noted {
             Noted::Again | Noted::First => None,
