@@ -132,7 +132,7 @@ impl Table<'_> {
             let (trait_name, accessor) =
                 (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
             let (field_ident, at_type) = (field.ident_at_type(), self.library_at(field.type_span()));
-            let value = role.kind.value(&library);
+            let value = role.kind.value(&at_type, field.type_span());
             let associated = associated_type(role, field, &at_type);
             let read = match role.kind.field_trait(field.type_span()) {
                 Some((field_trait, read)) => {
@@ -277,7 +277,7 @@ impl Field<'_> {
 
     /// Puts an error about a type that cannot be stored where that type is written. Names are still
     /// looked up from the derive: the type may have come from a `macro_rules` with names of its own.
-    fn type_span(&self) -> Span {
+    pub(crate) fn type_span(&self) -> Span {
         self.value_type.span().resolved_at(Span::call_site())
     }
 

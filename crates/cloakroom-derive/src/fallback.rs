@@ -26,7 +26,7 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
     };
     let roles = ROLES.iter().filter_map(with).map(|(role, field)| {
         let (trait_name, accessor) = (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
-        let value = role.kind.value(&library);
+        let value = role.kind.value(&library, field.type_span());
         let associated = if matches!(role.kind, Kind::Owner) {
             let owner = if field.has_valid_type() { field.value_type.to_token_stream() } else { quote!(()) };
             Some(quote! {

@@ -2,7 +2,7 @@
 //! add one.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::quote_spanned;
 use syn::Ident;
 
 /// A role, as the derive implements it.
@@ -50,15 +50,18 @@ impl Kind {
         Some((Ident::new(field_trait, type_span), Ident::new(read, type_span)))
     }
 
-    /// Returns what the accessor of a role's trait returns.
-    pub(crate) fn value(self, library: &TokenStream) -> TokenStream {
+    /// Returns what the accessor of a role's trait returns, as words of the type of a field, so that an error about that
+    /// type is one error.
+    pub(crate) fn value(self, library: &TokenStream, type_span: Span) -> TokenStream {
         let value = match self {
-            Self::Text | Self::OptionalText => quote!(&str),
-            Self::Instant => quote!(#library::time::OffsetDateTime),
-            Self::Scopes => quote!(::std::borrow::Cow<'_, #library::Scopes<Self::Scope>>),
-            Self::Owner => quote!(&Self::Owner),
+            Self::Text | Self::OptionalText => quote_spanned!(type_span=> &str),
+            Self::Instant => quote_spanned!(type_span=> #library::time::OffsetDateTime),
+            Self::Scopes => {
+                quote_spanned!(type_span=> ::std::borrow::Cow<'_, #library::Scopes<Self::Scope>>)
+            }
+            Self::Owner => quote_spanned!(type_span=> &Self::Owner),
         };
-        quote!(::std::option::Option<#value>)
+        quote_spanned!(type_span=> ::std::option::Option<#value>)
     }
 }
 
