@@ -14,7 +14,7 @@ use crate::reasons::{Device, device, stored};
 const TASKS: usize = 64;
 
 /// How many sessions are left.
-const MOST: u64 = 5;
+const MOST: usize = 5;
 
 /// Returns handles that know nothing of each other, as those of several processes.
 async fn processes(db: &TestDatabase, limit: &PerOwner<Device>) -> Vec<Sessions<Device>> {
@@ -36,7 +36,7 @@ async fn at_once<R: Send + 'static, F: Future<Output = R> + Send + 'static>(
 }
 
 async fn of_many_creates_at_once_as_many_sessions_are_left_as_the_limit_allows(db: TestDatabase) {
-    let limit = PerOwner::at_most(MOST);
+    let limit = PerOwner::at_most(MOST as u64);
     let one = vec![limited(&db, limit.clone()).await];
     for handles in [one, processes(&db, &limit).await] {
         let made = at_once(&handles, |_, sessions| async move {
@@ -45,7 +45,7 @@ async fn of_many_creates_at_once_as_many_sessions_are_left_as_the_limit_allows(d
         let made: BTreeSet<_> = made.await.into_iter().map(Result::unwrap).collect();
         assert_eq!(made.len(), TASKS);
         let valid = handles[0].query().fetch_all().await.unwrap();
-        assert_eq!(valid.len() as u64, MOST);
+        assert_eq!(valid.len(), MOST);
         assert!(valid.iter().all(|session| made.contains(&session.id)));
         let reasons = stored(&db).await.into_iter().flatten().collect::<Vec<_>>();
         assert_eq!(reasons, vec!["evicted"; TASKS - valid.len()]);
@@ -54,15 +54,15 @@ async fn of_many_creates_at_once_as_many_sessions_are_left_as_the_limit_allows(d
 }
 
 async fn of_many_creates_at_once_as_many_succeed_as_there_is_room_for(db: TestDatabase) {
-    let limit = PerOwner::at_most(MOST).refuse();
+    let limit = PerOwner::at_most(MOST as u64).refuse();
     let one = vec![limited(&db, limit.clone()).await];
     for handles in [one, processes(&db, &limit).await] {
         let made =
             at_once(&handles, |_, sessions| async move { sessions.create(device("1")).await.map(drop) });
         let made = made.await;
         let refused = made.iter().filter_map(|made| made.as_ref().err().map(cloakroom::Error::kind));
-        assert_eq!(refused.collect::<Vec<_>>(), vec![ErrorKind::LimitReached; TASKS - MOST as usize]);
-        assert_eq!(handles[0].query().status(Status::All).count().await.unwrap(), MOST);
+        assert_eq!(refused.collect::<Vec<_>>(), vec![ErrorKind::LimitReached; TASKS - MOST]);
+        assert_eq!(handles[0].query().status(Status::All).count().await.unwrap(), MOST as u64);
         handles[0].query().status(Status::All).delete_all().await.unwrap();
     }
 }
@@ -70,7 +70,7 @@ async fn of_many_creates_at_once_as_many_succeed_as_there_is_room_for(db: TestDa
 /// Log-ins, log-outs and rotations of the same users, in transactions and on the pool: whatever comes last, the limit
 /// holds, and no session that was not to make room has ended as evicted.
 async fn the_limit_holds_while_sessions_end_otherwise(db: TestDatabase) {
-    let limit = PerOwner::at_most(MOST);
+    let limit = PerOwner::at_most(MOST as u64);
     let handles = processes(&db, &limit).await;
     for _ in 0..3 {
         let done = at_once(&handles, |number, sessions| async move {
@@ -105,7 +105,7 @@ async fn the_limit_holds_while_sessions_end_otherwise(db: TestDatabase) {
         }
         for user in ["0", "1", "2"] {
             let valid = handles[0].query().owner(user).count().await.unwrap();
-            assert!(valid <= MOST, "{valid} sessions of {user}");
+            assert!(valid <= MOST as u64, "{valid} sessions of {user}");
         }
     }
     let reasons: BTreeSet<_> = stored(&db).await.into_iter().flatten().collect();

@@ -18,6 +18,7 @@ macro_rules! on_galera {
 }
 
 mod causal;
+mod limits;
 mod migrating;
 pub(crate) mod nodes;
 mod parted;
