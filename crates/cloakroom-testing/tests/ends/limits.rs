@@ -7,7 +7,8 @@ use cloakroom::{
     ImportedSession, NewSession, Outcome, PerOwner, Role, Session, SessionTable, Sessions, Status,
     TableDefinition, Token,
 };
-use cloakroom_testing::{Kind, TestDatabase, each_database, each_mode};
+use cloakroom_testing::{Kind, START, TestDatabase, each_database, each_mode};
+use time::OffsetDateTime;
 
 use crate::reasons::{Device, device};
 
@@ -110,6 +111,35 @@ async fn a_limit_holds_within_a_transaction(db: TestDatabase) {
     transaction.commit().await.unwrap();
     assert!(!is_valid(&evicting, &first).await && is_valid(&evicting, &third).await);
     assert_eq!(reason(&evicting, &first.session).await.as_deref(), Some("evicted"));
+}
+
+async fn the_session_that_was_not_used_for_longest_makes_room(db: TestDatabase) {
+    #[derive(Clone, Debug, PartialEq, SessionTable)]
+    #[session(table = "seen_devices")]
+    struct Seen {
+        #[session(index, owner)]
+        user_id: i64,
+        #[session(last_seen)]
+        last_seen: Option<OffsetDateTime>,
+    }
+    let limit = PerOwner::at_most(3).evict(Evict::LeastRecentlySeen);
+    let sessions = db.sessions::<Seen>().await.with_limit(limit).unwrap();
+    let create = async |last_seen| {
+        db.clock().advance(Duration::from_secs(10));
+        let new = NewSession::new(Seen { user_id: 7, last_seen });
+        sessions.create(new).await.unwrap().session.id
+    };
+    // The second was last seen before the first was made, and the first was never seen.
+    let seen = |seconds| Some(START + Duration::from_secs(seconds));
+    let [first, second, third] = [create(None).await, create(seen(5)).await, create(seen(40)).await];
+    let valid = async || {
+        let valid = sessions.query().oldest_first().fetch_all().await.unwrap();
+        valid.iter().map(|session| session.id).collect::<Vec<_>>()
+    };
+    let fourth = create(seen(41)).await;
+    assert_eq!(valid().await, [first, third, fourth]);
+    let fifth = create(seen(42)).await;
+    assert_eq!((valid().await, second != fifth), (vec![third, fourth, fifth], true));
 }
 
 async fn kinds_are_counted_by_themselves(db: TestDatabase) {
@@ -294,6 +324,7 @@ mod details {
 
     each_database! {
         a_session_that_is_past_its_absolute_lifetime_does_not_count,
+        the_session_that_was_not_used_for_longest_makes_room,
         kinds_are_counted_by_themselves,
         two_limits_hold_together,
         a_lower_limit_and_an_import_are_made_up_for_by_the_next_create,
