@@ -196,7 +196,7 @@ async fn a_row_that_cannot_be_extended_keeps_no_other_from_it(db: TestDatabase) 
 
 /// Of two that are due, one is being extended, and the other waits for its turn longer than it has to live.
 /// The sessions of a process that lets them live for a day, so that others extend them at once.
-async fn of_a_day(db: &TestDatabase, counting: &Arc<Counting>) -> Sessions<UserSession> {
+fn of_a_day(db: &TestDatabase, counting: &Arc<Counting>) -> Sessions<UserSession> {
     let config =
         db.config().clock(Arc::clone(counting) as Arc<dyn Clock>).ttl(DAY).extend_after(Duration::ZERO);
     Sessions::new(db.database(), config.build().unwrap()).unwrap()
@@ -209,7 +209,7 @@ async fn a_session_that_runs_out_while_its_extension_waits_is_not_brought_back(d
     let sessions = &Sessions::<UserSession>::new(pool::of(&db, 4).await, config).unwrap();
     let long = sessions.create(user("long")).await.unwrap();
     counting.clock.advance(5 * DAY);
-    let short = of_a_day(&db, &counting).await.create(user("short")).await.unwrap();
+    let short = of_a_day(&db, &counting).create(user("short")).await.unwrap();
     let before = counting.looks.load(Ordering::Relaxed);
     let (shut, open) = if db.kind() == Kind::MariaDb {
         // Whoever waits for a table there keeps its readers out.
@@ -258,7 +258,7 @@ async fn a_session_that_runs_out_while_its_extension_fails_is_not_valid(db: Test
     let config = db.config().clock(Arc::clone(&counting) as Arc<dyn Clock>).build().unwrap();
     db.sessions::<UserSession>().await;
     let sessions = &Sessions::<UserSession>::new(locks::impatient(&db, 4).await, config).unwrap();
-    let short = of_a_day(&db, &counting).await.create(user("short")).await.unwrap();
+    let short = of_a_day(&db, &counting).create(user("short")).await.unwrap();
     let before = counting.looks.load(Ordering::Relaxed);
     let (shut, open) = lock(db.kind(), "sessions");
     macro_rules! ask_while_no_row_can_be_written {

@@ -26,7 +26,7 @@ async fn a_session_with_an_end_of_its_own_is_never_extended(db: TestDatabase) {
         assert!(!sessions.extend(&mut session).await.unwrap());
         // A rotation and a write leave it as it is.
         let token = sessions.rotate(&mut session).await.unwrap();
-        session.fields.user_id = "3".to_owned();
+        session.fields.user_id = "3".into();
         sessions.update(&mut session).await.unwrap();
         let read = sessions.authenticate(&token).await.unwrap().unwrap();
         assert_eq!((read.expires_at, read.sliding()), (Some(end), Sliding::Fixed));
@@ -111,7 +111,7 @@ async fn the_absolute_lifetime_holds_for_rows_of_any_origin(db: TestDatabase) {
     let count = |status| strict.query().status(status).count();
     assert_eq!((count(Status::Valid).await.unwrap(), count(Status::Expired).await.unwrap()), (3, 0));
     let mut written = strict.query().filter(UserSession::USER_ID.eq("1")).fetch_one().await.unwrap();
-    written.fields.user_id = "4".to_owned();
+    written.fields.user_id = "4".into();
     strict.update(&mut written).await.unwrap();
     assert_eq!(written.sliding(), Sliding::AsConfigured, "the end was not the caller's");
     db.clock().set(end);
@@ -149,9 +149,9 @@ async fn a_table_that_was_not_migrated_goes_on_as_it_was(db: TestDatabase) {
     let other = unmigrated(&db);
     let read = other.authenticate(&created.token).await.unwrap().unwrap();
     assert_eq!(read, created.session);
-    assert_eq!(unmigrated(&db).query().fetch_all().await.unwrap(), [read.clone()]);
+    assert_eq!(unmigrated(&db).query().fetch_all().await.unwrap(), std::slice::from_ref(&read));
     let mut session = read;
-    session.fields.user_id = "2".to_owned();
+    session.fields.user_id = "2".into();
     unmigrated(&db).update(&mut session).await.unwrap();
     db.clock().advance(3 * DAY);
     let extended = sessions.authenticate(&created.token).await.unwrap().unwrap();

@@ -155,7 +155,7 @@ async fn a_use_that_is_written_is_no_conflict_for_any_caller(db: TestDatabase) {
         assert_eq!(sessions.flush_seen().await.unwrap(), 1);
     };
     use_it(&created.token).await;
-    updated.fields.user_id = "5678".to_owned();
+    updated.fields.user_id = "5678".into();
     sessions.update(&mut updated).await.unwrap();
     let stored = row(&sessions, &updated).await;
     // An update writes what its caller has changed, so it takes back no use that it has not read.

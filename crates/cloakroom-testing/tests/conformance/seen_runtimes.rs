@@ -148,9 +148,9 @@ async fn a_process_that_is_killed_loses_no_more_than_a_span(db: TestDatabase) {
     let last = used.last().map_or(last, |(_, at)| at);
     child.wait().unwrap();
     let stored = stored().await.unwrap();
-    let lost = last - stored;
+    let missing = last - stored;
     // A busy machine writes a little later than it should.
-    assert!(stored <= last && lost < OFTEN + Duration::from_secs(5), "{lost} are lost");
+    assert!(stored <= last && missing < OFTEN + Duration::from_secs(5), "{missing} are missing");
     assert!(written.is_sorted(), "{written:?}");
 }
 

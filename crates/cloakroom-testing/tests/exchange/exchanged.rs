@@ -1,5 +1,7 @@
 //! What an exchange does, and what a second one of the same token answers.
 
+use std::time::Duration;
+
 use cloakroom::{
     ConfigError, DynamicFields, ErrorKind, Exchange, Hashing, Key as SchemeKey, NewSession, Scheme, Sessions,
     TableDefinition, Token, TokenFormat,
@@ -38,7 +40,7 @@ async fn within_the_grace_a_token_is_answered_with_the_same_successor(db: TestDa
     let sessions = db.sessions::<App>().await;
     let created = sessions.create(app("1234")).await.unwrap();
     let next = exchanged(&sessions, &created.token).await;
-    for wait in [SECOND * 0, SECOND, SECOND * 28, SECOND - MICROSECOND] {
+    for wait in [Duration::ZERO, SECOND, SECOND * 28, SECOND.saturating_sub(MICROSECOND)] {
         db.clock().advance(wait);
         let again = exchanged(&sessions, &created.token).await;
         assert_eq!((&again.token, &again.session), (&next.token, &next.session));
@@ -53,7 +55,7 @@ async fn the_grace_ends_by_the_clock_also_across_a_restart(db: TestDatabase) {
     let sessions = db.sessions_with::<App>(config()).await;
     let created = sessions.create(app("1234")).await.unwrap();
     let next = exchanged(&sessions, &created.token).await;
-    db.clock().advance(SECOND * 10 - MICROSECOND);
+    db.clock().advance((SECOND * 10).saturating_sub(MICROSECOND));
     // A grace that has begun keeps its end.
     let restarted = db.sessions_with::<App>(config().exchange_grace(SECOND)).await;
     assert_eq!(exchanged(&restarted, &created.token).await.token, next.token);
@@ -63,7 +65,7 @@ async fn the_grace_ends_by_the_clock_also_across_a_restart(db: TestDatabase) {
 }
 
 async fn without_a_grace_a_token_that_comes_twice_is_reused(db: TestDatabase) {
-    let sessions = db.sessions_with::<App>(db.config().exchange_grace(SECOND * 0)).await;
+    let sessions = db.sessions_with::<App>(db.config().exchange_grace(Duration::ZERO)).await;
     let created = sessions.create(app("1234")).await.unwrap();
     let next = exchanged(&sessions, &created.token).await;
     assert_reused(&sessions, &created.token, &next.token).await;

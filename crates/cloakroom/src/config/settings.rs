@@ -44,6 +44,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 pub struct Config(pub(super) Arc<Settings>);
 
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting that is on or off")]
 pub(super) struct Settings {
     pub(super) formats: TokenFormats,
     pub(super) schemes: Schemes,

@@ -4,7 +4,7 @@ use super::sql::{announcing_function_name, qualified, quoted};
 use crate::config::ConfigError;
 use crate::database::{AnnounceTrigger, Backend, Connection, FieldValue, Statement};
 use crate::error::{Error, Result};
-use crate::table::{BUILT_IN_COLUMNS, Role, TableDefinition, column};
+use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Role, TableDefinition, column};
 
 /// Returns the statements that make the trigger which announces revocations by any SQL, each without its semicolon; see
 /// [`announce_by_trigger`](crate::ConfigBuilder::announce_by_trigger). There are none for databases other than
@@ -46,7 +46,7 @@ fn trigger(table: &TableDefinition, backend: Backend) -> AnnounceTrigger<'_> {
     let built_in =
         BUILT_IN_COLUMNS.iter().filter(|it| it.since == 1 && !others.contains(&it.name)).map(|it| it.name);
     let is_read = |role: Option<Role>| !role.is_some_and(Role::is_written_behind);
-    let fields = table.fields.iter().filter(|field| is_read(field.role())).map(|field| field.name());
+    let fields = table.fields.iter().filter(|field| is_read(field.role())).map(FieldDefinition::name);
     AnnounceTrigger {
         table: qualified(table, &table.table, backend),
         function: qualified(table, &announcing_function_name(table), backend),

@@ -237,7 +237,7 @@ mod tests {
         assert!(!is_ever_extended(&config, START, end, Sliding::Fixed));
         // Of a span of one day in place of seven, an extension need gain a seventh of a day.
         let threshold = DAY / 7;
-        assert_eq!(due(threshold - tick, Sliding::by(DAY)), None);
+        assert_eq!(due(threshold.saturating_sub(tick), Sliding::by(DAY)), None);
         let age = threshold + hour;
         assert_eq!(due(age, Sliding::by(DAY)), Some(START + age + DAY));
         assert_eq!(due(hour, Sliding::by(90 * DAY)), Some(START + hour + 90 * DAY));
