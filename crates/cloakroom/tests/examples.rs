@@ -5,6 +5,42 @@ use std::process::Command;
 /// Set for the process that is to run an example.
 const RUNS: &str = "CLOAKROOM_TEST_RUNS_EXAMPLE";
 
+mod api_keys {
+    include!("../examples/api_keys.rs");
+
+    /// Not a case of its own: the process that the test below reads.
+    #[test]
+    fn runs_if_it_is_asked_to() {
+        if std::env::var_os(super::RUNS).is_some() {
+            main().unwrap();
+        }
+    }
+}
+
+mod remember_me {
+    include!("../examples/remember_me.rs");
+
+    /// Not a case of its own: the process that the test below reads.
+    #[test]
+    fn runs_if_it_is_asked_to() {
+        if std::env::var_os(super::RUNS).is_some() {
+            main().unwrap();
+        }
+    }
+}
+
+mod step_up {
+    include!("../examples/step_up.rs");
+
+    /// Not a case of its own: the process that the test below reads.
+    #[test]
+    fn runs_if_it_is_asked_to() {
+        if std::env::var_os(super::RUNS).is_some() {
+            main().unwrap();
+        }
+    }
+}
+
 mod devices {
     include!("../examples/devices.rs");
 
@@ -37,6 +73,38 @@ fn said_by(example: &str) -> String {
     let output = Command::new(test).args(arguments).env(RUNS, "1").output().expect("a test can run itself");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("the example prints text")
+}
+
+/// The lines that an example prints, without those of the test that runs it.
+fn lines_of(example: &str, number: usize) -> Vec<String> {
+    let said = said_by(example);
+    let lines = said.lines().filter(|line| !line.contains("test") && !line.is_empty());
+    let lines: Vec<_> = lines.map(str::to_owned).collect();
+    assert!(lines.len() >= number, "{said}");
+    lines[lines.len() - number..].to_vec()
+}
+
+#[test]
+fn the_example_of_api_keys_has_a_prefix_scopes_a_cap_a_grace_and_a_last_use() {
+    let lines = lines_of("api_keys", 5);
+    assert!(lines[0].starts_with("made acme_live_") && lines[0].ends_with("may write: false"), "{lines:?}");
+    assert!(lines[1].starts_with("a third one: ") && lines[1].contains('2'), "{lines:?}");
+    let rest =
+        ["the old key is good for a day: true", "the new key is its session's: true", "last used: true"];
+    assert_eq!(lines[2..], rest);
+}
+
+#[test]
+fn the_example_of_a_step_up_asks_for_the_password_once_it_was_long_ago() {
+    assert_eq!(lines_of("step_up", 3), ["paid", "please enter your password", "paid"]);
+}
+
+#[test]
+fn the_example_of_remember_me_remembers_until_the_absolute_lifetime() {
+    let later = |days, remembered| format!("{days} days later: remembered {remembered}, other false");
+    let expected = [(2, true), (28, true), (29, true), (29, true), (1, true), (2, false)]
+        .map(|(days, is_in)| later(days, is_in));
+    assert_eq!(lines_of("remember_me", 6), expected);
 }
 
 #[test]

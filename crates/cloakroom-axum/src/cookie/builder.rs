@@ -84,6 +84,28 @@ impl CookieConfigBuilder {
         self
     }
 
+    /// Lets a browser forget the cookie when it is closed, unless the session has a life of its own. Default `false`.
+    ///
+    /// This is for a box "remember me" on the log-in page. Without it a session is made as configured, and its cookie has no
+    /// `Max-Age`; with it the session is made with [`NewSession::sliding`](cloakroom::NewSession::sliding) (or
+    /// [`expires_in`](cloakroom::NewSession::expires_in)), and its cookie stays:
+    ///
+    /// ```
+    /// # use cloakroom::{NewSession, SessionFields};
+    /// # use std::time::Duration;
+    /// # fn example<T: SessionFields>(new: NewSession<T>, remember: bool) -> NewSession<T> {
+    /// if remember { new.sliding(Duration::from_hours(24 * 30)) } else { new }
+    /// # }
+    /// ```
+    ///
+    /// The row keeps which of the two it is, so a cookie that is sent again is of the same kind. A browser that restores its
+    /// windows may keep such cookies too ([RFC 6265bis, section 5.7](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-storage-model)
+    /// leaves to it what a session is), so set a short [`ttl`](cloakroom::ConfigBuilder::ttl) as well.
+    pub fn ends_with_browser(mut self, ends: bool) -> Self {
+        self.config.ends_with_browser = ends;
+        self
+    }
+
     /// Checks the settings and returns the configuration.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use cloakroom::Sliding;
 use cookie::{Cookie, SameSite as CookieSameSite};
 use http::{Extensions, HeaderMap, HeaderValue, Uri};
 use time::Duration;
@@ -38,6 +39,7 @@ const CLEARED_PATHS: usize = 16;
 /// | [`domain`](crate::CookieConfigBuilder::domain) | none |
 /// | [`path`](crate::CookieConfigBuilder::path) | `/` |
 /// | [`insecure_on_localhost`](crate::CookieConfigBuilder::insecure_on_localhost) | no |
+/// | [`ends_with_browser`](crate::CookieConfigBuilder::ends_with_browser) | no |
 ///
 /// # How long a browser keeps it
 ///
@@ -53,6 +55,11 @@ const CLEARED_PATHS: usize = 16;
 /// and its cookie alike. The cookie is sent again when a request extends the session. If the session may live for more
 /// than 400 days, the cookie is also sent again on two days of each hundred, so that it does not end while only other
 /// uses extend the session.
+///
+/// A session whose end is fixed, by [`expires_in`](cloakroom::NewSession::expires_in) or
+/// [`expires_at`](cloakroom::NewSession::expires_at), is never extended, and its cookie ends with it.
+/// [`ends_with_browser`](crate::CookieConfigBuilder::ends_with_browser) leaves `Max-Age` out, for users who do not want to be
+/// remembered.
 #[derive(Clone, Debug)]
 pub struct CookieConfig {
     pub(super) name: Cow<'static, str>,
@@ -60,6 +67,7 @@ pub struct CookieConfig {
     pub(super) domain: Option<String>,
     pub(super) path: Cow<'static, str>,
     pub(super) insecure_on_localhost: bool,
+    pub(super) ends_with_browser: bool,
 }
 
 /// Which requests from other sites a browser sends the cookie with.
@@ -96,16 +104,22 @@ impl CookieConfig {
     }
 
     /// Returns `Set-Cookie` with this token; `None` if no cookie can hold it.
-    pub(crate) fn set(&self, token: &str, max_age: Duration, localhost: bool) -> Option<HeaderValue> {
+    pub(crate) fn set(&self, token: &str, max_age: Option<Duration>, localhost: bool) -> Option<HeaderValue> {
         if !self.fits(token, localhost) {
             return None;
         }
-        self.header(token, Duration::seconds(max_age.whole_seconds()), localhost)
+        let max_age = max_age.map(|max_age| Duration::seconds(max_age.whole_seconds()));
+        self.header(token, max_age, localhost)
+    }
+
+    /// Returns `true` if the browser forgets the cookie of a session with this life when it is closed.
+    pub(crate) fn ends_with_browser(&self, sliding: Sliding) -> bool {
+        self.ends_with_browser && sliding == Sliding::AsConfigured
     }
 
     /// Returns `Set-Cookie` that makes the browser forget the cookie.
     pub(crate) fn clear(&self, localhost: bool) -> Option<HeaderValue> {
-        self.header("", Duration::ZERO, localhost)
+        self.header("", Some(Duration::ZERO), localhost)
     }
 
     /// Clears the cookie of this name that has neither a domain nor a path of its own, if the configured cookie differs
@@ -134,7 +148,7 @@ impl CookieConfig {
             .collect()
     }
 
-    fn header(&self, value: &str, max_age: Duration, localhost: bool) -> Option<HeaderValue> {
+    fn header(&self, value: &str, max_age: Option<Duration>, localhost: bool) -> Option<HeaderValue> {
         let same_site = match self.same_site {
             SameSite::Strict => CookieSameSite::Strict,
             // Browsers refuse it without `Secure`.
@@ -144,8 +158,10 @@ impl CookieConfig {
         let mut cookie = Cookie::build((self.name_for(localhost), value))
             .path(&*self.path)
             .http_only(true)
-            .same_site(same_site)
-            .max_age(max_age);
+            .same_site(same_site);
+        if let Some(max_age) = max_age {
+            cookie = cookie.max_age(max_age);
+        }
         if !localhost {
             cookie = cookie.secure(true);
             if let Some(domain) = &self.domain {
@@ -166,6 +182,7 @@ impl Default for CookieConfig {
             domain: None,
             path: Cow::Borrowed("/"),
             insecure_on_localhost: false,
+            ends_with_browser: false,
         }
     }
 }
@@ -224,11 +241,11 @@ mod tests {
     fn a_cookie_of_more_bytes_than_browsers_keep_is_not_set() {
         let config = CookieConfig::default();
         let longest = "a".repeat(4096 - config.name().len());
-        assert!(config.set(&longest, Duration::DAY, false).is_some());
+        assert!(config.set(&longest, Some(Duration::DAY), false).is_some());
         let too_long = format!("{longest}a");
-        assert!(config.set(&too_long, Duration::DAY, false).is_none());
+        assert!(config.set(&too_long, Some(Duration::DAY), false).is_none());
         // On localhost the name is shorter.
-        assert!(config.set(&too_long, Duration::DAY, true).is_some());
+        assert!(config.set(&too_long, Some(Duration::DAY), true).is_some());
     }
 
     #[test]
@@ -293,13 +310,13 @@ mod tests {
     #[test]
     fn a_token_that_no_cookie_can_hold_is_not_put_into_one() {
         for token in ["a; Domain=example.com", "a b", "a\"", "a\r\nb", "é"] {
-            assert!(CookieConfig::default().set(token, Duration::DAY, false).is_none(), "{token:?}");
+            assert!(CookieConfig::default().set(token, Some(Duration::DAY), false).is_none(), "{token:?}");
         }
     }
 
     #[test]
     fn the_header_is_marked_as_sensitive() {
-        let header = CookieConfig::default().set("a-token", Duration::DAY, false).unwrap();
+        let header = CookieConfig::default().set("a-token", Some(Duration::DAY), false).unwrap();
         assert_eq!(format!("{header:?}"), "Sensitive");
     }
 }

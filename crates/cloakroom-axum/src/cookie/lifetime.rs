@@ -4,9 +4,10 @@
 //! layer, another process. The browser learns only of the first. A cookie that ended with the session's expiry at the
 //! time when it was set would end days before the session, and would log out a user who comes every day. A request does
 //! not show what `Max-Age` its cookie has, either. So the browser keeps the cookie for as long as the session could be
-//! extended, and the server alone decides when the session is over.
+//! extended, and the server alone decides when the session is over. A session with a fixed end is never extended, and its
+//! cookie ends with it.
 
-use cloakroom::{Config, Session, SessionFields};
+use cloakroom::{Config, Session, SessionFields, Sliding};
 use time::{Duration, OffsetDateTime};
 
 /// Browsers keep no cookie for longer. A cookie without an end would go when the browser is closed.
@@ -43,8 +44,11 @@ pub(crate) fn is_to_be_sent_again<T: SessionFields>(
     ends_before && age.whole_days() >= EVERY && age.whole_days() % EVERY < DAYS
 }
 
-/// When no extension helps any more, if ever. A row that another program wrote may expire later still.
+/// When no extension helps any more, if ever.
 fn absolute_end<T: SessionFields>(session: &Session<T>, config: &Config) -> Option<OffsetDateTime> {
+    if session.sliding() == Sliding::Fixed {
+        return session.expires_at;
+    }
     let lifetime = Duration::try_from(config.max_lifetime()?).unwrap_or(Duration::MAX);
     let end = session.inserted_at.checked_add(lifetime)?;
     session.expires_at.map(|expires_at| Ord::max(end, expires_at))

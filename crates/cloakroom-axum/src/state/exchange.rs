@@ -36,7 +36,8 @@ enum CookieChange {
     None,
     Set {
         token: Secret,
-        max_age: Duration,
+        /// Nothing if the browser forgets the cookie when it is closed.
+        max_age: Option<Duration>,
     },
     Clear {
         is_log_out: bool,
@@ -140,6 +141,9 @@ impl<T: SessionFields> Exchange<T> {
         if self.has_cookies() {
             let config = self.sessions().config();
             let max_age = max_age(&held.session, config, config.now());
+            let ends_with_browser = self.settings.cookie.ends_with_browser(held.session.sliding());
+            // A session that has ended has its cookie cleared in either case.
+            let max_age = (!ends_with_browser || max_age.is_zero()).then_some(max_age);
             self.change(CookieChange::Set { token: held.token.clone(), max_age });
         }
     }

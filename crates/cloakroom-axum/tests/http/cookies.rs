@@ -31,14 +31,18 @@ async fn max_age_is_what_the_session_can_live_and_no_more_than_browsers_allow(db
     let app = || {
         routes()
             .route("/hour", log_in_for(|new| new.expires_in(DAY / 24)))
+            .route("/slides", log_in_for(|new| new.sliding(DAY / 24)))
             .route("/forever", log_in_for(NewSession::never_expires))
             .route("/past", log_in_for(|new| new.expires_at(cloakroom_testing::START)))
     };
     db.clock().advance(DAY);
     for (lifetime, expected) in [
-        (None, [("/hour", LONGEST), ("/forever", LONGEST), ("/past", "0")]),
-        (Some(DAY * 1000), [("/hour", LONGEST), ("/forever", LONGEST), ("/past", "0")]),
-        (Some(DAY * 30), [("/hour", "2592000"), ("/forever", "2592000"), ("/past", "0")]),
+        (None, [("/hour", "3600"), ("/slides", LONGEST), ("/forever", LONGEST), ("/past", "0")]),
+        (Some(DAY * 1000), [("/hour", "3600"), ("/slides", LONGEST), ("/forever", LONGEST), ("/past", "0")]),
+        (
+            Some(DAY * 30),
+            [("/hour", "3600"), ("/slides", "2592000"), ("/forever", "2592000"), ("/past", "0")],
+        ),
     ] {
         let sessions = db.sessions_with::<UserSession>(db.config().max_lifetime(lifetime)).await;
         let site = Site::start(app().layer(SessionLayer::new(sessions))).await;
@@ -47,6 +51,33 @@ async fn max_age_is_what_the_session_can_live_and_no_more_than_browsers_allow(db
             assert_eq!(answer.cookies(), [set(&answer.body, max_age)], "{path} {lifetime:?}");
         }
     }
+}
+
+async fn a_cookie_ends_with_the_browser_unless_its_session_has_a_life_of_its_own(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let cookie = CookieConfig::builder().ends_with_browser(true).build().unwrap();
+    let log_in_for = |change: fn(NewSession<UserSession>) -> NewSession<UserSession>| {
+        post(async move |manager: Manager| log_in(manager, change).await)
+    };
+    let app = routes()
+        .route("/once", log_in_for(|new| new))
+        .route("/remember", log_in_for(|new| new.sliding(30 * DAY)))
+        .route("/past", log_in_for(|new| new.expires_at(cloakroom_testing::START)))
+        .layer(SessionLayer::new(sessions).cookie(cookie));
+    let site = Site::start(app).await;
+    let without_max_age = |token: &str| set(token, "0").replace("; Max-Age=0", "");
+    for (path, lasts) in [("/once", false), ("/remember", true)] {
+        db.clock().set(cloakroom_testing::START);
+        let answer = site.post(path, &[]).await;
+        let expected = if lasts { set(&answer.body, LONGEST) } else { without_max_age(&answer.body) };
+        assert_eq!(answer.cookies(), [expected.clone()], "{path}");
+        // What is sent again is of the same kind.
+        db.clock().advance(6 * DAY);
+        let cookie = format!("__Host-Http-session={}", answer.body);
+        assert_eq!(site.get("/me", &[("cookie", &cookie)]).await.cookies(), [expected], "{path}");
+    }
+    let answer = site.post("/past", &[]).await;
+    assert_eq!(answer.cookies(), [set(&answer.body, "0")]);
 }
 
 async fn log_in(
@@ -162,6 +193,7 @@ async fn what_the_application_puts_into_the_response_stays(db: TestDatabase) {
 each_database! {
     logging_in_sets_the_strict_cookie_for_as_long_as_the_session_can_live,
     max_age_is_what_the_session_can_live_and_no_more_than_browsers_allow,
+    a_cookie_ends_with_the_browser_unless_its_session_has_a_life_of_its_own,
     an_extended_session_has_its_cookie_sent_again,
     a_bearer_token_that_was_extended_makes_no_cookie,
     a_layer_without_cookies_never_sets_one,
