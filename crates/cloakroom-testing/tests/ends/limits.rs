@@ -142,6 +142,32 @@ async fn the_session_that_was_not_used_for_longest_makes_room(db: TestDatabase) 
     assert_eq!((valid().await, second != fifth), (vec![third, fourth, fifth], true));
 }
 
+async fn a_use_that_is_noted_and_not_written_keeps_a_session(db: TestDatabase) {
+    #[derive(Clone, Debug, PartialEq, SessionTable)]
+    #[session(table = "recorded_devices")]
+    struct Recorded {
+        #[session(index, owner)]
+        user_id: i64,
+        #[session(last_seen)]
+        last_seen: Option<OffsetDateTime>,
+    }
+    let limit = PerOwner::at_most(2).evict(Evict::LeastRecentlySeen);
+    let config = db.config().record_seen(Duration::from_hours(1));
+    let sessions = db.sessions_with::<Recorded>(config).await.with_limit(limit).unwrap();
+    let create = async || {
+        db.clock().advance(Duration::from_secs(10));
+        sessions.create(NewSession::new(Recorded { user_id: 7, last_seen: None })).await.unwrap()
+    };
+    let [first, second] = [create().await, create().await];
+    db.clock().advance(Duration::from_secs(10));
+    let used = sessions.authenticate(&first.token).await.unwrap().unwrap();
+    let written = sessions.query().id(used.id).fetch_one().await.unwrap().last_seen();
+    assert!(sessions.last_seen(&used) > written, "it is written already");
+    create().await;
+    assert!(sessions.authenticate(&first.token).await.unwrap().is_some());
+    assert!(sessions.authenticate(&second.token).await.unwrap().is_none());
+}
+
 async fn kinds_are_counted_by_themselves(db: TestDatabase) {
     let number = |device: &Device| match device.kind.as_deref() {
         Some("tv") => Some(1),
@@ -325,6 +351,7 @@ mod details {
     each_database! {
         a_session_that_is_past_its_absolute_lifetime_does_not_count,
         the_session_that_was_not_used_for_longest_makes_room,
+        a_use_that_is_noted_and_not_written_keeps_a_session,
         kinds_are_counted_by_themselves,
         two_limits_hold_together,
         a_lower_limit_and_an_import_are_made_up_for_by_the_next_create,

@@ -62,7 +62,8 @@ pub enum Evict {
     #[default]
     Oldest,
     /// Those that were not used for the longest time, by the column with the role `last_seen`. A session that was never
-    /// seen counts as seen when it was created.
+    /// seen counts as seen when it was created. A use that this process has noted counts before it is written; what another
+    /// process has noted within the last [`record_seen`](crate::ConfigBuilder::record_seen) is not known here.
     LeastRecentlySeen,
 }
 

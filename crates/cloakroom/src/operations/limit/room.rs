@@ -45,6 +45,15 @@ pub(super) async fn insert<T: SessionFields>(handle: &Arc<Handle>, row: &Limited
     Ok(())
 }
 
+/// Which last uses count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Uses {
+    /// Those that are written, and those that this process has noted and not written yet.
+    Noted,
+    /// Those that are written, which all processes see.
+    Written,
+}
+
 #[derive(Clone, Copy)]
 enum Step {
     Insert,
@@ -169,7 +178,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Makes room for the row, which may be there already. Adds the sessions that have ended to `evicted`.
     async fn make_room(&mut self, row: &LimitedRow, evicted: &mut Vec<Uuid>) -> Result<()> {
         for limit in &row.limits {
-            let mut present = self.counted(limit).await?;
+            let mut present = self.counted(limit, Uses::Noted).await?;
             present.retain(|id| *id != row.id);
             let excess = (present.len() as u64 + 1).saturating_sub(limit.most);
             if excess == 0 {
@@ -194,7 +203,7 @@ impl<T: SessionFields> Operations<'_, T> {
     async fn count_again(&mut self, row: &LimitedRow) -> Result<(Vec<Uuid>, bool)> {
         let mut evicted = Vec::new();
         for limit in &row.limits {
-            let mut present = self.counted(limit).await?;
+            let mut present = self.counted(limit, Uses::Written).await?;
             let excess = (present.len() as u64).saturating_sub(limit.most);
             if excess == 0 {
                 continue;
@@ -214,7 +223,7 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     /// Returns the valid sessions that the limit counts: first those that make room before the others.
-    async fn counted(&mut self, limit: &Limit) -> Result<Vec<Uuid>> {
+    async fn counted(&mut self, limit: &Limit, uses: Uses) -> Result<Vec<Uuid>> {
         let now = self.config().now();
         let seen_column = match limit.full {
             Full::Evicts(Evict::LeastRecentlySeen) => last_seen(self.table()),
@@ -253,7 +262,8 @@ impl<T: SessionFields> Operations<'_, T> {
             let id = row.uuid(0).map_err(|error| self.failed(error))?;
             // A row that holds no instant makes room first.
             let instant = |index: usize| row.timestamp(index).ok().flatten();
-            let seen = if has_seen { instant(2) } else { None };
+            let noted = if uses == Uses::Noted { self.handle().last_use(id) } else { None };
+            let seen = if has_seen { Ord::max(instant(2), noted) } else { None };
             present.push((seen.or(instant(1)).unwrap_or(OffsetDateTime::UNIX_EPOCH), id));
         }
         present.sort_unstable();
