@@ -230,6 +230,7 @@ pub(crate) fn associated_type(role: &Role, field: &Field, library: &TokenStream)
     match role.kind {
         Kind::Text | Kind::OptionalText | Kind::Instant => None,
         Kind::Owner => Some(field.owner(library)),
+        Kind::Assurance => Some(field.assurance()),
         Kind::Scopes => Some(
             quote_spanned!(field.type_span()=> type Scope = <#value_type as #library::ScopesField>::Scope;),
         ),
@@ -257,6 +258,23 @@ impl Field<'_> {
         };
         let blank = (self.type_name().is_some_and(|name| name == "Scopes")).then(|| quote!(.allow_blank()));
         quote!(#new #nullable #indexed #references #cascade #sql_type #role #blank)
+    }
+
+    /// Returns the type of the levels, and the function that sets one, in the implementation of `HasAssurance`.
+    fn assurance(&self) -> TokenStream {
+        let (value_type, ident) = (self.value_type, self.ident_at_type());
+        let value = if self.nullable {
+            quote!(::std::option::Option::Some(__assurance))
+        } else {
+            quote!(__assurance)
+        };
+        quote! {
+            type Assurance = #value_type;
+
+            fn set_assurance(&mut self, __assurance: #value_type) {
+                self.#ident = #value;
+            }
+        }
     }
 
     /// Returns the owner's type, and the function that makes a value of one, in the implementation of `HasOwner`.

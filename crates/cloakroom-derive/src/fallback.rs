@@ -27,8 +27,19 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
     let roles = ROLES.iter().filter_map(with).map(|(role, field)| {
         let (trait_name, accessor) = (format_ident!("{}", role.trait_name), format_ident!("{}", role.name));
         let value = role.kind.value(&library, field.type_span());
-        let associated = if matches!(role.kind, Kind::Owner) {
-            let owner = if field.has_valid_type() { field.value_type.to_token_stream() } else { quote!(()) };
+        let own_type =
+            || if field.has_valid_type() { field.value_type.to_token_stream() } else { quote!(()) };
+        let associated = if matches!(role.kind, Kind::Assurance) {
+            let assurance = own_type();
+            Some(quote! {
+                type Assurance = #assurance;
+
+                fn set_assurance(&mut self, _: Self::Assurance) {
+                    ::std::unreachable!()
+                }
+            })
+        } else if matches!(role.kind, Kind::Owner) {
+            let owner = own_type();
             Some(quote! {
                 type Owner = #owner;
 

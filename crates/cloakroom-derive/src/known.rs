@@ -26,7 +26,7 @@ const ON_STRUCTS: [Known; 6] = [
     Known { name: "rotation_grace", example: "rotation_grace", synonyms: &["grace", "rotate_with_grace"] },
 ];
 
-const ON_FIELDS: [Known; 13] = [
+const ON_FIELDS: [Known; 14] = [
     Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
     Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
@@ -42,6 +42,11 @@ const ON_FIELDS: [Known; 13] = [
         name: "authenticated_at",
         example: "authenticated_at",
         synonyms: &["auth_time", "confirmed_at", "password_confirmed_at", "sudo_at", "reauthenticated_at"],
+    },
+    Known {
+        name: "assurance",
+        example: "assurance",
+        synonyms: &["acr", "aal", "auth_level", "assurance_level"],
     },
     Known {
         name: "last_seen",

@@ -86,6 +86,7 @@ mod valid;
 /// | `sql_type = "varchar(32)"` | the column's type in SQL, put into the migration as it stands | follows from the field's type |
 /// | `hint` | the column holds what may be shown of the session's token, and is [filled in by the library](#roles) | |
 /// | `authenticated_at` | the column holds when the user last [proved who they are](#roles) | |
+/// | `assurance` | the column holds [how well](#roles) they did | |
 /// | `last_seen` | the column holds when the session was [last used](#roles) | |
 /// | `scopes` | the column holds [what the session may do](#roles) | |
 /// | `owner` | the column says whose the session is: see [roles](#roles) | |
@@ -108,6 +109,7 @@ mod valid;
 /// | `scopes` | `Scopes<E>`, or `Option<Scopes<E>>` for a table that has sessions, with an enum that [derives `Scope`](derive@Scope) or with `String` | what the session may do: the application sets it. `Session::scopes` and `Session::has_scope` read it |
 /// | `owner` | any type; give it an `index` too | whose session it is, as in `user_id: i64`. `SessionQuery::owner` selects the sessions of one owner, and `Sessions::with_limit` limits how many each has |
 /// | `ended_because` | `Option<String>` | why the session was ended, such as `logged_out`: `expire` and the other operations that end sessions write it in the statement that ends the session. It is null while the session is valid, and stays null if the session reaches its expiry. `Session::ended_because` reads it |
+/// | `assurance` | any type: an integer, or an enum of your own | how well the user has proved who they are. `Sessions::reauthenticate_as` sets it |
 /// | `last_seen` | `Option<OffsetDateTime>`, null until the session is used; or `OffsetDateTime`, which `create` sets | when the session was last used: with `Config::record_seen`, `authenticate` notes it, and it is written a little later. `Session::last_seen` reads it |
 /// | `last_address` | `Option<String>` | the address of that request, as far as `Sessions::seen` was told it. `Session::last_address` reads it |
 /// | `last_user_agent` | `Option<String>` | the `User-Agent` of that request, likewise. `Session::last_user_agent` reads it |

@@ -29,12 +29,14 @@ pub(crate) enum Kind {
     Scopes,
     /// Any type of a field.
     Owner,
+    /// Any type of a field.
+    Assurance,
 }
 
 impl Kind {
     /// Returns `true` if the library fills in such fields.
     pub(crate) fn is_filled_in(self) -> bool {
-        !matches!(self, Self::Scopes | Self::Owner)
+        !matches!(self, Self::Scopes | Self::Owner | Self::Assurance)
     }
 
     /// Returns the library's trait for the types that may hold such values, and its function that reads one, as words of
@@ -45,7 +47,7 @@ impl Kind {
             Self::OptionalText => ("OptionalTextField", "text"),
             Self::Instant => ("InstantField", "instant"),
             Self::Scopes => ("ScopesField", "scopes"),
-            Self::Owner => return None,
+            Self::Owner | Self::Assurance => return None,
         };
         Some((Ident::new(field_trait, type_span), Ident::new(read, type_span)))
     }
@@ -60,12 +62,13 @@ impl Kind {
                 quote_spanned!(type_span=> ::std::borrow::Cow<'_, #library::Scopes<Self::Scope>>)
             }
             Self::Owner => quote_spanned!(type_span=> &Self::Owner),
+            Self::Assurance => quote_spanned!(type_span=> &Self::Assurance),
         };
         quote_spanned!(type_span=> ::std::option::Option<#value>)
     }
 }
 
-pub(crate) const ROLES: [Role; 8] = [
+pub(crate) const ROLES: [Role; 9] = [
     Role { name: "hint", variant: "Hint", trait_name: "HasHint", kind: Kind::Text },
     Role {
         name: "authenticated_at",
@@ -73,6 +76,7 @@ pub(crate) const ROLES: [Role; 8] = [
         trait_name: "HasAuthenticatedAt",
         kind: Kind::Instant,
     },
+    Role { name: "assurance", variant: "Assurance", trait_name: "HasAssurance", kind: Kind::Assurance },
     Role { name: "last_seen", variant: "LastSeen", trait_name: "HasLastSeen", kind: Kind::Instant },
     Role { name: "scopes", variant: "Scopes", trait_name: "HasScopes", kind: Kind::Scopes },
     Role { name: "owner", variant: "Owner", trait_name: "HasOwner", kind: Kind::Owner },

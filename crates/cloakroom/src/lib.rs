@@ -283,9 +283,9 @@ pub use session::{
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
 pub use table::{
-    Column, DynamicFields, DynamicValue, ExchangesTokens, FieldDefinition, FieldReader, HasAuthenticatedAt,
-    HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasOwner, HasScopes,
-    ParseRoleError, Role, RotatesWithGrace, SessionFields, SessionTable, TableDefinition,
+    Column, DynamicFields, DynamicValue, ExchangesTokens, FieldDefinition, FieldReader, HasAssurance,
+    HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasOwner,
+    HasScopes, ParseRoleError, Role, RotatesWithGrace, SessionFields, SessionTable, TableDefinition,
 };
 #[doc(hidden)]
 pub use table::{InstantField, OptionalTextField, RoleField, ScopesField, TextField};

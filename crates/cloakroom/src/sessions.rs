@@ -15,8 +15,8 @@ use crate::query::{SchemeCount, SessionQuery};
 use crate::session::{CreatedSession, EndReason, Exchange, NewSession, RetiredToken, Seen, Session, Status};
 use crate::store::Store;
 use crate::table::{
-    ExchangesTokens, HasAuthenticatedAt, HasEndedBecause, HasLastSeen, HasOwner, RotatesWithGrace,
-    SessionFields, SessionTable, TableDefinition,
+    ExchangesTokens, HasAssurance, HasAuthenticatedAt, HasEndedBecause, HasLastSeen, HasOwner,
+    RotatesWithGrace, SessionFields, SessionTable, TableDefinition,
 };
 use crate::token::{HashedToken, Token};
 
@@ -491,6 +491,21 @@ impl<T: SessionFields> Sessions<T> {
         T: HasAuthenticatedAt,
     {
         self.on_pool().reauthenticate(session).await
+    }
+
+    /// Does the same, and sets how well the user has proved who they are, in the same write: the field with the role
+    /// `assurance`, an integer or an enum of the application's own. Every other write leaves it as it is, unless the caller
+    /// changes the field and [updates](Self::update) the session.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`reauthenticate`](Self::reauthenticate).
+    pub async fn reauthenticate_as(&self, session: &mut Session<T>, assurance: T::Assurance) -> Result<Token>
+    where
+        T: HasAuthenticatedAt + HasAssurance,
+        T::Assurance: Send + Sync,
+    {
+        self.on_pool().reauthenticate_as(session, assurance).await
     }
 
     /// Returns `true` if the session is [fresh](Session::is_fresh) now, by the configured clock.

@@ -20,13 +20,14 @@ const SECONDS: usize = "2026-11-23T01:48:09".len();
 const SHOWN: usize = 60;
 
 /// Every column that is not a field of the table.
-const BUILT_IN: [(&str, Column); 7] = [
+const BUILT_IN: [(&str, Column); 8] = [
     ("id", Column::Id),
     ("data", Column::Data),
     ("status", Column::Status),
     ("expires_at", Column::ExpiresAt),
     ("inserted_at", Column::InsertedAt),
     ("updated_at", Column::UpdatedAt),
+    ("sliding_seconds", Column::Sliding),
     ("cursor", Column::Cursor),
 ];
 
@@ -51,6 +52,7 @@ enum Column {
     ExpiresAt,
     InsertedAt,
     UpdatedAt,
+    Sliding,
     Cursor,
 }
 
@@ -166,6 +168,7 @@ impl Column {
             Self::ExpiresAt => shown.expiry(),
             Self::InsertedAt => timestamp(shown.inserted_at),
             Self::UpdatedAt => timestamp(shown.updated_at),
+            Self::Sliding => shown.sliding_seconds().map(|span| span.to_string()).unwrap_or_default(),
             Self::Cursor => shown.cursor.map(|cursor| cursor.to_string()).unwrap_or_default(),
         }
     }
@@ -217,6 +220,7 @@ impl Serialize for Chosen<'_> {
                     map.serialize_entry(name, &shown.data.and_then(|data| path.find(data)))?;
                 }
                 Column::ExpiresAt => map.serialize_entry(name, &shown.expires_at.map(timestamp))?,
+                Column::Sliding => map.serialize_entry(name, &shown.sliding_seconds())?,
                 other => map.serialize_entry(name, &other.text(shown))?,
             }
         }

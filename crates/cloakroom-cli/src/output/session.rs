@@ -1,6 +1,6 @@
 //! The forms in which a session is shown.
 
-use cloakroom::{Cursor, DynamicFields, DynamicValue, Session};
+use cloakroom::{Cursor, DynamicFields, DynamicValue, Session, Sliding};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -31,6 +31,7 @@ pub(crate) struct Shown<'s> {
     pub(super) expires_at: Option<OffsetDateTime>,
     pub(super) inserted_at: OffsetDateTime,
     pub(super) updated_at: OffsetDateTime,
+    sliding: Sliding,
     pub(super) cursor: Option<Cursor>,
     error: Option<String>,
 }
@@ -45,6 +46,7 @@ impl<'s> Shown<'s> {
             expires_at: session.expires_at,
             inserted_at: session.inserted_at,
             updated_at: session.updated_at,
+            sliding: session.sliding(),
             cursor: Some(session.cursor()),
             error: None,
         }
@@ -65,8 +67,18 @@ impl<'s> Shown<'s> {
             expires_at: session.expires_at,
             inserted_at: session.inserted_at,
             updated_at: session.updated_at,
+            sliding: Sliding::AsConfigured,
             cursor: place(each),
             error: Some(session.error.to_string()),
+        }
+    }
+
+    /// Returns by how many seconds the session slides: 0 if never, and nothing if as configured.
+    pub(super) fn sliding_seconds(&self) -> Option<u64> {
+        match self.sliding {
+            Sliding::AsConfigured => None,
+            Sliding::Fixed => Some(0),
+            Sliding::By(span) => Some(span.as_secs()),
         }
     }
 

@@ -1,5 +1,8 @@
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use cloakroom::{Sessions, SystemClock};
 use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, user};
 use serde_json::{Value, json};
 
@@ -103,8 +106,13 @@ async fn every_command_answers_with_one_value_of_its_own_form(db: TestDatabase) 
 
 async fn an_extension_that_is_due_is_made_and_shown(db: TestDatabase) {
     let cloakroom = Cloakroom::with_table(&db);
-    let (token, before) = cloakroom.create(&["--set", "user_id=1", "--ttl", "1h"]);
-    let id = before["id"].as_str().unwrap();
+    // By a program that lets sessions live for an hour; the command's default is a week.
+    let hour =
+        db.config().clock(Arc::new(SystemClock)).ttl(Duration::from_hours(1)).extend_after(Duration::ZERO);
+    let sessions = Sessions::<UserSession>::new(db.database(), hour.build().unwrap()).unwrap();
+    let created = sessions.create(user("1")).await.unwrap();
+    let (token, id) = (created.token.expose().to_owned(), &*created.session.id.to_string());
+    let before = cloakroom.json(&["show", "--id", id]);
     let untouched =
         cloakroom.run_with_input(&["authenticate", "--no-extend", "--format=json"], token.as_bytes());
     assert_eq!(untouched.done().json(), before);
@@ -113,9 +121,21 @@ async fn an_extension_that_is_due_is_made_and_shown(db: TestDatabase) {
     assert!(after["expires_at"].as_str() > before["expires_at"].as_str(), "{after}");
     assert_eq!(cloakroom.json(&["show", "--id", id]), after);
 
-    let (_, before) = cloakroom.create(&["--set", "user_id=1", "--ttl", "1h"]);
-    let after = cloakroom.json(&["extend", "--id", before["id"].as_str().unwrap()]);
+    let before = sessions.create(user("1")).await.unwrap().session;
+    let id = &*before.id.to_string();
+    let before = cloakroom.json(&["show", "--id", id]);
+    let after = cloakroom.json(&["extend", "--id", id]);
     assert!(after["expires_at"].as_str() > before["expires_at"].as_str(), "{after}");
+
+    // What was said to end in an hour does.
+    let (token, before) = cloakroom.create(&["--set", "user_id=1", "--ttl", "1h"]);
+    let after = cloakroom.authenticate(&token).done().json();
+    assert_eq!(after["expires_at"], before["expires_at"]);
+    let listed = cloakroom.json(&["list", "--columns", "id,sliding_seconds"]);
+    let of = |id: &Value| {
+        listed.as_array().unwrap().iter().find(|one| one["id"] == *id).unwrap()["sliding_seconds"].clone()
+    };
+    assert_eq!((of(&before["id"]), of(&json!(id))), (json!(0), Value::Null));
 }
 
 async fn a_long_list_is_one_array_and_ends_in_batches(db: TestDatabase) {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cloakroom::{
-    ConfigBuilder, DynamicFields, DynamicValue, ErrorKind, HasAuthenticatedAt, NewSession, SessionTable,
-    Sessions,
+    ConfigBuilder, DynamicFields, DynamicValue, ErrorKind, HasAssurance, HasAuthenticatedAt, NewSession,
+    SessionTable, Sessions,
 };
 use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, user};
 use time::OffsetDateTime;
@@ -19,6 +19,25 @@ struct Confirmed {
     user_id: String,
     #[session(authenticated_at, column = "proven_at")]
     authenticated_at: Option<OffsetDateTime>,
+}
+
+/// How well users prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+enum Level {
+    Password,
+    Passkey,
+}
+
+#[derive(Clone, Debug, PartialEq, SessionTable)]
+#[session(table = "assured")]
+struct Assured {
+    user_id: String,
+    #[session(authenticated_at)]
+    authenticated_at: Option<OffsetDateTime>,
+    #[session(assurance)]
+    level: Level,
+    note: Option<String>,
 }
 
 /// The same table where every session must have the instant.
@@ -149,7 +168,32 @@ async fn a_program_that_knows_the_table_only_at_run_time_does_the_same(db: TestD
     assert_eq!(plain.reauthenticate(&mut session).await.unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
+async fn how_well_it_was_proven_is_written_along_and_stays(db: TestDatabase) {
+    let sessions = db.sessions::<Assured>().await;
+    let fields = Assured { user_id: "1".into(), authenticated_at: None, level: Level::Password, note: None };
+    let created = sessions.create(NewSession::new(fields)).await.unwrap();
+    let mut session = created.session;
+    db.clock().advance(DAY);
+    session.fields.note = Some("unwritten".into());
+    let token = sessions.reauthenticate_as(&mut session, Level::Passkey).await.unwrap();
+    assert_eq!(session.fields.assurance(), Some(&Level::Passkey));
+    assert!(sessions.authenticate(&created.token).await.unwrap().is_none());
+    let read = sessions.authenticate(&token).await.unwrap().unwrap();
+    assert_eq!((read.fields.level, read.fields.authenticated_at), (Level::Passkey, Some(START + DAY)));
+    assert_eq!((read.fields.note.as_deref(), session.fields.note.as_deref()), (None, Some("unwritten")));
+    db.clock().advance(2 * DAY);
+    // To be used, or written otherwise, says nothing of how well the user has proved who they are.
+    let read = sessions.authenticate(&token).await.unwrap().unwrap();
+    assert_eq!((read.fields.level, read.expires_at), (Level::Passkey, Some(db.now() + 7 * DAY)));
+    let mut session = read;
+    sessions.rotate(&mut session).await.unwrap();
+    let token = sessions.reauthenticate(&mut session).await.unwrap();
+    let read = sessions.authenticate(&token).await.unwrap().unwrap();
+    assert_eq!(read.fields.level, Level::Passkey);
+}
+
 each_mode! {
+    how_well_it_was_proven_is_written_along_and_stays,
     a_new_session_is_fresh_and_grows_stale_however_it_is_used,
     to_prove_it_anew_makes_the_session_fresh_and_gives_it_another_token,
     who_lost_to_another_write_is_not_made_fresh,

@@ -13,7 +13,7 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 27] = [
+const NOT_SHOWN: [&str; 28] = [
     "Clock",
     "DefaultData",
     "EndedSessions",
@@ -21,6 +21,7 @@ const NOT_SHOWN: [&str; 27] = [
     "FieldType",
     "HasEndedBecause",
     "HasHint",
+    "HasAssurance",
     "HasAuthenticatedAt",
     "HasLastAddress",
     "HasLastSeen",

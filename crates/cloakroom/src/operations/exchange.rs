@@ -130,7 +130,7 @@ impl<T: SessionFields> Operations<'_, T> {
             self.handle().metrics().extended(Extended::Written);
             session.row_mut().expires_at = due;
         }
-        self.note_filled(&mut session, filled).await;
+        self.note_filled(&mut session, filled, &|_| {}).await;
         Ok(Some(CreatedSession { session, token: successor }))
     }
 

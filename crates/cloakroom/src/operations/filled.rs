@@ -70,8 +70,13 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     /// Makes the session say what its row says since the columns were written. What the caller has changed and not
-    /// written yet stays.
-    pub(super) async fn note_filled(&mut self, session: &mut Session<T>, filled: Filled<T>) {
+    /// written yet stays. `fill` fills in the columns whose types are the application's own.
+    pub(super) async fn note_filled(
+        &mut self,
+        session: &mut Session<T>,
+        filled: Filled<T>,
+        fill: &(dyn Fn(&mut T) + Send + Sync),
+    ) {
         let Filled { columns, roles, mut fields, may_change } = filled;
         if columns.is_empty() {
             return;
@@ -84,6 +89,7 @@ impl<T: SessionFields> Operations<'_, T> {
             fields = read.into_row().fields;
         }
         session.note_field(|noted| {
+            fill(noted);
             for role in &roles {
                 if let (Some(from), Some(to)) = (fields.role_mut(*role), noted.role_mut(*role)) {
                     from.copy_to(to);

@@ -34,7 +34,7 @@ impl<T: SessionFields> Operations<'_, T> {
             let message = format!("{} does not keep the tokens that were rotated", self.table());
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        self.rotate_row(session, &[], |_| {}, Some(grace)).await
+        self.rotate_row(session, &[], &|_| {}, Some(grace)).await
     }
 
     /// Returns what is written of the session's old tokens when it gets another one. The present token stays good for

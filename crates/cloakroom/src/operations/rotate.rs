@@ -12,13 +12,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::Bindings;
-use crate::table::{HasAuthenticatedAt, Role, RoleField, SessionFields, column};
+use crate::table::{HasAssurance, HasAuthenticatedAt, Role, RoleField, SessionFields, column};
 use crate::token::Token;
 
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::rotate`](crate::Sessions::rotate).
     pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
-        self.call(Operation::Rotate).of(self.rotate_row(session, &[], |_| {}, None)).await
+        self.call(Operation::Rotate).of(self.rotate_row(session, &[], &|_| {}, None)).await
     }
 
     /// See [`Sessions::reauthenticate`](crate::Sessions::reauthenticate).
@@ -26,12 +26,34 @@ impl<T: SessionFields> Operations<'_, T> {
     where
         T: HasAuthenticatedAt,
     {
-        self.call(Operation::Reauthenticate).of(self.reauthenticate_row(session)).await
+        let roles = &[Role::AuthenticatedAt];
+        self.call(Operation::Reauthenticate).of(self.reauthenticate_row(session, roles, &|_| {})).await
     }
 
-    async fn reauthenticate_row(&mut self, session: &mut Session<T>) -> Result<Token> {
-        if self.table().field_for(Role::AuthenticatedAt).is_none() {
-            let message = format!("{} has no column with the role authenticated_at", self.table());
+    /// See [`Sessions::reauthenticate_as`](crate::Sessions::reauthenticate_as).
+    pub async fn reauthenticate_as(
+        &mut self,
+        session: &mut Session<T>,
+        assurance: T::Assurance,
+    ) -> Result<Token>
+    where
+        T: HasAuthenticatedAt + HasAssurance,
+        T::Assurance: Send + Sync,
+    {
+        let roles = &[Role::AuthenticatedAt, Role::Assurance];
+        let set = |fields: &mut T| fields.set_assurance(assurance.clone());
+        self.call(Operation::Reauthenticate).of(self.reauthenticate_row(session, roles, &set)).await
+    }
+
+    /// Writes a new token and the instant, and what `set` sets, for the columns with these roles.
+    async fn reauthenticate_row(
+        &mut self,
+        session: &mut Session<T>,
+        roles: &[Role],
+        set: &(dyn Fn(&mut T) + Send + Sync),
+    ) -> Result<Token> {
+        if let Some(missing) = roles.iter().find(|role| self.table().field_for(**role).is_none()) {
+            let message = format!("{} has no column with the role {missing}", self.table());
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let now = self.config().now();
@@ -39,8 +61,9 @@ impl<T: SessionFields> Operations<'_, T> {
             if let Some(RoleField::Instant(field)) = fields.role_mut(Role::AuthenticatedAt) {
                 field.set_instant(now);
             }
+            set(fields);
         };
-        self.rotate_row(session, &[Role::AuthenticatedAt], fill, None).await
+        self.rotate_row(session, roles, &fill, None).await
     }
 
     /// Writes another token's digest, and what `fill` puts into the fields with these roles. The present token stays good
@@ -49,7 +72,7 @@ impl<T: SessionFields> Operations<'_, T> {
         &mut self,
         session: &mut Session<T>,
         roles: &[Role],
-        fill: impl FnOnce(&mut T),
+        fill: &(dyn Fn(&mut T) + Send + Sync),
         grace: Option<Duration>,
     ) -> Result<Token> {
         let now = self.config().now();
@@ -59,13 +82,13 @@ impl<T: SessionFields> Operations<'_, T> {
         self.check_writes().await?;
         let (token, digest) = self.config().generate_token().map_err(no_randomness)?;
         let hint = self.config().hint(&token);
-        let fill = |fields: &mut T| {
+        let with_hint = |fields: &mut T| {
             if let Some(RoleField::Text(field)) = fields.role_mut(Role::Hint) {
                 field.set_text(hint);
             }
             fill(fields);
         };
-        let filled = self.filled(session, &[roles, &[Role::Hint]].concat(), fill).await?;
+        let filled = self.filled(session, &[roles, &[Role::Hint]].concat(), with_hint).await?;
         let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
             update.value(column::DIGEST, bindings.expr(FieldValue::plain(digest.expose())));
             filled.set(update, bindings);
@@ -85,7 +108,7 @@ impl<T: SessionFields> Operations<'_, T> {
         if !is_written {
             return Err(self.lost(session).await?);
         }
-        self.note_filled(session, filled).await;
+        self.note_filled(session, filled, fill).await;
         Ok(token)
     }
 }

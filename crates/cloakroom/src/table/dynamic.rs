@@ -65,6 +65,13 @@ impl DynamicFields {
         self.fields.iter().find(|field| field.role == Some(role)).map(|field| &field.value)
     }
 
+    /// Sets the field with this role, if there is one.
+    pub(crate) fn set_role(&mut self, role: Role, value: DynamicValue) {
+        if let Some(field) = self.fields.iter_mut().find(|field| field.role == Some(role)) {
+            field.value = value;
+        }
+    }
+
     /// Returns the fields in the order of the table's definition.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &DynamicValue)> {
         self.fields.iter().map(|field| (field.name.as_str(), &field.value))

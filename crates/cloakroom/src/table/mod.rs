@@ -1,3 +1,4 @@
+mod assurance;
 mod built_in;
 mod dynamic;
 mod field;
@@ -14,6 +15,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use assurance::HasAssurance;
 pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, PLACE_OF_SLIDING, column};
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};

@@ -123,6 +123,9 @@ roles! {
         /// Whose session it is, such as `user_id`. [`SessionQuery::owner`](crate::SessionQuery::owner) selects the sessions
         /// of one owner; [`Sessions::with_limit`](crate::Sessions::with_limit) limits how many each has.
         Owner, "owner", Any;
+        /// How well the session's user has proved who they are, by whatever levels the application has: an integer, or an
+        /// enum of its own. [`reauthenticate_as`](crate::Sessions::reauthenticate_as) sets it.
+        Assurance, "assurance", Any;
     }
 
     /// The token's [hint](crate::TokenFormat::hint), such as `acme_live_7Qx4…k3Fq`: text that the library fills in

@@ -15,7 +15,7 @@ use crate::value::{self, Assignment};
 const KNOWN: [&str; 6] = ["token", "digest", "id", "data", "expires_at", "inserted_at"];
 
 /// The names of the further columns of `list`, and of values that a new row gets by itself.
-const PASSED_OVER: [&str; 3] = ["status", "updated_at", "cursor"];
+const PASSED_OVER: [&str; 4] = ["status", "updated_at", "sliding_seconds", "cursor"];
 
 /// What the names in a file mean.
 #[derive(Clone, Copy)]
