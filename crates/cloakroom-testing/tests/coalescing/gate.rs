@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use cloakroom::{ConfigBuilder, Database, SessionTable, Sessions, TableDefinition};
-use cloakroom_testing::{TestDatabase, UserSession};
+use cloakroom_testing::{TestDatabase, UserSession, hold_connections};
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -111,6 +111,8 @@ impl Gated {
         let definition = fields.into_iter().fold(TableDefinition::new(name), TableDefinition::field);
         let config = config.build().unwrap();
         let sessions = Sessions::with_definition(pool, definition, config).unwrap();
+        // A connection is driven by the runtime that has opened it, and a case may have one that nothing drives.
+        drop(hold_connections(sessions.database()).await);
         // The first lookup of a handle also asks what columns the table has.
         assert_eq!(sessions.authenticate([b'x'; 64]).await.unwrap(), None);
         Self { sessions, direct, gate }

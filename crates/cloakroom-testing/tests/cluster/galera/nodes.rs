@@ -88,6 +88,10 @@ impl Cluster {
         for handle in &handles {
             handle.migrate().await.unwrap();
         }
+        for handle in &handles {
+            // The first lookup of a handle also asks what columns the table has.
+            assert_eq!(handle.authenticate([b'x'; 64]).await.unwrap(), None);
+        }
         handles
     }
 
