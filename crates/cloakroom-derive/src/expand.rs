@@ -3,10 +3,11 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Ident};
 
+use crate::associated::associated_type;
 use crate::ast::{Field, Table};
 use crate::fallback;
 use crate::report::Report;
-use crate::role::{Kind, Role};
+use crate::role::Role;
 
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let mut report = Report::default();
@@ -224,19 +225,6 @@ impl Table<'_> {
     }
 }
 
-/// Returns the type that belongs to a role's trait, if one does.
-pub(crate) fn associated_type(role: &Role, field: &Field, library: &TokenStream) -> Option<TokenStream> {
-    let value_type = field.value_type;
-    match role.kind {
-        Kind::Text | Kind::OptionalText | Kind::Instant => None,
-        Kind::Owner => Some(field.owner(library)),
-        Kind::Assurance => Some(field.assurance()),
-        Kind::Scopes => Some(
-            quote_spanned!(field.type_span()=> type Scope = <#value_type as #library::ScopesField>::Scope;),
-        ),
-    }
-}
-
 impl Field<'_> {
     fn definition(&self, library: &TokenStream) -> TokenStream {
         let column = self.column();
@@ -260,46 +248,13 @@ impl Field<'_> {
         quote!(#new #nullable #indexed #references #cascade #sql_type #role #blank)
     }
 
-    /// Returns the type of the levels, and the function that sets one, in the implementation of `HasAssurance`.
-    fn assurance(&self) -> TokenStream {
-        let (value_type, ident) = (self.value_type, self.ident_at_type());
-        let value = if self.nullable {
-            quote!(::std::option::Option::Some(__assurance))
-        } else {
-            quote!(__assurance)
-        };
-        quote! {
-            type Assurance = #value_type;
-
-            fn set_assurance(&mut self, __assurance: #value_type) {
-                self.#ident = #value;
-            }
-        }
-    }
-
-    /// Returns the owner's type, and the function that makes a value of one, in the implementation of `HasOwner`.
-    fn owner(&self, library: &TokenStream) -> TokenStream {
-        let value_type = self.value_type;
-        quote! {
-            type Owner = #value_type;
-
-            fn owner_value(
-                __owner: &#value_type,
-                _: &#library::FieldDefinition,
-                _: #library::Backend,
-            ) -> #library::FieldValue {
-                #library::FieldValue::new(__owner)
-            }
-        }
-    }
-
     /// Puts an error about a type that cannot be stored where that type is written. Names are still
     /// looked up from the derive: the type may have come from a `macro_rules` with names of its own.
     pub(crate) fn type_span(&self) -> Span {
         self.value_type.span().resolved_at(Span::call_site())
     }
 
-    fn ident_at_type(&self) -> Ident {
+    pub(crate) fn ident_at_type(&self) -> Ident {
         let mut ident = self.ident.clone();
         ident.set_span(self.type_span());
         ident

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 
+use crate::associated::associated_type;
 use crate::ast::{Field, Table};
-use crate::expand;
 use crate::role::{Kind, ROLES, Role};
 
 pub(crate) fn expand(table: &Table) -> TokenStream {
@@ -52,7 +52,7 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
                 }
             })
         } else {
-            expand::associated_type(role, field, &library)
+            associated_type(role, field, &library)
         };
         quote! {
             #[automatically_derived]

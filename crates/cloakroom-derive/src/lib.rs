@@ -6,6 +6,7 @@
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
+mod associated;
 mod ast;
 mod attr;
 mod built_in;

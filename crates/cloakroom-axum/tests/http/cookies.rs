@@ -70,7 +70,7 @@ async fn a_cookie_ends_with_the_browser_unless_its_session_has_a_life_of_its_own
         db.clock().set(cloakroom_testing::START);
         let answer = site.post(path, &[]).await;
         let expected = if lasts { set(&answer.body, LONGEST) } else { without_max_age(&answer.body) };
-        assert_eq!(answer.cookies(), [expected.clone()], "{path}");
+        assert_eq!(answer.cookies(), std::slice::from_ref(&expected), "{path}");
         // What is sent again is of the same kind.
         db.clock().advance(6 * DAY);
         let cookie = format!("__Host-Http-session={}", answer.body);

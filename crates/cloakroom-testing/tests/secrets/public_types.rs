@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use cloakroom::{
     Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, EndReason, Evict,
-    Hashing, Key, ManualClock, PerOwner, Reading, Role, Scheme, Sessions, SignedSpan, Sliding, Status,
-    SystemClock, Token, TokenFormat,
+    Hashing, Key, ManualClock, PerOwner, Reading, Role, Scheme, Scopes, Sessions, SignedSpan, Sliding,
+    Status, SystemClock, Token, TokenFormat,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 
@@ -13,7 +13,8 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 28] = [
+const NOT_SHOWN: [&str; 33] = [
+    "AnyScope",
     "Clock",
     "DefaultData",
     "EndedSessions",
@@ -28,15 +29,19 @@ const NOT_SHOWN: [&str; 28] = [
     "HasLastUserAgent",
     "InstantField",
     "HasOwner",
+    "HasScopes",
     "Loaded",
     "LoadedRow",
     "MAX_TOKEN_LENGTH",
     "MIN_KEY_LENGTH",
     "MIN_TOKEN_LENGTH",
+    "NamesScope",
     "OptionalTextField",
     "Result",
     "RoleField",
     "RotatesWithGrace",
+    "Scope",
+    "ScopesField",
     "SessionFields",
     "SessionTable",
     "StoredType",
@@ -69,6 +74,11 @@ fn show_the_rest(seen: &mut Seen) {
     }
     seen.show("Status", &Status::All);
     seen.show("Sliding", &Sliding::Fixed);
+    let scopes = |names: &[&str]| Scopes::<String>::from_names(names);
+    seen.show("Scopes", &scopes(&["read", "write"]));
+    seen.show("ParseScopesError", &scopes(&["two words"]).unwrap_err());
+    let excess = scopes(&["write"]).unwrap().within(&scopes(&["read"]).unwrap());
+    seen.show("ExcessScopesError", &excess.unwrap_err());
     seen.print(&Status::Expired);
     seen.show("ColumnType", &ColumnType::Json);
     seen.print(&ColumnType::Uuid);
