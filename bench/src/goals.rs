@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::catalogue::name::{
-    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_SCHEME, RECORDED, SHARED, THREE_SCHEMES, TOWER_ONE,
-    TOWER_SESSIONS, UNRECORDED,
+    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_SCHEME, RECORDED, SHARED, THREE_SCHEMES,
+    TOWER_ONE, TOWER_SESSIONS, UNRECORDED,
 };
 use crate::catalogue::row::{growth, prune, revocation};
 use crate::format::grouped;

@@ -48,7 +48,8 @@ impl Performs<Authenticate> for Visits {
 
 pub fn run(context: &mut Context) -> Outcome<Vec<Table>> {
     let url = context.postgres("seen")?;
-    let database = context.runtime.block_on(async { Outcome::Ok(Database::from(pools::postgres(&url).await?)) })?;
+    let database =
+        context.runtime.block_on(async { Outcome::Ok(Database::from(pools::postgres(&url).await?)) })?;
     fill(context, &database)?;
     let mut tables = vec![strict(context, "postgres", "PostgreSQL", &database)?];
     tables.extend(in_memory(context, &database)?);
