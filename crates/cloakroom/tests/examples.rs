@@ -5,64 +5,29 @@ use std::process::Command;
 /// Set for the process that is to run an example.
 const RUNS: &str = "CLOAKROOM_TEST_RUNS_EXAMPLE";
 
-mod api_keys {
-    include!("../examples/api_keys.rs");
+/// Compiles these examples, each as a module.
+macro_rules! examples {
+    ($($example:ident: $file:literal;)*) => {
+        $(mod $example {
+            include!($file);
 
-    /// Not a case of its own: the process that the test below reads.
-    #[test]
-    fn runs_if_it_is_asked_to() {
-        if std::env::var_os(super::RUNS).is_some() {
-            main().unwrap();
-        }
-    }
+            /// Not a case of its own: the process that a test below reads.
+            #[test]
+            fn runs_if_it_is_asked_to() {
+                if std::env::var_os(super::RUNS).is_some() {
+                    main().unwrap();
+                }
+            }
+        })*
+    };
 }
 
-mod remember_me {
-    include!("../examples/remember_me.rs");
-
-    /// Not a case of its own: the process that the test below reads.
-    #[test]
-    fn runs_if_it_is_asked_to() {
-        if std::env::var_os(super::RUNS).is_some() {
-            main().unwrap();
-        }
-    }
-}
-
-mod step_up {
-    include!("../examples/step_up.rs");
-
-    /// Not a case of its own: the process that the test below reads.
-    #[test]
-    fn runs_if_it_is_asked_to() {
-        if std::env::var_os(super::RUNS).is_some() {
-            main().unwrap();
-        }
-    }
-}
-
-mod devices {
-    include!("../examples/devices.rs");
-
-    /// Not a case of its own: the process that the test below reads.
-    #[test]
-    fn runs_if_it_is_asked_to() {
-        if std::env::var_os(super::RUNS).is_some() {
-            main().unwrap();
-        }
-    }
-}
-
-mod refresh_tokens {
-    include!("../examples/refresh_tokens.rs");
-
-    /// Not a case of its own: the process that the test below reads.
-    #[test]
-    fn runs_if_it_is_asked_to() {
-        if std::env::var_os(super::RUNS).is_some() {
-            main().unwrap();
-        }
-    }
+examples! {
+    api_keys: "../examples/api_keys.rs";
+    devices: "../examples/devices.rs";
+    refresh_tokens: "../examples/refresh_tokens.rs";
+    remember_me: "../examples/remember_me.rs";
+    step_up: "../examples/step_up.rs";
 }
 
 /// What an example prints in a process of its own.
@@ -109,12 +74,9 @@ fn the_example_of_remember_me_remembers_until_the_absolute_lifetime() {
 
 #[test]
 fn the_example_of_refresh_tokens_repeats_an_answer_and_notices_a_thief() {
-    let said = said_by("refresh_tokens");
-    let lines: Vec<_> =
-        said.lines().filter(|line| !line.contains("test")).filter(|it| !it.is_empty()).collect();
     let new = "user 1234: a new refresh token";
     let reused = "user 1234: signed out, the token was used by two";
-    assert_eq!(lines[lines.len() - 5..], [new, new, new, reused, "not signed in"], "{said}");
+    assert_eq!(lines_of("refresh_tokens", 5), [new, new, new, reused, "not signed in"]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::observe::{Extended, Operation};
 use crate::session::{CreatedSession, EndReason, Exchange, Session, expiry};
 use crate::sql::{Bindings, retired};
-use crate::table::{ExchangesTokens, Role, SessionFields, column};
+use crate::table::{ExchangesTokens, SessionFields, column};
 use crate::token::{PossibleDigests, Seal, Token};
 
 /// How often a call looks again if other callers keep writing the session's row.
@@ -96,9 +96,7 @@ impl<T: SessionFields> Operations<'_, T> {
         };
         self.check_writes().await?;
         let (successor, digest) = self.config().generate_token().map_err(no_randomness)?;
-        let mut filled = session.fields.clone();
-        self.fill_hint(&mut filled, &successor);
-        let filled = self.filled(&session, &[Role::Hint], |fields| *fields = filled).await?;
+        let filled = self.filled(&session, &[], &successor, |_| {}).await?;
         let due = if self.config().auto_extend() { self.new_expiry_if_due(&session, now) } else { None };
         let expires_at = due.or(session.stored.expires_at);
         let seal = Seal::under(token, retired_digest, session.id);

@@ -48,14 +48,18 @@ impl<T: SessionFields> Operations<'_, T> {
         }
     }
 
-    /// Returns what the columns with these roles are set to once `fill` has changed their fields. Nothing is changed yet.
+    /// Returns what the columns with these roles are set to once `fill` has changed their fields, and that for the hint of
+    /// the session's new token. Nothing is changed yet.
     pub(super) async fn filled(
         &mut self,
         session: &Session<T>,
         roles: &[Role],
+        token: &Token,
         fill: impl FnOnce(&mut T),
     ) -> Result<Filled<T>> {
+        let roles = [roles, &[Role::Hint]].concat();
         let mut fields = session.fields.clone();
+        self.fill_hint(&mut fields, token);
         fill(&mut fields);
         let is_filled = |role: Option<Role>| role.is_some_and(|role| roles.contains(&role));
         let (mut columns, mut written) = (Vec::new(), Vec::new());
@@ -66,7 +70,7 @@ impl<T: SessionFields> Operations<'_, T> {
             written.push(value);
         }
         let may_change = !columns.is_empty() && self.fit(&written).await?;
-        Ok(Filled { columns, roles: roles.to_vec(), fields, may_change })
+        Ok(Filled { columns, roles, fields, may_change })
     }
 
     /// Makes the session say what its row says since the columns were written. What the caller has changed and not

@@ -81,14 +81,7 @@ impl<T: SessionFields> Operations<'_, T> {
         }
         self.check_writes().await?;
         let (token, digest) = self.config().generate_token().map_err(no_randomness)?;
-        let hint = self.config().hint(&token);
-        let with_hint = |fields: &mut T| {
-            if let Some(RoleField::Text(field)) = fields.role_mut(Role::Hint) {
-                field.set_text(hint);
-            }
-            fill(fields);
-        };
-        let filled = self.filled(session, &[roles, &[Role::Hint]].concat(), with_hint).await?;
+        let filled = self.filled(session, roles, &token, fill).await?;
         let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
             update.value(column::DIGEST, bindings.expr(FieldValue::plain(digest.expose())));
             filled.set(update, bindings);

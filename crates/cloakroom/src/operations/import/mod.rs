@@ -33,6 +33,9 @@ const MOST_ROWS: usize = 256;
 /// A session that another system of your own has made and for which a client holds the token. Pass it to
 /// [`Sessions::importer`](crate::Sessions::importer) or [`Sessions::import`](crate::Sessions::import).
 ///
+/// An expiry that [`NewSession::expires_at`] sets is how far it has come in the other system: it goes on sliding as
+/// configured. A session with [`NewSession::expires_in`] is never extended.
+///
 /// The code that makes an `ImportedSession` decides which token becomes valid: never make one from what a client sent.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -49,8 +52,6 @@ enum Secret {
     Digest(TokenDigest),
 }
 
-/// An expiry that [`NewSession::expires_at`] sets is how far it has come in the other system: it goes on sliding as
-/// configured. A session with [`NewSession::expires_in`] is never extended.
 impl<T: SessionFields> ImportedSession<T> {
     /// Makes a session from its token. The database stores the token's digest.
     pub fn with_token(new: NewSession<T>, token: Token) -> Self {
