@@ -33,6 +33,7 @@ const LIBRARY: House = House {
         "database",
         "table",
         "session",
+        "events",
         "sql",
         "store",
         "batching",

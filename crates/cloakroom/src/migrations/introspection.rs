@@ -1,7 +1,8 @@
 //! Reads the definition of an existing session table from the database's description of it.
 
+use super::beside::Beside;
+use super::has_index;
 use super::record::{Record, RecordedField, recorded};
-use super::{has_index, retired};
 use crate::database::{Connection, Database};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{BUILT_IN_COLUMNS, DynamicFields, FieldDefinition, Role, TableDefinition};
@@ -61,9 +62,12 @@ impl DynamicFields {
             });
             definition = definition.field(field);
         }
-        if retired::is_there(&mut connection, &definition).await? {
+        if Beside::retired(&definition).is_there(&mut connection, &definition).await? {
             // Which of its uses the application makes is not known, and this one asks for the least.
             definition = definition.rotation_grace();
+        }
+        if Beside::audit_log(&definition).is_there(&mut connection, &definition).await? {
+            definition = definition.audit_log();
         }
         Ok(Some(definition))
     }

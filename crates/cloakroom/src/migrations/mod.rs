@@ -16,10 +16,10 @@
 //! # Ok::<(), cloakroom::ConfigError>(())
 //! ```
 
+mod beside;
 mod compare;
 mod introspection;
 mod record;
-mod retired;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use beside::Beside;
 use compare::{check_columns, check_index, why_refused};
 use record::Record;
 pub(crate) use sql::has_index;
@@ -91,9 +92,7 @@ pub fn up_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, 
     let mut statements: Vec<String> = create_schema(table, backend).into_iter().collect();
     statements.push(create_table(table, backend));
     statements.extend(indexes(table).iter().map(|index| create_index(table, index, backend)));
-    if table.keeps_retired_tokens() {
-        statements.extend(retired::create(table, backend));
-    }
+    statements.extend(Beside::of(table).iter().flat_map(|beside| beside.create(table, backend)));
     Ok(statements)
 }
 
@@ -123,8 +122,8 @@ pub fn index_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String
 pub fn down_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, ConfigError> {
     table.validate(backend)?;
     let drop = |name: &str| format!("DROP TABLE IF EXISTS {}", qualified(table, name, backend));
-    let retired = table.keeps_retired_tokens().then(|| drop(&table.retired_name()));
-    Ok(retired.into_iter().chain([drop(&table.table)]).collect())
+    let beside = Beside::of(table);
+    Ok(beside.iter().map(|beside| drop(&beside.name)).chain([drop(&table.table)]).collect())
 }
 
 pub(crate) async fn up(
@@ -286,8 +285,10 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
     let mut undone = applied(STEPS, &mut connection, table).await?;
-    if table.keeps_retired_tokens() && retired::is_there(&mut connection, table).await? {
-        undone.push(retired::RETIRED);
+    for beside in Beside::of(table) {
+        if beside.is_there(&mut connection, table).await? {
+            undone.push(beside.migration);
+        }
     }
     let columns = connection.columns(table.schema.as_deref(), &table.table).await.map_err(failed)?;
     if !columns.is_empty() && !undone.contains(&TABLE) {
@@ -311,8 +312,8 @@ pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Resu
     let applied = applied(STEPS, &mut connection, table).await?;
     let mut status: Vec<_> =
         STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect();
-    if table.keeps_retired_tokens() {
-        status.push((retired::RETIRED, retired::is_there(&mut connection, table).await?));
+    for beside in Beside::of(table) {
+        status.push((beside.migration, beside.is_there(&mut connection, table).await?));
     }
     Ok(status)
 }
@@ -423,12 +424,16 @@ impl Plan {
                 touched.push(if index.is_unique { TABLE } else { INDEXES });
             }
         }
-        let beside = retired::missing(connection, table).await?;
-        let mut is_usable_without = statements.len() == added && beside.is_empty();
+        let mut is_usable_without = statements.len() == added;
         let mut changes_table = added > 0;
-        if !beside.is_empty() {
-            statements.extend(beside);
-            touched.push(retired::RETIRED);
+        let beside = Beside::of(table);
+        for beside in &beside {
+            let missing = beside.missing(connection, table).await?;
+            if !missing.is_empty() {
+                statements.extend(missing);
+                touched.push(beside.migration);
+                is_usable_without = false;
+            }
         }
         if steps.has_trigger && backend.dialect().notifies() {
             let missing = trigger::missing(connection, table).await?;
@@ -442,7 +447,7 @@ impl Plan {
         let (recorded, pending): (Vec<_>, Vec<_>) =
             steps.migrations.iter().copied().partition(|migration| applied.contains(migration));
         // The tables beside are not recorded: they are there or not.
-        let recorded = recorded.into_iter().chain([retired::RETIRED]);
+        let recorded = recorded.into_iter().chain(beside.iter().map(|beside| beside.migration));
         let restored = recorded.filter(|migration| touched.contains(migration)).collect();
         // A migration that is pending records the fields as they are.
         let record = if pending.contains(&TABLE) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tracing::Instrument;
 
 use super::{Handle, Operations};
@@ -57,10 +58,12 @@ impl OwnTransaction {
 
     /// Commits it. From then on no cache of this process answers what it has revoked as it was before.
     pub(crate) async fn commit(self) -> Result<()> {
-        self.transaction.commit().await?;
+        let committed = self.transaction.try_commit().await;
+        let after = committed.map_err(|error| Error::from_sqlx(error, "the database"))?;
         for revocation in self.own.revocations {
             revocation.committed();
         }
+        after.run();
         Ok(())
     }
 
@@ -78,8 +81,39 @@ impl OwnTransaction {
     }
 }
 
+/// Runs `work` in a transaction of this library's own and commits it. If the transaction loses to others, or if its
+/// announcement is refused, `work` runs again in another.
+pub(crate) async fn in_own_transaction<R>(
+    handle: &Arc<Handle>,
+    purpose: Begin,
+    mut work: impl for<'o> FnMut(&'o mut OwnTransaction) -> BoxFuture<'o, Result<R>>,
+) -> Result<R> {
+    let (mut attempt, mut announces) = (0, true);
+    loop {
+        let mut own = OwnTransaction::begin(handle, purpose, announces).await?;
+        let error = match in_time(work(&mut own)).await {
+            Ok(done) => match in_time(own.commit()).await {
+                Ok(()) => return Ok(done),
+                Err(error) => error,
+            },
+            Err(error) => {
+                let is_alive = error.kind() != ErrorKind::Unavailable;
+                if is_alive && own.roll_back().await {
+                    announces = false;
+                    continue;
+                }
+                // Nothing is committed.
+                error.with_outcome(Outcome::NotDone)
+            }
+        };
+        if !runs_again(&error, &mut attempt).await {
+            return Err(error);
+        }
+    }
+}
+
 /// Returns `true`, after a pause, if a transaction that failed with this error is to be run again.
-pub(crate) async fn runs_again(error: &Error, attempt: &mut u32) -> bool {
+async fn runs_again(error: &Error, attempt: &mut u32) -> bool {
     let is_lost = error.kind() == ErrorKind::Contention && error.outcome() == Outcome::NotDone;
     *attempt += 1;
     if !is_lost || *attempt > ATTEMPTS {
@@ -91,7 +125,7 @@ pub(crate) async fn runs_again(error: &Error, attempt: &mut u32) -> bool {
 
 /// Returns what `steps` returns, which are all statements of one transaction, or an error at the call's [deadline]. Then
 /// they are dropped.
-pub(crate) async fn in_time<R>(steps: impl Future<Output = Result<R>>) -> Result<R> {
+async fn in_time<R>(steps: impl Future<Output = Result<R>>) -> Result<R> {
     let answer = deadline::bound(steps).await;
     answer.unwrap_or_else(|| Err(Error::from_sqlx(TimedOut::WithoutAnswer.error(), "")))
 }
