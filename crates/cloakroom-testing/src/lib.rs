@@ -18,7 +18,7 @@ mod tables;
 #[cfg(feature = "suite")]
 pub use database::{Kind, Mode, START, TestDatabase, run, run_in};
 #[cfg(feature = "suite")]
-pub use memory::{at_once, hold_connections, patience};
+pub use memory::{at_once, hold_connections, patience, until_kept};
 #[cfg(feature = "suite")]
 pub use tables::{ApiKey, Role, UserSession, user};
 
