@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use super::{Handle, Operations};
 use crate::cache::OpenRevocation;
-use crate::database::{Begin, Connection, TimedOut, Transaction, pause};
+use crate::database::{Begin, Connection, TimedOut, Transaction, is_refused_announcement, pause};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::store::{Permit, Waits};
@@ -35,6 +35,19 @@ pub(crate) struct Own {
     pub(super) refused: Option<Error>,
 }
 
+/// Why it is not known to be committed.
+enum NotCommitted {
+    /// Its announcement was refused, and nothing was committed.
+    Unannounced,
+    Failed(Error),
+}
+
+impl From<Error> for NotCommitted {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl OwnTransaction {
     /// Begins one, at the latest at the call's [deadline].
     pub(crate) async fn begin(handle: &Arc<Handle>, purpose: Begin, announces: bool) -> Result<Self> {
@@ -56,10 +69,18 @@ impl OwnTransaction {
         Operations { own: Some(&mut self.own), ..Operations::new(Arc::clone(&self.handle), connection) }
     }
 
-    /// Commits it. From then on no cache of this process answers what it has revoked as it was before.
-    pub(crate) async fn commit(self) -> Result<()> {
-        let committed = self.transaction.try_commit().await;
-        let after = committed.map_err(|error| Error::from_sqlx(error, "the database"))?;
+    /// Commits it. From then on no cache of this process answers what it has revoked as it was before. If its
+    /// announcement is refused, which a transaction is told when it commits, it is to be made once more without it.
+    async fn commit(self) -> Result<(), NotCommitted> {
+        let after = match self.transaction.try_commit().await {
+            Ok(after) => after,
+            Err(error) if self.own.announces && is_refused_announcement(&error) => {
+                let store = self.handle.store();
+                store.note_refusal(&mut store.pool(), &error).await;
+                return Err(NotCommitted::Unannounced);
+            }
+            Err(error) => return Err(Error::from_sqlx(error, "the database").into()),
+        };
         for revocation in self.own.revocations {
             revocation.committed();
         }
@@ -92,9 +113,14 @@ pub(crate) async fn in_own_transaction<R>(
     loop {
         let mut own = OwnTransaction::begin(handle, purpose, announces).await?;
         let error = match in_time(work(&mut own)).await {
-            Ok(done) => match in_time(own.commit()).await {
-                Ok(()) => return Ok(done),
-                Err(error) => error,
+            Ok(done) => match deadline::bound(own.commit()).await {
+                Some(Ok(())) => return Ok(done),
+                Some(Err(NotCommitted::Unannounced)) => {
+                    announces = false;
+                    continue;
+                }
+                Some(Err(NotCommitted::Failed(error))) => error,
+                None => too_late(),
             },
             Err(error) => {
                 let is_alive = error.kind() != ErrorKind::Unavailable;
@@ -126,8 +152,11 @@ async fn runs_again(error: &Error, attempt: &mut u32) -> bool {
 /// Returns what `steps` returns, which are all statements of one transaction, or an error at the call's [deadline]. Then
 /// they are dropped.
 async fn in_time<R>(steps: impl Future<Output = Result<R>>) -> Result<R> {
-    let answer = deadline::bound(steps).await;
-    answer.unwrap_or_else(|| Err(Error::from_sqlx(TimedOut::WithoutAnswer.error(), "")))
+    deadline::bound(steps).await.unwrap_or_else(|| Err(too_late()))
+}
+
+fn too_late() -> Error {
+    Error::from_sqlx(TimedOut::WithoutAnswer.error(), "")
 }
 
 /// Runs `work` in a task, so that it goes on if the caller goes away, or is not polled: its locks are held no longer than
