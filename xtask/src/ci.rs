@@ -46,6 +46,7 @@ pub(crate) const PACKAGE: &[&str] = &[
     "--package=cloakroom",
     "--package=cloakroom-axum",
     "--package=cloakroom-cli",
+    "--package=cloakroom-tower-sessions",
 ];
 
 /// A workspace of its own.

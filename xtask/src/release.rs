@@ -8,7 +8,8 @@ use crate::tools::{self, succeed};
 use crate::{cargo, ci};
 
 /// The crates that are published, each after those that it depends on.
-const PUBLISHED: [&str; 4] = ["cloakroom-derive", "cloakroom", "cloakroom-axum", "cloakroom-cli"];
+const PUBLISHED: [&str; 5] =
+    ["cloakroom-derive", "cloakroom", "cloakroom-axum", "cloakroom-cli", "cloakroom-tower-sessions"];
 
 /// The oldest compiler that `rust-version` promises.
 const MSRV: &str = "1.94";
@@ -81,6 +82,7 @@ fn minimal_versions() -> Result<(), String> {
         "--package=cloakroom",
         "--package=cloakroom-axum",
         "--package=cloakroom-cli",
+        "--package=cloakroom-tower-sessions",
         "--all-features",
     ])
 }

@@ -139,7 +139,9 @@
 //!   second round trip. [`Database::connect`] turns it off.
 //! - pgbouncer in session mode needs no setting. In transaction mode it must be 1.21 or newer, with
 //!   `max_prepared_statements`: before 1.21 statements fail. `statement_cache_capacity(0)` does not help: sqlx 0.9 then
-//!   still prepares named statements, and never closes them. A [`Cache`] cannot hear of revocations through transaction
+//!   still prepares named statements, and never closes them. After a migration that changes the type of one of your columns
+//!   it hands the old plans to new clients too, which fail with "cached plan must not change result type" until its
+//!   connections are renewed (`RECONNECT` on its console; seen with 1.26.1). A [`Cache`] cannot hear of revocations through transaction
 //!   mode, and notices that; see [`Cache::listen`].
 //! - The hooks `before_acquire` and `after_release` must not depend on who asks: calls share statements and connections,
 //!   and a lookup keeps its connection for a few milliseconds for the next one. If a hook sets a tenant's `search_path` or
@@ -147,7 +149,9 @@
 //!   ([`max_batch(1)`](ConfigBuilder::max_batch)).
 //! - A SQLite file should be in WAL mode with a busy time-out and `synchronous = FULL`, as [`Database::connect`] opens
 //!   it. With `NORMAL` a power cut can undo a log-out that was acknowledged. `STRICT` tables and JSON functions come
-//!   with the bundled library.
+//!   with the bundled library. Do not open the file by another copy of SQLite in the same process, such as libsql's: closing
+//!   one copy's file drops the locks of the other, and acknowledged commits can be lost (POSIX advisory locks, in SQLite's
+//!   manual "How To Corrupt An SQLite Database File", 2.2).
 //!
 //! MariaDB and MySQL compare text by a column's collation. The tables made here use one that tells `bob`, `Bob` and
 //! `bob ` apart. If you adopt a table of your own, check its collation.

@@ -210,7 +210,8 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// If the future of an inner `begin()` on a sqlx transaction is dropped midway, sqlx 0.9 rolls the *outer*
     /// transaction back, on every database, and does not tell the outer one. A database also ends transactions by
-    /// itself: MariaDB after a deadlock and before a change of any table's definition, SQLite when the disk is full.
+    /// itself: MariaDB after a deadlock, from 11.6 on after error 1020 (a row has changed since the transaction's first
+    /// read), and before a change of any table's definition; SQLite when the disk is full.
     /// The operations here then fail with [`NoTransaction`](crate::ErrorKind::NoTransaction) and commit nothing. Your
     /// own statements on such a transaction are committed at once, and its `rollback()` returns `Ok`. So await an inner
     /// `begin()` to its end, and end a transaction after the first error. Inside savepoints, this library cannot notice
