@@ -160,6 +160,28 @@ start_mysql() { # start_mysql <version of mysql-server-core> [option of mysqld].
     mysql+=(--database=test)
 }
 
+# A MariaDB server from another suite of Debian's, unpacked, not installed; `root` has no password, and there is a database
+# `test`. Sets `mariadb_port`.
+start_mariadb_of() { # start_mariadb_of <suite> <version of mariadb-server-core> [option of mariadbd]...
+    apt_unpack_of "$1" "mariadb-server-core=$2"
+    shift 2
+    local share=$debian/usr/share/mariadb
+    local mariadbd=("${unprivileged[@]}" "${loader[@]}" "$debian/usr/sbin/mariadbd" --no-defaults "--basedir=$debian/usr"
+        "--lc-messages-dir=$share" "--character-sets-dir=$share/charsets" "--datadir=$scratch/mariadb")
+    own_folder "$scratch/mariadb"
+    own_folder "$scratch/mariadb/mysql"
+    own_folder "$scratch/mariadb/test"
+    {
+        printf 'USE mysql;\nSET @auth_root_socket = NULL;\n'
+        cat "$share/mariadb_system_tables.sql" "$share/mariadb_performance_tables.sql" "$share/mariadb_system_tables_data.sql"
+    } | "${mariadbd[@]}" --bootstrap >"$scratch/mariadb.log" 2>&1
+    mariadb_port=$(free_port)
+    "${mariadbd[@]}" --bind-address=127.0.0.1 --port="$mariadb_port" --socket="$scratch/mariadb/socket" \
+        --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=0 "$@" >>"$scratch/mariadb.log" 2>&1 &
+    started+=($!)
+    wait_for_port "$mariadb_port"
+}
+
 # For the scripts that make vectors: `--vectors FOLDER` says where to; see README.md. Sets `VECTORS`, or leaves it empty.
 vectors_option() { # vectors_option "$@"
     export PYTHONPATH=$findings${PYTHONPATH:+:$PYTHONPATH} VECTORS=
