@@ -115,9 +115,9 @@ async fn saves_at_the_same_time_leave_one_of_them_whole(db: TestDatabase) {
         record.data.insert(format!("of {number}"), json!(number));
         async move { store.save(&record).await.map(|()| record) }
     });
-    let saved: Vec<_> = futures_util::future::try_join_all(saves).await.unwrap();
+    let all: Vec<_> = futures_util::future::try_join_all(saves).await.unwrap();
     let stored = store.load(&made.id).await.unwrap().unwrap();
-    assert!(saved.contains(&stored), "{stored:?}");
+    assert!(all.contains(&stored), "{stored:?}");
 }
 
 async fn a_database_that_is_away_is_an_error(db: TestDatabase) {
