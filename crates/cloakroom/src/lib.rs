@@ -242,6 +242,8 @@ mod clock;
 mod config;
 mod database;
 mod deadline;
+#[cfg(feature = "dbsc")]
+pub mod device;
 mod error;
 #[cfg(test)]
 mod fuzz;
