@@ -278,12 +278,19 @@ pub use query::{
     CountBy, EndedSessions, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession,
 };
 pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};
+#[cfg(feature = "dbsc")]
+pub use session::{BindingRefusal, BindingTerms, BoundSession, Registration, Renewal};
 pub use session::{
     CreatedSession, Cursor, DefaultData, EndReason, Exchange, NewSession, ParseCursorError,
     ParseEndReasonError, RetiredToken, Seen, Session, SessionRow, Sliding, Status,
 };
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
+#[cfg(feature = "dbsc")]
+#[doc(hidden)]
+pub use table::DeviceKeyField;
+#[cfg(feature = "dbsc")]
+pub use table::HasDeviceKey;
 pub use table::{
     Column, DynamicFields, DynamicValue, ExchangesTokens, FieldDefinition, FieldReader, HasAssurance,
     HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasOwner,

@@ -87,7 +87,7 @@ impl<T: SessionFields> Operations<'_, T> {
             filled.set(update, bindings);
         };
         let expires_at = session.stored.expires_at;
-        let is_written = if self.table().has_rotation_grace() {
+        let is_written = if self.table().honours_old_tokens() {
             let old = self.retiring(session, now, grace).await?;
             let (update, updated_at) = self.guarded(session, now, expires_at, set);
             let is_written = self.in_transaction().write_together(session.id, update, old).await?;

@@ -1,6 +1,8 @@
 //! The text of the statements, and how a row is read.
 
 mod bindings;
+#[cfg(feature = "dbsc")]
+pub(crate) mod device;
 mod dynamic;
 pub(crate) mod ending;
 mod filter;
