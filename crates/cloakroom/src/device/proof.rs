@@ -5,7 +5,7 @@ use super::key::decoded;
 use super::{DeviceAlgorithm, DeviceKey, ProofError};
 
 /// The greatest length of a proof, in bytes. A longer one is refused before it is looked at. The longest registration, with
-/// an RSA key of 4,096 bits, has some 1,900.
+/// an RSA key of 4,096 bits, has some 1,750.
 pub const MAX_PROOF_LENGTH: usize = 4_096;
 
 /// The type that a proof says it has.
