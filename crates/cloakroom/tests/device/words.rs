@@ -103,12 +103,46 @@ fn instructions_that_a_browser_would_not_take_are_an_error() {
     for name in ["", "a b", "a=b", "a;b", "é", "a\n"] {
         assert_eq!(BoundCookie::new(name, "").unwrap_err(), InstructionsError::CookieName, "{name}");
     }
-    for attributes in ["Path=/\n", "Path=/é", "Secure\0"] {
-        assert_eq!(BoundCookie::new("a", attributes).unwrap_err(), InstructionsError::CookieAttributes);
+    for name in ["__Host-Http-session", "__host-http-a", "__HOST-HTTP-"] {
+        assert_eq!(BoundCookie::new(name, "").unwrap_err(), InstructionsError::CookiePrefix, "{name}");
     }
-    for host in
-        ["", "*.", "a..b", ".a", "https://a.test", "a.test/", "a.*.test", "a test", "**.test", "a.test:1"]
-    {
+    for name in ["__Host-session", "__Http-session", "__Secure-session", "session", "__Host-Htt"] {
+        assert!(BoundCookie::new(name, "Path=/; Secure; HttpOnly").is_ok(), "{name}");
+    }
+    for attributes in [
+        "Path=/\n",
+        "Path=/é",
+        "Secure\0",
+        "Path=/; Max-Age=600",
+        "Path=/;max-age=600",
+        "Expires=Thu, 01 Jan 2026 00:00:00 GMT",
+        "Secure; Partitioned",
+        "Priority=High",
+        "Path=/; ",
+        ";",
+    ] {
+        assert_eq!(
+            BoundCookie::new("a", attributes).unwrap_err(),
+            InstructionsError::CookieAttributes,
+            "{attributes}"
+        );
+    }
+    for attributes in ["", "path=/a; HTTPONLY ;secure;samesite=None; Domain=a.test"] {
+        assert!(BoundCookie::new("a", attributes).is_ok(), "{attributes}");
+    }
+    for host in [
+        "",
+        "*.",
+        "a..b",
+        ".a",
+        "https://a.test",
+        "a.test/",
+        "a.*.test",
+        "a test",
+        "**.test",
+        "a.test:1",
+        "A.test",
+    ] {
         assert_eq!(instructions().allow_initiator(host).unwrap_err(), InstructionsError::Initiator, "{host}");
     }
     for host in ["a.test", "*.a.test", "localhost", "*"] {
