@@ -3,6 +3,7 @@
 mod fuzz;
 mod keys;
 mod proofs;
+mod recorded;
 mod words;
 
 use serde::Deserialize;
