@@ -672,11 +672,12 @@ impl<T: SessionFields> Sessions<T> {
     /// | no proof; a proof without a challenge, or for one that is of another session, was used or is older than 10 minutes | [`Refused`](Registration::Refused) |
     /// | a proof that is signed with another key or another algorithm than it says, or with a key of RSA's below 2,048 bits | [`Refused`](Registration::Refused) |
     /// | the token of a session that has a key, or has ended | [`Refused`](Registration::Refused) |
+    /// | the same again within a minute, since a browser repeats what had no answer | [`Bound`](Registration::Bound), as before |
     ///
     /// A registration that is refused leaves the session as it was. The token alone says which session is meant.
     ///
-    /// If the answer is lost, the browser has no key for the session, and the session has one: its user logs in again once
-    /// the token's time is over.
+    /// If the answer is lost for good, the browser has no key for the session, and the session has one: its user logs in
+    /// again once the token's time is over.
     ///
     /// # Errors
     ///
@@ -727,6 +728,24 @@ impl<T: SessionFields> Sessions<T> {
         T: HasDeviceKey,
     {
         self.on_pool().renew_bound(token.as_ref(), proof, terms).await
+    }
+
+    /// Returns `true` if the token is of a session that is bound to a device, and could be
+    /// [renewed](Self::renew_bound) with it: it may be past its time, or be the one before.
+    ///
+    /// [`authenticate`](Self::authenticate) refuses such a token as it refuses one that is unknown. A web framework's layer
+    /// asks this before it takes a cookie from a browser that would need it to renew. For a table without the role
+    /// `device_key` it is `false`, without a query.
+    #[cfg(feature = "dbsc")]
+    pub async fn awaits_renewal(&self, token: impl AsRef<[u8]>) -> Result<bool> {
+        self.on_pool().awaits_renewal(token.as_ref()).await
+    }
+
+    /// Ends the session that [awaits renewal](Self::awaits_renewal) with this token, when its user logs out. Returns `true`
+    /// if there was one.
+    #[cfg(feature = "dbsc")]
+    pub async fn end_awaiting_renewal(&self, token: impl AsRef<[u8]>) -> Result<bool> {
+        self.on_pool().end_awaiting_renewal(token.as_ref()).await
     }
 
     /// Gives the session a new token and returns it, as [`rotate`](Self::rotate) does, but the old token stays good for

@@ -119,7 +119,18 @@ async fn a_session_has_one_key_and_keeps_it(db: TestDatabase) {
     let used = browser.device.registration(browser.challenge.as_str());
     let Registration::Bound(bound) = register(&sessions, &browser.token, &used).await else { panic!() };
     assert_eq!(sessions.device_challenge(&created.session).await.unwrap().map(drop), None);
+    // A browser whose connection has ended sends the same again, and gets the same answer, for a minute.
+    db.clock().advance(MINUTE);
+    let Registration::Bound(again) = register(&sessions, &browser.token, &used).await else { panic!() };
+    assert_eq!(again.session, bound.session);
+    assert_eq!((again.challenge.as_str(), again.token_until), (bound.challenge.as_str(), bound.token_until));
     let thief = Device::new();
+    for proof in [&used, &thief.registration(browser.challenge.as_str())] {
+        let is_same = *proof == used;
+        let registration = register(&sessions, &browser.token, proof).await;
+        assert_eq!(matches!(registration, Registration::Bound(_)), is_same);
+    }
+    db.clock().advance(SECOND);
     for proof in [
         used,
         thief.registration(browser.challenge.as_str()),
@@ -165,6 +176,30 @@ async fn a_challenge_that_was_just_issued_is_issued_again_and_a_later_one_takes_
     assert_eq!(why(register(&sessions, &browser.token, &first).await), BindingRefusal::WrongChallenge);
     let second = browser.device.registration(later.as_str());
     assert!(matches!(register(&sessions, &browser.token, &second).await, Registration::Bound(_)));
+}
+
+async fn a_token_that_is_refused_still_tells_which_session_is_to_be_renewed_or_ended(db: TestDatabase) {
+    let sessions = db.sessions::<Web>().await;
+    let unbound = sessions.create(web("5678")).await.unwrap();
+    assert!(!sessions.awaits_renewal(&unbound.token).await.unwrap());
+    assert!(!sessions.awaits_renewal(Token::generate(64).unwrap()).await.unwrap());
+    assert!(!sessions.awaits_renewal("").await.unwrap());
+    let (mut browser, _) = Browser::bound(&sessions).await;
+    db.clock().advance(MINUTE * 20);
+    assert!(!works(&sessions, &browser.token).await);
+    assert!(sessions.awaits_renewal(&browser.token).await.unwrap());
+    let old = browser.token.clone();
+    let bound = browser.renew(&sessions).await;
+    assert!(sessions.awaits_renewal(&old).await.unwrap());
+    assert!(!sessions.end_awaiting_renewal(&unbound.token).await.unwrap());
+    assert!(sessions.end_awaiting_renewal(&old).await.unwrap());
+    assert!(!works(&sessions, &browser.token).await);
+    assert!(!sessions.query().id(bound.session.id).exists().await.unwrap());
+    for token in [&old, &browser.token] {
+        assert!(!sessions.awaits_renewal(token).await.unwrap());
+        assert!(!sessions.end_awaiting_renewal(token).await.unwrap());
+    }
+    assert!(works(&sessions, &unbound.token).await);
 }
 
 async fn a_session_that_has_ended_is_not_bound(db: TestDatabase) {
@@ -239,6 +274,7 @@ each_mode! {
     a_session_has_one_key_and_keeps_it,
     a_challenge_ages_by_whichever_clock_it_was_issued,
     a_challenge_that_was_just_issued_is_issued_again_and_a_later_one_takes_its_place,
+    a_token_that_is_refused_still_tells_which_session_is_to_be_renewed_or_ended,
     a_session_that_has_ended_is_not_bound,
     a_key_of_rsa_is_kept_whole,
     an_update_that_read_the_session_before_does_not_undo_it,

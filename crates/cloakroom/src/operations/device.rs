@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use sea_query::UpdateStatement;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::Operations;
 use super::create::no_randomness;
@@ -26,7 +27,9 @@ use crate::device::{Challenge, DeviceKey, Proof};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::{Device, Operation};
 use crate::session::binding::Issued;
-use crate::session::{BindingRefusal, BindingTerms, BoundSession, Registration, Renewal, Session, expiry};
+use crate::session::{
+    BindingRefusal, BindingTerms, BoundSession, EndReason, Registration, Renewal, Session, expiry,
+};
 use crate::sql::device::{self, DeviceRow, Of};
 use crate::sql::{Bindings, retired, unreadable};
 use crate::table::{HasDeviceKey, Role, SessionFields};
@@ -121,15 +124,17 @@ impl<T: SessionFields> Operations<'_, T> {
             let Some((row, _)) = self.row_of_token(&digests).await? else {
                 return refused(BindingRefusal::UnknownToken);
             };
-            if row.key.is_some() {
-                return refused(BindingRefusal::AlreadyBound);
-            }
             let proof = match proof.map(Proof::parse) {
                 None => return refused(BindingRefusal::NoProof),
                 Some(Err(error)) => return refused(BindingRefusal::Proof(error)),
                 Some(Ok(proof)) => proof,
             };
             let now = self.config().now();
+            if row.key.is_some() {
+                return Ok(
+                    repeated(row, &proof, now).unwrap_or(Registration::Refused(BindingRefusal::AlreadyBound))
+                );
+            }
             if let Err(because) = answers(&row, &proof, AGE_AT_REGISTRATION, now) {
                 return refused(because);
             }
@@ -433,6 +438,37 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(self.device_row(Of::Id(id)).await?.map(|row| (row, By::Old { digest, sealed })))
     }
 
+    /// See [`Sessions::awaits_renewal`](crate::Sessions::awaits_renewal).
+    pub(crate) async fn awaits_renewal(&mut self, token: &[u8]) -> Result<bool> {
+        let call = self.call(Operation::RenewBound);
+        Ok(call.finding(self.awaiting(token)).await?.is_some())
+    }
+
+    /// See [`Sessions::end_awaiting_renewal`](crate::Sessions::end_awaiting_renewal).
+    pub(crate) async fn end_awaiting_renewal(&mut self, token: &[u8]) -> Result<bool> {
+        let call = self.call(Operation::Expire);
+        call.of(async {
+            let Some(id) = self.awaiting(token).await? else {
+                return Ok(false);
+            };
+            self.expire_by_id(id, self.config().now(), Some(&EndReason::LOGGED_OUT)).await
+        })
+        .await
+    }
+
+    /// Returns the id of the session that a renewal with this token would be about.
+    async fn awaiting(&mut self, token: &[u8]) -> Result<Option<Uuid>> {
+        let digests = self.digests(token).filter(|_| self.table().binds_devices());
+        let Some(digests) = digests else {
+            return Ok(None);
+        };
+        let row = match self.row_of_token(&digests).await? {
+            Some((row, _)) => Some(row),
+            None => self.row_of_old(&digests).await?.map(|(row, _)| row),
+        };
+        Ok(row.filter(|row| row.key.is_some()).map(|row| row.session.id))
+    }
+
     /// Reads a session with what is needed to bind or renew it, unless it is over. The database compares digests by its own
     /// rules, so the caller looks again.
     async fn device_row(&mut self, of: Of<'_>) -> Result<Option<DeviceRow<T>>> {
@@ -474,6 +510,20 @@ impl<T: SessionFields> Operations<'_, T> {
         written[place] = Some(FieldValue::plain(text));
         self.fit(&written).await.map(drop)
     }
+}
+
+/// Answers a registration once more whose answer was lost: a browser whose connection ends sends the same again by itself,
+/// and keeps no key if it is refused. It must be of the same key, and a moment after the first.
+fn repeated<T: SessionFields>(
+    row: DeviceRow<T>,
+    proof: &Proof<'_>,
+    now: OffsetDateTime,
+) -> Option<Registration<T>> {
+    let issued = Issued::of(row.challenge.as_deref()).filter(|issued| issued.is_new(now))?;
+    let is_same = proof.self_signed_key().ok()?.to_text() == row.key?;
+    let token_until = row.session.stored.token_until.filter(|_| is_same)?;
+    let bound = BoundSession { session: row.session, challenge: issued.challenge, token_until };
+    Some(Registration::Bound(bound))
 }
 
 /// Checks that the proof answers the challenge of the row, and in time.

@@ -102,6 +102,7 @@ impl<T: SessionFields> Operations<'_, T> {
             return Err(self.lost(session).await?);
         }
         self.note_filled(session, filled, fill).await;
+        session.row_mut().stored.old_token_until = None;
         Ok(token)
     }
 }

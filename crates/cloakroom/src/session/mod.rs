@@ -308,6 +308,12 @@ impl<T: SessionFields> Session<T> {
         self.stored.old_token_until
     }
 
+    /// Returns `true` if the session was found by a token that it had before, which is good for a little longer. A client
+    /// that presents it has the new one, or is about to get it.
+    pub fn is_by_old_token(&self) -> bool {
+        self.stored.old_token_until.is_some()
+    }
+
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).
     pub fn cursor(&self) -> Cursor {
         Cursor::new(self.inserted_at, self.id)
