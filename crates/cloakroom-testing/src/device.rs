@@ -11,7 +11,7 @@ pub struct Device {
 }
 
 enum Keys {
-    Es256(EcdsaKeyPair),
+    Es256(Box<EcdsaKeyPair>),
     Rs256(Box<RsaKeyPair>),
 }
 
@@ -26,7 +26,7 @@ impl Device {
         let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
         let pair = pair.expect("there is randomness");
         let keys = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pair.as_ref(), &random);
-        Self { keys: Keys::Es256(keys.expect("the key is one")), random }
+        Self { keys: Keys::Es256(Box::new(keys.expect("the key is one"))), random }
     }
 
     /// Makes a device with a key of RSA's, which is given as PKCS #8.

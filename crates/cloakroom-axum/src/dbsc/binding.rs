@@ -57,16 +57,18 @@ impl<T: SessionFields> Binding<T> {
     /// Returns `true` if the browser is to forget the bound cookie, if it has one: then its next request is renewed first, or
     /// the session is over.
     pub(crate) fn is_marker_to_go(&self) -> bool {
-        self.has_marker
-            && (self.is_awaited.load(Ordering::Relaxed) || self.is_cleared.load(Ordering::Relaxed))
+        self.has_marker && (self.is_awaited() || self.is_cleared.load(Ordering::Relaxed))
+    }
+
+    /// Returns `true` if the request's token is good for nothing but a renewal.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Ordering::Relaxed)
     }
 
     /// Returns `true` if the request is better sent again, since the browser renews first if it has lost the bound cookie. It
     /// is not sent again a second time, because it comes without that cookie then. A request that may change something is
     /// sent again only if it has done nothing because it had no session.
     pub(super) fn is_to_be_repeated(&self, is_safe: bool) -> bool {
-        self.has_marker
-            && self.is_awaited.load(Ordering::Relaxed)
-            && (is_safe || self.is_refused.load(Ordering::Relaxed))
+        self.has_marker && self.is_awaited() && (is_safe || self.is_refused.load(Ordering::Relaxed))
     }
 }

@@ -146,12 +146,16 @@ where
             });
         }
         let is_safe = request.method().is_safe();
+        let is_link = is_link_elsewhere(&request);
         let again = place_of(request.uri());
         let inner = self.inner.call(request);
         let state = Arc::clone(inner.state());
         Box::pin(async move {
             let mut response = inner.await?;
             let binding = state.exchange.binding();
+            if is_link && binding.is_awaited() {
+                return Ok(once_more(&dbsc, state.exchange.is_localhost()));
+            }
             if let Some(again) = again.filter(|_| binding.is_to_be_repeated(is_safe)) {
                 return Ok(repeat(again, &dbsc, state.exchange.is_localhost()));
             }
@@ -174,6 +178,27 @@ where
             Ok(response)
         })
     }
+}
+
+/// Returns `true` if the browser opens a page by a link of another site's, or of a sibling host's. It then does not renew
+/// first, nor if it is sent on from there.
+fn is_link_elsewhere<B>(request: &Request<B>) -> bool {
+    let says = |name: &str, words: &[&str]| {
+        request.headers().get(name).is_some_and(|value| words.iter().any(|word| value == word))
+    };
+    request.method() == Method::GET
+        && says("sec-fetch-mode", &["navigate"])
+        && says("sec-fetch-site", &["cross-site", "same-site"])
+}
+
+/// Returns the empty page that asks for its own place again. That is a request of the site's own, before which the browser
+/// renews, and does not come here a second time.
+fn once_more<R: From<String>>(dbsc: &Switched, is_localhost: bool) -> Response<R> {
+    let mut response = response(StatusCode::OK, String::new());
+    let headers = response.headers_mut();
+    headers.insert(header::REFRESH, HeaderValue::from_static("0"));
+    headers.extend(dbsc.clear_marker(is_localhost).map(|cookie| (header::SET_COOKIE, cookie)));
+    response
 }
 
 /// Returns where the request itself went, on this host. A path that begins with two slashes would be another host's name.

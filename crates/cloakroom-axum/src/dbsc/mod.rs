@@ -16,7 +16,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cloakroom::BindingTerms;
-use cloakroom::device::{EndpointPath, InstructionsError, ParseEndpointPathError};
+use cloakroom::device::{EndpointPath, ParseEndpointPathError};
 
 /// The shortest time of a bound cookie. A browser signs six times in nine minutes for a site, and no more.
 const SHORTEST: Duration = Duration::from_mins(9);
@@ -36,7 +36,6 @@ const SHORTEST: Duration = Duration::from_mins(9);
 /// | [`renew_at`](DbscBuilder::renew_at) | `/dbsc/refresh` |
 /// | [`token_ttl`](DbscBuilder::token_ttl) | 10 minutes |
 /// | [`grace`](DbscBuilder::grace) | 30 seconds |
-/// | [`initiators`](DbscBuilder::initiators) | every site |
 ///
 /// # The cookies
 ///
@@ -45,6 +44,14 @@ const SHORTEST: Duration = Duration::from_mins(9);
 /// the server. Beside it stands a cookie without a secret, `__Host-session-bound`, with a `Max-Age` of ten minutes: this
 /// is the one that is bound. When it is missing, the browser renews before it sends anything else. It has the session
 /// cookie's name without its prefix, and `-bound`, since Chromium binds no cookie whose name begins with `__Host-Http-`.
+///
+/// # Links from other sites
+///
+/// A browser does not renew before a link that is on another site's page, and the request comes without the bound cookie. It
+/// has the session's cookie, if that is `SameSite=Lax` as by default. If its token is past its time, the layer answers with an
+/// empty page and `Refresh: 0`: the browser asks for the same place once more, now as the site's own page, renews first, and
+/// the user is logged in. The list `allowed_refresh_initiators` of the protocol is not used. With it Chromium 156 renews, but
+/// sends no cookie that is `SameSite=Lax` with that renewal, so that the renewal could not tell which session is meant.
 ///
 /// # Order of layers
 ///
@@ -57,7 +64,6 @@ pub struct Dbsc {
     register_at: EndpointPath,
     renew_at: EndpointPath,
     terms: BindingTerms,
-    initiators: Vec<String>,
 }
 
 impl Dbsc {
@@ -68,7 +74,6 @@ impl Dbsc {
             renew_at: "/dbsc/refresh".to_owned(),
             terms: BindingTerms::new(),
             is_for_tests: false,
-            initiators: vec!["*".to_owned()],
         }
     }
 }
@@ -77,12 +82,7 @@ impl Default for Dbsc {
     fn default() -> Self {
         const REGISTER_AT: EndpointPath = EndpointPath::from_static("/dbsc/register");
         const RENEW_AT: EndpointPath = EndpointPath::from_static("/dbsc/refresh");
-        Self {
-            register_at: REGISTER_AT,
-            renew_at: RENEW_AT,
-            terms: BindingTerms::new(),
-            initiators: vec!["*".to_owned()],
-        }
+        Self { register_at: REGISTER_AT, renew_at: RENEW_AT, terms: BindingTerms::new() }
     }
 }
 
@@ -94,7 +94,6 @@ pub struct DbscBuilder {
     renew_at: String,
     terms: BindingTerms,
     is_for_tests: bool,
-    initiators: Vec<String>,
 }
 
 impl DbscBuilder {
@@ -130,20 +129,11 @@ impl DbscBuilder {
         Self { terms: self.terms.grace(span), ..self }
     }
 
-    /// Sets from which other hosts a link finds its user logged in although the bound cookie has ended:
-    /// `allowed_refresh_initiators`. Default `["*"]`, every host.
-    ///
-    /// A host is a name in small letters, such as `example.com`, or `*.example.com` for its subdomains, without a scheme and
-    /// a port. A browser that follows a link from another host arrives without renewing first, and without the bound cookie.
-    pub fn initiators(self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { initiators: hosts.into_iter().map(Into::into).collect(), ..self }
-    }
-
     /// Checks the settings.
     ///
     /// # Errors
     ///
-    /// If a path or a host is none, if both paths are one, or if the time is too short.
+    /// If a path is none, if both paths are one, or if the time is too short.
     pub fn build(self) -> Result<Dbsc, DbscError> {
         let path = |path: &str| path.parse().map_err(DbscError::Path);
         if switched::without_query(&self.register_at) == switched::without_query(&self.renew_at) {
@@ -152,14 +142,7 @@ impl DbscBuilder {
         if self.terms.of_token() < SHORTEST && !self.is_for_tests {
             return Err(DbscError::TooShort);
         }
-        let dbsc = Dbsc {
-            register_at: path(&self.register_at)?,
-            renew_at: path(&self.renew_at)?,
-            terms: self.terms,
-            initiators: self.initiators,
-        };
-        switched::check_initiators(&dbsc.initiators).map_err(DbscError::Initiator)?;
-        Ok(dbsc)
+        Ok(Dbsc { register_at: path(&self.register_at)?, renew_at: path(&self.renew_at)?, terms: self.terms })
     }
 }
 
@@ -173,8 +156,6 @@ pub enum DbscError {
     SamePath,
     /// A token is to be good for less than nine minutes.
     TooShort,
-    /// A host that may begin requests is none.
-    Initiator(InstructionsError),
 }
 
 impl fmt::Display for DbscError {
@@ -185,7 +166,6 @@ impl fmt::Display for DbscError {
             Self::TooShort => f.write_str(
                 "a bound cookie of less than 9 minutes uses up the browser's signatures: it signs six times in that time",
             ),
-            Self::Initiator(error) => error.fmt(f),
         }
     }
 }
@@ -210,10 +190,5 @@ mod tests {
             }
         }
         assert_eq!(Dbsc::builder().renew_at("/dbsc/register").build().unwrap_err(), DbscError::SamePath);
-        for host in ["", "https://example.com", "example.com:443", "Example.com"] {
-            let error = Dbsc::builder().initiators([host]).build().unwrap_err();
-            assert!(matches!(error, DbscError::Initiator(_)), "{host}");
-        }
-        assert!(Dbsc::builder().initiators(["example.com", "*.example.org"]).build().is_ok());
     }
 }

@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use cloakroom::BindingTerms;
 use cloakroom::device::{
-    BoundCookie, BoundSessionId, Challenge, EndpointPath, Instructions, InstructionsError, challenge_header,
-    registration_header,
+    BoundCookie, BoundSessionId, Challenge, EndpointPath, Instructions, challenge_header, registration_header,
 };
 use http::{HeaderName, HeaderValue};
 use time::Duration;
@@ -77,12 +76,7 @@ impl Switched {
     /// Returns the JSON that answers a registration.
     pub(super) fn instructions(&self, session: Uuid) -> Result<String, serde_json::Error> {
         let renew_at: &EndpointPath = &self.0.dbsc.renew_at;
-        let mut instructions = Instructions::new(session.into(), renew_at.clone(), self.0.cookie.clone());
-        for host in &self.0.dbsc.initiators {
-            if let Ok(with_host) = instructions.clone().allow_initiator(host) {
-                instructions = with_host;
-            }
-        }
+        let instructions = Instructions::new(session.into(), renew_at.clone(), self.0.cookie.clone());
         serde_json::to_string(&instructions)
     }
 }
@@ -94,14 +88,4 @@ pub(super) fn without_query(path: &str) -> &str {
 /// Returns the header that gives the browser its next challenge.
 pub(super) fn next_challenge(challenge: &Challenge, session: Uuid) -> Option<HeaderValue> {
     HeaderValue::try_from(challenge_header(challenge, &BoundSessionId::from(session))).ok()
-}
-
-pub(super) fn check_initiators(hosts: &[String]) -> Result<(), InstructionsError> {
-    const ANY: EndpointPath = EndpointPath::from_static("/");
-    let cookie = BoundCookie::new("a", "")?;
-    let mut instructions = Instructions::new(Uuid::nil().into(), ANY, cookie);
-    for host in hosts {
-        instructions = instructions.allow_initiator(host)?;
-    }
-    Ok(())
 }

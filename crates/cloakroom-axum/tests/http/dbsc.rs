@@ -238,7 +238,7 @@ async fn a_log_in_asks_the_browser_to_bind_its_session(db: TestDatabase) {
     assert_eq!(json["session_identifier"], session.id.simple().to_string());
     assert_eq!(json["refresh_url"], "/dbsc/refresh");
     assert_eq!(json["scope"]["include_site"], false);
-    assert_eq!(json["allowed_refresh_initiators"], serde_json::json!(["*"]));
+    assert_eq!(json.get("allowed_refresh_initiators"), None);
     let credential = &json["credentials"][0];
     assert_eq!((&credential["type"], &credential["name"]), (&"cookie".into(), &MARKER.into()));
     let attributes = credential["attributes"].as_str().unwrap();
@@ -380,6 +380,34 @@ async fn a_token_past_its_time_keeps_its_cookie_and_the_request_is_sent_again(db
             assert_eq!(answer.header("location"), None, "{path}");
         }
     }
+}
+
+async fn a_link_from_another_site_finds_the_user_logged_in(db: TestDatabase) {
+    let (_, site) = site(&db).await;
+    let mut browser = Browser::bound(&db, &site, "1234").await;
+    let link = async |browser: &mut Browser, from: &str| {
+        let cookies = browser.header(db.now());
+        let headers = [("cookie", &*cookies), ("sec-fetch-mode", "navigate"), ("sec-fetch-site", from)];
+        let answer = site.get("/me", &headers).await;
+        browser.keep(&answer, db.now());
+        answer
+    };
+    link(&mut browser, "cross-site").await.assert_is(200, "1234");
+    for from in ["cross-site", "same-site"] {
+        db.clock().advance(MINUTE * 20);
+        // Not held back, so it comes with the token alone.
+        let answer = link(&mut browser, from).await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, ""));
+        assert_eq!((answer.header("refresh"), answer.header("cache-control")), (Some("0"), Some("no-store")));
+        assert!(browser.has(COOKIE, db.now()));
+        // From there it is the site's own.
+        browser.refresh(&db, &site).await;
+        let answer = link(&mut browser, "same-origin").await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "1234"));
+    }
+    // Who is logged out is sent nowhere.
+    let answer = site.get("/me", &[("sec-fetch-mode", "navigate"), ("sec-fetch-site", "cross-site")]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("refresh")), (401, None));
 }
 
 async fn a_session_that_has_ended_ends_the_bound_session_of_the_browser(db: TestDatabase) {
@@ -565,8 +593,7 @@ async fn other_paths_a_shorter_time_and_a_cookie_for_a_whole_domain(db: TestData
     let dbsc = Dbsc::builder()
         .register_at("/a/register")
         .renew_at("/a/renew?x=1")
-        .token_ttl_for_tests(Duration::from_secs(20))
-        .initiators(["friend.example"]);
+        .token_ttl_for_tests(Duration::from_secs(20));
     let layer = SessionLayer::new(sessions.clone()).cookie(cookie.build().unwrap());
     let site = Site::start(routes().layer(layer.dbsc(dbsc.build().unwrap()))).await;
     let answer = site.post("/login/1234", &[]).await;
@@ -579,7 +606,6 @@ async fn other_paths_a_shorter_time_and_a_cookie_for_a_whole_domain(db: TestData
     let answer = site.post("/a/register", &headers).await;
     let json: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(json["refresh_url"], "/a/renew?x=1");
-    assert_eq!(json["allowed_refresh_initiators"], serde_json::json!(["friend.example"]));
     let attributes = json["credentials"][0]["attributes"].as_str().unwrap();
     assert_eq!(answer.cookies(), [format!("__Secure-app-bound=1; {attributes}; Max-Age=20")]);
     assert!(attributes.contains("Domain=example.com") && attributes.contains("Path=/app"), "{attributes}");
@@ -619,6 +645,7 @@ each_database! {
     a_renewal_takes_one_round_and_gives_another_token,
     a_copied_cookie_is_worth_nothing_after_the_next_renewal_or_its_time,
     a_token_past_its_time_keeps_its_cookie_and_the_request_is_sent_again,
+    a_link_from_another_site_finds_the_user_logged_in,
     a_session_that_has_ended_ends_the_bound_session_of_the_browser,
     a_second_log_in_ends_the_session_before_and_the_browser_goes_on_with_the_new_one,
     a_log_out_ends_it_here_and_in_the_browser,
