@@ -35,8 +35,8 @@ pub(crate) async fn bind(db: &TestDatabase, config: &Config, seen: &mut Seen) {
     let challenge = sessions.device_challenge(&created.session).await.unwrap().unwrap();
     seen.secret("a challenge", challenge.as_str().as_bytes());
     seen.show("Challenge", &challenge);
-    let refused = sessions.register_device(&created.token, Some(&device.proof(challenge.as_str())), &terms);
-    let refused = refused.await.unwrap();
+    let wrong = device.proof(challenge.as_str());
+    let refused = sessions.register_device(&created.token, Some(&wrong), &terms).await.unwrap();
     seen.show("Registration", &refused);
     let Registration::Refused(because) = refused else { panic!("{refused:?}") };
     seen.show("BindingRefusal", &because);
