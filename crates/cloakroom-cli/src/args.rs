@@ -136,8 +136,12 @@ pub(crate) enum Command {
     List(List),
     /// Count sessions
     Count(Count),
-    /// Show one session
+    /// Show one session, with the tokens that were replaced and are still good
     Show(One),
+    /// Show what happened to sessions, the latest first, from the table's audit log
+    ///
+    /// Tab-separated lines are: time, event, session, owner, reason. JSON has the whole event and the entry's id too.
+    Log(Log),
     /// Change fields, data or expiry of one session
     ///
     /// What is not named stays as it is. A session that has expired stays so.
@@ -234,7 +238,9 @@ pub(crate) struct Fields {
     ///
     /// Types: text, integer, bool, float, bytes, uuid, timestamp, json; with `?` it may be null. Role: `:hint` for what
     /// may be shown of the session's token, as in `shown:text:hint`; it is filled in. `:scopes` for what
-    /// the session may do: names with a space between them. Default: the columns that the table
+    /// the session may do: names with a space between them. `:owner` for whose it is, `:ended_because` for why it was
+    /// ended, `:authenticated_at` for when its user last proved who they are, `:last_seen`, `:last_address` and
+    /// `:last_user_agent` for its last use. Default: the columns that the table
     /// has, or `user_id:text:index` where there is none.
     #[arg(long = "field", value_name = "NAME:TYPE[?][:index][:ROLE]")]
     pub(crate) fields: Vec<Field>,
@@ -351,6 +357,31 @@ pub(crate) struct List {
     /// in memory, and there are no pages.
     #[arg(long, value_name = "[-]NAME", allow_hyphen_values = true, add = ArgValueCompleter::new(completing::sort))]
     pub(crate) sort: Option<String>,
+}
+
+#[derive(Group)]
+pub(crate) struct Log {
+    /// Only of this session
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Only of this owner: the value of the column with the role `owner`
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) owner: Option<String>,
+    /// Only this event: created, ended, evicted, reused, …
+    #[arg(long, value_name = "NAME")]
+    pub(crate) event: Option<String>,
+    /// Only what happened then or later: 2026-11-23, -7d, …
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) since: Option<Moment>,
+    /// Only what happened before then
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) until: Option<Moment>,
+    /// Only what comes after this entry in the list: its id
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<String>,
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: u64,
 }
 
 #[derive(Group)]

@@ -20,6 +20,7 @@ pub(crate) struct TableAttrs {
     pub(crate) library: Option<Path>,
     pub(crate) exchange: Option<Ident>,
     pub(crate) rotation_grace: Option<Ident>,
+    pub(crate) audit_log: Option<Ident>,
 }
 
 /// What is written on a field.
@@ -55,6 +56,7 @@ impl TableAttrs {
                 "crate" => set(&mut attrs.library, name, library(name, input)?),
                 "exchange" => set(&mut attrs.exchange, name, flag(name, input)?),
                 "rotation_grace" => set(&mut attrs.rotation_grace, name, flag(name, input)?),
+                "audit_log" => set(&mut attrs.audit_log, name, flag(name, input)?),
                 _ => Err(unknown(name, Place::Struct)),
             }
         });

@@ -159,7 +159,8 @@ impl Table<'_> {
         let (ident, library) = (self.ident, self.library());
         let exchange = self.attrs.exchange.as_ref().map(|_| quote!(ExchangesTokens));
         let rotation_grace = self.attrs.rotation_grace.as_ref().map(|_| quote!(RotatesWithGrace));
-        exchange.into_iter().chain(rotation_grace).map(move |name| {
+        let audit_log = self.attrs.audit_log.as_ref().map(|_| quote!(KeepsAuditLog));
+        exchange.into_iter().chain(rotation_grace).chain(audit_log).map(move |name| {
             quote! {
                 #[automatically_derived]
                 impl #library::#name for #ident {}
@@ -204,8 +205,9 @@ impl Table<'_> {
         });
         let exchange = self.attrs.exchange.iter().map(|_| quote!(.exchange()));
         let rotation_grace = self.attrs.rotation_grace.iter().map(|_| quote!(.rotation_grace()));
+        let audit_log = self.attrs.audit_log.iter().map(|_| quote!(.audit_log()));
         quote! {
-            #library::TableDefinition::new(#name) #(#schema)* #(#fields)* #(#exchange)* #(#rotation_grace)*
+            #library::TableDefinition::new(#name) #(#schema)* #(#fields)* #(#exchange)* #(#rotation_grace)* #(#audit_log)*
         }
     }
 

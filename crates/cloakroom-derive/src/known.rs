@@ -17,12 +17,13 @@ struct Known {
     synonyms: &'static [&'static str],
 }
 
-const ON_STRUCTS: [Known; 6] = [
+const ON_STRUCTS: [Known; 7] = [
     Known { name: "schema", example: "schema = \"auth\"", synonyms: &["prefix"] },
     Known { name: "table", example: "table = \"api_keys\"", synonyms: &["table_name", "name", "rename"] },
     Known { name: "data", example: "data = DeviceInfo", synonyms: &["json"] },
     Known { name: "crate", example: "crate = my_framework::cloakroom", synonyms: &["path"] },
     Known { name: "exchange", example: "exchange", synonyms: &["refresh", "refresh_tokens"] },
+    Known { name: "audit_log", example: "audit_log", synonyms: &["audit", "log", "history"] },
     Known { name: "rotation_grace", example: "rotation_grace", synonyms: &["grace", "rotate_with_grace"] },
 ];
 

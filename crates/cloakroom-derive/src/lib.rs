@@ -57,8 +57,8 @@ mod valid;
 /// # What it makes
 ///
 /// - Implementations of the traits `SessionFields` and `SessionTable`.
-/// - For each [role](#roles), an implementation of its trait, such as `HasHint`, and for `exchange` and `rotation_grace`
-///   those of `ExchangesTokens` and `RotatesWithGrace`.
+/// - For each [role](#roles), an implementation of its trait, such as `HasHint`, and for `exchange`, `rotation_grace` and
+///   `audit_log` those of `ExchangesTokens`, `RotatesWithGrace` and `KeepsAuditLog`.
 /// - For each field, a constant with its name in capital letters and with its visibility: `user_id` becomes
 ///   `UserSession::USER_ID`, `r#type` becomes `TYPE`. The constant stands for the column in queries, with the type of a
 ///   value in it: `String` for a field of `Option<String>`.
@@ -73,8 +73,10 @@ mod valid;
 /// | `crate = my_framework::cloakroom` | where the library is, for a crate that knows it by another path; also as a string | `::cloakroom` |
 /// | `exchange` | the table's tokens can be exchanged, as refresh tokens are: `Sessions::exchange` | they cannot |
 /// | `rotation_grace` | the old token can stay good for a while after a rotation: `Sessions::rotate_with_grace` | it cannot |
+/// | `audit_log` | each change of a session is recorded, in its transaction: `Sessions::audit_log` | none is |
 ///
-/// `exchange` and `rotation_grace` make `migrate` create a second table, `<table>_retired_tokens`.
+/// `exchange` and `rotation_grace` make `migrate` create a second table, `<table>_retired_tokens`, and `audit_log` one of
+/// the name `<table>_audit_log`.
 ///
 /// # Attributes of a field
 ///

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use crate::memory;
-use crate::tables::UserSession;
+use crate::tables::{UserSession, user};
 
 /// The time that every test's clock shows at first.
 pub const START: OffsetDateTime = datetime!(2026-11-23 01:48:09.123456 UTC);
@@ -318,7 +318,7 @@ impl TestDatabase {
         if self.mode == Mode::Listening
             && let Some(sessions) = (&sessions as &dyn Any).downcast_ref::<Sessions<UserSession>>()
         {
-            memory::until_kept(sessions).await;
+            memory::until_kept(sessions, user("nobody")).await;
         }
         sessions
     }

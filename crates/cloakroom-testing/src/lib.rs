@@ -22,7 +22,7 @@ pub use database::{Kind, Mode, START, TestDatabase, run, run_in};
 #[cfg(feature = "suite")]
 pub use device::Device;
 #[cfg(feature = "suite")]
-pub use memory::{at_once, hold_connections, patience};
+pub use memory::{at_once, hold_connections, patience, until_kept};
 #[cfg(feature = "suite")]
 pub use tables::{ApiKey, Role, UserSession, user};
 

@@ -5,9 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use cloakroom::{Database, Sessions};
-
-use crate::tables::{UserSession, user};
+use cloakroom::{Database, NewSession, SessionFields, Sessions};
 
 /// Returns how long a test waits for what comes soon or never: a minute, or the number of seconds that
 /// `CLOAKROOM_TEST_PATIENCE` says. Code that was broken on purpose keeps every test waiting.
@@ -48,14 +46,14 @@ pub async fn hold_connections(pool: &Database) -> Box<dyn Any + Send> {
     }
 }
 
-/// Waits until the cache keeps answers. If there is a listener, it has then been heard.
+/// Waits until the cache keeps answers, with a session that is made for it. If there is a listener, it has then been heard.
 ///
 /// # Panics
 ///
 /// If the cache never keeps one.
-pub(crate) async fn until_kept(sessions: &Sessions<UserSession>) {
+pub async fn until_kept<T: SessionFields>(sessions: &Sessions<T>, new: NewSession<T>) {
     let begun = Instant::now();
-    let created = sessions.create(user("nobody")).await.expect("a session can be made");
+    let created = sessions.create(new).await.expect("a session can be made");
     loop {
         sessions.authenticate(&created.token).await.expect("the database answers");
         let held = hold_connections(sessions.database()).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cloakroom::{Database, Operations, SessionTable, Sessions};
+use cloakroom::{Backend, Database, Operations, SessionTable, Sessions};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
@@ -145,11 +145,11 @@ impl Open<'static> {
 /// A transaction that the library began. It hands over sqlx's own.
 impl From<cloakroom::Transaction> for Open<'static> {
     fn from(transaction: cloakroom::Transaction) -> Self {
-        match transaction {
-            cloakroom::Transaction::Sqlite(transaction) => Self::Sqlite(transaction),
-            cloakroom::Transaction::Postgres(transaction) => Self::Postgres(transaction),
-            cloakroom::Transaction::MySql(transaction) => Self::MariaDb(transaction),
-            other => unreachable!("no such database: {other:?}"),
+        match transaction.backend() {
+            Backend::Sqlite => Self::Sqlite(transaction.into_sqlite()),
+            Backend::Postgres => Self::Postgres(transaction.into_postgres()),
+            Backend::MySql => Self::MariaDb(transaction.into_mysql()),
+            other => unreachable!("no such database: {other}"),
         }
     }
 }

@@ -245,6 +245,7 @@ mod deadline;
 #[cfg(feature = "dbsc")]
 pub mod device;
 mod error;
+mod events;
 #[cfg(test)]
 mod fuzz;
 pub mod migrations;
@@ -271,11 +272,15 @@ pub use database::{
     ParseColumnTypeError, Replica, StoredType, Transaction,
 };
 pub use error::{Error, ErrorKind, Outcome, Result};
+pub use events::{Event, EventKind, EventReceiver, EventSender, Observer, Refusal, event_channel};
 pub use migrations::Migration;
-pub use operations::{Evict, ImportError, ImportProgress, ImportedSession, Importer, Operations, PerOwner};
+pub use operations::{
+    Evict, ImportError, ImportProgress, ImportedSession, Importer, Operations, PendingEvents, PerOwner,
+};
 pub use pruner::{Progress, Pruner, PrunerBuilder};
 pub use query::{
-    CountBy, EndedSessions, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne, UnreadableSession,
+    AuditEntry, AuditLog, CountBy, EndedSessions, Loaded, Preload, SchemeCount, SessionQuery, ToMany, ToOne,
+    UnreadableSession,
 };
 pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};
 #[cfg(feature = "dbsc")]
@@ -294,7 +299,8 @@ pub use table::HasDeviceKey;
 pub use table::{
     Column, DynamicFields, DynamicValue, ExchangesTokens, FieldDefinition, FieldReader, HasAssurance,
     HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasOwner,
-    HasScopes, ParseRoleError, Role, RotatesWithGrace, SessionFields, SessionTable, TableDefinition,
+    HasScopes, KeepsAuditLog, ParseRoleError, Role, RotatesWithGrace, SessionFields, SessionTable,
+    TableDefinition,
 };
 #[doc(hidden)]
 pub use table::{InstantField, OptionalTextField, RoleField, ScopesField, TextField};

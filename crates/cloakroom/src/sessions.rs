@@ -11,9 +11,10 @@ use crate::database::{Backend, Connection, Database, Databases, Transaction};
 #[cfg(feature = "dbsc")]
 use crate::device::Challenge;
 use crate::error::{Outcome, Result};
+use crate::events::{Observer, Observers};
 use crate::migrations::{self, Migration};
 use crate::operations::{Handle, ImportedSession, Importer, Limits, Operations, PerOwner, Use, bounded};
-use crate::query::{SchemeCount, SessionQuery};
+use crate::query::{AuditLog, SchemeCount, SessionQuery};
 #[cfg(feature = "dbsc")]
 use crate::session::{BindingTerms, Registration, Renewal};
 use crate::session::{CreatedSession, EndReason, Exchange, NewSession, RetiredToken, Seen, Session, Status};
@@ -21,7 +22,7 @@ use crate::store::Store;
 #[cfg(feature = "dbsc")]
 use crate::table::HasDeviceKey;
 use crate::table::{
-    ExchangesTokens, HasAssurance, HasAuthenticatedAt, HasEndedBecause, HasLastSeen, HasOwner,
+    ExchangesTokens, HasAssurance, HasAuthenticatedAt, HasEndedBecause, HasLastSeen, HasOwner, KeepsAuditLog,
     RotatesWithGrace, SessionFields, SessionTable, TableDefinition,
 };
 use crate::token::{HashedToken, Token};
@@ -102,7 +103,7 @@ impl<T: SessionFields> Sessions<T> {
     /// If `schema` is empty, longer than 63 bytes, or holds a control character.
     pub fn with_schema(&self, schema: impl Into<String>) -> Result<Self, ConfigError> {
         let definition = self.definition().clone().schema(schema.into());
-        self.anew(definition, self.handle.limits().map_or(&[][..], Limits::of).to_vec())
+        self.anew(definition, self.limits(), self.handle.observers().clone())
     }
 
     /// Makes a handle for the same table that limits how many valid sessions each owner has at once. Call it again to add
@@ -150,15 +151,44 @@ impl<T: SessionFields> Sessions<T> {
     where
         T: HasOwner,
     {
-        let limits = self.handle.limits().map_or(&[][..], Limits::of).iter().cloned();
-        let limits = limits.chain([limit]).collect();
-        self.anew(self.definition().clone(), limits)
+        let limits = self.limits().into_iter().chain([limit]).collect();
+        self.anew(self.definition().clone(), limits, self.handle.observers().clone())
+    }
+
+    /// Makes a handle for the same table whose operations tell `observer` what they do. Call it again to add an observer.
+    ///
+    /// The observer hears of each [`Event`](crate::Event) once, after its commit and before the call returns; see
+    /// [`Observer`]. Within a transaction of [`begin`](Self::begin) that is the commit of this transaction, and after a
+    /// rollback it hears nothing. Within a transaction of sqlx's own it hears nothing unless
+    /// [`Operations::into_events`](crate::Operations::into_events) is used.
+    ///
+    /// It hears of what this handle and its clones do, and not of what other processes do or of other SQL. An event is lost
+    /// if the process is killed between the commit and the call of the observer, or if a call is dropped before it knows
+    /// that it is committed. An [audit log](Self::audit_log) loses none. A session that reaches its expiry is no event,
+    /// since nothing happens at that instant.
+    ///
+    /// # Errors
+    ///
+    /// None: this handle has been checked before.
+    pub fn with_observer(self, observer: impl Observer) -> Result<Self, ConfigError> {
+        let observers = self.handle.observers().and(observer);
+        self.anew(self.definition().clone(), self.limits(), observers)
+    }
+
+    fn limits(&self) -> Vec<PerOwner<T>> {
+        self.handle.limits().map_or(&[][..], Limits::of).to_vec()
     }
 
     /// Makes a handle for another table on the same databases.
-    fn anew(&self, definition: TableDefinition, limits: Vec<PerOwner<T>>) -> Result<Self, ConfigError> {
+    fn anew(
+        &self,
+        definition: TableDefinition,
+        limits: Vec<PerOwner<T>>,
+        observers: Observers,
+    ) -> Result<Self, ConfigError> {
         let handle = Handle::new::<T>(self.handle.databases().clone(), definition, self.config().clone())?;
-        Ok(Self { handle: Arc::new(handle.with_limits(limits)?), of: PhantomData })
+        let handle = handle.with_limits(limits)?.with_observers(observers);
+        Ok(Self { handle: Arc::new(handle), of: PhantomData })
     }
 
     /// Begins a transaction on the pool, for [`within`](Self::within) and for statements of your own.
@@ -359,6 +389,32 @@ impl<T: SessionFields> Sessions<T> {
     /// Starts a query: `sessions.query().filter(UserSession::USER_ID.eq("1234")).fetch_all().await?`.
     pub fn query(&self) -> SessionQuery<'static, T> {
         SessionQuery::new(self.on_pool())
+    }
+
+    /// Starts a query of the table's audit log: what happened to its sessions, to whose and why. See [`AuditLog`].
+    ///
+    /// A table that is declared with `#[session(audit_log)]` has a second table beside it, `<table>_audit_log`, which
+    /// [`migrate`](Self::migrate) makes. Each call that creates, changes, ends or deletes a session writes an entry there, in
+    /// the same transaction: neither is committed without the other, and what is rolled back leaves no entry. Entries are
+    /// never changed. They are deleted by their [age](crate::ConfigBuilder::audit_retention) alone, and stay when their
+    /// sessions are pruned.
+    ///
+    /// # What is not in it
+    ///
+    /// Extensions, since there would be an entry for almost each use of a session; sessions that reach their expiry, and
+    /// their pruning; what was refused, since nothing is written then; and what SQL of the application's own does, also by
+    /// cascade. If that must be in the log, it is for a trigger of the application's.
+    ///
+    /// # What it costs
+    ///
+    /// Writes on the pool are transactions of three or four round trips, and share no statement with others, as they do
+    /// without a log. `expire_all` and `delete_all` write 500 sessions in a transaction, with an entry for each. Reads cost
+    /// the same as without it. [On a connection](Self::on_connection) of the caller's a transaction must be open.
+    pub fn audit_log(&self) -> AuditLog<'static, T>
+    where
+        T: KeepsAuditLog,
+    {
+        AuditLog::new(self.on_pool())
     }
 
     /// Returns how many sessions are stored under each [`Scheme`](crate::Scheme): first under those that the

@@ -30,6 +30,11 @@ examples! {
     step_up: "../examples/step_up.rs";
 }
 
+#[cfg(feature = "metrics")]
+examples! {
+    metrics: "../examples/metrics.rs";
+}
+
 /// What an example prints in a process of its own.
 fn said_by(example: &str) -> String {
     let test = std::env::current_exe().expect("a test knows its own file");
@@ -57,6 +62,28 @@ fn the_example_of_api_keys_has_a_prefix_scopes_a_cap_a_grace_and_a_last_use() {
     let rest =
         ["the old key is good for a day: true", "the new key is its session's: true", "last used: true"];
     assert_eq!(lines[2..], rest);
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn the_example_of_metrics_shows_events_entries_and_counts() {
+    let mut lines = lines_of("metrics", 10);
+    lines.sort_unstable();
+    let ended =
+        |reason| format!("cloakroom_sessions_ended_total{{table=\"sessions\",reason=\"{reason}\"}} 1");
+    let expected = [
+        &ended("evicted"),
+        &ended("other"),
+        "created of user 7",
+        "created of user 7",
+        "created of user 7",
+        "created of user 8",
+        "ended of user 8",
+        "evicted of user 7",
+        "in the log: created ",
+        "in the log: ended password_changed",
+    ];
+    assert_eq!(lines, expected);
 }
 
 #[test]

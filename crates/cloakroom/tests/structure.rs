@@ -34,6 +34,7 @@ const LIBRARY: House = House {
         "database",
         "table",
         "session",
+        "events",
         "sql",
         "store",
         "batching",

@@ -7,6 +7,7 @@ mod end;
 mod import;
 mod keys;
 mod list;
+mod log;
 mod manual;
 mod migrate;
 mod one;
@@ -20,14 +21,13 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::args::{Args, Command};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::log;
 use crate::output::Output;
 
 pub(crate) async fn run(args: Args, is_database_given: bool) -> Result<(), Failure> {
     // A user who prunes for hours wants to see each run.
     let reports_runs =
         matches!(&args.command, Command::Prune(prune) if prune.every.is_some() && !prune.quiet);
-    log::to_stderr(if reports_runs { LevelFilter::DEBUG } else { LevelFilter::WARN });
+    crate::log::to_stderr(if reports_runs { LevelFilter::DEBUG } else { LevelFilter::WARN });
 
     // With any other options.
     match args.command {
@@ -55,6 +55,7 @@ async fn run_with(context: &Context, command: Command) -> Result<(), Failure> {
         Command::List(list) => list::list(context, list).await,
         Command::Count(count) => list::count(context, count).await,
         Command::Show(one) => one::show(context, &one.id).await,
+        Command::Log(log) => log::run(context, log).await,
         Command::Update(update) => change::update(context, update).await,
         Command::Extend(one) => one::extend(context, &one.id).await,
         Command::Rotate(one) => change::rotate(context, &one.id).await,

@@ -9,7 +9,13 @@ pub(crate) async fn show(context: &Context, id: &str) -> Result<(), Failure> {
     let id = value::id(id)?;
     let sessions = context.sessions().await?;
     let each = find_each(&sessions, id).await?;
-    context.output.shown(&Shown::each(&each, sessions.config().now()))
+    let mut shown = Shown::each(&each, sessions.config().now());
+    if let Ok(session) = &each
+        && sessions.definition().has_rotation_grace()
+    {
+        shown = shown.with_old_tokens(sessions.retired_tokens(session).await?);
+    }
+    context.output.shown(&shown)
 }
 
 pub(crate) async fn extend(context: &Context, id: &str) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! The forms in which a session is shown.
 
-use cloakroom::{Cursor, DynamicFields, DynamicValue, Session, Sliding};
+use cloakroom::{Cursor, DynamicFields, DynamicValue, RetiredToken, Session, Sliding};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -34,6 +34,8 @@ pub(crate) struct Shown<'s> {
     sliding: Sliding,
     pub(super) cursor: Option<Cursor>,
     error: Option<String>,
+    /// Tokens that were replaced and are still good.
+    old_tokens: Vec<RetiredToken>,
 }
 
 impl<'s> Shown<'s> {
@@ -49,6 +51,7 @@ impl<'s> Shown<'s> {
             sliding: session.sliding(),
             cursor: Some(session.cursor()),
             error: None,
+            old_tokens: Vec::new(),
         }
     }
 
@@ -70,7 +73,12 @@ impl<'s> Shown<'s> {
             sliding: Sliding::AsConfigured,
             cursor: place(each),
             error: Some(session.error.to_string()),
+            old_tokens: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_old_tokens(self, old_tokens: Vec<RetiredToken>) -> Self {
+        Self { old_tokens, ..self }
     }
 
     /// Returns by how many seconds the session slides: 0 if never, and nothing if as configured.
@@ -94,6 +102,11 @@ impl<'s> Shown<'s> {
         lines.push(line("expires_at", self.expiry()));
         lines.push(line("inserted_at", timestamp(self.inserted_at)));
         lines.push(line("updated_at", timestamp(self.updated_at)));
+        lines.extend(self.old_tokens.iter().map(|old| {
+            let until = format!("good until {}", timestamp(old.usable_until));
+            let hint = old.hint.as_ref().map(|hint| format!("{hint}, ")).unwrap_or_default();
+            line("old token", hint + &until)
+        }));
         lines.extend(self.error.as_ref().map(|error| line("error", error.clone())));
         lines
     }
@@ -117,8 +130,17 @@ pub(crate) struct SessionJson<'s> {
     expires_at: Option<String>,
     inserted_at: String,
     updated_at: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    old_tokens: Vec<OldTokenJson<'s>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'s str>,
+}
+
+#[derive(Serialize)]
+struct OldTokenJson<'s> {
+    retired_at: String,
+    usable_until: String,
+    hint: Option<&'s str>,
 }
 
 impl<'s> SessionJson<'s> {
@@ -132,7 +154,18 @@ impl<'s> SessionJson<'s> {
             expires_at: shown.expires_at.map(timestamp),
             inserted_at: timestamp(shown.inserted_at),
             updated_at: timestamp(shown.updated_at),
+            old_tokens: shown.old_tokens.iter().map(OldTokenJson::new).collect(),
             error: shown.error.as_deref(),
+        }
+    }
+}
+
+impl<'s> OldTokenJson<'s> {
+    fn new(old: &'s RetiredToken) -> Self {
+        Self {
+            retired_at: timestamp(old.retired_at),
+            usable_until: timestamp(old.usable_until),
+            hint: old.hint.as_deref(),
         }
     }
 }

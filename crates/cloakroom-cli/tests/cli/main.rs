@@ -11,6 +11,7 @@ mod harness;
 mod import;
 mod json;
 mod keys;
+mod log;
 mod moving;
 mod own_types;
 mod prompts;

@@ -2,23 +2,28 @@
 
 use std::time::Duration;
 
-use cloakroom::Sessions;
+use cloakroom::{NewSession, PerOwner, SessionTable, Sessions, Status};
 use cloakroom_testing::{TestDatabase, UserSession, user};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::revoked::CHANGES;
 use crate::scene::{Scene, listening, until};
 
-/// A pool whose statements find functions of the test's in place of the server's: the queue is full, and is asked for how
-/// full it is.
+/// A pool whose statements find functions of the test's in place of the server's: the queue is full, which a transaction
+/// is told by its commit, and is asked for how full it is.
 async fn full(scene: &Scene) -> sqlx::PgPool {
     let schema = scene.db.schema().unwrap();
     scene
         .db
         .execute(&format!(
             "CREATE SEQUENCE asked;
-             CREATE FUNCTION pg_notify(text, text) RETURNS void VOLATILE LANGUAGE plpgsql AS $$
+             CREATE TABLE notifications (payload text);
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
                  BEGIN RAISE EXCEPTION 'too many notifications in the NOTIFY queue' USING ERRCODE = '54000'; END $$;
+             CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON notifications DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW EXECUTE FUNCTION refuse();
+             CREATE FUNCTION pg_notify(text, text) RETURNS void VOLATILE LANGUAGE sql AS $$
+                 INSERT INTO {schema}.notifications VALUES ($2) $$;
              CREATE FUNCTION pg_notification_queue_usage() RETURNS double precision VOLATILE LANGUAGE sql AS $$
                  SELECT nextval('{schema}.asked')::double precision $$"
         ))
@@ -70,7 +75,63 @@ async fn many_at_once_do_not_fail_either(db: TestDatabase) {
         }
     };
     futures_util::future::join_all((0..100).map(end)).await;
-    assert_eq!(here.query().status(cloakroom::Status::All).count().await.unwrap(), 0);
+    assert_eq!(here.query().status(Status::All).count().await.unwrap(), 0);
+    pool.close().await;
+}
+
+/// Fields of tables in which an end is a transaction of several statements.
+#[derive(Clone, Debug, PartialEq, SessionTable)]
+#[session(table = "recorded", exchange, rotation_grace, audit_log)]
+struct Recorded {
+    #[session(index, owner)]
+    user_id: String,
+}
+
+fn recorded() -> NewSession<Recorded> {
+    NewSession::new(Recorded { user_id: "1234".into() })
+}
+
+async fn transactions_of_several_statements_do_not_fail_either(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    scene.db.sessions::<Recorded>().await;
+    let pool = full(&scene).await;
+    let config = scene.db.config().cache(listening()).build().unwrap();
+    let here = Sessions::<Recorded>::new(pool.clone(), config).unwrap();
+    let limited = here.clone().with_limit(PerOwner::at_most(1)).unwrap();
+    let before = how_often_asked(&scene).await;
+    let evicted = limited.create(recorded()).await.unwrap();
+    let created = limited.create(recorded()).await.unwrap();
+    assert_eq!(limited.authenticate(&evicted.token).await.unwrap(), None);
+    let next = here.exchange(&created.token).await.unwrap().unwrap().successor().unwrap();
+    let mut session = next.session;
+    let rotated = here.rotate_with_grace(&mut session, Duration::from_secs(1)).await.unwrap();
+    assert!(here.authenticate(&rotated).await.unwrap().is_some());
+    assert!(here.expire(&mut session).await.unwrap());
+    assert!(here.delete(session).await.unwrap());
+    here.create(recorded()).await.unwrap();
+    assert_eq!(here.query().expire_all().await.unwrap(), 1);
+    assert_eq!(here.query().status(Status::All).delete_all_returning().await.unwrap().len(), 2);
+    // Each of the seven that revoke was refused once, and emptied the queue.
+    assert_eq!(how_often_asked(&scene).await - before, 7);
+    let mut names: Vec<_> =
+        here.audit_log().fetch_all().await.unwrap().into_iter().map(|entry| entry.name).collect();
+    names.reverse();
+    assert_eq!(
+        names,
+        [
+            "created",
+            "evicted",
+            "created",
+            "exchanged",
+            "rotated",
+            "ended",
+            "deleted",
+            "created",
+            "ended",
+            "deleted",
+            "deleted"
+        ]
+    );
     pool.close().await;
 }
 
@@ -96,5 +157,6 @@ async fn another_process_learns_of_it_after_max_staleness(db: TestDatabase) {
 on_postgres! {
     a_revocation_does_not_fail_because_it_cannot_be_announced,
     many_at_once_do_not_fail_either,
+    transactions_of_several_statements_do_not_fail_either,
     another_process_learns_of_it_after_max_staleness,
 }

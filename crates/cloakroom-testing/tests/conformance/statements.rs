@@ -29,7 +29,11 @@ impl<T: SessionTable> Watched<T> {
         ONCE.call_once(|| tracing::subscriber::set_global_default(Watcher).expect("nobody else watches"));
         let table = format!("watched_{}", db.unique_name());
         let fields = T::definition().fields().to_vec();
-        let definition = fields.into_iter().fold(TableDefinition::new(table.clone()), TableDefinition::field);
+        let (own, named) = (T::definition(), TableDefinition::new(table.clone()));
+        let mut definition = fields.into_iter().fold(named, TableDefinition::field);
+        definition = if own.exchanges_tokens() { definition.exchange() } else { definition };
+        definition = if own.has_rotation_grace() { definition.rotation_grace() } else { definition };
+        definition = if own.keeps_audit_log() { definition.audit_log() } else { definition };
         let config = config.build().unwrap();
         let sessions = Sessions::with_definition(pool.clone(), definition, config).unwrap();
         sessions.migrate().await.unwrap();

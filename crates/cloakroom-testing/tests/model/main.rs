@@ -24,6 +24,7 @@ const DEFAULTS: Settings = Settings {
     auto_extend: true,
     max_lifetime: None,
     has_older_scheme: false,
+    limit: None,
 };
 
 fn as_it_is(config: ConfigBuilder) -> ConfigBuilder {
@@ -82,8 +83,25 @@ async fn every_answer_is_the_models_while_a_key_is_replaced(db: TestDatabase) {
     run::sequences(&db, settings, as_it_is).await;
 }
 
+async fn every_answer_is_the_models_under_a_limit(db: TestDatabase) {
+    run::sequences(&db, Settings { limit: Some(2), ..DEFAULTS }, as_it_is).await;
+}
+
+async fn every_answer_is_the_models_under_a_limit_with_an_absolute_lifetime(db: TestDatabase) {
+    let settings = Settings {
+        ttl: Some(60 * MINUTE),
+        extend_after: Some(7 * MINUTE),
+        max_lifetime: Some(180 * MINUTE),
+        limit: Some(1),
+        ..DEFAULTS
+    };
+    run::sequences(&db, settings, as_it_is).await;
+}
+
 each_mode! {
     every_answer_is_the_models,
+    every_answer_is_the_models_under_a_limit,
+    every_answer_is_the_models_under_a_limit_with_an_absolute_lifetime,
     every_answer_is_the_models_while_a_key_is_replaced,
     every_answer_is_the_models_without_a_time_to_live,
     every_answer_is_the_models_with_an_absolute_lifetime,

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub max_lifetime: Option<Duration>,
     /// Whether some sessions are made by a process that stores them under an older scheme.
     pub has_older_scheme: bool,
+    /// How many valid sessions a user may have; the oldest make room.
+    pub limit: Option<usize>,
 }
 
 /// What a caller sees of a session.
@@ -183,6 +185,20 @@ impl Naive {
             updated_at: now,
             span,
         })
+    }
+
+    /// Ends the oldest sessions of a user who is about to get another one.
+    pub(crate) fn make_room(&mut self, user_id: &str) {
+        let Some(limit) = self.settings.limit else { return };
+        let now = self.now();
+        let is_counted = |seen: &Seen| seen.user_id == user_id && !seen.is_over(now);
+        let mut counted: Vec<_> = self.rows.iter_mut().filter(|row| is_counted(&row.seen)).collect();
+        counted.sort_by_key(|row| (row.seen.inserted_at, row.seen.id));
+        let excess = (counted.len() + 1).saturating_sub(limit);
+        for row in counted.into_iter().take(excess) {
+            row.seen.expires_at = Some(now);
+            row.seen.written_at(now);
+        }
     }
 
     fn capped(&self, born: OffsetDateTime, expires_at: Option<OffsetDateTime>) -> Option<OffsetDateTime> {

@@ -5,16 +5,23 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use cloakroom::{
-    ConfigBuilder, Cursor, Error, ErrorKind, Key, NewSession, Scheme, Session, SessionQuery, Sessions,
-    Sliding, Status, Token,
+    ConfigBuilder, Cursor, Error, ErrorKind, Key, NewSession, PerOwner, Scheme, Session, SessionQuery,
+    SessionTable, Sessions, Sliding, Status, Token,
 };
-use cloakroom_testing::{Kind, Mode, START, TestDatabase, UserSession, at_once, hold_connections};
+use cloakroom_testing::{Kind, Mode, START, TestDatabase, at_once, hold_connections, until_kept};
 use futures_util::TryStreamExt;
 
 use crate::DAY;
 use crate::naive::{Change, Expiry, Naive, Row, Seen, Settings, TokenChoice, Wanted};
 use crate::operation::{Operation, Selection};
 use crate::random::Random;
+
+/// A user's sessions, of which there may be a limit.
+#[derive(Clone, Debug, PartialEq, SessionTable)]
+struct UserSession {
+    #[session(index, owner)]
+    user_id: String,
+}
 
 const OPERATIONS: usize = 60;
 
@@ -59,8 +66,15 @@ async fn sequence(db: &TestDatabase, config: ConfigBuilder, settings: Settings, 
     } else {
         (config.clone(), config)
     };
-    let sessions = &db.sessions_with::<UserSession>(config).await;
-    let older = &db.sessions_with::<UserSession>(older).await;
+    let limited = |sessions: Sessions<UserSession>| match settings.limit {
+        Some(limit) => sessions.with_limit(PerOwner::at_most(limit as u64)).unwrap(),
+        None => sessions,
+    };
+    let sessions = &limited(db.sessions_with(config).await);
+    let older = &limited(db.sessions_with(older).await);
+    if db.mode() == Mode::Listening {
+        until_kept(sessions, NewSession::new(UserSession { user_id: "nobody".into() })).await;
+    }
     db.execute("DELETE FROM sessions").await;
     let mut trace = Trace { seed, operations: Vec::new() };
     let mut player = Player {
@@ -295,6 +309,7 @@ impl Player<'_> {
         if let Ok(created) = created {
             assert!(created.session.id > self.newest_id, "ids are not in the order of creation");
             self.newest_id = created.session.id;
+            self.model.make_room(&created.session.fields.user_id);
             self.model.rows.push(Row { seen: seen(&created.session), token: self.tokens.len(), is_older });
             self.tokens.push(created.token);
             self.keep(Some(created.session));

@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use cloakroom::{
     BindingTerms, Cache, ColumnType, Database, DynamicFields, ErrorKind, FieldDefinition, NewSession,
-    Registration, Role, Seen, Sessions, TableDefinition,
+    Registration, Role, Seen, Sessions, Status, TableDefinition,
+    event_channel,
 };
 use cloakroom_testing::{
     Device, Kind, TestDatabase, UserSession, each_database, hold_connections, patience, user,
@@ -56,6 +57,7 @@ async fn what_every_operation_reports_stands_on_the_page(db: TestDatabase) {
     let operations = page::values("operation");
     let missing: Vec<_> = operations.iter().filter(|operation| !counted(operation)).collect();
     let of_others = [
+        "audit_log",
         "count_by",
         "device_challenge",
         "exchange",
@@ -171,6 +173,27 @@ async fn registrations_and_renewals_are_counted_by_what_became_of_them(db: TestD
     assert_eq!((counted("registrations", "no_proof"), counted("registrations", "bound")), (1, 1));
     let renewals = ["signature", "renewed", "wrong_challenge"].map(|outcome| counted("renewals", outcome));
     assert_eq!(renewals, [1, 1, 1]);
+    assert_is_on_the_page();
+}
+
+async fn ended_sessions_are_counted_by_their_reasons(db: TestDatabase) {
+    recorder::start();
+    let table = name(&db, ["ended_sqlite", "ended_postgres", "ended_mariadb"]);
+    let sessions = sessions_named(db.database(), table, db.config()).await;
+    let ended =
+        |reason| recorder::counter("cloakroom_sessions_ended_total", &[("table", table), ("reason", reason)]);
+    for _ in 0..4 {
+        sessions.create(user("1234")).await.unwrap();
+    }
+    let mut session = sessions.create(user("1234")).await.unwrap().session;
+    assert!(sessions.expire(&mut session).await.unwrap());
+    assert!(!sessions.expire(&mut session).await.unwrap());
+    assert_eq!(ended("logged_out"), 1);
+    assert_eq!(sessions.query().expire_all().await.unwrap(), 4);
+    assert_eq!(ended("logged_out"), 5);
+    assert!(sessions.delete(session).await.unwrap());
+    assert_eq!(sessions.query().status(Status::All).delete_all().await.unwrap(), 4);
+    assert_eq!(ended("deleted"), 5);
     assert_is_on_the_page();
 }
 
@@ -305,6 +328,16 @@ async fn everything_on_the_page_is_reported_case(db: TestDatabase) {
     used.seen(&all[0], Seen::new());
     used.close().await.unwrap();
 
+    // More happens than a channel holds.
+    let lost = || recorder::counter("cloakroom_events_lost_total", &[]);
+    let (sender, receiver) = event_channel(1);
+    let observed = sessions.clone().with_observer(sender).unwrap();
+    for _ in 0..3 {
+        observed.create(user("1234")).await.unwrap();
+    }
+    assert_eq!((lost(), receiver.lost()), (2, 2));
+    drop(observed);
+
     let names = assert_is_on_the_page();
     assert_eq!(names, page::metrics().into_keys().collect(), "what the page lists, and what was reported");
     drop((sessions, other));
@@ -315,6 +348,7 @@ each_database! {
     what_every_operation_reports_stands_on_the_page,
     calls_are_counted_by_what_became_of_them,
     calls_that_share_a_statement_are_counted_as_one_batch,
+    ended_sessions_are_counted_by_their_reasons,
     last_uses_are_counted_by_what_became_of_them,
     registrations_and_renewals_are_counted_by_what_became_of_them,
 }

@@ -1,15 +1,21 @@
-//! Tokens that are exchanged and rotated with a grace: neither they, nor their digests, nor what they are sealed in.
+//! Tokens that are exchanged and rotated with a grace: neither they, nor their digests, nor what they are sealed in. Nor is
+//! any of that in an event or in the audit log.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cloakroom::{Config, ErrorKind, NewSession, Outcome, SessionTable, Sessions, Token};
+use cloakroom::{
+    Config, ErrorKind, EventReceiver, NewSession, Outcome, SessionTable, Sessions, Token, event_channel,
+};
 use cloakroom_testing::{Kind, TestDatabase};
+use serde_json::json;
 
 use crate::seen::Seen;
 
 #[derive(Clone, Debug, PartialEq, SessionTable)]
-#[session(table = "devices", exchange, rotation_grace)]
+#[session(table = "devices", exchange, rotation_grace, audit_log)]
 struct Device {
+    #[session(owner)]
     user_id: String,
 }
 
@@ -23,7 +29,10 @@ async fn sealed(db: &TestDatabase) -> Vec<String> {
 
 /// Every exchange and rotation that succeeds, and some that fail.
 pub(crate) async fn exchange(db: &TestDatabase, config: &Config, seen: &mut Seen) {
-    let sessions = match Sessions::<Device>::new(db.database(), config.clone()) {
+    let (sender, receiver) = event_channel(100);
+    seen.show("EventSender", &sender);
+    let made = Sessions::<Device>::new(db.database(), config.clone());
+    let sessions = match made.and_then(|sessions| sessions.with_observer(sender)) {
         Ok(sessions) => sessions,
         Err(error) => {
             // Plaintext.
@@ -59,7 +68,40 @@ pub(crate) async fn exchange(db: &TestDatabase, config: &Config, seen: &mut Seen
     seen.token(&rotated, config);
     seen.session(&sessions.authenticate(&created.token).await.unwrap().unwrap());
     seen.show("RetiredToken", &sessions.retired_tokens(&created.session).await.unwrap()[0]);
+    let mut last = created.session;
+    last.data = json!("of no concern to an auditor");
+    seen.secret("data", b"of no concern to an auditor");
+    sessions.update(&mut last).await.unwrap();
+    sessions.delete(last).await.unwrap();
+    let second = sessions.create(NewSession::new(Device { user_id: "1234".into() })).await.unwrap();
+    seen.token(&second.token, config);
+    let mut session = second.session;
+    let rotated = sessions.rotate_with_grace(&mut session, Duration::from_hours(1)).await.unwrap();
+    seen.token(&rotated, config);
+    happened(&sessions, receiver, seen).await;
     refused(db, &sessions, &rotated, seen).await;
+}
+
+/// Everything that is told and kept of it.
+async fn happened(sessions: &Sessions<Device>, mut receiver: EventReceiver, seen: &mut Seen) {
+    seen.show("EventReceiver", &receiver);
+    let mut names = BTreeSet::new();
+    while let Some(event) = receiver.try_recv() {
+        names.insert(event.name());
+        seen.show("Event", &event);
+        seen.show("EventKind", &event.kind);
+        seen.print(&event);
+        seen.print(&serde_json::to_string(&event).unwrap());
+    }
+    assert_eq!(names, BTreeSet::from(["created", "deleted", "exchanged", "reused", "rotated", "updated"]));
+    let log = sessions.audit_log();
+    seen.show("AuditLog", &log);
+    let entries = log.fetch_all().await.unwrap();
+    assert!(entries.len() > 8, "{entries:?}");
+    for entry in &entries {
+        seen.show("AuditEntry", entry);
+        seen.print(&entry.details());
+    }
 }
 
 /// The server quotes the digest that is there already.

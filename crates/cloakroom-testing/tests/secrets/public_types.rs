@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use cloakroom::{
     Backend, Cache, Column, ColumnType, Config, ConfigError, Cursor, DynamicFields, EndReason, Evict,
-    Hashing, Key, ManualClock, PerOwner, Reading, Role, Scheme, Scopes, Sessions, SignedSpan, Sliding,
-    Status, SystemClock, Token, TokenFormat,
+    Hashing, Key, ManualClock, PendingEvents, PerOwner, Reading, Refusal, Role, Scheme, Scopes, Sessions,
+    SignedSpan, Sliding, Status, SystemClock, Token, TokenFormat,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, run};
 
@@ -13,7 +13,7 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 35] = [
+const NOT_SHOWN: [&str; 38] = [
     "AnyScope",
     "Clock",
     "DefaultData",
@@ -30,6 +30,7 @@ const NOT_SHOWN: [&str; 35] = [
     "HasLastSeen",
     "HasLastUserAgent",
     "InstantField",
+    "KeepsAuditLog",
     "HasOwner",
     "HasScopes",
     "Loaded",
@@ -38,6 +39,7 @@ const NOT_SHOWN: [&str; 35] = [
     "MIN_KEY_LENGTH",
     "MIN_TOKEN_LENGTH",
     "NamesScope",
+    "Observer",
     "OptionalTextField",
     "Result",
     "RoleField",
@@ -48,6 +50,7 @@ const NOT_SHOWN: [&str; 35] = [
     "SessionTable",
     "StoredType",
     "TextField",
+    "event_channel",
     // The two crates are in braces of their own, and their types are not the library's.
     "sqlx",
 ];
@@ -76,6 +79,8 @@ fn show_the_rest(seen: &mut Seen) {
     }
     seen.show("Status", &Status::All);
     seen.show("Sliding", &Sliding::Fixed);
+    seen.show("Refusal", &Refusal::LimitReached);
+    seen.show("PendingEvents", &PendingEvents::default());
     let scopes = |names: &[&str]| Scopes::<String>::from_names(names);
     seen.show("Scopes", &scopes(&["read", "write"]));
     seen.show("ParseScopesError", &scopes(&["two words"]).unwrap_err());

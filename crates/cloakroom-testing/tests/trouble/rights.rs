@@ -1,5 +1,7 @@
 //! What a role of the database's must be granted, as `docs/grants.md` lists it: no less, and no more.
 
+use std::time::Duration;
+
 use cloakroom::{Database, ErrorKind, NewSession, SessionTable, Sessions, Status};
 use cloakroom_testing::{ApiKey, Kind, Role, TestDatabase, UserSession, user};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
@@ -225,6 +227,81 @@ async fn a_role_that_reports_reads_all_but_the_digests(db: TestDatabase) {
     guest.leave(sessions.database()).await;
 }
 
+/// A table with both tables beside it.
+#[derive(Clone, Debug, PartialEq, SessionTable)]
+#[session(table = "beside", exchange, rotation_grace, audit_log)]
+struct Beside {
+    #[session(index, owner)]
+    user_id: String,
+}
+
+fn beside() -> NewSession<Beside> {
+    NewSession::new(Beside { user_id: "1234".into() })
+}
+
+async fn a_role_that_uses_tables_beside_its_own_needs_what_is_listed(db: TestDatabase) {
+    db.sessions::<Beside>().await;
+    let guest = Guest::new(&db).await;
+    guest.may("SELECT, INSERT, UPDATE, DELETE", "beside").await;
+    guest.may("SELECT, INSERT, UPDATE, DELETE", "beside_retired_tokens").await;
+    guest.may("SELECT, INSERT", "beside_audit_log").await;
+    let sessions = guest.sessions::<Beside>().await;
+    assert_eq!(sessions.migrate().await.unwrap(), []);
+    let created = sessions.create(beside()).await.unwrap();
+    let next = sessions.exchange(&created.token).await.unwrap().unwrap();
+    let next = next.successor().unwrap();
+    sessions.exchange(&next.token).await.unwrap().unwrap();
+    assert!(sessions.exchange(&created.token).await.unwrap().unwrap().successor().is_none());
+    let mut session = sessions.create(beside()).await.unwrap().session;
+    sessions.rotate_with_grace(&mut session, Duration::from_hours(1)).await.unwrap();
+    assert_eq!(sessions.retired_tokens(&session).await.unwrap().len(), 1);
+    sessions.update(&mut session).await.unwrap();
+    sessions.rotate(&mut session).await.unwrap();
+    assert!(sessions.expire(&mut session).await.unwrap());
+    assert!(sessions.delete(session).await.unwrap());
+    sessions.create(beside()).await.unwrap();
+    assert_eq!(sessions.query().expire_all().await.unwrap(), 1);
+    assert_eq!(sessions.query().status(Status::All).delete_all().await.unwrap(), 2);
+    db.clock().advance(Duration::from_hours(48));
+    sessions.delete_expired().await.unwrap();
+    let entries = sessions.audit_log().fetch_all().await.unwrap().len();
+    assert_eq!(entries, 14);
+    // What is written can be neither changed nor deleted.
+    let prunes = Sessions::<Beside>::new(
+        sessions.database().clone(),
+        db.config().audit_retention(Duration::from_hours(1)).build().unwrap(),
+    );
+    let error = prunes.unwrap().delete_expired().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
+    assert_eq!(sessions.audit_log().fetch_all().await.unwrap().len(), entries);
+    guest.leave(sessions.database()).await;
+}
+
+async fn a_role_that_prunes_tables_beside_another_needs_what_is_listed(db: TestDatabase) {
+    let of_owner = db.sessions::<Beside>().await;
+    let created = of_owner.create(beside()).await.unwrap();
+    of_owner.exchange(&created.token).await.unwrap().unwrap();
+    db.clock().advance(Duration::from_hours(24 * 30));
+    let guest = Guest::new(&db).await;
+    match db.kind() {
+        Kind::Postgres => {
+            guest.may("SELECT (id, expires_at), UPDATE (id), DELETE", "beside").await;
+            guest.may("SELECT (id, recorded_at), UPDATE (id), DELETE", "beside_audit_log").await;
+        }
+        _ => {
+            guest.may("SELECT (id, expires_at), DELETE", "beside").await;
+            guest.may("SELECT (recorded_at), DELETE", "beside_audit_log").await;
+        }
+    }
+    guest.may("SELECT, UPDATE, DELETE", "beside_retired_tokens").await;
+    let config = db.config().audit_retention(Duration::from_hours(24)).build().unwrap();
+    let sessions = Sessions::<Beside>::new(guest.database().await, config).unwrap();
+    assert_eq!(sessions.delete_expired().await.unwrap(), 1);
+    assert_eq!(of_owner.audit_log().fetch_all().await.unwrap().len(), 0);
+    assert_eq!(db.texts("SELECT hint FROM beside_retired_tokens").await.len(), 0);
+    guest.leave(sessions.database()).await;
+}
+
 mod postgres {
     cloakroom_testing::each_case!(
         Postgres,
@@ -234,7 +311,9 @@ mod postgres {
         such_a_role_is_told_what_is_missing,
         a_role_that_migrates_needs_what_is_listed,
         a_role_that_prunes_may_do_nothing_else,
-        a_role_that_reports_reads_all_but_the_digests
+        a_role_that_reports_reads_all_but_the_digests,
+        a_role_that_uses_tables_beside_its_own_needs_what_is_listed,
+        a_role_that_prunes_tables_beside_another_needs_what_is_listed
     );
 }
 
@@ -247,6 +326,8 @@ mod mariadb {
         such_a_role_is_told_what_is_missing,
         a_role_that_migrates_needs_what_is_listed,
         a_role_that_prunes_may_do_nothing_else,
-        a_role_that_reports_reads_all_but_the_digests
+        a_role_that_reports_reads_all_but_the_digests,
+        a_role_that_uses_tables_beside_its_own_needs_what_is_listed,
+        a_role_that_prunes_tables_beside_another_needs_what_is_listed
     );
 }

@@ -62,11 +62,11 @@ impl BatchedQuery for Extend {
     }
 
     fn sent(&self, questions: usize) {
-        self.0.observer.metrics.sent(Batched::Extension, questions);
+        self.0.instruments.metrics.sent(Batched::Extension, questions);
     }
 
     fn waited(&self, span: Duration) {
-        self.0.observer.metrics.waited(Batched::Extension, span);
+        self.0.instruments.metrics.waited(Batched::Extension, span);
     }
 
     fn patience(&self) -> Duration {

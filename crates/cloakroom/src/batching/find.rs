@@ -37,11 +37,11 @@ impl BatchedQuery for Find {
     }
 
     fn sent(&self, questions: usize) {
-        self.store.observer.metrics.sent(Batched::Lookup, questions);
+        self.store.instruments.metrics.sent(Batched::Lookup, questions);
     }
 
     fn waited(&self, span: Duration) {
-        self.store.observer.metrics.waited(Batched::Lookup, span);
+        self.store.instruments.metrics.waited(Batched::Lookup, span);
     }
 
     fn patience(&self) -> Duration {

@@ -37,11 +37,11 @@ impl BatchedQuery for Insert {
     }
 
     fn sent(&self, questions: usize) {
-        self.0.observer.metrics.sent(Batched::Insert, questions);
+        self.0.instruments.metrics.sent(Batched::Insert, questions);
     }
 
     fn waited(&self, span: Duration) {
-        self.0.observer.metrics.waited(Batched::Insert, span);
+        self.0.instruments.metrics.waited(Batched::Insert, span);
     }
 
     fn patience(&self) -> Duration {

@@ -230,6 +230,14 @@ impl ConfigBuilder {
         self.with(|settings| settings.record_seen = every)
     }
 
+    /// Sets how long entries of an [audit log](crate::Sessions::audit_log) are kept. Default: for ever. The
+    /// [pruner](crate::Pruner), and [`delete_expired`](crate::Sessions::delete_expired), delete those that are older. How
+    /// long they must or may be kept is for the application's law and its privacy notice to say.
+    pub fn audit_retention(self, keep: impl Into<Option<Duration>>) -> Self {
+        let keep = keep.into();
+        self.with(|settings| settings.audit_retention = keep)
+    }
+
     /// Sets how many concurrent callers of `authenticate` may share a statement. The same limit holds for `create`, and
     /// for the extensions that reads make. Default 256, at most 4,096; with 1, every caller has its own statement. On
     /// SQLite at most 60 lookups share a statement. At most 64 extensions do, on every database.

@@ -24,6 +24,7 @@ impl Settings {
             ("ttl", self.ttl),
             ("max_lifetime", self.max_lifetime),
             ("record_seen", self.record_seen),
+            ("audit_retention", self.audit_retention),
             ("timeout", self.timeout),
         ];
         for (setting, span) in spans {

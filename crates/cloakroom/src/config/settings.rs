@@ -29,6 +29,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`extend_after`](crate::ConfigBuilder::extend_after) | 1 day | how much an extension must gain to be written |
 /// | [`max_lifetime`](crate::ConfigBuilder::max_lifetime) | none | the end that no extension passes |
 /// | [`record_seen`](crate::ConfigBuilder::record_seen) | off | how often the last use of a session is written |
+/// | [`audit_retention`](crate::ConfigBuilder::audit_retention) | for ever | how long an audit log's entries are kept |
 /// | [`exchange_grace`](crate::ConfigBuilder::exchange_grace) | 30 seconds | how long an exchanged token is answered with the same successor |
 /// | [`max_batch`](crate::ConfigBuilder::max_batch) | 256 | how many callers may share a statement; 1 turns sharing off |
 /// | [`max_in_flight`](crate::ConfigBuilder::max_in_flight) | 2 | how many shared statements may be out at once |
@@ -53,6 +54,7 @@ pub(super) struct Settings {
     pub(super) auto_extend: bool,
     pub(super) max_lifetime: Option<Duration>,
     pub(super) record_seen: Option<Duration>,
+    pub(super) audit_retention: Option<Duration>,
     pub(super) exchange_grace: Duration,
     pub(super) max_batch: usize,
     pub(super) max_in_flight: Option<usize>,
@@ -118,6 +120,11 @@ impl Config {
     /// Returns how often the last use of a session is written, or `None` if it is not.
     pub fn record_seen(&self) -> Option<Duration> {
         self.0.record_seen
+    }
+
+    /// Returns how long entries of an audit log are kept, or `None` if they are kept for ever.
+    pub fn audit_retention(&self) -> Option<Duration> {
+        self.0.audit_retention
     }
 
     /// Returns how long after its exchange a token is answered with the same successor.
@@ -235,6 +242,7 @@ impl Default for Config {
             auto_extend: true,
             max_lifetime: None,
             record_seen: None,
+            audit_retention: None,
             exchange_grace: Duration::from_secs(30),
             max_batch: 256,
             max_in_flight: None,
@@ -260,6 +268,7 @@ impl fmt::Debug for Config {
             .field("auto_extend", &self.0.auto_extend)
             .field("max_lifetime", &self.0.max_lifetime)
             .field("record_seen", &self.0.record_seen)
+            .field("audit_retention", &self.0.audit_retention)
             .field("exchange_grace", &self.0.exchange_grace)
             .field("max_batch", &self.0.max_batch)
             .field("max_in_flight", &self.0.max_in_flight)

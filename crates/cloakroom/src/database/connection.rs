@@ -3,6 +3,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::time::Duration;
 
+use super::after_commit::AfterCommit;
 use super::again::{Again, Asks};
 use super::bare::{Answer, Bare, Wanted};
 use super::guard::{Guard, guard_write};
@@ -134,7 +135,7 @@ pub(crate) enum Place<'c> {
     /// One connection of the pool; each statement commits by itself.
     Pooled(&'c mut Pooled),
     /// The caller's own.
-    Own(Bare<'c>, Rule),
+    Own(Bare<'c>, Rule, AfterCommit),
 }
 
 /// What a connection of the caller's must be.
@@ -160,14 +161,14 @@ macro_rules! conversions {
             #[cfg(feature = $feature)]
             impl<'c> From<&'c mut sqlx::$connection> for Connection<'c> {
                 fn from(connection: &'c mut sqlx::$connection) -> Self {
-                    Self(Place::Own(Bare::$variant(connection), Rule::AnyTransaction))
+                    Self(Place::Own(Bare::$variant(connection), Rule::AnyTransaction, AfterCommit::default()))
                 }
             }
 
             #[cfg(feature = $feature)]
             impl<'c> From<&'c mut sqlx::Transaction<'_, sqlx::$variant>> for Connection<'c> {
                 fn from(transaction: &'c mut sqlx::Transaction<'_, sqlx::$variant>) -> Self {
-                    Self(Place::Own(Bare::$variant(&mut **transaction), Rule::Transaction))
+                    Self(Place::Own(Bare::$variant(&mut **transaction), Rule::Transaction, AfterCommit::default()))
                 }
             }
 
@@ -203,7 +204,7 @@ impl<'c> Connection<'c> {
     /// Returns the same connection of the caller's, with or without an open transaction.
     pub(crate) fn free(self) -> Self {
         match self.0 {
-            Place::Own(bare, _) => Self(Place::Own(bare, Rule::Free)),
+            Place::Own(bare, _, after) => Self(Place::Own(bare, Rule::Free, after)),
             place => Self(place),
         }
     }
@@ -211,7 +212,7 @@ impl<'c> Connection<'c> {
     /// Returns the same connection. If it is the caller's, a transaction must be open on it.
     pub(crate) fn in_transaction(self) -> Self {
         match self.0 {
-            Place::Own(bare, Rule::Free) => Self(Place::Own(bare, Rule::AnyTransaction)),
+            Place::Own(bare, Rule::Free, after) => Self(Place::Own(bare, Rule::AnyTransaction, after)),
             place => Self(place),
         }
     }
@@ -224,8 +225,24 @@ impl<'c> Connection<'c> {
     /// Fails if it is a connection of the caller's on which no transaction is open.
     pub(crate) async fn require_transaction(&mut self) -> Result<(), sqlx::Error> {
         match &mut self.0 {
-            Place::Own(bare, _) => bare.check(Rule::AnyTransaction).await,
+            Place::Own(bare, ..) => bare.check(Rule::AnyTransaction).await,
             Place::Pool(_) | Place::Pooled(_) => Ok(()),
+        }
+    }
+
+    /// Returns what waits for the commit of the caller's transaction, if the connection is the caller's.
+    pub(crate) fn after_commit(&self) -> Option<&AfterCommit> {
+        match &self.0 {
+            Place::Own(_, _, after) => Some(after),
+            Place::Pool(_) | Place::Pooled(_) => None,
+        }
+    }
+
+    /// Returns the same connection of the caller's, with what waits for its commit.
+    pub(super) fn with_after_commit(self, after: AfterCommit) -> Self {
+        match self.0 {
+            Place::Own(bare, rule, _) => Self(Place::Own(bare, rule, after)),
+            place => Self(place),
         }
     }
 
@@ -238,7 +255,7 @@ impl<'c> Connection<'c> {
         match &self.0 {
             Place::Pool(pool) => pool.backend(),
             Place::Pooled(pooled) => pooled.backend(),
-            Place::Own(bare, _) => bare.backend(),
+            Place::Own(bare, ..) => bare.backend(),
         }
     }
 
@@ -247,7 +264,7 @@ impl<'c> Connection<'c> {
         Connection(match &mut self.0 {
             Place::Pool(pool) => Place::Pool(pool.clone()),
             Place::Pooled(pooled) => Place::Pooled(pooled),
-            Place::Own(bare, rule) => Place::Own(bare.reborrow(), *rule),
+            Place::Own(bare, rule, after) => Place::Own(bare.reborrow(), *rule, after.clone()),
         })
     }
 
@@ -320,7 +337,7 @@ impl<'c> Connection<'c> {
             match &mut self.0 {
                 Place::Pool(pool) => pool.acquire().await?.run(statement, wanted, asks).await,
                 Place::Pooled(pooled) => pooled.run(statement, wanted, asks).await,
-                Place::Own(bare, rule) => {
+                Place::Own(bare, rule, _) => {
                     bare.check(*rule).await?;
                     let answer = bare.run(statement, wanted).await;
                     if let Err(error) = &answer
@@ -341,7 +358,7 @@ impl<'c> Connection<'c> {
         match &mut self.0 {
             Place::Pool(pool) => pool.acquire().await?.bare().await?.execute_raw(sql).await,
             Place::Pooled(pooled) => pooled.bare().await?.execute_raw(sql).await,
-            Place::Own(bare, _) => bare.execute_raw(sql).await,
+            Place::Own(bare, ..) => bare.execute_raw(sql).await,
         }
     }
 }

@@ -5,6 +5,7 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
+mod after_commit;
 mod again;
 mod announcing;
 mod bare;
@@ -38,6 +39,7 @@ use std::fmt;
 
 use sqlx::error::DatabaseError;
 
+pub(crate) use after_commit::AfterCommit;
 pub(crate) use again::{NotConnected, TimedOut, cause};
 #[cfg(feature = "postgres")]
 pub(crate) use announcing::CHANNEL;

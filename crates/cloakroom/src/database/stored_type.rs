@@ -80,6 +80,11 @@ pub(crate) trait Bind: Send + Sync {
         None
     }
 
+    /// See [`FieldValue::shown`](crate::FieldValue::shown).
+    fn shown(&self) -> Option<String> {
+        self.text()
+    }
+
     #[cfg(feature = "sqlite")]
     fn bind_sqlite(&self, to: &mut sqlx::sqlite::SqliteArguments) -> Result<(), sqlx::error::BoxDynError>;
 
@@ -110,6 +115,10 @@ impl<V: SqliteType + PostgresType + MySqlType + Send + Sync> Bind for V {
 
     fn text(&self) -> Option<String> {
         first::text(self)
+    }
+
+    fn shown(&self) -> Option<String> {
+        first::shown(self)
     }
 
     #[cfg(feature = "sqlite")]

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::list::match_database;
-use super::{Backend, Connection, Database, Pool};
+use super::{AfterCommit, Backend, Connection, Database, Pool};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 
 /// A transaction in the application's own database, of any of the three kinds.
@@ -24,15 +24,17 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 /// # Ok(())
 /// # }
 /// ```
-#[non_exhaustive]
-pub enum Transaction {
-    /// A transaction of a pool of SQLite connections.
+pub struct Transaction {
+    open: Open,
+    after: AfterCommit,
+}
+
+/// The driver's transaction.
+enum Open {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// A transaction of a pool of PostgreSQL connections.
     #[cfg(feature = "postgres")]
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
-    /// A transaction of a pool of MariaDB or MySQL connections.
     #[cfg(feature = "mysql")]
     MySql(sqlx::Transaction<'static, sqlx::MySql>),
 }
@@ -97,7 +99,7 @@ impl Pool {
 
     async fn begin_here(&self, purpose: Begin) -> Result<Transaction> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
-        let begun = match_database!(&self.database, Database(pool) in driver to Transaction => {
+        let open = match_database!(&self.database, Database(pool) in driver to Open => {
             let begun = match purpose {
                 Begin::Plain => driver::begin(pool, &self.causality).await,
                 Begin::ToWrite => driver::begin_to_write(pool, &self.causality).await,
@@ -105,7 +107,7 @@ impl Pool {
             };
             begun.map_err(failed)?
         });
-        Ok(begun)
+        Ok(Transaction { open, after: AfterCommit::of_our_commit() })
     }
 }
 
@@ -122,23 +124,25 @@ impl Transaction {
     /// returns `Ok` there although nothing is committed. Checking this takes another round trip.
     pub async fn commit(self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database");
-        self.try_commit().await.map_err(failed)
+        self.try_commit().await.map_err(failed)?.run();
+        Ok(())
     }
 
-    /// Does the same, with the driver's error.
-    pub(crate) async fn try_commit(self) -> Result<(), sqlx::Error> {
-        match_database!(self, Transaction(transaction) in driver => driver::commit(transaction).await)
+    /// Does the same, with the driver's error, and returns what is to be done now that the transaction is committed.
+    pub(crate) async fn try_commit(self) -> Result<AfterCommit, sqlx::Error> {
+        match_database!(self.open, Open(transaction) in driver => driver::commit(transaction).await)?;
+        Ok(self.after)
     }
 
     /// Rolls the transaction back. Dropping it does so too, a little later.
     pub async fn rollback(self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
-        match_database!(self, Transaction(transaction) => transaction.rollback().await).map_err(failed)
+        match_database!(self.open, Open(transaction) => transaction.rollback().await).map_err(failed)
     }
 
     /// Returns which kind of database the transaction is in.
     pub fn backend(&self) -> Backend {
-        match_database!(self, Transaction(_transaction) in driver => driver::BACKEND)
+        match_database!(&self.open, Open(_transaction) in driver => driver::BACKEND)
     }
 
     /// Returns the connection that the transaction is on, for the application's own statements.
@@ -148,10 +152,27 @@ impl Transaction {
     /// If the transaction is not in SQLite.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(&mut self) -> &mut sqlx::SqliteConnection {
-        match self {
-            Self::Sqlite(transaction) => transaction,
+        let backend = self.backend();
+        match &mut self.open {
+            Open::Sqlite(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
-            other => panic!("the transaction is in {}, not in SQLite", other.backend()),
+            _ => panic!("the transaction is in {backend}, not in SQLite"),
+        }
+    }
+
+    /// Returns the driver's own transaction, for code that takes that. From then on its commit is the driver's too: no
+    /// [observer](crate::Observer) hears of what was done in it.
+    ///
+    /// # Panics
+    ///
+    /// If the transaction is not in SQLite.
+    #[cfg(feature = "sqlite")]
+    pub fn into_sqlite(self) -> sqlx::Transaction<'static, sqlx::Sqlite> {
+        let backend = self.backend();
+        match self.open {
+            Open::Sqlite(transaction) => transaction,
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            _ => panic!("the transaction is in {backend}, not in SQLite"),
         }
     }
 
@@ -162,10 +183,27 @@ impl Transaction {
     /// If the transaction is not in PostgreSQL.
     #[cfg(feature = "postgres")]
     pub fn postgres(&mut self) -> &mut sqlx::PgConnection {
-        match self {
-            Self::Postgres(transaction) => transaction,
+        let backend = self.backend();
+        match &mut self.open {
+            Open::Postgres(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
-            other => panic!("the transaction is in {}, not in PostgreSQL", other.backend()),
+            _ => panic!("the transaction is in {backend}, not in PostgreSQL"),
+        }
+    }
+
+    /// Returns the driver's own transaction, for code that takes that. From then on its commit is the driver's too: no
+    /// [observer](crate::Observer) hears of what was done in it.
+    ///
+    /// # Panics
+    ///
+    /// If the transaction is not in PostgreSQL.
+    #[cfg(feature = "postgres")]
+    pub fn into_postgres(self) -> sqlx::Transaction<'static, sqlx::Postgres> {
+        let backend = self.backend();
+        match self.open {
+            Open::Postgres(transaction) => transaction,
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            _ => panic!("the transaction is in {backend}, not in PostgreSQL"),
         }
     }
 
@@ -176,17 +214,37 @@ impl Transaction {
     /// If the transaction is not in MariaDB or MySQL.
     #[cfg(feature = "mysql")]
     pub fn mysql(&mut self) -> &mut sqlx::MySqlConnection {
-        match self {
-            Self::MySql(transaction) => transaction,
+        let backend = self.backend();
+        match &mut self.open {
+            Open::MySql(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
-            other => panic!("the transaction is in {}, not in MariaDB or MySQL", other.backend()),
+            _ => panic!("the transaction is in {backend}, not in MariaDB or MySQL"),
+        }
+    }
+
+    /// Returns the driver's own transaction, for code that takes that. From then on its commit is the driver's too: no
+    /// [observer](crate::Observer) hears of what was done in it.
+    ///
+    /// # Panics
+    ///
+    /// If the transaction is not in MariaDB or MySQL.
+    #[cfg(feature = "mysql")]
+    pub fn into_mysql(self) -> sqlx::Transaction<'static, sqlx::MySql> {
+        let backend = self.backend();
+        match self.open {
+            Open::MySql(transaction) => transaction,
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            _ => panic!("the transaction is in {backend}, not in MariaDB or MySQL"),
         }
     }
 }
 
 impl<'c> From<&'c mut Transaction> for Connection<'c> {
     fn from(transaction: &'c mut Transaction) -> Self {
-        match_database!(transaction, Transaction(transaction) => transaction.into())
+        let after = transaction.after.clone();
+        let connection: Self =
+            match_database!(&mut transaction.open, Open(transaction) => transaction.into());
+        connection.with_after_commit(after)
     }
 }
 

@@ -89,6 +89,20 @@ impl FieldValue {
         }
     }
 
+    /// Returns the value as a person reads it, if it is text, an integer, true or false, or a UUID.
+    pub(crate) fn shown(&self) -> Option<String> {
+        match &self.0 {
+            Repr::Plain(Value::String(text)) => text.clone(),
+            Repr::Plain(Value::SmallInt(number)) => number.map(|number| number.to_string()),
+            Repr::Plain(Value::Int(number)) => number.map(|number| number.to_string()),
+            Repr::Plain(Value::BigInt(number)) => number.map(|number| number.to_string()),
+            Repr::Plain(Value::Bool(is_true)) => is_true.map(|is_true| is_true.to_string()),
+            Repr::Plain(Value::Uuid(uuid)) => uuid.map(|uuid| uuid.to_string()),
+            Repr::Plain(_) | Repr::Json(_) => None,
+            Repr::Native(value) => value.shown(),
+        }
+    }
+
     /// Returns `true` if both values store the same bits: a float's sign counts, and NaN equals itself. Only values of
     /// one Rust type can be compared in this way.
     pub(crate) fn is_same(&self, other: &Self) -> bool {

@@ -8,7 +8,7 @@ use crate::table::{FieldDefinition, Role, TableDefinition};
 
 /// Its migration has a number apart, since it is only of the tables that have the role. It is not recorded: the table itself
 /// tells.
-pub(super) const DEVICES: Migration = Migration { version: 102, name: "add the columns for keys of devices" };
+pub(super) const DEVICES: Migration = Migration { version: 103, name: "add the columns for keys of devices" };
 
 /// Returns the columns that the migration adds to a table that exists: that with the role, and those beside it.
 fn columns(table: &TableDefinition) -> impl Iterator<Item = FieldDefinition> {

@@ -1,7 +1,8 @@
 //! Reads the definition of an existing session table from the database's description of it.
 
+use super::beside::Beside;
+use super::has_index;
 use super::record::{Record, RecordedField, recorded};
-use super::{has_index, retired};
 use crate::database::{Connection, Database};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{BUILT_IN_COLUMNS, DynamicFields, FieldDefinition, Role, TableDefinition};
@@ -61,12 +62,15 @@ impl DynamicFields {
             });
             definition = definition.field(field);
         }
-        if retired::is_there(&mut connection, &definition).await? {
+        if Beside::retired(&definition).is_there(&mut connection, &definition).await? {
             // Which of its uses the application makes is not known, and this one asks for the least.
             definition = definition.rotation_grace();
         }
         let beside = definition.device_columns();
         definition.fields.retain(|field| !beside.iter().any(|it| is_same(it.name(), field.name())));
+        if Beside::audit_log(&definition).is_there(&mut connection, &definition).await? {
+            definition = definition.audit_log();
+        }
         Ok(Some(definition))
     }
 }

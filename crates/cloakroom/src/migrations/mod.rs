@@ -16,11 +16,11 @@
 //! # Ok::<(), cloakroom::ConfigError>(())
 //! ```
 
+mod beside;
 mod compare;
 mod device;
 mod introspection;
 mod record;
-mod retired;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use beside::Beside;
 use compare::{check_columns, check_index, why_refused};
 use record::Record;
 pub(crate) use sql::has_index;
@@ -92,9 +93,7 @@ pub fn up_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, 
     let mut statements: Vec<String> = create_schema(table, backend).into_iter().collect();
     statements.push(create_table(table, backend));
     statements.extend(indexes(table).iter().map(|index| create_index(table, index, backend)));
-    if table.keeps_retired_tokens() {
-        statements.extend(retired::create(table, backend));
-    }
+    statements.extend(Beside::of(table).iter().flat_map(|beside| beside.create(table, backend)));
     Ok(statements)
 }
 
@@ -124,8 +123,8 @@ pub fn index_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String
 pub fn down_sql(table: &TableDefinition, backend: Backend) -> Result<Vec<String>, ConfigError> {
     table.validate(backend)?;
     let drop = |name: &str| format!("DROP TABLE IF EXISTS {}", qualified(table, name, backend));
-    let retired = table.keeps_retired_tokens().then(|| drop(&table.retired_name()));
-    Ok(retired.into_iter().chain([drop(&table.table)]).collect())
+    let beside = Beside::of(table);
+    Ok(beside.iter().map(|beside| drop(&beside.name)).chain([drop(&table.table)]).collect())
 }
 
 pub(crate) async fn up(
@@ -287,8 +286,10 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
     let mut undone = applied(STEPS, &mut connection, table).await?;
-    if table.keeps_retired_tokens() && retired::is_there(&mut connection, table).await? {
-        undone.push(retired::RETIRED);
+    for beside in Beside::of(table) {
+        if beside.is_there(&mut connection, table).await? {
+            undone.push(beside.migration);
+        }
     }
     if table.binds_devices() && device::are_there(&mut connection, table).await? {
         undone.push(device::DEVICES);
@@ -315,8 +316,8 @@ pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Resu
     let applied = applied(STEPS, &mut connection, table).await?;
     let mut status: Vec<_> =
         STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect();
-    if table.keeps_retired_tokens() {
-        status.push((retired::RETIRED, retired::is_there(&mut connection, table).await?));
+    for beside in Beside::of(table) {
+        status.push((beside.migration, beside.is_there(&mut connection, table).await?));
     }
     if table.binds_devices() {
         status.push((device::DEVICES, device::are_there(&mut connection, table).await?));
@@ -432,16 +433,20 @@ impl Plan {
                 touched.push(if index.is_unique { TABLE } else { INDEXES });
             }
         }
-        let beside = retired::missing(connection, table).await?;
-        let mut is_usable_without = statements.len() == added && beside.is_empty() && for_devices.is_empty();
+        let mut is_usable_without = statements.len() == added && for_devices.is_empty();
         let mut changes_table = added > 0 || !for_devices.is_empty();
         if !for_devices.is_empty() {
             statements.extend(for_devices);
             touched.push(device::DEVICES);
         }
-        if !beside.is_empty() {
-            statements.extend(beside);
-            touched.push(retired::RETIRED);
+        let beside = Beside::of(table);
+        for beside in &beside {
+            let missing = beside.missing(connection, table).await?;
+            if !missing.is_empty() {
+                statements.extend(missing);
+                touched.push(beside.migration);
+                is_usable_without = false;
+            }
         }
         if steps.has_trigger && backend.dialect().notifies() {
             let missing = trigger::missing(connection, table).await?;
@@ -455,7 +460,8 @@ impl Plan {
         let (recorded, pending): (Vec<_>, Vec<_>) =
             steps.migrations.iter().copied().partition(|migration| applied.contains(migration));
         // The tables beside, and the columns of devices, are not recorded: they are there or not.
-        let recorded = recorded.into_iter().chain([retired::RETIRED, device::DEVICES]);
+        let beside = beside.iter().map(|beside| beside.migration).chain([device::DEVICES]);
+        let recorded = recorded.into_iter().chain(beside);
         let restored = recorded.filter(|migration| touched.contains(migration)).collect();
         // A migration that is pending records the fields as they are.
         let record = if pending.contains(&TABLE) {

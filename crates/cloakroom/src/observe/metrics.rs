@@ -19,6 +19,8 @@ const CONNECTION_FAILURES: &str = "cloakroom_connection_failures_total";
 const STATEMENT_RETRIES: &str = "cloakroom_statement_retries_total";
 const EXTENSIONS: &str = "cloakroom_extensions_total";
 const USES_RECORDED: &str = "cloakroom_uses_recorded_total";
+const SESSIONS_ENDED: &str = "cloakroom_sessions_ended_total";
+const EVENTS_LOST: &str = "cloakroom_events_lost_total";
 const PRUNED: &str = "cloakroom_pruned_sessions_total";
 const REVOCATIONS: &str = "cloakroom_revocations_total";
 const REVOCATIONS_HEARD: &str = "cloakroom_revocations_heard_total";
@@ -48,6 +50,8 @@ fn describe() {
     describe_counter!(STATEMENT_RETRIES, Unit::Count, "Statements that were sent again.");
     describe_counter!(EXTENSIONS, Unit::Count, "Extensions that were due, by what became of them.");
     describe_counter!(USES_RECORDED, Unit::Count, "Last uses of sessions, by what became of them.");
+    describe_counter!(SESSIONS_ENDED, Unit::Count, "Sessions that calls ended or deleted, by the reason.");
+    describe_counter!(EVENTS_LOST, Unit::Count, "Events for which a channel had no room.");
     describe_counter!(PRUNED, Unit::Count, "Expired sessions that were deleted.");
     describe_counter!(REVOCATIONS, Unit::Count, "Calls that revoked sessions.");
     describe_counter!(REVOCATIONS_HEARD, Unit::Count, "Announcements of revocations that were heard.");
@@ -180,6 +184,10 @@ impl Metrics {
         counter!(USES_RECORDED, "table" => self.table(), "outcome" => outcome).increment(count);
     }
 
+    pub(crate) fn ended(&self, sessions: u64, reason: &'static str) {
+        counter!(SESSIONS_ENDED, "table" => self.table(), "reason" => reason).increment(sessions);
+    }
+
     pub(crate) fn pruned(&self, sessions: u64) {
         counter!(PRUNED, "table" => self.table()).increment(sessions);
     }
@@ -295,4 +303,9 @@ pub(crate) fn statement_retried(database: &'static str, retry: Retry) {
         Retry::Stale => "stale",
     };
     counter!(STATEMENT_RETRIES, "database" => database, "reason" => reason).increment(1);
+}
+
+/// Counts an event for which a channel had no room. A channel may be of several tables.
+pub(crate) fn event_lost() {
+    counter!(EVENTS_LOST).increment(1);
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tracing::{Instrument, Span};
 
 use metrics::Stopwatch;
-pub(crate) use metrics::{Metrics, connection_failed, statement_retried};
+pub(crate) use metrics::{Metrics, connection_failed, event_lost, statement_retried};
 pub(crate) use operation::Operation;
 pub(crate) use outcome::{outcome, outcome_of_search};
 pub(crate) use span::note_batch_size;
@@ -96,15 +96,15 @@ pub(crate) enum Retry {
     Stale,
 }
 
-/// Observes the calls on one table.
-pub(crate) struct Observer {
+/// What observes the calls on one table.
+pub(crate) struct Instruments {
     /// The table's name, with its schema.
     table: String,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-impl Observer {
-    /// Makes an observer for the table of this name. The metrics have the name without the schema, because there may be
+impl Instruments {
+    /// Makes those of the table of this name. The metrics have the name without the schema, because there may be
     /// a schema for each tenant.
     pub(crate) fn new(table: String, without_schema: &str) -> Self {
         Self { table, metrics: Arc::new(Metrics::new(without_schema)) }

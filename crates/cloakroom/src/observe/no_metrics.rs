@@ -25,6 +25,8 @@ impl Metrics {
 
     pub(crate) fn recorded(&self, _recorded: Recorded, _count: u64) {}
 
+    pub(crate) fn ended(&self, _sessions: u64, _reason: &'static str) {}
+
     pub(crate) fn pruned(&self, _sessions: u64) {}
 
     pub(crate) fn revoked(&self, _is_announced: bool) {}
@@ -64,3 +66,5 @@ impl Stopwatch {
 pub(crate) fn connection_failed(_database: &'static str, _failure: ConnectionFailure) {}
 
 pub(crate) fn statement_retried(_database: &'static str, _retry: Retry) {}
+
+pub(crate) fn event_lost() {}

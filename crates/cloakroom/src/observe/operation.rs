@@ -1,6 +1,7 @@
 /// What a call does: the `operation` of its span and of its metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
+    AuditLog,
     Authenticate,
     Count,
     CountBy,
@@ -37,6 +38,7 @@ impl Operation {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::AuditLog => "audit_log",
             Self::Authenticate => "authenticate",
             Self::Count => "count",
             Self::CountBy => "count_by",

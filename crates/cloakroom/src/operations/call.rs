@@ -20,7 +20,7 @@ impl<T: SessionFields> Operations<'_, T> {
     /// Begins a call. It has no bound on a connection of the caller's, because a statement that is given up midway can
     /// leave the connection in the middle of an answer.
     pub(crate) fn call(&self, operation: Operation) -> Call {
-        Call { limit: self.limit(), observed: self.handle.store().observer.begin(operation) }
+        Call { limit: self.limit(), observed: self.handle.store().instruments.begin(operation) }
     }
 
     /// Begins a call of many steps, which has no bound. Each step has [one](Self::limit) for itself.

@@ -1,13 +1,14 @@
 //! Creating a session.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use time::OffsetDateTime;
 use uuid::{ContextV7, Timestamp, Uuid};
 
-use super::Operations;
-use crate::database::FieldValue;
+use super::{Operations, in_its_own_task, in_own_transaction};
+use crate::database::{Begin, FieldValue};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Event, EventKind, Refusal};
 use crate::observe::Operation;
 use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
 use crate::table::{NewRow, Role, RoleField, SessionFields};
@@ -19,7 +20,21 @@ pub(crate) const MAX_STATEMENT: usize = 4 * 1024 * 1024;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::create`](crate::Sessions::create).
     pub async fn create(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
-        self.call(Operation::Create).of(self.create_row(new)).await
+        self.call(Operation::Create).of(self.create_or_refuse(new)).await
+    }
+
+    async fn create_or_refuse(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
+        let observed = (!self.handle().observers().is_empty()).then(|| new.fields.clone());
+        let created = self.create_row(new).await;
+        if let (Err(error), Some(fields)) = (&created, observed)
+            && error.kind() == ErrorKind::LimitReached
+            && let Some(event) =
+                self.event(Some(&fields), EventKind::Refused { because: Refusal::LimitReached })
+        {
+            // It is so whether or not a transaction of the caller's is committed.
+            self.handle().observers().tell(&event);
+        }
+        created
     }
 
     async fn create_row(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
@@ -72,19 +87,48 @@ impl<T: SessionFields> Operations<'_, T> {
         self.check_sliding(sliding, now, expires_at).await?;
         let limits = self.limits_of(&session.fields, &fields);
         let values = row.values(fields);
+        let event = self.event_of(&session, EventKind::Created { session: session.id, expires_at });
         if let Some(limits) = limits {
-            self.insert_limited(session.id, values, limits).await?;
-        } else if self.connection.is_pool() && !is_large(&values, max_batch) {
-            self.handle.batching().insert(values).await?;
+            self.insert_limited(session.id, values, limits, event).await?;
+        } else if self.is_audited(event.as_ref()) {
+            self.insert_audited(values, event).await?;
         } else {
-            let statement = self.handle.store().insert(std::iter::once(&values[..]));
-            self.execute(&statement).await?;
+            if self.connection.is_pool() && !is_large(&values, max_batch) {
+                self.handle.batching().insert(values).await?;
+            } else {
+                let statement = self.handle.store().insert(std::iter::once(&values[..]));
+                self.execute(&statement).await?;
+            }
+            self.tell(event);
         }
         let mut session = session;
         if may_change {
             self.read_back(&mut session).await?;
         }
         Ok(CreatedSession { session, token })
+    }
+
+    /// Inserts a row together with its entry in the audit log.
+    async fn insert_audited(&mut self, values: Vec<FieldValue>, event: Option<Event>) -> Result<()> {
+        if !self.connection.is_pool() {
+            self.require_transaction_to_audit().await?;
+            return self.insert_and_record(&values, event).await;
+        }
+        let handle = Arc::clone(self.handle());
+        in_its_own_task(async move {
+            in_own_transaction(&handle, Begin::ToWrite, |own| {
+                let (values, event) = (values.clone(), event.clone());
+                Box::pin(async move { own.operations::<T>().insert_and_record(&values, event).await })
+            })
+            .await
+        })
+        .await
+    }
+
+    async fn insert_and_record(&mut self, values: &[FieldValue], event: Option<Event>) -> Result<()> {
+        let statement = self.handle.store().insert(std::iter::once(values));
+        self.execute(&statement).await?;
+        self.record(event.into_iter().collect()).await
     }
 
     /// Lets a session begin as one that is seen, if the column for that cannot be null.

@@ -15,16 +15,15 @@ use std::time::Duration;
 
 use sea_query::UpdateStatement;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::Operations;
 use super::create::no_randomness;
 use super::guarded::changed;
-use crate::cache::Revoked;
 use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, Row, Statement};
 use crate::device::{Challenge, DeviceKey, Proof};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::EventKind;
 use crate::observe::{Device, Operation};
 use crate::session::binding::Issued;
 use crate::session::{
@@ -176,7 +175,8 @@ impl<T: SessionFields> Operations<'_, T> {
             ..device::Write::default()
         };
         let write = device::write(&mut self.bindings(), &row, now, &new, |_, _| {});
-        if self.execute_revoking(write, Revoked::Session(row.session.id)).await? == 0 {
+        let event = self.event_of(&row.session, EventKind::Bound { session: row.session.id });
+        if !self.write_together(row.session.id, write, Vec::new(), event).await? {
             return Ok(None);
         }
         let mut session = row.session;
@@ -284,7 +284,8 @@ impl<T: SessionFields> Operations<'_, T> {
         let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| filled.set(update, bindings);
         let write = device::write(&mut self.bindings(), &row, now, &new, set);
         let rest = self.retire(&row, &by, token, digest, &successor, terms, now)?;
-        if !self.write_together(row.session.id, write, rest).await? {
+        let event = self.event_of(&row.session, EventKind::Renewed { session: row.session.id });
+        if !self.write_together(row.session.id, write, rest, event).await? {
             return Ok(None);
         }
         let mut session = row.session;
@@ -448,16 +449,17 @@ impl<T: SessionFields> Operations<'_, T> {
     pub(crate) async fn end_awaiting_renewal(&mut self, token: &[u8]) -> Result<bool> {
         let call = self.call(Operation::Expire);
         call.of(async {
-            let Some(id) = self.awaiting(token).await? else {
+            let Some(session) = self.awaiting(token).await? else {
                 return Ok(false);
             };
-            self.expire_by_id(id, self.config().now(), Some(&EndReason::LOGGED_OUT)).await
+            let fields = Some(&session.fields);
+            self.expire_by_id(session.id, self.config().now(), Some(&EndReason::LOGGED_OUT), fields).await
         })
         .await
     }
 
-    /// Returns the id of the session that a renewal with this token would be about.
-    async fn awaiting(&mut self, token: &[u8]) -> Result<Option<Uuid>> {
+    /// Returns the session that a renewal with this token would be about.
+    async fn awaiting(&mut self, token: &[u8]) -> Result<Option<Session<T>>> {
         let digests = self.digests(token).filter(|_| self.table().binds_devices());
         let Some(digests) = digests else {
             return Ok(None);
@@ -466,7 +468,7 @@ impl<T: SessionFields> Operations<'_, T> {
             Some((row, _)) => Some(row),
             None => self.row_of_old(&digests).await?.map(|(row, _)| row),
         };
-        Ok(row.filter(|row| row.key.is_some()).map(|row| row.session.id))
+        Ok(row.filter(|row| row.key.is_some()).map(|row| row.session))
     }
 
     /// Reads a session with what is needed to bind or renew it, unless it is over. The database compares digests by its own

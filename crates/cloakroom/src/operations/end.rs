@@ -11,6 +11,7 @@ use crate::batching::Ending;
 use crate::cache::Revoked;
 use crate::database::{FieldValue, Statement};
 use crate::error::{ErrorKind, Outcome, Result};
+use crate::events::{Event, EventKind};
 use crate::observe::Operation;
 use crate::session::{EndReason, Session, expiry};
 use crate::sql::ending::behind;
@@ -51,7 +52,7 @@ impl<T: SessionFields> Operations<'_, T> {
         // so that no later update undoes the other caller's write.
         let is_too_old = expiry::is_too_old(self.config(), session.inserted_at, now);
         let reason = (!is_too_old).then_some(&reason);
-        let was_valid = self.expire_by_id(session.id, now, reason).await?;
+        let was_valid = self.expire_by_id(session.id, now, reason, Some(&session.fields)).await?;
         self.read_end(session, now).await.map_err(|error| error.with_outcome(Outcome::Done))?;
         Ok(was_valid && !is_too_old)
     }
@@ -64,12 +65,15 @@ impl<T: SessionFields> Operations<'_, T> {
         now: OffsetDateTime,
         reason: &EndReason,
     ) -> Result<bool> {
-        let is_written = if let Some(read) = session.stored.expires_at.filter(|_| self.shares_revocations()) {
+        let event = self.event_of(session, EventKind::ended(session.id, reason));
+        let is_shared = self.shares_revocations() && !self.is_audited(event.as_ref());
+        let is_written = if let Some(read) = session.stored.expires_at.filter(|_| is_shared) {
             let moved = move_of(session, read, now, now);
             let ending = Ending { moved, reason: reason.clone() };
             let is_written = self.share_revoking(session.id, self.handle().batching().expire(ending)).await?;
             if is_written {
                 note_move(session, &moved);
+                self.tell(event);
             }
             is_written
         } else {
@@ -80,7 +84,7 @@ impl<T: SessionFields> Operations<'_, T> {
                     update.value(identifier(&column), bindings.stored_in(&column, value));
                 }
             };
-            self.write_expiry(session, now, now, Effect::Revokes, set).await?
+            self.write_expiry(session, now, now, Effect::Revokes, event, set).await?
         };
         if is_written {
             session.note_reason(reason);
@@ -107,22 +111,24 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// See [`Sessions::delete`](crate::Sessions::delete).
     pub async fn delete(&mut self, session: Session<T>) -> Result<bool> {
-        self.call(Operation::Delete).of(self.delete_session(session.id)).await
+        self.call(Operation::Delete).of(self.delete_session(session)).await
     }
 
-    async fn delete_session(&mut self, session: Uuid) -> Result<bool> {
-        let is_deleted = self.delete_row(session).await?;
+    async fn delete_session(&mut self, session: Session<T>) -> Result<bool> {
+        let event = self.event_of(&session, EventKind::Deleted { session: session.id });
+        let is_deleted = self.delete_row(session.id, event).await?;
         if is_deleted {
-            self.note_ended(Ended::One(session), &End::Deleted);
-            self.forget_retired(session).await?;
+            self.note_ended(Ended::One(session.id), &End::Deleted);
+            self.forget_retired(session.id).await?;
         }
         Ok(is_deleted)
     }
 
-    async fn delete_row(&mut self, session: Uuid) -> Result<bool> {
-        if self.shares_revocations() {
+    async fn delete_row(&mut self, session: Uuid, event: Option<Event>) -> Result<bool> {
+        if self.shares_revocations() && !self.is_audited(event.as_ref()) {
             let deleted = self.handle().batching().delete(session);
             let is_deleted = self.share_revoking(session, deleted).await?;
+            self.tell(event.clone().filter(|_| is_deleted));
             // Only if rows are skipped may the row still be there.
             if is_deleted || !self.handle().backend().dialect().skips_locked_rows() {
                 return Ok(is_deleted);
@@ -136,7 +142,7 @@ impl<T: SessionFields> Operations<'_, T> {
             .and_where(bindings.column(column::ID).eq(id))
             .and_where_option(bindings.backend().dialect().place_of_condition());
         let statement = bindings.build(&delete);
-        Ok(self.execute_revoking(statement, Revoked::Session(session)).await? > 0)
+        self.write_revoking(session, statement, event).await
     }
 
     /// Ends the session by every clock, even if another process has written it meanwhile. Returns `true` if it was
@@ -146,6 +152,7 @@ impl<T: SessionFields> Operations<'_, T> {
         id: Uuid,
         now: OffsetDateTime,
         reason: Option<&EndReason>,
+        fields: Option<&T>,
     ) -> Result<bool> {
         let statement = |store: &Store, reason: Option<&EndReason>, valid_at: OffsetDateTime| {
             let mut values = vec![FieldValue::plain(now); 3];
@@ -154,7 +161,8 @@ impl<T: SessionFields> Operations<'_, T> {
             Statement::new(store.expire_sql(reason.is_some()), values)
         };
         let expire = statement(self.handle().store(), reason, now);
-        if self.execute_revoking(expire, Revoked::Session(id)).await? > 0 {
+        let event = reason.and_then(|reason| self.event(fields, EventKind::ended(id, reason)));
+        if self.write_revoking(id, expire, event).await? {
             let end = reason.map_or(End::Lapsed, |reason| End::Expired(reason.clone()));
             self.note_ended(Ended::One(id), &end);
             return Ok(true);

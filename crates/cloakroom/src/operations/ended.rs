@@ -46,6 +46,23 @@ impl End {
         }
     }
 
+    /// Returns the reason for a metric. The application may have any number of reasons of its own, which are one here.
+    fn label(&self) -> &'static str {
+        const OWN: [(EndReason, &str); 4] = [
+            (EndReason::LOGGED_OUT, "logged_out"),
+            (EndReason::EVICTED, "evicted"),
+            (EndReason::ROTATED_AWAY, "rotated_away"),
+            (EndReason::REUSE, "reuse"),
+        ];
+        match self {
+            Self::Expired(reason) => {
+                OWN.iter().find(|(own, _)| own == reason).map_or("other", |(_, label)| label)
+            }
+            Self::Lapsed => "lapsed",
+            Self::Deleted => "deleted",
+        }
+    }
+
     fn name(&self) -> &str {
         match self {
             Self::Expired(reason) => reason.as_str(),
@@ -61,6 +78,7 @@ impl<T: SessionFields> Operations<'_, T> {
     pub(crate) fn note_ended(&self, ended: Ended<'_>, end: &End) {
         let sessions = ended.number();
         if sessions > 0 {
+            self.handle().metrics().ended(sessions, end.label());
             let session = if let Ended::One(id) = ended { Some(tracing::field::display(id)) } else { None };
             tracing::debug!(table = %self.table(), sessions, session, reason = end.name(), "sessions have ended");
         }

@@ -22,6 +22,7 @@ use super::guarded::changed;
 use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, Row};
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::events::EventKind;
 use crate::observe::{Extended, Operation};
 use crate::session::{CreatedSession, EndReason, Exchange, Session, expiry};
 use crate::sql::{Bindings, retired};
@@ -120,7 +121,8 @@ impl<T: SessionFields> Operations<'_, T> {
             retired::insert(&mut self.bindings(), retired),
             retired::wipe(&mut self.bindings(), session.id, Some(retired_digest)),
         ];
-        if !self.write_together(session.id, update, rest).await? {
+        let event = self.event_of(&session, EventKind::Exchanged { session: session.id });
+        if !self.write_together(session.id, update, rest, event).await? {
             return Ok(None);
         }
         session.note_write(expires_at, updated_at);
@@ -156,7 +158,9 @@ impl<T: SessionFields> Operations<'_, T> {
             let session = found.session(self.table(), self.config())?;
             return Ok(Some(Exchange::Successor(CreatedSession { session, token: successor })));
         }
-        self.end_reused(found.session.id, now).await
+        let (id, fields) = (found.session.id, found.session(self.table(), self.config()).ok());
+        let fields = fields.map(|session: Session<T>| session.fields.clone());
+        self.end_reused(id, now, fields.as_ref()).await
     }
 
     /// Reads the old tokens with these digests. Within a transaction, as they are now and not as they were when it began.
@@ -177,8 +181,13 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     /// Ends a session because an old token of it has come again.
-    async fn end_reused(&mut self, id: Uuid, now: OffsetDateTime) -> Result<Option<Exchange<T>>> {
-        if !self.expire_by_id(id, now, Some(&EndReason::REUSE)).await? {
+    async fn end_reused(
+        &mut self,
+        id: Uuid,
+        now: OffsetDateTime,
+        fields: Option<&T>,
+    ) -> Result<Option<Exchange<T>>> {
+        if !self.expire_by_id(id, now, Some(&EndReason::REUSE), fields).await? {
             // Another caller has ended it, and says why.
             return Ok(None);
         }

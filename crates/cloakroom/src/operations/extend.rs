@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use super::Operations;
 use super::guarded::{Effect, move_of, note_move};
 use crate::error::{ErrorKind, Result};
+use crate::events::EventKind;
 use crate::observe::{Extended, Operation};
 use crate::session::{Session, Stored, expiry};
 use crate::table::SessionFields;
@@ -27,9 +28,7 @@ impl<T: SessionFields> Operations<'_, T> {
                 Some(_) if !self.handle().store().has_sliding() && self.has_sliding_by_now().await? => {
                     self.read_again(session).await?;
                 }
-                Some(expires_at)
-                    if self.write_expiry(session, now, expires_at, Effect::Extends, |_, _| {}).await? =>
-                {
+                Some(expires_at) if self.move_expiry(session, now, expires_at).await? => {
                     self.handle().metrics().extended(Extended::Written);
                     return Ok(true);
                 }
@@ -93,7 +92,18 @@ impl<T: SessionFields> Operations<'_, T> {
         }
     }
 
-    /// Moves the expiry as [`write_expiry`](Self::write_expiry) does. On the pool it shares a statement with other
+    /// Moves the expiry, in a statement of its own.
+    async fn move_expiry(
+        &mut self,
+        session: &mut Session<T>,
+        now: OffsetDateTime,
+        expires_at: OffsetDateTime,
+    ) -> Result<bool> {
+        let event = self.event_of(session, EventKind::Extended { session: session.id, expires_at });
+        self.write_expiry(session, now, expires_at, Effect::Extends, event, |_, _| {}).await
+    }
+
+    /// Moves the expiry as [`move_expiry`](Self::move_expiry) does. On the pool it shares a statement with other
     /// extensions.
     async fn write_extension(
         &mut self,
@@ -106,7 +116,7 @@ impl<T: SessionFields> Operations<'_, T> {
             return Ok(false);
         }
         let Some(read) = session.stored.expires_at.filter(|_| self.connection().is_pool()) else {
-            return self.write_expiry(session, now, expires_at, Effect::Extends, |_, _| {}).await;
+            return self.move_expiry(session, now, expires_at).await;
         };
         self.check_writes().await?;
         let extension = move_of(session, read, expires_at, now);
@@ -114,6 +124,8 @@ impl<T: SessionFields> Operations<'_, T> {
         self.forget(session.id);
         if is_written {
             note_move(session, &extension);
+            let extended = EventKind::Extended { session: session.id, expires_at };
+            self.tell(self.event_of(session, extended));
         }
         Ok(is_written)
     }

@@ -2,12 +2,14 @@
 
 use sea_query::{Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::batching::{Extension, RowVersion};
 use crate::cache::Revoked;
 use crate::clock;
 use crate::database::{FieldValue, Statement};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::Event;
 use crate::operations::Operations;
 use crate::session::{Session, expiry};
 use crate::sql::{Bindings, as_it_was_read};
@@ -31,17 +33,37 @@ impl<T: SessionFields> Operations<'_, T> {
         now: OffsetDateTime,
         expires_at: Option<OffsetDateTime>,
         effect: Effect,
+        event: Option<Event>,
         set: impl FnOnce(&mut UpdateStatement, &mut Bindings<'_>),
     ) -> Result<bool> {
         let (statement, updated_at) = self.guarded(session, now, expires_at, set);
-        let written = match effect {
-            Effect::Revokes => self.execute_revoking(statement, Revoked::Session(session.id)).await?,
-            Effect::Extends => self.execute_extending(&statement, session.id).await?,
+        let is_written = match effect {
+            Effect::Revokes => self.write_revoking(session.id, statement, event).await?,
+            Effect::Extends => {
+                let is_written = self.execute_extending(&statement, session.id).await? > 0;
+                self.tell(event.filter(|_| is_written));
+                is_written
+            }
         };
-        let is_written = written > 0;
         if is_written {
             session.note_write(expires_at, updated_at);
         }
+        Ok(is_written)
+    }
+
+    /// Runs a write of one session's row, which revokes the session. Returns `true` if there was such a row; the event is
+    /// then told of, and recorded in the same transaction.
+    pub(crate) async fn write_revoking(
+        &mut self,
+        session: Uuid,
+        write: Statement,
+        event: Option<Event>,
+    ) -> Result<bool> {
+        if self.is_audited(event.as_ref()) {
+            return self.in_transaction().write_together(session, write, Vec::new(), event).await;
+        }
+        let is_written = self.execute_revoking(write, Revoked::Session(session)).await? > 0;
+        self.tell(event.filter(|_| is_written));
         Ok(is_written)
     }
 
@@ -75,9 +97,10 @@ impl<T: SessionFields> Operations<'_, T> {
         now: OffsetDateTime,
         expires_at: OffsetDateTime,
         effect: Effect,
+        event: Option<Event>,
         set: impl FnOnce(&mut UpdateStatement, &mut Bindings<'_>),
     ) -> Result<bool> {
-        let is_written = self.write(session, now, Some(expires_at), effect, set).await?;
+        let is_written = self.write(session, now, Some(expires_at), effect, event, set).await?;
         if is_written {
             session.row_mut().expires_at = Some(expires_at);
         }

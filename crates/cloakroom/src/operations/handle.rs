@@ -13,7 +13,8 @@ use crate::clock::clock_reading::ClockReading;
 use crate::config::{CausalReads, Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Pool};
 use crate::error::Result;
-use crate::observe::{Metrics, Observer};
+use crate::events::Observers;
+use crate::observe::{Instruments, Metrics};
 use crate::seen::Recorder;
 use crate::store::Store;
 use crate::table::{SessionFields, TableDefinition};
@@ -29,6 +30,7 @@ pub(crate) struct Handle {
     /// How many valid sessions an owner may have, if that is limited.
     limits: Option<Limits>,
     recorder: Option<Arc<Recorder>>,
+    observers: Observers,
     /// The schemes that were reported because the configuration does not have them.
     unknown_schemes: Mutex<HashSet<String>>,
 }
@@ -72,21 +74,22 @@ impl Handle {
         if definition.binds_devices() && config.schemes().newest().is_plaintext() {
             return Err(ConfigError::BoundPlaintext);
         }
-        let observer = Arc::new(Observer::new(definition.to_string(), definition.table_name()));
+        let instruments = Arc::new(Instruments::new(definition.to_string(), definition.table_name()));
         let cache = config.cache().map(|cache| {
-            let metrics = Arc::clone(&observer.metrics);
+            let metrics = Arc::clone(&instruments.metrics);
             SessionCache::new::<T>(cache, config.clone(), backend, metrics)
         });
         let is_causal = config.causal_reads() != CausalReads::Off;
         let standby = databases.standby.as_ref().map(|standby| {
             // A list may be out of date, and need not wait for other nodes.
             let pool = Pool::new(standby.database.clone(), false).without_note_of_a_standby();
-            let store = Arc::new(Store::new(pool, definition.clone(), config.clone(), Arc::clone(&observer)));
+            let store =
+                Arc::new(Store::new(pool, definition.clone(), config.clone(), Arc::clone(&instruments)));
             let batching = standby.answers_cached_lookups.then(|| Batching::new(&store));
             Standby { store, batching }
         });
         let pool = Pool::new(databases.primary.clone(), is_causal);
-        let store = Arc::new(Store::new(pool, definition, config, observer));
+        let store = Arc::new(Store::new(pool, definition, config, instruments));
         let batching = Batching::new(&store);
         let cache = cache.map(Arc::new);
         let recorder = Recorder::of(&store);
@@ -99,6 +102,7 @@ impl Handle {
             extensions: ReadOnly::default(),
             limits: None,
             recorder,
+            observers: Observers::default(),
             unknown_schemes: Mutex::default(),
         })
     }
@@ -113,6 +117,14 @@ impl Handle {
         }
         self.limits = (!limits.is_empty()).then(|| Limits::new(limits));
         Ok(self)
+    }
+
+    pub(crate) fn with_observers(self, observers: Observers) -> Self {
+        Self { observers, ..self }
+    }
+
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.observers
     }
 
     pub(crate) fn limits(&self) -> Option<&Limits> {
@@ -185,7 +197,7 @@ impl Handle {
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
-        &self.store.observer.metrics
+        &self.store.instruments.metrics
     }
 
     pub(crate) fn cache(&self) -> Option<&Arc<SessionCache>> {

@@ -13,6 +13,7 @@ mod guarded;
 mod handle;
 mod import;
 mod limit;
+mod noting;
 mod own;
 mod prune;
 mod read_only;
@@ -40,7 +41,8 @@ pub(crate) use handle::Handle;
 pub use import::{ImportError, ImportProgress, ImportedSession, Importer};
 pub(crate) use limit::Limits;
 pub use limit::{Evict, PerOwner};
-pub(crate) use own::{OwnTransaction, in_its_own_task, in_time, runs_again};
+pub use noting::PendingEvents;
+pub(crate) use own::{in_its_own_task, in_own_transaction};
 
 use crate::config::Config;
 use crate::database::{Connection, Guard, Row, Statement, guard_rows};

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tracing::Instrument;
 
 use super::{Handle, Operations};
 use crate::cache::OpenRevocation;
-use crate::database::{Begin, Connection, TimedOut, Transaction, pause};
+use crate::database::{Begin, Connection, TimedOut, Transaction, is_refused_announcement, pause};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::store::{Permit, Waits};
@@ -34,6 +35,19 @@ pub(crate) struct Own {
     pub(super) refused: Option<Error>,
 }
 
+/// Why it is not known to be committed.
+enum NotCommitted {
+    /// Its announcement was refused, and nothing was committed.
+    Unannounced,
+    Failed(Error),
+}
+
+impl From<Error> for NotCommitted {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl OwnTransaction {
     /// Begins one, at the latest at the call's [deadline].
     pub(crate) async fn begin(handle: &Arc<Handle>, purpose: Begin, announces: bool) -> Result<Self> {
@@ -55,12 +69,22 @@ impl OwnTransaction {
         Operations { own: Some(&mut self.own), ..Operations::new(Arc::clone(&self.handle), connection) }
     }
 
-    /// Commits it. From then on no cache of this process answers what it has revoked as it was before.
-    pub(crate) async fn commit(self) -> Result<()> {
-        self.transaction.commit().await?;
+    /// Commits it. From then on no cache of this process answers what it has revoked as it was before. If its
+    /// announcement is refused, which a transaction is told when it commits, it is to be made once more without it.
+    async fn commit(self) -> Result<(), NotCommitted> {
+        let after = match self.transaction.try_commit().await {
+            Ok(after) => after,
+            Err(error) if self.own.announces && is_refused_announcement(&error) => {
+                let store = self.handle.store();
+                store.note_refusal(&mut store.pool(), &error).await;
+                return Err(NotCommitted::Unannounced);
+            }
+            Err(error) => return Err(Error::from_sqlx(error, "the database").into()),
+        };
         for revocation in self.own.revocations {
             revocation.committed();
         }
+        after.run();
         Ok(())
     }
 
@@ -78,8 +102,44 @@ impl OwnTransaction {
     }
 }
 
+/// Runs `work` in a transaction of this library's own and commits it. If the transaction loses to others, or if its
+/// announcement is refused, `work` runs again in another.
+pub(crate) async fn in_own_transaction<R>(
+    handle: &Arc<Handle>,
+    purpose: Begin,
+    mut work: impl for<'o> FnMut(&'o mut OwnTransaction) -> BoxFuture<'o, Result<R>>,
+) -> Result<R> {
+    let (mut attempt, mut announces) = (0, true);
+    loop {
+        let mut own = OwnTransaction::begin(handle, purpose, announces).await?;
+        let error = match in_time(work(&mut own)).await {
+            Ok(done) => match deadline::bound(own.commit()).await {
+                Some(Ok(())) => return Ok(done),
+                Some(Err(NotCommitted::Unannounced)) => {
+                    announces = false;
+                    continue;
+                }
+                Some(Err(NotCommitted::Failed(error))) => error,
+                None => too_late(),
+            },
+            Err(error) => {
+                let is_alive = error.kind() != ErrorKind::Unavailable;
+                if is_alive && own.roll_back().await {
+                    announces = false;
+                    continue;
+                }
+                // Nothing is committed.
+                error.with_outcome(Outcome::NotDone)
+            }
+        };
+        if !runs_again(&error, &mut attempt).await {
+            return Err(error);
+        }
+    }
+}
+
 /// Returns `true`, after a pause, if a transaction that failed with this error is to be run again.
-pub(crate) async fn runs_again(error: &Error, attempt: &mut u32) -> bool {
+async fn runs_again(error: &Error, attempt: &mut u32) -> bool {
     let is_lost = error.kind() == ErrorKind::Contention && error.outcome() == Outcome::NotDone;
     *attempt += 1;
     if !is_lost || *attempt > ATTEMPTS {
@@ -91,9 +151,12 @@ pub(crate) async fn runs_again(error: &Error, attempt: &mut u32) -> bool {
 
 /// Returns what `steps` returns, which are all statements of one transaction, or an error at the call's [deadline]. Then
 /// they are dropped.
-pub(crate) async fn in_time<R>(steps: impl Future<Output = Result<R>>) -> Result<R> {
-    let answer = deadline::bound(steps).await;
-    answer.unwrap_or_else(|| Err(Error::from_sqlx(TimedOut::WithoutAnswer.error(), "")))
+async fn in_time<R>(steps: impl Future<Output = Result<R>>) -> Result<R> {
+    deadline::bound(steps).await.unwrap_or_else(|| Err(too_late()))
+}
+
+fn too_late() -> Error {
+    Error::from_sqlx(TimedOut::WithoutAnswer.error(), "")
 }
 
 /// Runs `work` in a task, so that it goes on if the caller goes away, or is not polled: its locks are held no longer than

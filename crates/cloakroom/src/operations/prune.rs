@@ -6,6 +6,7 @@ use crate::clock;
 use crate::database::{Backend, FieldValue};
 use crate::deadline;
 use crate::error::{Outcome, Result};
+use crate::events::EventKind;
 use crate::observe::Operation;
 use crate::operations::Operations;
 use crate::table::{SessionFields, column};
@@ -33,12 +34,39 @@ impl<T: SessionFields> Operations<'_, T> {
         keep: Duration,
         progress: impl FnMut(u64),
     ) -> Result<u64> {
-        self.long_call(Operation::Prune).of(self.prune_rows(batch, keep, progress)).await
+        let call = self.long_call(Operation::Prune);
+        call.of(self.prune_and_tell(batch, keep, progress)).await
     }
 
     /// See [`Sessions::delete_expired_batch`](crate::Sessions::delete_expired_batch).
     pub(crate) async fn prune_batch(&mut self, limit: u64) -> Result<u64> {
-        self.call(Operation::Prune).of(self.delete_expired_batch(limit, Duration::ZERO)).await
+        let call = self.call(Operation::Prune);
+        let deleted = call.of(self.delete_expired_batch(limit, Duration::ZERO)).await?;
+        self.tell_pruned(deleted);
+        Ok(deleted)
+    }
+
+    /// Prunes, and tells the observers of it, also if it stops midway.
+    async fn prune_and_tell(
+        &mut self,
+        batch: Option<u64>,
+        keep: Duration,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64> {
+        let mut total = 0;
+        let pruned = self
+            .prune_rows(batch, keep, |deleted| {
+                total = deleted;
+                progress(deleted);
+            })
+            .await;
+        self.tell_pruned(total);
+        pruned
+    }
+
+    fn tell_pruned(&self, sessions: u64) {
+        let event = (sessions > 0).then(|| self.event(None, EventKind::Pruned { sessions })).flatten();
+        self.tell(event);
     }
 
     /// Deletes the sessions that expired at least `keep` ago, `batch` at a time (at least one), and calls `progress`
@@ -69,7 +97,7 @@ impl<T: SessionFields> Operations<'_, T> {
             }
         }
         // The sessions stay deleted.
-        let tidied = self.tidy_retired(batch).await;
+        let tidied = self.tidy(batch).await;
         tidied.map_err(|error| if total > 0 { error.with_outcome(Outcome::Unknown) } else { error })?;
         Ok(total)
     }

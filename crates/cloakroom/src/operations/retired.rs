@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Operations;
 use super::authenticate::Use;
+use super::rotate::Why;
 use crate::clock::to_stored_precision;
 use crate::database::{Row, Statement};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,7 +35,7 @@ impl<T: SessionFields> Operations<'_, T> {
             let message = format!("{} does not keep the tokens that were rotated", self.table());
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        self.rotate_row(session, &[], &|_| {}, Some(grace)).await
+        self.rotate_row(session, &[], &|_| {}, Some(grace), Why::Asked).await
     }
 
     /// Returns what is written of the session's old tokens when it gets another one. The present token stays good for

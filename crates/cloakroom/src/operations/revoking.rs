@@ -67,7 +67,7 @@ impl<T: SessionFields> Operations<'_, T> {
             let Writing { connection, announcing, .. } = &mut writing;
             announcing.during(revoke(store, connection.connection(), revoking, wants)).await?
         } else if self.own.is_some() {
-            (self.revoke_in_own(revoking).await?, Vec::new())
+            self.revoke_in_own(revoking, wants).await?
         } else {
             revoke(store, self.connection().reborrow(), revoking, wants).await?
         };
@@ -84,9 +84,16 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     /// Runs such a write in a transaction of this library's own, which notes if its announcement is refused.
-    async fn revoke_in_own(&mut self, revoking: &Revoking) -> Result<u64> {
+    async fn revoke_in_own(&mut self, revoking: &Revoking, wants: Wants) -> Result<(u64, Vec<Row>)> {
         let announces = self.own.as_ref().is_none_or(|own| own.announces);
-        let written = self.connection.execute(revoking.statement(announces)).await;
+        let statement = revoking.statement(announces);
+        let written = match wants {
+            Wants::Count => self.connection.execute(statement).await.map(|count| (count, Vec::new())),
+            Wants::Rows => {
+                let rows = self.connection.fetch_all(statement).await;
+                rows.map(|rows| (rows.len() as u64, rows))
+            }
+        };
         written.map_err(|error| {
             let is_refused = announces && revoking.is_announced() && is_refused_announcement(&error);
             let error = self.failed(error);

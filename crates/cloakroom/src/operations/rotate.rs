@@ -3,22 +3,40 @@
 use std::time::Duration;
 
 use sea_query::UpdateStatement;
+use uuid::Uuid;
 
 use super::Operations;
 use super::create::no_randomness;
 use super::guarded::Effect;
 use crate::database::FieldValue;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::EventKind;
 use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::Bindings;
 use crate::table::{HasAssurance, HasAuthenticatedAt, Role, RoleField, SessionFields, column};
 use crate::token::Token;
 
+/// Why a session gets another token.
+#[derive(Clone, Copy)]
+pub(super) enum Why {
+    Asked,
+    Reauthenticated,
+}
+
+impl Why {
+    fn event(self, session: Uuid) -> EventKind {
+        match self {
+            Self::Asked => EventKind::Rotated { session },
+            Self::Reauthenticated => EventKind::Reauthenticated { session },
+        }
+    }
+}
+
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::rotate`](crate::Sessions::rotate).
     pub async fn rotate(&mut self, session: &mut Session<T>) -> Result<Token> {
-        self.call(Operation::Rotate).of(self.rotate_row(session, &[], &|_| {}, None)).await
+        self.call(Operation::Rotate).of(self.rotate_row(session, &[], &|_| {}, None, Why::Asked)).await
     }
 
     /// See [`Sessions::reauthenticate`](crate::Sessions::reauthenticate).
@@ -63,7 +81,7 @@ impl<T: SessionFields> Operations<'_, T> {
             }
             set(fields);
         };
-        self.rotate_row(session, roles, &fill, None).await
+        self.rotate_row(session, roles, &fill, None, Why::Reauthenticated).await
     }
 
     /// Writes another token's digest, and what `fill` puts into the fields with these roles. The present token stays good
@@ -74,6 +92,7 @@ impl<T: SessionFields> Operations<'_, T> {
         roles: &[Role],
         fill: &(dyn Fn(&mut T) + Send + Sync),
         grace: Option<Duration>,
+        why: Why,
     ) -> Result<Token> {
         let now = self.config().now();
         if self.is_over(session, now) {
@@ -87,16 +106,17 @@ impl<T: SessionFields> Operations<'_, T> {
             filled.set(update, bindings);
         };
         let expires_at = session.stored.expires_at;
+        let event = self.event_of(session, why.event(session.id));
         let is_written = if self.table().honours_old_tokens() {
             let old = self.retiring(session, now, grace).await?;
             let (update, updated_at) = self.guarded(session, now, expires_at, set);
-            let is_written = self.in_transaction().write_together(session.id, update, old).await?;
+            let is_written = self.in_transaction().write_together(session.id, update, old, event).await?;
             if is_written {
                 session.note_write(expires_at, updated_at);
             }
             is_written
         } else {
-            self.write(session, now, expires_at, Effect::Revokes, set).await?
+            self.write(session, now, expires_at, Effect::Revokes, event, set).await?
         };
         if !is_written {
             return Err(self.lost(session).await?);

@@ -35,7 +35,7 @@ impl<T: SessionFields> Operations<'_, T> {
             update.and_where(is_stored);
         };
         let (now, expires_at) = (self.config().now(), session.stored.expires_at);
-        match self.write(&mut session, now, expires_at, Effect::Revokes, set).await {
+        match self.write(&mut session, now, expires_at, Effect::Revokes, None, set).await {
             Ok(is_written) => is_written.then_some(session),
             Err(error) => {
                 let is_read_only = error.kind() == ErrorKind::ReadOnly;

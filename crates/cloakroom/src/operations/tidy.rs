@@ -1,4 +1,4 @@
-//! What a prune does in the table of retired tokens.
+//! What a prune does in the tables beside the session table.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::clock;
 use crate::database::Statement;
 use crate::deadline;
 use crate::error::Result;
-use crate::sql::{retired, unreadable};
+use crate::sql::{audit, retired, unreadable};
 use crate::table::{SessionFields, retired_column};
 
 /// How many sessions with old tokens are looked at in one query.
@@ -23,9 +23,31 @@ const SKEW: Duration = Duration::from_mins(1);
 const UNBOUNDED_CALL: Duration = Duration::from_hours(1);
 
 impl<T: SessionFields> Operations<'_, T> {
+    /// Does what there is to do in the tables beside the session table, `batch` rows at a time.
+    pub(super) async fn tidy(&mut self, batch: u64) -> Result<()> {
+        self.tidy_retired(batch).await?;
+        self.tidy_audit_log(batch).await
+    }
+
+    /// Deletes the entries of the audit log that are older than the configuration keeps them.
+    async fn tidy_audit_log(&mut self, batch: u64) -> Result<()> {
+        let Some(keep) = self.config().audit_retention().filter(|_| self.table().keeps_audit_log()) else {
+            return Ok(());
+        };
+        let until = clock::earlier(self.config().now(), keep);
+        loop {
+            let begun = Instant::now();
+            let statement = audit::delete_before(&mut self.bindings(), until, batch);
+            if self.step(&statement).await? < batch {
+                return Ok(());
+            }
+            self.pause_since(begun).await;
+        }
+    }
+
     /// Wipes sealed tokens whose grace is over, deletes tokens that are no longer good, and deletes those whose session is
     /// gone: `batch` at a time, with pauses in between.
-    pub(super) async fn tidy_retired(&mut self, batch: u64) -> Result<()> {
+    async fn tidy_retired(&mut self, batch: u64) -> Result<()> {
         if !self.table().keeps_retired_tokens() {
             return Ok(());
         }

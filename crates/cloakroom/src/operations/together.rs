@@ -11,6 +11,7 @@ use crate::cache::Revoked;
 use crate::database::{Connection, Revokes, Statement, TimedOut, is_refused_announcement};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::events::Event;
 use crate::store::Revoking;
 use crate::table::SessionFields;
 
@@ -44,17 +45,22 @@ impl From<Error> for Stopped {
 impl<T: SessionFields> Operations<'_, T> {
     /// Runs a guarded write of a session's row, which revokes the session, and the other writes only if the row was as it
     /// was read. Returns `true` if it was. On the pool this is a transaction of its own. Otherwise it is part of the
-    /// caller's.
+    /// caller's. The `event`, if there is one, is told of and recorded with it.
     pub(crate) async fn write_together(
         &mut self,
         session: Uuid,
         first: Statement,
-        rest: Vec<Statement>,
+        mut rest: Vec<Statement>,
+        event: Option<Event>,
     ) -> Result<bool> {
+        rest.extend(self.audit(&event));
         if !self.connection().is_pool() {
             let is_written = self.execute_revoking(first, Revoked::Session(session)).await? > 0;
-            for statement in rest.iter().filter(|_| is_written) {
-                self.execute(statement).await?;
+            if is_written {
+                for statement in &rest {
+                    self.execute(statement).await?;
+                }
+                self.tell(event);
             }
             return Ok(is_written);
         }
@@ -69,6 +75,9 @@ impl<T: SessionFields> Operations<'_, T> {
                 }
                 if let Some(revocation) = revocation {
                     revocation.committed();
+                }
+                if let Some(event) = event.filter(|_| is_written) {
+                    handle.observers().tell(&event);
                 }
             }
             written
@@ -135,7 +144,7 @@ async fn run_once(handle: &Handle, together: &Together) -> Result<bool, Stopped>
             };
             match deadline::bound(writes).await.unwrap_or_else(|| Err(too_late())) {
                 Ok(true) => match deadline::bound(transaction.try_commit()).await {
-                    Some(Ok(())) => Ok(true),
+                    Some(Ok(_)) => Ok(true),
                     Some(Err(error)) if is_refused_announcement(&error) => Err(Stopped::Unannounced(error)),
                     Some(Err(error)) => Err(store.failed(error).into()),
                     None => Err(too_late().into()),

@@ -6,6 +6,7 @@ use super::Operations;
 use super::guarded::Effect;
 use crate::database::FieldValue;
 use crate::error::{ErrorKind, Outcome, Result};
+use crate::events::EventKind;
 use crate::observe::Operation;
 use crate::session::{Session, Sliding, expiry};
 use crate::sql::{Bindings, identifier};
@@ -53,7 +54,8 @@ impl<T: SessionFields> Operations<'_, T> {
                 update.value(column::DATA, bindings.expr(data.to_field_value()));
             }
         };
-        if !self.write(session, now, expires_at, Effect::Revokes, set).await? {
+        let event = self.event_of(session, EventKind::Updated { session: session.id });
+        if !self.write(session, now, expires_at, Effect::Revokes, event, set).await? {
             return Err(self.lost(session).await?);
         }
         let row = session.row_mut();

@@ -9,6 +9,7 @@ use super::{SessionQuery, Targets};
 use crate::cache::Revoked;
 use crate::database::FieldValue;
 use crate::error::{Error, Outcome, Result};
+use crate::events::EventKind;
 use crate::observe::Operation;
 use crate::operations::{End, Ended};
 use crate::session::{EndReason, Status};
@@ -30,6 +31,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// not counted, and its `updated_at` says when it was ended. With a [`limit`](Self::limit), this is done only if
     /// there were fewer valid sessions than the limit.
     pub async fn expire_all(mut self) -> Result<u64> {
+        if self.operations.table().keeps_audit_log() {
+            return self.expire_each().await;
+        }
         self.operations.call(Operation::ExpireAll).of(self.expire_rows()).await
     }
 
@@ -74,6 +78,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// With the default status, a session that is valid only by a clock that is behind is ended, as by
     /// [`expire_all`](Self::expire_all), and not deleted.
     pub async fn delete_all(mut self) -> Result<u64> {
+        if self.operations.table().keeps_audit_log() {
+            return self.delete_each().await;
+        }
         self.operations.call(Operation::DeleteAll).of(self.delete_rows()).await
     }
 
@@ -169,6 +176,13 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         };
         let ended = self.operations.execute_revoking(statement, Revoked::Any).await?;
         self.operations.note_ended(Ended::Number(ended), how);
+        let kind = match how {
+            End::Expired(reason) => Some(EventKind::EndedMany { sessions: ended, reason: reason.clone() }),
+            End::Deleted => Some(EventKind::DeletedMany { sessions: ended }),
+            End::Lapsed => None,
+        };
+        let event = kind.filter(|_| ended > 0).and_then(|kind| self.operations.event(None, kind));
+        self.operations.tell(event);
         Ok(ended)
     }
 }

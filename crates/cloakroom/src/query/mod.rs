@@ -1,3 +1,4 @@
+mod audit_log;
 mod count_by;
 mod count_by_scheme;
 mod each;
@@ -24,6 +25,7 @@ use crate::sql::{Bindings, Filter, has_status, identifier, is_of_age, select_col
 use crate::table::{HasEndedBecause, HasOwner, Role, SessionFields, column};
 use crate::token::TokenDigest;
 
+pub use audit_log::{AuditEntry, AuditLog};
 pub use count_by::CountBy;
 pub use count_by_scheme::SchemeCount;
 pub use each::UnreadableSession;

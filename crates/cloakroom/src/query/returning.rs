@@ -18,11 +18,10 @@ use super::end::after;
 use super::{Criteria, SessionQuery, UnreadableSession};
 use crate::cache::Revoked;
 use crate::database::{Begin, FieldValue, Row, Statement};
-use crate::error::{ErrorKind, Outcome, Result};
+use crate::error::Result;
+use crate::events::EventKind;
 use crate::observe::Operation;
-use crate::operations::{
-    End, Ended, Handle, Operations, OwnTransaction, in_its_own_task, in_time, runs_again,
-};
+use crate::operations::{End, Ended, Handle, Operations, in_its_own_task, in_own_transaction};
 use crate::session::{Session, Status};
 use crate::sql::{Bindings, RowHeader, ending, read_rest, returned_columns, select_columns};
 use crate::table::{SessionFields, column};
@@ -105,6 +104,18 @@ impl<'c, T: SessionFields> Batches<'c, T> {
     fn new(query: SessionQuery<'c, T>, kind: Kind) -> Self {
         let remaining = query.criteria.limit;
         Self { query, kind, begun: None, last: None, remaining, is_done: false }
+    }
+
+    /// Ends or deletes them all, and returns how many there were.
+    async fn count(mut self) -> Result<u64> {
+        let mut number = 0;
+        loop {
+            let next = self.next().await;
+            match next.map_err(|error| after(number, error))? {
+                Some(batch) => number += batch.len() as u64,
+                None => return Ok(number),
+            }
+        }
     }
 
     async fn collect(mut self) -> Result<EndedSessions<T>> {
@@ -215,21 +226,63 @@ impl<'c, T: SessionFields> Batches<'c, T> {
 }
 
 impl<T: SessionFields> SessionQuery<'_, T> {
+    /// Ends every session that matches, with an entry in the audit log for each, and returns how many there were.
+    pub(super) async fn expire_each(self) -> Result<u64> {
+        Batches::new(self, Kind::Expire).count().await
+    }
+
+    /// Does the same for deleting.
+    pub(super) async fn delete_each(self) -> Result<u64> {
+        Batches::new(self, Kind::Delete).count().await
+    }
+
     /// Ends or deletes those of these sessions that still match, and returns them.
     async fn end_these(&mut self, ids: &[Uuid], begun: &Begun) -> Result<EndedSessions<T>> {
-        let returns = self.operations.connection().backend().dialect().returns_written_rows();
-        let rows = if returns {
-            let write = self.write_returning(ids, begun)?;
-            self.operations.execute_revoking_rows(write).await?
-        } else if self.operations.connection().is_pool() {
+        let (returns, is_on_pool) = (self.returns_rows(), self.operations.connection().is_pool());
+        let rows = if is_on_pool && (!returns || self.operations.table().keeps_audit_log()) {
             let (handle, criteria) = (Arc::clone(self.operations.handle()), self.criteria.clone());
             let (ids, begun) = (ids.to_vec(), begun.clone());
-            in_its_own_task(async move { end_on_its_own(&handle, &criteria, &ids, &begun).await }).await?
+            in_its_own_task(async move { end_on_its_own(&handle, &criteria, &ids.into(), &begun).await })
+                .await?
         } else {
-            self.end_locked(ids, begun).await?
+            self.operations.require_transaction_to_audit().await?;
+            self.end_and_record(ids, begun).await?
         };
         self.operations.note_ended(Ended::Number(rows.len() as u64), &begun.how);
         rows.iter().map(|row| self.read_each(row)).collect()
+    }
+
+    fn returns_rows(&mut self) -> bool {
+        self.operations.connection().backend().dialect().returns_written_rows()
+    }
+
+    /// Does so on one connection, and records it.
+    async fn end_and_record(&mut self, ids: &[Uuid], begun: &Begun) -> Result<Vec<Row>> {
+        let rows = if self.returns_rows() {
+            let write = self.write_returning(ids, begun)?;
+            self.operations.execute_revoking_rows(write).await?
+        } else {
+            self.end_locked(ids, begun).await?
+        };
+        let mut events = Vec::new();
+        for row in &rows {
+            let each = self.read_each(row)?;
+            let (id, fields) = match &each {
+                Ok(session) => (session.id, Some(&session.fields)),
+                Err(unreadable) => (unreadable.id, None),
+            };
+            let kind = match &begun.how {
+                End::Expired(reason) => EventKind::ended(id, reason),
+                End::Deleted => EventKind::Deleted { session: id },
+                End::Lapsed => continue,
+            };
+            match self.operations.event(fields, kind) {
+                Some(event) => events.push(event),
+                None => break,
+            }
+        }
+        self.operations.record(events).await?;
+        Ok(rows)
     }
 
     fn read_each(&self, row: &Row) -> Result<Each<T>> {
@@ -321,29 +374,16 @@ fn are_named(bindings: &mut Bindings<'_>, ids: &[Uuid]) -> sea_query::Expr {
 async fn end_on_its_own<T: SessionFields>(
     handle: &Arc<Handle>,
     criteria: &Criteria<T>,
-    ids: &[Uuid],
+    ids: &Arc<[Uuid]>,
     begun: &Begun,
 ) -> Result<Vec<Row>> {
-    let mut attempt = 0;
-    loop {
-        let mut own = OwnTransaction::begin(handle, Begin::ReadCommitted, true).await?;
-        let operations: Operations<'_, T> = own.operations();
-        let mut query = SessionQuery { operations, criteria: criteria.clone() };
-        let error = match in_time(query.end_locked(ids, begun)).await {
-            Ok(rows) => match in_time(own.commit()).await {
-                Ok(()) => return Ok(rows),
-                Err(error) => error,
-            },
-            Err(error) => {
-                if error.kind() != ErrorKind::Unavailable {
-                    own.roll_back().await;
-                }
-                // Nothing is committed.
-                error.with_outcome(Outcome::NotDone)
-            }
-        };
-        if !runs_again(&error, &mut attempt).await {
-            return Err(error);
-        }
-    }
+    in_own_transaction(handle, Begin::ReadCommitted, |own| {
+        let (criteria, ids, begun) = (criteria.clone(), Arc::clone(ids), begun.clone());
+        Box::pin(async move {
+            let operations: Operations<'_, T> = own.operations();
+            let mut query = SessionQuery { operations, criteria };
+            query.end_and_record(&ids, &begun).await
+        })
+    })
+    .await
 }

@@ -126,7 +126,7 @@ impl Recorder {
     }
 
     fn metrics(&self) -> &Metrics {
-        &self.store.observer.metrics
+        &self.store.instruments.metrics
     }
 
     /// Writes what is due, and says so if that fails.

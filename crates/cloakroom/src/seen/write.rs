@@ -181,7 +181,7 @@ impl Write<'_> {
         let backend = store.backend();
         let waits = locked == Locked::WaitFor || !backend.dialect().locks_rows();
         let statement = store.record_uses(&uses, waits);
-        store.observer.metrics.sent_uses(part.len());
+        store.instruments.metrics.sent_uses(part.len());
         let sent = self.recorder.bounded(async {
             let waits_for = if locked == Locked::WaitFor { Waits::ForLocks } else { Waits::ForNone };
             let mut writing = store.acquire_to_write(waits_for, store.until()).await?;

@@ -1,5 +1,6 @@
 //! The text of the statements, and how a row is read.
 
+pub(crate) mod audit;
 mod bindings;
 #[cfg(feature = "dbsc")]
 pub(crate) mod device;

@@ -18,7 +18,7 @@ use crate::database::{
 };
 use crate::deadline;
 use crate::error::{Error, Outcome, Result};
-use crate::observe::{self, ConnectionFailure, Observer};
+use crate::observe::{self, ConnectionFailure, Instruments};
 use crate::session::EndReason;
 use crate::sql::{Statements, Under, UseToRecord, record_uses};
 use crate::table::{PLACE_OF_SLIDING, Role, TableDefinition};
@@ -76,11 +76,16 @@ pub(crate) struct Store {
     /// For a table that was not migrated.
     statements_without_sliding: OnceLock<Statements>,
     pub(crate) known: Known,
-    pub(crate) observer: Arc<Observer>,
+    pub(crate) instruments: Arc<Instruments>,
 }
 
 impl Store {
-    pub(crate) fn new(pool: Pool, table: TableDefinition, config: Config, observer: Arc<Observer>) -> Self {
+    pub(crate) fn new(
+        pool: Pool,
+        table: TableDefinition,
+        config: Config,
+        instruments: Arc<Instruments>,
+    ) -> Self {
         let statements = Statements::new(&table, pool.backend(), config.digests().len(), true);
         Self {
             writers: Writers::on(&pool.database),
@@ -90,7 +95,7 @@ impl Store {
             statements,
             statements_without_sliding: OnceLock::new(),
             known: Known::default(),
-            observer,
+            instruments,
         }
     }
 
@@ -372,7 +377,7 @@ impl Store {
         on: &mut Connection<'_>,
         error: &(dyn std::error::Error + Send + Sync + 'static),
     ) {
-        self.observer.metrics.announcement_refused();
+        self.instruments.metrics.announcement_refused();
         let usage = on.fetch_optional(&Statement::new(EMPTY_QUEUE, Vec::new())).await;
         let usage = usage.ok().flatten().and_then(|row| row.float(0).ok().flatten());
         tracing::warn!(

@@ -1,4 +1,5 @@
 mod assurance;
+mod audit;
 mod built_in;
 mod device;
 mod dynamic;
@@ -17,6 +18,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use assurance::HasAssurance;
+pub use audit::KeepsAuditLog;
+pub(crate) use audit::audit_column;
 pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, PLACE_OF_SLIDING, column};
 #[cfg(feature = "dbsc")]
 #[doc(hidden)]
@@ -96,12 +99,19 @@ pub struct TableDefinition {
     pub(crate) table: Cow<'static, str>,
     pub(crate) fields: Vec<FieldDefinition>,
     pub(crate) retired: RetiredTokens,
+    has_audit_log: bool,
 }
 
 impl TableDefinition {
     /// Defines a table of this name, in the connection's default schema, without extra columns.
     pub fn new(table: impl Into<Cow<'static, str>>) -> Self {
-        Self { schema: None, table: table.into(), fields: Vec::new(), retired: RetiredTokens::default() }
+        Self {
+            schema: None,
+            table: table.into(),
+            fields: Vec::new(),
+            retired: RetiredTokens::default(),
+            has_audit_log: false,
+        }
     }
 
     /// Sets the schema that holds the table: a schema of PostgreSQL, a database of MariaDB/MySQL, an attached database

@@ -10,6 +10,7 @@ struct Plain {
 async fn of_a_table_that_does_not_ask_for_it(sessions: Sessions<Plain>, mut session: Session<Plain>) {
     let _ = sessions.exchange("a token");
     let _ = sessions.rotate_with_grace(&mut session, Duration::ZERO);
+    let _ = sessions.audit_log();
 }
 
 #[derive(Clone, SessionTable)]
@@ -17,7 +18,7 @@ async fn of_a_table_that_does_not_ask_for_it(sessions: Sessions<Plain>, mut sess
 struct WithValue {}
 
 #[derive(Clone, SessionTable)]
-#[session(refresh_tokens, grace)]
+#[session(refresh_tokens, grace, audit)]
 struct OtherWords {}
 
 #[derive(Clone, SessionTable)]
@@ -26,9 +27,9 @@ struct OnAField {
     token: String,
 }
 
-// Both traits are there all the same, so that this is no further error.
+// The traits are there all the same, so that this is no further error.
 #[derive(Clone, SessionTable)]
-#[session(exchange, rotation_grace, table = "")]
+#[session(exchange, rotation_grace, audit_log, table = "")]
 struct WithAnotherMistake {}
 
 async fn of_one_with_another_mistake(
@@ -37,6 +38,7 @@ async fn of_one_with_another_mistake(
 ) {
     let _ = sessions.exchange("a token");
     let _ = sessions.rotate_with_grace(&mut session, Duration::ZERO);
+    let _ = sessions.audit_log();
 }
 
 fn main() {}

@@ -312,6 +312,26 @@ pub(crate) fn text<V: MySqlType>(value: &V) -> Option<String> {
     }
 }
 
+/// Returns a value as a person reads it, if it is bound as text, an integer or 16 bytes, which are a UUID.
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn shown<V: MySqlType>(value: &V) -> Option<String> {
+    let mut buffer = Vec::new();
+    let IsNull::No = value.encode_by_ref(&mut buffer).ok()? else {
+        return None;
+    };
+    let type_info = value.produces().unwrap_or_else(V::type_info);
+    match (type_info.name(), &*buffer) {
+        (name, [number]) if name.contains("INT") => Some(i8::from_le_bytes([*number]).to_string()),
+        (name, bytes) if name.contains("INT") => match bytes.len() {
+            2 => Some(i16::from_le_bytes(bytes.try_into().ok()?).to_string()),
+            4 => Some(i32::from_le_bytes(bytes.try_into().ok()?).to_string()),
+            _ => Some(i64::from_le_bytes(bytes.try_into().ok()?).to_string()),
+        },
+        ("BINARY", [16, bytes @ ..]) => Some(uuid::Uuid::from_slice(bytes).ok()?.to_string()),
+        _ => text(value),
+    }
+}
+
 /// Classifies an error. The numbers are [MariaDB's](https://mariadb.com/kb/en/mariadb-error-code-reference/), which
 /// MySQL shares.
 pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {

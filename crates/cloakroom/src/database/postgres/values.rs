@@ -379,6 +379,22 @@ pub(crate) fn text<V: PostgresType>(value: &V) -> Option<String> {
     }
 }
 
+/// Returns a value as a person reads it, if it is bound as text, an integer or a UUID.
+pub(crate) fn shown<V: PostgresType>(value: &V) -> Option<String> {
+    let mut buffer = PgArgumentBuffer::default();
+    let IsNull::No = value.encode_by_ref(&mut buffer).ok()? else {
+        return None;
+    };
+    let type_info = value.produces().unwrap_or_else(V::type_info);
+    match type_info.name() {
+        "INT2" => Some(i16::from_be_bytes((**buffer).try_into().ok()?).to_string()),
+        "INT4" => Some(i32::from_be_bytes((**buffer).try_into().ok()?).to_string()),
+        "INT8" => Some(i64::from_be_bytes((**buffer).try_into().ok()?).to_string()),
+        "UUID" => Some(uuid::Uuid::from_slice(&buffer).ok()?.to_string()),
+        _ => text(value),
+    }
+}
+
 /// Returns the encoded form of a value, for comparing values of one type, or `None` for null.
 pub(crate) fn fingerprint<V: PostgresType>(value: &V) -> Option<Vec<u8>> {
     let mut buffer = PgArgumentBuffer::default();

@@ -308,6 +308,27 @@ pub(crate) fn text<V: SqliteType>(_: &V) -> Option<String> {
     None
 }
 
+/// Returns a value as a person reads it, if it is bound as text or as an integer.
+#[cfg(not(any(feature = "postgres", feature = "mysql")))]
+pub(crate) fn shown<V: SqliteType>(value: &V) -> Option<String> {
+    use sqlx::encode::IsNull;
+    use sqlx::sqlite::SqliteArgumentsBuffer;
+
+    let mut buffer = SqliteArgumentsBuffer::default();
+    let IsNull::No = value.encode_by_ref(&mut buffer).ok()? else {
+        return None;
+    };
+    // The driver shows its arguments in no other way: `SqliteArgumentsBuffer([Int64(7)])`.
+    let debug = format!("{buffer:?}");
+    let argument = debug.strip_prefix("SqliteArgumentsBuffer([")?.strip_suffix(")])")?;
+    let (kind, value) = argument.split_once('(')?;
+    match kind {
+        "Int" | "Int64" => Some(value.to_owned()),
+        "Text" | "TextSlice" => serde_json::from_str(value).ok(),
+        _ => None,
+    }
+}
+
 /// Returns the encoded form of a value, for comparing values of one type, or `None` for null.
 #[cfg(not(any(feature = "postgres", feature = "mysql")))]
 pub(crate) fn fingerprint<V: SqliteType>(value: &V) -> Option<Vec<u8>> {

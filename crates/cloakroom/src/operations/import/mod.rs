@@ -20,6 +20,7 @@ use super::create::{MAX_STATEMENT, new_id, not_storable};
 use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, MAX_PLACEHOLDERS};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::EventKind;
 use crate::observe::Operation;
 use crate::session::Sliding;
 use crate::session::data::StoredData;
@@ -97,9 +98,11 @@ impl<T: SessionFields> Operations<'_, T> {
         sessions: Vec<ImportedSession<T>>,
         limit: Option<Duration>,
     ) -> Result<()> {
+        self.require_transaction_to_audit().await?;
         let most = self.most_rows();
         let mut rows = Vec::with_capacity(most);
         let mut size = 0;
+        let number = sessions.len() as u64;
         for session in sessions {
             let row = self.imported_row(session).await?;
             let row_size = row.size();
@@ -111,7 +114,14 @@ impl<T: SessionFields> Operations<'_, T> {
             size += row_size;
             rows.push(row);
         }
-        self.insert_rows(&rows, limit).await
+        self.insert_rows(&rows, limit).await?;
+        bounded(limit, self.record_import(number)).await
+    }
+
+    /// Records that so many sessions are imported with this transaction.
+    async fn record_import(&mut self, sessions: u64) -> Result<()> {
+        let event = (sessions > 0).then(|| self.event(None, EventKind::Imported { sessions })).flatten();
+        self.record(event.into_iter().collect()).await
     }
 
     /// Returns how many rows one statement inserts at most.

@@ -66,7 +66,15 @@ impl<T: SessionFields> Importer<'_, T> {
         let limit = self.handle.config().timeout();
         let mut transaction = bounded(limit, self.handle.store().pool.begin_to_write()).await?;
         let on = Connection::from(&mut transaction);
-        let written = Operations::new(self.handle.clone(), on).write_new(batch, limit).await;
+        let mut operations = Operations::new(self.handle.clone(), on);
+        let written = operations.write_new(batch, limit).await;
+        let written = match written {
+            Ok(written) if !self.is_dry_run => bounded(limit, operations.record_import(written))
+                .await
+                .map(|()| written)
+                .map_err(Refused::from),
+            written => written,
+        };
         match written {
             Ok(written) if self.is_dry_run => {
                 bounded(limit, transaction.rollback()).await?;

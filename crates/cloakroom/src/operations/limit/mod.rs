@@ -21,6 +21,7 @@ use super::own::in_its_own_task;
 use crate::config::ConfigError;
 use crate::database::FieldValue;
 use crate::error::Result;
+use crate::events::Event;
 use crate::table::{Column, FieldDefinition, HasOwner, Role, SessionFields, TableDefinition};
 
 /// A limit of how many valid sessions each owner has at once; see [`Sessions::with_limit`](crate::Sessions::with_limit).
@@ -213,14 +214,15 @@ impl<T: SessionFields> Operations<'_, T> {
         id: Uuid,
         values: Vec<FieldValue>,
         (owner, limits): (FieldValue, Vec<Limit>),
+        event: Option<Event>,
     ) -> Result<()> {
-        let row = LimitedRow { id, values, owner, limits };
+        let row = LimitedRow { id, values, owner, limits, event };
         if !self.connection().is_pool() {
             let required = self.connection().require_transaction().await;
             required.map_err(|error| self.failed(error))?;
             return self.insert_with_room(&row).await;
         }
-        let handle = Arc::clone(self.handle());
+        let (handle, row) = (Arc::clone(self.handle()), Arc::new(row));
         let key = if handle.backend().dialect().is_embedded() { None } else { row.owner.fingerprint() };
         let turn = match handle.limits() {
             Some(limits) => Some(limits.queues.turn(key.unwrap_or_default()).await?),

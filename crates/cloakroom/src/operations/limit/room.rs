@@ -18,9 +18,9 @@ use uuid::Uuid;
 use super::{Evict, Full, Limit, last_seen};
 use crate::cache::Revoked;
 use crate::database::{Begin, ColumnType, FieldValue, OwnerLock};
-use crate::error::{Error, ErrorKind, Outcome, Result};
-use crate::operations::own::{OwnTransaction, in_time, runs_again};
-use crate::operations::{End, Ended, Handle, Operations};
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Event, EventKind};
+use crate::operations::{End, Ended, Handle, Operations, in_own_transaction};
 use crate::session::{EndReason, Status};
 use crate::sql::{ending, has_status, is_of_age};
 use crate::table::{Role, SessionFields, column};
@@ -31,10 +31,23 @@ pub(super) struct LimitedRow {
     pub(super) values: Vec<FieldValue>,
     pub(super) owner: FieldValue,
     pub(super) limits: Vec<Limit>,
+    /// That it is created, if that is to be told or recorded.
+    pub(super) event: Option<Event>,
+}
+
+impl LimitedRow {
+    /// Returns the events of sessions of the same owner that have made room for it.
+    fn evictions(&self, evicted: &[Uuid]) -> impl Iterator<Item = Event> {
+        evicted.iter().filter_map(|session| self.event_of(EventKind::Evicted { session: *session }))
+    }
+
+    fn event_of(&self, kind: EventKind) -> Option<Event> {
+        self.event.as_ref().map(|created| Event { kind, ..created.clone() })
+    }
 }
 
 /// Inserts the row in a transaction of its own, which makes room for it.
-pub(super) async fn insert<T: SessionFields>(handle: &Arc<Handle>, row: &LimitedRow) -> Result<()> {
+pub(super) async fn insert<T: SessionFields>(handle: &Arc<Handle>, row: &Arc<LimitedRow>) -> Result<()> {
     write::<T>(handle, row, Step::Insert).await?;
     if handle.store().pool.causality.is_cluster() {
         let is_refused = write::<T>(handle, row, Step::CountAgain).await?;
@@ -62,52 +75,34 @@ enum Step {
 }
 
 /// Runs one transaction, again if it loses to others. Returns `true` if the row, which was there before, was deleted.
-async fn write<T: SessionFields>(handle: &Arc<Handle>, row: &LimitedRow, step: Step) -> Result<bool> {
-    let (mut attempt, mut announces) = (0, true);
-    loop {
-        let mut own = OwnTransaction::begin(handle, Begin::ReadCommitted, announces).await?;
-        let mut operations = own.operations::<T>();
-        let written = in_time(async {
+async fn write<T: SessionFields>(handle: &Arc<Handle>, row: &Arc<LimitedRow>, step: Step) -> Result<bool> {
+    let written = in_own_transaction(handle, Begin::ReadCommitted, |own| {
+        let row = Arc::clone(row);
+        Box::pin(async move {
+            let mut operations = own.operations::<T>();
             match step {
-                Step::Insert => Ok((operations.insert_with_room_unnoted(row).await?, false)),
-                Step::CountAgain => operations.count_again(row).await,
+                Step::Insert => Ok((operations.insert_and_make_room(&row).await?, false)),
+                Step::CountAgain => operations.count_again(&row).await,
             }
-        });
-        let error = match written.await {
-            Ok((evicted, is_refused)) => match in_time(own.commit()).await {
-                Ok(()) => {
-                    let on_pool = Operations::<T>::new(Arc::clone(handle), handle.store().pool());
-                    on_pool.note_ended(Ended::Each(&evicted), &End::Expired(EndReason::EVICTED));
-                    return Ok(is_refused);
-                }
-                Err(error) => error,
-            },
-            Err(error) => {
-                let is_alive = error.kind() != ErrorKind::Unavailable;
-                if is_alive && own.roll_back().await {
-                    announces = false;
-                    continue;
-                }
-                // Nothing is committed.
-                error.with_outcome(Outcome::NotDone)
-            }
-        };
-        if !runs_again(&error, &mut attempt).await {
-            return Err(error);
-        }
-    }
+        })
+    });
+    let (evicted, is_refused) = written.await?;
+    let on_pool = Operations::<T>::new(Arc::clone(handle), handle.store().pool());
+    on_pool.note_ended(Ended::Each(&evicted), &End::Expired(EndReason::EVICTED));
+    Ok(is_refused)
 }
 
 impl<T: SessionFields> Operations<'_, T> {
-    /// Makes room for the row and inserts it, in the transaction that is open.
+    /// Makes room for the row and inserts it, in the caller's transaction.
     pub(super) async fn insert_with_room(&mut self, row: &LimitedRow) -> Result<()> {
-        let evicted = self.insert_with_room_unnoted(row).await?;
+        let evicted = self.insert_and_make_room(row).await?;
         self.note_ended(Ended::Each(&evicted), &End::Expired(EndReason::EVICTED));
         Ok(())
     }
 
-    /// Returns the sessions that have ended.
-    async fn insert_with_room_unnoted(&mut self, row: &LimitedRow) -> Result<Vec<Uuid>> {
+    /// Makes room for the row and inserts it, in the transaction that is open, and records both. Returns the sessions that
+    /// have ended.
+    async fn insert_and_make_room(&mut self, row: &LimitedRow) -> Result<Vec<Uuid>> {
         self.lock_owner(&row.owner).await?;
         let mut evicted = Vec::new();
         self.make_room(row, &mut evicted).await?;
@@ -121,6 +116,8 @@ impl<T: SessionFields> Operations<'_, T> {
             }
             made?;
         }
+        let events = row.evictions(&evicted).chain(row.event.clone()).collect();
+        self.record(events).await?;
         Ok(evicted)
     }
 
@@ -210,15 +207,19 @@ impl<T: SessionFields> Operations<'_, T> {
             }
             if limit.full == Full::Refuses {
                 let is_there = present.contains(&row.id);
+                let mut events: Vec<_> = row.evictions(&evicted).collect();
                 if is_there {
                     self.delete_new(row.id).await?;
+                    events.extend(row.event_of(EventKind::Deleted { session: row.id }));
                 }
+                self.record(events).await?;
                 return Ok((evicted, is_there));
             }
             present.truncate(usize::try_from(excess).unwrap_or(usize::MAX));
             self.evict(&present).await?;
             evicted.append(&mut present);
         }
+        self.record(row.evictions(&evicted).collect()).await?;
         Ok((evicted, false))
     }
 
