@@ -3,8 +3,7 @@ use std::time::{Duration, Instant};
 
 use cloakroom::{
     BindingTerms, Cache, ColumnType, Database, DynamicFields, ErrorKind, FieldDefinition, NewSession,
-    Registration, Role, Seen, Sessions, Status, TableDefinition,
-    event_channel,
+    Registration, Role, Seen, Sessions, Status, TableDefinition, event_channel,
 };
 use cloakroom_testing::{
     Device, Kind, TestDatabase, UserSession, each_database, hold_connections, patience, user,
