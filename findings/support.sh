@@ -182,6 +182,14 @@ start_mariadb_of() { # start_mariadb_of <suite> <version of mariadb-server-core>
     wait_for_port "$mariadb_port"
 }
 
+# What bound.mjs needs: Chromium is Debian's, and the certificate is good for any name, since the browser is told its key.
+prepare_bound() {
+    npm_install playwright-core@1.65.1
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out certificate.pem -days 2 \
+        -subj /CN=site.test 2>/dev/null
+    cp "$findings/bound.mjs" .
+}
+
 # For the scripts that make vectors: `--vectors FOLDER` says where to; see README.md. Sets `VECTORS`, or leaves it empty.
 vectors_option() { # vectors_option "$@"
     export PYTHONPATH=$findings${PYTHONPATH:+:$PYTHONPATH} VECTORS=

@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use cloakroom::{Config, ConfigBuilder, Database, Sessions};
-use cloakroom_axum::{CookieConfig, SessionLayer, TokenSource};
+use cloakroom_axum::{CookieConfig, Dbsc, SessionLayer, TokenSource};
 use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
 use tracing::Level;
 
@@ -27,6 +27,8 @@ pub struct App {
     pub(crate) keys: Sessions<ApiKey>,
     pub(crate) passwords: Passwords,
     pub(crate) attempts: Arc<AttemptLimit>,
+    /// How sessions are bound to the browser's device, if they are.
+    pub(crate) dbsc: Option<Dbsc>,
 }
 
 impl App {
@@ -47,12 +49,19 @@ impl App {
             keys: Sessions::new(database.clone(), programs)?,
             passwords: Passwords::new()?,
             attempts: Arc::new(AttemptLimit::new()),
+            dbsc: None,
             database,
         };
         app.users.migrate().await?;
         app.sessions.migrate().await?;
         app.keys.migrate().await?;
         Ok(app)
+    }
+
+    /// Binds the sessions of browsers that can do it to a key of their device.
+    #[must_use]
+    pub fn bind_devices(self, dbsc: Dbsc) -> Self {
+        Self { dbsc: Some(dbsc), ..self }
     }
 
     /// Returns the web site.
@@ -79,8 +88,12 @@ impl App {
             .route("/statistics", get(pages::statistics::show))
             .fallback(pages::not_found)
             // Inside the session's layer, so that a log-out that takes too long clears the cookie too.
-            .layer(middleware::from_fn(security::limit_time))
-            .layer(for_browsers);
+            .layer(middleware::from_fn(security::limit_time));
+        // Of all that this site does, the layer that answers renewals comes first.
+        let (site, dbsc) = match self.dbsc.clone() {
+            None => (site.layer(for_browsers), None),
+            Some(dbsc) => (site, Some(for_browsers.dbsc(dbsc))),
+        };
 
         // The same sessions by header instead of by cookie, and the keys. Each layer has its own sources.
         let api = Router::new()
@@ -94,14 +107,19 @@ impl App {
         let trace = TraceLayer::new_for_http()
             .make_span_with(DefaultMakeSpan::new().level(Level::INFO))
             .on_response(DefaultOnResponse::new().level(Level::INFO));
-        site.merge(api)
+        let all = site
+            .merge(api)
             .layer(DefaultBodyLimit::max(16 * 1024))
             .layer(security::same_site())
             .route("/style.css", get(style))
             .route("/icon.svg", get(icon))
             .layer(middleware::map_response(security::add_headers))
             .layer(trace)
-            .with_state(self)
+            .with_state(self);
+        match dbsc {
+            Some(dbsc) => all.layer(dbsc),
+            None => all,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use cloakroom::{Config, Database};
+use cloakroom_axum::Dbsc;
 use cloakroom_demo::app::App;
 use cloakroom_demo::fill;
 use cloakroom_demo::retention::Retention;
@@ -42,6 +43,16 @@ struct Arguments {
     /// Fills the database with a thousand users, whom to look at, and goes on.
     #[arg(long)]
     fill: bool,
+
+    /// Binds sessions to the device, in browsers that can do it (Chromium): a stolen cookie is worth nothing ten minutes later.
+    /// Needs https in front of the demo.
+    #[arg(long)]
+    dbsc: bool,
+
+    /// How long a token of a bound session is good, in seconds, for tests: less than nine minutes uses up the signatures that
+    /// a browser makes.
+    #[arg(long, value_name = "SECONDS", requires = "dbsc", hide = true)]
+    dbsc_token_ttl: Option<u64>,
 }
 
 #[tokio::main]
@@ -52,7 +63,15 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(is_terminal).init();
 
     let database = Database::connect(&arguments.database).await?;
-    let app = App::new(database.clone(), Config::builder()).await?;
+    let mut app = App::new(database.clone(), Config::builder()).await?;
+    if arguments.dbsc {
+        let seconds = arguments.dbsc_token_ttl.map(Duration::from_secs);
+        let dbsc = Dbsc::builder();
+        app = app.bind_devices(match seconds {
+            Some(span) => dbsc.token_ttl_for_tests(span).build()?,
+            None => dbsc.build()?,
+        });
+    }
     if arguments.fill {
         fill::fill(&app).await?;
     }

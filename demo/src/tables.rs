@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cloakroom::SessionTable;
+use cloakroom::device::DeviceKey;
 use serde::{Deserialize, Serialize};
 
 /// The session of a logged in user, on one device.
@@ -15,12 +16,15 @@ pub(crate) struct UserSession {
     pub(crate) user_agent: Option<String>,
     /// The address that it logged in from.
     pub(crate) address: Option<String>,
+    /// The key of the device, if the browser has bound the session to it.
+    #[session(device_key)]
+    pub(crate) device_key: Option<DeviceKey>,
 }
 
 impl UserSession {
     /// The layer's hook fills in the device and the address.
     pub(crate) fn of(user_id: &str) -> Self {
-        Self { user_id: user_id.to_owned(), user_agent: None, address: None }
+        Self { user_id: user_id.to_owned(), user_agent: None, address: None, device_key: None }
     }
 }
 

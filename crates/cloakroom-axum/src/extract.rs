@@ -118,7 +118,11 @@ macro_rules! session_extractor {
             type Rejection = SessionRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-                found(parts, $is_fresh).await?.map(Self)
+                let found = found(parts, $is_fresh).await?;
+                if found.is_err() {
+                    State::<T>::of(&parts.extensions)?.exchange.note_refused();
+                }
+                found.map(Self)
             }
         }
 

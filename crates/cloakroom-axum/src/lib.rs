@@ -80,6 +80,7 @@
 //! | know how long a browser keeps it | [`CookieConfig`], "How long a browser keeps it" |
 //! | read a cookie of your own as strictly | [`cookie_values`] |
 //! | empty the browser at a log-out | [`SessionLayer::clear_site_data`] |
+//! | make a stolen cookie worthless | `SessionLayer::dbsc`, of the feature `dbsc` |
 //! | record the device and its address | [`SessionLayer::on_log_in`] |
 //! | know what clients get when something is wrong | [`SessionRejection`] |
 //! | test handlers that need a session | [`testing`] |
@@ -154,6 +155,8 @@
 
 mod cookie;
 mod credentials;
+#[cfg(feature = "dbsc")]
+mod dbsc;
 mod extract;
 #[cfg(test)]
 mod fuzz;
@@ -170,6 +173,8 @@ pub use cookie::{
     cookie_values,
 };
 pub use credentials::TokenSource;
+#[cfg(feature = "dbsc")]
+pub use dbsc::{Dbsc, DbscBuilder, DbscError, DbscLayer, DbscService, RequireBound};
 pub use extract::{CurrentSession, FreshSession};
 pub use layer::{ResponseFuture, SessionLayer, SessionService};
 pub use manager::SessionManager;

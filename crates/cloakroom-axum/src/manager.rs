@@ -77,6 +77,8 @@ impl<T: SessionFields> SessionManager<T> {
             return Err(error);
         }
         current.replace(created.session.clone(), created.token.expose());
+        #[cfg(feature = "dbsc")]
+        current.offer_binding(&created.session);
         Ok(created)
     }
 
@@ -215,12 +217,49 @@ impl<T: SessionFields> SessionManager<T> {
         Ok(is_extended)
     }
 
+    /// Returns the request's session if it is bound to the browser's device, for what a copied cookie must not do.
+    ///
+    /// [`RequireBound`](crate::RequireBound) is the same as an extractor.
+    ///
+    /// # Errors
+    ///
+    /// [`NotBound`](SessionRejection::NotBound), 403, if it is not; and [`LoggedOut`](SessionRejection::LoggedOut) if the
+    /// request has no session.
+    #[cfg(feature = "dbsc")]
+    pub async fn require_bound(&self) -> Result<Session<T>, SessionRejection>
+    where
+        T: cloakroom::HasDeviceKey,
+    {
+        let session = self.current().await?.ok_or_else(|| self.logged_out())?;
+        if session.is_bound() { Ok(session) } else { Err(SessionRejection::NotBound) }
+    }
+
+    /// Offers the browser to bind the request's session to its device, as a log-in does: for sessions from before that was
+    /// switched on. Call it now and then, such as when the user opens the page of the account. Nothing happens if the session is
+    /// bound already.
+    ///
+    /// # Errors
+    ///
+    /// [`LoggedOut`](SessionRejection::LoggedOut) if the request has no session.
+    #[cfg(feature = "dbsc")]
+    pub async fn offer_binding(&self) -> Result<(), SessionRejection>
+    where
+        T: cloakroom::HasDeviceKey,
+    {
+        let session = self.current().await?.ok_or_else(|| self.logged_out())?;
+        if !session.is_bound() && self.state.exchange.credentials().has_cookie() {
+            self.state.exchange.offer_binding(&session);
+        }
+        Ok(())
+    }
+
     /// Returns the sessions of the table, for everything else.
     pub fn sessions(&self) -> &Sessions<T> {
         &self.state.exchange.settings().sessions
     }
 
     fn logged_out(&self) -> SessionRejection {
+        self.state.exchange.note_refused();
         self.state.exchange.logged_out(self.location.clone())
     }
 }

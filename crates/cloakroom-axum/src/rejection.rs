@@ -19,6 +19,7 @@ use http::{HeaderValue, StatusCode, header};
 /// | [`Ambiguous`](Self::Ambiguous) | 400 | the same |
 /// | [`Database`](Self::Database) | 503 if the database fails; see there | |
 /// | [`NotEnded`](Self::NotEnded) | 503, and the body says which part of the log-out was done | the cookie is cleared |
+/// | `NotBound`, of the feature `dbsc` | 403 | |
 /// | [`UnfitToken`](Self::UnfitToken), [`MissingLayer`](Self::MissingLayer), [`SharedCookieName`](Self::SharedCookieName) | 500 | |
 ///
 /// The body is one line of plain text that reveals nothing about the cause. The cause of a 5xx goes to `tracing` as an
@@ -46,6 +47,9 @@ pub enum SessionRejection {
     /// The browser forgets its cookie all the same. But the session is valid for any other holder of its token, until
     /// it expires or is ended by other means.
     NotEnded(NotEnded),
+    /// The request's session is not bound to the browser's device, and has to be for this route.
+    #[cfg(feature = "dbsc")]
+    NotBound,
     /// The token of the session that was to begin was [imported](cloakroom::NewSession::import_token), and has
     /// characters that a cookie cannot hold, or is too long for one.
     UnfitToken,
@@ -109,6 +113,8 @@ impl SessionRejection {
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::NotEnded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            #[cfg(feature = "dbsc")]
+            Self::NotBound => StatusCode::FORBIDDEN,
             Self::UnfitToken | Self::MissingLayer { .. } | Self::SharedCookieName { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -124,6 +130,8 @@ impl SessionRejection {
                 "This browser is told to forget the session, but it could not be ended, and may still be valid.\n"
             }
             Self::NotEnded(_) => "The session could not be ended, and may still be valid.\n",
+            #[cfg(feature = "dbsc")]
+            Self::NotBound => "This needs a browser that binds its session to the device.\n",
             _ => match self.status() {
                 StatusCode::SEE_OTHER | StatusCode::UNAUTHORIZED => "You are not logged in.\n",
                 StatusCode::NOT_FOUND => "There is no such session.\n",
@@ -174,6 +182,8 @@ impl fmt::Display for SessionRejection {
             Self::Ambiguous => f.write_str("the request has two different credentials"),
             Self::Database(error) => fmt::Display::fmt(error, f),
             Self::NotEnded(NotEnded { error, .. }) => write!(f, "a session could not be ended: {error}"),
+            #[cfg(feature = "dbsc")]
+            Self::NotBound => f.write_str("the session is not bound to the browser's device"),
             Self::UnfitToken => f.write_str("no cookie can hold the imported token"),
             Self::MissingLayer { table } => {
                 write!(f, "the route has no SessionLayer<{table}>; add one with Router::layer")

@@ -15,6 +15,9 @@ pub(crate) struct Settings<T: SessionFields> {
     pub(crate) redirect: Option<Arc<Redirect>>,
     pub(crate) on_log_in: Option<Arc<OnLogIn<T>>>,
     pub(crate) clear_site_data: Option<HeaderValue>,
+    /// How sessions are bound to the browser's device, if they are.
+    #[cfg(feature = "dbsc")]
+    pub(crate) dbsc: Option<crate::dbsc::Switched>,
 }
 
 pub(crate) type Redirect = dyn Fn(&Parts) -> String + Send + Sync;
@@ -53,6 +56,8 @@ impl<T: SessionFields> Clone for Settings<T> {
             redirect: self.redirect.clone(),
             on_log_in: self.on_log_in.clone(),
             clear_site_data: self.clear_site_data.clone(),
+            #[cfg(feature = "dbsc")]
+            dbsc: self.dbsc.clone(),
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) fn associated_type(role: &Role, field: &Field, library: &TokenStream)
     let value_type = field.value_type;
     match role.kind {
         Kind::Text | Kind::OptionalText | Kind::Instant => None,
+        Kind::DeviceKey => Some(field.device_key(library)),
         Kind::Owner => Some(field.owner(library)),
         Kind::Assurance => Some(field.assurance()),
         Kind::Scopes => Some(
@@ -33,6 +34,16 @@ impl Field<'_> {
 
             fn set_assurance(&mut self, __assurance: #value_type) {
                 self.#ident = #value;
+            }
+        }
+    }
+
+    /// Returns the function that sets the key, in the implementation of `HasDeviceKey`.
+    fn device_key(&self, library: &TokenStream) -> TokenStream {
+        let ident = self.ident_at_type();
+        quote_spanned! {self.type_span()=>
+            fn set_device_key(&mut self, __key: #library::device::DeviceKey) {
+                #library::DeviceKeyField::set_device_key(&mut self.#ident, __key)
             }
         }
     }

@@ -9,3 +9,9 @@ pub(crate) const BUILT_IN: [(&str, &str); 7] = [
     ("updated_at", "read it as `session.updated_at`"),
     ("sliding_seconds", "read it as `session.sliding()`"),
 ];
+
+/// The columns that a table has beside its field with the role `device_key`; that test compares them too.
+pub(crate) const OF_DEVICES: [(&str, &str); 2] = [
+    ("device_challenge", "the library keeps in it what the device is to sign next"),
+    ("device_token_until", "the library keeps in it until when the present token is good"),
+];

@@ -51,6 +51,12 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
                     ::std::unreachable!()
                 }
             })
+        } else if matches!(role.kind, Kind::DeviceKey) {
+            Some(quote! {
+                fn set_device_key(&mut self, _: #library::device::DeviceKey) {
+                    ::std::unreachable!()
+                }
+            })
         } else {
             associated_type(role, field, &library)
         };

@@ -27,7 +27,7 @@ const ON_STRUCTS: [Known; 7] = [
     Known { name: "rotation_grace", example: "rotation_grace", synonyms: &["grace", "rotate_with_grace"] },
 ];
 
-const ON_FIELDS: [Known; 14] = [
+const ON_FIELDS: [Known; 15] = [
     Known { name: "column", example: "column = \"owner_id\"", synonyms: &["column_name", "name", "rename"] },
     Known { name: "index", example: "index", synonyms: &["indexed"] },
     Known {
@@ -67,6 +67,11 @@ const ON_FIELDS: [Known; 14] = [
         synonyms: &["last_ip", "last_used_ip", "ip_address", "remote_address"],
     },
     Known { name: "last_user_agent", example: "last_user_agent", synonyms: &["user_agent"] },
+    Known {
+        name: "device_key",
+        example: "device_key",
+        synonyms: &["dbsc", "bound_key", "public_key", "session_key", "device"],
+    },
 ];
 
 impl Place {

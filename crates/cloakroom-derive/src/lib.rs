@@ -96,6 +96,7 @@ mod valid;
 /// | `ended_because` | the column holds why the session was ended, and is [filled in by the library](#roles) | |
 /// | `last_address` | the column holds the address from which it was last used | |
 /// | `last_user_agent` | the column holds the program with which it was last used | |
+/// | `device_key` | the column holds the key to which [the browser has bound the session](#roles) | |
 ///
 /// Several attributes may share one `#[session(…)]` or have one each.
 ///
@@ -116,6 +117,7 @@ mod valid;
 /// | `last_seen` | `Option<OffsetDateTime>`, null until the session is used; or `OffsetDateTime`, which `create` sets | when the session was last used: with `Config::record_seen`, `authenticate` notes it, and it is written a little later. `Session::last_seen` reads it |
 /// | `last_address` | `Option<String>` | the address of that request, as far as `Sessions::seen` was told it. `Session::last_address` reads it |
 /// | `last_user_agent` | `Option<String>` | the `User-Agent` of that request, likewise. `Session::last_user_agent` reads it |
+/// | `device_key` | `Option<DeviceKey>`, null until the session is bound | the public half of the key by which the browser renews the session's cookie (Device Bound Session Credentials; feature `dbsc`): `Sessions::register_device` writes it, and nothing else should. `Session::is_bound` reads it. `migrate` adds the column to a table that exists, and two of the library's own, `device_challenge` and `device_token_until`; it also makes the second table, as `rotation_grace` does |
 ///
 /// ```
 /// use cloakroom::{NewSession, SessionTable};
@@ -183,7 +185,7 @@ mod valid;
 /// as in `table = "org-42"` and `column = "admin?"`. A table's name holds no dot, since its schema is an attribute of
 /// its own. A name has at most 63 bytes. Every session already has the columns `id`, `auth_token_digest`, `data`,
 /// `expires_at`, `inserted_at`, `updated_at` and `sliding_seconds`, so no field and no column can have one of these
-/// names. Two column names must differ in more than upper and lower case, since SQLite, MariaDB and MySQL do not distinguish them.
+/// names. A table with the role `device_key` also has `device_challenge` and `device_token_until`. Two column names must differ in more than upper and lower case, since SQLite, MariaDB and MySQL do not distinguish them.
 ///
 /// All of this is checked while the program compiles.
 #[proc_macro_derive(SessionTable, attributes(session))]

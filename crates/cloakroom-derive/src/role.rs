@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Instant,
     /// `Scopes<E>` or `Option<Scopes<E>>`: `cloakroom::ScopesField`.
     Scopes,
+    /// `Option<DeviceKey>`: `cloakroom::DeviceKeyField`.
+    DeviceKey,
     /// Any type of a field.
     Owner,
     /// Any type of a field.
@@ -36,7 +38,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Returns `true` if the library fills in such fields.
     pub(crate) fn is_filled_in(self) -> bool {
-        !matches!(self, Self::Scopes | Self::Owner | Self::Assurance)
+        !matches!(self, Self::Scopes | Self::DeviceKey | Self::Owner | Self::Assurance)
     }
 
     /// Returns the library's trait for the types that may hold such values, and its function that reads one, as words of
@@ -47,6 +49,7 @@ impl Kind {
             Self::OptionalText => ("OptionalTextField", "text"),
             Self::Instant => ("InstantField", "instant"),
             Self::Scopes => ("ScopesField", "scopes"),
+            Self::DeviceKey => ("DeviceKeyField", "device_key"),
             Self::Owner | Self::Assurance => return None,
         };
         Some((Ident::new(field_trait, type_span), Ident::new(read, type_span)))
@@ -61,6 +64,9 @@ impl Kind {
             Self::Scopes => {
                 quote_spanned!(type_span=> ::std::borrow::Cow<'_, #library::Scopes<Self::Scope>>)
             }
+            Self::DeviceKey => {
+                quote_spanned!(type_span=> ::std::borrow::Cow<'_, #library::device::DeviceKey>)
+            }
             Self::Owner => quote_spanned!(type_span=> &Self::Owner),
             Self::Assurance => quote_spanned!(type_span=> &Self::Assurance),
         };
@@ -68,7 +74,7 @@ impl Kind {
     }
 }
 
-pub(crate) const ROLES: [Role; 9] = [
+pub(crate) const ROLES: [Role; 10] = [
     Role { name: "hint", variant: "Hint", trait_name: "HasHint", kind: Kind::Text },
     Role {
         name: "authenticated_at",
@@ -93,6 +99,7 @@ pub(crate) const ROLES: [Role; 9] = [
         trait_name: "HasLastUserAgent",
         kind: Kind::Text,
     },
+    Role { name: "device_key", variant: "DeviceKey", trait_name: "HasDeviceKey", kind: Kind::DeviceKey },
 ];
 
 /// A role that a field is given.

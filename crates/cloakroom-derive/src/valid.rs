@@ -7,8 +7,9 @@ use quote::ToTokens;
 use syn::Type;
 
 use crate::ast::{Field, Table, option_argument, without_group};
-use crate::built_in::BUILT_IN;
+use crate::built_in::{BUILT_IN, OF_DEVICES};
 use crate::report::Report;
+use crate::role;
 
 const MAX_NAME: usize = 63; // what PostgreSQL keeps of one, in bytes
 
@@ -29,6 +30,7 @@ impl Table<'_> {
         }
         self.check_that_columns_differ(report);
         self.check_that_roles_differ(report);
+        self.check_devices(report);
     }
 
     fn check_generics(&self, report: &mut Report) {
@@ -79,6 +81,35 @@ impl Table<'_> {
                      out here"
                 );
                 report.at(&given.ident, message);
+            }
+        }
+    }
+}
+
+impl Table<'_> {
+    /// Checks what a field with the role `device_key` brings with it.
+    fn check_devices(&self, report: &mut Report) {
+        let binds = |field: &Field<'_>| {
+            field.attrs.role.as_ref().is_some_and(|given| matches!(given.role.kind, role::Kind::DeviceKey))
+        };
+        if !self.fields.iter().any(binds) {
+            return;
+        }
+        if let Some(exchange) = &self.attrs.exchange {
+            let message = "a session that is bound to a device is renewed by a proof of the device's key, and an \
+                           exchange needs none: leave `exchange` out, or `device_key`";
+            report.at(exchange, message);
+        }
+        for field in &self.fields {
+            let column = field.column();
+            if let Some((name, reading)) =
+                OF_DEVICES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column))
+            {
+                let message = format!(
+                    "`{name}` is built in, a column of every table with a field `device_key` ({reading}): write \
+                     another name"
+                );
+                report.at(field.column_tokens(), message);
             }
         }
     }

@@ -11,12 +11,16 @@ pub mod servers;
 #[cfg(feature = "suite")]
 mod database;
 #[cfg(feature = "suite")]
+mod device;
+#[cfg(feature = "suite")]
 mod memory;
 #[cfg(feature = "suite")]
 mod tables;
 
 #[cfg(feature = "suite")]
 pub use database::{Kind, Mode, START, TestDatabase, run, run_in};
+#[cfg(feature = "suite")]
+pub use device::Device;
 #[cfg(feature = "suite")]
 pub use memory::{at_once, hold_connections, patience, until_kept};
 #[cfg(feature = "suite")]

@@ -246,6 +246,8 @@ mod clock;
 mod config;
 mod database;
 mod deadline;
+#[cfg(feature = "dbsc")]
+pub mod device;
 mod error;
 mod events;
 #[cfg(test)]
@@ -285,12 +287,19 @@ pub use query::{
     UnreadableSession,
 };
 pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scope, Scopes};
+#[cfg(feature = "dbsc")]
+pub use session::{BindingRefusal, BindingTerms, BoundSession, Registration, Renewal};
 pub use session::{
     CreatedSession, Cursor, DefaultData, EndReason, Exchange, NewSession, ParseCursorError,
     ParseEndReasonError, RetiredToken, Seen, Session, SessionRow, Sliding, Status,
 };
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};
+#[cfg(feature = "dbsc")]
+#[doc(hidden)]
+pub use table::DeviceKeyField;
+#[cfg(feature = "dbsc")]
+pub use table::HasDeviceKey;
 pub use table::{
     Column, DynamicFields, DynamicValue, ExchangesTokens, FieldDefinition, FieldReader, HasAssurance,
     HasAuthenticatedAt, HasEndedBecause, HasHint, HasLastAddress, HasLastSeen, HasLastUserAgent, HasOwner,

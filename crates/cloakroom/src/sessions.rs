@@ -8,13 +8,19 @@ use time::OffsetDateTime;
 use crate::cache::{Revoked, SessionCache};
 use crate::config::{Config, ConfigError};
 use crate::database::{Backend, Connection, Database, Databases, Transaction};
+#[cfg(feature = "dbsc")]
+use crate::device::Challenge;
 use crate::error::{Outcome, Result};
 use crate::events::{Observer, Observers};
 use crate::migrations::{self, Migration};
 use crate::operations::{Handle, ImportedSession, Importer, Limits, Operations, PerOwner, Use, bounded};
 use crate::query::{AuditLog, SchemeCount, SessionQuery};
+#[cfg(feature = "dbsc")]
+use crate::session::{BindingTerms, Registration, Renewal};
 use crate::session::{CreatedSession, EndReason, Exchange, NewSession, RetiredToken, Seen, Session, Status};
 use crate::store::Store;
+#[cfg(feature = "dbsc")]
+use crate::table::HasDeviceKey;
 use crate::table::{
     ExchangesTokens, HasAssurance, HasAuthenticatedAt, HasEndedBecause, HasLastSeen, HasOwner, KeepsAuditLog,
     RotatesWithGrace, SessionFields, SessionTable, TableDefinition,
@@ -687,6 +693,116 @@ impl<T: SessionFields> Sessions<T> {
         T: ExchangesTokens,
     {
         self.on_pool().exchange(token).await
+    }
+
+    /// Returns the challenge that a browser is to answer when it registers a key for this session, or `None` if the session
+    /// is bound to a key already, or is valid no longer.
+    ///
+    /// Send it in `Secure-Session-Registration`, with the response to a log-in ([`registration_header`]). It is stored in
+    /// the session's row, so that any process can check the answer, and is good for one registration, for 10 minutes. A
+    /// challenge that was issued less than a minute ago is returned again.
+    ///
+    /// [`registration_header`]: crate::device::registration_header
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](crate::ErrorKind::Conflict) if other callers keep writing the session; and those of every write.
+    #[cfg(feature = "dbsc")]
+    pub async fn device_challenge(&self, session: &Session<T>) -> Result<Option<Challenge>>
+    where
+        T: HasDeviceKey,
+    {
+        self.on_pool().device_challenge(session).await
+    }
+
+    /// Binds the session of this token to the key that a browser registers: Device Bound Session Credentials. `proof` is the
+    /// value of `Secure-Session-Response`, if the request has one.
+    ///
+    /// From then on the session is [bound](Session::is_bound). Its token stays the same, and is good for the
+    /// [time](BindingTerms::token_ttl) that the terms say; [`authenticate`](Self::authenticate) then refuses it. Before
+    /// that the browser [renews](Self::renew_bound) the session with a proof by its key, and gets another token. The session
+    /// itself lives as it did.
+    ///
+    /// | the request has | answer |
+    /// |---|---|
+    /// | the token of a valid session without a key, and a proof for its [challenge](Self::device_challenge), signed with the key that it brings | [`Bound`](Registration::Bound) |
+    /// | no proof; a proof without a challenge, or for one that is of another session, was used or is older than 10 minutes | [`Refused`](Registration::Refused) |
+    /// | a proof that is signed with another key or another algorithm than it says, or with a key of RSA's below 2,048 bits | [`Refused`](Registration::Refused) |
+    /// | the token of a session that has a key, or has ended | [`Refused`](Registration::Refused) |
+    /// | the same again within a minute, since a browser repeats what had no answer | [`Bound`](Registration::Bound), as before |
+    ///
+    /// A registration that is refused leaves the session as it was. The token alone says which session is meant.
+    ///
+    /// If the answer is lost for good, the browser has no key for the session, and the session has one: its user logs in
+    /// again once the token's time is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](crate::ErrorKind::Conflict) if other callers keep writing the session; and those of every write.
+    #[cfg(feature = "dbsc")]
+    pub async fn register_device(
+        &self,
+        token: impl AsRef<[u8]>,
+        proof: Option<&[u8]>,
+        terms: &BindingTerms,
+    ) -> Result<Registration<T>>
+    where
+        T: HasDeviceKey,
+    {
+        self.on_pool().register_device(token.as_ref(), proof, terms).await
+    }
+
+    /// Gives a session that is [bound](Self::register_device) another token, against a proof by its device's key. `proof` is
+    /// the value of `Secure-Session-Response`, if the request has one.
+    ///
+    /// | the request has | answer |
+    /// |---|---|
+    /// | the session's token, good or not, and a proof for its challenge of the moment | [`Renewed`](Renewal::Renewed): a new token, and the next challenge. The old token is good for a [grace](BindingTerms::grace) |
+    /// | the token before it, and such a proof | [`Renewed`](Renewal::Renewed) with **the same** new token: the answer was lost. If that token is good for less than half of its time, another one |
+    /// | either token, without a proof, or with one for another challenge, also one that was good before | [`Challenged`](Renewal::Challenged): the device is to sign this one |
+    /// | either token, and a proof of another device | [`Refused`](Renewal::Refused) |
+    /// | another token; that of a session that has ended; or of one that is not bound | [`Refused`](Renewal::Refused) |
+    ///
+    /// The token alone says which session is meant, and the key who may renew it. So an old token that was copied is worth
+    /// nothing here, and neither is the whole database.
+    ///
+    /// Two renewals at the same time get the same token, or one of them is challenged once more. A renewal does not move
+    /// `updated_at`, so it and an [`update`](Self::update) at the same time do not conflict. Caches are told of it as of a
+    /// rotation. A renewal is a use of the session, which is extended if that is due.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](crate::ErrorKind::Conflict) if other callers keep writing the session; and those of every write. If
+    /// the [outcome](crate::Error::outcome) is unknown, the browser comes again with the token that it has.
+    #[cfg(feature = "dbsc")]
+    pub async fn renew_bound(
+        &self,
+        token: impl AsRef<[u8]>,
+        proof: Option<&[u8]>,
+        terms: &BindingTerms,
+    ) -> Result<Renewal<T>>
+    where
+        T: HasDeviceKey,
+    {
+        self.on_pool().renew_bound(token.as_ref(), proof, terms).await
+    }
+
+    /// Returns `true` if the token is of a session that is bound to a device, and could be
+    /// [renewed](Self::renew_bound) with it: it may be past its time, or be the one before.
+    ///
+    /// [`authenticate`](Self::authenticate) refuses such a token as it refuses one that is unknown. A web framework's layer
+    /// asks this before it takes a cookie from a browser that would need it to renew. For a table without the role
+    /// `device_key` it is `false`, without a query.
+    #[cfg(feature = "dbsc")]
+    pub async fn awaits_renewal(&self, token: impl AsRef<[u8]>) -> Result<bool> {
+        self.on_pool().awaits_renewal(token.as_ref()).await
+    }
+
+    /// Ends the session that [awaits renewal](Self::awaits_renewal) with this token, when its user logs out. Returns `true`
+    /// if there was one.
+    #[cfg(feature = "dbsc")]
+    pub async fn end_awaiting_renewal(&self, token: impl AsRef<[u8]>) -> Result<bool> {
+        self.on_pool().end_awaiting_renewal(token.as_ref()).await
     }
 
     /// Gives the session a new token and returns it, as [`rotate`](Self::rotate) does, but the old token stays good for

@@ -36,6 +36,7 @@ struct Device {
     expires: Option<Shown>,
     extended: Option<Shown>,
     is_current: bool,
+    is_bound: bool,
     is_expired: bool,
 }
 
@@ -76,6 +77,7 @@ pub(crate) async fn show(
         extended: (session.updated_at > session.inserted_at && session.is_valid(now))
             .then(|| session.updated_at.into()),
         is_current: session.id == here.id,
+        is_bound: session.is_bound(),
         is_expired: !session.is_valid(now),
     };
     let devices = sessions.iter().map(device).collect();

@@ -23,7 +23,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn start(db: &TestDatabase) -> Self {
-        let app = App::new(db.database(), db.config()).await.unwrap();
+        Self::start_with(db, |app| app).await
+    }
+
+    pub(crate) async fn start_with(db: &TestDatabase, with: impl FnOnce(App) -> App) -> Self {
+        let app = with(App::new(db.database(), db.config()).await.unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = app.clone().router().into_make_service_with_connect_info::<SocketAddr>();

@@ -2,6 +2,7 @@
 
 mod account;
 mod api;
+mod bound;
 mod harness;
 mod login;
 mod outage;

@@ -148,6 +148,27 @@ impl CookieConfig {
             .collect()
     }
 
+    /// Returns the cookie that is bound to the browser's device beside this one. It has the same reach, and a name that
+    /// browsers bind: none that begins with `__Host-Http-`.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn bound(&self) -> Self {
+        let prefix = match self.name.get(..2) {
+            _ if has_prefix(&self.name, HOST_PREFIX) => HOST_PREFIX,
+            Some("__") => "__Secure-",
+            _ => "",
+        };
+        let name = Cow::Owned(format!("{prefix}{}-bound", without_prefix(&self.name)));
+        Self { name, ends_with_browser: false, ..self.clone() }
+    }
+
+    /// Returns the cookie's attributes as they stand in `Set-Cookie`, without `Max-Age`.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn attributes(&self) -> String {
+        let header = self.header("", None, false);
+        let text = header.as_ref().and_then(|header| header.to_str().ok()).unwrap_or_default();
+        text.split_once("; ").map_or("", |(_, attributes)| attributes).to_owned()
+    }
+
     fn header(&self, value: &str, max_age: Option<Duration>, localhost: bool) -> Option<HeaderValue> {
         let same_site = match self.same_site {
             SameSite::Strict => CookieSameSite::Strict,

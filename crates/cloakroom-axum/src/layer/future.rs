@@ -22,6 +22,11 @@ impl<F, T: SessionFields> ResponseFuture<F, T> {
     pub(crate) fn new(inner: F, state: Arc<State<T>>) -> Self {
         Self { inner, state }
     }
+
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn state(&self) -> &Arc<State<T>> {
+        &self.state
+    }
 }
 
 impl<F, T, R, E> Future for ResponseFuture<F, T>

@@ -77,6 +77,8 @@ impl<T: SessionFields> SessionLayer<T> {
             redirect: None,
             on_log_in: None,
             clear_site_data: None,
+            #[cfg(feature = "dbsc")]
+            dbsc: None,
         };
         Self { settings: Arc::new(settings) }
     }
@@ -164,6 +166,40 @@ impl<T: SessionFields> SessionLayer<T> {
     pub fn clear_site_data(self, data: impl IntoIterator<Item = SiteData>) -> Self {
         let header = site_data::header(data);
         self.with(|settings| settings.clear_site_data = header)
+    }
+
+    /// Binds the sessions of browsers that can do it to a key of their device (Device Bound Session Credentials): a cookie
+    /// that was copied is worth nothing ten minutes later. See [`Dbsc`](crate::Dbsc). Call it last.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use cloakroom::device::DeviceKey;
+    /// # use cloakroom::{SessionTable, Sessions};
+    /// # use cloakroom_axum::{Dbsc, SessionLayer};
+    /// #[derive(Clone, SessionTable)]
+    /// struct UserSession {
+    ///     user_id: String,
+    ///     #[session(device_key)]
+    ///     device_key: Option<DeviceKey>,
+    /// }
+    ///
+    /// # fn example(app: Router, sessions: Sessions<UserSession>) -> Router {
+    /// app.layer(SessionLayer::new(sessions).dbsc(Dbsc::default()))
+    /// # }
+    /// ```
+    #[cfg(feature = "dbsc")]
+    #[must_use]
+    pub fn dbsc(self, dbsc: crate::Dbsc) -> crate::DbscLayer<T>
+    where
+        T: cloakroom::HasDeviceKey,
+    {
+        let switched = crate::dbsc::Switched::new(dbsc, &self.settings.cookie);
+        crate::DbscLayer::new(self.with(|settings| settings.dbsc = Some(switched)))
+    }
+
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn settings(&self) -> &Arc<Settings<T>> {
+        &self.settings
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {

@@ -28,6 +28,8 @@ pub(crate) struct Exchange<T: SessionFields> {
     reads_ahead: bool,
     /// A lock of its own, because the response is made without waiting.
     change: Mutex<CookieChange>,
+    #[cfg(feature = "dbsc")]
+    binding: crate::dbsc::Binding<T>,
 }
 
 #[derive(Default)]
@@ -64,7 +66,11 @@ impl<T: SessionFields> Exchange<T> {
             // A nested router's own path is shorter.
             extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(uri)| uri).path().to_owned()
         });
+        #[cfg(feature = "dbsc")]
+        let binding = crate::dbsc::Binding::new(settings.dbsc.as_ref(), headers);
         Self {
+            #[cfg(feature = "dbsc")]
+            binding,
             settings,
             credentials,
             is_localhost,
@@ -109,6 +115,12 @@ impl<T: SessionFields> Exchange<T> {
         SessionRejection::LoggedOut(LoggedOut { is_token_refused, location })
     }
 
+    /// Notes that something that needs a session has found none.
+    pub(crate) fn note_refused(&self) {
+        #[cfg(feature = "dbsc")]
+        self.binding.note_refused();
+    }
+
     /// Returns `true` if a cookie is one of the layer's sources.
     pub(super) fn has_cookies(&self) -> bool {
         self.settings.sources.contains(&TokenSource::Cookie)
@@ -138,7 +150,8 @@ impl<T: SessionFields> Exchange<T> {
     }
 
     pub(super) fn set_cookie(&self, held: &Held<T>) {
-        if self.has_cookies() {
+        // A client that presents an old token has the new one, or is about to get it, and must keep that.
+        if self.has_cookies() && !held.session.is_by_old_token() {
             let config = self.sessions().config();
             let max_age = max_age(&held.session, config, config.now());
             let ends_with_browser = self.settings.cookie.ends_with_browser(held.session.sliding());
@@ -158,7 +171,45 @@ impl<T: SessionFields> Exchange<T> {
         self.forget(true);
     }
 
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn binding(&self) -> &crate::dbsc::Binding<T> {
+        &self.binding
+    }
+
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn is_localhost(&self) -> bool {
+        self.is_localhost
+    }
+
+    /// Notes that the request's token is good for nothing but a renewal.
+    #[cfg(feature = "dbsc")]
+    pub(super) fn note_awaited(&self) {
+        if !self.reads_ahead {
+            self.binding.note_awaited();
+        }
+    }
+
+    /// Offers the browser to bind this session, which it gets with the response.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn offer_binding(&self, session: &cloakroom::Session<T>) {
+        // A browser binds nothing without TLS.
+        if self.settings.dbsc.is_some() && self.has_cookies() && !self.is_localhost {
+            self.binding.offer(Some(session.clone()));
+        }
+    }
+
+    /// Returns `Set-Cookie` with this token, as a response to this request has it.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn cookie_of(&self, session: &cloakroom::Session<T>, token: &str) -> Option<HeaderValue> {
+        let (config, cookie) = (self.sessions().config(), &self.settings.cookie);
+        let max_age = max_age(session, config, config.now());
+        let max_age = (!cookie.ends_with_browser(session.sliding())).then_some(max_age);
+        cookie.set(token, max_age, self.is_localhost)
+    }
+
     fn forget(&self, is_log_out: bool) {
+        #[cfg(feature = "dbsc")]
+        self.binding.offer(None);
         let has_signed = is_log_out && !self.credentials.signed_cookies.is_empty();
         let has_cookie = self.credentials.has_cookie() || has_signed;
         self.change(if has_cookie { CookieChange::Clear { is_log_out } } else { CookieChange::None });
@@ -170,12 +221,23 @@ impl<T: SessionFields> Exchange<T> {
 
     /// Puts the cookie into the response.
     pub(crate) fn finish(&self, headers: &mut HeaderMap) {
+        self.finish_cookie(headers);
+        #[cfg(feature = "dbsc")]
+        if let (Some(dbsc), true) = (&self.settings.dbsc, self.binding.is_marker_to_go()) {
+            headers.extend(dbsc.clear_marker(self.is_localhost).map(|cookie| (header::SET_COOKIE, cookie)));
+            keep_out_of_caches(headers);
+        }
+    }
+
+    fn finish_cookie(&self, headers: &mut HeaderMap) {
         let change = std::mem::take(&mut *self.change.lock().unwrap_or_else(PoisonError::into_inner));
         let cookie = &self.settings.cookie;
         let replaces_signed;
         let (header, forgets_the_other) = match change {
             CookieChange::None => return,
             CookieChange::Clear { is_log_out } => {
+                #[cfg(feature = "dbsc")]
+                self.binding.note_cleared();
                 if let Some(data) = self.settings.clear_site_data.clone().filter(|_| is_log_out) {
                     headers.append(CLEAR_SITE_DATA, data);
                 }

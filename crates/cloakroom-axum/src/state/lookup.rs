@@ -48,7 +48,11 @@ impl<T: SessionFields> Exchange<T> {
                     self.note_use(held, asked_at);
                 }
                 let is_fresh = reading == Reading::Fresh || self.sessions().config().cache().is_none();
-                Ok(Known { held, is_fresh, ..Known::default() })
+                let awaits_renewal = match held {
+                    Some(_) => None,
+                    None => self.awaiting(token).await?,
+                };
+                Ok(Known { held, awaits_renewal, is_fresh, ..Known::default() })
             }
             Err(error) if error.kind() == ErrorKind::Decode => {
                 self.report_unreadable(&error);
@@ -77,7 +81,15 @@ impl<T: SessionFields> Exchange<T> {
         }
         let mut known = match &*valid {
             [token] => self.ask_for(token, reading).await?,
-            [] => Known::default(),
+            [] => {
+                let mut known = Known::default();
+                for token in tokens {
+                    if known.awaits_renewal.is_none() {
+                        known.awaits_renewal = self.awaiting(token).await?;
+                    }
+                }
+                known
+            }
             several => {
                 tracing::warn!(
                     table = %self.sessions().definition(),
@@ -90,6 +102,27 @@ impl<T: SessionFields> Exchange<T> {
         };
         known.leftovers.append(&mut leftovers);
         Ok(known)
+    }
+
+    /// Returns the token if its session is bound to the browser's device and is to be renewed.
+    #[cfg(feature = "dbsc")]
+    async fn awaiting(&self, token: &Secret) -> Result<Option<Secret>, Error> {
+        if self.settings().dbsc.is_none() || !self.has_cookies() {
+            return Ok(None);
+        }
+        // Rare, and larger than the rest.
+        let awaits = Box::pin(self.sessions().awaits_renewal(token.expose())).await?;
+        if awaits {
+            self.note_awaited();
+        }
+        Ok(awaits.then(|| token.clone()))
+    }
+
+    #[cfg(not(feature = "dbsc"))]
+    #[expect(clippy::unused_async, reason = "the same call as with the feature")]
+    #[expect(clippy::unnecessary_wraps, reason = "the same call as with the feature")]
+    async fn awaiting(&self, _: &Secret) -> Result<Option<Secret>, Error> {
+        Ok(None)
     }
 
     async fn look_up(&self, token: &Secret, reading: Reading) -> Result<Option<Session<T>>, Error> {
@@ -122,7 +155,7 @@ impl<T: SessionFields> Exchange<T> {
             }
             known.leftovers.pop();
         }
-        if known.held.is_none() {
+        if known.held.is_none() && known.awaits_renewal.is_none() {
             self.clear_cookie();
         }
     }
@@ -142,6 +175,15 @@ pub(crate) async fn end_by_token<T: SessionFields>(
     token: &Secret,
 ) -> Result<bool, Error> {
     Ok(sessions.query().token(token.expose()).expire_all().await? > 0)
+}
+
+/// Ends the session that awaits renewal with this token. Returns `true` if it was valid.
+#[cfg(feature = "dbsc")]
+pub(crate) async fn end_awaiting<T: SessionFields>(
+    sessions: &Sessions<T>,
+    token: &Secret,
+) -> Result<bool, Error> {
+    Box::pin(sessions.end_awaiting_renewal(token.expose())).await
 }
 
 /// Ends this session. Returns `true` if it was valid.

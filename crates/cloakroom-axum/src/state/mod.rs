@@ -190,6 +190,10 @@ impl<T: SessionFields> Current<'_, T> {
         for token in &known.leftovers {
             was_valid |= end_by_token(sessions, token).await?;
         }
+        #[cfg(feature = "dbsc")]
+        if let Some(token) = &known.awaits_renewal {
+            was_valid |= lookup::end_awaiting(sessions, token).await?;
+        }
         Ok(was_valid)
     }
 
@@ -197,7 +201,12 @@ impl<T: SessionFields> Current<'_, T> {
     pub(crate) async fn is_still_there(&mut self) -> Result<bool, Error> {
         let sessions = self.state.exchange.sessions();
         let known = self.known();
-        let mut is_there = known.held.is_none() && known.leftovers.is_empty();
+        let mut is_there =
+            known.held.is_none() && known.leftovers.is_empty() && known.awaits_renewal.is_none();
+        #[cfg(feature = "dbsc")]
+        if let Some(token) = &known.awaits_renewal {
+            is_there |= sessions.awaits_renewal(token.expose()).await?;
+        }
         if let Some(held) = &mut known.held {
             is_there |= reload(sessions, &mut held.session).await?;
         }
@@ -212,6 +221,12 @@ impl<T: SessionFields> Current<'_, T> {
         let held = Held { session, token: Secret::new(token) };
         self.state.exchange.set_cookie(&held);
         *self.known() = Known { held: Some(held), is_settled: true, ..Known::default() };
+    }
+
+    /// Offers the browser to bind this session to its device.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn offer_binding(&self, session: &Session<T>) {
+        self.state.exchange.offer_binding(session);
     }
 
     /// Takes the session from the request from here on.

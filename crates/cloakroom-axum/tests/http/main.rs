@@ -6,6 +6,8 @@ mod composition;
 mod cookies;
 mod credentials;
 mod curl;
+#[cfg(feature = "dbsc")]
+mod dbsc;
 mod example;
 mod fresh;
 mod harness;

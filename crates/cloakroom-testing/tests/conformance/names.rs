@@ -2,7 +2,7 @@
 
 use cloakroom::{
     Backend, ColumnType, ConfigError, DynamicFields, DynamicValue, ErrorKind, FieldDefinition, NewSession,
-    Session, SessionTable, Sessions, Status, TableDefinition,
+    Role, Session, SessionTable, Sessions, Status, TableDefinition,
 };
 use cloakroom_testing::{Kind, TestDatabase, each_database, each_mode};
 use time::Duration;
@@ -232,6 +232,43 @@ async fn a_table_without_fields_has_the_columns_that_the_derive_reserves(db: Tes
     assert_eq!(reserved[..], built_in[..]);
 }
 
+async fn a_table_of_devices_has_the_columns_that_the_derive_reserves(db: TestDatabase) {
+    let table = TableDefinition::new("bound")
+        .field(FieldDefinition::dynamic("device_key", ColumnType::Text).nullable().for_role(Role::DeviceKey));
+    for (name, _) in reserved::OF_DEVICES {
+        let taken = table.clone().field(FieldDefinition::dynamic(name.to_uppercase(), ColumnType::Text));
+        let config = db.config().build().unwrap();
+        let refused = Sessions::<DynamicFields>::with_definition(db.database(), taken, config);
+        let is_another = db.kind() == Kind::Postgres;
+        assert_eq!(refused.is_ok(), is_another, "{name}");
+        let taken = table.clone().field(FieldDefinition::dynamic(name, ColumnType::Text));
+        let config = db.config().build().unwrap();
+        let refused = Sessions::<DynamicFields>::with_definition(db.database(), taken, config).unwrap_err();
+        assert_eq!(refused, ConfigError::DuplicateColumn { name: name.to_owned() });
+    }
+    let config = db.config().build().unwrap();
+    let sessions = Sessions::<DynamicFields>::with_definition(db.database(), table, config).unwrap();
+    sessions.migrate().await.unwrap();
+    let sql = match db.kind() {
+        Kind::Sqlite => "SELECT name FROM pragma_table_info('bound')",
+        Kind::Postgres => {
+            "SELECT column_name::text FROM information_schema.columns \
+             WHERE table_schema = current_schema() AND table_name = 'bound'"
+        }
+        Kind::MariaDb => {
+            "SELECT CAST(column_name AS char) FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name = 'bound'"
+        }
+    };
+    let mut made: Vec<_> = db.texts(sql).await.into_iter().map(Option::unwrap).collect();
+    let built_in = TableDefinition::built_in_columns().map(|column| column.name().to_owned());
+    let beside = reserved::OF_DEVICES.iter().map(|(name, _)| (*name).to_owned());
+    let mut expected: Vec<_> = built_in.chain(beside).chain(["device_key".to_owned()]).collect();
+    made.sort();
+    expected.sort();
+    assert_eq!(made, expected);
+}
+
 each_mode! {
     a_struct_whose_names_need_quotes_does_all_that_others_do,
 }
@@ -244,6 +281,7 @@ mod any_mode {
         a_table_of_the_longest_name_has_its_indexes_and_its_history,
         a_schema_whose_name_needs_quotes_is_made_and_used,
         names_that_differ_in_case_alone_are_one_or_two_as_the_database_has_it,
+        a_table_of_devices_has_the_columns_that_the_derive_reserves,
         a_table_without_fields_has_the_columns_that_the_derive_reserves,
     }
 }

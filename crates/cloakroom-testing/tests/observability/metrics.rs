@@ -1,8 +1,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use cloakroom::{Cache, Database, ErrorKind, Seen, Sessions, Status, event_channel};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, hold_connections, patience, user};
+use cloakroom::{
+    BindingTerms, Cache, ColumnType, Database, DynamicFields, ErrorKind, FieldDefinition, NewSession,
+    Registration, Role, Seen, Sessions, Status, TableDefinition, event_channel,
+};
+use cloakroom_testing::{
+    Device, Kind, TestDatabase, UserSession, each_database, hold_connections, patience, user,
+};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::scene::{authenticate_at_once, every_operation, sessions_named, visits};
@@ -53,9 +58,12 @@ async fn what_every_operation_reports_stands_on_the_page(db: TestDatabase) {
     let of_others = [
         "audit_log",
         "count_by",
+        "device_challenge",
         "exchange",
         "preload",
         "reauthenticate",
+        "register_device",
+        "renew_bound",
         "retired_tokens",
         "rotate_with_grace",
     ];
@@ -130,6 +138,41 @@ async fn calls_that_share_a_statement_are_counted_as_one_batch(db: TestDatabase)
     assert!(statements == 2 && largest.eq(&19.0), "{statements} statements, at most {largest} calls in one");
     let (waited, longest) = recorder::histogram("cloakroom_queue_wait_seconds", &labels);
     assert!(waited == 19 && longest > 0.0, "{waited} waited, for {longest} s at most");
+}
+
+/// Registers and renews in a table of this name, and what is refused.
+async fn bind(db: &TestDatabase, table: &'static str) {
+    let column = FieldDefinition::dynamic("device_key", ColumnType::Text).nullable();
+    let definition = TableDefinition::new(table).field(column.for_role(Role::DeviceKey));
+    let config = db.config().build().unwrap();
+    let sessions = Sessions::<DynamicFields>::with_definition(db.database(), definition, config).unwrap();
+    sessions.migrate().await.unwrap();
+    let (device, terms) = (Device::new(), BindingTerms::new());
+    let fields = DynamicFields::new(sessions.definition(), sessions.backend());
+    let created = sessions.create(NewSession::new(fields)).await.unwrap();
+    let challenge = sessions.device_challenge(&created.session).await.unwrap().unwrap();
+    sessions.register_device(&created.token, None, &terms).await.unwrap();
+    let proof = device.registration(challenge.as_str());
+    let registration = sessions.register_device(&created.token, Some(&proof), &terms).await.unwrap();
+    let Registration::Bound(bound) = registration else { panic!("{registration:?}") };
+    let forged = Device::new().proof(bound.challenge.as_str());
+    for proof in [forged, device.proof(bound.challenge.as_str()), device.proof(challenge.as_str())] {
+        sessions.renew_bound(&created.token, Some(&proof), &terms).await.unwrap();
+    }
+}
+
+async fn registrations_and_renewals_are_counted_by_what_became_of_them(db: TestDatabase) {
+    recorder::start();
+    let table = name(&db, ["bound_sqlite", "bound_postgres", "bound_mariadb"]);
+    bind(&db, table).await;
+    let counted = |what: &str, outcome| {
+        let labels = [("table", table), ("outcome", outcome)];
+        recorder::counter(&format!("cloakroom_device_{what}_total"), &labels)
+    };
+    assert_eq!((counted("registrations", "no_proof"), counted("registrations", "bound")), (1, 1));
+    let renewals = ["signature", "renewed", "wrong_challenge"].map(|outcome| counted("renewals", outcome));
+    assert_eq!(renewals, [1, 1, 1]);
+    assert_is_on_the_page();
 }
 
 async fn ended_sessions_are_counted_by_their_reasons(db: TestDatabase) {
@@ -225,6 +268,7 @@ async fn everything_on_the_page_is_reported_case(db: TestDatabase) {
     let config = || db.config().cache(Cache::new(32).lease(Duration::from_secs(5)));
     let sessions = sessions_named(pool.clone().into(), table, config()).await;
     every_operation(&db, &sessions).await;
+    bind(&db, "troubled_devices").await;
     let created = sessions.create(user("1234")).await.unwrap();
     let of_table = [("table", table)];
     let leases = || recorder::gauge("cloakroom_cache_leases_held", &of_table);
@@ -305,6 +349,7 @@ each_database! {
     calls_that_share_a_statement_are_counted_as_one_batch,
     ended_sessions_are_counted_by_their_reasons,
     last_uses_are_counted_by_what_became_of_them,
+    registrations_and_renewals_are_counted_by_what_became_of_them,
 }
 
 mod trouble {

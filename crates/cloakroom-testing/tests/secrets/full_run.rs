@@ -8,6 +8,7 @@ use cloakroom_testing::{START, TestDatabase, each_database};
 use futures_util::TryStreamExt;
 use serde_json::json;
 
+use crate::bound::bind;
 use crate::capture;
 use crate::exchanges::exchange;
 use crate::guests::{Guest, Peeking, SALT, User, configurations, guest, guests, readers};
@@ -94,6 +95,7 @@ pub(crate) async fn succeed(db: &TestDatabase, sessions: &Sessions<Guest>, seen:
     sessions.delete_expired().await.unwrap();
     seen.show("Migration", &sessions.migration_status().await.unwrap());
     exchange(db, config, seen).await;
+    bind(db, config, seen).await;
 }
 
 async fn operations_in_a_transaction(db: &TestDatabase, sessions: &Sessions<Guest>, seen: &mut Seen) {

@@ -13,13 +13,15 @@ use crate::guests::{Guest, KEY, SALT, configurations, guest, guests, schemes};
 use crate::seen::Seen;
 
 /// What the library exports that has no value to be shown.
-const NOT_SHOWN: [&str; 36] = [
+const NOT_SHOWN: [&str; 38] = [
     "AnyScope",
     "Clock",
     "DefaultData",
+    "DeviceKeyField",
     "EndedSessions",
     "ExchangesTokens",
     "FieldType",
+    "HasDeviceKey",
     "HasEndedBecause",
     "HasHint",
     "HasAssurance",

@@ -39,7 +39,7 @@ use crate::config::{Cache, Config};
 use crate::database::Backend;
 use crate::observe::{CacheLookup, Metrics};
 use crate::session::cache_entry::{self, EntryMetadata, Key, ReadMark};
-use crate::session::{Session, SessionRow, expiry};
+use crate::session::{Session, SessionRow, binding, expiry};
 use crate::sync;
 use crate::table::SessionFields;
 
@@ -178,7 +178,8 @@ impl SessionCache {
         let config = &self.config;
         let (stored, sliding) = (session.stored.expires_at, session.stored.sliding);
         let end = expiry::capped(config, session.inserted_at, stored);
-        let expires_at = end.map_or(i64::MAX, unix_microseconds);
+        let token_until = binding::end(session.stored.token_until);
+        let expires_at = end.into_iter().chain(token_until).min().map_or(i64::MAX, unix_microseconds);
         let last = (extends && config.auto_extend())
             .then(|| expiry::last_before_extension(config, session.inserted_at, stored, sliding));
         last.flatten().map_or(expires_at, |last| expires_at.min(unix_microseconds(last).saturating_add(1)))

@@ -60,6 +60,12 @@ pub enum ConfigError {
     /// The tokens of a table that exchanges them are not hashed. An old token that is stored as it is would open its
     /// successor's seal.
     ExchangeOfPlaintext,
+    /// Sessions of the table can be bound to a device, and its tokens can be exchanged. An exchange needs no proof of the
+    /// device's key.
+    ExchangeOfBound,
+    /// The tokens of a table whose sessions can be bound to a device are not hashed. An old token that is stored as it is
+    /// would open its successor's seal.
+    BoundPlaintext,
     /// `max_batch` is out of bounds.
     MaxBatch,
     /// `max_in_flight` is zero, so no statement would ever be sent.
@@ -157,6 +163,14 @@ impl fmt::Display for ConfigError {
             Self::ExchangeOfPlaintext => f.write_str(
                 "tokens that are stored as they are cannot be exchanged, because a stored token would open the seal of its \
                  successor: choose a hashing",
+            ),
+            Self::ExchangeOfBound => f.write_str(
+                "sessions that can be bound to a device cannot be exchanged too, because an exchange needs no proof of the \
+                 device's key",
+            ),
+            Self::BoundPlaintext => f.write_str(
+                "sessions whose tokens are stored as they are cannot be bound to a device, because a stored token would \
+                 open the seal of its successor: choose a hashing",
             ),
             Self::MaxBatch => write!(f, "max_batch must be at least 1 and at most {MAX_BATCH}"),
             Self::MaxInFlight => f.write_str("max_in_flight must be at least 1"),

@@ -14,6 +14,8 @@ mod catalog;
 mod causality;
 mod connection;
 mod described;
+#[cfg(feature = "dbsc")]
+mod device;
 mod dialect;
 mod exclusive;
 mod failure;

@@ -91,6 +91,18 @@ pub enum EventKind {
         /// Its id.
         session: Uuid,
     },
+    /// A browser has bound a session to a key of its device: `Sessions::register_device`, of the feature `dbsc`.
+    #[non_exhaustive]
+    Bound {
+        /// Its id.
+        session: Uuid,
+    },
+    /// A bound session got another token against a proof by its device's key: `Sessions::renew_bound`, of the feature `dbsc`.
+    #[non_exhaustive]
+    Renewed {
+        /// Its id.
+        session: Uuid,
+    },
     /// A session's token was [exchanged](crate::Sessions::exchange) for its successor. A repetition that gets the same
     /// successor is no event.
     #[non_exhaustive]
@@ -206,7 +218,10 @@ impl EventKind {
 
     /// Returns `true` if an audit log has it: a change that somebody may be asked about later.
     pub(crate) fn is_audited(&self) -> bool {
-        !matches!(self, Self::Extended { .. } | Self::Pruned { .. } | Self::Refused { .. })
+        !matches!(
+            self,
+            Self::Extended { .. } | Self::Renewed { .. } | Self::Pruned { .. } | Self::Refused { .. }
+        )
     }
 
     fn name(&self) -> &'static str {
@@ -216,6 +231,8 @@ impl EventKind {
             Self::Updated { .. } => "updated",
             Self::Extended { .. } => "extended",
             Self::Rotated { .. } => "rotated",
+            Self::Bound { .. } => "bound",
+            Self::Renewed { .. } => "renewed",
             Self::Exchanged { .. } => "exchanged",
             Self::Reauthenticated { .. } => "reauthenticated",
             Self::Ended { .. } => "ended",
@@ -235,6 +252,8 @@ impl EventKind {
             | Self::Updated { session }
             | Self::Extended { session, .. }
             | Self::Rotated { session }
+            | Self::Bound { session }
+            | Self::Renewed { session }
             | Self::Exchanged { session }
             | Self::Reauthenticated { session }
             | Self::Ended { session, .. }
@@ -281,6 +300,8 @@ mod tests {
             EventKind::Updated { session },
             EventKind::Extended { session, expires_at: at },
             EventKind::Rotated { session },
+            EventKind::Bound { session },
+            EventKind::Renewed { session },
             EventKind::Exchanged { session },
             EventKind::Reauthenticated { session },
             EventKind::Ended { session, reason: reason.clone() },

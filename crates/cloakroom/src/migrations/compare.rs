@@ -7,7 +7,7 @@
 use super::sql::{Index, column_definition, drop_index_of, qualified, quoted, sql_type};
 use crate::database::{Backend, Described, IndexInfo};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Reference, TableDefinition};
+use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Reference, Role, TableDefinition};
 
 mod family;
 
@@ -58,7 +58,10 @@ pub(super) fn check_columns(table: &TableDefinition, present: &[Described], back
             format!("there is a table {table} already, which lacks the column {}{other}", missing.name);
         return Err(Error::new(ErrorKind::MissingColumn, message));
     }
-    if let Some(missing) = table.fields.iter().find(|field| find(&field.name).is_none()) {
+    // The column for keys of devices is added, if the table lacks it.
+    let is_added = |field: &FieldDefinition| field.role() == Some(Role::DeviceKey);
+    let is_missing = |field: &&FieldDefinition| find(&field.name).is_none() && !is_added(field);
+    if let Some(missing) = table.fields.iter().find(is_missing) {
         let other = other_case(table, present, &missing.name, backend);
         let target = qualified(table, &table.table, backend);
         let column = column_definition(missing, backend);
@@ -76,7 +79,7 @@ pub(super) fn check_columns(table: &TableDefinition, present: &[Described], back
             check_type(table, &built_in.as_field(), described, backend)?;
         }
     }
-    for field in &table.fields {
+    for field in table.fields.iter().chain(&table.device_columns()) {
         if let Some(described) = find(&field.name) {
             check_type(table, field, described, backend)?;
             check_null(table, field, described, backend)?;

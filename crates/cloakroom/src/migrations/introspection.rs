@@ -66,6 +66,8 @@ impl DynamicFields {
             // Which of its uses the application makes is not known, and this one asks for the least.
             definition = definition.rotation_grace();
         }
+        let beside = definition.device_columns();
+        definition.fields.retain(|field| !beside.iter().any(|it| is_same(it.name(), field.name())));
         if Beside::audit_log(&definition).is_there(&mut connection, &definition).await? {
             definition = definition.audit_log();
         }

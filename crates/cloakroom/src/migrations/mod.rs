@@ -18,6 +18,7 @@
 
 mod beside;
 mod compare;
+mod device;
 mod introspection;
 mod record;
 mod sql;
@@ -290,6 +291,9 @@ pub(crate) async fn down(database: &Database, table: &TableDefinition) -> Result
             undone.push(beside.migration);
         }
     }
+    if table.binds_devices() && device::are_there(&mut connection, table).await? {
+        undone.push(device::DEVICES);
+    }
     let columns = connection.columns(table.schema.as_deref(), &table.table).await.map_err(failed)?;
     if !columns.is_empty() && !undone.contains(&TABLE) {
         // Another program made the table, and it is dropped all the same.
@@ -314,6 +318,9 @@ pub(crate) async fn status(database: &Database, table: &TableDefinition) -> Resu
         STEPS.migrations.iter().map(|migration| (*migration, applied.contains(migration))).collect();
     for beside in Beside::of(table) {
         status.push((beside.migration, beside.is_there(&mut connection, table).await?));
+    }
+    if table.binds_devices() {
+        status.push((device::DEVICES, device::are_there(&mut connection, table).await?));
     }
     Ok(status)
 }
@@ -396,10 +403,11 @@ impl Plan {
         let present = connection.described(schema, &table.table).await.map_err(failed)?;
         let mut refusals = Vec::new();
         let mut touched = Vec::new();
-        let mut added = 0;
+        let (mut added, mut for_devices) = (0, Vec::new());
         let existing = if present.is_empty() {
             statements.push(create_table(table, backend));
             touched.push(TABLE);
+            touched.extend(table.binds_devices().then_some(device::DEVICES));
             refusals = foreign_keys_that_may_be_refused(connection, table).await?;
             Vec::new()
         } else {
@@ -412,6 +420,7 @@ impl Plan {
                 touched.push(steps.adding(column));
                 added = statements.len();
             }
+            for_devices = device::missing(table, &present, backend);
             connection.indexes(schema, &table.table).await.map_err(failed)?
         };
         for index in &indexes(table) {
@@ -424,8 +433,12 @@ impl Plan {
                 touched.push(if index.is_unique { TABLE } else { INDEXES });
             }
         }
-        let mut is_usable_without = statements.len() == added;
-        let mut changes_table = added > 0;
+        let mut is_usable_without = statements.len() == added && for_devices.is_empty();
+        let mut changes_table = added > 0 || !for_devices.is_empty();
+        if !for_devices.is_empty() {
+            statements.extend(for_devices);
+            touched.push(device::DEVICES);
+        }
         let beside = Beside::of(table);
         for beside in &beside {
             let missing = beside.missing(connection, table).await?;
@@ -446,8 +459,9 @@ impl Plan {
         }
         let (recorded, pending): (Vec<_>, Vec<_>) =
             steps.migrations.iter().copied().partition(|migration| applied.contains(migration));
-        // The tables beside are not recorded: they are there or not.
-        let recorded = recorded.into_iter().chain(beside.iter().map(|beside| beside.migration));
+        // The tables beside, and the columns of devices, are not recorded: they are there or not.
+        let beside = beside.iter().map(|beside| beside.migration).chain([device::DEVICES]);
+        let recorded = recorded.into_iter().chain(beside);
         let restored = recorded.filter(|migration| touched.contains(migration)).collect();
         // A migration that is pending records the fields as they are.
         let record = if pending.contains(&TABLE) {

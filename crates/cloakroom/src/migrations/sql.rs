@@ -1,9 +1,9 @@
 //! The SQL of the migrations, and the names in it.
 
-use super::TABLE;
+use super::{TABLE, device};
 use crate::database::{Backend, ColumnType, IndexInfo, null_or_not};
 use crate::table::{
-    BUILT_IN_COLUMNS, BuiltInColumn, FieldDefinition, TableDefinition, column, hash_of, shortened,
+    BUILT_IN_COLUMNS, BuiltInColumn, FieldDefinition, Role, TableDefinition, column, hash_of, shortened,
 };
 
 /// The longest name of an index or a table, on PostgreSQL, in bytes.
@@ -36,6 +36,7 @@ pub(crate) fn create_table(table: &TableDefinition, backend: Backend) -> String 
     let mut lines: Vec<_> = before.into_iter().map(line).collect();
     lines.extend(table.fields.iter().map(|field| column_definition(field, backend)));
     lines.extend(after.into_iter().map(line));
+    lines.extend(device::lines(table, backend));
     for field in &table.fields {
         if let Some(reference) = field.references.as_ref().filter(|reference| reference.cascade) {
             lines.push(format!(
@@ -74,6 +75,10 @@ pub(crate) fn column_definition(field: &FieldDefinition, backend: Backend) -> St
 /// Returns the type of a field's column.
 pub(crate) fn sql_type(field: &FieldDefinition, backend: Backend) -> &str {
     let (dialect, column_type) = (backend.dialect(), field.column_type(backend));
+    let is_long = field.role().is_some_and(Role::holds_long_text) && *column_type == ColumnType::Text;
+    if is_long {
+        return dialect.long_text_type();
+    }
     if field.indexed { dialect.indexed_type(column_type) } else { dialect.sql_type(column_type) }
 }
 

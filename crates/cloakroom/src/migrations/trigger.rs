@@ -45,12 +45,13 @@ fn trigger(table: &TableDefinition, backend: Backend) -> AnnounceTrigger<'_> {
     let others = [column::ID, column::EXPIRES_AT, column::UPDATED_AT];
     let built_in =
         BUILT_IN_COLUMNS.iter().filter(|it| it.since == 1 && !others.contains(&it.name)).map(|it| it.name);
+    let of_devices = table.binds_devices().then_some(column::DEVICE_TOKEN_UNTIL);
     let is_read = |role: Option<Role>| !role.is_some_and(Role::is_written_behind);
     let fields = table.fields.iter().filter(|field| is_read(field.role())).map(FieldDefinition::name);
     AnnounceTrigger {
         table: qualified(table, &table.table, backend),
         function: qualified(table, &announcing_function_name(table), backend),
         announced: table.table_name(),
-        columns: built_in.chain(fields).map(|name| quoted(name, backend)).collect(),
+        columns: built_in.chain(of_devices).chain(fields).map(|name| quoted(name, backend)).collect(),
     }
 }

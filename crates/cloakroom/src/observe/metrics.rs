@@ -6,6 +6,8 @@ use metrics::{
     histogram,
 };
 
+#[cfg(feature = "dbsc")]
+use super::Device;
 use super::outcome::OK;
 use super::{Batched, CacheLookup, ConnectionFailure, Extended, Operation, Recorded, Retry};
 
@@ -28,6 +30,10 @@ const CACHE_EVICTIONS: &str = "cloakroom_cache_evictions_total";
 const CACHE_ENTRIES: &str = "cloakroom_cache_entries";
 const LEASES_HELD: &str = "cloakroom_cache_leases_held";
 const LISTENER_CONNECTIONS: &str = "cloakroom_listener_connections_total";
+#[cfg(feature = "dbsc")]
+const DEVICE_REGISTRATIONS: &str = "cloakroom_device_registrations_total";
+#[cfg(feature = "dbsc")]
+const DEVICE_RENEWALS: &str = "cloakroom_device_renewals_total";
 const LISTENER_FAILURES: &str = "cloakroom_listener_failures_total";
 
 /// Tells the recorder what each metric means.
@@ -64,6 +70,19 @@ fn describe() {
         Unit::Count,
         "Connections that the listener lost or could not open."
     );
+    #[cfg(feature = "dbsc")]
+    {
+        describe_counter!(
+            DEVICE_REGISTRATIONS,
+            Unit::Count,
+            "Registrations of devices' keys, by what became of them."
+        );
+        describe_counter!(
+            DEVICE_RENEWALS,
+            Unit::Count,
+            "Renewals of bound sessions, by what became of them."
+        );
+    }
 }
 
 /// The metrics of one table. What a call of a busy application touches is registered once, so that counting costs one
@@ -180,6 +199,16 @@ impl Metrics {
 
     pub(crate) fn announcement_refused(&self) {
         counter!(ANNOUNCEMENTS_REFUSED, "table" => self.table()).increment(1);
+    }
+
+    /// Counts what a device has asked for, by what became of it.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn device(&self, device: Device, outcome: &'static str) {
+        let name = match device {
+            Device::Registration => DEVICE_REGISTRATIONS,
+            Device::Renewal => DEVICE_RENEWALS,
+        };
+        counter!(name, "table" => self.table(), "outcome" => outcome).increment(1);
     }
 
     #[cfg(feature = "postgres")]

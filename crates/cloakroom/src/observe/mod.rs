@@ -64,6 +64,14 @@ pub(crate) enum Recorded {
     Dropped,
 }
 
+/// What a device asks for.
+#[cfg(feature = "dbsc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Device {
+    Registration,
+    Renewal,
+}
+
 /// Why a connection of the pool could not be had, or was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionFailure {

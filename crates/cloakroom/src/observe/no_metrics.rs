@@ -33,6 +33,9 @@ impl Metrics {
 
     pub(crate) fn announcement_refused(&self) {}
 
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn device(&self, _device: super::Device, _outcome: &'static str) {}
+
     #[cfg(feature = "postgres")]
     pub(crate) fn heard(&self) {}
 

@@ -8,6 +8,8 @@ pub(crate) enum Operation {
     Create,
     Delete,
     DeleteAll,
+    #[cfg(feature = "dbsc")]
+    DeviceChallenge,
     Exchange,
     Exists,
     Expire,
@@ -19,7 +21,11 @@ pub(crate) enum Operation {
     Preload,
     Prune,
     Reauthenticate,
+    #[cfg(feature = "dbsc")]
+    RegisterDevice,
     Reload,
+    #[cfg(feature = "dbsc")]
+    RenewBound,
     RetiredTokens,
     Rotate,
     RotateWithGrace,
@@ -39,6 +45,8 @@ impl Operation {
             Self::Create => "create",
             Self::Delete => "delete",
             Self::DeleteAll => "delete_all",
+            #[cfg(feature = "dbsc")]
+            Self::DeviceChallenge => "device_challenge",
             Self::Exchange => "exchange",
             Self::Exists => "exists",
             Self::Expire => "expire",
@@ -50,7 +58,11 @@ impl Operation {
             Self::Preload => "preload",
             Self::Prune => "prune",
             Self::Reauthenticate => "reauthenticate",
+            #[cfg(feature = "dbsc")]
+            Self::RegisterDevice => "register_device",
             Self::Reload => "reload",
+            #[cfg(feature = "dbsc")]
+            Self::RenewBound => "renew_bound",
             Self::RetiredTokens => "retired_tokens",
             Self::Rotate => "rotate",
             Self::RotateWithGrace => "rotate_with_grace",

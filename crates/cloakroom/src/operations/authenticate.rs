@@ -83,7 +83,7 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// Returns the valid session for a token that is not the present token of any.
     async fn find_otherwise(&mut self, digests: &PossibleDigests, how: Use) -> Result<Option<Session<T>>> {
-        if !self.table().has_rotation_grace() {
+        if !self.table().honours_old_tokens() {
             return Ok(None);
         }
         // This is rare, and its future is larger than that of the read.

@@ -70,6 +70,7 @@ impl<T: SessionFields> Operations<'_, T> {
                 data,
                 fields: None,
                 old_token_until: None,
+                token_until: None,
             },
         });
         let row = NewRow {

@@ -68,6 +68,12 @@ impl Handle {
         if definition.exchanges_tokens() && config.schemes().newest().is_plaintext() {
             return Err(ConfigError::ExchangeOfPlaintext);
         }
+        if definition.binds_devices() && definition.exchanges_tokens() {
+            return Err(ConfigError::ExchangeOfBound);
+        }
+        if definition.binds_devices() && config.schemes().newest().is_plaintext() {
+            return Err(ConfigError::BoundPlaintext);
+        }
         let instruments = Arc::new(Instruments::new(definition.to_string(), definition.table_name()));
         let cache = config.cache().map(|cache| {
             let metrics = Arc::clone(&instruments.metrics);

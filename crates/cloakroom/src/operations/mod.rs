@@ -1,6 +1,8 @@
 mod authenticate;
 mod call;
 mod create;
+#[cfg(feature = "dbsc")]
+mod device;
 mod end;
 mod ended;
 mod exchange;

@@ -107,7 +107,7 @@ impl<T: SessionFields> Operations<'_, T> {
         };
         let expires_at = session.stored.expires_at;
         let event = self.event_of(session, why.event(session.id));
-        let is_written = if self.table().has_rotation_grace() {
+        let is_written = if self.table().honours_old_tokens() {
             let old = self.retiring(session, now, grace).await?;
             let (update, updated_at) = self.guarded(session, now, expires_at, set);
             let is_written = self.in_transaction().write_together(session.id, update, old, event).await?;
@@ -122,6 +122,7 @@ impl<T: SessionFields> Operations<'_, T> {
             return Err(self.lost(session).await?);
         }
         self.note_filled(session, filled, fill).await;
+        session.row_mut().stored.old_token_until = None;
         Ok(token)
     }
 }

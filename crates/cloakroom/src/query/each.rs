@@ -142,7 +142,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             };
             page.last = Some(Ok(Cursor::new(head.inserted_at, head.id)));
             if self.criteria.status != Status::Valid || !head.is_over(self.operations.config(), now) {
-                let read = read_rest(&head, table, self.operations.config(), &row, RowHeader::WIDTH);
+                let read = read_rest(&head, table, self.operations.config(), &row, RowHeader::width(table));
                 page.found.push(read.map_err(|error| head.unreadable(error)));
             }
         }

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Operation;
 use crate::operations::Operations;
 use crate::session::data::StoredData;
-use crate::session::{Cursor, EndReason, Session, Status};
+use crate::session::{Cursor, EndReason, Session, Status, binding};
 use crate::sql::{Bindings, Filter, has_status, identifier, is_of_age, select_columns, select_first_columns};
 use crate::table::{HasEndedBecause, HasOwner, Role, SessionFields, column};
 use crate::token::TokenDigest;
@@ -453,6 +453,9 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
                 (_, None) => has_status,
             });
         }
+        if self.criteria.by_token && status == Status::Valid {
+            condition = condition.add_option(is_good(bindings, now));
+        }
         if let Some(cursor) = self.criteria.after {
             condition = condition.add(self.after_condition(bindings, cursor)?);
         }
@@ -521,6 +524,18 @@ fn has_digest(bindings: &mut Bindings<'_>, digest: &TokenDigest) -> Condition {
     let is_it = stored.eq(text());
     let twice = [text(), text()];
     Condition::all().add(is_it).add(bindings.backend().dialect().has_bytes(bytes, twice))
+}
+
+/// Returns the condition that a session's token is good at `now`, if sessions of the table can be bound to a device. It
+/// agrees with [`binding::is_past`].
+fn is_good(bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Option<Condition> {
+    if !bindings.table().binds_devices() {
+        return None;
+    }
+    let until = || bindings.column(column::DEVICE_TOKEN_UNTIL);
+    let (is_not_bound, until) = (until().is_null(), until());
+    let now = bindings.expr(FieldValue::plain(binding::earliest(now)));
+    Some(Condition::any().add(is_not_bound).add(until.gt(now)))
 }
 
 fn data_equals(bindings: &mut Bindings<'_>, data: &StoredData) -> Expr {

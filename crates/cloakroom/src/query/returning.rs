@@ -288,7 +288,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     fn read_each(&self, row: &Row) -> Result<Each<T>> {
         let table = self.operations.table();
         Ok(match RowHeader::read(table, row, 0) {
-            Ok(head) => read_rest(&head, table, self.operations.config(), row, RowHeader::WIDTH)
+            Ok(head) => read_rest(&head, table, self.operations.config(), row, RowHeader::width(table))
                 .map_err(|error| head.unreadable(error)),
             Err(error) => Err(RowHeader::read_in_part(table, row)?.unreadable(error)),
         })

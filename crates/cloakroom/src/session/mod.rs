@@ -1,6 +1,9 @@
+pub(crate) mod binding;
 pub(crate) mod cache_entry;
 mod cursor;
 pub(crate) mod data;
+#[cfg(feature = "dbsc")]
+mod device;
 mod end_reason;
 mod exchange;
 pub(crate) mod expiry;
@@ -10,6 +13,8 @@ mod sliding;
 
 pub use cursor::{Cursor, ParseCursorError};
 pub use data::DefaultData;
+#[cfg(feature = "dbsc")]
+pub use device::{BindingRefusal, BindingTerms, BoundSession, Registration, Renewal};
 pub use end_reason::{EndReason, ParseEndReasonError};
 pub use exchange::{Exchange, RetiredToken};
 pub use seen::Seen;
@@ -78,6 +83,8 @@ pub(crate) struct Stored<T> {
     pub(crate) fields: Option<Arc<T>>,
     /// Until when the token is good with which the session was found, if that is no longer the session's token.
     pub(crate) old_token_until: Option<OffsetDateTime>,
+    /// Until when the session's token is good, if the session is bound to a device.
+    pub(crate) token_until: Option<OffsetDateTime>,
 }
 
 /// Also copies what was read. If the copy is changed and made a session again, the changes are known.
@@ -99,6 +106,7 @@ impl<T: SessionFields> Clone for SessionRow<T> {
                 data: stored.data.clone(),
                 fields: Some(as_read),
                 old_token_until: stored.old_token_until,
+                token_until: stored.token_until,
             },
         }
     }
@@ -298,6 +306,12 @@ impl<T: SessionFields> Session<T> {
         T: RotatesWithGrace,
     {
         self.stored.old_token_until
+    }
+
+    /// Returns `true` if the session was found by a token that it had before, which is good for a little longer. A client
+    /// that presents it has the new one, or is about to get it.
+    pub fn is_by_old_token(&self) -> bool {
+        self.stored.old_token_until.is_some()
     }
 
     /// Returns the place of this session in a listing; see [`SessionQuery::after`](crate::SessionQuery::after).

@@ -16,7 +16,7 @@ use crate::clock::in_range;
 use crate::config::Config;
 use crate::database::{Backend, Row};
 use crate::error::Result;
-use crate::session::{Session, Sliding};
+use crate::session::{Session, Sliding, binding};
 use crate::sql::{Bindings, RowHeader, read_rest, select_columns, unreadable};
 use crate::table::{SessionFields, TableDefinition, column};
 use crate::token::{DigestAge, PossibleDigests, TokenDigest};
@@ -58,11 +58,16 @@ fn joined(bindings: &Bindings<'_>) -> Expr {
     let [id, expires_at, inserted_at, updated_at, digest] =
         [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::DIGEST]
             .map(|name| bindings.column(name));
-    Expr::cust_with_exprs(
-        "HEX(?) || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || COALESCE(?, '') || '|' || \
-         COALESCE(?, '') || '|' || ?",
-        [id, bindings.sliding(), expires_at, inserted_at, updated_at, digest],
-    )
+    let sliding = bindings.sliding();
+    let (mut text, mut columns) = ("HEX(?) || '|' || ".to_owned(), vec![id]);
+    let of_devices = bindings.table().binds_devices().then(|| bindings.column(column::DEVICE_TOKEN_UNTIL));
+    for column in of_devices.into_iter().chain([sliding, expires_at, inserted_at, updated_at]) {
+        text.push_str("COALESCE(?, '') || '|' || ");
+        columns.push(column);
+    }
+    text.push('?');
+    columns.push(digest);
+    Expr::cust_with_exprs(text, columns)
 }
 
 impl LookedUpRow {
@@ -113,9 +118,10 @@ impl LookedUpRow {
                 return Ok(None);
             };
             let head = self.first + 1;
-            (RowHeader::read(table, &self.row, head)?, head + RowHeader::WIDTH, age)
+            (RowHeader::read(table, &self.row, head)?, head + RowHeader::width(table), age)
         };
-        if head.is_over(config, now()) {
+        let now = now();
+        if head.is_over(config, now) || binding::is_past(head.token_until, now) {
             return Ok(None);
         }
         Ok(Some((read_rest(&head, table, config, &self.row, rest)?, age)))
@@ -129,15 +135,13 @@ fn before_digest<'t>(text: &'t str, digest: &TokenDigest) -> Option<&'t str> {
 }
 
 fn split(joined: &str, table: &TableDefinition) -> Result<RowHeader> {
-    let mut parts = joined.splitn(5, '|');
-    let [id, sliding, expires_at, inserted_at, updated_at] =
-        array::from_fn(|_| parts.next().unwrap_or_default());
+    let mut parts = joined.splitn(6, '|');
+    let id = parts.next().unwrap_or_default();
+    let token_until = if table.binds_devices() { parts.next().unwrap_or_default() } else { "" };
+    let [sliding, expires_at, inserted_at, updated_at] = array::from_fn(|_| parts.next().unwrap_or_default());
     Ok(RowHeader {
         id: Uuid::try_parse(id).map_err(|error| unreadable(table, column::ID, error))?,
-        expires_at: match expires_at {
-            "" => None,
-            text => Some(instant(text, table, column::EXPIRES_AT)?),
-        },
+        expires_at: instant_or_none(expires_at, table, column::EXPIRES_AT)?,
         inserted_at: instant(inserted_at, table, column::INSERTED_AT)?,
         updated_at: instant(updated_at, table, column::UPDATED_AT)?,
         sliding: Sliding::from_seconds(match sliding {
@@ -146,7 +150,12 @@ fn split(joined: &str, table: &TableDefinition) -> Result<RowHeader> {
                 Some(text.parse().map_err(|error: ParseIntError| unreadable(table, column::SLIDING, error))?)
             }
         }),
+        token_until: instant_or_none(token_until, table, column::DEVICE_TOKEN_UNTIL)?,
     })
+}
+
+fn instant_or_none(text: &str, table: &TableDefinition, name: &str) -> Result<Option<OffsetDateTime>> {
+    (!text.is_empty()).then(|| instant(text, table, name)).transpose()
 }
 
 /// Reads an instant in the form that is written here, or with a space or without a zone, as another program may have

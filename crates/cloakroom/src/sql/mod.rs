@@ -2,6 +2,8 @@
 
 pub(crate) mod audit;
 mod bindings;
+#[cfg(feature = "dbsc")]
+pub(crate) mod device;
 mod dynamic;
 pub(crate) mod ending;
 mod filter;

@@ -107,11 +107,73 @@ pub(crate) fn shorten(bindings: &mut Bindings<'_>, session: Uuid, until: OffsetD
     shorten
         .table(retired_ref(bindings.table()))
         .value(retired_column::USABLE_UNTIL, bindings.expr(FieldValue::plain(until)))
-        .cond_where(of_session(bindings, session))
-        .cond_where(Kind::Rotated.condition());
+        .cond_where(of_session(bindings, session));
+    if bindings.table().binds_devices() {
+        shorten.and_where(own(retired_column::USABLE_UNTIL).is_not_null());
+    } else {
+        shorten.cond_where(Kind::Rotated.condition());
+    }
     let until = bindings.expr(FieldValue::plain(until));
     shorten.and_where(own(retired_column::USABLE_UNTIL).gt(until));
     bindings.build(&shorten)
+}
+
+/// Returns the statement that seals another successor under an old token of a bound session. From `now` on it is good for
+/// nothing but a renewal.
+#[cfg(feature = "dbsc")]
+pub(crate) fn seal_again(
+    bindings: &mut Bindings<'_>,
+    digest: &TokenDigest,
+    sealed: Vec<u8>,
+    now: OffsetDateTime,
+) -> Statement {
+    let mut seal = Query::update();
+    seal.table(retired_ref(bindings.table()))
+        .value(retired_column::SEALED, bindings.expr(FieldValue::plain(sealed)))
+        .value(retired_column::USABLE_UNTIL, bindings.expr(FieldValue::plain(now)));
+    let digest = bindings.expr(FieldValue::plain(digest.expose()));
+    seal.and_where(own(retired_column::DIGEST).eq(digest));
+    seal.and_where_option(bindings.backend().dialect().place_of_condition());
+    bindings.build(&seal)
+}
+
+/// Returns the statement that wipes what is sealed for a bound session, except under one digest. The tokens stay good for as
+/// long as they were.
+#[cfg(feature = "dbsc")]
+pub(crate) fn unseal(bindings: &mut Bindings<'_>, session: Uuid, except: &TokenDigest) -> Statement {
+    let mut unseal = Query::update();
+    unseal
+        .table(retired_ref(bindings.table()))
+        .value(retired_column::SEALED, Expr::cust("NULL"))
+        .cond_where(of_session(bindings, session))
+        .and_where(own(retired_column::SEALED).is_not_null());
+    let except = bindings.expr(FieldValue::plain(except.expose()));
+    unseal.and_where(own(retired_column::DIGEST).ne(except));
+    unseal.and_where_option(bindings.backend().dialect().place_of_condition());
+    bindings.build(&unseal)
+}
+
+/// Returns the statement that deletes the old tokens of a bound session that are good no longer, except those with these
+/// digests.
+#[cfg(feature = "dbsc")]
+pub(crate) fn forget_over(
+    bindings: &mut Bindings<'_>,
+    session: Uuid,
+    except: [&TokenDigest; 2],
+    now: OffsetDateTime,
+) -> Statement {
+    let is_over = Condition::any()
+        .add(own(retired_column::USABLE_UNTIL).is_null())
+        .add(own(retired_column::USABLE_UNTIL).lte(bindings.expr(FieldValue::plain(now))));
+    let mut forget = Query::delete();
+    forget.from_table(retired_ref(bindings.table())).cond_where(of_session(bindings, session));
+    forget.cond_where(is_over);
+    for digest in except {
+        let digest = bindings.expr(FieldValue::plain(digest.expose()));
+        forget.and_where(own(retired_column::DIGEST).ne(digest));
+    }
+    forget.and_where_option(bindings.backend().dialect().place_of_condition());
+    bindings.build(&forget)
 }
 
 fn of_session(bindings: &mut Bindings<'_>, session: Uuid) -> Condition {
@@ -144,8 +206,11 @@ pub(crate) fn find_usable(
 ) -> SelectStatement {
     let mut find = find(bindings, digests);
     let now = bindings.expr(FieldValue::plain(now));
-    find.and_where(retired(retired_column::SEALED).is_null())
-        .and_where(retired(retired_column::USABLE_UNTIL).gt(now));
+    find.and_where(retired(retired_column::USABLE_UNTIL).gt(now));
+    if !bindings.table().binds_devices() {
+        // A token that was exchanged is good for nothing else.
+        find.and_where(retired(retired_column::SEALED).is_null());
+    }
     find
 }
 
@@ -193,7 +258,7 @@ impl<'r> RetiredRow<'r> {
         table: &TableDefinition,
         config: &Config,
     ) -> Result<Session<T>> {
-        read_rest(&self.session, table, config, self.row, Self::SESSION + RowHeader::WIDTH)
+        read_rest(&self.session, table, config, self.row, Self::SESSION + RowHeader::width(table))
     }
 }
 

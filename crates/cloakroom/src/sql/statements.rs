@@ -22,9 +22,15 @@ use crate::session::{Session, SessionRow, Sliding, Status, Stored, expiry};
 use crate::sql::{Bindings, ending, identifier};
 use crate::table::{BUILT_IN_COLUMNS, FieldReader, Role, SessionFields, TableDefinition, column};
 
-/// The columns that are read of every session, before its fields.
-pub(crate) const READ_COLUMNS: [&str; 6] =
-    [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::SLIDING, column::DATA];
+/// The columns that are read of every session, before its data and fields.
+const HEADER: [&str; 5] =
+    [column::ID, column::EXPIRES_AT, column::INSERTED_AT, column::UPDATED_AT, column::SLIDING];
+
+/// Returns the columns that are read of a session before its fields.
+fn read_columns(table: &TableDefinition) -> impl Iterator<Item = &'static str> {
+    let of_devices = table.binds_devices().then_some(column::DEVICE_TOKEN_UNTIL);
+    HEADER.into_iter().chain(of_devices).chain([column::DATA])
+}
 
 /// The statements with a fixed text, written once for a handle.
 pub(crate) struct Statements {
@@ -416,16 +422,19 @@ pub(crate) fn table_ref(table: &TableDefinition) -> TableRef {
 }
 
 pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {
-    select_all(bindings, select, &READ_COLUMNS);
+    select_all(bindings, select, read_columns(bindings.table()));
 }
 
 /// Selects the columns of version 1, which every table has, and the fields.
 pub(crate) fn select_first_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {
-    let is_first = |name: &str| name != column::SLIDING;
-    select_all(bindings, select, &READ_COLUMNS.into_iter().filter(|name| is_first(name)).collect::<Vec<_>>());
+    select_all(bindings, select, read_columns(bindings.table()).filter(|name| *name != column::SLIDING));
 }
 
-fn select_all(bindings: &Bindings<'_>, select: &mut SelectStatement, built_in: &[&str]) {
+fn select_all(
+    bindings: &Bindings<'_>,
+    select: &mut SelectStatement,
+    built_in: impl Iterator<Item = &'static str>,
+) {
     let fields = bindings.table().fields.iter().map(|field| &*field.name);
     for name in built_in {
         select.expr(read_column(bindings, name));
@@ -446,7 +455,7 @@ fn read_column(bindings: &Bindings<'_>, name: &str) -> Expr {
 
 /// Returns the columns of [`select_columns`], for a write that returns them.
 pub(crate) fn returned_columns(bindings: &Bindings<'_>) -> Vec<Expr> {
-    let built_in = READ_COLUMNS.iter().map(|name| read_column(bindings, name));
+    let built_in = read_columns(bindings.table()).map(|name| read_column(bindings, name));
     let fields = bindings.table().fields.iter().map(|field| bindings.selected(&field.name));
     built_in.chain(fields).collect()
 }
@@ -458,10 +467,15 @@ pub(crate) struct RowHeader {
     pub(crate) inserted_at: OffsetDateTime,
     pub(crate) updated_at: OffsetDateTime,
     pub(crate) sliding: Sliding,
+    /// Until when the present token is good, if the session is bound to a device.
+    pub(crate) token_until: Option<OffsetDateTime>,
 }
 
 impl RowHeader {
-    pub(crate) const WIDTH: usize = 5;
+    /// Returns how many columns that are.
+    pub(crate) fn width(table: &TableDefinition) -> usize {
+        HEADER.len() + usize::from(table.binds_devices())
+    }
 
     /// See [`expiry::is_over`]. A session has also ended if it is older than the configuration lets sessions become,
     /// whatever its row says.
@@ -475,7 +489,7 @@ impl RowHeader {
 
     /// Reads the columns from `first` on.
     pub(crate) fn read(table: &TableDefinition, row: &Row, first: usize) -> Result<Self> {
-        let failed = |index: usize, error| unreadable(table, READ_COLUMNS[index], error);
+        let failed = |index: usize, error| unreadable(table, HEADER[index], error);
         let required = |index: usize| {
             let instant = row.timestamp(first + index).and_then(|it| it.ok_or_else(unexpected_null));
             instant.map_err(|error| failed(index, error))
@@ -486,6 +500,12 @@ impl RowHeader {
             inserted_at: required(2)?,
             updated_at: required(3)?,
             sliding: Sliding::from_seconds(row.integer(first + 4).map_err(|error| failed(4, error))?),
+            token_until: if table.binds_devices() {
+                let until = row.timestamp(first + HEADER.len());
+                until.map_err(|error| unreadable(table, column::DEVICE_TOKEN_UNTIL, error))?
+            } else {
+                None
+            },
         })
     }
 }
@@ -498,7 +518,14 @@ impl RowHeader {
         let required = |index: usize| row.timestamp(index).ok().flatten().unwrap_or(LAST);
         let expires_at = row.expiry(1).unwrap_or(Some(LAST));
         let sliding = Sliding::from_seconds(row.integer(4).unwrap_or_default());
-        Ok(Self { id, expires_at, inserted_at: required(2), updated_at: required(3), sliding })
+        Ok(Self {
+            id,
+            expires_at,
+            inserted_at: required(2),
+            updated_at: required(3),
+            sliding,
+            token_until: None,
+        })
     }
 }
 
@@ -508,7 +535,7 @@ pub(crate) fn read_session<T: SessionFields>(
     config: &Config,
     row: &Row,
 ) -> Result<Session<T>> {
-    read_rest(&RowHeader::read(table, row, 0)?, table, config, row, RowHeader::WIDTH)
+    read_rest(&RowHeader::read(table, row, 0)?, table, config, row, RowHeader::width(table))
 }
 
 /// Reads the session with this header, and with the data and fields in the columns from `first` on.
@@ -519,7 +546,7 @@ pub(crate) fn read_rest<T: SessionFields>(
     row: &Row,
     first: usize,
 ) -> Result<Session<T>> {
-    let RowHeader { id, expires_at, inserted_at, updated_at, sliding } = *head;
+    let RowHeader { id, expires_at, inserted_at, updated_at, sliding, token_until } = *head;
     let data = row.json(first).and_then(|data| data.ok_or_else(unexpected_null));
     let stored = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
     let data = stored.parse().map_err(|error| unreadable(table, column::DATA, error))?;
@@ -530,7 +557,15 @@ pub(crate) fn read_rest<T: SessionFields>(
         expires_at: head.end(config),
         inserted_at,
         updated_at,
-        stored: Stored { expires_at, updated_at, sliding, data: stored, fields: None, old_token_until: None },
+        stored: Stored {
+            expires_at,
+            updated_at,
+            sliding,
+            data: stored,
+            fields: None,
+            old_token_until: None,
+            token_until,
+        },
     }))
 }
 

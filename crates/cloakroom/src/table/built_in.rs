@@ -15,6 +15,10 @@ pub(crate) mod column {
     pub(crate) const SLIDING: &str = "sliding_seconds";
     pub(crate) const INSERTED_AT: &str = "inserted_at";
     pub(crate) const UPDATED_AT: &str = "updated_at";
+    /// Of tables with the role `device_key`: what the device is to sign next.
+    pub(crate) const DEVICE_CHALLENGE: &str = "device_challenge";
+    /// Of tables with the role `device_key`: until when the present token of a bound session is good.
+    pub(crate) const DEVICE_TOKEN_UNTIL: &str = "device_token_until";
 }
 
 /// A column that every session table has.

@@ -1,6 +1,7 @@
 mod assurance;
 mod audit;
 mod built_in;
+mod device;
 mod dynamic;
 mod field;
 mod name;
@@ -20,6 +21,11 @@ pub use assurance::HasAssurance;
 pub use audit::KeepsAuditLog;
 pub(crate) use audit::audit_column;
 pub(crate) use built_in::{BUILT_IN_COLUMNS, BuiltInColumn, NewRow, PLACE_OF_SLIDING, column};
+#[cfg(feature = "dbsc")]
+#[doc(hidden)]
+pub use device::DeviceKeyField;
+#[cfg(feature = "dbsc")]
+pub use device::HasDeviceKey;
 pub use dynamic::{DynamicFields, DynamicValue};
 pub(crate) use dynamic::{read as read_dynamic, unknown_field};
 pub use field::FieldReader;
@@ -188,10 +194,12 @@ impl TableDefinition {
             check("column", &field.name)?;
             let is_built_in =
                 BUILT_IN_COLUMNS.iter().any(|it| backend.dialect().is_same_name(it.name, &field.name));
+            let is_of_devices =
+                self.device_columns().iter().any(|it| backend.dialect().is_same_name(&it.name, &field.name));
             let is_repeated = self.fields[..place]
                 .iter()
                 .any(|other| backend.dialect().is_same_name(&other.name, &field.name));
-            if is_built_in || is_repeated {
+            if is_built_in || is_of_devices || is_repeated {
                 return Err(ConfigError::DuplicateColumn { name: field.name.to_string() });
             }
             if let Some(reference) = &field.references {

@@ -5,6 +5,11 @@
 //! | a token that was exchanged, within its grace | when the grace ends | the successor |
 //! | a token that was exchanged, once its seal is wiped | null | null |
 //! | a token that was rotated with a grace | until when it is good | null |
+//! | the last token that the renewal of a bound session replaced | until when it is good | the successor |
+//! | the same, once its seal is wiped after its time | null | null |
+//! | a token that an earlier renewal replaced | until when it is good | null |
+//!
+//! A table whose sessions can be bound to a device exchanges no tokens.
 
 use super::name::shortened;
 use super::{DynamicFields, FieldDefinition, SessionFields, TableDefinition};
@@ -80,7 +85,12 @@ impl TableDefinition {
 
     /// Returns `true` if there is a table for the tokens that sessions had before.
     pub(crate) fn keeps_retired_tokens(&self) -> bool {
-        self.retired != RetiredTokens::default()
+        self.retired != RetiredTokens::default() || self.binds_devices()
+    }
+
+    /// Returns `true` if a token may be good for a while after another has taken its place.
+    pub(crate) fn honours_old_tokens(&self) -> bool {
+        self.has_rotation_grace() || self.binds_devices()
     }
 
     /// Returns the name of that table, without its schema.

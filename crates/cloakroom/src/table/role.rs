@@ -126,6 +126,9 @@ roles! {
         /// How well the session's user has proved who they are, by whatever levels the application has: an integer, or an
         /// enum of its own. [`reauthenticate_as`](crate::Sessions::reauthenticate_as) sets it.
         Assurance, "assurance", Any;
+        /// The public half of the key to which the session's browser has bound it (Device Bound Session Credentials), or
+        /// null: text that the library writes when the browser registers. It needs the feature `dbsc`.
+        DeviceKey, "device_key", DeviceKey;
     }
 
     /// The token's [hint](crate::TokenFormat::hint), such as `acme_live_7Qx4…k3Fq`: text that the library fills in
@@ -221,6 +224,8 @@ enum Kind {
     Scopes,
     /// Text, or null as long as there is nothing to say.
     OptionalText,
+    /// Text of a public key, or null until there is one. The library writes it in a statement of its own.
+    DeviceKey,
     /// Any value. The library does not fill it in.
     Any,
 }
@@ -243,8 +248,13 @@ impl Role {
             Kind::Text => Some(TextField::field(value)),
             Kind::OptionalText => Some(OptionalTextField::field(value)),
             Kind::Instant => Some(InstantField::field(value)),
-            Kind::Scopes | Kind::Any => None,
+            Kind::Scopes | Kind::DeviceKey | Kind::Any => None,
         }
+    }
+
+    /// Returns `true` if the text of a column with this role may be longer than that of another.
+    pub(crate) fn holds_long_text(self) -> bool {
+        self.kind() == Kind::DeviceKey
     }
 
     /// Returns `true` if blank text says something in a column with this role: the empty text is the empty set.
@@ -255,7 +265,7 @@ impl Role {
     /// Returns why a column of this type, which may hold null or not, cannot have this role.
     pub(crate) fn objection(self, column_type: &ColumnType, is_nullable: bool) -> Option<String> {
         let (what, fit) = match self.kind() {
-            Kind::Text | Kind::OptionalText | Kind::Scopes => ("text", ColumnType::Text),
+            Kind::Text | Kind::OptionalText | Kind::Scopes | Kind::DeviceKey => ("text", ColumnType::Text),
             Kind::Instant => ("instants", ColumnType::Timestamp),
             Kind::Any => return None,
         };
@@ -264,7 +274,7 @@ impl Role {
         if !is_fit {
             return Some(format!("a column with the role {self} holds {what}, and this one {column_type}"));
         }
-        (self.kind() == Kind::OptionalText && !is_nullable).then(|| {
+        (matches!(self.kind(), Kind::OptionalText | Kind::DeviceKey) && !is_nullable).then(|| {
             format!("a column with the role {self} holds null at first, and this one must not be null")
         })
     }

@@ -177,7 +177,7 @@ impl<T: SessionFields> Operations<'_, T> {
             return Ok(Some(column::INSERTED_AT.to_owned()));
         }
         let (table, backend) = (self.table(), self.handle().backend());
-        let first = DIGEST_WIDTH + RowHeader::WIDTH + 1;
+        let first = DIGEST_WIDTH + RowHeader::width(table) + 1;
         let mut fields = T::from_row(&FieldReader::new(&present.row, table, first))?;
         fields.truncate_instants();
         let values = fields.to_values().into_iter().zip(known.fields.to_values());
