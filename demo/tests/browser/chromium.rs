@@ -3,11 +3,12 @@
 use std::env;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
-use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -35,11 +36,26 @@ pub(crate) struct Profile {
     /// What it says that it is; by default what it really is.
     pub(crate) user_agent: Option<&'static str>,
     pub(crate) has_scripts: bool,
+    /// Whether it binds sessions to the device.
+    pub(crate) binds_sessions: Option<Signs>,
+}
+
+/// How often a browser renews the sessions of a site. Its keys are in software, since test machines have no security chip.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Signs {
+    /// As every browser does: six times in nine minutes.
+    AsUsual,
+    /// As often as a test wants.
+    WithoutLimit,
+}
+
+impl Profile {
+    pub(crate) const DEFAULT: Self = Self { user_agent: None, has_scripts: true, binds_sessions: None };
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { user_agent: None, has_scripts: true }
+        Self::DEFAULT
     }
 }
 
@@ -48,6 +64,8 @@ pub(crate) struct Browser {
     client: Client,
     /// The scheme, host and port that paths belong to.
     origin: String,
+    /// Its profile's folder.
+    data: PathBuf,
 }
 
 /// What a browser keeps, and would send.
@@ -80,11 +98,22 @@ impl Driver {
     /// A browser that looks at what is at this origin.
     pub(crate) async fn open(&self, origin: &str, profile: Profile) -> Browser {
         let data = tempfile::tempdir_in(&self.directory).expect("a temporary directory").keep();
+        self.open_in(data, origin, profile).await
+    }
+
+    /// Ends the browser and starts it again.
+    pub(crate) async fn restart(&self, browser: Browser, profile: Profile) -> Browser {
+        let Browser { client, origin, data } = browser;
+        client.close().await.expect("the browser closes");
+        self.open_in(data, &origin, profile).await
+    }
+
+    async fn open_in(&self, data: PathBuf, origin: &str, profile: Profile) -> Browser {
         let mut arguments = vec![
             "--headless=new".to_owned(),
             format!("--user-data-dir={}", data.display()),
             "--window-size=1100,800".to_owned(),
-            format!("--host-resolver-rules=MAP *.{} 127.0.0.1", front::SITE),
+            "--host-resolver-rules=MAP *.test 127.0.0.1".to_owned(),
             format!("--ignore-certificate-errors-spki-list={}", front::fingerprint()),
         ];
         let quiet = [
@@ -105,10 +134,17 @@ impl Driver {
             arguments.push("--no-sandbox".to_owned());
         }
         arguments.extend(profile.user_agent.map(|agent| format!("--user-agent={agent}")));
+        if let Some(signs) = profile.binds_sessions {
+            let quota = if signs == Signs::WithoutLimit { ":RefreshQuota/false" } else { "" };
+            arguments.push(format!(
+                "--enable-features=DeviceBoundSessions{quota},\
+                 EnableBoundSessionCredentialsSoftwareKeysForManualTesting"
+            ));
+        }
         let scripts = if profile.has_scripts { 1 } else { 2 };
         let wanted = json!({
             "browserName": "chrome",
-            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": if profile.binds_sessions.is_some() { "ALL" } else { "OFF" } },
             "goog:chromeOptions": {
                 "binary": program("CLOAKROOM_TEST_CHROMIUM"),
                 "args": arguments,
@@ -118,8 +154,12 @@ impl Driver {
         let wanted: Capabilities = serde_json::from_value(wanted).expect("an object");
         let connector = HttpConnector::new();
         let client = ClientBuilder::new(connector).capabilities(wanted).connect(&self.url).await;
-        let browser = Browser { client: client.expect("a browser starts"), origin: origin.to_owned() };
+        let client = client.expect("a browser starts");
+        let browser = Browser { client, origin: origin.to_owned(), data };
         assert_eq!(browser.runs_scripts().await, profile.has_scripts);
+        if profile.binds_sessions.is_some() {
+            browser.devtools("Network.enableDeviceBoundSessions", json!({ "enable": true })).await;
+        }
         browser
     }
 }
@@ -223,6 +263,88 @@ impl Browser {
         let urls = json!({ "urls": [format!("{}{path}", self.origin)] });
         let answer = self.devtools("Network.getCookies", urls).await;
         Vec::deserialize(&answer["cookies"]).expect("a list of cookies")
+    }
+
+    /// Takes the cookie away, as the browser does when its time is over.
+    pub(crate) async fn lose_cookie(&self, name: &str) {
+        self.devtools("Network.deleteCookies", json!({ "name": name, "url": format!("{}/", self.origin) }))
+            .await;
+    }
+
+    /// Copies what another browser keeps for this place.
+    pub(crate) async fn take_cookies_of(&self, other: &Self) {
+        for Cookie { name, value, .. } in other.cookies("/").await {
+            let cookie = json!({
+                "name": name, "value": value, "url": format!("{}/", self.origin), "path": "/",
+                "secure": true, "httpOnly": true, "sameSite": "Lax",
+            });
+            let kept = self.devtools("Network.setCookie", cookie).await;
+            assert_eq!(kept["success"], true, "{name}");
+        }
+    }
+
+    /// Waits until the browser has bound a session to the device.
+    pub(crate) async fn until_bound(&self) {
+        let event = self
+            .until_devtools_say("Network.deviceBoundSessionEventOccurred", |event| {
+                !event["creationEventDetails"].is_null()
+            })
+            .await;
+        assert_eq!(event["creationEventDetails"]["fetchResult"], "Success", "{event}");
+    }
+
+    /// Waits until it has forgotten a bound session for this reason.
+    pub(crate) async fn until_forgotten(&self, reason: &str) {
+        self.until_devtools_say("Network.deviceBoundSessionEventOccurred", |event| {
+            event["terminationEventDetails"]["deletionReason"] == reason
+        })
+        .await;
+    }
+
+    /// Waits for an event of the `DevTools` protocol, and returns its parameters. Those before it are taken away.
+    pub(crate) async fn until_devtools_say(&self, method: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
+        loop {
+            let entries = self.command("se/log", json!({ "type": "performance" })).await;
+            for entry in entries.as_array().cloned().unwrap_or_default() {
+                let text = entry["message"].as_str().expect("JSON as text");
+                let message: Value = serde_json::from_str(text).expect("JSON");
+                let message = &message["message"];
+                if message["method"] == method {
+                    if is_it(&message["params"]) {
+                        return message["params"].clone();
+                    }
+                    others.push(message["params"].to_string());
+                }
+            }
+            assert!(Instant::now() < deadline, "{method} did not come, but {others:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Runs a script in the page.
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap_or_else(|e| panic!("{script}: {e}"))
+    }
+
+    /// Runs a script that calls `done` with its result.
+    pub(crate) async fn run_async(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[0]; {script}");
+        self.client.execute_async(&script, Vec::new()).await.unwrap_or_else(|e| panic!("{script}: {e}"))
+    }
+
+    /// Opens a tab and turns to it. Returns the one before.
+    pub(crate) async fn new_tab(&self) -> WindowHandle {
+        let new = self.client.new_window(true).await.expect("a tab");
+        self.to_tab(new.handle).await
+    }
+
+    /// Turns to a tab. Returns the one before.
+    pub(crate) async fn to_tab(&self, tab: WindowHandle) -> WindowHandle {
+        let before = self.client.window().await.expect("a tab");
+        self.client.switch_to_window(tab).await.expect("the tab is there");
+        before
     }
 
     async fn expect_silence(&self) {

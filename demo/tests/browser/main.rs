@@ -5,11 +5,13 @@
 mod api;
 mod chromium;
 mod club;
+mod device_club;
 mod front;
 mod process;
 mod sibling;
 mod site;
 
+mod bound;
 mod leaving;
 mod look;
 mod planted;

@@ -25,7 +25,9 @@ async fn walk(has_scripts: bool) {
     let site = Site::start();
     let driver = Driver::start();
     let here = driver.open(&site.origin(), Profile { has_scripts, ..Profile::default() }).await;
-    let there = driver.open(&site.origin(), Profile { has_scripts, user_agent: Some(FIREFOX) }).await;
+    let there = driver
+        .open(&site.origin(), Profile { has_scripts, user_agent: Some(FIREFOX), ..Profile::DEFAULT })
+        .await;
 
     here.go("/").await;
     sign_up(&here, NAME).await;
