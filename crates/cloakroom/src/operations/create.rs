@@ -115,13 +115,13 @@ impl<T: SessionFields> Operations<'_, T> {
             return self.insert_and_record(&values, event).await;
         }
         let handle = Arc::clone(self.handle());
-        in_its_own_task(async move {
+        in_its_own_task(Box::pin(async move {
             in_own_transaction(&handle, Begin::ToWrite, |own| {
                 let (values, event) = (values.clone(), event.clone());
                 Box::pin(async move { own.operations::<T>().insert_and_record(&values, event).await })
             })
             .await
-        })
+        }))
         .await
     }
 

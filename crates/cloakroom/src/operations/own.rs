@@ -161,9 +161,10 @@ fn too_late() -> Error {
 
 /// Runs `work` in a task, so that it goes on if the caller goes away, or is not polled: its locks are held no longer than
 /// its statements take. It has the deadline of the caller's call.
-pub(crate) async fn in_its_own_task<R: Send + 'static>(
-    work: impl Future<Output = Result<R>> + Send + 'static,
-) -> Result<R> {
+///
+/// The type of the work's future ends here: within that of a handler it would be so deep that the compiler asks the
+/// application for a greater `recursion_limit`.
+pub(crate) async fn in_its_own_task<R: Send + 'static>(work: BoxFuture<'static, Result<R>>) -> Result<R> {
     let left = deadline::current().map(|until| until.saturating_duration_since(tokio::time::Instant::now()));
     let limit = left.map(|left| left.max(Duration::from_millis(1)));
     let task = tokio::spawn(deadline::within(limit, work).in_current_span());

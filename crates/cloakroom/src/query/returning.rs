@@ -242,8 +242,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         let rows = if is_on_pool && (!returns || self.operations.table().keeps_audit_log()) {
             let (handle, criteria) = (Arc::clone(self.operations.handle()), self.criteria.clone());
             let (ids, begun) = (ids.to_vec(), begun.clone());
-            in_its_own_task(async move { end_on_its_own(&handle, &criteria, &ids.into(), &begun).await })
-                .await?
+            in_its_own_task(Box::pin(
+                async move { end_on_its_own(&handle, &criteria, &ids.into(), &begun).await },
+            ))
+            .await?
         } else {
             self.operations.require_transaction_to_audit().await?;
             self.end_and_record(ids, begun).await?

@@ -228,11 +228,11 @@ impl<T: SessionFields> Operations<'_, T> {
             Some(limits) => Some(limits.queues.turn(key.unwrap_or_default()).await?),
             None => None,
         };
-        in_its_own_task(async move {
+        in_its_own_task(Box::pin(async move {
             let inserted = room::insert::<T>(&handle, &row).await;
             drop(turn);
             inserted
-        })
+        }))
         .await
     }
 }
