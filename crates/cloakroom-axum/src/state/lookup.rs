@@ -1,5 +1,7 @@
 //! Looks up the tokens that a request presents, and ends the sessions that the request cannot use.
 
+#[cfg(feature = "dbsc")]
+use std::pin::Pin;
 use std::sync::Arc;
 
 use cloakroom::{Error, ErrorKind, Session, SessionFields, Sessions};
@@ -110,8 +112,7 @@ impl<T: SessionFields> Exchange<T> {
         if self.settings().dbsc.is_none() || !self.has_cookies() {
             return Ok(None);
         }
-        // Rare, and larger than the rest.
-        let awaits = Box::pin(self.sessions().awaits_renewal(token.expose())).await?;
+        let awaits = erased(self.sessions().awaits_renewal(token.expose())).await?;
         if awaits {
             self.note_awaited();
         }
@@ -183,7 +184,16 @@ pub(crate) async fn end_awaiting<T: SessionFields>(
     sessions: &Sessions<T>,
     token: &Secret,
 ) -> Result<bool, Error> {
-    Box::pin(sessions.end_awaiting_renewal(token.expose())).await
+    erased(sessions.end_awaiting_renewal(token.expose())).await
+}
+
+/// Puts a future on the heap and forgets its type: it is rare, and larger than the rest, and the type of a handler's future
+/// must not become so deep that the compiler asks the application for a greater `recursion_limit`.
+#[cfg(feature = "dbsc")]
+fn erased<'f, R>(
+    future: impl Future<Output = R> + Send + 'f,
+) -> Pin<Box<dyn Future<Output = R> + Send + 'f>> {
+    Box::pin(future)
 }
 
 /// Ends this session. Returns `true` if it was valid.

@@ -1,5 +1,6 @@
 //! Writes about one session that are done together or not at all.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let handle = Arc::clone(self.handle());
         let together = Together { first: handle.store().revoking(first, Revokes::One, false), rest };
         let revocation = handle.cache().map(|cache| cache.begin_revocation(Revoked::Session(session)));
-        in_own_task(async move {
+        in_own_task(Box::pin(async move {
             let written = run(&handle, together).await;
             if let Ok(is_written) = written {
                 if is_written {
@@ -81,15 +82,18 @@ impl<T: SessionFields> Operations<'_, T> {
                 }
             }
             written
-        })
+        }))
         .await
     }
 }
 
 /// Runs a transaction in a task of its own, by the deadline of the call that waits for it. It runs to its end even if the
 /// call is dropped: a transaction that is left midway would hold its locks until the pool has noticed.
+///
+/// The type of the statements' future ends here: within that of a handler it would be so deep that the compiler asks the
+/// application for a greater `recursion_limit`.
 async fn in_own_task<R: Send + 'static>(
-    statements: impl Future<Output = Result<R>> + Send + 'static,
+    statements: Pin<Box<dyn Future<Output = Result<R>> + Send>>,
 ) -> Result<R> {
     let left = deadline::current().map(|end| end.saturating_duration_since(tokio::time::Instant::now()));
     let task = tokio::spawn(deadline::within(left, statements).in_current_span());
