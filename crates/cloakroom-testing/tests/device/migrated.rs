@@ -67,7 +67,7 @@ async fn the_definition_that_is_read_from_the_database_knows_the_role(db: TestDa
     let read = DynamicFields::definition_from(&db.database(), None, "web").await.unwrap().unwrap();
     let names: Vec<_> = read.fields().iter().map(cloakroom::FieldDefinition::name).collect();
     assert_eq!(names, ["user_id", "shown", "device_key"]);
-    assert_eq!(read.field_for(Role::DeviceKey).map(|field| field.name()), Some("device_key"));
+    assert_eq!(read.field_for(Role::DeviceKey).map(cloakroom::FieldDefinition::name), Some("device_key"));
     let config = db.config().build().unwrap();
     let dynamic = Sessions::<DynamicFields>::with_definition(db.database(), read, config).unwrap();
     assert!(dynamic.migrate().await.unwrap().is_empty());
@@ -86,7 +86,7 @@ async fn the_definition_that_is_read_from_the_database_knows_the_role(db: TestDa
 async fn a_table_without_the_role_binds_nothing_and_has_none_of_it(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
     let read = DynamicFields::definition_from(&db.database(), None, "sessions").await.unwrap().unwrap();
-    assert_eq!(read.field_for(Role::DeviceKey).map(|field| field.name()), None);
+    assert_eq!(read.field_for(Role::DeviceKey).map(cloakroom::FieldDefinition::name), None);
     let config = db.config().build().unwrap();
     let dynamic = Sessions::<DynamicFields>::with_definition(db.database(), read, config).unwrap();
     let error = dynamic.renew_bound("x".repeat(64), None, &TERMS).await.unwrap_err();

@@ -13,7 +13,7 @@ async fn register(sessions: &Sessions<Web>, token: &Token, proof: &[u8]) -> Regi
 fn why(registration: Registration<Web>) -> BindingRefusal {
     match registration {
         Registration::Refused(because) => because,
-        other => panic!("{other:?}"),
+        Registration::Bound(bound) => panic!("{bound:?}"),
     }
 }
 
