@@ -24,7 +24,7 @@ async fn what_is_created_is_loaded_and_the_database_holds_no_id(db: TestDatabase
     assert_eq!(record.id, made);
     assert_eq!(store.load(&record.id).await.unwrap(), Some(record.clone()));
     assert_eq!(store.load(&Id::default()).await.unwrap(), None);
-    let digest = store.sessions().config().digest(&cloakroom::Token::import(record.id.to_string()).unwrap());
+    let digest = store.sessions().config().digest(cloakroom::Token::import(record.id.to_string()).unwrap());
     let stored = db.texts("SELECT auth_token_digest FROM sessions").await;
     assert_eq!(stored, [Some(digest.unwrap().expose().to_owned())]);
     let shown = format!("{store:?}");
