@@ -66,7 +66,7 @@ fn with_values(kind: Kind, sql: &str) -> String {
             column => column,
         };
         let value = match column {
-            "id" => rows::uuid(kind, rows::id(number())),
+            "id" | "session_id" => rows::uuid(kind, rows::id(number())),
             // MariaDB sees that a digest cannot equal two others.
             "auth_token_digest" if filled.ends_with("CONVERT(") => digest.clone(),
             // After a subquery that compares with now.
@@ -75,7 +75,6 @@ fn with_values(kind: Kind, sql: &str) -> String {
                 digest.clone()
             }
             "user_id" | "owner" => "'user-77'".to_owned(),
-            "session_id" => rows::uuid(kind, rows::id(number())),
             "token_digest" => format!("'{}'", rows::digest(number())),
             // Each before the last, or MariaDB sees that nothing lies between two.
             "expires_at" | "inserted_at" | "updated_at" | "recorded_at" | "usable_until" | "seen" => {
