@@ -327,7 +327,7 @@ pub(crate) fn shown<V: MySqlType>(value: &V) -> Option<String> {
             4 => Some(i32::from_le_bytes(bytes.try_into().ok()?).to_string()),
             _ => Some(i64::from_le_bytes(bytes.try_into().ok()?).to_string()),
         },
-        ("BINARY", [16, bytes @ ..]) => Some(uuid::Uuid::from_slice(bytes).ok()?.to_string()),
+        ("BINARY", [16, bytes @ ..]) => Some(Uuid::from_slice(bytes).ok()?.to_string()),
         _ => text(value),
     }
 }
