@@ -44,7 +44,7 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
     /// # Errors
     ///
     /// After an error, the sessions of the transactions before it have ended, and are not returned: the
-    /// [outcome](crate::Error::outcome) is then [`Unknown`](Outcome::Unknown).
+    /// [outcome](crate::Error::outcome) is then [`Unknown`](crate::Outcome::Unknown).
     pub async fn expire_all_returning(self) -> Result<EndedSessions<T>> {
         Batches::new(self, Kind::Expire).collect().await
     }
