@@ -135,7 +135,8 @@ fn before_digest<'t>(text: &'t str, digest: &TokenDigest) -> Option<&'t str> {
 }
 
 fn split(joined: &str, table: &TableDefinition) -> Result<RowHeader> {
-    let mut parts = joined.splitn(6, '|');
+    // The last one keeps what another program has written into it, separators too.
+    let mut parts = joined.splitn(if table.binds_devices() { 6 } else { 5 }, '|');
     let id = parts.next().unwrap_or_default();
     let token_until = if table.binds_devices() { parts.next().unwrap_or_default() } else { "" };
     let [sliding, expires_at, inserted_at, updated_at] = array::from_fn(|_| parts.next().unwrap_or_default());
