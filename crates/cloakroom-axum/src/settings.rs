@@ -17,7 +17,7 @@ pub(crate) struct Settings<T: SessionFields> {
     pub(crate) clear_site_data: Option<HeaderValue>,
     /// How sessions are bound to the browser's device, if they are.
     #[cfg(feature = "dbsc")]
-    pub(crate) dbsc: Option<crate::dbsc::Switched>,
+    pub(crate) dbsc: Option<crate::dbsc::switched::Switched>,
 }
 
 pub(crate) type Redirect = dyn Fn(&Parts) -> String + Send + Sync;

@@ -12,6 +12,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::answer::{Asked, answer, response};
+use super::settings::Dbsc;
 use super::switched::{REGISTRATION, SKIPPED, Switched};
 use crate::cookie::keep_out_of_caches;
 use crate::layer::{SessionLayer, SessionService};
@@ -215,4 +216,34 @@ fn repeat<R: From<String>>(again: HeaderValue, dbsc: &Switched, is_localhost: bo
     headers.insert(header::LOCATION, again);
     headers.extend(dbsc.clear_marker(is_localhost).map(|cookie| (header::SET_COOKIE, cookie)));
     response
+}
+
+impl<T: SessionFields> SessionLayer<T> {
+    /// Binds the sessions of browsers that can do it to a key of their device (Device Bound Session Credentials): a cookie
+    /// that was copied is worth nothing ten minutes later. See [`Dbsc`]. Call it last.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use cloakroom::device::DeviceKey;
+    /// # use cloakroom::{SessionTable, Sessions};
+    /// # use cloakroom_axum::{Dbsc, SessionLayer};
+    /// #[derive(Clone, SessionTable)]
+    /// struct UserSession {
+    ///     user_id: String,
+    ///     #[session(device_key)]
+    ///     device_key: Option<DeviceKey>,
+    /// }
+    ///
+    /// # fn example(app: Router, sessions: Sessions<UserSession>) -> Router {
+    /// app.layer(SessionLayer::new(sessions).dbsc(Dbsc::default()))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn dbsc(self, dbsc: Dbsc) -> DbscLayer<T>
+    where
+        T: HasDeviceKey,
+    {
+        let switched = Switched::new(dbsc, &self.settings.cookie);
+        DbscLayer::new(self.with(|settings| settings.dbsc = Some(switched)))
+    }
 }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use time::Duration;
 use uuid::Uuid;
 
-use super::Dbsc;
+use super::settings::{Dbsc, without_query};
 use crate::cookie::CookieConfig;
 
 pub(super) const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
@@ -79,10 +79,6 @@ impl Switched {
         let instructions = Instructions::new(session.into(), renew_at.clone(), self.0.cookie.clone());
         serde_json::to_string(&instructions)
     }
-}
-
-pub(super) fn without_query(path: &str) -> &str {
-    path.split('?').next().unwrap_or_default()
 }
 
 /// Returns the header that gives the browser its next challenge.

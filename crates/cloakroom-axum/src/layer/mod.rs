@@ -64,7 +64,7 @@ use crate::state::{Handle, Neighbour, Outer, State};
 /// and a token of [`token_length`](cloakroom::ConfigBuilder::token_length) together are longer than the 4096 bytes that
 /// browsers keep. So an application in which no user could log in does not start.
 pub struct SessionLayer<T: SessionFields> {
-    settings: Arc<Settings<T>>,
+    pub(crate) settings: Arc<Settings<T>>,
 }
 
 impl<T: SessionFields> SessionLayer<T> {
@@ -168,41 +168,12 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.clear_site_data = header)
     }
 
-    /// Binds the sessions of browsers that can do it to a key of their device (Device Bound Session Credentials): a cookie
-    /// that was copied is worth nothing ten minutes later. See [`Dbsc`](crate::Dbsc). Call it last.
-    ///
-    /// ```
-    /// # use axum::Router;
-    /// # use cloakroom::device::DeviceKey;
-    /// # use cloakroom::{SessionTable, Sessions};
-    /// # use cloakroom_axum::{Dbsc, SessionLayer};
-    /// #[derive(Clone, SessionTable)]
-    /// struct UserSession {
-    ///     user_id: String,
-    ///     #[session(device_key)]
-    ///     device_key: Option<DeviceKey>,
-    /// }
-    ///
-    /// # fn example(app: Router, sessions: Sessions<UserSession>) -> Router {
-    /// app.layer(SessionLayer::new(sessions).dbsc(Dbsc::default()))
-    /// # }
-    /// ```
-    #[cfg(feature = "dbsc")]
-    #[must_use]
-    pub fn dbsc(self, dbsc: crate::Dbsc) -> crate::DbscLayer<T>
-    where
-        T: cloakroom::HasDeviceKey,
-    {
-        let switched = crate::dbsc::Switched::new(dbsc, &self.settings.cookie);
-        crate::DbscLayer::new(self.with(|settings| settings.dbsc = Some(switched)))
-    }
-
     #[cfg(feature = "dbsc")]
     pub(crate) fn settings(&self) -> &Arc<Settings<T>> {
         &self.settings
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }

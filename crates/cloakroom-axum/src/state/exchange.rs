@@ -29,7 +29,7 @@ pub(crate) struct Exchange<T: SessionFields> {
     /// A lock of its own, because the response is made without waiting.
     change: Mutex<CookieChange>,
     #[cfg(feature = "dbsc")]
-    binding: crate::dbsc::Binding<T>,
+    binding: crate::dbsc::binding::Binding<T>,
 }
 
 #[derive(Default)]
@@ -67,7 +67,7 @@ impl<T: SessionFields> Exchange<T> {
             extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(uri)| uri).path().to_owned()
         });
         #[cfg(feature = "dbsc")]
-        let binding = crate::dbsc::Binding::new(settings.dbsc.as_ref(), headers);
+        let binding = crate::dbsc::binding::Binding::new(settings.dbsc.as_ref(), headers);
         Self {
             #[cfg(feature = "dbsc")]
             binding,
@@ -172,7 +172,7 @@ impl<T: SessionFields> Exchange<T> {
     }
 
     #[cfg(feature = "dbsc")]
-    pub(crate) fn binding(&self) -> &crate::dbsc::Binding<T> {
+    pub(crate) fn binding(&self) -> &crate::dbsc::binding::Binding<T> {
         &self.binding
     }
 
