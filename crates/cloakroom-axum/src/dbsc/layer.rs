@@ -243,7 +243,7 @@ impl<T: SessionFields> SessionLayer<T> {
     where
         T: HasDeviceKey,
     {
-        let switched = Switched::new(dbsc, &self.settings.cookie);
+        let switched = Switched::new(dbsc, &self.settings().cookie);
         DbscLayer::new(self.with(|settings| settings.dbsc = Some(switched)))
     }
 }

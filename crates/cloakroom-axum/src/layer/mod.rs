@@ -64,7 +64,7 @@ use crate::state::{Handle, Neighbour, Outer, State};
 /// and a token of [`token_length`](cloakroom::ConfigBuilder::token_length) together are longer than the 4096 bytes that
 /// browsers keep. So an application in which no user could log in does not start.
 pub struct SessionLayer<T: SessionFields> {
-    pub(crate) settings: Arc<Settings<T>>,
+    settings: Arc<Settings<T>>,
 }
 
 impl<T: SessionFields> SessionLayer<T> {

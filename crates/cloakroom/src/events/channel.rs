@@ -11,7 +11,7 @@ use crate::observe;
 ///
 /// The channel holds up to `capacity` events, at least one. An event for which there is no room is lost, so that no call
 /// ever waits: [`EventReceiver::lost`] counts them, the metric `cloakroom_events_lost_total` too, and `tracing` is told of
-/// the first one of each time that the channel is full. What must not be lost belongs into an
+/// the first one. What must not be lost belongs into an
 /// [audit log](crate::AuditLog).
 ///
 /// ```

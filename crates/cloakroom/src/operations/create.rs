@@ -8,7 +8,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use super::{Operations, in_its_own_task, in_own_transaction};
 use crate::database::{Begin, FieldValue};
 use crate::error::{Error, ErrorKind, Result};
-use crate::events::{Event, EventKind, Refusal};
+use crate::events::{Event, EventKind};
 use crate::observe::Operation;
 use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
 use crate::table::{NewRow, Role, RoleField, SessionFields};
@@ -20,21 +20,7 @@ pub(crate) const MAX_STATEMENT: usize = 4 * 1024 * 1024;
 impl<T: SessionFields> Operations<'_, T> {
     /// See [`Sessions::create`](crate::Sessions::create).
     pub async fn create(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
-        self.call(Operation::Create).of(self.create_or_refuse(new)).await
-    }
-
-    async fn create_or_refuse(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {
-        let observed = (!self.handle().observers().is_empty()).then(|| new.fields.clone());
-        let created = self.create_row(new).await;
-        if let (Err(error), Some(fields)) = (&created, observed)
-            && error.kind() == ErrorKind::LimitReached
-            && let Some(event) =
-                self.event(Some(&fields), EventKind::Refused { because: Refusal::LimitReached })
-        {
-            // It is so whether or not a transaction of the caller's is committed.
-            self.handle().observers().tell(&event);
-        }
-        created
+        self.call(Operation::Create).of(self.create_row(new)).await
     }
 
     async fn create_row(&mut self, new: NewSession<T>) -> Result<CreatedSession<T>> {

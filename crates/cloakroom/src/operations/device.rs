@@ -164,7 +164,7 @@ impl<T: SessionFields> Operations<'_, T> {
     where
         T: HasDeviceKey,
     {
-        self.check_key(text).await?;
+        self.fit_role(Role::DeviceKey, Some(FieldValue::plain(text))).await?;
         let challenge = new_challenge()?;
         let token_until = to_stored_precision(expiry::later(now, terms.token_ttl));
         let issued = Issued::at(&challenge, now);
@@ -500,17 +500,6 @@ impl<T: SessionFields> Operations<'_, T> {
         }
         let message = format!("{} has no column with the role {}", self.table(), Role::DeviceKey);
         Err(Error::new(ErrorKind::Unsupported, message))
-    }
-
-    /// Checks the key's text against what its column holds.
-    async fn check_key(&mut self, text: &str) -> Result<()> {
-        let fields = &self.table().fields;
-        let Some(place) = fields.iter().position(|field| field.role() == Some(Role::DeviceKey)) else {
-            return Ok(());
-        };
-        let mut written = vec![None; fields.len()];
-        written[place] = Some(FieldValue::plain(text));
-        self.fit(&written).await.map(drop)
     }
 }
 

@@ -95,13 +95,8 @@ impl<T: SessionFields> Operations<'_, T> {
 
     /// Checks the reason against what its column holds. Returns `true` if what is read back may differ.
     pub(crate) async fn fit_reason(&mut self, reason: &EndReason) -> Result<bool> {
-        let fields = &self.table().fields;
-        let Some(place) = fields.iter().position(|field| field.role() == Some(Role::EndedBecause)) else {
-            return Ok(false);
-        };
-        let mut written = vec![None; fields.len()];
-        written[place] = self.handle().store().reason(reason);
-        self.fit(&written).await
+        let value = self.handle().store().reason(reason);
+        self.fit_role(Role::EndedBecause, value).await
     }
 }
 

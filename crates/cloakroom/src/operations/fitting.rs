@@ -6,7 +6,7 @@ use super::Operations;
 use crate::database::FieldValue;
 use crate::error::Result;
 use crate::store::Columns;
-use crate::table::SessionFields;
+use crate::table::{Role, SessionFields};
 
 impl<T: SessionFields> Operations<'_, T> {
     /// Returns how the table's columns store values, before any is written, or `None` if there is no such table.
@@ -38,6 +38,16 @@ impl<T: SessionFields> Operations<'_, T> {
         columns.check_writes()?;
         columns.check_values(table, values)?;
         Ok(columns.may_change_values)
+    }
+
+    /// Checks the value that the column with this role is to be set to. Returns `true` if what is read back may differ.
+    pub(crate) async fn fit_role(&mut self, role: Role, value: Option<FieldValue>) -> Result<bool> {
+        let Some(place) = self.table().place_for(role) else {
+            return Ok(false);
+        };
+        let mut written = vec![None; self.table().fields.len()];
+        written[place] = value;
+        self.fit(&written).await
     }
 
     /// Refuses to write if one write of a row could not be told from another.

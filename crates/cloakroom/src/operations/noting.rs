@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, EventKind};
 use crate::session::Session;
 use crate::sql::audit;
-use crate::table::{FieldDefinition, Role, SessionFields};
+use crate::table::{Role, SessionFields};
 
 /// The events of operations on a connection of the caller's, whose commit this library does not see.
 ///
@@ -86,8 +86,7 @@ impl<T: SessionFields> Operations<'_, T> {
             return None;
         }
         let owner = fields.and_then(|fields| {
-            let is_owner = |field: &FieldDefinition| field.role() == Some(Role::Owner);
-            let place = self.table().fields.iter().position(is_owner)?;
+            let place = self.table().place_for(Role::Owner)?;
             fields.to_values().get(place)?.shown()
         });
         Some(Event { at: self.config().now(), table: self.table().to_string(), owner, kind })

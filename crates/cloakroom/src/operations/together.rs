@@ -1,13 +1,11 @@
 //! Writes about one session that are done together or not at all.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Handle, Operations};
+use super::{Handle, Operations, in_its_own_task};
 use crate::cache::Revoked;
 use crate::database::{Connection, Revokes, Statement, TimedOut, is_refused_announcement};
 use crate::deadline;
@@ -68,7 +66,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let handle = Arc::clone(self.handle());
         let together = Together { first: handle.store().revoking(first, Revokes::One, false), rest };
         let revocation = handle.cache().map(|cache| cache.begin_revocation(Revoked::Session(session)));
-        in_own_task(Box::pin(async move {
+        in_its_own_task(Box::pin(async move {
             let written = run(&handle, together).await;
             if let Ok(is_written) = written {
                 if is_written {
@@ -85,23 +83,6 @@ impl<T: SessionFields> Operations<'_, T> {
         }))
         .await
     }
-}
-
-/// Runs a transaction in a task of its own, by the deadline of the call that waits for it. It runs to its end even if the
-/// call is dropped: a transaction that is left midway would hold its locks until the pool has noticed.
-///
-/// The type of the statements' future ends here: within that of a handler it would be so deep that the compiler asks the
-/// application for a greater `recursion_limit`.
-async fn in_own_task<R: Send + 'static>(
-    statements: Pin<Box<dyn Future<Output = Result<R>> + Send>>,
-) -> Result<R> {
-    let left = deadline::current().map(|end| end.saturating_duration_since(tokio::time::Instant::now()));
-    let task = tokio::spawn(deadline::within(left, statements).in_current_span());
-    task.await.unwrap_or_else(|error| {
-        let error =
-            Error::new(ErrorKind::Unavailable, "the task of a transaction was stopped").with_source(error);
-        Err(error.with_outcome(Outcome::Unknown))
-    })
 }
 
 /// Runs the transaction, again if others got in its way.

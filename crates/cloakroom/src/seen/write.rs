@@ -234,8 +234,7 @@ impl Write<'_> {
 
     /// Returns as much of a text as the column with this role holds.
     fn fitting(&self, role: Role, text: &str) -> Option<String> {
-        let fields = &self.recorder.store.table.fields;
-        let field = fields.iter().position(|field| field.role() == Some(role))?;
+        let field = self.recorder.store.table.place_for(role)?;
         match self.columns {
             Some(columns) => columns.cut(field, text).map(str::to_owned),
             None => Some(text.to_owned()),

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use sea_query::{
-    Condition, Expr, ExprTrait, IntoTableRef, LockBehavior, LockType, Order, Query, SelectStatement, TableRef,
-};
+use sea_query::{Condition, ExprTrait, LockBehavior, LockType, Order, Query, SelectStatement, TableRef};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::statements::{table_ref_beside, unqualified};
 use super::{Bindings, identifier};
 use crate::clock::to_stored_precision;
 use crate::database::{FieldValue, Repr, Statement};
@@ -31,15 +30,7 @@ pub(crate) struct Wanted {
 }
 
 fn log_ref(table: &TableDefinition) -> TableRef {
-    let name = identifier(&table.audit_name());
-    match table.schema_name() {
-        Some(schema) => (identifier(schema), name).into_table_ref(),
-        None => name.into_table_ref(),
-    }
-}
-
-fn own(name: &str) -> Expr {
-    Expr::col(identifier(name))
+    table_ref_beside(table, &table.audit_name())
 }
 
 /// Returns the statement that writes these events, with an id for each.
@@ -85,27 +76,28 @@ pub(crate) fn list(bindings: &mut Bindings<'_>, wanted: &Wanted) -> SelectStatem
     }
     let mut condition = Condition::all();
     if let Some(session) = wanted.session {
-        condition =
-            condition.add(own(audit_column::SESSION_ID).eq(bindings.expr(FieldValue::plain(session))));
+        condition = condition
+            .add(unqualified(audit_column::SESSION_ID).eq(bindings.expr(FieldValue::plain(session))));
     }
     if let Some(owner) = &wanted.owner {
         let owner: String = owner.chars().take(LONGEST_OWNER).collect();
-        condition = condition.add(own(audit_column::OWNER).eq(bindings.expr(FieldValue::plain(owner))));
+        condition =
+            condition.add(unqualified(audit_column::OWNER).eq(bindings.expr(FieldValue::plain(owner))));
     }
     if let Some(event) = &wanted.event {
         let event = bindings.expr(FieldValue::plain(event.clone()));
-        condition = condition.add(own(audit_column::EVENT).eq(event));
+        condition = condition.add(unqualified(audit_column::EVENT).eq(event));
     }
     if let Some(since) = wanted.since {
         let since = bindings.expr(FieldValue::plain(to_stored_precision(since)));
-        condition = condition.add(own(audit_column::RECORDED_AT).gte(since));
+        condition = condition.add(unqualified(audit_column::RECORDED_AT).gte(since));
     }
     if let Some(until) = wanted.until {
         let until = bindings.expr(FieldValue::plain(to_stored_precision(until)));
-        condition = condition.add(own(audit_column::RECORDED_AT).lt(until));
+        condition = condition.add(unqualified(audit_column::RECORDED_AT).lt(until));
     }
     if let Some(before) = wanted.before {
-        condition = condition.add(own(audit_column::ID).lt(bindings.expr(FieldValue::plain(before))));
+        condition = condition.add(unqualified(audit_column::ID).lt(bindings.expr(FieldValue::plain(before))));
     }
     list.from(log_ref(bindings.table()))
         .cond_where(condition)
@@ -120,7 +112,7 @@ pub(crate) fn list(bindings: &mut Bindings<'_>, wanted: &Wanted) -> SelectStatem
 pub(crate) fn delete_before(bindings: &mut Bindings<'_>, until: OffsetDateTime, limit: u64) -> Statement {
     let dialect = bindings.backend().dialect();
     let until = bindings.expr(FieldValue::plain(to_stored_precision(until)));
-    let is_old = own(audit_column::RECORDED_AT).lt(until);
+    let is_old = unqualified(audit_column::RECORDED_AT).lt(until);
     let mut delete = Query::delete();
     delete.from_table(log_ref(bindings.table()));
     if dialect.writes_in_order() {
@@ -136,7 +128,7 @@ pub(crate) fn delete_before(bindings: &mut Bindings<'_>, until: OffsetDateTime, 
         if dialect.skips_locked_rows() {
             first.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         }
-        delete.and_where(dialect.is_in_subquery(own(audit_column::ID), first.into()));
+        delete.and_where(dialect.is_in_subquery(unqualified(audit_column::ID), first.into()));
     }
     delete.and_where_option(dialect.place_of_condition());
     bindings.build(&delete)

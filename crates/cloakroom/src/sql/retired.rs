@@ -1,12 +1,13 @@
 //! The statements about tokens that sessions had before, and how their rows are read.
 
 use sea_query::{
-    Condition, DynIden, Expr, ExprTrait, IntoTableRef, JoinType, LockBehavior, LockType, Order, Query,
-    SelectStatement, TableRef, UpdateStatement,
+    Condition, DynIden, Expr, ExprTrait, JoinType, LockBehavior, LockType, Order, Query, SelectStatement,
+    TableRef, UpdateStatement,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::statements::{table_ref_beside, unqualified};
 use super::{Bindings, RowHeader, identifier, read_rest, select_columns, table_ref, unreadable};
 use crate::config::Config;
 use crate::database::{FieldValue, Row, Statement};
@@ -38,27 +39,19 @@ pub(crate) enum Kind {
 }
 
 fn retired_ref(table: &TableDefinition) -> TableRef {
-    let name = identifier(&table.retired_name());
-    match table.schema_name() {
-        Some(schema) => (identifier(schema), name).into_table_ref(),
-        None => name.into_table_ref(),
-    }
+    table_ref_beside(table, &table.retired_name())
 }
 
 fn retired(name: &str) -> Expr {
     Expr::col((identifier(ALIAS), identifier(name)))
 }
 
-fn own(name: &str) -> Expr {
-    Expr::col(identifier(name))
-}
-
 impl Kind {
     fn condition(self) -> Condition {
         // Both are found by the index, in which the others have no instant.
-        let sealed = own(retired_column::SEALED);
+        let sealed = unqualified(retired_column::SEALED);
         let is_of_it = if self == Self::Sealed { sealed.is_not_null() } else { sealed.is_null() };
-        Condition::all().add(own(retired_column::USABLE_UNTIL).is_not_null()).add(is_of_it)
+        Condition::all().add(unqualified(retired_column::USABLE_UNTIL).is_not_null()).add(is_of_it)
     }
 }
 
@@ -86,7 +79,7 @@ pub(crate) fn wipe(bindings: &mut Bindings<'_>, session: Uuid, except: Option<&T
     wipe.cond_where(of_session(bindings, session)).cond_where(Kind::Sealed.condition());
     if let Some(except) = except {
         let except = bindings.expr(FieldValue::plain(except.expose()));
-        wipe.and_where(own(retired_column::DIGEST).ne(except));
+        wipe.and_where(unqualified(retired_column::DIGEST).ne(except));
     }
     wipe.and_where_option(bindings.backend().dialect().place_of_condition());
     bindings.build(&wipe)
@@ -109,12 +102,12 @@ pub(crate) fn shorten(bindings: &mut Bindings<'_>, session: Uuid, until: OffsetD
         .value(retired_column::USABLE_UNTIL, bindings.expr(FieldValue::plain(until)))
         .cond_where(of_session(bindings, session));
     if bindings.table().binds_devices() {
-        shorten.and_where(own(retired_column::USABLE_UNTIL).is_not_null());
+        shorten.and_where(unqualified(retired_column::USABLE_UNTIL).is_not_null());
     } else {
         shorten.cond_where(Kind::Rotated.condition());
     }
     let until = bindings.expr(FieldValue::plain(until));
-    shorten.and_where(own(retired_column::USABLE_UNTIL).gt(until));
+    shorten.and_where(unqualified(retired_column::USABLE_UNTIL).gt(until));
     bindings.build(&shorten)
 }
 
@@ -132,7 +125,7 @@ pub(crate) fn seal_again(
         .value(retired_column::SEALED, bindings.expr(FieldValue::plain(sealed)))
         .value(retired_column::USABLE_UNTIL, bindings.expr(FieldValue::plain(now)));
     let digest = bindings.expr(FieldValue::plain(digest.expose()));
-    seal.and_where(own(retired_column::DIGEST).eq(digest));
+    seal.and_where(unqualified(retired_column::DIGEST).eq(digest));
     seal.and_where_option(bindings.backend().dialect().place_of_condition());
     bindings.build(&seal)
 }
@@ -146,9 +139,9 @@ pub(crate) fn unseal(bindings: &mut Bindings<'_>, session: Uuid, except: &TokenD
         .table(retired_ref(bindings.table()))
         .value(retired_column::SEALED, Expr::cust("NULL"))
         .cond_where(of_session(bindings, session))
-        .and_where(own(retired_column::SEALED).is_not_null());
+        .and_where(unqualified(retired_column::SEALED).is_not_null());
     let except = bindings.expr(FieldValue::plain(except.expose()));
-    unseal.and_where(own(retired_column::DIGEST).ne(except));
+    unseal.and_where(unqualified(retired_column::DIGEST).ne(except));
     unseal.and_where_option(bindings.backend().dialect().place_of_condition());
     bindings.build(&unseal)
 }
@@ -163,14 +156,14 @@ pub(crate) fn forget_over(
     now: OffsetDateTime,
 ) -> Statement {
     let is_over = Condition::any()
-        .add(own(retired_column::USABLE_UNTIL).is_null())
-        .add(own(retired_column::USABLE_UNTIL).lte(bindings.expr(FieldValue::plain(now))));
+        .add(unqualified(retired_column::USABLE_UNTIL).is_null())
+        .add(unqualified(retired_column::USABLE_UNTIL).lte(bindings.expr(FieldValue::plain(now))));
     let mut forget = Query::delete();
     forget.from_table(retired_ref(bindings.table())).cond_where(of_session(bindings, session));
     forget.cond_where(is_over);
     for digest in except {
         let digest = bindings.expr(FieldValue::plain(digest.expose()));
-        forget.and_where(own(retired_column::DIGEST).ne(digest));
+        forget.and_where(unqualified(retired_column::DIGEST).ne(digest));
     }
     forget.and_where_option(bindings.backend().dialect().place_of_condition());
     bindings.build(&forget)
@@ -178,7 +171,7 @@ pub(crate) fn forget_over(
 
 fn of_session(bindings: &mut Bindings<'_>, session: Uuid) -> Condition {
     let session = bindings.expr(FieldValue::plain(session));
-    Condition::all().add(own(retired_column::SESSION_ID).eq(session))
+    Condition::all().add(unqualified(retired_column::SESSION_ID).eq(session))
 }
 
 /// Returns the query for the old tokens with any of these digests, each with the session that had it.
@@ -267,14 +260,14 @@ impl<'r> RetiredRow<'r> {
 pub(crate) fn list(bindings: &mut Bindings<'_>, session: Uuid, now: OffsetDateTime) -> SelectStatement {
     let mut list = Query::select();
     for name in [retired_column::RETIRED_AT, retired_column::USABLE_UNTIL, retired_column::HINT] {
-        list.expr(own(name));
+        list.expr(unqualified(name));
     }
     let session = of_session(bindings, session);
     let now = bindings.expr(FieldValue::plain(now));
     list.from(retired_ref(bindings.table()))
         .cond_where(session)
         .cond_where(Kind::Rotated.condition())
-        .and_where(own(retired_column::USABLE_UNTIL).gt(now))
+        .and_where(unqualified(retired_column::USABLE_UNTIL).gt(now))
         .order_by(identifier(retired_column::RETIRED_AT), Order::Desc);
     list
 }
@@ -295,7 +288,7 @@ pub(crate) fn end_graces(
     limit: u64,
 ) -> Statement {
     let (dialect, until) = (bindings.backend().dialect(), bindings.expr(FieldValue::plain(until)));
-    let is_over = || kind.condition().add(own(retired_column::USABLE_UNTIL).lte(until.clone()));
+    let is_over = || kind.condition().add(unqualified(retired_column::USABLE_UNTIL).lte(until.clone()));
     let mut first = Query::select();
     first
         .column(identifier(retired_column::DIGEST))
@@ -305,7 +298,7 @@ pub(crate) fn end_graces(
     if dialect.skips_locked_rows() {
         first.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     }
-    let is_one = |first| dialect.is_in_subquery(own(retired_column::DIGEST), first);
+    let is_one = |first| dialect.is_in_subquery(unqualified(retired_column::DIGEST), first);
     if kind == Kind::Sealed {
         let mut wipe = wiping(bindings.table());
         if dialect.writes_in_order() {
@@ -343,7 +336,7 @@ pub(crate) fn sessions_after(
         .limit(limit);
     if let Some(after) = after {
         let after = bindings.expr(FieldValue::plain(after));
-        ids.and_where(own(retired_column::SESSION_ID).gt(after));
+        ids.and_where(unqualified(retired_column::SESSION_ID).gt(after));
     }
     let of_page = Expr::col((page.clone(), identifier(retired_column::SESSION_ID)));
     let mut sessions = Query::select();
@@ -366,7 +359,7 @@ pub(crate) fn delete_of(bindings: &mut Bindings<'_>, sessions: &[Uuid]) -> State
     let mut delete = Query::delete();
     delete
         .from_table(retired_ref(bindings.table()))
-        .and_where(own(retired_column::SESSION_ID).is_in(ids))
+        .and_where(unqualified(retired_column::SESSION_ID).is_in(ids))
         .and_where_option(bindings.backend().dialect().place_of_condition());
     bindings.build(&delete)
 }

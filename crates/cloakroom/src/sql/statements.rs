@@ -415,10 +415,20 @@ pub(crate) fn value() -> FieldValue {
 }
 
 pub(crate) fn table_ref(table: &TableDefinition) -> TableRef {
-    match &table.schema {
-        Some(schema) => (identifier(schema), identifier(&table.table)).into_table_ref(),
-        None => identifier(&table.table).into_table_ref(),
+    table_ref_beside(table, &table.table)
+}
+
+/// Returns the table of this name in the schema of a session table.
+pub(super) fn table_ref_beside(table: &TableDefinition, name: &str) -> TableRef {
+    match table.schema_name() {
+        Some(schema) => (identifier(schema), identifier(name)).into_table_ref(),
+        None => identifier(name).into_table_ref(),
     }
+}
+
+/// Returns a column of the one table that a statement is about.
+pub(super) fn unqualified(name: &str) -> Expr {
+    Expr::col(identifier(name))
 }
 
 pub(crate) fn select_columns(bindings: &Bindings<'_>, select: &mut SelectStatement) {

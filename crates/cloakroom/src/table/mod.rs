@@ -164,7 +164,12 @@ impl TableDefinition {
 
     /// Returns the column with this role, if the table has one.
     pub fn field_for(&self, role: Role) -> Option<&FieldDefinition> {
-        self.fields.iter().find(|field| field.role == Some(role))
+        self.place_for(role).map(|place| &self.fields[place])
+    }
+
+    /// Returns the place of the column with this role among the fields.
+    pub(crate) fn place_for(&self, role: Role) -> Option<usize> {
+        self.fields.iter().position(|field| field.role == Some(role))
     }
 
     /// Returns how the values of a field of this name are written and read, if not in the driver's way.

@@ -20,8 +20,8 @@ use super::Operations;
 use super::own::in_its_own_task;
 use crate::config::ConfigError;
 use crate::database::FieldValue;
-use crate::error::Result;
-use crate::events::Event;
+use crate::error::{ErrorKind, Result};
+use crate::events::{Event, EventKind, Refusal};
 use crate::table::{Column, FieldDefinition, HasOwner, Role, SessionFields, TableDefinition};
 
 /// A limit of how many valid sessions each owner has at once; see [`Sessions::with_limit`](crate::Sessions::with_limit).
@@ -217,6 +217,18 @@ impl<T: SessionFields> Operations<'_, T> {
         event: Option<Event>,
     ) -> Result<()> {
         let row = LimitedRow { id, values, owner, limits, event };
+        let refused = row.event_of(EventKind::Refused { because: Refusal::LimitReached });
+        let inserted = self.insert_row(row).await;
+        if let (Err(error), Some(refused)) = (&inserted, refused)
+            && error.kind() == ErrorKind::LimitReached
+        {
+            // It is so whether or not a transaction of the caller's is committed.
+            self.handle().observers().tell(&refused);
+        }
+        inserted
+    }
+
+    async fn insert_row(&mut self, row: LimitedRow) -> Result<()> {
         if !self.connection().is_pool() {
             let required = self.connection().require_transaction().await;
             required.map_err(|error| self.failed(error))?;

@@ -41,7 +41,8 @@ impl LimitedRow {
         evicted.iter().filter_map(|session| self.event_of(EventKind::Evicted { session: *session }))
     }
 
-    fn event_of(&self, kind: EventKind) -> Option<Event> {
+    /// Returns another event of the same owner.
+    pub(super) fn event_of(&self, kind: EventKind) -> Option<Event> {
         self.event.as_ref().map(|created| Event { kind, ..created.clone() })
     }
 }
