@@ -16,15 +16,7 @@ struct Browser {
 
 /// Registers and renews, and what is refused.
 pub(crate) async fn bind(db: &TestDatabase, config: &Config, seen: &mut Seen) {
-    let sessions = match Sessions::<Browser>::new(db.database(), config.clone()) {
-        Ok(sessions) => sessions,
-        Err(error) => {
-            // Plaintext.
-            seen.show("ConfigError", &error);
-            seen.error(&error);
-            return;
-        }
-    };
+    let Some(sessions) = seen.made(Sessions::<Browser>::new(db.database(), config.clone())) else { return };
     sessions.migrate_down().await.unwrap();
     sessions.migrate().await.unwrap();
     let (device, terms) = (Device::new(), BindingTerms::new());

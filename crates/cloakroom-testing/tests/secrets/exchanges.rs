@@ -32,15 +32,7 @@ pub(crate) async fn exchange(db: &TestDatabase, config: &Config, seen: &mut Seen
     let (sender, receiver) = event_channel(100);
     seen.show("EventSender", &sender);
     let made = Sessions::<Device>::new(db.database(), config.clone());
-    let sessions = match made.and_then(|sessions| sessions.with_observer(sender)) {
-        Ok(sessions) => sessions,
-        Err(error) => {
-            // Plaintext.
-            seen.show("ConfigError", &error);
-            seen.error(&error);
-            return;
-        }
-    };
+    let Some(sessions) = seen.made(made.and_then(|sessions| sessions.with_observer(sender))) else { return };
     sessions.migrate_down().await.unwrap();
     sessions.migrate().await.unwrap();
     let first = sessions.create(NewSession::new(Device { user_id: "1234".into() })).await.unwrap().token;

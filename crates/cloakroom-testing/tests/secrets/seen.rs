@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::{Debug, Display, Write};
 
-use cloakroom::{Session, SessionFields, Token};
+use cloakroom::{ConfigError, Session, SessionFields, Sessions, Token};
 
 use crate::capture;
 use crate::guests::KEY;
@@ -85,6 +85,15 @@ impl Seen {
             self.print(&error);
             cause = error.source();
         }
+    }
+
+    /// Returns the sessions, or shows why there are none: plaintext is refused for some tables.
+    pub(crate) fn made<T>(&mut self, made: Result<Sessions<T>, ConfigError>) -> Option<Sessions<T>> {
+        made.inspect_err(|error| {
+            self.show("ConfigError", error);
+            self.error(error);
+        })
+        .ok()
     }
 
     /// Shows the error of an operation that must fail.
