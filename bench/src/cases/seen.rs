@@ -75,14 +75,21 @@ fn fill(context: &Context, database: &Database) -> Outcome {
 }
 
 fn strict(context: &Context, name: &str, on: &str, database: &Database) -> Outcome<Table> {
-    let contestants = contestants(database, |config| config)?;
+    let (unrecorded, recorded) = visits(database, |config| config)?;
+    let sessions = recorded.sessions.clone();
+    let contestants = contestants(unrecorded, recorded);
     let title = format!("authenticate with last uses recorded and without, {on}, strict, {}", callers(128));
-    context.compare(format!("seen-{name}/128"), title, &contestants, 128)
+    let settle = || {
+        context.runtime.block_on(sessions.flush_seen())?;
+        Ok(())
+    };
+    context.compare_periodic(format!("seen-{name}/128"), title, &contestants, 128, EVERY, settle)
 }
 
 fn in_memory(context: &Context, database: &Database) -> Outcome<Vec<Table>> {
     let cache = Cache::new(4 * SESSIONS as usize).max_staleness(MAX_STALENESS).listen(false);
-    let contestants = contestants(database, |config| config.cache(cache))?;
+    let (unrecorded, recorded) = visits(database, |config| config.cache(cache))?;
+    let contestants = contestants(unrecorded, recorded);
     let compare = |number: usize| {
         let title = format!("authenticate with last uses recorded and without, cached, {}", callers(number));
         context.compare_untimed(format!("seen-cached/{number}"), title, &contestants, number)
@@ -90,16 +97,18 @@ fn in_memory(context: &Context, database: &Database) -> Outcome<Vec<Table>> {
     [1, 128].into_iter().map(compare).collect()
 }
 
-fn contestants(
-    database: &Database,
-    with: impl Fn(ConfigBuilder) -> ConfigBuilder,
-) -> Outcome<Vec<Contestant>> {
+/// Returns the handles without and with recording.
+fn visits(database: &Database, with: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Outcome<(Visits, Visits)> {
     let visits = |config: ConfigBuilder| {
         let sessions = Sessions::new(database.clone(), with(config).build()?)?;
         Outcome::Ok(Visits { sessions, tokens: Tokens::of(SESSIONS) })
     };
-    Ok(vec![
-        performing::<Authenticate, _>(UNRECORDED, visits(Config::builder())?),
-        performing::<Authenticate, _>(RECORDED, visits(Config::builder().record_seen(EVERY))?),
-    ])
+    Ok((visits(Config::builder())?, visits(Config::builder().record_seen(EVERY))?))
+}
+
+fn contestants(unrecorded: Visits, recorded: Visits) -> Vec<Contestant> {
+    vec![
+        performing::<Authenticate, _>(UNRECORDED, unrecorded),
+        performing::<Authenticate, _>(RECORDED, recorded),
+    ]
 }

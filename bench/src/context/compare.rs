@@ -31,6 +31,24 @@ impl Context {
         self.compare_rates(name, title, contestants, callers, false)
     }
 
+    /// The same for contestants that do something by themselves once in `every`: each is measured for that long, so that
+    /// each sample has one of it. What a contestant has left to do after a sample is done by `settle`, not within the sample of
+    /// another.
+    pub fn compare_periodic(
+        &self,
+        name: String,
+        title: String,
+        contestants: &[Contestant],
+        callers: usize,
+        every: Duration,
+        settle: impl Fn() -> Outcome,
+    ) -> Outcome<Table> {
+        let Plan { rounds, warm_up, .. } = self.plan;
+        let plan = Plan { rounds: rounds * 3, warm_up, span: every, ..self.plan };
+        let samples = self.planned(&plan, &name, contestants, (callers, true), settle)?;
+        Ok(rates(name, title, contestants, &samples))
+    }
+
     fn compare_rates(
         &self,
         name: String,
@@ -40,11 +58,7 @@ impl Context {
         latencies: bool,
     ) -> Outcome<Table> {
         let samples = self.rounds(&name, contestants, callers, latencies)?;
-        let rows = contestants
-            .iter()
-            .zip(&samples)
-            .map(|(contestant, samples)| Row::of_rates(&contestant.name, samples));
-        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
+        Ok(rates(name, title, contestants, &samples))
     }
 
     /// The same for one caller with a limited number of calls.
@@ -63,11 +77,7 @@ impl Context {
             self.progress.step(&format!("{name}: {}, round {} of {rounds}", contestant.name, round + 1));
             contestant.sample_calls(&self.runtime, calls, round)
         })?;
-        let rows = contestants
-            .iter()
-            .zip(&samples)
-            .map(|(contestant, samples)| Row::of_rates(&contestant.name, samples));
-        Ok(Table { name, title, measure: Measure::PerSecond, rows: rows.collect(), notes: Vec::new() })
+        Ok(rates(name, title, contestants, &samples))
     }
 
     /// Runs the contestants in turn, with one caller, and compares the median latencies.
@@ -87,12 +97,24 @@ impl Context {
         callers: usize,
         latencies: bool,
     ) -> Outcome<Vec<Vec<Sample>>> {
-        let Plan { mut rounds, mut warm_up, mut span, .. } = self.plan;
+        let mut plan = self.plan;
         if callers == 1 {
             // The time of a single call depends on the cores on which the threads that wake each other run in this
             // round. So more rounds say more than longer ones.
-            (rounds, warm_up, span) = (rounds * 3, warm_up / 4, span / 2);
+            plan = Plan { rounds: plan.rounds * 3, warm_up: plan.warm_up / 4, span: plan.span / 2, ..plan };
         }
+        self.planned(&plan, name, contestants, (callers, latencies), || Ok(()))
+    }
+
+    fn planned(
+        &self,
+        plan: &Plan,
+        name: &str,
+        contestants: &[Contestant],
+        (callers, latencies): (usize, bool),
+        settle: impl Fn() -> Outcome,
+    ) -> Outcome<Vec<Vec<Sample>>> {
+        let Plan { rounds, warm_up, span, .. } = *plan;
         // Otherwise the first contestant would meet cold caches, and the later ones warm caches.
         for contestant in contestants {
             self.progress.step(&format!("{name}: {} warms up", contestant.name));
@@ -102,7 +124,16 @@ impl Context {
         }
         measure::rounds(contestants, rounds, |round, contestant| {
             self.progress.step(&format!("{name}: {}, round {} of {rounds}", contestant.name, round + 1));
-            contestant.sample(&self.runtime, &Load { callers, warm_up, span, round, latencies })
+            let sample =
+                contestant.sample(&self.runtime, &Load { callers, warm_up, span, round, latencies })?;
+            settle()?;
+            Ok(sample)
         })
     }
+}
+
+fn rates(name: String, title: String, contestants: &[Contestant], samples: &[Vec<Sample>]) -> Table {
+    let rows = contestants.iter().zip(samples);
+    let rows = rows.map(|(contestant, samples)| Row::of_rates(&contestant.name, samples)).collect();
+    Table { name, title, measure: Measure::PerSecond, rows, notes: Vec::new() }
 }

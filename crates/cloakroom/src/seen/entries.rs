@@ -1,9 +1,10 @@
 //! The uses that are not written yet, in a bounded map.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard};
 
+use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 use crate::session::seen::Client;
@@ -49,13 +50,29 @@ pub(super) enum Noted {
 ///
 /// A use stays here until it is known to be written, so a write that fails or that is given up loses nothing.
 pub(super) struct Entries {
-    shards: Box<[Mutex<HashMap<Uuid, Use>>]>,
+    shards: Box<[Shard]>,
     count: AtomicUsize,
+}
+
+/// A part of the map, in cache lines of its own, so that threads that note uses in different parts share none.
+///
+/// The hash is a fast one with random seeds: this is on the path of every lookup, and a client names no session by its id.
+#[repr(align(64))]
+struct Shard(Mutex<HashMap<Uuid, Use, RandomState>>);
+
+impl Shard {
+    fn new() -> Self {
+        Self(Mutex::new(HashMap::default()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Use, RandomState>> {
+        self.0.lock()
+    }
 }
 
 impl Entries {
     pub(super) fn new() -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        let shards = (0..SHARDS).map(|_| Shard::new()).collect();
         Self { shards, count: AtomicUsize::new(0) }
     }
 
@@ -112,7 +129,7 @@ impl Entries {
         }
     }
 
-    fn shard(&self, id: Uuid) -> &Mutex<HashMap<Uuid, Use>> {
+    fn shard(&self, id: Uuid) -> &Shard {
         // The high bits of the product depend on all bits of an id, also of one that another program has made.
         let (high, low) = id.as_u64_pair();
         let mixed = (high ^ low).wrapping_mul(0x9e37_79b9_7f4a_7c15);
