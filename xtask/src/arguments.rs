@@ -22,6 +22,8 @@ Usage: cargo xtask COMMAND
         every combination of features, the oldest compiler and dependencies, the
         packages, and the interface against the last release. Installs its tools into
         target/tools.
+  book  Make the book out of docs, into target/book, and compile and run its examples. Installs
+        mdbook into target/tools.
   bench [--quick] [--only CASE,…]... [--json FILE] [--svg FILE] [--docs FILE]
         Measure Cloakroom against its peers, on servers started for the purpose, and
         print the tables. --quick takes less than two minutes beside the compiling;
@@ -55,6 +57,7 @@ pub(crate) enum Task {
     Test(TestOptions),
     Ci,
     Release,
+    Book,
     Bench(BenchOptions),
     Torture(TortureOptions),
     Fuzz(FuzzOptions),
@@ -188,8 +191,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         },
         ("ci", []) => Ok(Task::Ci),
         ("release", []) => Ok(Task::Release),
+        ("book", []) => Ok(Task::Book),
         ("help", []) => Ok(Task::Help),
-        ("ci" | "release" | "help", [surplus, ..]) => Err(format!("{command} takes no argument: {surplus}")),
+        ("ci" | "release" | "book" | "help", [surplus, ..]) => {
+            Err(format!("{command} takes no argument: {surplus}"))
+        }
         _ => Err(format!("unknown command: {command}")),
     }
 }

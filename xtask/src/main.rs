@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bench;
+mod book;
 mod browser;
 mod cargo;
 mod ci;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
         Task::Release => release::run(),
+        Task::Book => book::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Torture(options) => torture::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),

@@ -1,0 +1,122 @@
+//! An API with keys that have scopes: `cargo run -p cloakroom-examples --bin api`. It prints its address and a first key.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Result;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use cloakroom::time::OffsetDateTime;
+use cloakroom::uuid::Uuid;
+use cloakroom::{
+    Config, Database, ExcessScopesError, NewSession, Scope, Scopes, Session, SessionFields, SessionTable,
+    Sessions, TokenFormat,
+};
+use cloakroom_axum::{CurrentSession, SessionLayer, SessionRejection, TokenSource, require_scope};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Clone, Copy, Scope)]
+enum Permission {
+    Read,
+    Write,
+    Keys,
+}
+
+#[derive(Clone, SessionTable)]
+#[session(table = "api_keys", rotation_grace)]
+struct ApiKey {
+    #[session(index, owner)]
+    user_id: i64,
+    name: String,
+    #[session(hint)]
+    hint: String,
+    #[session(scopes)]
+    scopes: Scopes<Permission>,
+    #[session(last_seen)]
+    last_used_at: Option<OffsetDateTime>,
+}
+
+type Keys = State<Sessions<ApiKey>>;
+type Current = CurrentSession<ApiKey>;
+
+#[derive(Deserialize)]
+struct Wanted {
+    name: String,
+    scope: Scopes<Permission>, // "read write"; an unknown one is refused
+}
+
+/// What is shown of a key; the key itself once.
+fn shown(keys: &Sessions<ApiKey>, session: &Session<ApiKey>, key: Option<&str>) -> Value {
+    let ApiKey { name, hint, scopes, .. } = &session.fields;
+    let last_used_at = keys.last_seen(session).map(|instant| instant.to_string());
+    json!({ "id": session.id, "name": name, "hint": hint, "scope": scopes, "last_used_at": last_used_at, "key": key })
+}
+
+async fn list(State(keys): Keys, current: Current) -> Result<Json<Value>, SessionRejection> {
+    let of_user = keys.query().owner(current.fields.user_id).fetch_all().await?;
+    Ok(Json(of_user.iter().map(|session| shown(&keys, session, None)).collect()))
+}
+
+/// The new key can do no more than the one that makes it.
+async fn create(State(keys): Keys, maker: Current, Json(wanted): Json<Wanted>) -> Result<Json<Value>> {
+    let excess = |error: ExcessScopesError| (StatusCode::FORBIDDEN, error.to_string());
+    let scopes = wanted.scope.within(&maker.fields.scopes).map_err(excess)?;
+    let new = key(maker.fields.user_id, wanted.name, scopes);
+    let created = keys.create(new).await.map_err(SessionRejection::from)?;
+    Ok(Json(shown(&keys, &created.session, Some(created.token.expose()))))
+}
+
+/// The old key is good for another day.
+async fn rotate(State(keys): Keys, mut current: Current) -> Result<Json<Value>, SessionRejection> {
+    let key = keys.rotate_with_grace(&mut current, Duration::from_hours(24)).await?;
+    Ok(Json(shown(&keys, &current, Some(key.expose()))))
+}
+
+async fn revoke(
+    State(keys): Keys,
+    current: Current,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, SessionRejection> {
+    let one = keys.query().owner(current.fields.user_id).filter(ApiKey::ID.eq(id));
+    Ok(if one.expire_all().await? == 0 { StatusCode::NOT_FOUND } else { StatusCode::NO_CONTENT })
+}
+
+fn key(user_id: i64, name: String, scopes: Scopes<Permission>) -> NewSession<ApiKey> {
+    let fields = ApiKey { user_id, name, hint: String::new(), scopes, last_used_at: None };
+    NewSession::new(fields).never_expires()
+}
+
+#[tokio::main]
+async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let format = TokenFormat::prefixed("acme_live")?;
+    let config = Config::builder().token_format(format).record_seen(Duration::from_mins(1)).build()?;
+    let keys = Sessions::<ApiKey>::new(Database::connect("sqlite::memory:").await?, config)?;
+    keys.migrate().await?;
+    let everything = Scopes::from_iter([Permission::Read, Permission::Write, Permission::Keys]);
+    let first = keys.create(key(1, "first".into(), everything)).await?;
+
+    let app = Router::new()
+        .route("/keys/{id}", delete(revoke))
+        .route("/keys", post(create))
+        .route_layer(require_scope::<ApiKey>(Permission::Keys))
+        .merge(
+            Router::new()
+                .route("/orders", post(async || "ordered\n"))
+                .route_layer(require_scope::<ApiKey>(Permission::Write)),
+        )
+        .merge(
+            Router::new()
+                .route("/orders", get(async || "none\n"))
+                .route_layer(require_scope::<ApiKey>(Permission::Read)),
+        )
+        .route("/keys", get(list))
+        .route("/rotate", post(rotate))
+        .layer(SessionLayer::new(keys.clone()).sources([TokenSource::Bearer]))
+        .with_state(keys);
+    let port = std::env::args().nth(1).map_or(Ok(3000), |port| port.parse())?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("http://{}\n{}", listener.local_addr()?, first.token.expose());
+    Ok(axum::serve(listener, app).await?)
+}
