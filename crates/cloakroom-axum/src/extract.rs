@@ -1,6 +1,3 @@
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use cloakroom::{Session, SessionFields};
 use http::request::Parts;
@@ -86,43 +83,61 @@ async fn found<T: SessionFields>(
     let state = State::<T>::of(&parts.extensions)?;
     let mut current = if is_fresh { state.lock_afresh(false).await? } else { state.lock().await? };
     let session = current.held().map(|held| held.session.clone());
-    Ok(session.ok_or_else(|| state.exchange.logged_out(state.exchange.location(parts))))
+    Ok(session.ok_or_else(|| state.exchange.logged_out(&state.exchange.places(parts))))
 }
 
-macro_rules! session_extractor {
-    ($extractor:ident, is_fresh: $is_fresh:literal) => {
-        impl<T: SessionFields> Deref for $extractor<T> {
-            type Target = Session<T>;
+/// Returns the request's session, or why the request is refused.
+pub(crate) async fn required<T: SessionFields>(
+    parts: &Parts,
+    is_fresh: bool,
+) -> Result<Session<T>, SessionRejection> {
+    let found = found(parts, is_fresh).await?;
+    if found.is_err() {
+        State::<T>::of(&parts.extensions)?.exchange.note_refused();
+    }
+    found
+}
 
-            fn deref(&self) -> &Session<T> {
+/// Makes an extractor give its session.
+macro_rules! gives_session {
+    ([$($generics:tt)*] $extractor:ty, $name:literal, $table:ident) => {
+        impl<$($generics)*> std::ops::Deref for $extractor {
+            type Target = cloakroom::Session<$table>;
+
+            fn deref(&self) -> &cloakroom::Session<$table> {
                 &self.0
             }
         }
 
-        impl<T: SessionFields> DerefMut for $extractor<T> {
-            fn deref_mut(&mut self) -> &mut Session<T> {
+        impl<$($generics)*> std::ops::DerefMut for $extractor {
+            fn deref_mut(&mut self) -> &mut cloakroom::Session<$table> {
                 &mut self.0
             }
         }
 
-        impl<T: SessionFields + fmt::Debug> fmt::Debug for $extractor<T>
+        impl<$($generics)*> std::fmt::Debug for $extractor
         where
-            T::Data: fmt::Debug,
+            $table: std::fmt::Debug,
+            $table::Data: std::fmt::Debug,
         {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($extractor)).field(&self.0).finish()
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple($name).field(&self.0).finish()
             }
         }
+    };
+}
+
+pub(crate) use gives_session;
+
+macro_rules! session_extractor {
+    ($extractor:ident, $name:literal, is_fresh: $is_fresh:literal) => {
+        gives_session!([T: SessionFields] $extractor<T>, $name, T);
 
         impl<T: SessionFields, S: Send + Sync> FromRequestParts<S> for $extractor<T> {
             type Rejection = SessionRejection;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-                let found = found(parts, $is_fresh).await?;
-                if found.is_err() {
-                    State::<T>::of(&parts.extensions)?.exchange.note_refused();
-                }
-                found.map(Self)
+                required(parts, $is_fresh).await.map(Self)
             }
         }
 
@@ -136,5 +151,5 @@ macro_rules! session_extractor {
     };
 }
 
-session_extractor!(CurrentSession, is_fresh: false);
-session_extractor!(FreshSession, is_fresh: true);
+session_extractor!(CurrentSession, "CurrentSession", is_fresh: false);
+session_extractor!(FreshSession, "FreshSession", is_fresh: true);

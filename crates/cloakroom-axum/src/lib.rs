@@ -60,7 +60,7 @@
 //!     .route("/login/{user_id}", post(log_in))
 //!     .route("/account", get(account))
 //!     .route("/logout-everywhere", post(log_out_everywhere))
-//!     .layer(SessionLayer::new(sessions).redirect_to("/login"));
+//!     .layer(SessionLayer::new(sessions).login_page("/login"));
 //! # Ok(())
 //! # }
 //! ```
@@ -75,11 +75,13 @@
 //! | accept bearer tokens and API keys | [`SessionLayer::sources`], [`TokenSource`] |
 //! | take over the cookies of express-session or better-auth | [`SignedCookie`] |
 //! | have several tables in one application | [`SessionLayer`], "Several tables" |
-//! | send browsers to a page for logging in | [`SessionLayer::redirect_to`] |
+//! | protect routes: by a session, a scope, a recent password | [`guards`] |
+//! | send browsers to a page for logging in, and back | [`SessionLayer::login_page`], [`Next`] |
 //! | name the cookie, or develop without TLS | [`CookieConfig`] |
 //! | know how long a browser keeps it | [`CookieConfig`], "How long a browser keeps it" |
 //! | read a cookie of your own as strictly | [`cookie_values`] |
 //! | empty the browser at a log-out | [`SessionLayer::clear_site_data`] |
+//! | ask for the password again before something that matters | [`require_fresh`], [`SessionManager::reauthenticate`] |
 //! | make a stolen cookie worthless | `SessionLayer::dbsc`, of the feature `dbsc` |
 //! | record the device and its address | [`SessionLayer::on_log_in`] |
 //! | know what clients get when something is wrong | [`SessionRejection`] |
@@ -153,6 +155,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod client;
 mod cookie;
 mod credentials;
 #[cfg(feature = "dbsc")]
@@ -160,9 +163,13 @@ mod dbsc;
 mod extract;
 #[cfg(test)]
 mod fuzz;
+pub mod guards;
 mod layer;
 mod manager;
+mod next;
+mod refusal;
 mod rejection;
+mod requirement;
 mod settings;
 mod site_data;
 mod state;
@@ -174,11 +181,18 @@ pub use cookie::{
 };
 pub use credentials::TokenSource;
 #[cfg(feature = "dbsc")]
-pub use dbsc::{Dbsc, DbscBuilder, DbscError, DbscLayer, DbscService, RequireBound};
+pub use dbsc::{Dbsc, DbscBuilder, DbscError, DbscLayer, DbscService};
 pub use extract::{CurrentSession, FreshSession};
+pub use guards::{
+    Require, RequireFresh, RequireScope, RequireService, RequiredScope, require_fresh, require_scope,
+    require_session,
+};
+#[cfg(feature = "dbsc")]
+pub use guards::{RequireBound, require_bound};
 pub use layer::{ResponseFuture, SessionLayer, SessionService};
 pub use manager::SessionManager;
-pub use rejection::{LoggedOut, NotEnded, SessionRejection};
+pub use next::Next;
+pub use rejection::{Lacking, LoggedOut, NotEnded, SessionRejection};
 pub use site_data::SiteData;
 
 #[cfg(feature = "client-ip")]

@@ -1,19 +1,28 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use cloakroom::{
-    CreatedSession, ErrorKind, Filter, NewSession, Session, SessionFields, Sessions, TableDefinition, Token,
+    CreatedSession, ErrorKind, Filter, HasAuthenticatedAt, HasScopes, NamesScope, NewSession, Session,
+    SessionFields, Sessions, TableDefinition, Token,
 };
-use http::HeaderValue;
 use http::request::Parts;
 
 use crate::rejection::{NotEnded, SessionRejection};
-use crate::state::State;
+use crate::requirement::Requirement;
+use crate::state::{Places, State};
 
 /// How often a rotation starts anew while other processes keep writing the session.
 const ATTEMPTS: usize = 10;
+
+/// Gives a session a new token. Its type ends here, so that those of handlers do not grow with it.
+type Rotate<T> = for<'s> fn(
+    &'s Sessions<T>,
+    &'s mut Session<T>,
+) -> Pin<Box<dyn Future<Output = cloakroom::Result<Token>> + Send + 's>>;
 
 /// Logs in and out, as an extractor for handlers that change what the client holds.
 ///
@@ -27,7 +36,7 @@ pub struct SessionManager<T: SessionFields> {
     state: Arc<State<T>>,
     /// For the application's hook, if there is one.
     parts: Option<Box<Parts>>,
-    location: Option<HeaderValue>,
+    places: Places,
 }
 
 impl<T: SessionFields> SessionManager<T> {
@@ -166,11 +175,15 @@ impl<T: SessionFields> SessionManager<T> {
     /// [`LoggedOut`](SessionRejection::LoggedOut) if the request has no session, or no longer has it: if the session
     /// ended meanwhile, or if another request gave it a new token first.
     pub async fn rotate(&self) -> Result<Token, SessionRejection> {
+        self.rotated(|sessions, session| Box::pin(sessions.rotate(session))).await
+    }
+
+    async fn rotated(&self, rotate: Rotate<T>) -> Result<Token, SessionRejection> {
         let mut current = self.state.lock().await?;
         let mut attempts = 0;
         loop {
             let held = current.held().ok_or_else(|| self.logged_out())?;
-            match self.sessions().rotate(&mut held.session).await {
+            match rotate(self.sessions(), &mut held.session).await {
                 Ok(token) => {
                     let session = held.session.clone();
                     current.replace(session, token.expose());
@@ -217,21 +230,69 @@ impl<T: SessionFields> SessionManager<T> {
         Ok(is_extended)
     }
 
-    /// Returns the request's session if it is bound to the browser's device, for what a copied cookie must not do.
-    ///
-    /// [`RequireBound`](crate::RequireBound) is the same as an extractor.
+    /// Records that the session's user has just proved anew who they are, and gives the session a new token, which goes out
+    /// in the cookie. Call it once the password or the second factor was checked. See
+    /// [`Sessions::reauthenticate`](cloakroom::Sessions::reauthenticate).
     ///
     /// # Errors
     ///
-    /// [`NotBound`](SessionRejection::NotBound), 403, if it is not; and [`LoggedOut`](SessionRejection::LoggedOut) if the
+    /// The same as those of [`rotate`](Self::rotate).
+    pub async fn reauthenticate(&self) -> Result<Token, SessionRejection>
+    where
+        T: HasAuthenticatedAt,
+    {
+        self.rotated(|sessions, session| Box::pin(sessions.reauthenticate(session))).await
+    }
+
+    /// Returns the request's session if it has this scope. As a layer it is [`require_scope`](crate::require_scope), and as
+    /// an extractor [`RequireScope`](crate::RequireScope).
+    ///
+    /// # Errors
+    ///
+    /// [`Lacking`](SessionRejection::Lacking), 403, if it has not; and [`LoggedOut`](SessionRejection::LoggedOut) if the
+    /// request has no session.
+    pub async fn require_scope<S>(&self, scope: S) -> Result<Session<T>, SessionRejection>
+    where
+        T: HasScopes,
+        S: NamesScope<T::Scope> + Clone + Send + Sync + 'static,
+    {
+        self.require(&Requirement::scope(scope)).await
+    }
+
+    /// Returns the request's session if its user proved who they are at most `span` ago. As a layer it is
+    /// [`require_fresh`](crate::require_fresh), and as an extractor [`RequireFresh`](crate::RequireFresh).
+    ///
+    /// # Errors
+    ///
+    /// [`Lacking`](SessionRejection::Lacking), 401 or 303, if that is longer ago; and
+    /// [`LoggedOut`](SessionRejection::LoggedOut) if the request has no session.
+    pub async fn require_fresh(&self, span: Duration) -> Result<Session<T>, SessionRejection>
+    where
+        T: HasAuthenticatedAt,
+    {
+        self.require(&Requirement::fresh(span)).await
+    }
+
+    /// Returns the request's session if it is bound to the browser's device, for what a copied cookie must not do. As a
+    /// layer it is [`require_bound`](crate::require_bound), and as an extractor [`RequireBound`](crate::RequireBound).
+    ///
+    /// # Errors
+    ///
+    /// [`Lacking`](SessionRejection::Lacking), 403, if it is not; and [`LoggedOut`](SessionRejection::LoggedOut) if the
     /// request has no session.
     #[cfg(feature = "dbsc")]
     pub async fn require_bound(&self) -> Result<Session<T>, SessionRejection>
     where
         T: cloakroom::HasDeviceKey,
     {
+        self.require(&Requirement::bound()).await
+    }
+
+    async fn require(&self, requirement: &Requirement<T>) -> Result<Session<T>, SessionRejection> {
         let session = self.current().await?.ok_or_else(|| self.logged_out())?;
-        if session.is_bound() { Ok(session) } else { Err(SessionRejection::NotBound) }
+        let met = requirement.check(&session, self.sessions().config().now());
+        met.map_err(|lack| self.state.exchange.lacking(lack, &self.places))?;
+        Ok(session)
     }
 
     /// Offers the browser to bind the request's session to its device, as a log-in does: for sessions from before that was
@@ -260,7 +321,7 @@ impl<T: SessionFields> SessionManager<T> {
 
     fn logged_out(&self) -> SessionRejection {
         self.state.exchange.note_refused();
-        self.state.exchange.logged_out(self.location.clone())
+        self.state.exchange.logged_out(&self.places)
     }
 }
 
@@ -292,9 +353,9 @@ impl<T: SessionFields, S: Send + Sync> FromRequestParts<S> for SessionManager<T>
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
         let state = State::<T>::of(&parts.extensions)?;
-        let location = state.exchange.location(parts);
+        let places = state.exchange.places(parts);
         let parts = state.exchange.settings().on_log_in.is_some().then(|| Box::new(parts.clone()));
-        Ok(Self { state, parts, location })
+        Ok(Self { state, parts, places })
     }
 }
 

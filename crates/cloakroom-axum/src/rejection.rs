@@ -1,10 +1,15 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use cloakroom::{Error, ErrorKind};
 use http::{HeaderValue, StatusCode, header};
+
+use crate::client::Client;
+use crate::refusal::Refusal;
+use crate::requirement::Lack;
 
 /// Why a request got no session, or why something about its session could not be done.
 ///
@@ -14,15 +19,24 @@ use http::{HeaderValue, StatusCode, header};
 ///
 /// | variant | status | with |
 /// |---|---|---|
-/// | [`LoggedOut`](Self::LoggedOut) | 401, or 303 to the page for logging in | `WWW-Authenticate: Bearer`, or `Location` |
+/// | [`LoggedOut`](Self::LoggedOut) | 401, or 303 to the page for logging in | `WWW-Authenticate: Bearer`, with `error="invalid_token"` if a token was presented; or `Location` |
+/// | [`Lacking`](Self::Lacking) a scope | 403 | `WWW-Authenticate: Bearer error="insufficient_scope", scope="write"` |
+/// | `Lacking` a recent authentication | 401, or 303 to the page for confirming | `WWW-Authenticate: Bearer error="insufficient_user_authentication", max_age="300"`; or `Location` |
+/// | `Lacking` a device, of the feature `dbsc` | 403 | |
 /// | [`Malformed`](Self::Malformed) | 400 | `WWW-Authenticate: Bearer error="invalid_request"` |
 /// | [`Ambiguous`](Self::Ambiguous) | 400 | the same |
 /// | [`Database`](Self::Database) | 503 if the database fails; see there | |
 /// | [`NotEnded`](Self::NotEnded) | 503, and the body says which part of the log-out was done | the cookie is cleared |
-/// | `NotBound`, of the feature `dbsc` | 403 | |
 /// | [`UnfitToken`](Self::UnfitToken), [`MissingLayer`](Self::MissingLayer), [`SharedCookieName`](Self::SharedCookieName) | 500 | |
 ///
-/// The body is one line of plain text that reveals nothing about the cause. The cause of a 5xx goes to `tracing` as an
+/// The challenges are those of [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3) and
+/// [RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3). The body reveals nothing about the cause. A program that
+/// is refused (the first six lines) gets `application/problem+json`
+/// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `title`, `status` and `detail`, and `error`, `scope` and `max_age` as
+/// the challenge has them. A browser that opens a page or sends a form gets one line of plain text, and so does every client in
+/// the other lines.
+///
+/// The cause of a 5xx goes to `tracing` as an
 /// error when the response is made; that of `NotEnded` goes there when it happens. There is no `Retry-After`, because
 /// it is unknown how long a database stays away, and clients that all get the same time all come back at that time.
 #[derive(Clone, Debug)]
@@ -30,6 +44,8 @@ use http::{HeaderValue, StatusCode, header};
 pub enum SessionRejection {
     /// There is no session: the request has no token, or one that is unknown or expired.
     LoggedOut(LoggedOut),
+    /// There is a session, and it is not as a [guard](crate::guards) asks.
+    Lacking(Lacking),
     /// A bearer token, or a header that should hold a token, is malformed.
     Malformed,
     /// The request has two tokens that differ, and one of them is a bearer token or in a header.
@@ -47,9 +63,6 @@ pub enum SessionRejection {
     /// The browser forgets its cookie all the same. But the session is valid for any other holder of its token, until
     /// it expires or is ended by other means.
     NotEnded(NotEnded),
-    /// The request's session is not bound to the browser's device, and has to be for this route.
-    #[cfg(feature = "dbsc")]
-    NotBound,
     /// The token of the session that was to begin was [imported](cloakroom::NewSession::import_token), and has
     /// characters that a cookie cannot hold, or is too long for one.
     UnfitToken,
@@ -89,17 +102,48 @@ impl NotEnded {
 pub struct LoggedOut {
     /// Whether an API client presented a token that is not valid.
     pub(crate) is_token_refused: bool,
+    pub(crate) client: Client,
     /// Where the browser is sent, if anywhere.
     pub(crate) location: Option<HeaderValue>,
+}
+
+/// The details of [`SessionRejection::Lacking`]: what the request's session would have to be.
+#[derive(Clone, Debug)]
+pub struct Lacking {
+    pub(crate) lack: Lack,
+    pub(crate) client: Client,
+    /// Where the browser is sent, if anywhere.
+    pub(crate) location: Option<HeaderValue>,
+}
+
+impl Lacking {
+    /// Returns the name of the scope that the session would need.
+    pub fn scope(&self) -> Option<&str> {
+        match &self.lack {
+            Lack::Scope(scope) => Some(scope),
+            _ => None,
+        }
+    }
+
+    /// Returns how long ago the session's user may have proved who they are, if that is too long ago.
+    pub fn max_age(&self) -> Option<Duration> {
+        match &self.lack {
+            Lack::Fresh(span) => Some(*span),
+            _ => None,
+        }
+    }
+
+    /// Returns `true` if the session would have to be bound to the browser's device.
+    #[cfg(feature = "dbsc")]
+    pub fn is_device(&self) -> bool {
+        self.lack == Lack::Bound
+    }
 }
 
 impl SessionRejection {
     /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::LoggedOut(LoggedOut { location: Some(_), .. }) => StatusCode::SEE_OTHER,
-            Self::LoggedOut(_) => StatusCode::UNAUTHORIZED,
-            Self::Malformed | Self::Ambiguous => StatusCode::BAD_REQUEST,
             Self::Database(error) => match error.kind() {
                 ErrorKind::NotFound => StatusCode::NOT_FOUND,
                 ErrorKind::Conflict | ErrorKind::Expired | ErrorKind::LimitReached => StatusCode::CONFLICT,
@@ -113,45 +157,44 @@ impl SessionRejection {
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::NotEnded(_) => StatusCode::SERVICE_UNAVAILABLE,
-            #[cfg(feature = "dbsc")]
-            Self::NotBound => StatusCode::FORBIDDEN,
-            Self::UnfitToken | Self::MissingLayer { .. } | Self::SharedCookieName { .. } => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            refused => match refused.refusal() {
+                Some((_, _, Some(_))) => StatusCode::SEE_OTHER,
+                Some((refusal, _, None)) => refusal.status(),
+                None => StatusCode::INTERNAL_SERVER_ERROR,
+            },
         }
     }
 
-    /// The whole text that the client gets.
+    /// Returns why the request is refused, for which client, and where a browser is sent. Nothing if it is not the
+    /// request's own fault.
+    fn refusal(&self) -> Option<(Refusal<'_>, Client, Option<&HeaderValue>)> {
+        Some(match self {
+            Self::LoggedOut(LoggedOut { is_token_refused, client, location }) => {
+                (Refusal::LoggedOut { is_token_refused: *is_token_refused }, *client, location.as_ref())
+            }
+            Self::Lacking(Lacking { lack, client, location }) => {
+                (Refusal::Lacks(lack), *client, location.as_ref())
+            }
+            // Only a program presents what can be so.
+            Self::Malformed => (Refusal::Malformed, Client::Program, None),
+            Self::Ambiguous => (Refusal::Ambiguous, Client::Program, None),
+            _ => return None,
+        })
+    }
+
+    /// The whole text that the client gets if it is not refused for what it has presented.
     fn body(&self) -> &'static str {
         match self {
-            Self::Malformed => "The credential in this request is malformed.\n",
-            Self::Ambiguous => "This request has two different credentials.\n",
             Self::NotEnded(NotEnded { has_cookie: true, .. }) => {
                 "This browser is told to forget the session, but it could not be ended, and may still be valid.\n"
             }
             Self::NotEnded(_) => "The session could not be ended, and may still be valid.\n",
-            #[cfg(feature = "dbsc")]
-            Self::NotBound => "This needs a browser that binds its session to the device.\n",
             _ => match self.status() {
-                StatusCode::SEE_OTHER | StatusCode::UNAUTHORIZED => "You are not logged in.\n",
                 StatusCode::NOT_FOUND => "There is no such session.\n",
                 StatusCode::CONFLICT => "The session has changed meanwhile.\n",
                 StatusCode::SERVICE_UNAVAILABLE => "This is not available for the moment.\n",
                 _ => "Something went wrong here.\n",
             },
-        }
-    }
-
-    fn challenge(&self) -> Option<&'static str> {
-        match self {
-            Self::LoggedOut(LoggedOut { location: Some(_), .. }) => None,
-            Self::LoggedOut(LoggedOut { is_token_refused: true, .. }) => {
-                Some("Bearer error=\"invalid_token\"")
-            }
-            // A client that presented nothing gets no reason: RFC 6750, section 3.1.
-            Self::LoggedOut(_) => Some("Bearer"),
-            Self::Malformed | Self::Ambiguous => Some("Bearer error=\"invalid_request\""),
-            _ => None,
         }
     }
 }
@@ -162,14 +205,18 @@ impl IntoResponse for SessionRejection {
             let cause = self.source().and_then(StdError::source).map(tracing::field::display);
             tracing::error!(error = %self, cause, "a request for a session failed");
         }
-        let mut response = (self.status(), self.body()).into_response();
-        let headers = response.headers_mut();
-        if let Some(challenge) = self.challenge() {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        let Some((refusal, client, location)) = self.refusal() else {
+            return (self.status(), self.body()).into_response();
+        };
+        if let Some(location) = location {
+            let text = format!("{}\n", refusal.sentence());
+            return (StatusCode::SEE_OTHER, [(header::LOCATION, location)], text).into_response();
         }
-        if let Self::LoggedOut(LoggedOut { location: Some(location), .. }) = self {
-            headers.insert(header::LOCATION, location);
-        }
+        let (kind, body) = refusal.body(client);
+        let mut response = (refusal.status(), [(header::CONTENT_TYPE, kind)], body).into_response();
+        response
+            .headers_mut()
+            .extend(refusal.challenge().map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
         response
     }
 }
@@ -178,12 +225,18 @@ impl fmt::Display for SessionRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LoggedOut(_) => f.write_str("nobody is logged in"),
+            Self::Lacking(Lacking { lack, .. }) => match lack {
+                Lack::Scope(scope) => write!(f, "the session has not the scope `{scope}`"),
+                Lack::Fresh(span) => {
+                    write!(f, "the session's user has not confirmed who they are within {span:?}")
+                }
+                #[cfg(feature = "dbsc")]
+                Lack::Bound => f.write_str("the session is not bound to the browser's device"),
+            },
             Self::Malformed => f.write_str("a credential is malformed"),
             Self::Ambiguous => f.write_str("the request has two different credentials"),
             Self::Database(error) => fmt::Display::fmt(error, f),
             Self::NotEnded(NotEnded { error, .. }) => write!(f, "a session could not be ended: {error}"),
-            #[cfg(feature = "dbsc")]
-            Self::NotBound => f.write_str("the session is not bound to the browser's device"),
             Self::UnfitToken => f.write_str("no cookie can hold the imported token"),
             Self::MissingLayer { table } => {
                 write!(f, "the route has no SessionLayer<{table}>; add one with Router::layer")

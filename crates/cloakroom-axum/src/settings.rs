@@ -12,12 +12,23 @@ pub(crate) struct Settings<T: SessionFields> {
     pub(crate) sessions: Sessions<T>,
     pub(crate) sources: Vec<TokenSource>,
     pub(crate) cookie: CookieConfig,
-    pub(crate) redirect: Option<Arc<Redirect>>,
+    pub(crate) login: Option<LoginPlace>,
+    /// The page on which users confirm who they are.
+    pub(crate) confirm_page: Option<Arc<str>>,
     pub(crate) on_log_in: Option<Arc<OnLogIn<T>>>,
     pub(crate) clear_site_data: Option<HeaderValue>,
     /// How sessions are bound to the browser's device, if they are.
     #[cfg(feature = "dbsc")]
     pub(crate) dbsc: Option<crate::dbsc::switched::Switched>,
+}
+
+/// Where browsers are sent to log in.
+#[derive(Clone)]
+pub(crate) enum LoginPlace {
+    /// To wherever the application says for a request.
+    Elsewhere(Arc<Redirect>),
+    /// To a page of the application's own, which sends them back.
+    Page(Arc<str>),
 }
 
 pub(crate) type Redirect = dyn Fn(&Parts) -> String + Send + Sync;
@@ -35,16 +46,6 @@ impl<T: SessionFields> Settings<T> {
             self.sessions.definition(),
         );
     }
-
-    /// Returns where this request's browser is sent to log in.
-    pub(crate) fn location(&self, parts: &Parts) -> Option<HeaderValue> {
-        let location = self.redirect.as_ref()?(parts);
-        let header = HeaderValue::try_from(location);
-        if header.is_err() {
-            tracing::error!("the page for logging in has a location that no header can hold");
-        }
-        header.ok()
-    }
 }
 
 impl<T: SessionFields> Clone for Settings<T> {
@@ -53,7 +54,8 @@ impl<T: SessionFields> Clone for Settings<T> {
             sessions: self.sessions.clone(),
             sources: self.sources.clone(),
             cookie: self.cookie.clone(),
-            redirect: self.redirect.clone(),
+            login: self.login.clone(),
+            confirm_page: self.confirm_page.clone(),
             on_log_in: self.on_log_in.clone(),
             clear_site_data: self.clear_site_data.clone(),
             #[cfg(feature = "dbsc")]

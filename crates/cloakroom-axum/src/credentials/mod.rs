@@ -8,12 +8,16 @@ pub use source::TokenSource;
 
 use cloakroom::MAX_TOKEN_LENGTH;
 use http::{HeaderMap, header};
+use percent_encoding::percent_decode_str;
 
 use crate::cookie::{SignedCookie, cookie_values, is_cookie_value};
 
 /// How many different tokens in cookies of one name are looked up. A browser has at most two forms of a cookie that
 /// this layer has set.
 const MAX_COOKIES: usize = 8;
+
+/// Shorter tokens are no secrets, and may stand in a URL by chance.
+const SHORTEST_SECRET: usize = 12;
 
 /// The credentials that one request presents.
 #[derive(Debug, Default)]
@@ -87,6 +91,14 @@ impl Credentials {
     /// Returns `true` if there is a cookie of the name, with any content.
     pub(crate) fn has_cookie(&self) -> bool {
         self.cookies > 0
+    }
+
+    /// Returns `true` if one of the tokens stands in this part of a URL, as it is or encoded.
+    pub(crate) fn are_in(&self, place: &str) -> bool {
+        let decoded = percent_decode_str(place).decode_utf8_lossy();
+        let mut tokens = self.from_api.iter().chain(&self.from_cookies).map(Secret::expose);
+        tokens
+            .any(|token| token.len() >= SHORTEST_SECRET && (place.contains(token) || decoded.contains(token)))
     }
 
     fn read_cookies(&mut self, name: &str, headers: &HeaderMap) {
@@ -348,6 +360,19 @@ mod tests {
         assert!(token(&found) == Some("abc") && found.problem.is_none());
         let found = Credentials::read(&[TokenSource::Bearer], "session", &headers);
         assert!(token(&found).is_none() && found.problem == Some(Problem::Malformed) && !found.has_cookie());
+    }
+
+    #[test]
+    fn a_token_in_a_url_is_found_encoded_or_not() {
+        let found = read(&[("x-api-key", b"a+token/of=the-client"), ("cookie", b"session=short")]);
+        for (place, is_in) in [
+            ("/reset?token=a+token/of=the-client", true),
+            ("/reset?token=a%2Btoken%2fof%3Dthe-client&x", true),
+            ("/reset?token=a+token/of=another", false),
+            ("/short", false),
+        ] {
+            assert_eq!(found.are_in(place), is_in, "{place}");
+        }
     }
 
     #[test]

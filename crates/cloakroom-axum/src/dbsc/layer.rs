@@ -142,7 +142,7 @@ where
                     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
                     return Ok(response);
                 }
-                let state = State::new(settings, &parts.uri, &parts.headers, &mut parts.extensions);
+                let state = State::new(settings, &mut parts);
                 Ok(answer(asked, &state, &dbsc, &parts.headers).await)
             });
         }

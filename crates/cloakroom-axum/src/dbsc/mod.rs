@@ -3,11 +3,9 @@
 
 mod answer;
 pub(crate) mod binding;
-mod guard;
 mod layer;
 mod settings;
 pub(crate) mod switched;
 
-pub use guard::RequireBound;
 pub use layer::{DbscLayer, DbscService};
 pub use settings::{Dbsc, DbscBuilder, DbscError};

@@ -14,7 +14,8 @@ use tower_service::Service;
 
 use crate::cookie::CookieConfig;
 use crate::credentials::TokenSource;
-use crate::settings::Settings;
+use crate::next::Next;
+use crate::settings::{LoginPlace, Settings};
 use crate::site_data::{self, SiteData};
 use crate::state::{Handle, Neighbour, Outer, State};
 
@@ -29,7 +30,8 @@ use crate::state::{Handle, Neighbour, Outer, State};
 /// |---|---|
 /// | [`sources`](Self::sources) | [`TokenSource::Cookie`] |
 /// | [`cookie`](Self::cookie) | [`CookieConfig::default`]: `__Host-Http-session` |
-/// | [`redirect_to`](Self::redirect_to), [`redirect_with`](Self::redirect_with) | none: 401 |
+/// | [`login_page`](Self::login_page), or [`redirect_to`](Self::redirect_to), [`redirect_with`](Self::redirect_with) | none: 401 |
+/// | [`confirm_page`](Self::confirm_page) | none: 401 |
 /// | [`on_log_in`](Self::on_log_in) | nothing is recorded |
 /// | [`clear_site_data`](Self::clear_site_data) | none |
 ///
@@ -74,7 +76,8 @@ impl<T: SessionFields> SessionLayer<T> {
             sessions,
             sources: vec![TokenSource::Cookie],
             cookie: CookieConfig::default(),
-            redirect: None,
+            login: None,
+            confirm_page: None,
             on_log_in: None,
             clear_site_data: None,
             #[cfg(feature = "dbsc")]
@@ -102,7 +105,40 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.cookie = cookie)
     }
 
-    /// Sets where to send a browser that needs a session and has none, with 303.
+    /// Sets the application's page for logging in. A browser that opens a page which needs a session, and has none, is
+    /// sent there with 303, and the place that it asked for goes with it: `/login?next=/orders`. [`Next`](crate::Next)
+    /// reads that, and says what is a place.
+    ///
+    /// A browser opens a page if it says `Sec-Fetch-Mode: navigate`, or sends no such header and prefers `text/html` by
+    /// `Accept`; if it uses `GET` or `HEAD`; and if it presents no bearer token or header. Every other request gets 401: a
+    /// form that was sent could not be sent again after the log-in.
+    ///
+    /// # Panics
+    ///
+    /// If `page` is not a path of this origin, as [`Next`](crate::Next) has it.
+    #[must_use]
+    pub fn login_page(self, page: &str) -> Self {
+        let page = page_of_own(page);
+        self.with(|settings| settings.login = Some(LoginPlace::Page(page)))
+    }
+
+    /// Sets the application's page on which users confirm who they are, by their password for instance. A browser that
+    /// opens a page behind [`require_fresh`](crate::require_fresh) too late is sent there with 303, as it is to
+    /// [`login_page`](Self::login_page): `/confirm?next=/orders`. Default none: it gets 401 as every other client.
+    ///
+    /// The page calls [`SessionManager::reauthenticate`](crate::SessionManager::reauthenticate).
+    ///
+    /// # Panics
+    ///
+    /// If `page` is not a path of this origin, as [`Next`](crate::Next) has it.
+    #[must_use]
+    pub fn confirm_page(self, page: &str) -> Self {
+        let page = page_of_own(page);
+        self.with(|settings| settings.confirm_page = Some(page))
+    }
+
+    /// Sets where to send a browser that needs a session and has none, with 303. For a page of the application's own,
+    /// [`login_page`](Self::login_page) brings the browser back to where it was going.
     ///
     /// A request counts as a browser's if it accepts `text/html` and presents no bearer token or header. Every other
     /// request gets 401.
@@ -112,11 +148,11 @@ impl<T: SessionFields> SessionLayer<T> {
         self.redirect_with(move |_| path.clone())
     }
 
-    /// Like [`redirect_to`](Self::redirect_to), with a place that depends on the request, for example to bring the
-    /// browser back to where it was going. Escape what you put into a query, and check it when it comes back.
+    /// Like [`redirect_to`](Self::redirect_to), with a place that depends on the request. Escape what you put into a query,
+    /// and check it when it comes back.
     #[must_use]
     pub fn redirect_with(self, location: impl Fn(&Parts) -> String + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.redirect = Some(Arc::new(location)))
+        self.with(|settings| settings.login = Some(LoginPlace::Elsewhere(Arc::new(location))))
     }
 
     /// Sets what to record about the device at a log-in, such as the user agent or the address. Default nothing.
@@ -179,6 +215,11 @@ impl<T: SessionFields> SessionLayer<T> {
     }
 }
 
+fn page_of_own(page: &str) -> Arc<str> {
+    let page = Next::new(page);
+    page.as_str().expect("the page is no path of this origin").into()
+}
+
 impl<T: SessionFields> Clone for SessionLayer<T> {
     fn clone(&self) -> Self {
         Self { settings: Arc::clone(&self.settings) }
@@ -191,7 +232,8 @@ impl<T: SessionFields> fmt::Debug for SessionLayer<T> {
             .field("sessions", &self.settings.sessions)
             .field("sources", &self.settings.sources)
             .field("cookie", &self.settings.cookie)
-            .field("redirects", &self.settings.redirect.is_some())
+            .field("redirects", &self.settings.login.is_some())
+            .field("confirm_page", &self.settings.confirm_page)
             .field("records", &self.settings.on_log_in.is_some())
             .field("clear_site_data", &self.settings.clear_site_data)
             .finish()
@@ -239,7 +281,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let settings = Arc::clone(&self.layer.settings);
-        let state = Arc::new(State::new(settings, &parts.uri, &parts.headers, &mut parts.extensions));
+        let state = Arc::new(State::new(settings, &mut parts));
         parts.extensions.insert(Handle(Arc::clone(&state)));
         let as_neighbour: Arc<dyn Neighbour> = Arc::<State<T>>::clone(&state);
         parts.extensions.insert(Outer(as_neighbour));

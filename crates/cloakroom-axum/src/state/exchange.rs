@@ -3,17 +3,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::OriginalUri;
 use cloakroom::{SessionFields, Sessions};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderMap, header};
 use time::{Duration, OffsetDateTime};
 
+use crate::client::Client;
 use crate::cookie::{SignedCookie, is_to_be_sent_again, keep_out_of_caches, max_age};
 use crate::credentials::{Credentials, Secret, TokenSource};
-use crate::rejection::{LoggedOut, SessionRejection};
-use crate::settings::Settings;
+use crate::next::Next;
+use crate::rejection::{Lacking, LoggedOut, SessionRejection};
+use crate::requirement::Lack;
+use crate::settings::{LoginPlace, Settings};
 use crate::site_data::CLEAR_SITE_DATA;
 use crate::testing::TestCredential;
 
 use super::known::Held;
+use super::places::Places;
 use super::read_ahead::reads_ahead;
 
 /// One request and its response, as far as one table is concerned: what the request presents, and the cookie that goes
@@ -24,6 +28,7 @@ pub(crate) struct Exchange<T: SessionFields> {
     is_localhost: bool,
     /// The request's path, if more cookies came with it than are looked up.
     crowded_path: Option<String>,
+    client: Client,
     accepts_html: bool,
     reads_ahead: bool,
     /// A lock of its own, because the response is made without waiting.
@@ -47,17 +52,15 @@ enum CookieChange {
 }
 
 impl<T: SessionFields> Exchange<T> {
-    pub(super) fn new(
-        settings: Arc<Settings<T>>,
-        uri: &Uri,
-        headers: &HeaderMap,
-        extensions: &mut Extensions,
-    ) -> Self {
+    pub(super) fn new(settings: Arc<Settings<T>>, parts: &mut Parts) -> Self {
+        let Parts { method, uri, headers, extensions, .. } = parts;
+        let (uri, headers) = (&*uri, &*headers);
         let is_localhost = settings.cookie.is_for_localhost(uri, headers, extensions);
         let credentials = match extensions.remove::<TestCredential<T>>() {
             Some(credential) => credential.into_credentials(settings.sources.first()),
             None => Credentials::read(&settings.sources, settings.cookie.name_for(is_localhost), headers),
         };
+        let client = Client::of(method, headers, credentials.is_from_api);
         let accepts_html = headers
             .get_all(header::ACCEPT)
             .iter()
@@ -75,6 +78,7 @@ impl<T: SessionFields> Exchange<T> {
             credentials,
             is_localhost,
             crowded_path,
+            client,
             accepts_html,
             reads_ahead: reads_ahead(headers),
             change: Mutex::default(),
@@ -103,16 +107,32 @@ impl<T: SessionFields> Exchange<T> {
         self.settings.cookie.name_for(self.is_localhost)
     }
 
-    /// Where to send this request to log in, if it is a browser's and the application names a place.
-    pub(crate) fn location(&self, parts: &Parts) -> Option<HeaderValue> {
-        let is_of_browser = self.accepts_html && !self.credentials.is_from_api;
-        is_of_browser.then(|| self.settings.location(parts)).flatten()
+    /// Where this request's browser is sent if it is refused, as far as the application names places.
+    pub(crate) fn places(&self, parts: &Parts) -> Places {
+        let opens_page = self.client == Client::Page;
+        let next = || next_of(parts, &self.credentials);
+        let login = match &self.settings.login {
+            Some(LoginPlace::Elsewhere(location)) if self.accepts_html && !self.credentials.is_from_api => {
+                Some(location(parts))
+            }
+            Some(LoginPlace::Page(page)) if opens_page => Some(next().on(page)),
+            _ => None,
+        };
+        let confirm = self.settings.confirm_page.as_ref().filter(|_| opens_page);
+        Places::new(login, confirm.map(|page| next().on(page)))
     }
 
     /// What a request without a session gets.
-    pub(crate) fn logged_out(&self, location: Option<HeaderValue>) -> SessionRejection {
+    pub(crate) fn logged_out(&self, places: &Places) -> SessionRejection {
         let is_token_refused = self.credentials.from_api.is_some();
-        SessionRejection::LoggedOut(LoggedOut { is_token_refused, location })
+        let location = places.login().cloned();
+        SessionRejection::LoggedOut(LoggedOut { is_token_refused, client: self.client, location })
+    }
+
+    /// What a request gets whose session lacks something.
+    pub(crate) fn lacking(&self, lack: &Lack, places: &Places) -> SessionRejection {
+        let location = places.confirm().filter(|_| matches!(lack, Lack::Fresh(_))).cloned();
+        SessionRejection::Lacking(Lacking { lack: lack.clone(), client: self.client, location })
     }
 
     /// Notes that something that needs a session has found none.
@@ -200,7 +220,11 @@ impl<T: SessionFields> Exchange<T> {
 
     /// Returns `Set-Cookie` with this token, as a response to this request has it.
     #[cfg(feature = "dbsc")]
-    pub(crate) fn cookie_of(&self, session: &cloakroom::Session<T>, token: &str) -> Option<HeaderValue> {
+    pub(crate) fn cookie_of(
+        &self,
+        session: &cloakroom::Session<T>,
+        token: &str,
+    ) -> Option<http::HeaderValue> {
         let (config, cookie) = (self.sessions().config(), &self.settings.cookie);
         let max_age = max_age(session, config, config.now());
         let max_age = (!cookie.ends_with_browser(session.sliding())).then_some(max_age);
@@ -264,4 +288,13 @@ impl<T: SessionFields> Exchange<T> {
             keep_out_of_caches(headers);
         }
     }
+}
+
+/// Where the request was going. A place with one of the request's tokens in it is none.
+fn next_of(parts: &Parts, credentials: &Credentials) -> Next {
+    // A nested router's own path is shorter.
+    let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
+    let next = Next::of_request(&parts.method, uri);
+    let has_token = next.as_str().is_some_and(|place| credentials.are_in(place));
+    if has_token { Next::default() } else { next }
 }

@@ -4,16 +4,19 @@ mod exchange;
 mod known;
 mod lookup;
 mod neighbour;
+mod places;
 mod read_ahead;
 
 pub(crate) use neighbour::{Neighbour, Outer};
+pub(crate) use places::Places;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cloakroom::{Error, Session, SessionFields};
-use http::{Extensions, HeaderMap, Uri};
+use http::Extensions;
+use http::request::Parts;
 use tokio::sync::MutexGuard;
 
 use crate::credentials::{Problem, Secret};
@@ -53,15 +56,10 @@ struct Slot<T: SessionFields> {
 }
 
 impl<T: SessionFields> State<T> {
-    pub(crate) fn new(
-        settings: Arc<Settings<T>>,
-        uri: &Uri,
-        headers: &HeaderMap,
-        extensions: &mut Extensions,
-    ) -> Self {
+    pub(crate) fn new(settings: Arc<Settings<T>>, parts: &mut Parts) -> Self {
         let state = Self {
-            exchange: Exchange::new(settings, uri, headers, extensions),
-            outer: extensions.get().cloned(),
+            exchange: Exchange::new(settings, parts),
+            outer: parts.extensions.get().cloned(),
             is_refused: AtomicBool::new(false),
             slot: tokio::sync::Mutex::new(Slot { is_asked: false, failure: None, known: Known::default() }),
         };

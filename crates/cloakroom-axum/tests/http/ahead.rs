@@ -63,7 +63,7 @@ async fn reading_ahead_clears_and_ends_nothing(db: TestDatabase) {
     ] {
         for purpose in AHEAD {
             let headers = [("cookie", cookie.as_str()), ("sec-purpose", purpose)];
-            site.get("/me", &headers).await.assert_is(401, "You are not logged in.\n");
+            site.get("/me", &headers).await.assert_refused(401, "You are not logged in.");
             site.get("/maybe", &headers).await.assert_is(200, "nobody");
         }
     }

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::extract::{Path, Request};
-use axum::middleware::{Next, from_extractor, from_fn};
+use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cloakroom::device::DeviceKey;
 use cloakroom::{NewSession, SessionTable, Sessions};
 use cloakroom_axum::{
-    CurrentSession, Dbsc, RequireBound, SessionLayer, SessionManager, SessionRejection, SiteData, TokenSource,
+    CurrentSession, Dbsc, RequireBound, SessionLayer, SessionManager, SessionRejection, SiteData,
+    TokenSource, require_bound,
 };
 use cloakroom_testing::{Device, TestDatabase, each_database};
 use http::StatusCode;
@@ -45,8 +46,7 @@ async fn log_in(manager: Manager, Path(user): Path<String>) -> Result<String, Se
 }
 
 fn routes() -> Router {
-    let guarded =
-        Router::new().route("/pay", get(async || "paid")).layer(from_extractor::<RequireBound<Web>>());
+    let guarded = Router::new().route("/pay", get(async || "paid")).route_layer(require_bound::<Web>());
     Router::new()
         .route("/me", get(async |session: CurrentSession<Web>| session.fields.user_id.clone()))
         .route(
@@ -68,6 +68,7 @@ fn routes() -> Router {
                 Ok::<_, SessionRejection>(manager.require_bound().await?.fields.user_id.clone())
             }),
         )
+        .route("/own", get(async |session: RequireBound<Web>| session.fields.user_id.clone()))
         .merge(guarded)
 }
 
@@ -528,9 +529,10 @@ async fn a_guard_lets_only_bound_sessions_pass(db: TestDatabase) {
     let mut unbound = Browser::log_in(&db, &site, "5678").await;
     bound.send(&db, &site, "GET", "/pay").await.assert_is(200, "paid");
     bound.send(&db, &site, "GET", "/bound").await.assert_is(200, "1234");
-    for path in ["/pay", "/bound"] {
+    bound.send(&db, &site, "GET", "/own").await.assert_is(200, "1234");
+    for path in ["/pay", "/bound", "/own"] {
         let answer = unbound.send(&db, &site, "GET", path).await;
-        answer.assert_is(403, "This needs a browser that binds its session to the device.\n");
+        answer.assert_refused(403, "This needs a browser that binds its session to the device.");
         assert_eq!(site.get(path, &[]).await.status, StatusCode::UNAUTHORIZED);
     }
     // A token in a header is never bound, and a layer without cookies offers nothing.

@@ -82,7 +82,7 @@ async fn after_a_log_in_it_is_the_new_session_that_is_fresh(db: TestDatabase) {
     let site = Site::start(app).await;
     let answer = site.get("/again", &[("cookie", &cookie(&created))]).await;
     assert_eq!((answer.body.as_str(), answer.cookies().len()), ("5678", 1));
-    site.get("/fresh", &[]).await.assert_is(401, "You are not logged in.\n");
+    site.get("/fresh", &[]).await.assert_refused(401, "You are not logged in.");
 }
 
 async fn where_the_database_is_away_a_fresh_session_is_503_and_the_cookie_stays(db: TestDatabase) {

@@ -159,6 +159,15 @@ impl Answer {
         assert_eq!(self.header("cache-control"), None);
     }
 
+    /// A program's request is refused for what it has presented, and no cookie changes.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, status: u16, detail: &str) {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.body);
+        let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!((&problem["status"], &problem["detail"]), (&status.into(), &detail.into()));
+        self.assert_is(status, &self.body);
+    }
+
     #[track_caller]
     pub(crate) fn assert_cleared(&self, status: u16) {
         assert_eq!((self.status.as_u16(), self.cookies()), (status, vec![CLEARED]), "{}", self.body);

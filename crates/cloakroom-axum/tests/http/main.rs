@@ -10,6 +10,7 @@ mod curl;
 mod dbsc;
 mod example;
 mod fresh;
+mod guards;
 mod harness;
 mod lifetime;
 mod load;

@@ -125,7 +125,7 @@ async fn logging_out_the_others_leaves_this_one(db: TestDatabase) {
     site.get("/me", &[("cookie", &cookie(&here))]).await.assert_is(200, "1234");
     site.get("/me", &[("cookie", &cookie(&other))]).await.assert_is(200, "5678");
     // Who has no session has no others.
-    site.post("/others/5678", &[]).await.assert_is(401, "You are not logged in.\n");
+    site.post("/others/5678", &[]).await.assert_refused(401, "You are not logged in.");
     site.post("/others/5678", &[("cookie", &cookie(&there))]).await.assert_cleared(401);
     site.get("/me", &[("cookie", &cookie(&other))]).await.assert_is(200, "5678");
 }
@@ -139,7 +139,7 @@ async fn rotating_changes_the_token_and_keeps_the_session(db: TestDatabase) {
     let rotated = sessions.authenticate(&answer.body).await.unwrap().unwrap();
     assert_eq!((rotated.id, rotated.expires_at), (created.session.id, created.session.expires_at));
     site.post("/rotate", &[("cookie", &cookie(&created))]).await.assert_cleared(401);
-    site.post("/rotate", &[]).await.assert_is(401, "You are not logged in.\n");
+    site.post("/rotate", &[]).await.assert_refused(401, "You are not logged in.");
 }
 
 async fn rotating_takes_others_writes_in_its_stride_but_not_another_s_rotation(db: TestDatabase) {
@@ -248,7 +248,7 @@ async fn extending_sends_the_cookie_again_where_it_was_due(db: TestDatabase) {
         (answer.body.as_str(), answer.cookies()),
         ("true", vec![&*set(created.token.expose(), LONGEST)])
     );
-    site.post("/extend", &[]).await.assert_is(401, "You are not logged in.\n");
+    site.post("/extend", &[]).await.assert_refused(401, "You are not logged in.");
 }
 
 async fn the_hook_records_the_device_when_somebody_logs_in_and_only_then(db: TestDatabase) {

@@ -152,7 +152,7 @@ async fn several_sessions_that_cannot_be_ended_are_none_and_keep_their_cookies(d
     let both = format!("{}; {}", cookie(&created), cookie(&other));
     refuse_updates(&db).await;
     // If one were cleared, the other would count.
-    site.get("/me", &[("cookie", &both)]).await.assert_is(401, "You are not logged in.\n");
+    site.get("/me", &[("cookie", &both)]).await.assert_refused(401, "You are not logged in.");
     site.get("/maybe", &[("cookie", &both)]).await.assert_is(200, "nobody");
     assert!(site.post("/login/1234", &[("cookie", &both)]).await.status.is_server_error());
     allow_updates(&db).await;

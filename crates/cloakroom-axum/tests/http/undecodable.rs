@@ -150,7 +150,7 @@ async fn a_key_that_cannot_be_decoded_is_503_and_nobody_but_its_owner_ends_it(db
         let headers = [("authorization", bearer.as_str())];
         sessions.query().id(first.session.id).expire_all().await.unwrap();
         site.post(path, &headers).await.assert_is(200, body);
-        site.get("/me", &headers).await.assert_is(401, "You are not logged in.\n");
+        site.get("/me", &headers).await.assert_refused(401, "You are not logged in.");
         assert_eq!(valid(&sessions).await, 0, "{path}");
     }
 }
