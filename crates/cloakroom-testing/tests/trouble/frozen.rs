@@ -79,11 +79,22 @@ async fn no_call_waits_longer_than_its_time_out(server: Server, database: Databa
     server.freeze();
     // One by one, each on a connection that was good: the statement is out, and its outcome is not known.
     for write in [Write::Create, Write::Expire] {
-        let begun = Instant::now();
-        let error = match write {
-            Write::Create => sessions.create(user("5678")).await.unwrap_err(),
-            Write::Expire => sessions.expire(&mut created.session.clone()).await.unwrap_err(),
+        let attempt = async || {
+            let begun = Instant::now();
+            let error = match write {
+                Write::Create => sessions.create(user("5678")).await.unwrap_err(),
+                Write::Expire => sessions.expire(&mut created.session.clone()).await.unwrap_err(),
+            };
+            (begun, error)
         };
+        let (mut begun, mut error) = attempt().await;
+        // On a busy machine the time may be over before the statement is sent.
+        for _ in 0..3 {
+            if error.outcome() == Outcome::Unknown {
+                break;
+            }
+            (begun, error) = attempt().await;
+        }
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown), "{error:?}");
         assert!(error.to_string().contains("did not answer within the time-out of the call"), "{error}");
         assert!((LIMIT..LIMIT + MARGIN).contains(&begun.elapsed()), "{:?}", begun.elapsed());
