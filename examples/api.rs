@@ -7,12 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Result;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use cloakroom::time::OffsetDateTime;
-use cloakroom::uuid::Uuid;
-use cloakroom::{
-    Config, Database, ExcessScopesError, NewSession, Scope, Scopes, Session, SessionFields, SessionTable,
-    Sessions, TokenFormat,
-};
+use cloakroom::{Config, Database, NewSession, Session, SessionFields, SessionTable, Sessions, TokenFormat};
+use cloakroom::{ExcessScopesError, Scope, Scopes, time::OffsetDateTime, uuid::Uuid};
 use cloakroom_axum::{CurrentSession, SessionLayer, SessionRejection, TokenSource, require_scope};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -97,26 +93,17 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let everything = Scopes::from_iter([Permission::Read, Permission::Write, Permission::Keys]);
     let first = keys.create(key(1, "first".into(), everything)).await?;
 
-    let app = Router::new()
-        .route("/keys/{id}", delete(revoke))
-        .route("/keys", post(create))
+    let reads = Router::new().route("/orders", get(async || "none\n"));
+    let writes = Router::new().route("/orders", post(async || "ordered\n"));
+    let makes_keys = Router::new().route("/keys", post(create)).route("/keys/{id}", delete(revoke));
+    let app = makes_keys
         .route_layer(require_scope::<ApiKey>(Permission::Keys))
-        .merge(
-            Router::new()
-                .route("/orders", post(async || "ordered\n"))
-                .route_layer(require_scope::<ApiKey>(Permission::Write)),
-        )
-        .merge(
-            Router::new()
-                .route("/orders", get(async || "none\n"))
-                .route_layer(require_scope::<ApiKey>(Permission::Read)),
-        )
+        .merge(reads.route_layer(require_scope::<ApiKey>(Permission::Read)))
+        .merge(writes.route_layer(require_scope::<ApiKey>(Permission::Write)))
         .route("/keys", get(list))
         .route("/rotate", post(rotate))
         .layer(SessionLayer::new(keys.clone()).sources([TokenSource::Bearer]))
         .with_state(keys);
-    let port = std::env::args().nth(1).map_or(Ok(3000), |port| port.parse())?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("http://{}\n{}", listener.local_addr()?, first.token.expose());
-    Ok(axum::serve(listener, app).await?)
+    println!("the first key: {}", first.token.expose());
+    Ok(cloakroom_examples::serve(app).await?)
 }

@@ -57,8 +57,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/logout", post(log_out))
         .route("/login", get(async || Html(users::LOGIN_PAGE)).post(log_in))
         .layer(SessionLayer::new(sessions).cookie(cookie).login_page("/login"));
-    let port = std::env::args().nth(1).map_or(Ok(3000), |port| port.parse())?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, app).await?)
+    Ok(cloakroom_examples::serve(app).await?)
 }

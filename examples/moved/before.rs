@@ -90,8 +90,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route_layer(login_required!(Backend, login_url = "/login"))
         .route("/login", get(async || Html(users::LOGIN_PAGE)).post(log_in))
         .layer(AuthManagerLayerBuilder::new(Backend, sessions).build());
-    let port = std::env::args().nth(1).map_or(Ok(3000), |port| port.parse())?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, app).await?)
+    Ok(cloakroom_examples::serve(app).await?)
 }

@@ -17,6 +17,9 @@ macro_rules! pages {
 pages! {
     introduction = "introduction.md",
     first_steps = "first-steps.md",
+    a_site = "a-site.md",
+    an_api = "an-api.md",
+    web = "web.md",
     remember_me = "remember-me.md",
     step_up = "step-up.md",
     keys = "keys.md",
