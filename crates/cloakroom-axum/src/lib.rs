@@ -83,7 +83,8 @@
 //! | empty the browser at a log-out | [`SessionLayer::clear_site_data`] |
 //! | ask for the password again before something that matters | [`require_fresh`], [`SessionManager::reauthenticate`] |
 //! | make a stolen cookie worthless | `SessionLayer::dbsc`, of the feature `dbsc` |
-//! | record the device and its address | [`SessionLayer::on_log_in`] |
+//! | record the device and its address | [`SessionLayer::on_log_in`], [`SessionLayer::on_use`] for the last use |
+//! | remember a browser, or have it forget | [`CookieConfigBuilder::ends_with_browser`] |
 //! | know what clients get when something is wrong | [`SessionRejection`] |
 //! | test handlers that need a session | [`testing`] |
 //!

@@ -86,6 +86,7 @@ impl<T: SessionFields> SessionManager<T> {
             return Err(error);
         }
         current.replace(created.session.clone(), created.token.expose());
+        self.state.exchange.note_seen(&created.session);
         #[cfg(feature = "dbsc")]
         current.offer_binding(&created.session);
         Ok(created)

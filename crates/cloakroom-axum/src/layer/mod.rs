@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use cloakroom::{NewSession, SessionFields, Sessions};
+use cloakroom::{HasLastSeen, NewSession, Seen, SessionFields, Sessions};
 use http::request::Parts;
 use http::{Request, Response};
 use tower_layer::Layer;
@@ -33,6 +33,7 @@ use crate::state::{Handle, Neighbour, Outer, State};
 /// | [`login_page`](Self::login_page), or [`redirect_to`](Self::redirect_to), [`redirect_with`](Self::redirect_with) | none: 401 |
 /// | [`confirm_page`](Self::confirm_page) | none: 401 |
 /// | [`on_log_in`](Self::on_log_in) | nothing is recorded |
+/// | [`on_use`](Self::on_use) | only when a session was used |
 /// | [`clear_site_data`](Self::clear_site_data) | none |
 ///
 /// # Several tables
@@ -79,6 +80,7 @@ impl<T: SessionFields> SessionLayer<T> {
             login: None,
             confirm_page: None,
             on_log_in: None,
+            on_use: None,
             clear_site_data: None,
             #[cfg(feature = "dbsc")]
             dbsc: None,
@@ -186,6 +188,53 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.on_log_in = Some(Arc::new(record)))
     }
 
+    /// Sets what is known of the client that uses a session: its address, its `User-Agent`. Default nothing.
+    ///
+    /// The session's last use is written behind, as [`Sessions::seen`](cloakroom::Sessions::seen) has it, if the table has
+    /// columns for it and the configuration a [`record_seen`](cloakroom::ConfigBuilder::record_seen). A log-in is a use,
+    /// and so is each request that finds its session. A request that [reads ahead](crate::CurrentSession) is none. The hook
+    /// is called for every request that comes to the layer, so it should do no more than look at the request.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::extract::ConnectInfo;
+    /// # use cloakroom::{SessionTable, Sessions};
+    /// use cloakroom::time::OffsetDateTime;
+    /// # use cloakroom_axum::SessionLayer;
+    ///
+    /// #[derive(Clone, SessionTable)]
+    /// struct UserSession {
+    ///     user_id: String,
+    ///     #[session(last_seen)]
+    ///     last_seen: Option<OffsetDateTime>,
+    ///     #[session(last_address)]
+    ///     last_address: Option<String>,
+    ///     #[session(last_user_agent)]
+    ///     last_user_agent: Option<String>,
+    /// }
+    ///
+    /// # fn example(sessions: Sessions<UserSession>) -> SessionLayer<UserSession> {
+    /// SessionLayer::new(sessions).on_use(|request, seen| {
+    ///     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    ///     let agent = request.headers.get("user-agent").map(|agent| agent.as_bytes());
+    ///     seen.from_client(peer, agent)
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// The extension `ConnectInfo` is there if the application is served with
+    /// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info). Behind a proxy it holds
+    /// the proxy's address; take the client's from the header of a proxy that you trust, as
+    /// [`on_log_in`](Self::on_log_in) says: `client_ip::rightmost_x_forwarded_for(&request.headers).ok()`.
+    #[must_use]
+    pub fn on_use(self, record: impl Fn(&Parts, Seen<T>) -> Seen<T> + Send + Sync + 'static) -> Self
+    where
+        T: HasLastSeen,
+    {
+        self.with(|settings| settings.on_use = Some(Arc::new(record)))
+    }
+
     /// Sets what else a browser deletes when its user logs out, by the header
     /// [`Clear-Site-Data`](https://www.w3.org/TR/clear-site-data/). Default nothing: only the session's cookie is
     /// cleared.
@@ -235,6 +284,7 @@ impl<T: SessionFields> fmt::Debug for SessionLayer<T> {
             .field("redirects", &self.settings.login.is_some())
             .field("confirm_page", &self.settings.confirm_page)
             .field("records", &self.settings.on_log_in.is_some())
+            .field("records_use", &self.settings.on_use.is_some())
             .field("clear_site_data", &self.settings.clear_site_data)
             .finish()
     }

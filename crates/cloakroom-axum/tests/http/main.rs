@@ -25,6 +25,7 @@ mod proxy;
 mod refused;
 mod rejections;
 mod secrets;
+mod seen;
 mod several;
 mod site_data;
 mod trouble;
