@@ -30,3 +30,4 @@ mod several;
 mod site_data;
 mod trouble;
 mod undecodable;
+mod visitors;
