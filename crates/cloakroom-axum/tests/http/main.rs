@@ -9,6 +9,7 @@ mod curl;
 #[cfg(feature = "dbsc")]
 mod dbsc;
 mod example;
+mod forged;
 mod fresh;
 mod guards;
 mod harness;
