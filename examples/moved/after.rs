@@ -7,6 +7,7 @@ use axum::{Form, Router};
 use cloakroom::{Config, Database, NewSession, SessionTable, Sessions};
 use cloakroom_axum::{CookieConfig, CurrentSession, Next, SessionLayer, SessionManager, SessionRejection};
 use serde::Deserialize;
+use tower_http::csrf::CsrfLayer;
 
 mod users;
 
@@ -56,6 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/", get(account))
         .route("/logout", post(log_out))
         .route("/login", get(async || Html(users::LOGIN_PAGE)).post(log_in))
-        .layer(SessionLayer::new(sessions).cookie(cookie).login_page("/login"));
+        .layer(SessionLayer::new(sessions).cookie(cookie).login_page("/login"))
+        .layer(CsrfLayer::new());
     Ok(cloakroom_examples::serve(app).await?)
 }

@@ -14,6 +14,7 @@ use axum::{Form, Router};
 use cloakroom::{Config, NewSession, SessionFields, SessionTable, Sessions};
 use cloakroom::{sqlx::SqlitePool, time::OffsetDateTime, uuid::Uuid};
 use cloakroom_axum::{CookieConfig, CurrentSession, Next, RequireFresh, SessionLayer, SessionManager};
+use tower_http::csrf::CsrfLayer;
 use users::{Failed, Given};
 
 #[derive(Clone, SessionTable)]
@@ -101,6 +102,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/confirm", get(async |_: Current| pages::CONFIRM).post(confirm))
         .route("/password", get(async |_: Fresh| pages::PASSWORD).post(change))
         .layer(layer.login_page("/login").confirm_page("/confirm"))
+        .layer(CsrfLayer::new())
         .with_state(pool);
     Ok(cloakroom_examples::serve(app).await?)
 }

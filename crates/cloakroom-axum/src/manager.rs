@@ -86,6 +86,7 @@ impl<T: SessionFields> SessionManager<T> {
             return Err(error);
         }
         current.replace(created.session.clone(), created.token.expose());
+        self.state.exchange.note_seen(&created.session);
         #[cfg(feature = "dbsc")]
         current.offer_binding(&created.session);
         Ok(created)
@@ -317,6 +318,10 @@ impl<T: SessionFields> SessionManager<T> {
     /// Returns the sessions of the table, for everything else.
     pub fn sessions(&self) -> &Sessions<T> {
         &self.state.exchange.settings().sessions
+    }
+
+    pub(crate) fn state(&self) -> &State<T> {
+        &self.state
     }
 
     fn logged_out(&self) -> SessionRejection {

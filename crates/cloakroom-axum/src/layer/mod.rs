@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use cloakroom::{NewSession, SessionFields, Sessions};
+use cloakroom::{HasLastSeen, NewSession, Seen, SessionFields, Sessions};
 use http::request::Parts;
 use http::{Request, Response};
 use tower_layer::Layer;
@@ -33,6 +33,8 @@ use crate::state::{Handle, Neighbour, Outer, State};
 /// | [`login_page`](Self::login_page), or [`redirect_to`](Self::redirect_to), [`redirect_with`](Self::redirect_with) | none: 401 |
 /// | [`confirm_page`](Self::confirm_page) | none: 401 |
 /// | [`on_log_in`](Self::on_log_in) | nothing is recorded |
+/// | [`on_use`](Self::on_use) | only when a session was used |
+/// | [`for_visitors`](Self::for_visitors) | no: only a log-in begins a session |
 /// | [`clear_site_data`](Self::clear_site_data) | none |
 ///
 /// # Several tables
@@ -79,6 +81,8 @@ impl<T: SessionFields> SessionLayer<T> {
             login: None,
             confirm_page: None,
             on_log_in: None,
+            on_use: None,
+            for_visitors: None,
             clear_site_data: None,
             #[cfg(feature = "dbsc")]
             dbsc: None,
@@ -186,6 +190,96 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.on_log_in = Some(Arc::new(record)))
     }
 
+    /// Sets what is known of the client that uses a session: its address, its `User-Agent`. Default nothing.
+    ///
+    /// The session's last use is written behind, as [`Sessions::seen`](cloakroom::Sessions::seen) has it, if the table has
+    /// columns for it and the configuration a [`record_seen`](cloakroom::ConfigBuilder::record_seen). A log-in is a use,
+    /// and so is each request that finds its session. A request that [reads ahead](crate::CurrentSession) is none. The hook
+    /// is called for every request that comes to the layer, so it should do no more than look at the request.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::extract::ConnectInfo;
+    /// # use cloakroom::{SessionTable, Sessions};
+    /// use cloakroom::time::OffsetDateTime;
+    /// # use cloakroom_axum::SessionLayer;
+    ///
+    /// #[derive(Clone, SessionTable)]
+    /// struct UserSession {
+    ///     user_id: String,
+    ///     #[session(last_seen)]
+    ///     last_seen: Option<OffsetDateTime>,
+    ///     #[session(last_address)]
+    ///     last_address: Option<String>,
+    ///     #[session(last_user_agent)]
+    ///     last_user_agent: Option<String>,
+    /// }
+    ///
+    /// # fn example(sessions: Sessions<UserSession>) -> SessionLayer<UserSession> {
+    /// SessionLayer::new(sessions).on_use(|request, seen| {
+    ///     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    ///     let agent = request.headers.get("user-agent").map(|agent| agent.as_bytes());
+    ///     seen.from_client(peer, agent)
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// The extension `ConnectInfo` is there if the application is served with
+    /// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info). Behind a proxy it holds
+    /// the proxy's address; take the client's from the header of a proxy that you trust, as
+    /// [`on_log_in`](Self::on_log_in) says: `client_ip::rightmost_x_forwarded_for(&request.headers).ok()`.
+    #[must_use]
+    pub fn on_use(self, record: impl Fn(&Parts, Seen<T>) -> Seen<T> + Send + Sync + 'static) -> Self
+    where
+        T: HasLastSeen,
+    {
+        self.with(|settings| settings.on_use = Some(Arc::new(record)))
+    }
+
+    /// Makes the layer's sessions those of visitors, who have not logged in: the first value that a handler puts in by
+    /// [`Values`](crate::Values) or [`Flash`](crate::Flash) begins the session that `begin` returns. Default no.
+    ///
+    /// Visitors have a table of their own, beside that of the users, and a cookie of another name. So a
+    /// [`CurrentSession`](crate::CurrentSession) of the users' table still means that a user is logged in, each table has its
+    /// own lifetimes, and a user's columns need not be nullable. At the log-in
+    /// [`log_in_from`](crate::SessionManager::log_in_from) takes over what the visitor's session holds.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use cloakroom::{NewSession, SessionTable, Sessions};
+    /// # use cloakroom_axum::{CookieConfig, CookieConfigError, SessionLayer};
+    /// #[derive(Clone, SessionTable)]
+    /// struct UserSession {
+    ///     #[session(index)]
+    ///     user_id: i64,
+    /// }
+    ///
+    /// #[derive(Clone, SessionTable)]
+    /// #[session(table = "visitors")]
+    /// struct Visitor {
+    ///     language: Option<String>,
+    /// }
+    ///
+    /// # fn example(app: Router, users: Sessions<UserSession>, visitors: Sessions<Visitor>) -> Result<Router, CookieConfigError> {
+    /// let cookie = CookieConfig::builder().name("__Host-Http-visitor").build()?;
+    /// let visitors = SessionLayer::new(visitors)
+    ///     .cookie(cookie)
+    ///     .for_visitors(|_| NewSession::new(Visitor { language: None }));
+    /// # Ok(
+    /// app.layer(SessionLayer::new(users).login_page("/login")).layer(visitors)
+    /// # )
+    /// # }
+    /// ```
+    ///
+    /// A program that keeps no cookies begins a session with each request that puts something in. So put nothing in before
+    /// the visitor does something, set a short [`ttl`](cloakroom::ConfigBuilder::ttl) for this table, and prune it. Two
+    /// requests at once that both begin a session leave two, and the browser keeps the later cookie.
+    #[must_use]
+    pub fn for_visitors(self, begin: impl Fn(&Parts) -> NewSession<T> + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.for_visitors = Some(Arc::new(begin)))
+    }
+
     /// Sets what else a browser deletes when its user logs out, by the header
     /// [`Clear-Site-Data`](https://www.w3.org/TR/clear-site-data/). Default nothing: only the session's cookie is
     /// cleared.
@@ -235,6 +329,8 @@ impl<T: SessionFields> fmt::Debug for SessionLayer<T> {
             .field("redirects", &self.settings.login.is_some())
             .field("confirm_page", &self.settings.confirm_page)
             .field("records", &self.settings.on_log_in.is_some())
+            .field("records_use", &self.settings.on_use.is_some())
+            .field("is_for_visitors", &self.settings.for_visitors.is_some())
             .field("clear_site_data", &self.settings.clear_site_data)
             .finish()
     }

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::OriginalUri;
-use cloakroom::{SessionFields, Sessions};
+use cloakroom::{Seen, Session, SessionFields, Sessions};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use time::{Duration, OffsetDateTime};
@@ -31,6 +31,8 @@ pub(crate) struct Exchange<T: SessionFields> {
     client: Client,
     accepts_html: bool,
     reads_ahead: bool,
+    /// What is known of the client, if a use of the session is to be recorded with it.
+    seen: Option<Seen<T>>,
     /// A lock of its own, because the response is made without waiting.
     change: Mutex<CookieChange>,
     #[cfg(feature = "dbsc")]
@@ -53,6 +55,9 @@ enum CookieChange {
 
 impl<T: SessionFields> Exchange<T> {
     pub(super) fn new(settings: Arc<Settings<T>>, parts: &mut Parts) -> Self {
+        let reads_ahead = reads_ahead(&parts.headers);
+        let on_use = settings.on_use.as_ref().filter(|_| !reads_ahead);
+        let seen = on_use.map(|record| record(parts, Seen::new()));
         let Parts { method, uri, headers, extensions, .. } = parts;
         let (uri, headers) = (&*uri, &*headers);
         let is_localhost = settings.cookie.is_for_localhost(uri, headers, extensions);
@@ -80,7 +85,8 @@ impl<T: SessionFields> Exchange<T> {
             crowded_path,
             client,
             accepts_html,
-            reads_ahead: reads_ahead(headers),
+            reads_ahead,
+            seen,
             change: Mutex::default(),
         }
     }
@@ -98,7 +104,7 @@ impl<T: SessionFields> Exchange<T> {
     }
 
     /// Returns `true` if the browser asks for a page that its user may never see.
-    pub(super) fn reads_ahead(&self) -> bool {
+    pub(crate) fn reads_ahead(&self) -> bool {
         self.reads_ahead
     }
 
@@ -151,11 +157,19 @@ impl<T: SessionFields> Exchange<T> {
         !self.has_cookies() || self.settings.cookie.fits(token, self.is_localhost)
     }
 
-    /// Sends the cookie again if the session was extended since, by any process, or if it is due by time.
+    /// Notes by which client the session is used.
+    pub(crate) fn note_seen(&self, session: &Session<T>) {
+        if let Some(seen) = &self.seen {
+            self.sessions().seen_if_recorded(session, seen.clone());
+        }
+    }
+
+    /// Notes by which client, and sends the cookie again if the session was extended since, by any process, or if it is due by time.
     pub(crate) fn note_use(&self, held: &Held<T>, asked_at: OffsetDateTime) {
         if self.reads_ahead {
             return;
         }
+        self.note_seen(&held.session);
         if self.credentials.is_moved {
             return self.set_cookie(held);
         }
@@ -211,7 +225,7 @@ impl<T: SessionFields> Exchange<T> {
 
     /// Offers the browser to bind this session, which it gets with the response.
     #[cfg(feature = "dbsc")]
-    pub(crate) fn offer_binding(&self, session: &cloakroom::Session<T>) {
+    pub(crate) fn offer_binding(&self, session: &Session<T>) {
         // A browser binds nothing without TLS.
         if self.settings.dbsc.is_some() && self.has_cookies() && !self.is_localhost {
             self.binding.offer(Some(session.clone()));
@@ -220,11 +234,7 @@ impl<T: SessionFields> Exchange<T> {
 
     /// Returns `Set-Cookie` with this token, as a response to this request has it.
     #[cfg(feature = "dbsc")]
-    pub(crate) fn cookie_of(
-        &self,
-        session: &cloakroom::Session<T>,
-        token: &str,
-    ) -> Option<http::HeaderValue> {
+    pub(crate) fn cookie_of(&self, session: &Session<T>, token: &str) -> Option<http::HeaderValue> {
         let (config, cookie) = (self.sessions().config(), &self.settings.cookie);
         let max_age = max_age(session, config, config.now());
         let max_age = (!cookie.ends_with_browser(session.sliding())).then_some(max_age);

@@ -9,6 +9,7 @@ mod curl;
 #[cfg(feature = "dbsc")]
 mod dbsc;
 mod example;
+mod forged;
 mod fresh;
 mod guards;
 mod harness;
@@ -25,7 +26,9 @@ mod proxy;
 mod refused;
 mod rejections;
 mod secrets;
+mod seen;
 mod several;
 mod site_data;
 mod trouble;
 mod undecodable;
+mod visitors;
