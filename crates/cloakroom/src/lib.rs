@@ -207,9 +207,8 @@
 //!   or a lock, a session may reach its expiry and be extended all the same.
 //! - **Connections.** Writes hold at most three quarters of the pool's connections, however many writes are called at
 //!   once, so that reads go on while writes wait for a lock. In a pool of one connection, a write holds that one.
-//! - **Time-outs.** The pool's own time-out limits the wait for a connection. Nothing limits the wait for a server that
-//!   keeps a connection open and never answers. If that matters, wrap calls in `tokio::time::timeout`, which is safe,
-//!   or set a statement time-out in the options of the connections.
+//! - **Time-outs.** A call on the pool waits 10 seconds at most; see [`timeout`](ConfigBuilder::timeout). Calls within a
+//!   transaction of your own have no bound: bound the transaction as a whole.
 //! - **A statement that hangs** holds its slot until no call waits for it any more. Then it is given up, together with
 //!   its connection.
 //! - **A server that restarts** leaves dead connections in the pool. A read that meets one runs again on another
@@ -230,7 +229,8 @@
 //!
 //! # Not here
 //!
-//! This crate does not handle cookies and headers; the crate `cloakroom-axum` does, for axum. It has no log-in forms
+//! This crate does not handle cookies and headers; the crate `cloakroom-axum` does, for axum, and
+//! `cloakroom-tower-sessions` is a store for tower-sessions. It has no log-in forms
 //! and no passwords. A token is a bearer secret: send it over TLS only, in a cookie that is `Secure` and `HttpOnly` or
 //! in a header, and never in a URL.
 
