@@ -29,6 +29,7 @@ pages! {
     last_seen = "last-seen.md",
     events = "events.md",
     tenants = "tenants.md",
+    seaorm = "seaorm.md",
     testing = "testing.md",
     from_tower_sessions = "from-tower-sessions.md",
     from_axum_session = "from-axum-session.md",
