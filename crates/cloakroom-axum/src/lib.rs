@@ -87,6 +87,7 @@
 //! | record the device and its address | [`SessionLayer::on_log_in`], [`SessionLayer::on_use`] for the last use |
 //! | remember a browser, or have it forget | [`CookieConfigBuilder::ends_with_browser`] |
 //! | know what clients get when something is wrong | [`SessionRejection`] |
+//! | refuse clients of gRPC in their own way | [`GrpcStatusLayer`] |
 //! | keep a basket or a language before the log-in, and after it | [`SessionLayer::for_visitors`], [`SessionManager::log_in_from`] |
 //! | read and change values of a session, and lose none | [`Values`] |
 //! | tell a user something on the next page, once | [`Flash`] |
@@ -172,6 +173,7 @@ mod extract;
 mod flash;
 #[cfg(test)]
 mod fuzz;
+mod grpc;
 pub mod guards;
 mod layer;
 mod manager;
@@ -197,6 +199,7 @@ pub use credentials::TokenSource;
 pub use dbsc::{Dbsc, DbscBuilder, DbscError, DbscLayer, DbscService};
 pub use extract::{CurrentSession, FreshSession};
 pub use flash::{Flash, Message};
+pub use grpc::{GrpcStatusFuture, GrpcStatusLayer, GrpcStatusService};
 pub use guards::{
     Require, RequireFresh, RequireScope, RequireService, RequiredScope, require_fresh, require_scope,
     require_session,

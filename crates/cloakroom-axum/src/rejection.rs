@@ -8,6 +8,7 @@ use cloakroom::{Error, ErrorKind};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::client::Client;
+use crate::grpc::Rejected;
 use crate::refusal::Refusal;
 use crate::requirement::Lack;
 
@@ -207,6 +208,14 @@ impl SessionRejection {
 
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
+        let mut response = self.as_http();
+        response.extensions_mut().insert(Rejected);
+        response
+    }
+}
+
+impl SessionRejection {
+    fn as_http(&self) -> Response {
         if self.status().is_server_error() && !matches!(self, Self::NotEnded(_)) {
             let cause = self.source().and_then(StdError::source).map(tracing::field::display);
             tracing::error!(error = %self, cause, "a request for a session failed");

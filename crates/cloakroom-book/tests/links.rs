@@ -8,17 +8,18 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The pages of a folder.
+fn in_folder(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
 /// The pages that people read: those of the book, and those beside it.
 fn pages() -> Vec<PathBuf> {
-    let in_folder = |folder: PathBuf| {
-        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect::<Vec<_>>()
-    };
-    let mut pages = in_folder(root());
-    pages.extend(in_folder(root().join("docs")));
-    pages.extend(
-        fs::read_dir(root().join("crates")).unwrap().flat_map(|krate| in_folder(krate.unwrap().path())),
-    );
+    let mut pages = in_folder(&root());
+    pages.extend(in_folder(&root().join("docs")));
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    pages.extend(crates.flat_map(|entry| in_folder(&entry.unwrap().path())));
     pages
 }
 
@@ -86,9 +87,9 @@ fn the_book_has_every_page_of_the_folder_once_and_each_is_compiled() {
     let of_book: BTreeSet<_> = listed.iter().copied().collect();
     assert_eq!(listed.len(), of_book.len(), "a page stands twice: {listed:?}");
     let mut there = BTreeSet::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") && name != "SUMMARY.md" {
+    for page in in_folder(&folder) {
+        let name = page.file_name().unwrap().to_str().unwrap().to_owned();
+        if name != "SUMMARY.md" {
             there.insert(name);
         }
     }
