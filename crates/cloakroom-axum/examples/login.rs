@@ -4,7 +4,8 @@ use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use cloakroom::{Config, Database, NewSession, SessionTable, Sessions};
-use cloakroom_axum::{CookieConfig, CurrentSession, SessionLayer, SessionManager, SessionRejection};
+use cloakroom_axum::{CookieConfig, CurrentSession, Next, SessionLayer, SessionManager, SessionRejection};
+use tower_http::csrf::CsrfLayer;
 
 #[derive(Clone, SessionTable, serde::Deserialize)]
 struct UserSession {
@@ -15,14 +16,12 @@ struct UserSession {
 type Manager = SessionManager<UserSession>;
 type Current = CurrentSession<UserSession>;
 
-async fn login_page() -> Html<&'static str> {
-    Html("<form method=post><input name=user_id required><button>Log in</button></form>")
-}
+const FORM: &str = "<form method=post><input name=user_id required><button>Log in</button></form>";
 
 // A real one checks a password here.
-async fn log_in(manager: Manager, Form(user): Form<UserSession>) -> Result<Redirect, SessionRejection> {
-    manager.log_in(NewSession::new(user)).await?;
-    Ok(Redirect::to("/"))
+async fn log_in(next: Next, manager: Manager, user: Form<UserSession>) -> Result<Redirect, SessionRejection> {
+    manager.log_in(NewSession::new(user.0)).await?;
+    Ok(Redirect::to(next.or("/")))
 }
 
 async fn devices(here: Current, manager: Manager) -> Result<Html<String>, SessionRejection> {
@@ -49,9 +48,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cookie = CookieConfig::builder().insecure_on_localhost(true).build()?;
     let app = Router::new()
         .route("/", get(devices))
-        .route("/login", get(login_page).post(log_in))
+        .route("/login", get(async || Html(FORM)).post(log_in))
         .route("/logout", post(log_out))
-        .layer(SessionLayer::new(sessions).cookie(cookie).redirect_to("/login"));
+        .layer(SessionLayer::new(sessions).cookie(cookie).login_page("/login"))
+        .layer(CsrfLayer::new()); // Refuses what another site's page sends.
     let port = std::env::args().nth(1).map_or(Ok(3000), |port| port.parse())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("http://{}", listener.local_addr()?);

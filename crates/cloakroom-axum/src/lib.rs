@@ -86,6 +86,9 @@
 //! | record the device and its address | [`SessionLayer::on_log_in`], [`SessionLayer::on_use`] for the last use |
 //! | remember a browser, or have it forget | [`CookieConfigBuilder::ends_with_browser`] |
 //! | know what clients get when something is wrong | [`SessionRejection`] |
+//! | keep a basket or a language before the log-in, and after it | [`SessionLayer::for_visitors`], [`SessionManager::log_in_from`] |
+//! | read and change values of a session, and lose none | [`Values`] |
+//! | tell a user something on the next page, once | [`Flash`] |
 //! | test handlers that need a session | [`testing`] |
 //!
 //! # What you can rely on
@@ -118,7 +121,10 @@
 //! other clears or repeats the old cookie, the old one may win: then that user logs in again.
 //!
 //! `SameSite=Lax` keeps the cookie out of posts from other sites, but not out of those from a sibling subdomain. Routes
-//! that change something should be `POST` and behind a defence against forged requests, such as that of tower-http.
+//! that change something should be `POST` and behind a defence against forged requests: add tower-http's
+//! [`CsrfLayer`](https://docs.rs/tower-http/0.7/tower_http/csrf/struct.CsrfLayer.html) outside of the [`SessionLayer`].
+//! It goes by `Sec-Fetch-Site`, and by `Origin` where a browser does not send that. It lets every `GET` pass, and so
+//! `WebSocket` handshakes.
 //!
 //! # Caches
 //!
@@ -162,6 +168,7 @@ mod credentials;
 #[cfg(feature = "dbsc")]
 mod dbsc;
 mod extract;
+mod flash;
 #[cfg(test)]
 mod fuzz;
 pub mod guards;
@@ -175,6 +182,8 @@ mod settings;
 mod site_data;
 mod state;
 pub mod testing;
+mod values;
+mod visitors;
 
 pub use cookie::{
     CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite, SignedCookie, SignedCookieError,
@@ -184,6 +193,7 @@ pub use credentials::TokenSource;
 #[cfg(feature = "dbsc")]
 pub use dbsc::{Dbsc, DbscBuilder, DbscError, DbscLayer, DbscService};
 pub use extract::{CurrentSession, FreshSession};
+pub use flash::{Flash, Message};
 pub use guards::{
     Require, RequireFresh, RequireScope, RequireService, RequiredScope, require_fresh, require_scope,
     require_session,
@@ -195,6 +205,7 @@ pub use manager::SessionManager;
 pub use next::Next;
 pub use rejection::{Lacking, LoggedOut, NotEnded, SessionRejection};
 pub use site_data::SiteData;
+pub use values::Values;
 
 #[cfg(feature = "client-ip")]
 pub use client_ip;

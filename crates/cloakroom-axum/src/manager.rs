@@ -320,6 +320,10 @@ impl<T: SessionFields> SessionManager<T> {
         &self.state.exchange.settings().sessions
     }
 
+    pub(crate) fn state(&self) -> &State<T> {
+        &self.state
+    }
+
     fn logged_out(&self) -> SessionRejection {
         self.state.exchange.note_refused();
         self.state.exchange.logged_out(&self.places)

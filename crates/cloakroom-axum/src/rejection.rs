@@ -27,7 +27,7 @@ use crate::requirement::Lack;
 /// | [`Ambiguous`](Self::Ambiguous) | 400 | the same |
 /// | [`Database`](Self::Database) | 503 if the database fails; see there | |
 /// | [`NotEnded`](Self::NotEnded) | 503, and the body says which part of the log-out was done | the cookie is cleared |
-/// | [`UnfitToken`](Self::UnfitToken), [`MissingLayer`](Self::MissingLayer), [`SharedCookieName`](Self::SharedCookieName) | 500 | |
+/// | [`UnfitToken`](Self::UnfitToken), [`UnfitValue`](Self::UnfitValue), [`MissingLayer`](Self::MissingLayer), [`SharedCookieName`](Self::SharedCookieName) | 500 | |
 ///
 /// The challenges are those of [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3) and
 /// [RFC 9470](https://www.rfc-editor.org/rfc/rfc9470#section-3). The body reveals nothing about the cause. A program that
@@ -66,6 +66,12 @@ pub enum SessionRejection {
     /// The token of the session that was to begin was [imported](cloakroom::NewSession::import_token), and has
     /// characters that a cookie cannot hold, or is too long for one.
     UnfitToken,
+    /// A value of the session's data is not of the type that was asked for, or cannot be written; see
+    /// [`Values`](crate::Values).
+    UnfitValue {
+        /// The name of the value.
+        name: String,
+    },
     /// The route has no [`SessionLayer`](crate::SessionLayer) for this table.
     MissingLayer {
         /// The type that represents the table.
@@ -238,6 +244,9 @@ impl fmt::Display for SessionRejection {
             Self::Database(error) => fmt::Display::fmt(error, f),
             Self::NotEnded(NotEnded { error, .. }) => write!(f, "a session could not be ended: {error}"),
             Self::UnfitToken => f.write_str("no cookie can hold the imported token"),
+            Self::UnfitValue { name } => {
+                write!(f, "the value `{name}` of a session is not of the type that is asked for")
+            }
             Self::MissingLayer { table } => {
                 write!(f, "the route has no SessionLayer<{table}>; add one with Router::layer")
             }

@@ -17,6 +17,7 @@ pub(crate) struct Settings<T: SessionFields> {
     pub(crate) confirm_page: Option<Arc<str>>,
     pub(crate) on_log_in: Option<Arc<OnLogIn<T>>>,
     pub(crate) on_use: Option<Arc<OnUse<T>>>,
+    pub(crate) for_visitors: Option<Arc<ForVisitors<T>>>,
     pub(crate) clear_site_data: Option<HeaderValue>,
     /// How sessions are bound to the browser's device, if they are.
     #[cfg(feature = "dbsc")]
@@ -34,6 +35,7 @@ pub(crate) enum LoginPlace {
 
 pub(crate) type Redirect = dyn Fn(&Parts) -> String + Send + Sync;
 pub(crate) type OnUse<T> = dyn Fn(&Parts, Seen<T>) -> Seen<T> + Send + Sync;
+pub(crate) type ForVisitors<T> = dyn Fn(&Parts) -> NewSession<T> + Send + Sync;
 pub(crate) type OnLogIn<T> = dyn Fn(&Parts, NewSession<T>) -> NewSession<T> + Send + Sync;
 
 impl<T: SessionFields> Settings<T> {
@@ -60,6 +62,7 @@ impl<T: SessionFields> Clone for Settings<T> {
             confirm_page: self.confirm_page.clone(),
             on_log_in: self.on_log_in.clone(),
             on_use: self.on_use.clone(),
+            for_visitors: self.for_visitors.clone(),
             clear_site_data: self.clear_site_data.clone(),
             #[cfg(feature = "dbsc")]
             dbsc: self.dbsc.clone(),

@@ -34,6 +34,7 @@ use crate::state::{Handle, Neighbour, Outer, State};
 /// | [`confirm_page`](Self::confirm_page) | none: 401 |
 /// | [`on_log_in`](Self::on_log_in) | nothing is recorded |
 /// | [`on_use`](Self::on_use) | only when a session was used |
+/// | [`for_visitors`](Self::for_visitors) | no: only a log-in begins a session |
 /// | [`clear_site_data`](Self::clear_site_data) | none |
 ///
 /// # Several tables
@@ -81,6 +82,7 @@ impl<T: SessionFields> SessionLayer<T> {
             confirm_page: None,
             on_log_in: None,
             on_use: None,
+            for_visitors: None,
             clear_site_data: None,
             #[cfg(feature = "dbsc")]
             dbsc: None,
@@ -235,6 +237,49 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.on_use = Some(Arc::new(record)))
     }
 
+    /// Makes the layer's sessions those of visitors, who have not logged in: the first value that a handler puts in by
+    /// [`Values`](crate::Values) or [`Flash`](crate::Flash) begins the session that `begin` returns. Default no.
+    ///
+    /// Visitors have a table of their own, beside that of the users, and a cookie of another name. So a
+    /// [`CurrentSession`](crate::CurrentSession) of the users' table still means that a user is logged in, each table has its
+    /// own lifetimes, and a user's columns need not be nullable. At the log-in
+    /// [`log_in_from`](crate::SessionManager::log_in_from) takes over what the visitor's session holds.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use cloakroom::{NewSession, SessionTable, Sessions};
+    /// # use cloakroom_axum::{CookieConfig, CookieConfigError, SessionLayer};
+    /// #[derive(Clone, SessionTable)]
+    /// struct UserSession {
+    ///     #[session(index)]
+    ///     user_id: i64,
+    /// }
+    ///
+    /// #[derive(Clone, SessionTable)]
+    /// #[session(table = "visitors")]
+    /// struct Visitor {
+    ///     language: Option<String>,
+    /// }
+    ///
+    /// # fn example(app: Router, users: Sessions<UserSession>, visitors: Sessions<Visitor>) -> Result<Router, CookieConfigError> {
+    /// let cookie = CookieConfig::builder().name("__Host-Http-visitor").build()?;
+    /// let visitors = SessionLayer::new(visitors)
+    ///     .cookie(cookie)
+    ///     .for_visitors(|_| NewSession::new(Visitor { language: None }));
+    /// # Ok(
+    /// app.layer(SessionLayer::new(users).login_page("/login")).layer(visitors)
+    /// # )
+    /// # }
+    /// ```
+    ///
+    /// A program that keeps no cookies begins a session with each request that puts something in. So put nothing in before
+    /// the visitor does something, set a short [`ttl`](cloakroom::ConfigBuilder::ttl) for this table, and prune it. Two
+    /// requests at once that both begin a session leave two, and the browser keeps the later cookie.
+    #[must_use]
+    pub fn for_visitors(self, begin: impl Fn(&Parts) -> NewSession<T> + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.for_visitors = Some(Arc::new(begin)))
+    }
+
     /// Sets what else a browser deletes when its user logs out, by the header
     /// [`Clear-Site-Data`](https://www.w3.org/TR/clear-site-data/). Default nothing: only the session's cookie is
     /// cleared.
@@ -285,6 +330,7 @@ impl<T: SessionFields> fmt::Debug for SessionLayer<T> {
             .field("confirm_page", &self.settings.confirm_page)
             .field("records", &self.settings.on_log_in.is_some())
             .field("records_use", &self.settings.on_use.is_some())
+            .field("is_for_visitors", &self.settings.for_visitors.is_some())
             .field("clear_site_data", &self.settings.clear_site_data)
             .finish()
     }

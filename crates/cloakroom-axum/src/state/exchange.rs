@@ -104,7 +104,7 @@ impl<T: SessionFields> Exchange<T> {
     }
 
     /// Returns `true` if the browser asks for a page that its user may never see.
-    pub(super) fn reads_ahead(&self) -> bool {
+    pub(crate) fn reads_ahead(&self) -> bool {
         self.reads_ahead
     }
 

@@ -68,12 +68,15 @@ async fn the_login_example_logs_in_lists_devices_and_logs_out() {
     let (_running, site) = start();
     // The page is protected.
     let answer = send(&site, Request::get("/"), "").await;
-    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, Some("/login")));
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, Some("/login?next=/")));
     assert!(send(&site, Request::get("/login"), "").await.body.contains("<form"));
     let (phone, laptop) = (log_in(&site).await, log_in(&site).await);
     assert_ne!(phone, laptop);
     let page = send(&site, Request::get("/"), &phone).await.body;
     assert_eq!((page.matches("<li>").count(), page.matches("(here)").count()), (2, 1), "{page}");
+    // Another site's page ends no session.
+    let forged = Request::post("/logout").header("sec-fetch-site", "cross-site");
+    assert_eq!(send(&site, forged, &phone).await.status, 403);
     // One device goes; the other sees it gone.
     let answer = send(&site, Request::post("/logout"), &phone).await;
     assert_eq!(answer.header("location"), Some("/login"));

@@ -9,6 +9,7 @@ mod curl;
 #[cfg(feature = "dbsc")]
 mod dbsc;
 mod example;
+mod forged;
 mod fresh;
 mod guards;
 mod harness;
@@ -30,3 +31,4 @@ mod several;
 mod site_data;
 mod trouble;
 mod undecodable;
+mod visitors;
