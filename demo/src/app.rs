@@ -19,7 +19,7 @@ use crate::users::Users;
 use crate::{client, notice, pages, security, upgrade};
 
 /// How long a log-in lasts without a click if the browser is not to be remembered.
-const TTL: Duration = Duration::from_hours(24);
+pub(crate) const TTL: Duration = Duration::from_hours(24);
 
 /// A browser logs in again after three months, however often it is used.
 const MAX_LIFETIME: Duration = Duration::from_hours(90 * 24);

@@ -8,7 +8,7 @@ use cloakroom::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::app::App;
+use crate::app::{App, TTL};
 use crate::pages::login::REMEMBERED;
 use crate::tables::{ApiKey, Permission, UserSession};
 
@@ -126,13 +126,7 @@ async fn live(
     let clock = Arc::new(ManualClock::new(app.sessions.config().now()));
     let now = clock.now();
     let (sessions, keys) = (at(&app.sessions, &clock)?, at(&app.keys, &clock)?);
-    // A row says from the beginning when its device will have come back for the last time.
-    let mut last_uses = vec![None; devices];
-    for (instant, event) in &events {
-        if let Event::LogIn { device, .. } | Event::Return { device } = event {
-            last_uses[*device] = Some(*instant);
-        }
-    }
+    let last_uses = last_uses(&events, devices);
     let mut devices: Vec<Option<Session<UserSession>>> = vec![None; devices];
     let mut transaction = app.database.begin().await?;
     for (instant, event) in events {
@@ -149,9 +143,8 @@ async fn live(
                 });
                 fields.last_seen = last_uses[device];
                 fields.last_address.clone_from(&fields.address);
-                // Most people tick the box.
                 let new = NewSession::new(fields);
-                let new = if random.u8(..10) < 8 { new.sliding(REMEMBERED) } else { new };
+                let new = if is_remembered(device) { new.sliding(REMEMBERED) } else { new };
                 let created = sessions.within(&mut transaction).create(new).await?;
                 devices[device] = Some(created.session);
             }
@@ -183,6 +176,28 @@ async fn live(
         }
     }
     Ok(transaction.commit().await?)
+}
+
+/// Most people tick the box.
+fn is_remembered(device: usize) -> bool {
+    !device.is_multiple_of(5)
+}
+
+/// Returns when each device comes back for the last time while it is logged in: its row says so from the beginning.
+fn last_uses(events: &[(OffsetDateTime, Event)], devices: usize) -> Vec<Option<OffsetDateTime>> {
+    let mut uses: Vec<Option<OffsetDateTime>> = vec![None; devices];
+    for (at, event) in events {
+        match *event {
+            Event::LogIn { device, .. } => uses[device] = Some(*at),
+            Event::Return { device } => {
+                let life = if is_remembered(device) { REMEMBERED } else { TTL };
+                // A device whose time is over comes back logged out.
+                uses[device] = uses[device].map(|last| if *at < last + life { *at } else { last });
+            }
+            Event::LogOut { .. } | Event::MakeKey { .. } => {}
+        }
+    }
+    uses
 }
 
 /// Returns the same table with another clock.
