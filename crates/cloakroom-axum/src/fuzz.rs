@@ -1,10 +1,13 @@
 //! Random requests: no header makes the readers panic, and a cookie is found if and only if it was written.
 
 use fastrand::Rng;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use url::Url;
 
+use crate::client::Client;
 use crate::cookie::{cookie_values, is_cookie_value};
 use crate::credentials::{Credentials, TokenSource};
+use crate::next::Next;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
@@ -102,4 +105,23 @@ fn whatever_the_headers_are_what_is_looked_up_is_a_token_and_there_are_few() {
         // It would be the same as the name that is looked for.
         assert!(!format!("{found:?}").contains("Bearer"));
     }
+}
+
+#[test]
+fn no_query_leads_to_another_origin_and_no_header_makes_a_guard_panic() {
+    const MEANT: &[u8] = b"//\\%25cCfF092dDeE.?&=next#+@:; ax\t\n";
+    let random = &mut random();
+    let page = Url::parse("https://site.example/login").unwrap();
+    let mut places = 0;
+    for _ in 0..rounds() {
+        let text: Vec<u8> = (0..random.usize(0..16)).map(|_| MEANT[random.usize(..MEANT.len())]).collect();
+        let query = format!("next=/{}", String::from_utf8_lossy(&text));
+        if let Some(place) = Next::in_query(Some(&query)).as_str() {
+            places += 1;
+            assert_eq!(page.join(place).unwrap().origin(), page.origin(), "{query:?}");
+        }
+        let value = HeaderValue::from_bytes(&bytes(random, 40)).unwrap_or(HeaderValue::from_static("q=.5"));
+        Client::of(&Method::GET, &HeaderMap::from_iter([(header::ACCEPT, value)]), false);
+    }
+    assert!(places > 0, "some are places");
 }

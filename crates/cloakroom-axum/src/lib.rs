@@ -74,6 +74,7 @@
 //! | log in, log out, here and elsewhere | [`SessionManager`] |
 //! | accept bearer tokens and API keys | [`SessionLayer::sources`], [`TokenSource`] |
 //! | take over the cookies of express-session or better-auth | [`SignedCookie`] |
+//! | describe that in an `OpenAPI` document | `SessionLayer::add_security_schemes`, of the feature `utoipa` |
 //! | have several tables in one application | [`SessionLayer`], "Several tables" |
 //! | protect routes: by a session, a scope, a recent password | [`guards`] |
 //! | send browsers to a page for logging in, and back | [`SessionLayer::login_page`], [`Next`] |
@@ -175,6 +176,8 @@ pub mod guards;
 mod layer;
 mod manager;
 mod next;
+#[cfg(feature = "utoipa")]
+mod openapi;
 mod refusal;
 mod rejection;
 mod requirement;

@@ -298,7 +298,7 @@ impl<T: SessionFields> SessionLayer<T> {
         self.with(|settings| settings.clear_site_data = header)
     }
 
-    #[cfg(feature = "dbsc")]
+    #[cfg(any(feature = "dbsc", feature = "utoipa"))]
     pub(crate) fn settings(&self) -> &Arc<Settings<T>> {
         &self.settings
     }

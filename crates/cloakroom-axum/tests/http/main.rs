@@ -19,6 +19,8 @@ mod localhost;
 mod manager;
 mod moved;
 mod once;
+#[cfg(feature = "utoipa")]
+mod openapi;
 mod outage;
 mod passing;
 #[cfg(feature = "client-ip")]
