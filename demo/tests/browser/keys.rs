@@ -82,12 +82,12 @@ async fn the_key_is_rotated_and_both_work(browser: &Browser, site: &Site, old: &
 
 async fn an_eleventh_key_ends_another(browser: &Browser) {
     for _ in 2..=10 {
-        mint(browser).await;
+        mint(browser, "deployment").await;
         assert_eq!(browser.count("#evicted").await, 0);
     }
     browser.go("/keys/new").await;
     assert_eq!(browser.count("#next-to-go").await, 1);
-    mint(browser).await;
+    mint(browser, "deployment").await;
     assert_eq!(browser.count("#evicted").await, 1);
     assert_eq!(browser.count("#keys tr.expired").await, 1);
 }

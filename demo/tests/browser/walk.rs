@@ -108,7 +108,7 @@ async fn one_signs_the_other_out(here: &Browser, there: &Browser) {
 }
 
 async fn a_key_works_until_it_is_revoked(browser: &Browser, site: &Site) {
-    let key = mint(browser).await;
+    let key = mint(browser, "deployment").await;
     assert!(!key.contains(char::is_whitespace), "{} characters", key.len());
     let call = |key: &str| get_with_key(site.address, "/api/me", key);
     let answer = call(&key);
@@ -131,10 +131,10 @@ async fn a_key_works_until_it_is_revoked(browser: &Browser, site: &Site) {
     }
 }
 
-pub(crate) async fn mint(browser: &Browser) -> String {
+pub(crate) async fn mint(browser: &Browser, name: &str) -> String {
     browser.go("/keys").await;
     browser.click("#make-key").await;
-    browser.submit(&[("name", "deployment")]).await;
+    browser.submit(&[("name", name)]).await;
     browser.find("#new-key").await;
     browser.text("#new-key").await.trim().to_owned()
 }

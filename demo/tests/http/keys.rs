@@ -122,7 +122,7 @@ async fn an_eleventh_key_ends_the_one_that_was_not_used_for_the_longest_time(db:
     assert!(log.body.contains("Ended, to make room for another"), "{}", log.body);
 }
 
-async fn nobody_rotates_the_keys_of_others(db: TestDatabase) {
+async fn a_key_is_rotated_by_its_owner_alone(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut bob = site.signed_up("bob").await;
     let mut eve = site.signed_up("eve").await;
@@ -138,5 +138,5 @@ each_database!(
     a_key_does_what_its_scopes_say,
     a_rotated_key_works_beside_the_new_one_until_the_grace_is_over,
     an_eleventh_key_ends_the_one_that_was_not_used_for_the_longest_time,
-    nobody_rotates_the_keys_of_others,
+    a_key_is_rotated_by_its_owner_alone,
 );

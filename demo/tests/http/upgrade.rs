@@ -65,7 +65,7 @@ async fn a_database_of_the_first_version_goes_on_with_its_sessions_and_keys(db: 
         let page = browser.get("/account").await;
         page.assert_status(200);
         assert!(page.body.contains(">curl</span>"), "{}", page.body);
-        // Nobody knows when its user last gave the password.
+        // It is not known when its user last gave the password.
         browser.get("/keys/new").await.assert_moved("/confirm?next=/keys/new");
     }
     let site = Site::start(&db).await;
