@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::header;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
-use cloakroom::{Config, ConfigBuilder, Database, Sessions};
+use cloakroom::{Config, ConfigBuilder, Database, Evict, PerOwner, Sessions, TokenFormat};
 use cloakroom_axum::{CookieConfig, Dbsc, SessionLayer, TokenSource};
 use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
 use tracing::Level;
@@ -16,7 +16,22 @@ use tracing::Level;
 use crate::rate_limit::{AttemptLimit, Passwords};
 use crate::tables::{ApiKey, UserSession};
 use crate::users::Users;
-use crate::{client, pages, security};
+use crate::{client, notice, pages, security, upgrade};
+
+/// How long a log-in lasts without a click if the browser is not to be remembered.
+pub(crate) const TTL: Duration = Duration::from_hours(24);
+
+/// A browser logs in again after three months, however often it is used.
+const MAX_LIFETIME: Duration = Duration::from_hours(90 * 24);
+
+/// How long it may take until a use is written.
+const RECORD_SEEN: Duration = Duration::from_mins(1);
+
+/// How long the audit logs go back.
+const AUDITED: Duration = Duration::from_hours(90 * 24);
+
+/// How many valid keys a user has at most.
+pub(crate) const MOST_KEYS: u64 = 10;
 
 /// Everything that a handler may need. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,24 +53,33 @@ impl App {
         database: Database,
         config: ConfigBuilder,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let browsers = config.clone().ttl(Duration::from_hours(7 * 24));
-        // A browser logs in again after three months, however often it is used.
-        let browsers = browsers.max_lifetime(Duration::from_hours(90 * 24)).build()?;
-        // A key ends when its owner wanted.
-        let programs: Config = config.auto_extend(false).build()?;
+        let config = config.record_seen(RECORD_SEEN).audit_retention(AUDITED);
+        let browsers = config.clone().ttl(TTL).max_lifetime(MAX_LIFETIME).build()?;
+        // A key ends when its owner wanted. Those from before keys had a prefix go on.
+        let programs = config.auto_extend(false).token_format(TokenFormat::prefixed("cloakroom_demo")?);
+        let programs: Config = programs.accept_formats([TokenFormat::default()]).build()?;
+        // The key that makes room for an eleventh is the one that was not used for the longest time.
+        let most_keys = PerOwner::at_most(MOST_KEYS).evict(Evict::LeastRecentlySeen);
         let app = Self {
             users: Users::new(database.clone()),
             sessions: Sessions::new(database.clone(), browsers)?,
-            keys: Sessions::new(database.clone(), programs)?,
+            keys: Sessions::new(database.clone(), programs)?.with_limit(most_keys)?,
             passwords: Passwords::new()?,
             attempts: Arc::new(AttemptLimit::new()),
             dbsc: None,
             database,
         };
+        upgrade::run(&app.database).await?;
         app.users.migrate().await?;
         app.sessions.migrate().await?;
         app.keys.migrate().await?;
         Ok(app)
+    }
+
+    /// Writes what is noted of the last uses, when the application stops.
+    pub async fn close(&self) -> cloakroom::Result<()> {
+        self.sessions.close().await?;
+        self.keys.close().await
     }
 
     /// Binds the sessions of browsers that can do it to a key of their device.
@@ -66,27 +90,38 @@ impl App {
 
     /// Returns the web site.
     pub fn router(self) -> Router {
-        // The name is the default, `__Host-Http-session`; the localhost setting is for a demo over plain http.
-        let cookie = CookieConfig::builder().insecure_on_localhost(true).build().unwrap_or_default();
+        // The name is the default, `__Host-Http-session`; the localhost setting is for a demo over plain http. The cookie
+        // of a browser that is not to be remembered goes when the browser is closed.
+        let cookie = CookieConfig::builder().insecure_on_localhost(true).ends_with_browser(true);
+        let cookie = cookie.build().unwrap_or_default();
         let for_browsers = SessionLayer::new(self.sessions.clone())
             .cookie(cookie)
-            .redirect_to("/login")
-            .on_log_in(client::record);
+            .login_page("/login")
+            .confirm_page("/confirm")
+            .on_log_in(client::record)
+            .on_use(client::note);
 
         let site = Router::new()
             .route("/", get(pages::front::show))
             .route("/signup", get(pages::login::sign_up_form).post(pages::login::sign_up))
             .route("/login", get(pages::login::log_in_form).post(pages::login::log_in))
             .route("/account", get(pages::account::show))
-            .route("/sessions/{id}/expire", post(pages::account::expire))
-            .route("/sessions/{id}/delete", post(pages::account::delete))
-            .route("/logout", post(pages::account::log_out))
-            .route("/logout-everywhere", post(pages::account::log_out_everywhere))
-            .route("/logout-others", post(pages::account::log_out_others))
-            .route("/keys", get(pages::keys::show).post(pages::keys::create))
+            .route("/sessions/{id}/rename", post(pages::devices::rename))
+            .route("/sessions/{id}/expire", post(pages::devices::expire))
+            .route("/sessions/{id}/delete", post(pages::devices::delete))
+            .route("/logout", post(pages::leaving::log_out))
+            .route("/logout-everywhere", get(pages::leaving::ask).post(pages::leaving::log_out_everywhere))
+            .route("/logout-others", post(pages::leaving::log_out_others))
+            .route("/keys", get(pages::keys::show))
+            .route("/keys/new", get(pages::keys::form).post(pages::keys::create))
+            .route("/keys/{id}/rotate", get(pages::keys::ask_to_rotate).post(pages::keys::rotate))
             .route("/keys/{id}/revoke", post(pages::keys::revoke))
+            .route("/confirm", get(pages::confirm::ask).post(pages::confirm::confirm))
+            .route("/password", get(pages::password::ask).post(pages::password::change))
+            .route("/audit", get(pages::audit::show))
             .route("/statistics", get(pages::statistics::show))
             .fallback(pages::not_found)
+            .layer(middleware::from_fn(notice::forget))
             // Inside the session's layer, so that a log-out that takes too long clears the cookie too.
             .layer(middleware::from_fn(security::limit_time));
         // Of all that this site does, the layer that answers renewals comes first.
@@ -98,10 +133,17 @@ impl App {
         // The same sessions by header instead of by cookie, and the keys. Each layer has its own sources.
         let api = Router::new()
             .route("/api/me", get(pages::api::me))
+            .route("/api/sessions", delete(pages::api::log_out_everywhere))
             .layer(middleware::from_fn(security::limit_time))
-            .layer(SessionLayer::new(self.sessions.clone()).sources([pages::api::SESSION_HEADER]))
             .layer(
-                SessionLayer::new(self.keys.clone()).sources([TokenSource::Bearer, pages::api::KEY_HEADER]),
+                SessionLayer::new(self.sessions.clone())
+                    .sources([pages::api::SESSION_HEADER])
+                    .on_use(client::note),
+            )
+            .layer(
+                SessionLayer::new(self.keys.clone())
+                    .sources([TokenSource::Bearer, pages::api::KEY_HEADER])
+                    .on_use(client::note),
             );
 
         let trace = TraceLayer::new_for_http()

@@ -15,8 +15,8 @@ pub struct Day {
 }
 
 /// The chart's sizes, in the units of its own coordinates.
-const WIDTH: f64 = 720.0;
-const LEFT: f64 = 44.0;
+/// The numbers stand to the right of this, beside today: on a phone, where the chart scrolls, that side is seen first.
+const RIGHT: f64 = 676.0;
 const MIDDLE: f64 = 130.0;
 const HALF: f64 = 110.0;
 
@@ -50,8 +50,8 @@ impl Chart {
     /// Returns the chart of these days, oldest first.
     pub fn new(days: &[Day]) -> Self {
         let highest = days.iter().map(|day| day.created.max(day.ended)).max().unwrap_or(0).max(1);
-        let step = (WIDTH - LEFT) / size(days.len().max(1) as u64);
-        let at = |index: usize| LEFT + step * size(index as u64);
+        let step = RIGHT / size(days.len().max(1) as u64);
+        let at = |index: usize| step * size(index as u64);
         let bar = |(index, day): (usize, &Day)| {
             let [up, down] = [day.created, day.ended].map(|count| HALF * size(count) / size(highest));
             Bar {
@@ -64,12 +64,14 @@ impl Chart {
             }
         };
         let bars = days.iter().enumerate().map(bar).collect();
-        // One label a week, and none beyond the edge.
-        let labels = days
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| index % 7 == 3)
-            .map(|(index, day)| Label { text: shown(day.date), x: number(at(index) + step / 2.0) });
+        // One label a week, back from today.
+        let today = days.len().saturating_sub(1);
+        let label = |(index, day): (usize, &Day)| Label {
+            text: if index == today { "today".to_owned() } else { shown(day.date) },
+            x: number(at(index) + step / 2.0),
+        };
+        let labels =
+            days.iter().enumerate().filter(|(index, _)| (today - index).is_multiple_of(7)).map(label);
         let labels = labels.collect();
         let (created, ended) =
             (days.iter().map(|day| day.created).sum(), days.iter().map(|day| day.ended).sum());
@@ -105,6 +107,15 @@ mod tests {
         let heights: Vec<_> =
             chart.bars.iter().map(|bar| (bar.up_height.as_str(), bar.down_height.as_str())).collect();
         assert_eq!(heights, [("55.0", "0.0"), ("27.5", "110.0")]);
+    }
+
+    #[test]
+    fn the_last_label_is_today_at_the_right() {
+        let days: Vec<_> = (1..=30)
+            .map(|day| Day { date: date!(2026 - 10 - 31) + time::Duration::days(day), created: 1, ended: 0 })
+            .collect();
+        let labels: Vec<_> = Chart::new(&days).labels.into_iter().map(|label| label.text).collect();
+        assert_eq!(labels, ["2 Nov", "9 Nov", "16 Nov", "23 Nov", "today"]);
     }
 
     #[test]

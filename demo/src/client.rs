@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::extract::ConnectInfo;
 use axum::http::header;
 use axum::http::request::Parts;
-use cloakroom::NewSession;
+use cloakroom::{NewSession, Seen, SessionFields};
 use woothee::parser::Parser;
 
 use crate::tables::UserSession;
@@ -20,6 +20,11 @@ pub(crate) fn record(request: &Parts, mut new: NewSession<UserSession>) -> NewSe
     fields.user_agent = agent.map(|agent| agent.chars().take(LONGEST).collect());
     fields.address = Some(address(request).to_string());
     new
+}
+
+/// The layer's other hook: from where a session is used. That and when it is used are written a little later.
+pub(crate) fn note<T: SessionFields>(request: &Parts, seen: Seen<T>) -> Seen<T> {
+    seen.from_client(Some(address(request)), None)
 }
 
 /// Returns the connection's own address. Behind a proxy that is the proxy's: see `cloakroom_axum::client_ip`.

@@ -6,6 +6,8 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use cloakroom_axum::SessionRejection;
 
+use crate::pages::Frame;
+
 /// The page for a user who has logged out when the session could not be ended.
 const PERHAPS_NOT_ENDED: (&str, &str) = (
     "Logged out on this device, perhaps not elsewhere",
@@ -32,6 +34,8 @@ pub(crate) enum PageError {
     BadRequest,
     /// Another site sent the request.
     CrossSite,
+    /// Another request has changed the same thing first.
+    Overtaken,
     /// The request took too long.
     TimedOut { logs_out: bool },
     /// A bug of the demo.
@@ -41,9 +45,11 @@ pub(crate) enum PageError {
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage {
-    user: Option<String>,
+    frame: Frame,
     title: &'static str,
     text: &'static str,
+    /// Where to go from here.
+    link: (&'static str, &'static str),
 }
 
 impl PageError {
@@ -54,6 +60,7 @@ impl PageError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Overtaken => StatusCode::CONFLICT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -73,6 +80,11 @@ impl IntoResponse for PageError {
             _ if matches!(self, Self::TimedOut { .. }) => {
                 ("Not available for the moment", "This took too long. Try again in a moment.")
             }
+            _ if matches!(self, Self::Session(SessionRejection::Lacking(_))) => (
+                "Is it still you?",
+                "You gave your password too long ago for this, so nothing was done. Give it again, and begin anew.",
+            ),
+            StatusCode::UNAUTHORIZED => ("Logged out", "You are no longer logged in, so nothing was done."),
             StatusCode::NOT_FOUND => ("Not found", "There is nothing here, or nothing of yours."),
             StatusCode::BAD_REQUEST => ("Not understood", "This request makes no sense here."),
             StatusCode::FORBIDDEN => ("Refused", "This request came from another site."),
@@ -83,7 +95,12 @@ impl IntoResponse for PageError {
             ),
             _ => ("Something went wrong", "That is our mistake, and has been noted."),
         };
-        let page = ErrorPage { user: None, title, text };
+        let link = match &self {
+            Self::Session(SessionRejection::Lacking(_)) => ("/confirm?next=/keys", "Give the password"),
+            Self::Session(SessionRejection::LoggedOut(_)) => ("/login", "Log in"),
+            _ => ("/", "To the front page"),
+        };
+        let page = ErrorPage { frame: Frame::default(), title, text, link };
         let page = page.render().map_or_else(|_| text.into_response(), |page| Html(page).into_response());
         match self {
             // Sets the headers of the rejection, such as the place to log in. It reports its own causes.

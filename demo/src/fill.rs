@@ -3,11 +3,14 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use cloakroom::{Clock, Config, ConfigError, ManualClock, NewSession, Session, SessionTable, Sessions};
+use cloakroom::{
+    Clock, Config, ConfigError, ManualClock, NewSession, Scopes, Session, SessionTable, Sessions,
+};
 use time::{Duration, OffsetDateTime};
 
-use crate::app::App;
-use crate::tables::{ApiKey, Role, UserSession};
+use crate::app::{App, TTL};
+use crate::pages::login::REMEMBERED;
+use crate::tables::{ApiKey, Permission, UserSession};
 
 /// The password of every example user.
 pub const PASSWORD: &str = "cloakroom";
@@ -121,7 +124,9 @@ async fn live(
     devices: usize,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let clock = Arc::new(ManualClock::new(app.sessions.config().now()));
+    let now = clock.now();
     let (sessions, keys) = (at(&app.sessions, &clock)?, at(&app.keys, &clock)?);
+    let last_uses = last_uses(&events, devices);
     let mut devices: Vec<Option<Session<UserSession>>> = vec![None; devices];
     let mut transaction = app.database.begin().await?;
     for (instant, event) in events {
@@ -136,7 +141,11 @@ async fn live(
                     1 => format!("203.0.113.{}", random.u8(1..255)),
                     _ => format!("2001:db8:{:x}::{:x}", random.u16(1..), random.u16(1..)),
                 });
-                let created = sessions.within(&mut transaction).create(NewSession::new(fields)).await?;
+                fields.last_seen = last_uses[device];
+                fields.last_address.clone_from(&fields.address);
+                let new = NewSession::new(fields);
+                let new = if is_remembered(device) { new.sliding(REMEMBERED) } else { new };
+                let created = sessions.within(&mut transaction).create(new).await?;
                 devices[device] = Some(created.session);
             }
             Event::Return { device } => {
@@ -151,14 +160,44 @@ async fn live(
             }
             Event::MakeKey { user } => {
                 let name = KEY_NAMES[random.usize(..KEY_NAMES.len())].to_owned();
-                let role = if random.bool() { Role::Reader } else { Role::Admin };
-                let key = NewSession::new(ApiKey { user_id: users[user].clone(), name, role });
+                let mut scopes: Scopes<Permission> = [Permission::Read].into_iter().collect();
+                if random.bool() {
+                    scopes.insert(Permission::Write);
+                }
+                let mut key = ApiKey::new(&users[user], name, scopes);
+                if random.bool() {
+                    key.last_seen = Some(clock.now() + (now - clock.now()) * random.f64());
+                    key.last_address = Some("198.51.100.7".to_owned());
+                }
+                let key = NewSession::new(key);
                 let key = if random.bool() { key.never_expires() } else { key.expires_in(KEY_LIFE) };
                 keys.within(&mut transaction).create(key).await?;
             }
         }
     }
     Ok(transaction.commit().await?)
+}
+
+/// Most people tick the box.
+fn is_remembered(device: usize) -> bool {
+    !device.is_multiple_of(5)
+}
+
+/// Returns when each device comes back for the last time while it is logged in: its row says so from the beginning.
+fn last_uses(events: &[(OffsetDateTime, Event)], devices: usize) -> Vec<Option<OffsetDateTime>> {
+    let mut uses: Vec<Option<OffsetDateTime>> = vec![None; devices];
+    for (at, event) in events {
+        match *event {
+            Event::LogIn { device, .. } => uses[device] = Some(*at),
+            Event::Return { device } => {
+                let life = if is_remembered(device) { REMEMBERED } else { TTL };
+                // A device whose time is over comes back logged out.
+                uses[device] = uses[device].map(|last| if *at < last + life { *at } else { last });
+            }
+            Event::LogOut { .. } | Event::MakeKey { .. } => {}
+        }
+    }
+    uses
 }
 
 /// Returns the same table with another clock.
@@ -168,6 +207,7 @@ fn at<T: SessionTable>(sessions: &Sessions<T>, clock: &Arc<ManualClock>) -> Resu
         .ttl(config.ttl())
         .extend_after(config.extend_after())
         .max_lifetime(config.max_lifetime())
+        .token_format(config.token_format().clone())
         .clock(Arc::clone(clock) as Arc<dyn Clock>)
         .build()?;
     Sessions::new(sessions.database().clone(), config)

@@ -84,6 +84,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("Listening on http://{}", listener.local_addr()?);
 
     let (stopping, stop) = tokio::sync::oneshot::channel();
+    let uses = app.clone();
     let service = app.router().into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         asked_to_stop().await;
@@ -98,6 +99,10 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         }
     }
     drop(retention);
+    // The last uses of a minute at most are no reason not to stop.
+    if let Err(error) = uses.close().await {
+        tracing::warn!(%error, "what was used last could not be written");
+    }
     database.close().await;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Users: a table of the demo's own, in the same database, with plain sqlx.
 
-use cloakroom::{Backend, Database};
+use cloakroom::{Backend, Database, Transaction};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -84,6 +84,31 @@ impl Users {
             "SELECT id, name, password_hash FROM users WHERE name = ?",
         );
         on_pool!(&self.database, |pool| sqlx::query_as(sql).bind(name).fetch_optional(pool).await)
+    }
+
+    /// Writes another password within the transaction. Returns `false` if the user's password is no longer this one.
+    pub(crate) async fn replace_password(
+        &self,
+        transaction: &mut Transaction,
+        user: &User,
+        password_hash: &str,
+    ) -> Result<bool, sqlx::Error> {
+        let sql = self.sql(
+            "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
+            "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?",
+        );
+        macro_rules! update {
+            ($connection:ident) => {{
+                let update = sqlx::query(sql).bind(password_hash).bind(&user.id).bind(&user.password_hash);
+                update.execute(transaction.$connection()).await?.rows_affected()
+            }};
+        }
+        let updated = match self.database.backend() {
+            Backend::Sqlite => update!(sqlite),
+            Backend::Postgres => update!(postgres),
+            _ => update!(mysql),
+        };
+        Ok(updated > 0)
     }
 
     /// SQLite and PostgreSQL number their parameters, MariaDB does not.

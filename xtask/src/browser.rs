@@ -1,19 +1,25 @@
-//! Finds the browser and its driver.
+//! Finds the browser and its driver, and what the tests look at its pages with.
 
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::axe;
 use crate::install::in_path;
 
 const BROWSERS: &[&str] = &["chromium", "google-chrome", "chromium-browser"];
 const DRIVER: &str = "chromedriver";
+/// Fetches axe-core.
+const NPM: &str = "npm";
 /// The path on macOS, where it is not in `PATH`.
 const MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 
 /// Tells the tests which browser to use, or that there is none.
 pub(crate) fn configure(command: &mut Command, wanted: bool) {
-    let variables =
-        [("CLOAKROOM_TEST_CHROMIUM", browser()), ("CLOAKROOM_TEST_CHROMEDRIVER", in_path(DRIVER))];
+    let variables = [
+        ("CLOAKROOM_TEST_CHROMIUM", browser()),
+        ("CLOAKROOM_TEST_CHROMEDRIVER", in_path(DRIVER)),
+        ("CLOAKROOM_TEST_AXE", Some(axe::script())),
+    ];
     for (name, value) in variables {
         match value {
             Some(value) if wanted => command.env(name, value),
@@ -24,8 +30,8 @@ pub(crate) fn configure(command: &mut Command, wanted: bool) {
 
 pub(crate) fn missing_programs() -> Vec<&'static str> {
     let browser = browser().is_none().then_some("chromium");
-    let driver = in_path(DRIVER).is_none().then_some(DRIVER);
-    browser.into_iter().chain(driver).collect()
+    let others = [DRIVER, NPM].into_iter().filter(|program| in_path(program).is_none());
+    browser.into_iter().chain(others).collect()
 }
 
 fn browser() -> Option<PathBuf> {

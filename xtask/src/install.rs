@@ -134,11 +134,11 @@ impl Manager {
             (_, Need::Server(Kind::MariaDb)) => &["mariadb"],
             (_, Need::Pooler) => &["pgbouncer"],
             // Without a font there would be nothing to read on the screenshots.
-            (Self::Apt, Need::Browser) => &["chromium", "chromium-driver", "fonts-dejavu-core"],
-            (Self::Dnf | Self::Zypper, Need::Browser) => &["chromium", "chromedriver"],
-            (Self::Pacman, Need::Browser) => &["chromium"],
-            (Self::Apk, Need::Browser) => &["chromium", "chromium-chromedriver", "font-dejavu"],
-            (Self::Brew, Need::Browser) => &["google-chrome", "chromedriver"],
+            (Self::Apt, Need::Browser) => &["chromium", "chromium-driver", "fonts-dejavu-core", "npm"],
+            (Self::Dnf | Self::Zypper, Need::Browser) => &["chromium", "chromedriver", "npm"],
+            (Self::Pacman, Need::Browser) => &["chromium", "npm"],
+            (Self::Apk, Need::Browser) => &["chromium", "chromium-chromedriver", "font-dejavu", "npm"],
+            (Self::Brew, Need::Browser) => &["google-chrome", "chromedriver", "node"],
             (_, Need::Unpacking) => &["patchelf", "npm"],
         }
     }
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(
             Manager::Apt.command_line(&ALL),
             "sudo apt-get update && sudo apt-get install -y --no-install-recommends \
-             postgresql mariadb-server pgbouncer chromium chromium-driver fonts-dejavu-core"
+             postgresql mariadb-server pgbouncer chromium chromium-driver fonts-dejavu-core npm"
         );
         for manager in Manager::ALL {
             for need in ALL {

@@ -1,6 +1,7 @@
 //! The workspace's own commands; `cargo xtask help` lists them.
 
 mod arguments;
+mod axe;
 mod bench;
 mod book;
 mod browser;

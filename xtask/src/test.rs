@@ -7,7 +7,7 @@ use cloakroom_testing::servers::{Galera, Kind, Server};
 use crate::arguments::{Database, TestOptions};
 use crate::install::Need;
 use crate::summary::Summary;
-use crate::{browser, cargo, install};
+use crate::{axe, browser, cargo, install};
 
 pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
     let kinds: Vec<Kind> = options.databases.iter().filter_map(|database| database.server()).collect();
@@ -15,6 +15,9 @@ pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
     let pooler = kinds.contains(&Kind::Postgres).then_some(Need::Pooler);
     let needs: Vec<Need> = kinds.iter().copied().map(Need::Server).chain(pooler).chain(browser).collect();
     install::ensure(&needs)?;
+    if options.has_browser() {
+        axe::install()?;
+    }
     if kinds.contains(&Kind::MariaDb) && !Galera::is_installed() {
         // Debian's server comes with it. MySQL's knows nothing of it.
         eprintln!("no library of Galera beside MariaDB: the cases on a cluster are left out");

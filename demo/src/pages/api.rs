@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::{HeaderValue, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
+use cloakroom::{Scope, Scopes};
 use cloakroom_axum::{CurrentSession, SessionRejection, TokenSource};
 use serde_json::json;
 
 use crate::app::App;
-use crate::tables::{ApiKey, Role, UserSession};
+use crate::tables::{ApiKey, Permission, UserSession};
 
 /// The header for an API key, besides `Authorization: Bearer`.
 pub(crate) const KEY_HEADER: TokenSource = TokenSource::header("x-api-key");
@@ -19,20 +20,44 @@ pub(crate) const SESSION_HEADER: TokenSource = TokenSource::header("x-auth-token
 const UNAVAILABLE: &str = "This is not available for the moment.";
 
 pub(crate) async fn me(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    let (user_id, via, role) = match &caller {
-        Caller::Key { user_id, role } => (user_id, "key", Some(*role)),
+    caller.may(Permission::Read)?;
+    let (user_id, via, scopes) = match &caller {
+        Caller::Key { user_id, scopes } => (user_id, "key", Some(scopes)),
         Caller::Session { user_id } => (user_id, "session", None),
     };
     let user = app.users.by_id(user_id).await?.ok_or_else(Problem::not_found)?;
     let user = json!({ "id": user.id, "name": user.name });
-    Ok(Json(json!({ "user": user, "via": via, "role": role })).into_response())
+    Ok(Json(json!({ "user": user, "via": via, "scopes": scopes })).into_response())
+}
+
+/// Ends the sessions of all browsers of the caller's user. Keys go on.
+pub(crate) async fn log_out_everywhere(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    caller.may(Permission::Write)?;
+    let (Caller::Key { user_id, .. } | Caller::Session { user_id }) = caller;
+    let ended = app.sessions.query().owner(user_id).expire_all().await?;
+    Ok(Json(json!({ "ended": ended })).into_response())
 }
 
 /// The caller, from either of the two tables.
 #[derive(Debug)]
 pub(crate) enum Caller {
-    Key { user_id: String, role: Role },
-    Session { user_id: String },
+    Key {
+        user_id: String,
+        scopes: Scopes<Permission>,
+    },
+    /// A session has every right of its user.
+    Session {
+        user_id: String,
+    },
+}
+
+impl Caller {
+    fn may(&self, permission: Permission) -> Result<(), Problem> {
+        match self {
+            Self::Key { scopes, .. } if !scopes.contains(permission) => Err(Problem::forbidden(permission)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -53,7 +78,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         let CurrentSession(key) =
             <CurrentSession<ApiKey> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         let key = key.into_row().fields;
-        Ok(Self::Key { user_id: key.user_id, role: key.role })
+        Ok(Self::Key { user_id: key.user_id, scopes: key.scopes })
     }
 }
 
@@ -68,6 +93,17 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn unavailable() -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: UNAVAILABLE, challenge: None }
+    }
+
+    /// The key is good, and may not do this: RFC 6750, section 3.1.
+    fn forbidden(permission: Permission) -> Self {
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", permission.name());
+        Self {
+            status: StatusCode::FORBIDDEN,
+            detail: "This key may not do that: it lacks the scope that the header names.",
+            // The names of scopes are printable ASCII without quotation marks.
+            challenge: HeaderValue::from_str(&challenge).ok(),
+        }
     }
 
     fn not_found() -> Self {
@@ -106,6 +142,12 @@ impl From<SessionRejection> for Problem {
         let response = rejection.into_response();
         let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
         Self { status: response.status(), detail, challenge }
+    }
+}
+
+impl From<cloakroom::Error> for Problem {
+    fn from(error: cloakroom::Error) -> Self {
+        SessionRejection::from(error).into()
     }
 }
 

@@ -7,105 +7,197 @@ use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
-use cloakroom::{NewSession, Session, Status};
+use axum::response::{IntoResponse, Response};
+use cloakroom::{EndReason, NewSession, RetiredToken, Scopes, Session, Status, Token};
 use serde::Deserialize;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{LoggedIn, Moved, Page, Shown, page};
-use crate::app::App;
+use super::{Address, Confirmed, Frame, LoggedIn, Moved, Page, Shown, page, ticked};
+use crate::app::{App, MOST_KEYS};
 use crate::error::PageError;
-use crate::tables::{ApiKey, Role};
+use crate::notice::{Notice, Told};
+use crate::tables::{ApiKey, Permission};
+use crate::users::User;
 
 const LONGEST_NAME: usize = 60;
 
-/// How many keys are listed, and how many valid ones a user may have.
-const MOST: u64 = 100;
+/// How many keys are listed, those that have ended included.
+const LISTED: u64 = 30;
 
 const DAY: Duration = Duration::from_hours(24);
+
+/// When a key may end, by its name in the form. The first is what the form proposes.
+const EXPIRIES: [(&str, &str, Option<Duration>); 6] = [
+    ("30d", "In 30 days", Some(DAY.saturating_mul(30))),
+    ("1d", "In a day", Some(DAY)),
+    ("7d", "In a week", Some(DAY.saturating_mul(7))),
+    ("90d", "In 90 days", Some(DAY.saturating_mul(90))),
+    ("365d", "In a year", Some(DAY.saturating_mul(365))),
+    ("never", "Never", None),
+];
+
+/// For how long the old key may go on beside the new one. The first is what the form proposes.
+const GRACES: [(&str, &str, Duration); 4] = [
+    ("1d", "For a day", DAY),
+    ("1h", "For an hour", Duration::from_hours(1)),
+    ("7d", "For a week", DAY.saturating_mul(7)),
+    ("none", "Not at all", Duration::ZERO),
+];
 
 #[derive(Template)]
 #[template(path = "keys.html")]
 struct KeysPage {
-    user: Option<String>,
+    frame: Frame,
     keys: Vec<Key>,
     new: Option<NewKey>,
+    most: u64,
+}
+
+/// The form for a new key.
+#[derive(Template)]
+#[template(path = "new_key.html")]
+struct FormPage<'a> {
+    frame: Frame,
+    /// The key that a further one would end.
+    next_to_go: Option<String>,
+    name: &'a str,
     error: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "rotate.html")]
+struct RotatePage {
+    frame: Frame,
+    id: Uuid,
+    name: String,
 }
 
 /// A row of the page's table.
 struct Key {
     id: Uuid,
     name: String,
-    role: Role,
+    hint: Option<String>,
+    scopes: String,
     created: Shown,
     expires: Option<Shown>,
-    is_expired: bool,
+    used: Option<Shown>,
+    used_from: Option<Address>,
+    /// The keys that it had before, and that still work.
+    old: Vec<OldKey>,
+    /// Why it no longer works, if so.
+    ended: Option<&'static str>,
 }
 
-/// A key that was just created. It is shown once; after that only its owner knows it.
+struct OldKey {
+    hint: Option<String>,
+    until: Shown,
+}
+
+/// A key that was just made. It is shown once; after that only its owner knows it.
 struct NewKey {
     name: String,
     key: String,
     host: String,
+    /// The key that made room for it.
+    evicted: Option<String>,
+    /// Until when the key before it works.
+    old_until: Option<Shown>,
+    is_rotated: bool,
 }
 
 #[derive(Deserialize)]
 pub(crate) struct Wish {
     name: String,
-    role: Role,
-    expires: Expires,
+    expires: String,
+    #[serde(default, deserialize_with = "ticked")]
+    read: bool,
+    #[serde(default, deserialize_with = "ticked")]
+    write: bool,
 }
 
 #[derive(Deserialize)]
-enum Expires {
-    #[serde(rename = "never")]
-    Never,
-    #[serde(rename = "1d")]
-    InADay,
-    #[serde(rename = "30d")]
-    InThirtyDays,
+pub(crate) struct Grace {
+    grace: String,
 }
 
-pub(crate) async fn show(State(app): State<App>, LoggedIn { user, .. }: LoggedIn) -> Page {
-    let keys = list(&app, &user.id).await?;
-    page(&KeysPage { user: Some(user.name), keys, new: None, error: None })
+pub(crate) async fn show(State(app): State<App>, LoggedIn { user, .. }: LoggedIn, told: Told) -> Page {
+    let keys = of_user(&app, &user.id).await?;
+    keys_page(&app, user, told, &keys, None).await
+}
+
+pub(crate) async fn form(State(app): State<App>, Confirmed { user }: Confirmed, told: Told) -> Page {
+    let keys = of_user(&app, &user.id).await?;
+    let next_to_go = next_to_go(&app, &keys);
+    page(&FormPage { frame: Frame::of(user, told, "/keys"), next_to_go, name: "", error: None })
 }
 
 pub(crate) async fn create(
     State(app): State<App>,
-    LoggedIn { user, .. }: LoggedIn,
+    Confirmed { user }: Confirmed,
     headers: HeaderMap,
     form: Result<Form<Wish>, FormRejection>,
 ) -> Result<Response, PageError> {
-    let Form(Wish { name, role, expires }) = form?;
+    let Form(Wish { name, expires, read, write }) = form?;
     let name = name.trim();
+    let (_, _, life) = EXPIRIES.into_iter().find(|known| known.0 == expires).ok_or(PageError::BadRequest)?;
     let is_name = (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    let of_user = app.keys.query().filter(ApiKey::USER_ID.eq(user.id.as_str()));
-    let error = if !is_name {
-        Some("A key's name has 1 to 60 characters.")
-    } else if of_user.count().await? >= MOST {
-        Some("You have a hundred keys. Revoke one first.")
-    } else {
-        None
+    let scopes = wanted(read, write);
+    let error = match &scopes {
+        _ if !is_name => Some("A key's name has 1 to 60 characters."),
+        scopes if scopes.is_empty() => Some("A key that may do nothing is of no use: choose what it may do."),
+        _ => None,
     };
+    let before = of_user(&app, &user.id).await?;
     if error.is_some() {
-        let keys = list(&app, &user.id).await?;
-        let page = page(&KeysPage { user: Some(user.name), keys, new: None, error })?;
+        let frame = Frame::of(user, Told(None), "/keys");
+        let page = page(&FormPage { frame, next_to_go: next_to_go(&app, &before), name, error })?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
 
-    let new = NewSession::new(ApiKey { user_id: user.id.clone(), name: name.to_owned(), role });
-    let new = match expires {
-        Expires::Never => new.never_expires(),
-        Expires::InADay => new.expires_in(DAY),
-        Expires::InThirtyDays => new.expires_in(30 * DAY),
+    let new = NewSession::new(ApiKey::new(&user.id, name.to_owned(), scopes));
+    let new = match life {
+        Some(life) => new.expires_in(life),
+        None => new.never_expires(),
     };
     let created = app.keys.create(new).await?;
-    let key = created.token.expose().to_owned();
-    let new = Some(NewKey { name: name.to_owned(), key, host: host(&headers) });
-    let keys = list(&app, &user.id).await?;
-    Ok(page(&KeysPage { user: Some(user.name), keys, new, error: None })?.into_response())
+    let keys = of_user(&app, &user.id).await?;
+    let new =
+        NewKey { evicted: evicted(&before, &keys), ..NewKey::of(&created.session, &created.token, &headers) };
+    Ok(keys_page(&app, user, Told(None), &keys, Some(new)).await?.into_response())
+}
+
+/// Asks for how long the old key may go on.
+pub(crate) async fn ask_to_rotate(
+    State(app): State<App>,
+    Confirmed { user }: Confirmed,
+    told: Told,
+    Path(id): Path<String>,
+) -> Page {
+    let key = one_of_user(&app, &user.id, &id, Status::Valid).await?;
+    let frame = Frame::of(user, told, "/keys");
+    page(&RotatePage { frame, id: key.id, name: key.into_row().fields.name })
+}
+
+pub(crate) async fn rotate(
+    State(app): State<App>,
+    Confirmed { user }: Confirmed,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    form: Result<Form<Grace>, FormRejection>,
+) -> Page {
+    let Form(Grace { grace }) = form?;
+    let (_, _, grace) = GRACES.into_iter().find(|known| known.0 == grace).ok_or(PageError::BadRequest)?;
+    let mut key = one_of_user(&app, &user.id, &id, Status::Valid).await?;
+    let token = if grace.is_zero() {
+        app.keys.rotate(&mut key).await?
+    } else {
+        app.keys.rotate_with_grace(&mut key, grace).await?
+    };
+    let old_until = (!grace.is_zero()).then(|| Shown::from(app.keys.config().now() + grace));
+    let new = NewKey { old_until, is_rotated: true, ..NewKey::of(&key, &token, &headers) };
+    let keys = of_user(&app, &user.id).await?;
+    keys_page(&app, user, Told(None), &keys, Some(new)).await
 }
 
 pub(crate) async fn revoke(
@@ -113,25 +205,95 @@ pub(crate) async fn revoke(
     LoggedIn { user, .. }: LoggedIn,
     Path(id): Path<String>,
 ) -> Moved {
-    let id = Uuid::try_parse(&id).map_err(|_| PageError::NotFound)?;
-    let mine = app.keys.query().filter(ApiKey::USER_ID.eq(user.id)).id(id).status(Status::All);
-    let mut key = mine.fetch_optional().await?.ok_or(PageError::NotFound)?;
+    let mut key = one_of_user(&app, &user.id, &id, Status::All).await?;
     app.keys.expire(&mut key).await?;
-    Ok(Redirect::to("/keys"))
+    Ok(Notice::Revoked.at("/keys"))
 }
 
-async fn list(app: &App, user_id: &str) -> Result<Vec<Key>, PageError> {
-    let keys = app.keys.query().filter(ApiKey::USER_ID.eq(user_id)).status(Status::All).limit(MOST);
+fn wanted(read: bool, write: bool) -> Scopes<Permission> {
+    let boxes = [(read, Permission::Read), (write, Permission::Write)];
+    boxes.into_iter().filter(|(is_ticked, _)| *is_ticked).map(|(_, scope)| scope).collect()
+}
+
+/// Returns the user's keys, newest first.
+async fn of_user(app: &App, user_id: &str) -> Result<Vec<Session<ApiKey>>, PageError> {
+    Ok(app.keys.query().owner(user_id).status(Status::All).limit(LISTED).fetch_all().await?)
+}
+
+/// Returns a key of this user. For another user's key it answers as if there were none.
+async fn one_of_user(
+    app: &App,
+    user_id: &str,
+    id: &str,
+    status: Status,
+) -> Result<Session<ApiKey>, PageError> {
+    let id = Uuid::try_parse(id).map_err(|_| PageError::NotFound)?;
+    let mine = app.keys.query().owner(user_id).id(id).status(status);
+    mine.fetch_optional().await?.ok_or(PageError::NotFound)
+}
+
+/// Returns the name of the key that made room, between these two looks at the list.
+fn evicted(before: &[Session<ApiKey>], after: &[Session<ApiKey>]) -> Option<String> {
+    let is_evicted = |key: &Session<ApiKey>| key.ended_because().is_some_and(|why| EndReason::EVICTED == why);
+    let was_not = |key: &Session<ApiKey>| before.iter().any(|old| old.id == key.id && !is_evicted(old));
+    after.iter().find(|key| is_evicted(key) && was_not(key)).map(|key| key.fields.name.clone())
+}
+
+/// Returns the name of the key that a further one would end, if there are as many as there may be.
+fn next_to_go(app: &App, keys: &[Session<ApiKey>]) -> Option<String> {
     let now = app.keys.config().now();
-    let key = |key: Session<ApiKey>| Key {
+    let valid = || keys.iter().filter(|key| key.is_valid(now));
+    let used = |key: &&Session<ApiKey>| app.keys.last_seen(key).unwrap_or(key.inserted_at);
+    let is_full = valid().count() as u64 >= MOST_KEYS;
+    valid().min_by_key(used).filter(|_| is_full).map(|key| key.fields.name.clone())
+}
+
+async fn keys_page(app: &App, user: User, told: Told, keys: &[Session<ApiKey>], new: Option<NewKey>) -> Page {
+    let now = app.keys.config().now();
+    let mut rows = Vec::new();
+    for key in keys {
+        let old = if key.is_valid(now) { app.keys.retired_tokens(key).await? } else { Vec::new() };
+        rows.push(row(app, key, old, now));
+    }
+    let frame = Frame::of(user, told, "/keys");
+    page(&KeysPage { frame, keys: rows, new, most: MOST_KEYS })
+}
+
+fn row(app: &App, key: &Session<ApiKey>, old: Vec<RetiredToken>, now: OffsetDateTime) -> Key {
+    let old = old.into_iter().map(|old| OldKey { hint: old.hint, until: old.usable_until.into() });
+    Key {
         id: key.id,
-        role: key.fields.role,
+        name: key.fields.name.clone(),
+        hint: key.fields.hint.clone(),
+        scopes: key.fields.scopes.to_string(),
         created: key.inserted_at.into(),
         expires: key.expires_at.map(Shown::from),
-        is_expired: !key.is_valid(now),
-        name: key.into_row().fields.name,
-    };
-    Ok(keys.fetch_all().await?.into_iter().map(key).collect())
+        used: app.keys.last_seen(key).map(Shown::from),
+        used_from: key.fields.last_address.as_deref().map(Address::from),
+        old: old.collect(),
+        ended: (!key.is_valid(now)).then(|| why_ended(key.ended_because())),
+    }
+}
+
+fn why_ended(reason: Option<&str>) -> &'static str {
+    match reason {
+        None => "expired",
+        Some(reason) if EndReason::EVICTED == reason => "made room for another",
+        Some(_) => "revoked",
+    }
+}
+
+impl NewKey {
+    fn of(key: &Session<ApiKey>, token: &Token, headers: &HeaderMap) -> Self {
+        Self {
+            name: key.fields.name.clone(),
+            key: token.expose().to_owned(),
+            host: host(headers),
+            evicted: None,
+            old_until: None,
+            is_rotated: false,
+        }
+    }
 }
 
 /// Returns the host for the line to paste into a shell, if it is nothing but a host.

@@ -8,10 +8,11 @@ use cloakroom::{Backend, SessionFields, Sessions, Status};
 use sqlx::AssertSqlSafe;
 use time::{Date, Duration, OffsetDateTime};
 
-use super::{LoggedIn, Page, page};
+use super::{Frame, LoggedIn, Page, page};
 use crate::app::App;
 use crate::chart::{Chart, Day};
 use crate::error::PageError;
+use crate::notice::Told;
 use crate::users::on_pool;
 
 /// How many days the chart shows.
@@ -20,7 +21,7 @@ const DAYS: i64 = 30;
 #[derive(Template)]
 #[template(path = "statistics.html")]
 struct StatisticsPage {
-    user: Option<String>,
+    frame: Frame,
     sessions: Totals,
     keys: Totals,
     chart: Chart,
@@ -43,7 +44,7 @@ impl Totals {
     }
 }
 
-pub(crate) async fn show(State(app): State<App>, logged_in: Option<LoggedIn>) -> Page {
+pub(crate) async fn show(State(app): State<App>, logged_in: Option<LoggedIn>, told: Told) -> Page {
     let sessions = Totals::of(&app.sessions).await?;
     let keys = Totals::of(&app.keys).await?;
     let now = app.sessions.config().now();
@@ -56,7 +57,9 @@ pub(crate) async fn show(State(app): State<App>, logged_in: Option<LoggedIn>) ->
         Day { date, created: count(&created), ended: count(&ended) }
     });
     let chart = Chart::new(&days.collect::<Vec<_>>());
-    page(&StatisticsPage { user: logged_in.map(|it| it.user.name), sessions, keys, chart })
+    let user = logged_in.map(|it| it.user.name);
+    let frame = Frame { user, notice: told.0, here: "/statistics" };
+    page(&StatisticsPage { frame, sessions, keys, chart })
 }
 
 /// Returns how many sessions have an instant in this column, for each day up to now. The library has no query for this,

@@ -194,6 +194,13 @@ impl Browser {
         self.expect_silence().await;
     }
 
+    /// Goes to a page whose status is an error, which the console says too.
+    pub(crate) async fn go_in_vain(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.origin)).await.expect("a page");
+        let console = self.take_console().await;
+        assert!(matches!(&console[..], [line] if line.contains("status of 4")), "{path}: {console:?}");
+    }
+
     /// Clicks, and waits for the page that follows.
     pub(crate) async fn click(&self, css: &str) {
         self.follow(css).await;
@@ -214,9 +221,24 @@ impl Browser {
     }
 
     pub(crate) async fn fill(&self, field: &str, value: &str) {
-        let field = self.find(&format!("[name={field}]")).await;
+        self.fill_in(&format!("[name={field}]"), value).await;
+    }
+
+    pub(crate) async fn fill_in(&self, css: &str, value: &str) {
+        let field = self.find(css).await;
         field.clear().await.expect("a field");
         field.send_keys(value).await.expect("a field");
+    }
+
+    /// Clicks on what opens without another page.
+    pub(crate) async fn open_details(&self, css: &str) {
+        self.find(css).await.click().await.unwrap_or_else(|e| panic!("{css}: {e}"));
+    }
+
+    /// Chooses the option with this value.
+    pub(crate) async fn choose(&self, field: &str, value: &str) {
+        let field = self.find(&format!("select[name={field}]")).await;
+        field.select_by_value(value).await.expect("there is such an option");
     }
 
     /// Fills in the form with these fields, and sends it.

@@ -40,6 +40,7 @@ async fn assert_is_only_left_on_the_server(ada: &Browser) {
     log_in(ada, "ada", PASSWORD).await;
     assert_eq!(ada.count("#sessions tr[data-id]:not(.expired)").await, 2);
     ada.click("#logout-everywhere").await;
+    ada.click("#everywhere").await;
     assert_eq!(own_cookies(ada).await, 0);
 }
 

@@ -7,11 +7,13 @@ mod chromium;
 mod club;
 mod device_club;
 mod front;
+mod inspect;
 mod process;
 mod sibling;
 mod site;
 
 mod bound;
+mod keys;
 mod leaving;
 mod look;
 mod planted;

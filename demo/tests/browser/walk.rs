@@ -79,10 +79,27 @@ async fn one_signs_the_other_out(here: &Browser, there: &Browser) {
     assert_ne!(here.attribute("#sessions tr.current", "data-id").await, other);
     assert!(here.text(&row).await.contains("Firefox"), "{}", here.text(&row).await);
 
+    // She calls it by a name of her own, and sees that it was used a moment ago.
+    here.open_details(&format!("{row} summary")).await;
+    here.fill_in(&format!("{row} [name=label]"), "My old laptop").await;
+    here.click(&format!("{row} .rename")).await;
+    assert_says(here, "The device has a new name.").await;
+    assert!(here.text(&row).await.contains("My old laptop"));
+    assert_eq!(here.count(&format!("{row} [data-label='Last active'] time")).await, 1);
+
     here.click(&format!("{row} .expire")).await;
     assert_eq!(here.path().await, "/account");
+    assert_says(here, "The device is logged out.").await;
     assert_eq!(here.count(&format!("{row}.expired")).await, 1);
     assert_eq!(here.count("#sessions tr.expired").await, 1);
+    here.click("#ended").await;
+    assert_eq!(here.count("#sessions tr[data-id]").await, 1);
+    here.click("#ended").await;
+    assert_eq!(here.count("#sessions tr[data-id]").await, 2);
+    here.click("nav.view a[href*=used]").await;
+    assert_eq!(here.count("#sessions tr[data-id]").await, 2);
+    // What was done is said once.
+    assert_eq!(here.count(".notice").await, 0);
 
     there.click("a[href='/keys']").await;
     assert_eq!(there.path().await, "/login");
@@ -91,13 +108,14 @@ async fn one_signs_the_other_out(here: &Browser, there: &Browser) {
 }
 
 async fn a_key_works_until_it_is_revoked(browser: &Browser, site: &Site) {
-    let key = mint(browser).await;
+    let key = mint(browser, "deployment").await;
     assert!(!key.contains(char::is_whitespace), "{} characters", key.len());
     let call = |key: &str| get_with_key(site.address, "/api/me", key);
     let answer = call(&key);
     assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"));
     assert!(answer.body.to_string().contains(NAME), "{}", answer.body);
 
+    assert!(key.starts_with("cloakroom_demo_"), "it begins otherwise");
     // It is shown once.
     browser.go("/keys").await;
     assert_eq!(browser.count("#new-key").await, 0);
@@ -105,6 +123,7 @@ async fn a_key_works_until_it_is_revoked(browser: &Browser, site: &Site) {
     assert_eq!(call(&key).status, 200);
 
     browser.click("#keys tr[data-id] .revoke").await;
+    assert_says(browser, "The key is revoked.").await;
     for refused in [key.as_str(), "none-that-was-ever-minted"] {
         let answer = call(refused);
         assert_eq!((answer.status, answer.content_type.as_str()), (401, "application/problem+json"));
@@ -112,9 +131,10 @@ async fn a_key_works_until_it_is_revoked(browser: &Browser, site: &Site) {
     }
 }
 
-pub(crate) async fn mint(browser: &Browser) -> String {
+pub(crate) async fn mint(browser: &Browser, name: &str) -> String {
     browser.go("/keys").await;
-    browser.submit(&[("name", "deployment")]).await;
+    browser.click("#make-key").await;
+    browser.submit(&[("name", name)]).await;
     browser.find("#new-key").await;
     browser.text("#new-key").await.trim().to_owned()
 }
@@ -123,8 +143,19 @@ async fn everyone_is_signed_out(here: &Browser, there: &Browser) {
     log_in(there, NAME, PASSWORD).await;
     here.go("/account").await;
     here.click("#logout-everywhere").await;
+    assert!(here.text("main").await.contains("2 devices will be logged out"));
+    there.click("a[href='/audit']").await;
+    assert_eq!(there.path().await, "/audit");
+    assert!(there.text("#entries").await.contains("Logged in"));
+    here.click("#everywhere").await;
+    assert_says(here, "You are logged out everywhere: 2 devices.").await;
     there.click("a[href='/keys']").await;
     assert_eq!(there.path().await, "/login");
     here.go("/account").await;
     assert_eq!(here.path().await, "/login");
+}
+
+/// The page says what was just done.
+pub(crate) async fn assert_says(browser: &Browser, notice: &str) {
+    assert!(browser.text(".notice").await.contains(notice), "{}", browser.text(".notice").await);
 }

@@ -3,20 +3,14 @@ use std::time::Duration;
 use cloakroom_testing::{TestDatabase, each_database};
 use serde_json::json;
 
-use crate::harness::{Browser, Site};
+use crate::harness::Site;
 
-const KEY: [(&str, &str); 3] = [("name", "backup"), ("role", "reader"), ("expires", "never")];
-
-async fn key(browser: &mut Browser, form: &[(&str, &str)]) -> String {
-    let page = browser.post("/keys", form).await;
-    page.assert_status(200);
-    page.text("new-key").to_owned()
-}
+const KEY: [(&str, &str); 3] = [("name", "backup"), ("read", "on"), ("expires", "never")];
 
 async fn a_key_is_shown_once_and_works_until_it_is_revoked(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut browser = site.signed_up("bob").await;
-    let page = browser.post("/keys", &KEY).await;
+    let page = browser.post("/keys/new", &KEY).await;
     page.assert_status(200);
     let key = page.text("new-key").to_owned();
     assert_eq!(page.header("cache-control"), Some("no-store"));
@@ -30,8 +24,8 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked(db: TestDatabase) {
         answer.assert_status(200);
         let answer = answer.json();
         assert_eq!(
-            (&answer["user"]["name"], &answer["via"], &answer["role"]),
-            (&json!("bob"), &json!("key"), &json!("reader"))
+            (&answer["user"]["name"], &answer["via"], &answer["scopes"]),
+            (&json!("bob"), &json!("key"), &json!("read"))
         );
     }
 
@@ -48,8 +42,9 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked(db: TestDatabase) {
 async fn a_key_ends_when_it_was_said_to(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut browser = site.signed_up("bob").await;
-    let for_ever = key(&mut browser, &KEY).await;
-    let for_a_day = key(&mut browser, &[("name", "ci"), ("role", "admin"), ("expires", "1d")]).await;
+    let for_ever = browser.make_key(&KEY).await;
+    let for_a_day =
+        browser.make_key(&[("name", "ci"), ("write", "on"), ("read", "on"), ("expires", "1d")]).await;
     let is_valid = async |key: &str| site.send("GET", "/api/me", &[("x-api-key", key)]).await.status == 200;
     // Use does not extend it.
     db.clock().advance(Duration::from_hours(20));
@@ -64,7 +59,7 @@ async fn nobody_revokes_the_keys_of_others(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut bob = site.signed_up("bob").await;
     let mut eve = site.signed_up("eve").await;
-    let key = key(&mut bob, &KEY).await;
+    let key = bob.make_key(&KEY).await;
     let rows = bob.rows("/keys").await;
     assert!(eve.rows("/keys").await.is_empty());
     eve.post(&format!("/keys/{}/revoke", rows[0]), &[]).await.assert_status(404);
@@ -78,12 +73,12 @@ async fn a_session_speaks_for_its_user_by_header_and_not_by_cookie(db: TestDatab
     answer.assert_status(200);
     let answer = answer.json();
     assert_eq!(
-        (&answer["user"]["name"], &answer["via"], &answer["role"]),
+        (&answer["user"]["name"], &answer["via"], &answer["scopes"]),
         (&json!("bob"), &json!("session"), &json!(null))
     );
     browser.get("/api/me").await.assert_status(401);
     // A key is no session, and a session no key.
-    let key = key(&mut browser, &KEY).await;
+    let key = browser.make_key(&KEY).await;
     site.send("GET", "/api/me", &[("x-auth-token", &key)]).await.assert_status(401);
     site.send("GET", "/api/me", &[("x-api-key", browser.token())]).await.assert_status(401);
 }
@@ -91,7 +86,7 @@ async fn a_session_speaks_for_its_user_by_header_and_not_by_cookie(db: TestDatab
 async fn what_is_no_credential_is_a_problem(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut browser = site.signed_up("bob").await;
-    let key = key(&mut browser, &KEY).await;
+    let key = browser.make_key(&KEY).await;
     let token = browser.token();
     let cases: [(&[(&str, &str)], u16); 6] = [
         (&[], 401),
@@ -114,14 +109,16 @@ async fn what_is_no_credential_is_a_problem(db: TestDatabase) {
 async fn a_key_that_cannot_be_is_refused(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut browser = site.signed_up("bob").await;
-    let answer = browser.post("/keys", &[("name", " "), ("role", "admin"), ("expires", "1d")]).await;
-    answer.assert_status(422);
-    assert!(answer.body.contains("class=\"error\""));
-    for form in [
-        [("name", "ci"), ("role", "root"), ("expires", "1d")],
-        [("name", "ci"), ("role", "admin"), ("expires", "2d")],
-    ] {
-        browser.post("/keys", &form).await.assert_status(400);
+    for form in
+        [[("name", " "), ("read", "on"), ("expires", "1d")], [("name", "ci"), ("", ""), ("expires", "1d")]]
+    {
+        let answer = browser.post("/keys/new", &form).await;
+        answer.assert_status(422);
+        assert!(answer.body.contains("class=\"error\""));
+    }
+    for form in [&[("name", "ci"), ("read", "on"), ("expires", "2d")][..], &[("name", "ci"), ("read", "on")]]
+    {
+        browser.post("/keys/new", form).await.assert_status(400);
     }
     assert!(browser.rows("/keys").await.is_empty());
 }

@@ -60,7 +60,7 @@ async fn the_devices_page_shows_which_are_bound_and_they_are_renewed(db: TestDat
     get(&mut browser, "/account").await.assert_status(200);
     // It also ends like any other.
     post(&mut browser, "/logout", &[], "").await.assert_moved("/");
-    get(&mut browser, "/account").await.assert_moved("/login");
+    get(&mut browser, "/account").await.assert_sent_to_log_in("/account");
 }
 
 async fn without_it_nothing_is_offered(db: TestDatabase) {

@@ -120,6 +120,13 @@ impl Browser {
         self.cookies.iter().any(|(name, _)| name == "session")
     }
 
+    /// Makes a key and returns it.
+    pub(crate) async fn make_key(&mut self, form: &[(&str, &str)]) -> String {
+        let page = self.post("/keys/new", form).await;
+        page.assert_status(200);
+        page.text("new-key").to_owned()
+    }
+
     /// The ids of the rows on a page.
     pub(crate) async fn rows(&mut self, path: &str) -> Vec<String> {
         self.get(path).await.rows()
@@ -149,6 +156,19 @@ impl Answer {
     #[track_caller]
     pub(crate) fn assert_moved(&self, to: &str) {
         assert_eq!((self.status.as_u16(), self.header("location")), (303, Some(to)), "{}", self.body);
+    }
+
+    /// The browser is sent to log in, and from there back to this path.
+    #[track_caller]
+    pub(crate) fn assert_sent_to_log_in(&self, from: &str) {
+        self.assert_moved(&format!("/login?next={from}"));
+    }
+
+    /// The page says this of what was done before.
+    #[track_caller]
+    pub(crate) fn assert_notice(&self, text: &str) {
+        let notice = format!("<p class=\"notice\" role=\"status\">{text}</p>");
+        assert!(self.body.contains(&notice), "{text}: {}", self.body);
     }
 
     pub(crate) fn rows(&self) -> Vec<String> {

@@ -13,7 +13,7 @@ async fn signing_up_logs_in_and_remembers_the_name(db: TestDatabase) {
     browser.get("/").await.assert_moved("/account");
 
     browser.post("/logout", &[]).await.assert_moved("/");
-    browser.get("/account").await.assert_moved("/login");
+    browser.get("/account").await.assert_sent_to_log_in("/account");
     browser.get("/").await.assert_status(200);
     assert!(browser.get("/login").await.body.contains("value=\"zoë\""));
 }

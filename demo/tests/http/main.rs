@@ -2,9 +2,13 @@
 
 mod account;
 mod api;
+mod audit;
 mod bound;
+mod confirm;
 mod harness;
+mod keys;
 mod login;
 mod outage;
 mod pages;
 mod security;
+mod upgrade;

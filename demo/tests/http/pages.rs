@@ -16,10 +16,13 @@ async fn statistics_count_by_status_and_draw_by_day(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut browser = site.signed_up("bob").await;
     let mut phone = site.logged_in("bob").await;
-    browser.post("/keys", &[("name", "ci"), ("role", "admin"), ("expires", "1d")]).await.assert_status(200);
+    browser.make_key(&[("name", "ci"), ("read", "on"), ("expires", "1d")]).await;
     assert_eq!(totals(&mut browser).await, [2, 0, 2, 1, 0, 1]);
 
-    db.clock().advance(Duration::from_hours(36));
+    db.clock().advance(Duration::from_hours(23));
+    browser.get("/account").await.assert_status(200);
+    phone.get("/account").await.assert_status(200);
+    db.clock().advance(Duration::from_hours(13));
     phone.post("/logout", &[]).await.assert_moved("/");
     assert_eq!(totals(&mut browser).await, [1, 1, 2, 0, 1, 1]);
     let page = browser.get("/statistics").await;
@@ -47,8 +50,7 @@ async fn a_filled_database_has_its_thousand_users_once(db: TestDatabase) {
 async fn what_ended_is_kept_for_a_month(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut browser = site.signed_up("bob").await;
-    let key = [("name", "ci"), ("role", "admin"), ("expires", "never")];
-    browser.post("/keys", &key).await.assert_status(200);
+    browser.make_key(&[("name", "ci"), ("read", "on"), ("expires", "never")]).await;
     browser.post("/logout", &[]).await.assert_moved("/");
     let tick = Duration::from_micros(1);
     db.clock().advance(Duration::from_hours(30 * 24).saturating_sub(tick));
@@ -65,10 +67,12 @@ async fn names_are_shown_and_never_run(db: TestDatabase) {
     browser.agent = "<img src=x onerror=alert(1)>/1";
     let form = [("name", name), ("password", crate::harness::PASSWORD)];
     browser.post("/signup", &form).await.assert_moved("/account");
-    let key = [("name", "\"><script>alert(2)</script>"), ("role", "admin"), ("expires", "never")];
-    let made = browser.post("/keys", &key).await;
+    let key = [("name", "\"><script>alert(2)</script>"), ("read", "on"), ("expires", "never")];
+    let made = browser.post("/keys/new", &key).await;
     let mut bodies = vec![made.body];
-    for path in ["/account", "/keys", "/statistics", "/login"] {
+    for path in
+        ["/account", "/keys", "/keys/new", "/audit", "/audit?of=keys", "/password", "/statistics", "/login"]
+    {
         bodies.push(browser.get(path).await.body);
     }
     bodies.push(browser.post("/login", &[("name", name), ("password", "wrong")]).await.body);

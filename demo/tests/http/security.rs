@@ -13,7 +13,11 @@ async fn a_post_from_another_site_is_refused_and_does_nothing(db: TestDatabase) 
         "/logout-others".to_owned(),
         format!("/sessions/{}/expire", rows[0]),
         format!("/sessions/{}/delete", rows[0]),
-        "/keys".to_owned(),
+        format!("/sessions/{}/rename", rows[0]),
+        "/keys/new".to_owned(),
+        "/confirm".to_owned(),
+        "/password".to_owned(),
+        format!("/keys/{}/rotate", rows[0]),
         format!("/keys/{}/revoke", rows[0]),
         "/login".to_owned(),
         "/signup".to_owned(),
@@ -25,7 +29,7 @@ async fn a_post_from_another_site_is_refused_and_does_nothing(db: TestDatabase) 
             &[form, ("origin", "https://evil.example")],
         ];
         for headers in cross_site {
-            let body = "name=eve&password=correct+horse&role=admin&expires=never".to_owned();
+            let body = "name=eve&label=eve&password=correct+horse&new_password=wrong+horse&read=on&expires=never&grace=none".to_owned();
             let answer = browser.send("POST", &path, headers, body).await;
             answer.assert_status(403);
             assert!(answer.cookies().is_empty());
@@ -39,9 +43,22 @@ async fn a_post_from_another_site_is_refused_and_does_nothing(db: TestDatabase) 
 async fn every_response_carries_the_headers(db: TestDatabase) {
     let site = Site::start(&db).await;
     let mut browser = site.signed_up("bob").await;
-    for path in
-        ["/", "/login", "/account", "/keys", "/statistics", "/api/me", "/style.css", "/icon.svg", "/nothing"]
-    {
+    for path in [
+        "/",
+        "/login",
+        "/account",
+        "/logout-everywhere",
+        "/keys",
+        "/keys/new",
+        "/confirm",
+        "/password",
+        "/audit",
+        "/statistics",
+        "/api/me",
+        "/style.css",
+        "/icon.svg",
+        "/nothing",
+    ] {
         let answer = browser.get(path).await;
         let policy = answer.header("content-security-policy").unwrap();
         for rule in [
