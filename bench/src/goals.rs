@@ -6,7 +6,7 @@ use crate::catalogue::name::{
     BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_SCHEME, RECORDED, SHARED, THREE_SCHEMES,
     TOWER_ONE, TOWER_SESSIONS, UNRECORDED,
 };
-use crate::catalogue::row::{growth, prune, revocation};
+use crate::catalogue::row::{bound, growth, prune, revocation};
 use crate::format::grouped;
 use crate::results::{Measure, Results, Row, Table};
 
@@ -56,6 +56,8 @@ const GOALS: &[Goal] = &[
     goal("three schemes, cached, 128 callers", "schemes-cached/128", THREE_SCHEMES, ONE_SCHEME, Slower(1.1)),
     goal("last uses recorded, PostgreSQL, 128 callers, strict", "seen-postgres/128", RECORDED, UNRECORDED, Slower(1.05)),
     goal("last uses recorded, SQLite, 128 callers, strict", "seen-sqlite/128", RECORDED, UNRECORDED, Slower(1.05)),
+    goal("a renewal, one core of the application", bound::CORE, bound::RENEWALS, bound::REQUESTS, Slower(30.0)),
+    goal("p99 of requests while their sessions renew", bound::BESIDE, bound::RENEWING, bound::UNBOUND, SlowerP99(2.0)),
     goal("mistyped keys refused by one core", "mistyped/1", CLOAKROOM, "–", AtLeast(1_000_000.0)),
     goal("mistyped keys refused, 128 callers", "mistyped/128", CLOAKROOM, NO_CHECKSUM, Faster(10.0)),
     goal("create, PostgreSQL, 128 callers", "create-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),

@@ -1,6 +1,7 @@
 //! The measurements, one file for each case.
 
 mod authenticate;
+mod bound;
 mod cached;
 mod create;
 mod extend;
@@ -46,6 +47,7 @@ pub const CASES: &[Case] = &[
     case("seen", seen::run),
     case("mistyped", mistyped::run),
     case("http", http::run),
+    case("bound", bound::run),
     case("memory", memory::run),
     case("list-postgres", list::postgres),
     case("list-sqlite", list::sqlite),

@@ -13,7 +13,7 @@ use name::{
     TOWER_ONE, TOWER_SESSIONS, UNRECORDED, WITHOUT_SESSION,
 };
 use row::growth::{ONE_MILLION, TEN_MILLION, TEN_THOUSAND};
-use row::{prune, revocation, settings};
+use row::{bound, prune, revocation, settings};
 
 /// Tables of a case that have the same rows.
 struct Entry {
@@ -61,6 +61,9 @@ const CATALOGUE: &[Entry] = &[
     entry("mistyped", "mistyped", &["1", "128"], &[CLOAKROOM, NO_CHECKSUM, HARNESS]),
     entry("http", "http", &["64"], &[CLOAKROOM, TOWER_SESSIONS, AXUM_SESSION, WITHOUT_SESSION]),
     entry("http", "http-cached", &["64"], &[CACHED, TOWER_CACHED, AXUM_SESSION, WITHOUT_SESSION]),
+    entry("bound", "bound-authenticate", &["1", "128"], bound::KEYS_ROWS),
+    entry("bound", "bound", &["core"], bound::CORE_ROWS),
+    entry("bound", "bound", &["beside"], bound::BESIDE_ROWS),
     entry("memory", "memory", &["cached"], &[CACHED]),
     entry("list-postgres", "list-postgres", &["1", "16"], &[CLOAKROOM, BY_HAND]),
     entry("list-sqlite", "list-sqlite", &["1", "16"], &[CLOAKROOM, BY_HAND]),

@@ -1,5 +1,26 @@
 //! The names of the rows that are no contestants', and of the tables that have them.
 
+/// Sessions that are bound to a device, beside others.
+pub mod bound {
+    pub const CORE: &str = "bound/core";
+    pub const BESIDE: &str = "bound/beside";
+
+    pub const RENEWALS: &str = "renewals";
+    pub const REQUESTS: &str = "requests, bound sessions";
+    pub const REQUESTS_UNBOUND: &str = "requests, not bound";
+    pub const CORE_ROWS: &[&str] = &[RENEWALS, REQUESTS, REQUESTS_UNBOUND];
+
+    pub const QUIET: &str = "bound, no renewals";
+    pub const RENEWING: &str = "bound, renewing";
+    pub const UNBOUND: &str = "not bound";
+    pub const BESIDE_ROWS: &[&str] = &[UNBOUND, QUIET, RENEWING];
+
+    pub const KEY: &str = "a key in each row";
+    pub const NO_KEY: &str = "a column for keys, empty";
+    pub const NO_COLUMN: &str = "no column for keys";
+    pub const KEYS_ROWS: &[&str] = &[NO_COLUMN, NO_KEY, KEY];
+}
+
 /// A table of each size.
 pub mod growth {
     pub const TEN_THOUSAND: &str = "10 thousand rows";

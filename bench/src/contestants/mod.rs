@@ -2,6 +2,7 @@
 //! that is not found is a failure of the benchmark.
 
 pub mod axum_session;
+pub mod bound;
 pub mod by_hand;
 pub mod cloakroom;
 pub mod http;

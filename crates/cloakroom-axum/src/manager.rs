@@ -171,6 +171,9 @@ impl<T: SessionFields> SessionManager<T> {
     /// Gives the request's session a new token, which goes out in the cookie. The old token is refused from now on. Use
     /// it after a change of privileges.
     ///
+    /// A browser that renews a bound session at the same moment may be left with the other token, whichever answer comes
+    /// last. With the old one it is asked to renew, and logged in still.
+    ///
     /// # Errors
     ///
     /// [`LoggedOut`](SessionRejection::LoggedOut) if the request has no session, or no longer has it: if the session

@@ -10,7 +10,7 @@ pub mod servers;
 
 #[cfg(feature = "suite")]
 mod database;
-#[cfg(feature = "suite")]
+#[cfg(feature = "device")]
 mod device;
 #[cfg(feature = "suite")]
 mod memory;
@@ -19,7 +19,7 @@ mod tables;
 
 #[cfg(feature = "suite")]
 pub use database::{Kind, Mode, START, TestDatabase, run, run_in};
-#[cfg(feature = "suite")]
+#[cfg(feature = "device")]
 pub use device::Device;
 #[cfg(feature = "suite")]
 pub use memory::{at_once, hold_connections, patience, until_kept};

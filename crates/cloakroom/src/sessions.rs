@@ -528,6 +528,10 @@ impl<T: SessionFields> Sessions<T> {
     /// [rotation with a grace](Self::rotate_with_grace) had left good. Use it when privileges change, and when another
     /// party may have seen the token.
     ///
+    /// A session that is bound to a device needs it seldom: each renewal rotates. The old token of such a session is still
+    /// known for a renewal, which takes the device's key: its browser may be about to renew with it, or may get the answer to
+    /// a renewal after that to the request which rotates. The new token is good for as long as the old one would have been.
+    ///
     /// # Errors
     ///
     /// [`Conflict`](crate::ErrorKind::Conflict) if the row was written since it was read;
@@ -817,6 +821,9 @@ impl<T: SessionFields> Sessions<T> {
     ///
     /// A token that is not the present one of any session takes a second query. A [`Cache`](crate::Cache) does not keep
     /// sessions that were found by an old token.
+    ///
+    /// The renewal of a session that is bound to a device is no conflict: whichever of the two comes first, the token that
+    /// the other replaces stays good for its own grace.
     ///
     /// # Errors
     ///

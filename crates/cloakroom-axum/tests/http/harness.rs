@@ -112,21 +112,32 @@ impl Site {
     }
 
     /// Sends it over a connection of its own. The host is `example.com`, unless the request says another.
-    pub(crate) async fn send_raw(&self, mut request: Request<Full<Bytes>>) -> http::Response<Incoming> {
+    pub(crate) async fn send_raw(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
+        self.try_send_raw(request).await.unwrap()
+    }
+
+    async fn try_send_raw(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<http::Response<Incoming>, hyper::Error> {
         request.headers_mut().entry(header::HOST).or_insert("example.com".parse().unwrap());
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection.with_upgrades());
-        sender.send_request(request).await.unwrap()
+        sender.send_request(request).await
     }
 
     pub(crate) async fn send(&self, request: request::Builder) -> Answer {
-        let response = self.send_raw(request.body(Full::default()).unwrap()).await;
+        self.try_send(request).await.unwrap()
+    }
+
+    async fn try_send(&self, request: request::Builder) -> Option<Answer> {
+        let response = self.try_send_raw(request.body(Full::default()).unwrap()).await.ok()?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        Some(Answer { status: parts.status, headers: parts.headers, body })
     }
 
     pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -135,6 +146,12 @@ impl Site {
 
     pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(with(Request::post(path), headers)).await
+    }
+
+    /// Returns nothing if the connection ends without an answer.
+    #[cfg(feature = "dbsc")]
+    pub(crate) async fn try_post(&self, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+        self.try_send(with(Request::post(path), headers)).await
     }
 }
 

@@ -3,14 +3,16 @@
 mod migrated;
 mod registered;
 mod renewed;
+mod rotated;
 mod together;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use cloakroom::device::{Challenge, DeviceKey};
 use cloakroom::{
-    BindingRefusal, BindingTerms, BoundSession, CreatedSession, NewSession, Registration, Renewal,
-    SessionTable, Sessions, Token,
+    BindingRefusal, BindingTerms, BoundSession, CreatedSession, HasDeviceKey, NewSession, Registration,
+    Renewal, SessionFields, SessionTable, Sessions, Token,
 };
 use cloakroom_testing::{Device, Kind, TestDatabase};
 
@@ -41,6 +43,17 @@ pub(crate) fn web(user_id: &str) -> NewSession<Web> {
     NewSession::new(Web { user_id: user_id.into(), shown: None, device_key: None })
 }
 
+/// What a browser can log in to.
+pub(crate) trait LogsIn: HasDeviceKey + SessionTable + SessionFields<Data: Debug> + Debug {
+    fn of(user_id: &str) -> NewSession<Self>;
+}
+
+impl LogsIn for Web {
+    fn of(user_id: &str) -> NewSession<Self> {
+        web(user_id)
+    }
+}
+
 /// A device, and the session that it is about to bind or has bound.
 pub(crate) struct Browser {
     pub(crate) device: Device,
@@ -50,14 +63,14 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// Logs in. The challenge is that of the registration.
-    pub(crate) async fn logged_in(sessions: &Sessions<Web>) -> (Self, CreatedSession<Web>) {
-        let created = sessions.create(web("1234")).await.unwrap();
+    pub(crate) async fn logged_in<T: LogsIn>(sessions: &Sessions<T>) -> (Self, CreatedSession<T>) {
+        let created = sessions.create(T::of("1234")).await.unwrap();
         let challenge = sessions.device_challenge(&created.session).await.unwrap().unwrap();
         (Self { device: Device::new(), token: created.token.clone(), challenge }, created)
     }
 
     /// Logs in and registers. The challenge is that of the next renewal.
-    pub(crate) async fn bound(sessions: &Sessions<Web>) -> (Self, BoundSession<Web>) {
+    pub(crate) async fn bound<T: LogsIn>(sessions: &Sessions<T>) -> (Self, BoundSession<T>) {
         let (mut browser, _) = Self::logged_in(sessions).await;
         let proof = browser.device.registration(browser.challenge.as_str());
         let registration = sessions.register_device(&browser.token, Some(&proof), &TERMS).await.unwrap();
@@ -72,12 +85,12 @@ impl Browser {
     }
 
     /// Presents a token with the proof for the challenge in hand.
-    pub(crate) async fn present(&self, sessions: &Sessions<Web>, token: &Token) -> Renewal<Web> {
+    pub(crate) async fn present<T: LogsIn>(&self, sessions: &Sessions<T>, token: &Token) -> Renewal<T> {
         sessions.renew_bound(token, Some(&self.proof()), &TERMS).await.unwrap()
     }
 
     /// Renews, with a second round if it takes one, and returns the bound session.
-    pub(crate) async fn renew(&mut self, sessions: &Sessions<Web>) -> BoundSession<Web> {
+    pub(crate) async fn renew<T: LogsIn>(&mut self, sessions: &Sessions<T>) -> BoundSession<T> {
         for _ in 0..2 {
             match self.present(sessions, &self.token).await {
                 Renewal::Renewed { bound, token } => {
@@ -93,28 +106,28 @@ impl Browser {
     }
 }
 
-pub(crate) fn challenged(renewal: Renewal<Web>) -> (Challenge, BindingRefusal) {
+pub(crate) fn challenged<T: LogsIn>(renewal: Renewal<T>) -> (Challenge, BindingRefusal) {
     match renewal {
         Renewal::Challenged { challenge, because, .. } => (challenge, because),
         other => panic!("{other:?}"),
     }
 }
 
-pub(crate) fn renewed(renewal: Renewal<Web>) -> (BoundSession<Web>, Token) {
+pub(crate) fn renewed<T: LogsIn>(renewal: Renewal<T>) -> (BoundSession<T>, Token) {
     match renewal {
         Renewal::Renewed { bound, token } => (bound, token),
         other => panic!("{other:?}"),
     }
 }
 
-pub(crate) fn refused(renewal: Renewal<Web>) -> BindingRefusal {
+pub(crate) fn refused<T: LogsIn>(renewal: Renewal<T>) -> BindingRefusal {
     match renewal {
         Renewal::Refused(because) => because,
         other => panic!("{other:?}"),
     }
 }
 
-pub(crate) async fn works(sessions: &Sessions<Web>, token: &Token) -> bool {
+pub(crate) async fn works<T: LogsIn>(sessions: &Sessions<T>, token: &Token) -> bool {
     sessions.authenticate(token).await.unwrap().is_some()
 }
 

@@ -2,7 +2,7 @@
 
 use cloakroom::device::ProofError;
 use cloakroom::{BindingRefusal, ErrorKind, Registration, Sessions, Status, Token};
-use cloakroom_testing::{Device, START, TestDatabase, each_mode};
+use cloakroom_testing::{Device, START, TestDatabase, each_mode, listening};
 
 use crate::{Browser, MICROSECOND, MINUTE, SECOND, SLACK, TERMS, Web, refused, web, works};
 
@@ -268,6 +268,20 @@ async fn a_column_that_cannot_hold_the_key_is_named(db: TestDatabase) {
 }
 
 each_mode! {
+    a_session_is_bound_by_a_proof_for_its_challenge,
+    the_token_of_a_bound_session_is_good_for_its_time_and_the_session_goes_on,
+    what_is_no_good_binds_nothing_and_leaves_the_session_as_it_was,
+    a_session_has_one_key_and_keeps_it,
+    a_challenge_ages_by_whichever_clock_it_was_issued,
+    a_challenge_that_was_just_issued_is_issued_again_and_a_later_one_takes_its_place,
+    a_token_that_is_refused_still_tells_which_session_is_to_be_renewed_or_ended,
+    a_session_that_has_ended_is_not_bound,
+    a_key_of_rsa_is_kept_whole,
+    an_update_that_read_the_session_before_does_not_undo_it,
+    a_column_that_cannot_hold_the_key_is_named,
+}
+
+listening! {
     a_session_is_bound_by_a_proof_for_its_challenge,
     the_token_of_a_bound_session_is_good_for_its_time_and_the_session_goes_on,
     what_is_no_good_binds_nothing_and_leaves_the_session_as_it_was,

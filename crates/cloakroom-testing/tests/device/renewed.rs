@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom::device::ProofError;
 use cloakroom::{BindingRefusal, Clock, ManualClock, Sessions, TokenFormat};
-use cloakroom_testing::{Device, START, TestDatabase, each_mode};
+use cloakroom_testing::{Device, START, TestDatabase, each_mode, listening};
 
 use crate::{
     Browser, DAY, MICROSECOND, MINUTE, SECOND, SLACK, TERMS, Web, challenged, count, refused, renewed, works,
@@ -282,6 +282,22 @@ async fn a_machine_whose_clock_is_three_minutes_ahead_breaks_nothing(db: TestDat
 }
 
 each_mode! {
+    a_renewal_takes_a_proof_and_gives_another_token,
+    the_next_challenge_comes_along_so_that_a_renewal_takes_one_round,
+    a_token_that_is_past_its_time_renews_and_does_nothing_else,
+    another_device_renews_nothing,
+    a_lost_answer_is_given_again,
+    a_browser_that_comes_late_for_its_lost_answer_is_still_logged_in,
+    a_token_from_before_the_last_renewal_is_unknown,
+    a_session_that_has_ended_or_is_not_bound_is_not_renewed,
+    a_renewal_is_a_use_and_fills_in_the_hint,
+    renewals_and_updates_do_not_get_in_each_others_way,
+    a_rotation_leaves_the_tokens_time_as_it_is,
+    few_old_tokens_are_kept_and_one_of_them_is_sealed,
+    a_machine_whose_clock_is_three_minutes_ahead_breaks_nothing,
+}
+
+listening! {
     a_renewal_takes_a_proof_and_gives_another_token,
     the_next_challenge_comes_along_so_that_a_renewal_takes_one_round,
     a_token_that_is_past_its_time_renews_and_does_nothing_else,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cloakroom::{BindingRefusal, Registration, Renewal};
-use cloakroom_testing::{Device, TestDatabase, each_mode};
+use cloakroom_testing::{Device, TestDatabase, each_mode, listening};
 
 use crate::{Browser, MINUTE, TERMS, Web, challenged, count, renewed, works};
 
@@ -165,6 +165,14 @@ async fn a_renewal_whose_caller_has_gone_leaves_the_browser_logged_in(db: TestDa
 }
 
 each_mode! {
+    of_many_renewals_with_one_proof_one_renews_and_the_others_come_to_the_same_token,
+    of_many_registrations_at_once_one_binds,
+    a_log_out_at_the_same_time_ends_the_session_whichever_comes_first,
+    renewals_and_updates_at_the_same_time_all_come_about,
+    a_renewal_whose_caller_has_gone_leaves_the_browser_logged_in,
+}
+
+listening! {
     of_many_renewals_with_one_proof_one_renews_and_the_others_come_to_the_same_token,
     of_many_registrations_at_once_one_binds,
     a_log_out_at_the_same_time_ends_the_session_whichever_comes_first,

@@ -105,7 +105,7 @@ impl<T: SessionFields> Operations<'_, T> {
             digest: retired_digest,
             session: session.id,
             retired_at: now,
-            usable_until: to_stored_precision(expiry::later(now, self.config().exchange_grace())),
+            usable_until: Some(to_stored_precision(expiry::later(now, self.config().exchange_grace()))),
             hint: None,
             sealed: Some(seal.seal(&successor).map_err(no_randomness)?),
         };

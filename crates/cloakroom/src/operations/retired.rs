@@ -39,17 +39,21 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     /// Returns what is written of the session's old tokens when it gets another one. The present token stays good for
-    /// `grace`, and older ones for no longer; without a grace all of them end: another party may have seen them.
+    /// `grace`, and older ones for no longer; without a grace all of them end: another party may have seen them. Returns
+    /// the digest of the present token too, if it is recorded as retired.
+    ///
+    /// The present token of a bound session is recorded also without a grace: its browser may be about to renew with it, and
+    /// that takes the device's key.
     pub(super) async fn retiring(
         &mut self,
         session: &Session<T>,
         now: OffsetDateTime,
         grace: Option<Duration>,
-    ) -> Result<Vec<Statement>> {
+    ) -> Result<(Option<TokenDigest>, Vec<Statement>)> {
         let until = to_stored_precision(expiry::later(now, grace.unwrap_or(Duration::ZERO)));
         let shorten = retired::shorten(&mut self.bindings(), session.id, until);
-        if grace.is_none() {
-            return Ok(vec![shorten]);
+        if grace.is_none() && session.stored.token_until.is_none() {
+            return Ok((None, vec![shorten]));
         }
         let Some(digest) = self.digest_as_read(session).await? else {
             return Err(self.lost(session).await?);
@@ -58,11 +62,12 @@ impl<T: SessionFields> Operations<'_, T> {
             digest: &digest,
             session: session.id,
             retired_at: now,
-            usable_until: until,
+            usable_until: grace.map(|_| until),
             hint: hint_as_read(session),
             sealed: None,
         };
-        Ok(vec![retired::insert(&mut self.bindings(), new), shorten])
+        let insert = retired::insert(&mut self.bindings(), new);
+        Ok((Some(digest), vec![insert, shorten]))
     }
 
     /// Returns the digest of the session's present token, or `None` if its row is not as it was read.

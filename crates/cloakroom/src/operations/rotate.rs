@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sea_query::UpdateStatement;
+use sea_query::{ExprTrait, UpdateStatement};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Operations;
@@ -10,12 +11,15 @@ use super::create::no_randomness;
 use super::guarded::Effect;
 use crate::database::FieldValue;
 use crate::error::{Error, ErrorKind, Result};
-use crate::events::EventKind;
+use crate::events::{Event, EventKind};
 use crate::observe::Operation;
 use crate::session::Session;
 use crate::sql::Bindings;
 use crate::table::{HasAssurance, HasAuthenticatedAt, Role, RoleField, SessionFields, column};
 use crate::token::Token;
+
+/// How often a rotation is tried if renewals of the bound session keep replacing its token.
+const ATTEMPTS: usize = 100;
 
 /// Why a session gets another token.
 #[derive(Clone, Copy)]
@@ -108,13 +112,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let expires_at = session.stored.expires_at;
         let event = self.event_of(session, why.event(session.id));
         let is_written = if self.table().honours_old_tokens() {
-            let old = self.retiring(session, now, grace).await?;
-            let (update, updated_at) = self.guarded(session, now, expires_at, set);
-            let is_written = self.in_transaction().write_together(session.id, update, old, event).await?;
-            if is_written {
-                session.note_write(expires_at, updated_at);
-            }
-            is_written
+            self.rotate_beside(session, now, grace, event, &set).await?
         } else {
             self.write(session, now, expires_at, Effect::Revokes, event, set).await?
         };
@@ -124,5 +122,37 @@ impl<T: SessionFields> Operations<'_, T> {
         self.note_filled(session, filled, fill).await;
         session.row_mut().stored.old_token_until = None;
         Ok(token)
+    }
+
+    /// Writes what `set` sets, and what becomes of the session's old tokens. Returns `true` if the row was as it was read.
+    async fn rotate_beside(
+        &mut self,
+        session: &mut Session<T>,
+        now: OffsetDateTime,
+        grace: Option<Duration>,
+        event: Option<Event>,
+        set: &(dyn Fn(&mut UpdateStatement, &mut Bindings<'_>) + Send + Sync),
+    ) -> Result<bool> {
+        let expires_at = session.stored.expires_at;
+        for _ in 0..ATTEMPTS {
+            let (present, old) = self.retiring(session, now, grace).await?;
+            let set = |update: &mut UpdateStatement, bindings: &mut Bindings<'_>| {
+                set(update, bindings);
+                // The renewal of a bound session replaces its token, and leaves the rest of the row as it was read.
+                if let Some(present) = &present {
+                    let digest = bindings.expr(FieldValue::plain(present.expose()));
+                    update.and_where(bindings.column(column::DIGEST).eq(digest));
+                }
+            };
+            let (update, updated_at) = self.guarded(session, now, expires_at, set);
+            if self.in_transaction().write_together(session.id, update, old, event.clone()).await? {
+                session.note_write(expires_at, updated_at);
+                return Ok(true);
+            }
+            if present.is_none() {
+                break;
+            }
+        }
+        Ok(false)
     }
 }

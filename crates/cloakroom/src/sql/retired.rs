@@ -24,7 +24,8 @@ pub(crate) struct NewRetired<'r> {
     pub(crate) digest: &'r TokenDigest,
     pub(crate) session: Uuid,
     pub(crate) retired_at: OffsetDateTime,
-    pub(crate) usable_until: OffsetDateTime,
+    /// `None` for one that is good for nothing but a renewal.
+    pub(crate) usable_until: Option<OffsetDateTime>,
     pub(crate) hint: Option<String>,
     pub(crate) sealed: Option<Vec<u8>>,
 }

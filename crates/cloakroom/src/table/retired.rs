@@ -8,6 +8,7 @@
 //! | the last token that the renewal of a bound session replaced | until when it is good | the successor |
 //! | the same, once its seal is wiped after its time | null | null |
 //! | a token that an earlier renewal replaced | until when it is good | null |
+//! | a token of a bound session that was rotated without a grace | null | null |
 //!
 //! A table whose sessions can be bound to a device exchanges no tokens.
 

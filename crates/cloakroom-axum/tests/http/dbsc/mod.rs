@@ -1,6 +1,10 @@
 //! Sessions that are bound to the browser's device, with a client that speaks the protocol as Chromium does.
 
-use std::collections::HashMap;
+mod balancer;
+mod browser;
+mod nodes;
+mod outage;
+
 use std::time::Duration;
 
 use axum::extract::{Path, Request};
@@ -17,10 +21,10 @@ use cloakroom_axum::{
 use cloakroom_testing::{Device, TestDatabase, each_database};
 use http::StatusCode;
 use serde_json::Value;
-use time::OffsetDateTime;
 
 use crate::capture::Captured;
 use crate::harness::{Answer, Site};
+use browser::Browser;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -61,6 +65,12 @@ fn routes() -> Router {
             "/logout",
             post(async |manager: Manager| Ok::<_, SessionRejection>(manager.log_out().await?.to_string())),
         )
+        .route(
+            "/rotate",
+            post(async |manager: Manager| {
+                Ok::<_, SessionRejection>(manager.rotate().await?.expose().to_owned())
+            }),
+        )
         .route("/offer", post(async |manager: Manager| manager.offer_binding().await))
         .route(
             "/bound",
@@ -82,156 +92,18 @@ async fn site(db: &TestDatabase) -> (Sessions<Web>, Site) {
     (sessions, site)
 }
 
-/// A browser: its cookies, with when they end, and its bound session.
-#[derive(Default)]
-struct Browser {
-    cookies: HashMap<String, (String, OffsetDateTime)>,
-    device: Device,
-    id: Option<String>,
-    challenge: Option<String>,
-    /// How many proofs it has signed.
-    signed: usize,
-}
-
-impl Browser {
-    fn header(&self, now: OffsetDateTime) -> String {
-        let valid = self.cookies.iter().filter(|(_, (_, end))| *end > now);
-        valid.map(|(name, (value, _))| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-    }
-
-    fn has(&self, name: &str, now: OffsetDateTime) -> bool {
-        self.cookies.get(name).is_some_and(|(_, end)| *end > now)
-    }
-
-    fn token(&self) -> String {
-        self.cookies[COOKIE].0.clone()
-    }
-
-    /// Keeps the cookies and the challenge of an answer.
-    fn keep(&mut self, answer: &Answer, now: OffsetDateTime) {
-        for cookie in answer.cookies() {
-            let (pair, attributes) = cookie.split_once("; ").unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            let age = attributes.split("; ").find_map(|it| it.strip_prefix("Max-Age=")).unwrap();
-            let end = now + time::Duration::seconds(age.parse().unwrap());
-            self.cookies.insert(name.to_owned(), (value.to_owned(), end));
-        }
-        if let Some(next) = answer.header("secure-session-challenge") {
-            let (challenge, id) = next.split_once(";id=").unwrap();
-            assert_eq!(Some(id.trim_matches('"')), self.id.as_deref());
-            self.challenge = Some(challenge.trim_matches('"').to_owned());
-        }
-    }
-
-    /// Sends it as a browser without a bound session does, or beside one.
-    async fn send(&mut self, db: &TestDatabase, site: &Site, method: &str, path: &str) -> Answer {
-        let cookies = self.header(db.now());
-        let headers = [("cookie", cookies.as_str())];
-        let headers = if cookies.is_empty() { &[][..] } else { &headers[..] };
-        let answer = match method {
-            "GET" => site.get(path, headers).await,
-            _ => site.post(path, headers).await,
-        };
-        self.keep(&answer, db.now());
-        answer
-    }
-
-    /// Sends it, and renews first if the bound cookie is missing; follows a redirect to itself.
-    async fn visit(&mut self, db: &TestDatabase, site: &Site, method: &str, path: &str) -> Answer {
-        for _ in 0..5 {
-            if self.id.is_some() && !self.has(MARKER, db.now()) {
-                self.refresh(db, site).await;
-            }
-            let answer = self.send(db, site, method, path).await;
-            if answer.status != StatusCode::TEMPORARY_REDIRECT {
-                return answer;
-            }
-            assert_eq!(answer.header("location"), Some(path));
-        }
-        panic!("redirected for ever")
-    }
-
-    async fn log_in(db: &TestDatabase, site: &Site, user: &str) -> Self {
-        let mut browser = Self::default();
-        browser.log_in_again(db, site, user).await;
-        browser
-    }
-
-    async fn log_in_again(&mut self, db: &TestDatabase, site: &Site, user: &str) {
-        let answer = self.send(db, site, "POST", &format!("/login/{user}")).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        let registration = answer.header("secure-session-registration").unwrap();
-        let rest = registration.strip_prefix(r#"(ES256 RS256);path="/dbsc/register";challenge=""#).unwrap();
-        self.challenge = Some(rest.strip_suffix('"').unwrap().to_owned());
-        self.id = None;
-        // Later than the creation, as it always is outside of tests: else the cookie is sent again.
-        db.clock().advance(Duration::from_secs(1));
-    }
-
-    async fn bound(db: &TestDatabase, site: &Site, user: &str) -> Self {
-        let mut browser = Self::log_in(db, site, user).await;
-        let answer = browser.register(db, site).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        browser
-    }
-
-    async fn register(&mut self, db: &TestDatabase, site: &Site) -> Answer {
-        let proof = self.device.registration(self.challenge.as_deref().unwrap());
-        let (cookies, proof) = (self.header(db.now()), String::from_utf8(proof).unwrap());
-        let headers = [("cookie", &*cookies), ("secure-session-response", &*proof)];
-        let answer = site.post("/dbsc/register", &headers).await;
-        if let Ok(Value::Object(json)) = serde_json::from_str(&answer.body) {
-            self.id = Some(json["session_identifier"].as_str().unwrap().to_owned());
-        }
-        self.keep(&answer, db.now());
-        answer
-    }
-
-    /// One request to the renewal's path, with a proof if there is a challenge in hand.
-    async fn ask(&mut self, db: &TestDatabase, site: &Site) -> Answer {
-        let cookies = self.header(db.now());
-        let id = self.id.clone().unwrap();
-        let mut headers = vec![("sec-secure-session-id", id.as_str())];
-        if !cookies.is_empty() {
-            headers.push(("cookie", cookies.as_str()));
-        }
-        let proof = self.challenge.take().map(|challenge| {
-            self.signed += 1;
-            String::from_utf8(self.device.proof(&challenge)).unwrap()
-        });
-        headers.extend(proof.as_deref().map(|proof| ("secure-session-response", proof)));
-        let answer = site.post("/dbsc/refresh", &headers).await;
-        self.keep(&answer, db.now());
-        answer
-    }
-
-    /// Renews, as section 6 of what was measured has it: anything but the known answers ends the bound session.
-    async fn refresh(&mut self, db: &TestDatabase, site: &Site) {
-        for _ in 0..5 {
-            let answer = self.ask(db, site).await;
-            match answer.status.as_u16() {
-                200 if answer.body.is_empty() => return,
-                403 if self.challenge.is_some() => {}
-                500 | 503 => return,
-                _ => break,
-            }
-        }
-        (self.id, self.challenge) = (None, None);
-    }
-}
-
 async fn a_log_in_asks_the_browser_to_bind_its_session(db: TestDatabase) {
     let (sessions, site) = site(&db).await;
-    let mut browser = Browser::log_in(&db, &site, "1234").await;
+    let mut browser = Browser::log_in(db.clock(), &site, "1234").await;
     assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), [COOKIE]);
     let left = browser.cookies[COOKIE].1 - db.now();
     assert!(left > time::Duration::days(399), "it lasts, as without a device");
     // Before it is bound the session is as any other.
-    let answer = browser.send(&db, &site, "GET", "/me").await;
+    let answer = browser.send(db.clock(), &site, "GET", "/me").await;
     answer.assert_is(200, "1234");
     assert_eq!(answer.header("secure-session-registration"), None);
 
-    let answer = browser.register(&db, &site).await;
+    let answer = browser.register(db.clock(), &site).await;
     assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, Some("no-store")));
     let json: Value = serde_json::from_str(&answer.body).unwrap();
     let session = sessions.query().fetch_one().await.unwrap();
@@ -248,12 +120,12 @@ async fn a_log_in_asks_the_browser_to_bind_its_session(db: TestDatabase) {
         assert!(attributes.split("; ").any(|it| it == attribute), "{attributes}");
     }
     assert!(browser.challenge.is_some(), "the next one comes along");
-    browser.visit(&db, &site, "GET", "/me").await.assert_is(200, "1234");
+    browser.visit(db.clock(), &site, "GET", "/me").await.assert_is(200, "1234");
 }
 
 async fn a_registration_that_is_no_good_is_403_and_the_session_stays(db: TestDatabase) {
     let (_, site) = site(&db).await;
-    let mut browser = Browser::log_in(&db, &site, "1234").await;
+    let mut browser = Browser::log_in(db.clock(), &site, "1234").await;
     let right = browser.challenge.clone().unwrap();
     let text = |proof: Vec<u8>| String::from_utf8(proof).unwrap();
     let (good, wrong) = (text(browser.device.registration(&right)), text(browser.device.registration("x")));
@@ -271,40 +143,40 @@ async fn a_registration_that_is_no_good_is_403_and_the_session_stays(db: TestDat
         let answer = site.post("/dbsc/register", &headers).await;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (403, ""));
         assert_eq!((answer.cookies().len(), answer.header("cache-control")), (0, Some("no-store")));
-        browser.send(&db, &site, "GET", "/me").await.assert_is(200, "1234");
+        browser.send(db.clock(), &site, "GET", "/me").await.assert_is(200, "1234");
     }
     let answer = site.get("/dbsc/register", &[cookie]).await;
     assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("POST")));
-    assert_eq!(browser.register(&db, &site).await.status, StatusCode::OK);
+    assert_eq!(browser.register(db.clock(), &site).await.status, StatusCode::OK);
 }
 
 async fn a_renewal_takes_one_round_and_gives_another_token(db: TestDatabase) {
     let (_, site) = site(&db).await;
-    let mut browser = Browser::bound(&db, &site, "1234").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
     for _ in 0..3 {
         db.clock().advance(MINUTE * 10);
         let before = browser.token();
-        let answer = browser.ask(&db, &site).await;
+        let answer = browser.ask(db.clock(), &site).await;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, ""));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!(answer.cookies().len(), 2);
         assert_ne!(browser.token(), before);
         let left = browser.cookies[MARKER].1 - db.now();
         assert_eq!(left, time::Duration::minutes(10));
-        browser.visit(&db, &site, "GET", "/me").await.assert_is(200, "1234");
+        browser.visit(db.clock(), &site, "GET", "/me").await.assert_is(200, "1234");
     }
     assert_eq!(browser.signed, 3);
     // Without a challenge in hand it takes two requests, and one proof.
     browser.challenge = None;
-    let answer = browser.ask(&db, &site).await;
+    let answer = browser.ask(db.clock(), &site).await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str(), answer.cookies().len()), (403, "", 0));
-    assert_eq!(browser.ask(&db, &site).await.status, StatusCode::OK);
+    assert_eq!(browser.ask(db.clock(), &site).await.status, StatusCode::OK);
     assert_eq!(browser.signed, 4);
 }
 
 async fn a_copied_cookie_is_worth_nothing_after_the_next_renewal_or_its_time(db: TestDatabase) {
     let (_, site) = site(&db).await;
-    let mut browser = Browser::bound(&db, &site, "1234").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
     let copied = |browser: &Browser| Browser {
         cookies: browser.cookies.clone(),
         id: browser.id.clone(),
@@ -312,34 +184,34 @@ async fn a_copied_cookie_is_worth_nothing_after_the_next_renewal_or_its_time(db:
         ..Browser::default()
     };
     let mut thief = copied(&browser);
-    thief.send(&db, &site, "GET", "/me").await.assert_is(200, "1234");
+    thief.send(db.clock(), &site, "GET", "/me").await.assert_is(200, "1234");
     // It has no key.
-    thief.refresh(&db, &site).await;
+    thief.refresh(db.clock(), &site).await;
     assert_eq!(thief.id, None, "its bound session has ended");
     db.clock().advance(MINUTE * 8);
-    browser.refresh(&db, &site).await;
+    browser.refresh(db.clock(), &site).await;
     db.clock().advance(MINUTE);
-    assert_eq!(thief.send(&db, &site, "GET", "/maybe").await.body, "");
-    assert_eq!(thief.send(&db, &site, "GET", "/maybe").await.body, "nobody");
-    assert_eq!(thief.send(&db, &site, "GET", "/me").await.status, StatusCode::UNAUTHORIZED);
-    browser.visit(&db, &site, "GET", "/me").await.assert_is(200, "1234");
+    assert_eq!(thief.send(db.clock(), &site, "GET", "/maybe").await.body, "");
+    assert_eq!(thief.send(db.clock(), &site, "GET", "/maybe").await.body, "nobody");
+    assert_eq!(thief.send(db.clock(), &site, "GET", "/me").await.status, StatusCode::UNAUTHORIZED);
+    browser.visit(db.clock(), &site, "GET", "/me").await.assert_is(200, "1234");
 
     // The device sleeps.
     let mut thief = copied(&browser);
     db.clock().advance(MINUTE * 13);
-    thief.refresh(&db, &site).await;
+    thief.refresh(db.clock(), &site).await;
     assert_eq!(thief.id, None);
     for _ in 0..2 {
-        assert_eq!(thief.send(&db, &site, "GET", "/me").await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(thief.send(db.clock(), &site, "GET", "/me").await.status, StatusCode::UNAUTHORIZED);
     }
     db.clock().advance(Duration::from_hours(24));
-    let answer = browser.visit(&db, &site, "GET", "/me").await;
+    let answer = browser.visit(db.clock(), &site, "GET", "/me").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "1234"));
 }
 
 async fn a_token_past_its_time_keeps_its_cookie_and_the_request_is_sent_again(db: TestDatabase) {
     let (_, site) = site(&db).await;
-    let mut browser = Browser::bound(&db, &site, "1234").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
     let marker = browser.cookies[MARKER].clone();
     db.clock().advance(MINUTE * 14);
     // As the browser's clock may have it: the bound cookie is there, and the token past its time.
@@ -351,7 +223,7 @@ async fn a_token_past_its_time_keeps_its_cookie_and_the_request_is_sent_again(db
         [("GET", "/me", true), ("GET", "/maybe", true), ("POST", "/do", true), ("POST", "/maybe", false)]
     {
         with_marker(&mut browser);
-        let answer = browser.send(&db, &site, method, path).await;
+        let answer = browser.send(db.clock(), &site, method, path).await;
         assert_eq!(answer.status == StatusCode::TEMPORARY_REDIRECT, is_sent_again, "{method} {path}");
         if is_sent_again {
             assert_eq!(answer.header("location"), Some(path));
@@ -362,12 +234,12 @@ async fn a_token_past_its_time_keeps_its_cookie_and_the_request_is_sent_again(db
         );
         assert!(browser.has(COOKIE, db.now()) && !browser.has(MARKER, db.now()));
         // Without it there is no second time.
-        let answer = browser.send(&db, &site, method, path).await;
+        let answer = browser.send(db.clock(), &site, method, path).await;
         assert_ne!(answer.status, StatusCode::TEMPORARY_REDIRECT);
         assert!(answer.cookies().is_empty(), "{:?}", answer.cookies());
     }
     with_marker(&mut browser);
-    let answer = browser.visit(&db, &site, "POST", "/do").await;
+    let answer = browser.visit(db.clock(), &site, "POST", "/do").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "1234 "));
 
     // No path leads to another host.
@@ -385,7 +257,7 @@ async fn a_token_past_its_time_keeps_its_cookie_and_the_request_is_sent_again(db
 
 async fn a_link_from_another_site_finds_the_user_logged_in(db: TestDatabase) {
     let (_, site) = site(&db).await;
-    let mut browser = Browser::bound(&db, &site, "1234").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
     let link = async |browser: &mut Browser, from: &str| {
         let cookies = browser.header(db.now());
         let headers = [("cookie", &*cookies), ("sec-fetch-mode", "navigate"), ("sec-fetch-site", from)];
@@ -402,7 +274,7 @@ async fn a_link_from_another_site_finds_the_user_logged_in(db: TestDatabase) {
         assert_eq!((answer.header("refresh"), answer.header("cache-control")), (Some("0"), Some("no-store")));
         assert!(browser.has(COOKIE, db.now()));
         // From there it is the site's own.
-        browser.refresh(&db, &site).await;
+        browser.refresh(db.clock(), &site).await;
         let answer = link(&mut browser, "same-origin").await;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "1234"));
     }
@@ -418,24 +290,24 @@ async fn a_session_that_has_ended_ends_the_bound_session_of_the_browser(db: Test
         assert_eq!((answer.status.as_u16(), &answer.body), (200, &told));
         assert!(answer.cookies().is_empty() && answer.header("cache-control") == Some("no-store"));
     };
-    let mut browser = Browser::bound(&db, &site, "1234").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
     let id = browser.id.clone().unwrap();
     sessions.query().expire_all().await.unwrap();
-    ended(&browser.ask(&db, &site).await, &id);
+    ended(&browser.ask(db.clock(), &site).await, &id);
     ended(&site.post("/dbsc/refresh", &[("sec-secure-session-id", &id)]).await, &id);
 
     // A name alone means no session, and another's name ends nothing here.
-    let mut browser = Browser::bound(&db, &site, "1234").await;
-    let mut other = Browser::bound(&db, &site, "5678").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
+    let mut other = Browser::bound(db.clock(), &site, "5678").await;
     let (own, id) = (other.id.clone(), browser.id.clone().unwrap());
     ended(&site.post("/dbsc/refresh", &[("sec-secure-session-id", &id)]).await, &id);
     other.id = Some(id.clone());
     other.challenge = None;
-    ended(&other.ask(&db, &site).await, &id);
+    ended(&other.ask(db.clock(), &site).await, &id);
     other.id = own;
     for browser in [&mut browser, &mut other] {
         browser.challenge = None;
-        browser.refresh(&db, &site).await;
+        browser.refresh(db.clock(), &site).await;
         assert!(browser.id.is_some());
     }
     let answer = site.post("/dbsc/refresh", &[("sec-secure-session-id", "a\"b")]).await;
@@ -444,21 +316,21 @@ async fn a_session_that_has_ended_ends_the_bound_session_of_the_browser(db: Test
 
 async fn a_second_log_in_ends_the_session_before_and_the_browser_goes_on_with_the_new_one(db: TestDatabase) {
     let (sessions, site) = site(&db).await;
-    let mut browser = Browser::bound(&db, &site, "1234").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
     let (first, its_challenge) = (browser.id.clone().unwrap(), browser.challenge.clone());
     // Also if the token is past its time by then.
     db.clock().advance(MINUTE * 20);
-    browser.log_in_again(&db, &site, "5678").await;
-    browser.register(&db, &site).await;
+    browser.log_in_again(db.clock(), &site, "5678").await;
+    browser.register(db.clock(), &site).await;
     assert_eq!(sessions.query().count().await.unwrap(), 1);
     // Chromium renews the older one first.
     let second = browser.id.replace(first.clone());
     let next = std::mem::replace(&mut browser.challenge, its_challenge);
-    let answer = browser.ask(&db, &site).await;
+    let answer = browser.ask(db.clock(), &site).await;
     assert!(answer.body.contains(&first) && answer.body.contains("false"), "{}", answer.body);
     (browser.id, browser.challenge) = (second, next);
     db.clock().advance(MINUTE * 10);
-    let answer = browser.visit(&db, &site, "GET", "/me").await;
+    let answer = browser.visit(db.clock(), &site, "GET", "/me").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "5678"));
 }
 
@@ -471,16 +343,16 @@ async fn a_log_out_ends_it_here_and_in_the_browser(db: TestDatabase) {
         }
         let site = Site::start(routes().layer(layer.dbsc(Dbsc::default()))).await;
         for is_past in [false, true] {
-            let mut browser = Browser::bound(&db, &site, "1234").await;
+            let mut browser = Browser::bound(db.clock(), &site, "1234").await;
             if is_past {
                 db.clock().advance(MINUTE * 20);
             }
-            let answer = browser.send(&db, &site, "POST", "/logout").await;
+            let answer = browser.send(db.clock(), &site, "POST", "/logout").await;
             assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "true"));
             assert_eq!(answer.header("clear-site-data").is_some(), clears);
             assert!(!browser.has(COOKIE, db.now()) && !browser.has(MARKER, db.now()));
             assert_eq!(sessions.query().count().await.unwrap(), 0);
-            let answer = browser.ask(&db, &site).await;
+            let answer = browser.ask(db.clock(), &site).await;
             assert!(answer.body.ends_with(r#""continue":false}"#), "{}", answer.body);
         }
     }
@@ -488,50 +360,50 @@ async fn a_log_out_ends_it_here_and_in_the_browser(db: TestDatabase) {
 
 async fn while_the_database_is_away_it_is_503_and_the_browser_stays_logged_in(db: TestDatabase) {
     let (_, site) = site(&db).await;
-    let mut browser = Browser::bound(&db, &site, "1234").await;
-    let mut unbound = Browser::log_in(&db, &site, "5678").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
+    let mut unbound = Browser::log_in(db.clock(), &site, "5678").await;
     db.clock().advance(MINUTE * 10);
     db.execute("ALTER TABLE web RENAME TO elsewhere").await;
     let challenge = browser.challenge.clone();
-    let answers = [browser.ask(&db, &site).await, unbound.register(&db, &site).await];
+    let answers = [browser.ask(db.clock(), &site).await, unbound.register(db.clock(), &site).await];
     for answer in &answers {
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (503, ""));
         assert!(answer.cookies().is_empty() && answer.header("secure-session-challenge").is_none());
     }
     db.execute("ALTER TABLE elsewhere RENAME TO web").await;
     browser.challenge = challenge;
-    let answer = browser.visit(&db, &site, "GET", "/me").await;
+    let answer = browser.visit(db.clock(), &site, "GET", "/me").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "1234"));
-    assert_eq!(unbound.register(&db, &site).await.status, StatusCode::OK);
+    assert_eq!(unbound.register(db.clock(), &site).await.status, StatusCode::OK);
 }
 
 async fn a_browser_that_does_not_speak_it_keeps_its_lasting_cookie(db: TestDatabase) {
     let (_, site) = site(&db).await;
-    let mut browser = Browser::log_in(&db, &site, "1234").await;
+    let mut browser = Browser::log_in(db.clock(), &site, "1234").await;
     for _ in 0..3 {
         db.clock().advance(Duration::from_hours(48));
-        let answer = browser.send(&db, &site, "GET", "/me").await;
+        let answer = browser.send(db.clock(), &site, "GET", "/me").await;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "1234"));
         assert!(!browser.has(MARKER, db.now()));
     }
     // A page may offer it once more, for sessions from before.
-    let answer = browser.send(&db, &site, "POST", "/offer").await;
+    let answer = browser.send(db.clock(), &site, "POST", "/offer").await;
     assert!(answer.header("secure-session-registration").is_some());
     browser.challenge = None;
-    let mut bound = Browser::bound(&db, &site, "1234").await;
-    let answer = bound.send(&db, &site, "POST", "/offer").await;
+    let mut bound = Browser::bound(db.clock(), &site, "1234").await;
+    let answer = bound.send(db.clock(), &site, "POST", "/offer").await;
     assert_eq!((answer.status.as_u16(), answer.header("secure-session-registration")), (200, None));
 }
 
 async fn a_guard_lets_only_bound_sessions_pass(db: TestDatabase) {
     let (sessions, site) = site(&db).await;
-    let mut bound = Browser::bound(&db, &site, "1234").await;
-    let mut unbound = Browser::log_in(&db, &site, "5678").await;
-    bound.send(&db, &site, "GET", "/pay").await.assert_is(200, "paid");
-    bound.send(&db, &site, "GET", "/bound").await.assert_is(200, "1234");
-    bound.send(&db, &site, "GET", "/own").await.assert_is(200, "1234");
+    let mut bound = Browser::bound(db.clock(), &site, "1234").await;
+    let mut unbound = Browser::log_in(db.clock(), &site, "5678").await;
+    bound.send(db.clock(), &site, "GET", "/pay").await.assert_is(200, "paid");
+    bound.send(db.clock(), &site, "GET", "/bound").await.assert_is(200, "1234");
+    bound.send(db.clock(), &site, "GET", "/own").await.assert_is(200, "1234");
     for path in ["/pay", "/bound", "/own"] {
-        let answer = unbound.send(&db, &site, "GET", path).await;
+        let answer = unbound.send(db.clock(), &site, "GET", path).await;
         answer.assert_refused(403, "This needs a browser that binds its session to the device.");
         assert_eq!(site.get(path, &[]).await.status, StatusCode::UNAUTHORIZED);
     }
@@ -555,21 +427,46 @@ async fn a_request_under_way_does_not_bring_the_old_token_back(db: TestDatabase)
     let sessions = db.sessions_with::<Web>(config).await;
     let layer = SessionLayer::new(sessions.clone()).dbsc(Dbsc::default());
     let site = Site::start(routes().layer(layer)).await;
-    let mut browser = Browser::bound(&db, &site, "1234").await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
     let mut before = Browser { cookies: browser.cookies.clone(), ..Browser::default() };
     db.clock().advance(MINUTE * 8);
-    browser.refresh(&db, &site).await;
+    browser.refresh(db.clock(), &site).await;
     db.clock().advance(Duration::from_secs(20));
     // It extends the session, and would send its cookie.
     let read = async || sessions.query().fetch_one().await.unwrap().expires_at;
     let expiry = read().await;
-    let answer = before.send(&db, &site, "GET", "/me").await;
+    let answer = before.send(db.clock(), &site, "GET", "/me").await;
     answer.assert_is(200, "1234");
     assert!(read().await > expiry);
     db.clock().advance(MINUTE);
-    browser.visit(&db, &site, "GET", "/me").await;
-    let answer = browser.visit(&db, &site, "GET", "/me").await;
+    browser.visit(db.clock(), &site, "GET", "/me").await;
+    let answer = browser.visit(db.clock(), &site, "GET", "/me").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "1234"));
+}
+
+async fn a_rotation_by_the_application_at_the_moment_of_a_renewal_logs_nobody_out(db: TestDatabase) {
+    let (_, site) = site(&db).await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
+    db.clock().advance(MINUTE * 8);
+    // The answer to the request that rotates comes first, and the cookie of the renewal takes its place.
+    browser.refresh(db.clock(), &site).await;
+    let renewed = browser.cookies.clone();
+    let answer = browser.send(db.clock(), &site, "POST", "/rotate").await;
+    assert_eq!((answer.status.as_u16(), &answer.body), (200, &browser.token()));
+    browser.cookies = renewed;
+    let answer = browser.send(db.clock(), &site, "GET", "/me").await;
+    assert_eq!(answer.status, StatusCode::TEMPORARY_REDIRECT, "{}", answer.body);
+    let answer = browser.visit(db.clock(), &site, "GET", "/me").await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "1234"));
+    // Or the renewal was under way with the token from before.
+    db.clock().advance(MINUTE);
+    let before = browser.cookies.clone();
+    browser.send(db.clock(), &site, "POST", "/rotate").await;
+    browser.cookies = before;
+    browser.refresh(db.clock(), &site).await;
+    assert!(browser.id.is_some());
+    db.clock().advance(Duration::from_secs(1));
+    browser.visit(db.clock(), &site, "GET", "/me").await.assert_is(200, "1234");
 }
 
 async fn the_applications_own_middleware_does_not_come_before_it(db: TestDatabase) {
@@ -582,8 +479,8 @@ async fn the_applications_own_middleware_does_not_come_before_it(db: TestDatabas
         (StatusCode::TOO_MANY_REQUESTS, "<h1>Too many</h1>").into_response()
     }));
     let site = Site::start(limited.layer(SessionLayer::new(sessions).dbsc(Dbsc::default()))).await;
-    let mut browser = Browser::bound(&db, &site, "1234").await;
-    browser.refresh(&db, &site).await;
+    let mut browser = Browser::bound(db.clock(), &site, "1234").await;
+    browser.refresh(db.clock(), &site).await;
     assert!(browser.id.is_some());
     assert_eq!(site.get("/me", &[]).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
@@ -621,12 +518,12 @@ async fn what_keeps_a_browser_from_renewing_is_reported_and_no_secret_is() {
     let db = TestDatabase::new(cloakroom_testing::Kind::Sqlite).await;
     let (_, inner) = site(&db).await;
     let captured = Captured::start();
-    let mut browser = Browser::bound(&db, &inner, "1234").await;
+    let mut browser = Browser::bound(db.clock(), &inner, "1234").await;
     let skipped = [("secure-session-skipped", "server_error;session_identifier=\"x\"")];
     inner.get("/me", &skipped).await;
     inner.get("/me", &[("secure-session-skipped", "a\"word")]).await;
     db.clock().advance(MINUTE * 10);
-    browser.refresh(&db, &inner).await;
+    browser.refresh(db.clock(), &inner).await;
     let sessions = db.sessions::<Web>().await;
     let nested =
         Router::new().nest("/app", routes().layer(SessionLayer::new(sessions).dbsc(Dbsc::default())));
@@ -655,6 +552,7 @@ each_database! {
     a_browser_that_does_not_speak_it_keeps_its_lasting_cookie,
     a_guard_lets_only_bound_sessions_pass,
     a_request_under_way_does_not_bring_the_old_token_back,
+    a_rotation_by_the_application_at_the_moment_of_a_renewal_logs_nobody_out,
     the_applications_own_middleware_does_not_come_before_it,
     other_paths_a_shorter_time_and_a_cookie_for_a_whole_domain,
 }
