@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Result;
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{Json, Router, http::StatusCode, response::Result};
 use cloakroom::{Config, Database, NewSession, Session, SessionFields, SessionTable, Sessions, TokenFormat};
-use cloakroom::{ExcessScopesError, Scope, Scopes, time::OffsetDateTime, uuid::Uuid};
+use cloakroom::{Scope, Scopes, time::OffsetDateTime, uuid::Uuid};
 use cloakroom_axum::{CurrentSession, SessionLayer, SessionRejection, TokenSource, require_scope};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy, Scope)]
@@ -36,8 +33,9 @@ struct ApiKey {
 
 type Keys = State<Sessions<ApiKey>>;
 type Current = CurrentSession<ApiKey>;
+const DAY: Duration = Duration::from_hours(24);
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Wanted {
     name: String,
     scope: Scopes<Permission>, // "read write"; an unknown one is refused
@@ -55,28 +53,31 @@ async fn list(State(keys): Keys, current: Current) -> Result<Json<Value>, Sessio
     Ok(Json(of_user.iter().map(|session| shown(&keys, session, None)).collect()))
 }
 
+/// A key that was replaced is good for another day, and neither makes keys nor replaces them: it may have leaked.
+fn present(key: &Current) -> Result<(), (StatusCode, &'static str)> {
+    if key.is_by_old_token() { Err((StatusCode::FORBIDDEN, "this key was replaced")) } else { Ok(()) }
+}
+
 /// The new key can do no more than the one that makes it.
 async fn create(State(keys): Keys, maker: Current, Json(wanted): Json<Wanted>) -> Result<Json<Value>> {
-    let excess = |error: ExcessScopesError| (StatusCode::FORBIDDEN, error.to_string());
-    let scopes = wanted.scope.within(&maker.fields.scopes).map_err(excess)?;
-    let new = key(maker.fields.user_id, wanted.name, scopes);
-    let created = keys.create(new).await.map_err(SessionRejection::from)?;
+    present(&maker)?;
+    let scopes = wanted.scope.within(&maker.fields.scopes);
+    let scopes = scopes.map_err(|excess| (StatusCode::FORBIDDEN, excess.to_string()))?;
+    let new = keys.create(key(maker.fields.user_id, wanted.name, scopes)).await;
+    let created = new.map_err(SessionRejection::from)?;
     Ok(Json(shown(&keys, &created.session, Some(created.token.expose()))))
 }
 
-/// The old key is good for another day.
-async fn rotate(State(keys): Keys, mut current: Current) -> Result<Json<Value>, SessionRejection> {
-    let key = keys.rotate_with_grace(&mut current, Duration::from_hours(24)).await?;
+async fn rotate(State(keys): Keys, mut current: Current) -> Result<Json<Value>> {
+    present(&current)?;
+    let key = keys.rotate_with_grace(&mut current, DAY).await.map_err(SessionRejection::from)?;
     Ok(Json(shown(&keys, &current, Some(key.expose()))))
 }
 
-async fn revoke(
-    State(keys): Keys,
-    current: Current,
-    Path(id): Path<Uuid>,
-) -> Result<StatusCode, SessionRejection> {
+async fn revoke(State(keys): Keys, current: Current, Path(id): Path<Uuid>) -> Result<StatusCode> {
     let one = keys.query().owner(current.fields.user_id).filter(ApiKey::ID.eq(id));
-    Ok(if one.expire_all().await? == 0 { StatusCode::NOT_FOUND } else { StatusCode::NO_CONTENT })
+    let ended = one.expire_all().await.map_err(SessionRejection::from)?;
+    Ok(if ended == 0 { StatusCode::NOT_FOUND } else { StatusCode::NO_CONTENT })
 }
 
 fn key(user_id: i64, name: String, scopes: Scopes<Permission>) -> NewSession<ApiKey> {
@@ -86,20 +87,19 @@ fn key(user_id: i64, name: String, scopes: Scopes<Permission>) -> NewSession<Api
 
 #[tokio::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let format = TokenFormat::prefixed("acme_live")?;
-    let config = Config::builder().token_format(format).record_seen(Duration::from_mins(1)).build()?;
+    let config = Config::builder().token_format(TokenFormat::prefixed("acme_live")?);
+    let config = config.record_seen(Duration::from_mins(1)).build()?;
     let keys = Sessions::<ApiKey>::new(Database::connect("sqlite::memory:").await?, config)?;
     keys.migrate().await?;
     let everything = Scopes::from_iter([Permission::Read, Permission::Write, Permission::Keys]);
     let first = keys.create(key(1, "first".into(), everything)).await?;
 
-    let reads = Router::new().route("/orders", get(async || "none\n"));
-    let writes = Router::new().route("/orders", post(async || "ordered\n"));
+    let reads = get(async || "none\n").route_layer(require_scope::<ApiKey>(Permission::Read));
+    let writes = post(async || "ordered\n").route_layer(require_scope::<ApiKey>(Permission::Write));
     let makes_keys = Router::new().route("/keys", post(create)).route("/keys/{id}", delete(revoke));
     let app = makes_keys
         .route_layer(require_scope::<ApiKey>(Permission::Keys))
-        .merge(reads.route_layer(require_scope::<ApiKey>(Permission::Read)))
-        .merge(writes.route_layer(require_scope::<ApiKey>(Permission::Write)))
+        .route("/orders", reads.merge(writes))
         .route("/keys", get(list))
         .route("/rotate", post(rotate))
         .layer(SessionLayer::new(keys.clone()).sources([TokenSource::Bearer]))

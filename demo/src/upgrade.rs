@@ -50,7 +50,13 @@ pub(crate) async fn run(database: &Database) -> Result<(), sqlx::Error> {
     };
     if has_roles().await? {
         let scopes = "CASE role WHEN 'admin' THEN 'read write' ELSE 'read' END";
-        execute(database, format!("UPDATE api_keys SET scopes = {scopes} WHERE scopes = ''")).await?;
+        let sql = format!("UPDATE api_keys SET scopes = {scopes} WHERE scopes = ''");
+        // Another process that starts at the same time may have come to the end by now.
+        if let Err(error) = execute(database, sql).await
+            && has_roles().await?
+        {
+            return Err(error);
+        }
         if let Err(error) = execute(database, "ALTER TABLE api_keys DROP COLUMN role".to_owned()).await
             && has_roles().await?
         {

@@ -96,7 +96,7 @@ async fn sign_up(sessions: &Sessions<UserSession>, name: &str, device: &str) -> 
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let mut options = ConnectOptions::new("sqlite::memory:");
-    options.max_connections(1); // Each connection to it is a database of its own.
+    options.max_connections(1); // The database lives as long as a connection to it.
     let database = Database::connect(options).await?;
     database
         .execute(&Schema::new(database.get_database_backend()).create_table_from_entity(user::Entity))

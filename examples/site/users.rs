@@ -3,6 +3,7 @@
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use cloakroom::sqlx::sqlite::SqlitePoolOptions;
 use cloakroom::sqlx::{self, SqliteConnection, SqlitePool, query, query_scalar};
 use cloakroom_axum::SessionRejection;
 
@@ -17,7 +18,9 @@ pub(crate) struct Given {
 
 /// Opens the database, in which there is one user.
 pub(crate) async fn open() -> sqlx::Result<SqlitePool> {
-    let pool = SqlitePool::connect("sqlite::memory:").await?;
+    // A database in memory lives as long as a connection to it.
+    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let pool = pool.connect("sqlite::memory:").await?;
     query("CREATE TABLE users (name text PRIMARY KEY, hash text NOT NULL)").execute(&pool).await?;
     let insert = query("INSERT INTO users VALUES ('robin', ?)").bind(hash("a password".into()).await);
     insert.execute(&pool).await?;

@@ -187,6 +187,10 @@ fn an_api_makes_keys_that_can_do_no_more_than_their_maker() {
     let new = rotated["key"].as_str().unwrap();
     assert_eq!(call("GET", "/orders", key, None).status(), 200);
     assert_eq!(call("GET", "/orders", new, None).status(), 200);
+    // What was replaced may have leaked: it gets no successor of its own, and makes no key.
+    assert_eq!(call("POST", "/rotate", key, None).status(), 403);
+    let another = json!({ "name": "another", "scope": "read" });
+    assert_eq!(call("POST", "/keys", key, Some(another)).status(), 403);
     let path = format!("/keys/{}", reader["id"].as_str().unwrap());
     assert_eq!(call("DELETE", &path, first, None).status(), 204);
     assert_eq!(call("DELETE", &path, first, None).status(), 404);

@@ -16,7 +16,7 @@ use crate::requirement::Requirement;
 use crate::state::{Places, State};
 
 /// How often a rotation starts anew while other processes keep writing the session.
-const ATTEMPTS: usize = 10;
+pub(crate) const ATTEMPTS: usize = 10;
 
 /// Gives a session a new token. Its type ends here, so that those of handlers do not grow with it.
 type Rotate<T> = for<'s> fn(
@@ -177,7 +177,9 @@ impl<T: SessionFields> SessionManager<T> {
     /// # Errors
     ///
     /// [`LoggedOut`](SessionRejection::LoggedOut) if the request has no session, or no longer has it: if the session
-    /// ended meanwhile, or if another request gave it a new token first.
+    /// ended meanwhile, or if another request gave it a new token first. In a table whose tokens are replaced
+    /// [with a grace](cloakroom::Sessions::rotate_with_grace), a token that was replaced is good for that long, for this too:
+    /// refuse it if [`is_by_old_token`](cloakroom::Session::is_by_old_token).
     pub async fn rotate(&self) -> Result<Token, SessionRejection> {
         self.rotated(|sessions, session| Box::pin(sessions.rotate(session))).await
     }
@@ -334,7 +336,7 @@ impl<T: SessionFields> SessionManager<T> {
 }
 
 /// Another process wrote or ended the session meanwhile.
-fn is_overtaken(kind: ErrorKind) -> bool {
+pub(crate) fn is_overtaken(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Expired)
 }
 

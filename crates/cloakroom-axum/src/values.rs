@@ -107,8 +107,8 @@ impl<T: SessionFields> Values<T> {
         Ok(())
     }
 
+    /// The handler may have done something by now, so the request is not one that may be repeated.
     fn ended(&self) -> SessionRejection {
-        self.state.exchange.note_refused();
         self.state.exchange.logged_out(&self.places)
     }
 

@@ -138,7 +138,8 @@
 //! - `test_before_acquire`, which sqlx turns on by default, checks that a connection is alive before each statement: a
 //!   second round trip. [`Database::connect`] turns it off.
 //! - pgbouncer in session mode needs no setting. In transaction mode it must be 1.21 or newer, with
-//!   `max_prepared_statements`: before 1.21 statements fail. `statement_cache_capacity(0)` does not help: sqlx 0.9 then
+//!   `max_prepared_statements`. Do not use an older one in that mode: statements fail, or the statement of another client runs
+//!   in their place, with their values. `statement_cache_capacity(0)` does not help: sqlx 0.9 then
 //!   still prepares named statements, and never closes them. After a migration that changes the type of one of your columns
 //!   it hands the old plans to new clients too, which fail with "cached plan must not change result type" until its
 //!   connections are renewed (`RECONNECT` on its console; seen with 1.26.1). A [`Cache`] cannot hear of revocations through transaction

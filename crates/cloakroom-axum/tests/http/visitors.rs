@@ -1,12 +1,13 @@
 //! Sessions of visitors, and what becomes of them at the log-in; values and messages in a session's data.
 
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{Method, Request, StatusCode};
 use axum::routing::{get, post};
-use cloakroom::{NewSession, SessionTable, Sessions, Status};
+use cloakroom::{Evict, NewSession, PerOwner, SessionTable, Sessions, Status};
 use cloakroom_axum::{CookieConfig, Flash, SessionLayer, SessionManager, SessionRejection, Values};
 use cloakroom_testing::{TestDatabase, UserSession, each_database, user};
 use serde_json::{Value, json};
@@ -235,7 +236,65 @@ async fn while_the_database_is_away_a_visitor_keeps_the_session(db: TestDatabase
     }
 }
 
+#[derive(Clone, SessionTable)]
+#[session(table = "members")]
+struct Member {
+    #[session(index, owner)]
+    user_id: String,
+}
+
+/// A log-in that meets a write of the visitor's session after it has read it, and so starts anew.
+async fn log_in_that_starts_anew(db: &TestDatabase, limit: PerOwner<Member>) -> (Sessions<Member>, Answer) {
+    let members = db.sessions::<Member>().await.with_limit(limit).unwrap();
+    let visitors = db.sessions::<Visitor>().await;
+    let (has_read, reads) = mpsc::channel();
+    let (write, is_written) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(Some((has_read, is_written))));
+    let log_in = post(async move |manager: SessionManager<Member>, visitors: Visitors| {
+        let created = manager.log_in_from(&visitors, |visitor| {
+            if let Some((has_read, is_written)) = gate.lock().unwrap().take() {
+                has_read.send(()).unwrap();
+                tokio::task::block_in_place(|| is_written.recv().unwrap());
+            }
+            NewSession::new(member()).data(visitor.unwrap().data.clone())
+        });
+        created.await.map(|created| created.session.data["basket"].to_string())
+    });
+    let app = Router::new().route("/login", log_in).route("/basket/{article}", post(add::<Visitor>));
+    let cookie = CookieConfig::builder().name("__Host-Http-visitor").build().unwrap();
+    let layer = SessionLayer::new(visitors)
+        .cookie(cookie)
+        .for_visitors(|_| NewSession::new(Visitor { language: None }));
+    let site = Site::start(app.layer(SessionLayer::new(members.clone())).layer(layer)).await;
+    let visiting = visitor(db, &site).await;
+    let other_site = Site { address: site.address };
+    let request = Request::post("/login").header("cookie", visiting.clone());
+    let login = tokio::spawn(async move { other_site.send(request).await });
+    tokio::task::block_in_place(|| reads.recv().unwrap());
+    let answer = site.post("/basket/pear", &[("cookie", &visiting)]).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "apple pear"));
+    write.send(()).unwrap();
+    (members, login.await.unwrap())
+}
+
+fn member() -> Member {
+    Member { user_id: "1234".to_owned() }
+}
+
+async fn a_log_in_that_starts_anew_counts_once_under_a_limit(db: TestDatabase) {
+    for limit in [PerOwner::at_most(2).evict(Evict::Oldest), PerOwner::at_most(2).refuse()] {
+        let other = db.sessions::<Member>().await.create(NewSession::new(member())).await.unwrap();
+        db.clock().advance(Duration::from_secs(1));
+        let (members, login) = log_in_that_starts_anew(&db, limit).await;
+        assert_eq!((login.status.as_u16(), login.body.as_str()), (200, "[\"apple\",\"pear\"]"));
+        assert!(members.authenticate(&other.token).await.unwrap().is_some(), "it took another's place");
+        assert_eq!(members.query().count().await.unwrap(), 2);
+        members.query().expire_all().await.unwrap();
+    }
+}
+
 each_database! {
+    a_log_in_that_starts_anew_counts_once_under_a_limit,
     a_visitor_has_a_session_from_the_first_value_on_and_its_data_become_the_user_s,
     requests_at_the_same_time_lose_no_value_not_even_at_the_log_in,
     a_message_is_shown_once_even_if_two_requests_ask,

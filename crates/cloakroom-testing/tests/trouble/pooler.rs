@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::{
-    Cache, Clock, Config, Database, ErrorKind, ManualClock, SessionTable, Sessions, TableDefinition, Token,
+    Cache, Clock, Config, Database, ManualClock, SessionTable, Sessions, TableDefinition, Token,
 };
 use cloakroom_testing::servers::{self, PoolMode, Pooler, Server};
 use cloakroom_testing::{START, UserSession, user};
+use futures_util::future::join_all;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use tokio::task::JoinError;
 
 use crate::capture;
 
@@ -101,17 +103,20 @@ async fn everyday(sessions: &Sessions<UserSession>) -> cloakroom::Result<()> {
 }
 
 async fn many(scene: &Scene, count: usize) -> Vec<cloakroom::Error> {
+    let results = all_of(scene, count).await.into_iter();
+    results.filter_map(|caller| caller.expect("what is answered is right").err()).collect()
+}
+
+/// What became of each caller.
+async fn all_of(scene: &Scene, count: usize) -> Vec<Result<cloakroom::Result<()>, JoinError>> {
     let (sessions, pool) = scene.node(12, None).await;
     let callers = (0..count).map(|_| {
         let sessions = sessions.clone();
         tokio::spawn(async move { everyday(&sessions).await })
     });
-    let mut errors = Vec::new();
-    for caller in callers.collect::<Vec<_>>() {
-        errors.extend(caller.await.expect("what is answered is right").err());
-    }
+    let results = join_all(callers.collect::<Vec<_>>()).await;
     pool.close().await;
-    errors
+    results
 }
 
 mod postgres {
@@ -134,16 +139,16 @@ mod postgres {
     /// Before 1.21 pgbouncer does not know prepared statements in this mode.
     #[tokio::test(flavor = "multi_thread")]
     #[cfg_attr(not(feature = "servers"), ignore = "a server's: run `cargo xtask test`")]
-    async fn in_transaction_mode_everything_works_or_fails_and_nothing_is_answered_wrongly() {
+    async fn in_transaction_mode_everything_works_if_the_pooler_knows_prepared_statements() {
         let scene = Scene::set(PoolMode::Transaction, 4).await;
-        let errors = many(&scene, 200).await;
         if scene.pooler.knows_prepared_statements() {
-            assert_eq!(errors.len(), 0, "{errors:?}");
+            assert_eq!(many(&scene, 200).await.len(), 0);
+            return;
         }
-        let wrong = |error: &cloakroom::Error| {
-            matches!(error.kind(), ErrorKind::DuplicateToken | ErrorKind::Constraint | ErrorKind::NotFound)
-        };
-        assert!(!errors.iter().any(wrong), "{errors:?}");
+        // Two clients have statements of one name, and the pooler knows of neither. One meets the other's on a connection
+        // that it did not prepare it on: the call fails, or runs that statement. So nothing can be promised but that it shows.
+        let results = all_of(&scene, 200).await;
+        assert!(results.iter().any(|caller| matches!(caller, Ok(Err(_)))), "{results:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]
