@@ -19,18 +19,19 @@ impl Application {
     /// Starts it, and reads the lines that it prints until it serves.
     fn start(program: &str) -> Self {
         let mut command = Command::new(program);
-        let mut process = command.arg("0").stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let mut lines = Vec::new();
-        for line in output.lines() {
+        let process = command.arg("0").stdout(Stdio::piped()).spawn().unwrap();
+        let config = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
+        let agent = config.new_agent();
+        let mut started = Self { process, address: String::new(), lines: Vec::new(), agent };
+        for line in BufReader::new(started.process.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
             if line.starts_with("http://") {
-                let config = Agent::config_builder().max_redirects(0).http_status_as_error(false).build();
-                return Self { process, address: line, lines, agent: config.new_agent() };
+                started.address = line;
+                return started;
             }
-            lines.push(line);
+            started.lines.push(line);
         }
-        panic!("{program} has ended: {lines:?}");
+        panic!("{program} has ended: {:?}", started.lines);
     }
 
     fn url(&self, path: &str) -> String {
