@@ -20,7 +20,7 @@ struct UserSession {
 }
 
 mod user {
-    use super::*;
+    use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "users")]
@@ -37,7 +37,7 @@ mod user {
         Sessions,
     }
 
-    impl Related<session::Entity> for Entity {
+    impl Related<super::session::Entity> for Entity {
         fn to() -> RelationDef {
             Relation::Sessions.def()
         }
@@ -48,7 +48,7 @@ mod user {
 
 /// The table of sessions as SeaORM reads it. Write by [`Sessions`] alone: it knows digests, caches and the audit log.
 mod session {
-    use super::*;
+    use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(table_name = "user_sessions")]
@@ -69,7 +69,7 @@ mod session {
         User,
     }
 
-    impl Related<user::Entity> for Entity {
+    impl Related<super::user::Entity> for Entity {
         fn to() -> RelationDef {
             Relation::User.def()
         }
