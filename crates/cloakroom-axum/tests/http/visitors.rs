@@ -269,12 +269,12 @@ async fn log_in_that_starts_anew(db: &TestDatabase, limit: PerOwner<Member>) -> 
     let visiting = visitor(db, &site).await;
     let other_site = Site { address: site.address };
     let request = Request::post("/login").header("cookie", visiting.clone());
-    let login = tokio::spawn(async move { other_site.send(request).await });
+    let answered = tokio::spawn(async move { other_site.send(request).await });
     tokio::task::block_in_place(|| reads.recv().unwrap());
     let answer = site.post("/basket/pear", &[("cookie", &visiting)]).await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "apple pear"));
     write.send(()).unwrap();
-    (members, login.await.unwrap())
+    (members, answered.await.unwrap())
 }
 
 fn member() -> Member {
