@@ -1,6 +1,6 @@
 //! Sessions beside the entities of SeaORM 2: `cargo run -p cloakroom-example-seaorm`.
 //!
-//! Both work on one pool. SeaORM gives nobody the connection of its own transactions (2.0), so a transaction that is to hold
+//! Both work on one pool. SeaORM hands out no connection of its own transactions (2.0), so a transaction that is to hold
 //! both is begun here, and runs what SeaORM has built.
 
 #![expect(unreachable_pub, reason = "SeaORM's derive asks for `pub`")]

@@ -67,17 +67,13 @@ impl<T: SessionFields> SessionManager<T> {
         let mut visiting = visitors.state().lock_afresh(false).await?;
         let mut attempts = 0;
         loop {
-            let is_visitor = visiting.held().is_some();
             let new = make(visiting.held().map(|held| &held.session));
             let mut created = match Box::pin(self.log_in(new)).await {
                 Ok(created) => created,
                 Err(error) if attempts > 0 => return Err(self.given_up(error).await),
                 Err(error) => return Err(error),
             };
-            let held = match visiting.held() {
-                Some(held) if is_visitor => held,
-                _ => return Ok(created),
-            };
+            let Some(held) = visiting.held() else { return Ok(created) };
             let ended = match end_as_read(visitors, &mut held.session).await {
                 // Who keeps writing keeps no user from logging in.
                 Err(error) if is_overtaken(error.kind()) && attempts == ATTEMPTS => {

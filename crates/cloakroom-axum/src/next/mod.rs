@@ -24,7 +24,7 @@ const IN_QUERY: &AsciiSet =
 /// A guard that sends a browser to the [page for logging in](crate::SessionLayer::login_page) or for
 /// [confirming](crate::SessionLayer::confirm_page) puts the place that was asked for into the query, as `?next=%2Forders`.
 /// Anyone can write a link to that page with any other text in it. So nothing but this type reads it, and no value of
-/// this type leads to another origin, whoever wrote it.
+/// this type leads to another origin.
 ///
 /// As an extractor it reads the parameter `next` of the query, and never rejects. A page whose form is sent to the page's
 /// own address (`<form method="post">` without an `action`) brings it along. It can also be a field of a form, with

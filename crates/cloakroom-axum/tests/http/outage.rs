@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cloakroom::sqlx::mysql::MySqlPoolOptions;
-use cloakroom::sqlx::postgres::PgPoolOptions;
+pub(crate) use cloakroom::sqlx::mysql::MySqlPoolOptions;
+pub(crate) use cloakroom::sqlx::postgres::PgPoolOptions;
 use cloakroom::{Config, Database, Sessions};
 use cloakroom_axum::SessionLayer;
 use cloakroom_testing::servers::Server;
@@ -12,7 +12,7 @@ use cloakroom_testing::{UserSession, user};
 use crate::harness::{Site, cookie, routes};
 
 /// What the pool waits for a connection.
-const TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
 async fn goes_and_comes_back(mut server: Server, database: Database) {
     let sessions = Sessions::<UserSession>::new(database, Config::default()).unwrap();
@@ -33,34 +33,35 @@ async fn goes_and_comes_back(mut server: Server, database: Database) {
 }
 
 #[tokio::main]
-async fn block_on(case: impl Future<Output = ()>) {
+pub(crate) async fn block_on(case: impl Future<Output = ()>) {
     tokio::time::timeout(Duration::from_mins(2), case).await.expect("the case hangs");
 }
 
-mod postgres {
-    use super::*;
-
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-    fn pages_that_need_a_session_are_503_until_the_server_is_back_and_then_the_cookie_works() {
-        let server = cloakroom_testing::servers::postgres().unwrap();
-        block_on(async {
-            let pool = PgPoolOptions::new().acquire_timeout(TIMEOUT).connect(server.url()).await.unwrap();
-            goes_and_comes_back(server, pool.into()).await;
-        });
-    }
+/// A test of a case on a server of its own, of each kind: `case` gets the server, and a pool.
+macro_rules! each_server {
+    ($test:ident, $case:path) => {
+        $crate::outage::each_server!(@one postgres, PgPoolOptions, "PostgreSQL: run `cargo xtask test`", $test, $case);
+        $crate::outage::each_server!(@one mariadb, MySqlPoolOptions, "MariaDB: run `cargo xtask test`", $test, $case);
+    };
+    (@one $kind:ident, $options:ident, $missing:literal, $test:ident, $case:path) => {
+        mod $kind {
+            #[test]
+            #[cfg_attr(not(feature = "servers"), ignore = $missing)]
+            fn $test() {
+                let server = cloakroom_testing::servers::$kind().unwrap();
+                $crate::outage::block_on(async {
+                    let options = $crate::outage::$options::new().acquire_timeout($crate::outage::TIMEOUT);
+                    let pool = options.connect(server.url()).await.unwrap();
+                    $case(server, pool.into()).await;
+                });
+            }
+        }
+    };
 }
 
-mod mariadb {
-    use super::*;
+pub(crate) use each_server;
 
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
-    fn pages_that_need_a_session_are_503_until_the_server_is_back_and_then_the_cookie_works() {
-        let server = cloakroom_testing::servers::mariadb().unwrap();
-        block_on(async {
-            let pool = MySqlPoolOptions::new().acquire_timeout(TIMEOUT).connect(server.url()).await.unwrap();
-            goes_and_comes_back(server, pool.into()).await;
-        });
-    }
-}
+each_server!(
+    pages_that_need_a_session_are_503_until_the_server_is_back_and_then_the_cookie_works,
+    super::goes_and_comes_back
+);

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::sqlx::mysql::MySqlPoolOptions;
-use cloakroom::sqlx::postgres::PgPoolOptions;
 use cloakroom::{Clock, Config, Database, ManualClock, Sessions};
 use cloakroom_axum::{Dbsc, SessionLayer};
 use cloakroom_testing::START;
@@ -15,9 +13,7 @@ use tokio::task::JoinSet;
 use super::browser::Browser;
 use super::{MINUTE, Web, routes};
 use crate::harness::Site;
-
-/// What the pool waits for a connection.
-const TIMEOUT: Duration = Duration::from_secs(1);
+use crate::outage::each_server;
 
 const BROWSERS: usize = 12;
 
@@ -99,35 +95,7 @@ async fn goes_and_comes_back(mut server: Server, database: Database) {
     sessions.database().close().await;
 }
 
-#[tokio::main]
-async fn block_on(case: impl Future<Output = ()>) {
-    tokio::time::timeout(Duration::from_mins(2), case).await.expect("the case hangs");
-}
-
-mod postgres {
-    use super::*;
-
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
-    fn browsers_that_renew_while_the_server_is_killed_are_logged_in_when_it_is_back() {
-        let server = cloakroom_testing::servers::postgres().unwrap();
-        block_on(async {
-            let pool = PgPoolOptions::new().acquire_timeout(TIMEOUT).connect(server.url()).await.unwrap();
-            goes_and_comes_back(server, pool.into()).await;
-        });
-    }
-}
-
-mod mariadb {
-    use super::*;
-
-    #[test]
-    #[cfg_attr(not(feature = "servers"), ignore = "MariaDB: run `cargo xtask test`")]
-    fn browsers_that_renew_while_the_server_is_killed_are_logged_in_when_it_is_back() {
-        let server = cloakroom_testing::servers::mariadb().unwrap();
-        block_on(async {
-            let pool = MySqlPoolOptions::new().acquire_timeout(TIMEOUT).connect(server.url()).await.unwrap();
-            goes_and_comes_back(server, pool.into()).await;
-        });
-    }
-}
+each_server!(
+    browsers_that_renew_while_the_server_is_killed_are_logged_in_when_it_is_back,
+    super::goes_and_comes_back
+);
