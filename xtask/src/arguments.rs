@@ -41,10 +41,10 @@ Usage: cargo xtask COMMAND
         Run the tests of each database on other versions and makers of it, fetched and
         unpacked into target/matrix, and write the table of docs/databases.md. Servers that
         have a result are passed over without --again, so that a run that was stopped goes on.
-  mutants [core|axum]
+  mutants [core|web]
         Change the code in small ways, one at a time, and look whether a test notices:
         of the tokens, the expiry, the cache and the writes (core), and of the cookies and
-        credentials (axum). Takes hours. docs/mutants.md has the last result.
+        credentials (web). Takes hours. docs/mutants.md has the last result.
   serve postgres|mariadb
         Start a throwaway server, print its URL, and keep it until Ctrl-C.
   help  Print this.
@@ -187,7 +187,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         ("mutants", []) => Ok(Task::Mutants(None)),
         ("mutants", [part]) => match mutants::parts().find(|known| known == part) {
             Some(known) => Ok(Task::Mutants(Some(known))),
-            None => Err(format!("mutants knows core and axum, and not {part}")),
+            None => Err(format!("mutants knows core and web, and not {part}")),
         },
         ("ci", []) => Ok(Task::Ci),
         ("release", []) => Ok(Task::Release),
@@ -481,7 +481,7 @@ mod tests {
             "matrix --only",
             "matrix --only oracle",
             "mutants cli",
-            "mutants core axum",
+            "mutants core web",
             "help me",
         ] {
             assert!(parsed(line).is_err(), "{line}");

@@ -44,7 +44,9 @@ pub(crate) const PACKAGE: &[&str] = &[
     "--allow-dirty",
     "--package=cloakroom-derive",
     "--package=cloakroom",
+    "--package=cloakroom-web",
     "--package=cloakroom-axum",
+    "--package=cloakroom-actix",
     "--package=cloakroom-cli",
     "--package=cloakroom-tower-sessions",
 ];

@@ -67,12 +67,12 @@ static TARGETS: [Target; 2] = [
         ],
     },
     Target {
-        name: "axum",
-        package: "cloakroom-axum",
-        files: &["crates/cloakroom-axum/src/cookie/*.rs", "crates/cloakroom-axum/src/credentials/*.rs"],
+        name: "web",
+        package: "cloakroom-web",
+        files: &["crates/cloakroom-web/src/cookie/*.rs", "crates/cloakroom-web/src/credentials/*.rs"],
         rounds: &[
-            Round::unit_tests("cloakroom-axum"),
-            Round::suites("cloakroom-axum", &["--test=http"], "sqlite"),
+            Round::unit_tests("cloakroom-web"),
+            Round::suites("cloakroom-testing", &["--test=http"], "sqlite"),
         ],
     },
 ];

@@ -8,8 +8,15 @@ use crate::tools::{self, succeed};
 use crate::{cargo, ci};
 
 /// The crates that are published, each after those that it depends on.
-const PUBLISHED: [&str; 5] =
-    ["cloakroom-derive", "cloakroom", "cloakroom-axum", "cloakroom-cli", "cloakroom-tower-sessions"];
+const PUBLISHED: [&str; 7] = [
+    "cloakroom-derive",
+    "cloakroom",
+    "cloakroom-web",
+    "cloakroom-axum",
+    "cloakroom-actix",
+    "cloakroom-cli",
+    "cloakroom-tower-sessions",
+];
 
 /// The oldest compiler that `rust-version` promises.
 const MSRV: &str = "1.94";
@@ -46,7 +53,7 @@ fn deny() -> Result<(), String> {
 }
 
 fn powerset() -> Result<(), String> {
-    for package in ["cloakroom", "cloakroom-axum"] {
+    for package in ["cloakroom", "cloakroom-axum", "cloakroom-actix"] {
         let features = ["check", "--feature-powerset", "--at-least-one-of", "sqlite,postgres,mysql"];
         let rest = ["--exclude-features", "servers", "--no-dev-deps", "--package", package];
         tool("hack", &[&features[..], &rest[..]].concat())?;
@@ -80,7 +87,9 @@ fn minimal_versions() -> Result<(), String> {
     nightly(&[
         "check",
         "--package=cloakroom",
+        "--package=cloakroom-web",
         "--package=cloakroom-axum",
+        "--package=cloakroom-actix",
         "--package=cloakroom-cli",
         "--package=cloakroom-tower-sessions",
         "--all-features",
@@ -123,7 +132,8 @@ fn semver() -> Result<(), String> {
     let Some(last) = String::from_utf8_lossy(&tags.stdout).lines().next_back().map(str::to_owned) else {
         return Err("there is no tag of a release to compare with".to_owned());
     };
-    let packages = ["--package", "cloakroom", "--package", "cloakroom-axum"];
+    let packages = ["cloakroom", "cloakroom-web", "cloakroom-axum", "cloakroom-actix"];
+    let packages = packages.map(|package| ["--package", package]).concat();
     tool("semver-checks", &[&["--baseline-rev", &last][..], &packages[..]].concat())
 }
 

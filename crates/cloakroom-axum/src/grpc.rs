@@ -3,14 +3,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use cloakroom_web::for_axum::Rejected;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-
-/// Stands in the extensions of the responses that [`SessionRejection`](crate::SessionRejection) makes.
-#[derive(Clone, Copy)]
-pub(crate) struct Rejected;
 
 /// A layer that answers clients of gRPC with a status of gRPC's, if the request was refused by this crate.
 ///

@@ -164,54 +164,30 @@
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod client;
-mod cookie;
-mod credentials;
-#[cfg(feature = "dbsc")]
-mod dbsc;
-mod extract;
-mod flash;
-#[cfg(test)]
-mod fuzz;
 mod grpc;
 pub mod guards;
-mod layer;
-mod manager;
-mod next;
-#[cfg(feature = "utoipa")]
-mod openapi;
-mod refusal;
-mod rejection;
-mod requirement;
-mod settings;
-mod site_data;
-mod state;
-pub mod testing;
-mod values;
-mod visitors;
 
-pub use cookie::{
-    CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite, SignedCookie, SignedCookieError,
-    cookie_values,
-};
-pub use credentials::TokenSource;
-#[cfg(feature = "dbsc")]
-pub use dbsc::{Dbsc, DbscBuilder, DbscError, DbscLayer, DbscService};
-pub use extract::{CurrentSession, FreshSession};
-pub use flash::{Flash, Message};
 pub use grpc::{GrpcStatusFuture, GrpcStatusLayer, GrpcStatusService};
-pub use guards::{
-    Require, RequireFresh, RequireScope, RequireService, RequiredScope, require_fresh, require_scope,
-    require_session,
+
+#[doc(inline)]
+pub use cloakroom_web::for_axum::{RequireService, ResponseFuture, SessionService};
+#[doc(inline)]
+pub use cloakroom_web::{
+    CookieConfig, CookieConfigBuilder, CookieConfigError, CurrentSession, Flash, FreshSession, Lacking,
+    LoggedOut, Message, Next, NotEnded, Require, RequireFresh, RequireScope, RequiredScope, SameSite,
+    SessionLayer, SessionManager, SessionRejection, SignedCookie, SignedCookieError, SiteData, TokenSource,
+    Values, cookie_values, require_fresh, require_scope, require_session,
 };
+
 #[cfg(feature = "dbsc")]
-pub use guards::{RequireBound, require_bound};
-pub use layer::{ResponseFuture, SessionLayer, SessionService};
-pub use manager::SessionManager;
-pub use next::Next;
-pub use rejection::{Lacking, LoggedOut, NotEnded, SessionRejection};
-pub use site_data::SiteData;
-pub use values::Values;
+#[doc(inline)]
+pub use cloakroom_web::for_axum::DbscService;
+#[cfg(feature = "dbsc")]
+#[doc(inline)]
+pub use cloakroom_web::{Dbsc, DbscBuilder, DbscError, DbscLayer, RequireBound, require_bound};
+
+#[doc(inline)]
+pub use cloakroom_web::for_axum::testing;
 
 #[cfg(feature = "client-ip")]
 pub use client_ip;

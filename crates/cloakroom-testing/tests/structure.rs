@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Crates, and how many files each has at least: a test that finds none would always pass.
 const CRATES: [(&str, usize); 3] =
-    [("cloakroom-axum", 20), ("cloakroom-derive", 8), ("cloakroom-testing", 15)];
+    [("cloakroom-web", 40), ("cloakroom-derive", 8), ("cloakroom-testing", 15)];
 
 /// A module by its path from the root of its crate, which is empty. Each is a file.
 type Module = Vec<String>;
@@ -171,4 +171,21 @@ fn a_circle_is_found_however_it_is_written() {
     // A parent that declares a module knows it by its name alone, and one that is named as an item leads to the root.
     assert_eq!(found("", "mod c;\nfn b() { c::C }"), ["b → b::c", "b::c → b"]);
     assert_eq!(found("use crate::A;", ""), [" → a", "a → "]);
+}
+
+/// Both frameworks have the same rules because the rules do not know which one they are for.
+#[test]
+fn of_the_web_crate_only_the_room_of_a_framework_knows_it() {
+    let mut found = Modules::new();
+    modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../cloakroom-web/src"), &[], &mut found);
+    let rooms = [("for_axum", &["axum", "tower_layer", "tower_service"][..]), ("for_actix", &["actix_web"])];
+    for (room, frameworks) in rooms {
+        for framework in frameworks {
+            let knows = found.iter().filter(|(_, text)| !paths_from(text, framework).is_empty());
+            let knows: Vec<_> = knows.map(|(module, _)| module.join("::")).collect();
+            assert!(!knows.is_empty(), "{framework} is looked for under its name");
+            let elsewhere: Vec<_> = knows.iter().filter(|module| !module.starts_with(room)).collect();
+            assert!(elsewhere.is_empty(), "{framework}: {elsewhere:?}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ impl Subscriber for Capture {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.is_some() && metadata.target().starts_with("cloakroom_axum")
+        self.0.is_some() && metadata.target().starts_with("cloakroom_web")
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
