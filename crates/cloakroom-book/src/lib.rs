@@ -20,6 +20,7 @@ pages! {
     a_site = "a-site.md",
     an_api = "an-api.md",
     web = "web.md",
+    actix = "actix.md",
     remember_me = "remember-me.md",
     step_up = "step-up.md",
     keys = "keys.md",

@@ -230,9 +230,9 @@
 //!
 //! # Not here
 //!
-//! This crate does not handle cookies and headers; the crate `cloakroom-axum` does, for axum, and
-//! `cloakroom-tower-sessions` is a store for tower-sessions. It has no log-in forms
-//! and no passwords. A token is a bearer secret: send it over TLS only, in a cookie that is `Secure` and `HttpOnly` or
+//! This crate does not handle cookies and headers; the crates `cloakroom-axum` and
+//! `cloakroom-actix` do, for axum and for actix-web, and `cloakroom-tower-sessions` is a store for tower-sessions. It has
+//! no log-in forms and no passwords. A token is a bearer secret: send it over TLS only, in a cookie that is `Secure` and `HttpOnly` or
 //! in a header, and never in a URL.
 
 #![deny(missing_docs)]

@@ -587,7 +587,7 @@ impl<T: SessionFields> Sessions<T> {
     /// [`record_seen`](crate::ConfigBuilder::record_seen).
     ///
     /// [`authenticate`](Self::authenticate) notes by itself when a session is used, so this is for what it does not know: the
-    /// client's address and its `User-Agent`. A layer of `cloakroom-axum` or of your own calls it once for a request. It
+    /// client's address and its `User-Agent`. A layer of `cloakroom-axum`, of `cloakroom-actix` or of your own calls it once for a request. It
     /// waits for nothing and cannot fail. Without `record_seen` it does nothing.
     ///
     /// ```compile_fail,E0277

@@ -7,12 +7,13 @@ use std::time::Duration;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{Error, HttpResponse, web};
-use cloakroom::Sessions;
+use cloakroom::sqlx::{MySqlPool, PgPool, SqlitePool};
+use cloakroom::{Database, Sessions};
 use cloakroom_actix::{
     CookieConfig, CurrentSession, OptionalSession, SessionLayer, SessionManager, SessionRejection,
     TokenSource, require_session, testing,
 };
-use cloakroom_testing::{ApiKey, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{ApiKey, Kind, TestDatabase, UserSession, each_database, user};
 use futures_util::stream;
 
 use crate::harness::{LONGEST, cookie, logged_in, set};
@@ -184,9 +185,19 @@ async fn a_session_need_not_be_sent_between_threads(db: TestDatabase) {
     assert_eq!(*seen.borrow(), ["1234"]);
 }
 
-/// A worker's runtime ends with the server, and so do the connections that were opened there.
+/// A pool that has opened no connection yet.
+fn lazy(db: &TestDatabase) -> Database {
+    match db.kind() {
+        Kind::Sqlite => SqlitePool::connect_lazy(db.url()).unwrap().into(),
+        Kind::Postgres => PgPool::connect_lazy(db.url()).unwrap().into(),
+        Kind::MariaDb => MySqlPool::connect_lazy(db.url()).unwrap().into(),
+    }
+}
+
+/// A worker's runtime ends with the server, and so does what drives the connections that were opened there.
 async fn what_a_stopped_server_has_opened_does_not_fail_who_asks_afterwards(db: TestDatabase) {
-    let (sessions, created) = logged_in(&db).await;
+    let (_, created) = logged_in(&db).await;
+    let sessions = Sessions::<UserSession>::new(lazy(&db), db.config().build().unwrap()).unwrap();
     let layer = SessionLayer::new(sessions.clone());
     let app = move || actix_web::App::new().route("/me", web::get().to(me)).wrap(layer.clone());
     let server = actix_web::HttpServer::new(app).workers(2).disable_signals().bind("127.0.0.1:0").unwrap();
@@ -200,8 +211,9 @@ async fn what_a_stopped_server_has_opened_does_not_fail_who_asks_afterwards(db: 
     handle.stop(true).await;
     running.await.unwrap().unwrap();
     for _ in 0..8 {
-        assert!(Sessions::authenticate(&sessions, created.token.expose()).await.unwrap().is_some());
+        assert!(sessions.authenticate(created.token.expose()).await.unwrap().is_some());
     }
+    sessions.database().close().await;
 }
 
 each_database! {
