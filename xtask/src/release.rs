@@ -53,7 +53,7 @@ fn deny() -> Result<(), String> {
 }
 
 fn powerset() -> Result<(), String> {
-    for package in ["cloakroom", "cloakroom-axum", "cloakroom-actix"] {
+    for package in ["cloakroom", "cloakroom-web", "cloakroom-axum", "cloakroom-actix"] {
         let features = ["check", "--feature-powerset", "--at-least-one-of", "sqlite,postgres,mysql"];
         let rest = ["--exclude-features", "servers", "--no-dev-deps", "--package", package];
         tool("hack", &[&features[..], &rest[..]].concat())?;

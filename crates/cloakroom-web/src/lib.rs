@@ -16,6 +16,8 @@
 
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What nothing of a framework asks for.
+#![cfg_attr(not(any(feature = "actix", feature = "axum")), allow(dead_code))]
 
 mod client;
 mod cookie;
