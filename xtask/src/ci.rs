@@ -21,7 +21,7 @@ const STEPS: &[Step] = &[
     single_feature("only sqlite", &feature_arguments("sqlite")),
     single_feature("only postgres", &feature_arguments("postgres")),
     single_feature("only mysql", &feature_arguments("mysql")),
-    // Each crate as it would be published, including the one that it depends on.
+    // Whether each crate can be packed. `cargo xtask release` builds them from what was packed.
     Step { name: PACKAGING, arguments: PACKAGE, environment: None },
     Step {
         name: "fmt of the benchmark",
@@ -102,10 +102,10 @@ fn timed(name: &str, step: impl FnOnce() -> Result<(), String>) -> Result<(), St
 
 impl Step {
     fn run(&self) -> Result<(), String> {
-        if self.name == PACKAGING {
-            forget_packed()?;
-        }
         let mut command = cargo::command(self.arguments);
+        if self.name == PACKAGING {
+            command.arg("--no-verify");
+        }
         command.envs(self.environment);
         let status = command.status().map_err(|e| format!("could not run cargo: {e}"))?;
         if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", self.arguments.join(" "))) }

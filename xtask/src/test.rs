@@ -1,4 +1,6 @@
+use std::env;
 use std::io::{self, BufRead, BufReader, Write};
+use std::num::NonZero;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -8,6 +10,9 @@ use crate::arguments::{Database, TestOptions};
 use crate::install::Need;
 use crate::summary::Summary;
 use crate::{axe, browser, cargo, install};
+
+/// How many tests of a binary run at once. Many wait for a server's disk or for a lock, so there are more than processors.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 pub(crate) fn run(options: &TestOptions) -> Result<(), String> {
     let kinds: Vec<Kind> = options.databases.iter().filter_map(|database| database.server()).collect();
@@ -75,6 +80,10 @@ fn cargo_test(packages: &[&str], options: &TestOptions, servers: &[Server]) -> C
         }
     }
     command.env("CLOAKROOM_TEST_DATABASES", wanted.join(","));
+    if env::var_os(THREADS).is_none() {
+        let processors = thread::available_parallelism().map_or(2, NonZero::get);
+        command.env(THREADS, (2 * processors).to_string());
+    }
     if let Some(seed) = options.fuzz_seed {
         command.env("CLOAKROOM_FUZZ_SEED", seed.to_string()).env("CLOAKROOM_FUZZ_ROUNDS", "100000");
     }
