@@ -162,7 +162,9 @@ impl Server {
         match scheme {
             "sqlite" => {
                 let options: SqliteConnectOptions = url.parse().map_err(unreadable)?;
-                let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
+                let (name, query) = url.split_once('?').unwrap_or((url, ""));
+                let is_in_memory = name.trim_start_matches("sqlite:").trim_start_matches("//") == ":memory:"
+                    || query.split('&').any(|pair| pair == "mode=memory");
                 Ok(Self::Sqlite((!is_in_memory).then(|| options.get_filename().to_owned())))
             }
             "postgres" | "postgresql" => {

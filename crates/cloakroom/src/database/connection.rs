@@ -52,9 +52,10 @@ pub enum Database {
 impl Database {
     /// Opens a pool from a URL: `sqlite:file.db`, `postgres://…`, `mysql://…`.
     ///
-    /// A SQLite database is created if it does not exist, and opened with settings that suit sessions: WAL, so that
-    /// readers do not wait for writers, `synchronous = FULL`, and a busy time-out of five seconds. An application that
-    /// already has a pool passes it to [`Sessions::new`](crate::Sessions::new) instead.
+    /// A SQLite file is made if it does not exist: by `sqlite:file.db`, and by `sqlite:file.db?mode=rwc`. With `?mode=rw` or
+    /// `?mode=ro` it must exist. It is opened with settings that suit sessions: WAL, so that readers do not wait for writers,
+    /// `synchronous = FULL`, and a busy time-out of five seconds. An application that already has a pool passes it to
+    /// [`Sessions::new`](crate::Sessions::new) instead.
     ///
     /// # Durability on SQLite
     ///

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sea_query::Value;
@@ -11,6 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub(crate) use super::dialect::timestamp_text;
+use super::url::Asked;
 use crate::clock;
 use crate::database::bind::bind_value;
 use crate::database::causality::Causality;
@@ -32,10 +34,11 @@ pub(crate) const BACKEND: Backend = Backend::Sqlite;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
-    let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
     let options: SqliteConnectOptions = url.parse().map_err(Error::from_opening)?;
+    let Asked { in_memory: is_in_memory, has_mode, must_exist } = Asked::of(url);
+    // A mode says itself whether the file is made.
+    let options = if has_mode { options } else { options.create_if_missing(true) };
     let options = options
-        .create_if_missing(!url.contains("mode="))
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE);
@@ -64,9 +67,24 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
             Err(sqlx::Error::Database(error)) if is_busy(&*error) && begun.elapsed() < PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            result => return result.map_err(Error::from_opening),
+            result => {
+                return result.map_err(Error::from_opening).map_err(|error| {
+                    let file = options.get_filename();
+                    let is_missing = must_exist && matches!(file.try_exists(), Ok(false));
+                    if is_missing { missing(file, error) } else { error }
+                });
+            }
         }
     }
+}
+
+/// Returns the error for a file that does not exist and must. It names the file without its directories.
+fn missing(file: &Path, error: Error) -> Error {
+    let name = file.file_name().unwrap_or_default();
+    let message = format!(
+        "the database file {name:?} does not exist, and is made only by `mode=rwc` or without a mode"
+    );
+    Error::new(error.kind(), message).with_source(error)
 }
 
 fn is_busy(error: &dyn sqlx::error::DatabaseError) -> bool {

@@ -3,6 +3,8 @@
 mod dialect;
 #[cfg(feature = "sqlite")]
 mod driver;
+#[cfg(feature = "sqlite")]
+mod url;
 
 pub(super) use dialect::Sqlite;
 #[cfg(feature = "sqlite")]
