@@ -92,7 +92,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::builder().ttl(DAY).extend_after(DAY / 24).build()?;
     let sessions = Sessions::<UserSession>::new(pool.clone(), config)?;
     sessions.migrate().await?;
-    let cookie = CookieConfig::builder().insecure_on_localhost(true).build()?;
+    let cookie = CookieConfig::builder().insecure_on_localhost(true).ends_with_browser(true).build()?;
     let layer = SessionLayer::new(sessions).cookie(cookie).on_log_in(with_device);
     let app = Router::new()
         .route("/", get(devices))

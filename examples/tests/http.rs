@@ -91,6 +91,11 @@ fn location(answer: &Answer) -> &str {
     answer.headers().get("location").unwrap_or_else(|| panic!("{answer:?}")).to_str().unwrap()
 }
 
+/// Whether the answer's cookie stays when the browser is closed.
+fn outlives_the_browser(answer: &Answer) -> bool {
+    answer.headers().get("set-cookie").unwrap().to_str().unwrap().contains("Max-Age=")
+}
+
 fn text(mut answer: Answer) -> String {
     assert_eq!(answer.status(), 200);
     answer.body_mut().read_to_string().unwrap()
@@ -109,9 +114,11 @@ fn a_site_logs_in_lists_devices_and_asks_for_the_password_again() {
     );
     assert!(phone.cookie.is_none());
     // A link of a stranger's leads nowhere else.
-    assert_eq!(location(&phone.send("/login?next=https://example.com/", &LOG_IN)), "/");
+    let answer = phone.send("/login?next=https://example.com/", &LOG_IN);
+    assert_eq!((location(&answer), outlives_the_browser(&answer)), ("/", false));
     let remembered = [LOG_IN[0], LOG_IN[1], ("remember", "on")];
-    assert_eq!(location(&laptop.send("/login", &remembered)), "/");
+    let answer = laptop.send("/login", &remembered);
+    assert_eq!((location(&answer), outlives_the_browser(&answer)), ("/", true));
 
     let page = text(phone.open("/"));
     assert!(page.contains("Hello, robin") && page.matches("Sign out").count() == 2, "{page}");
