@@ -80,7 +80,7 @@ pub(crate) async fn connect(url: &str) -> Result<SqlitePool> {
 
 /// Returns the error for a file that does not exist and must. It names the file without its directories.
 fn missing(file: &Path, error: Error) -> Error {
-    let name = file.file_name().unwrap_or_default();
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
     let message = format!(
         "the database file {name:?} does not exist, and is made only by `mode=rwc` or without a mode"
     );
