@@ -25,13 +25,11 @@ use arguments::Arguments;
 use failure::Outcome;
 
 fn main() -> ExitCode {
-    let own_memory = || {
-        let mut arguments = std::env::args_os().skip(1);
-        (arguments.next()? == cases::memory::ARGUMENT).then(|| arguments.next()).flatten()
-    };
-    let outcome = match own_memory() {
-        Some(file) => cases::memory::measure_own(file.as_ref()),
-        None => measure(&Arguments::parse()),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // A process of this program's own measures by itself what is about a whole process.
+    let outcome = match arguments.split_first() {
+        Some((first, rest)) if first == cases::memory::ARGUMENT => cases::memory::measure_own(rest),
+        _ => measure(&Arguments::parse()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

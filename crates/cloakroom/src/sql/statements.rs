@@ -18,7 +18,7 @@ use crate::config::MAX_BATCH;
 use crate::database::{Backend, FieldValue, Row, guard_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::data::StoredData;
-use crate::session::{Session, SessionRow, Sliding, Status, Stored, expiry};
+use crate::session::{Session, SessionData, SessionRow, Sliding, Status, Stored, expiry};
 use crate::sql::{Bindings, ending, identifier};
 use crate::table::{BUILT_IN_COLUMNS, FieldReader, Role, SessionFields, TableDefinition, column};
 
@@ -559,7 +559,7 @@ pub(crate) fn read_rest<T: SessionFields>(
     let RowHeader { id, expires_at, inserted_at, updated_at, sliding, token_until } = *head;
     let data = row.json(first).and_then(|data| data.ok_or_else(unexpected_null));
     let stored = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
-    let data = stored.parse().map_err(|error| unreadable(table, column::DATA, error))?;
+    let data = SessionData::read(stored).map_err(|error| unreadable(table, column::DATA, error))?;
     Ok(Session::from(SessionRow {
         id,
         fields: T::from_row(&FieldReader::new(row, table, first + 1))?,
@@ -567,15 +567,7 @@ pub(crate) fn read_rest<T: SessionFields>(
         expires_at: head.end(config),
         inserted_at,
         updated_at,
-        stored: Stored {
-            expires_at,
-            updated_at,
-            sliding,
-            data: stored,
-            fields: None,
-            old_token_until: None,
-            token_until,
-        },
+        stored: Stored { expires_at, updated_at, sliding, fields: None, old_token_until: None, token_until },
     }))
 }
 
