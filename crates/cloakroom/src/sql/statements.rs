@@ -37,6 +37,8 @@ pub(crate) struct Statements {
     /// For the pool: it says whether it was a transaction of its own.
     pub(crate) by_id: Arc<str>,
     pub(crate) by_id_within: Arc<str>,
+    /// The columns of [`select_columns`], with commas, for a query whose other parts are written anew each time.
+    pub(crate) columns: Arc<str>,
     /// Ends the session with one id, with a reason if the table has a column for it.
     pub(crate) expire: Arc<str>,
     /// Does the same without a reason.
@@ -97,6 +99,10 @@ impl Statements {
         let id = bindings.expr(value());
         by_id.from(table_ref(table)).and_where(bindings.column(column::ID).eq(id));
         let by_id_within = bindings.build(&by_id).sql;
+        let mut columns = Query::select();
+        select_columns(bindings, &mut columns);
+        let columns = bindings.build(&columns).sql;
+        let columns = columns.strip_prefix("SELECT ").unwrap_or(&columns).into();
         guard_rows(backend, &mut by_id);
 
         let by_id = bindings.build(&by_id).sql;
@@ -108,6 +114,7 @@ impl Statements {
         Self {
             by_id,
             by_id_within,
+            columns,
             expire,
             end_lapsed,
             schemes,
