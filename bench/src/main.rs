@@ -5,6 +5,7 @@ mod cases;
 mod catalogue;
 mod contestants;
 mod context;
+mod counts;
 mod database;
 mod dataset;
 mod failure;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     // A process of this program's own measures by itself what is about a whole process.
     let outcome = match arguments.split_first() {
         Some((first, rest)) if first == cases::memory::ARGUMENT => cases::memory::measure_own(rest),
+        Some((first, rest)) if first == counts::ARGUMENT => counts::call(rest),
         _ => measure(&Arguments::parse()),
     };
     match outcome {
@@ -41,6 +43,9 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Outcome {
+    if arguments.counts.counts {
+        return counts::run(&arguments.counts);
+    }
     report::can_be_written(&arguments.files)?;
     let results = cases::run(&arguments.cases(), arguments.plan())?;
     report::write(&results, &arguments.files)?;
