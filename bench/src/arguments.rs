@@ -2,6 +2,7 @@ use clap::Parser;
 
 use crate::cases::{CASES, Case};
 use crate::context::Plan;
+use crate::counts;
 use crate::report::Files;
 
 /// Cloakroom against its peers, in turn, in one run.
@@ -18,6 +19,9 @@ pub struct Arguments {
 
     #[command(flatten)]
     pub files: Files,
+
+    #[command(flatten)]
+    pub counts: counts::Options,
 }
 
 impl Arguments {

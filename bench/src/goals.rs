@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::catalogue::name::{
     BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_SCHEME, RECORDED, SHARED, THREE_SCHEMES,
-    TOWER_ONE, TOWER_SESSIONS, UNRECORDED,
+    TOWER_CACHED, TOWER_ONE, TOWER_SESSIONS, UNRECORDED,
 };
 use crate::catalogue::row::{bound, growth, prune, revocation};
 use crate::format::grouped;
@@ -36,9 +36,13 @@ enum Bound {
     Within(f64),
     /// At least this many calls a second; compared with nothing.
     AtLeast(f64),
+    /// At most this many times as many bytes.
+    Smaller(f64),
+    /// At most this many bytes; compared with nothing.
+    Bytes(f64),
 }
 
-use Bound::{AtLeast, Faster, Slower, SlowerBeyond, SlowerP99, Within};
+use Bound::{AtLeast, Bytes, Faster, Slower, SlowerBeyond, SlowerP99, Smaller, Within};
 
 #[rustfmt::skip]
 const GOALS: &[Goal] = &[
@@ -60,6 +64,8 @@ const GOALS: &[Goal] = &[
     goal("p99 of requests while their sessions renew", bound::BESIDE, bound::RENEWING, bound::UNBOUND, SlowerP99(2.0)),
     goal("mistyped keys refused by one core", "mistyped/1", CLOAKROOM, "–", AtLeast(1_000_000.0)),
     goal("mistyped keys refused, 128 callers", "mistyped/128", CLOAKROOM, NO_CHECKSUM, Faster(10.0)),
+    goal("memory for each cached session", "memory/cached", CACHED, "–", Bytes(650.0)),
+    goal("memory for each cached session", "memory/cached", CACHED, TOWER_CACHED, Smaller(1.0)),
     goal("create, PostgreSQL, 128 callers", "create-postgres/128", CLOAKROOM, TOWER_SESSIONS, Faster(4.0)),
     goal("create, SQLite, synchronous = NORMAL, 128 callers", "create-sqlite-normal/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)).or(TOWER_ONE),
     goal("create, SQLite, synchronous = FULL, 128 callers", "create-sqlite-full/128", CLOAKROOM, TOWER_SESSIONS, Faster(5.0)).or(TOWER_ONE),
@@ -169,20 +175,25 @@ impl Bound {
         };
         match self {
             Faster(_) => Some(time(against)? / time(row)?),
-            Slower(_) | SlowerP99(_) => Some(time(row)? / time(against)?),
+            Slower(_) | SlowerP99(_) | Smaller(_) => Some(time(row)? / time(against)?),
             SlowerBeyond(common, _) => {
                 let (row, against, common) = (time(row)?, time(against)?, time(common)?);
                 // The common part takes less than the whole, unless something disturbed it.
                 (against > common).then(|| ((row - common) / (against - common)).max(row / against))
             }
-            Within(_) | AtLeast(_) => value(row),
+            Within(_) | AtLeast(_) | Bytes(_) => value(row),
         }
     }
 
     fn is_met(self, figure: f64) -> bool {
         match self {
             Faster(least) | AtLeast(least) => figure >= least,
-            Slower(most) | SlowerBeyond(_, most) | SlowerP99(most) | Within(most) => figure <= most,
+            Slower(most)
+            | SlowerBeyond(_, most)
+            | SlowerP99(most)
+            | Within(most)
+            | Smaller(most)
+            | Bytes(most) => figure <= most,
         }
     }
 
@@ -192,14 +203,17 @@ impl Bound {
             Slower(most) | SlowerBeyond(_, most) | SlowerP99(most) => format!("at most {most}× as long"),
             Within(most) => format!("at most {most} ms"),
             AtLeast(least) => format!("{} a second", grouped(least)),
+            Smaller(most) => format!("at most {most}× as much"),
+            Bytes(most) => format!("at most {} bytes", grouped(most)),
         }
     }
 
     fn shown(self, figure: f64) -> String {
         match self {
-            Faster(_) | Slower(_) | SlowerBeyond(..) | SlowerP99(_) => format!("{figure:.2}×"),
+            Faster(_) | Slower(_) | SlowerBeyond(..) | SlowerP99(_) | Smaller(_) => format!("{figure:.2}×"),
             Within(_) => format!("{figure:.2} ms"),
             AtLeast(_) => format!("{} a second", grouped(figure)),
+            Bytes(_) => format!("{} bytes", grouped(figure)),
         }
     }
 }
@@ -292,6 +306,20 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_judged_by_itself_and_beside_a_peer() {
+        let judged = |own| {
+            let results = results("memory/cached", Measure::Bytes, [(CACHED, own), (TOWER_CACHED, 600.0)]);
+            let verdicts = judge(&results).into_iter().filter(|verdict| verdict.is_reached.is_some());
+            verdicts
+                .map(|verdict| (verdict.measured.unwrap(), verdict.is_reached.unwrap()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(judged(630.0), [("630 bytes".to_owned(), true), ("1.05×".to_owned(), false)]);
+        assert_eq!(judged(660.0), [("660 bytes".to_owned(), false), ("1.10×".to_owned(), false)]);
+        assert_eq!(judged(600.0), [("600 bytes".to_owned(), true), ("1.00×".to_owned(), true)]);
+    }
+
+    #[test]
     fn a_peer_is_judged_at_its_best() {
         let judged = |one| {
             let rows = [(CLOAKROOM, 50.0), (TOWER_SESSIONS, 10.0), (TOWER_ONE, one)];
@@ -316,7 +344,8 @@ mod tests {
     fn every_goal_names_rows_that_a_whole_run_has() {
         for goal in GOALS {
             let common = if let SlowerBeyond(common, _) = goal.bound { Some(common) } else { None };
-            let against = Some(goal.against).filter(|_| !matches!(goal.bound, Within(_) | AtLeast(_)));
+            let against =
+                Some(goal.against).filter(|_| !matches!(goal.bound, Within(_) | AtLeast(_) | Bytes(_)));
             for row in [Some(goal.row), against, goal.or, common].into_iter().flatten() {
                 assert!(catalogue::knows(goal.table, row), "{}: {row} in {}", goal.what, goal.table);
             }

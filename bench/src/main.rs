@@ -5,6 +5,7 @@ mod cases;
 mod catalogue;
 mod contestants;
 mod context;
+mod counts;
 mod database;
 mod dataset;
 mod failure;
@@ -25,13 +26,12 @@ use arguments::Arguments;
 use failure::Outcome;
 
 fn main() -> ExitCode {
-    let own_memory = || {
-        let mut arguments = std::env::args_os().skip(1);
-        (arguments.next()? == cases::memory::ARGUMENT).then(|| arguments.next()).flatten()
-    };
-    let outcome = match own_memory() {
-        Some(file) => cases::memory::measure_own(file.as_ref()),
-        None => measure(&Arguments::parse()),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // A process of this program's own measures by itself what is about a whole process.
+    let outcome = match arguments.split_first() {
+        Some((first, rest)) if first == cases::memory::ARGUMENT => cases::memory::measure_own(rest),
+        Some((first, rest)) if first == counts::ARGUMENT => counts::call(rest),
+        _ => measure(&Arguments::parse()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,6 +43,9 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Outcome {
+    if arguments.counts.counts {
+        return counts::run(&arguments.counts);
+    }
     report::can_be_written(&arguments.files)?;
     let results = cases::run(&arguments.cases(), arguments.plan())?;
     report::write(&results, &arguments.files)?;

@@ -30,6 +30,9 @@ Usage: cargo xtask COMMAND
         --only picks cases by the start of their names (`bench --only x` lists them);
         --json, --svg and --docs write the results, a picture of them, and, of a whole
         run, the tables of docs/performance.md.
+  bench --counts [--record]
+        Count the instructions and allocations of each hot path with valgrind, and compare
+        them with bench/counts.json; --record writes that file anew.
   torture [--minutes N] [--database DATABASE]... [--fault FAULT]... [--seed N]
         Run operations under injected faults for N minutes (default: 5) on each database,
         on servers started for the purpose, and check that nothing acknowledged is lost
@@ -67,7 +70,7 @@ pub(crate) enum Task {
     Serve(Kind),
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BenchOptions {
     pub(crate) quick: bool,
     /// The beginnings of names, which the benchmark itself knows.
@@ -75,6 +78,8 @@ pub(crate) struct BenchOptions {
     pub(crate) json: Option<String>,
     pub(crate) svg: Option<String>,
     pub(crate) docs: Option<String>,
+    pub(crate) counts: bool,
+    pub(crate) record: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -274,6 +279,8 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
         };
         match option {
             "--quick" if value.is_none() => options.quick = true,
+            "--counts" if value.is_none() => options.counts = true,
+            "--record" if value.is_none() => options.record = true,
             "--only" | "--json" | "--svg" | "--docs" => {
                 let value = value.take().or_else(|| arguments.next().cloned());
                 let value = value.filter(|value| !value.is_empty());
@@ -287,6 +294,14 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
             }
             _ => return Err(format!("unknown argument: {argument}")),
         }
+    }
+    let asks_for_times =
+        BenchOptions { counts: false, record: false, ..options.clone() } != BenchOptions::default();
+    if options.counts && asks_for_times {
+        return Err("--counts goes with --record alone".to_owned());
+    }
+    if options.record && !options.counts {
+        return Err("--record is for --counts".to_owned());
     }
     if options.docs.is_some() && (options.quick || !options.only.is_empty()) {
         return Err("--docs is for a whole run: it goes neither with --quick nor with --only".to_owned());
@@ -393,10 +408,23 @@ mod tests {
             only: vec!["create".to_owned(), "prune,http".to_owned()],
             json: Some("results.json".to_owned()),
             svg: Some("picture.svg".to_owned()),
-            docs: None,
+            ..BenchOptions::default()
         };
         let line = "bench --quick --only create --only=prune,http --json results.json --svg=picture.svg";
         assert_eq!(parsed(line), Ok(Task::Bench(options)));
+    }
+
+    #[test]
+    fn counts_are_compared_or_recorded_and_nothing_is_timed_beside() {
+        let options = BenchOptions { counts: true, ..BenchOptions::default() };
+        assert_eq!(parsed("bench --counts"), Ok(Task::Bench(options.clone())));
+        let options = BenchOptions { record: true, ..options };
+        assert_eq!(parsed("bench --record --counts"), Ok(Task::Bench(options)));
+        for line in
+            ["bench --record", "bench --counts --quick", "bench --counts --json x", "bench --counts=x"]
+        {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -19,10 +19,10 @@ use crate::format::{callers, grouped};
 use crate::results::Table;
 
 /// Twice as many places as sessions, so that no session pushes out another.
-pub(super) const CAPACITY: usize = 2 * ROWS as usize;
+pub const CAPACITY: usize = 2 * ROWS as usize;
 
 /// So long that no session is read anew because of its age: this case measures the cost of a hit.
-pub(super) const MAX_STALENESS: Duration = Duration::from_hours(1);
+pub const MAX_STALENESS: Duration = Duration::from_hours(1);
 
 pub fn run(context: &mut Context) -> Outcome<Vec<Table>> {
     let peers = context.postgres_peers()?;

@@ -2,7 +2,7 @@
 
 mod authenticate;
 mod bound;
-mod cached;
+pub mod cached;
 mod create;
 mod extend;
 mod growth;

@@ -8,9 +8,9 @@ pub mod row;
 use crate::failure::Outcome;
 use crate::results::Table;
 use name::{
-    AXUM_SESSION, BY_HAND, CACHED, CLOAKROOM, EDDSA, HARNESS, HS256, NO_CHECKSUM, ONE_BY_ONE, ONE_SCHEME,
-    OWNED, RECORDED, RUSQLITE, RUSQLITE_WRITER, SHARED, THREE_SCHEMES, TOKIO_POSTGRES, TOWER_CACHED,
-    TOWER_ONE, TOWER_SESSIONS, UNRECORDED, WITHOUT_SESSION,
+    AXUM_SESSION, BY_HAND, CACHED, CACHED_AND_READ, CLOAKROOM, EDDSA, HARNESS, HS256, NO_CHECKSUM,
+    ONE_BY_ONE, ONE_SCHEME, OWNED, RECORDED, RUSQLITE, RUSQLITE_WRITER, SHARED, THREE_SCHEMES,
+    TOKIO_POSTGRES, TOWER_CACHED, TOWER_ONE, TOWER_SESSIONS, UNRECORDED, WITHOUT_SESSION,
 };
 use row::growth::{ONE_MILLION, TEN_MILLION, TEN_THOUSAND};
 use row::{bound, prune, revocation, settings};
@@ -64,7 +64,7 @@ const CATALOGUE: &[Entry] = &[
     entry("bound", "bound-authenticate", &["1", "128"], bound::KEYS_ROWS),
     entry("bound", "bound", &["core"], bound::CORE_ROWS),
     entry("bound", "bound", &["beside"], bound::BESIDE_ROWS),
-    entry("memory", "memory", &["cached"], &[CACHED]),
+    entry("memory", "memory", &["cached"], &[CACHED, CACHED_AND_READ, TOWER_CACHED]),
     entry("list-postgres", "list-postgres", &["1", "16"], &[CLOAKROOM, BY_HAND]),
     entry("list-sqlite", "list-sqlite", &["1", "16"], &[CLOAKROOM, BY_HAND]),
     entry("extend-postgres", "extend-postgres", &["1", "128"], EXTEND),

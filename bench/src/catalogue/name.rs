@@ -2,6 +2,7 @@
 
 pub const CLOAKROOM: &str = "Cloakroom";
 pub const CACHED: &str = "Cloakroom, cached";
+pub const CACHED_AND_READ: &str = "Cloakroom, cached, data read";
 pub const NO_CHECKSUM: &str = "Cloakroom, no checksum";
 pub const ONE_BY_ONE: &str = "Cloakroom, one by one";
 pub const BY_HAND: &str = "sqlx by hand";

@@ -5,6 +5,8 @@ mod json;
 mod svg;
 mod table;
 
+pub use table::aligned;
+
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 

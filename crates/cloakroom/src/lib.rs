@@ -292,7 +292,7 @@ pub use scopes::{AnyScope, ExcessScopesError, NamesScope, ParseScopesError, Scop
 pub use session::{BindingRefusal, BindingTerms, BoundSession, Registration, Renewal};
 pub use session::{
     CreatedSession, Cursor, DefaultData, EndReason, Exchange, NewSession, ParseCursorError,
-    ParseEndReasonError, RetiredToken, Seen, Session, SessionRow, Sliding, Status,
+    ParseEndReasonError, RetiredToken, Seen, Session, SessionData, SessionRow, Sliding, Status,
 };
 pub use sessions::Sessions;
 pub use sql::{Comparison, Filter};

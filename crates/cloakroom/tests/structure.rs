@@ -94,6 +94,7 @@ const BENCHMARK: House = House {
         "context",
         "cases",
         "report",
+        "counts",
         "arguments",
     ],
     apart: &[

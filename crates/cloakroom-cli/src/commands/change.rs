@@ -58,7 +58,7 @@ fn change(session: &mut Session<DynamicFields>, values: &[(&str, DynamicValue)],
         let _ = session.fields.set(name, value.clone());
     }
     if let Some(data) = data {
-        session.data = data.clone();
+        *session.data = data.clone();
     }
 }
 

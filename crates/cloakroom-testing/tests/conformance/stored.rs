@@ -177,7 +177,7 @@ async fn data_that_could_not_be_read_again_is_refused(db: TestDatabase) {
         for _ in 0..levels {
             data = serde_json::Value::Array(vec![data]);
         }
-        session.data = data;
+        *session.data = data;
         let error = sessions.update(&mut session).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{error:?}");
     }

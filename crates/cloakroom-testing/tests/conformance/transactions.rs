@@ -65,7 +65,7 @@ async fn every_operation(
     let created = operations.create(user("1")).await.unwrap();
     let mut session = operations.authenticate(&created.token).await.unwrap().unwrap();
     assert_eq!(session, created.session);
-    session.data = json!({"changed": 1});
+    *session.data = json!({"changed": 1});
     operations.update(&mut session).await.unwrap();
     operations.update_with(&mut session, |session| session.fields.user_id = "left".into()).await.unwrap();
     db.clock().advance(2 * DAY);

@@ -668,7 +668,7 @@ async fn a_table_may_have_no_fields_at_all(db: TestDatabase) {
     let created = sessions.create(NewSession::new(Ticket {}).data(json!([1]))).await.unwrap();
     let mut read = sessions.authenticate(&created.token).await.unwrap().unwrap();
     assert_eq!(read, created.session);
-    read.data = json!([2]);
+    *read.data = json!([2]);
     sessions.update(&mut read).await.unwrap();
     assert_eq!(sessions.query().status(Status::All).fetch_one().await.unwrap(), read);
 }

@@ -101,7 +101,7 @@ async fn what_sql_took_away_in_between_is_not_given_back_by_an_update_of_somethi
     for session in [&mut created, &mut read] {
         sessions.reload(session).await.unwrap();
         db.execute(&demote(db.kind())).await;
-        session.data = json!({"visits": 1});
+        *session.data = json!({"visits": 1});
         sessions.update(session).await.unwrap();
         assert_eq!(session.fields.role, Role::Admin, "as it was read");
         let stored = row(&sessions).await;
@@ -192,7 +192,7 @@ async fn sql_that_moves_updated_at_is_a_conflict_and_update_with_starts_anew_wit
     let (sessions, mut session) = created(&db).await;
     let now = rows::instant(db.kind(), START + Duration::SECOND);
     db.execute(&format!("UPDATE accounts SET quota = 5, updated_at = {now}")).await;
-    session.data = json!(1);
+    *session.data = json!(1);
     assert_eq!(sessions.update(&mut session).await.unwrap_err().kind(), ErrorKind::Conflict);
     let one_more =
         |session: &mut Session<Account>| session.fields.quota = session.fields.quota.map(|quota| quota + 1);

@@ -14,7 +14,7 @@ async fn an_update_writes_fields_data_and_expiry(db: TestDatabase) {
     let other = sessions.create(user("1")).await.unwrap().session;
     db.clock().advance(SECOND);
     session.fields.user_id = "2".into();
-    session.data = json!({"changed": true});
+    *session.data = json!({"changed": true});
     session.expires_at = Some(START + DAY);
     sessions.update(&mut session).await.unwrap();
     assert_eq!(session.updated_at, START + SECOND);
@@ -25,7 +25,7 @@ async fn an_update_writes_fields_data_and_expiry(db: TestDatabase) {
     assert_eq!(session.expires_at, Some(START + DAY));
     assert_eq!(sessions.query().id(other.id).fetch_one().await.unwrap(), other);
     // And again, without reading it first.
-    session.data = json!([]);
+    *session.data = json!([]);
     sessions.update(&mut session).await.unwrap();
     assert_eq!(sessions.query().id(session.id).fetch_one().await.unwrap(), session);
 }
@@ -36,8 +36,8 @@ async fn of_two_writers_the_second_is_told_of_a_conflict(db: TestDatabase) {
     let mut other = one.clone();
     // Whether the clock moves between the two or not.
     for advance in [Duration::ZERO, SECOND] {
-        one.data = json!({"by": "one"});
-        other.data = json!({"by": "other"});
+        *one.data = json!({"by": "one"});
+        *other.data = json!({"by": "other"});
         sessions.update(&mut one).await.unwrap();
         db.clock().advance(advance);
         let error = sessions.update(&mut other).await.unwrap_err();
@@ -46,7 +46,7 @@ async fn of_two_writers_the_second_is_told_of_a_conflict(db: TestDatabase) {
         assert_eq!(row.data, json!({"by": "one"}));
         sessions.reload(&mut other).await.unwrap();
         assert_eq!(other, one);
-        other.data = json!({"by": "other"});
+        *other.data = json!({"by": "other"});
         sessions.update(&mut other).await.unwrap();
         sessions.reload(&mut one).await.unwrap();
         assert_eq!(one.data, json!({"by": "other"}));
@@ -139,7 +139,7 @@ async fn a_session_that_is_gone_is_never_inserted_again(db: TestDatabase) {
 
     session.fields.user_id = "2".into();
     assert_eq!(sessions.update(&mut session).await.unwrap_err().kind(), ErrorKind::NotFound);
-    let change = |session: &mut cloakroom::Session<UserSession>| session.data = json!(1);
+    let change = |session: &mut cloakroom::Session<UserSession>| *session.data = json!(1);
     assert_eq!(sessions.update_with(&mut session, change).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(sessions.reload(&mut session).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(sessions.rotate(&mut session).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -296,7 +296,7 @@ async fn data_that_was_not_changed_is_not_rewritten(db: TestDatabase) {
     sessions.expire(&mut session).await.unwrap();
     assert_eq!(stored(&db).await, before);
     // The same again is no change.
-    session.data = session.data.clone();
+    *session.data = session.data.clone();
     sessions.update(&mut session).await.unwrap();
     assert_eq!(stored(&db).await, before);
 

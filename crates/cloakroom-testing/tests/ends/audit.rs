@@ -43,7 +43,7 @@ async fn do_everything(db: &TestDatabase, sessions: &Sessions<Audited>) {
     let created = sessions.create(account(7)).await.unwrap();
     next();
     let mut session = created.session;
-    session.data = serde_json::json!({"theme": "dark"});
+    *session.data = serde_json::json!({"theme": "dark"});
     sessions.update(&mut session).await.unwrap();
     next();
     sessions.rotate(&mut session).await.unwrap();
@@ -164,7 +164,7 @@ async fn a_change_that_cannot_be_recorded_is_not_made(db: TestDatabase) {
     let session = || created.session.clone();
     failed(sessions.create(account(7)).await.map(drop));
     let mut changed = session();
-    changed.data = serde_json::json!(1);
+    *changed.data = serde_json::json!(1);
     failed(sessions.update(&mut changed).await);
     failed(sessions.rotate(&mut session()).await.map(drop));
     failed(sessions.rotate_with_grace(&mut session(), SECOND).await.map(drop));

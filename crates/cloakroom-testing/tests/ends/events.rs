@@ -76,7 +76,7 @@ async fn each_change_is_told_once(db: TestDatabase) {
     assert!(matches!(event.kind, EventKind::Created { expires_at, .. } if expires_at == session.expires_at));
 
     session.fields.authenticated_at = None;
-    session.data = serde_json::json!({"theme": "dark"});
+    *session.data = serde_json::json!({"theme": "dark"});
     sessions.update(&mut session).await.unwrap();
     assert_eq!(heard.names(), [("updated", Some(id))]);
 
@@ -164,10 +164,10 @@ async fn nothing_is_told_of_a_write_that_lost(db: TestDatabase) {
     let (heard, sessions) = Heard::observe(&db.sessions::<Account>().await);
     let mut session = sessions.create(account(7)).await.unwrap().session;
     let mut stale = session.clone();
-    session.data = serde_json::json!(1);
+    *session.data = serde_json::json!(1);
     sessions.update(&mut session).await.unwrap();
     heard.take();
-    stale.data = serde_json::json!(2);
+    *stale.data = serde_json::json!(2);
     assert_eq!(sessions.update(&mut stale).await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(sessions.rotate(&mut stale).await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(heard.names(), []);

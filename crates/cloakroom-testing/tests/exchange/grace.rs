@@ -124,7 +124,7 @@ async fn a_session_that_was_found_by_an_old_key_is_used_like_any_other(db: TestD
     assert_eq!(looked.expires_at, Some(START + DAY * 7));
     let mut by_old = sessions.authenticate(&created.token).await.unwrap().unwrap();
     assert_eq!((by_old.expires_at, by_old.old_token_until()), (Some(START + DAY * 9), Some(START + DAY * 5)));
-    by_old.data = json!({"seen": true});
+    *by_old.data = json!({"seen": true});
     sessions.update(&mut by_old).await.unwrap();
     assert_eq!(sessions.authenticate(&new).await.unwrap(), Some(by_old.clone()));
     // It may replace the key that it was not found by.
@@ -142,7 +142,7 @@ async fn a_rotation_of_what_has_changed_or_ended_rotates_nothing(db: TestDatabas
     let sessions = db.sessions::<Key>().await;
     let mut created = sessions.create(key("1234")).await.unwrap();
     let mut stale = created.session.clone();
-    created.session.data = json!({"written": true});
+    *created.session.data = json!({"written": true});
     sessions.update(&mut created.session).await.unwrap();
     for rotated in [sessions.rotate_with_grace(&mut stale, DAY).await, sessions.rotate(&mut stale).await] {
         assert_eq!(rotated.unwrap_err().kind(), ErrorKind::Conflict);

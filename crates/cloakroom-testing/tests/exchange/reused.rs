@@ -57,7 +57,7 @@ async fn reuse_ends_the_session_and_no_other_and_says_which(db: TestDatabase) {
     let tokens = chain(&sessions, 3).await;
     let mut read = sessions.authenticate(&tokens[2]).await.unwrap().unwrap();
     // The session is ended whatever was written to it since.
-    read.data = json!({"written": "meanwhile"});
+    *read.data = json!({"written": "meanwhile"});
     sessions.update(&mut read).await.unwrap();
     db.clock().advance(SECOND);
     let Some(Exchange::Reused(session)) = sessions.exchange(&tokens[0]).await.unwrap() else {

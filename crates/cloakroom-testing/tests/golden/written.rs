@@ -79,7 +79,7 @@ async fn every_write_leaves_the_row_in_the_originals_form(original: Arc<Original
     };
     assert_eq!(original.stored(&id).await, extended);
 
-    session.data = json!({"theme": "dark"});
+    *session.data = json!({"theme": "dark"});
     session.expires_at = Some(datetime!(2099-12-31 23:59:59.123456 UTC));
     sessions.update(&mut session).await.unwrap();
     let updated = StoredRow {

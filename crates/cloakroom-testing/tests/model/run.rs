@@ -435,7 +435,7 @@ fn apply(change: &Change, session: &mut Session<UserSession>) {
     let mut changed = seen(session);
     change.apply(&mut changed);
     session.fields.user_id = changed.user_id;
-    session.data = changed.data;
+    *session.data = changed.data;
     session.expires_at = changed.expires_at;
 }
 

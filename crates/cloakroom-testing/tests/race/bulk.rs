@@ -170,7 +170,7 @@ async fn no_operation_fails_for_a_deadlock(db: TestDatabase) {
                         _ => {
                             let change = |session: &mut Session<UserSession>| {
                                 session.fields.user_id = if task % 2 == 0 { "odd" } else { "even" }.into();
-                                session.data = json!({"task": task});
+                                *session.data = json!({"task": task});
                             };
                             if let Err(error) = sessions.update_with(&mut session, change).await {
                                 assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");

@@ -206,7 +206,7 @@ async fn what_the_clock_ended_stays_ended_whoever_tries(db: TestDatabase) {
                     3 => sessions.rotate(&mut session).await.err(),
                     _ => {
                         assert!(!sessions.expire(&mut session).await.unwrap());
-                        let change = |session: &mut Session<UserSession>| session.data = json!([1]);
+                        let change = |session: &mut Session<UserSession>| *session.data = json!([1]);
                         sessions.update_with(&mut session, change).await.unwrap();
                         None
                     }

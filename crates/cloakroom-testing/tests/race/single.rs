@@ -96,7 +96,7 @@ async fn exactly_one_of_many_updates_from_one_reading_wins(db: TestDatabase) {
         let results = at_once(TASKS, |number| {
             let (sessions, mut session) = (sessions.clone(), created.session.clone());
             async move {
-                session.data = json!({"written_by": number});
+                *session.data = json!({"written_by": number});
                 sessions.update(&mut session).await.map(|()| session).map_err(|error| error.kind())
             }
         });
@@ -233,7 +233,7 @@ async fn an_update_never_inserts_a_deleted_session_again(db: TestDatabase) {
                         None
                     }
                     1 => sessions.extend(&mut session).await.err(),
-                    2 => sessions.update_with(&mut session, |session| session.data = json!([])).await.err(),
+                    2 => sessions.update_with(&mut session, |session| *session.data = json!([])).await.err(),
                     3 => sessions.rotate(&mut session).await.err(),
                     _ => {
                         sessions.authenticate(&created.token).await.unwrap();

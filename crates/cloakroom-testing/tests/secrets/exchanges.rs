@@ -61,7 +61,7 @@ pub(crate) async fn exchange(db: &TestDatabase, config: &Config, seen: &mut Seen
     seen.session(&sessions.authenticate(&created.token).await.unwrap().unwrap());
     seen.show("RetiredToken", &sessions.retired_tokens(&created.session).await.unwrap()[0]);
     let mut last = created.session;
-    last.data = json!("of no concern to an auditor");
+    *last.data = json!("of no concern to an auditor");
     seen.secret("data", b"of no concern to an auditor");
     sessions.update(&mut last).await.unwrap();
     sessions.delete(last).await.unwrap();

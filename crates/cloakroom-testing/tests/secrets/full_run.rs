@@ -53,9 +53,9 @@ pub(crate) async fn succeed(db: &TestDatabase, sessions: &Sessions<Guest>, seen:
     let mut session = sessions.authenticate(&tokens[0]).await.unwrap().unwrap();
     seen.session(&session);
     session.fields.user_id = "5678".into();
-    session.data = json!({"device": "a tablet"});
+    *session.data = json!({"device": "a tablet"});
     sessions.update(&mut session).await.unwrap();
-    sessions.update_with(&mut session, |session| session.data = json!({})).await.unwrap();
+    sessions.update_with(&mut session, |session| *session.data = json!({})).await.unwrap();
     sessions.extend(&mut session).await.unwrap();
     let rotated = sessions.rotate(&mut session).await.unwrap();
     seen.token(&rotated, config);

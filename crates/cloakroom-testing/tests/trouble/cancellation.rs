@@ -205,7 +205,7 @@ async fn update(db: TestDatabase) {
     let operate = async |scene: &Scene| {
         let mut session = scene.first().clone();
         session.fields.user_id = "5678".into();
-        session.data = json!({"n": 3});
+        *session.data = json!({"n": 3});
         session.expires_at = None;
         scene.sessions.update(&mut session).await.unwrap();
     };
@@ -214,7 +214,7 @@ async fn update(db: TestDatabase) {
         if row == *scene.first() {
             return false;
         }
-        assert_eq!((&*row.fields.user_id, &row.data), ("5678", &json!({"n": 3})));
+        assert_eq!((&*row.fields.user_id, &*row.data), ("5678", &json!({"n": 3})));
         assert_eq!((row.expires_at, row.updated_at), (None, now()));
         true
     })

@@ -17,7 +17,7 @@ async fn a_nul_in_data_is_stored_or_refused_in_words(db: TestDatabase) {
     let bystander = sessions.create(user("1234")).await.unwrap().session;
     for data in [json!({"device": "a\u{0}b"}), json!({"a\u{0}b": 1}), json!(["\u{0}"])] {
         let mut changed = bystander.clone();
-        changed.data = data.clone();
+        *changed.data = data.clone();
         if db.kind() == Kind::Postgres {
             let errors = [
                 sessions.create(user("1234").data(data.clone())).await.unwrap_err(),
@@ -73,7 +73,7 @@ async fn deeply_nested_data_is_stored_whole_or_refused_as_data(db: TestDatabase)
     for depth in [10, 30, 100, 127, 128, 129, 1_000] {
         let data = nested(depth);
         let mut changed = bystander.clone();
-        changed.data = data.clone();
+        *changed.data = data.clone();
         match sessions.create(user("1234").data(data.clone())).await {
             Ok(created) => {
                 deepest = depth;

@@ -100,7 +100,7 @@ async fn every_write_is_committed(db: &TestDatabase, left: Left) {
     assert!(found(&created.token).await.is_some(), "the create was lost");
 
     left.on(&mut app).await;
-    created.session.data = serde_json::json!({"theme": "dark"});
+    *created.session.data = serde_json::json!({"theme": "dark"});
     sessions.update(&mut created.session).await.unwrap();
     assert_eq!(found(&created.token).await.unwrap().data["theme"], "dark");
 

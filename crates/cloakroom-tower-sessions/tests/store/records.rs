@@ -138,7 +138,7 @@ async fn data_of_another_program_that_is_no_object_is_an_error(db: TestDatabase)
     store.create(&mut made).await.unwrap();
     let sessions = store.sessions();
     let mut session = sessions.query().fetch_one().await.unwrap();
-    session.data = json!([1]);
+    *session.data = json!([1]);
     sessions.update(&mut session).await.unwrap();
     let error = store.load(&made.id).await.unwrap_err();
     assert!(matches!(error, Error::Decode(_)), "{error:?}");

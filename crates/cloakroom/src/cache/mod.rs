@@ -121,7 +121,7 @@ impl SessionCache {
             return;
         };
         let change = match answer {
-            Some(session) if session.stored.data.len() <= LONGEST_DATA => {
+            Some(session) if session.data.stored().len() <= LONGEST_DATA => {
                 let (session_hash, until) = (hash(session.id), self.until(session, extends));
                 rows.put(session.with_metadata(EntryMetadata { key, mark, session: session_hash, until }))
             }

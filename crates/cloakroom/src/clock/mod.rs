@@ -105,7 +105,8 @@ impl From<std::time::Duration> for SignedSpan {
 /// Returns `instant` in UTC, without what is finer than a microsecond, within the years 1 to 9999. Every supported
 /// database can store that.
 pub(crate) fn to_stored_precision(instant: OffsetDateTime) -> OffsetDateTime {
-    let instant = instant.clamp(FIRST, LAST).to_offset(time::UtcOffset::UTC);
+    let nearest = || instant.clamp(FIRST, LAST).to_offset(time::UtcOffset::UTC);
+    let instant = in_range(instant).unwrap_or_else(nearest);
     let nanos = instant.nanosecond() / 1_000 * 1_000;
     // This is less than a second, since it is no more than the nanoseconds of the instant itself.
     instant.replace_nanosecond(nanos).unwrap_or(instant)
@@ -113,6 +114,10 @@ pub(crate) fn to_stored_precision(instant: OffsetDateTime) -> OffsetDateTime {
 
 /// Returns `instant` in UTC, if it lies in the years that every supported database can store.
 pub(crate) fn in_range(instant: OffsetDateTime) -> Option<OffsetDateTime> {
+    // So is nearly every instant, and to compare instants takes longer: they may be of any offset.
+    if instant.offset().is_utc() && (1..LAST.year()).contains(&instant.year()) {
+        return Some(instant);
+    }
     (FIRST..=LAST).contains(&instant).then(|| instant.to_offset(time::UtcOffset::UTC))
 }
 

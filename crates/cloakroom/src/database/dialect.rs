@@ -256,6 +256,12 @@ pub(crate) trait Dialect: Sync {
         false
     }
 
+    /// Returns `true` if each index holds the rows of one key in the order of their ids, so that an order by an indexed
+    /// column and then by the id needs no sorting.
+    fn indexes_end_with_the_id(&self) -> bool {
+        false
+    }
+
     /// Returns `true` if an UPDATE or DELETE can have an order and a limit.
     fn writes_in_order(&self) -> bool {
         false

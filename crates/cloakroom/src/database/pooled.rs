@@ -99,8 +99,12 @@ impl Database {
         }
     }
 
+    /// The driver's future is on the heap. It has some kilobytes, for opening a connection, and each future around it, as
+    /// that of every statement, would be as large and would be copied from one place to the next.
     async fn take_any(&self) -> Result<PoolConnection, sqlx::Error> {
-        Ok(match_database!(self, Database(pool) in driver to PoolConnection => pool.acquire().await?))
+        Ok(
+            match_database!(self, Database(pool) in driver to PoolConnection => Box::pin(pool.acquire()).await?),
+        )
     }
 
     /// Returns `true` if at least half of the pool's connections are free or not opened yet.

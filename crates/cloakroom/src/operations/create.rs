@@ -10,7 +10,7 @@ use crate::database::{Begin, FieldValue};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, EventKind};
 use crate::observe::Operation;
-use crate::session::{CreatedSession, NewSession, Session, SessionRow, Stored, expiry};
+use crate::session::{CreatedSession, NewSession, Session, SessionData, SessionRow, Stored, expiry};
 use crate::table::{NewRow, Role, RoleField, SessionFields};
 use crate::token::{DigestError, TokenError};
 
@@ -34,6 +34,8 @@ impl<T: SessionFields> Operations<'_, T> {
             None => config.generate_token().map_err(no_randomness)?,
         };
         let data = (*new.data.0).clone()?;
+        let value = data.parse_given()?;
+        let data = SessionData::new(data, value);
         let expires_at = new.expiry.at(config, now);
         let expires_at = expiry::capped(config, now, expires_at);
         let sliding = new.expiry.sliding();
@@ -45,7 +47,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let session = Session::from(SessionRow {
             id: new_id(now),
             fields,
-            data: data.parse_given()?,
+            data,
             expires_at,
             inserted_at: now,
             updated_at: now,
@@ -53,7 +55,6 @@ impl<T: SessionFields> Operations<'_, T> {
                 expires_at,
                 updated_at: now,
                 sliding,
-                data,
                 fields: None,
                 old_token_until: None,
                 token_until: None,
@@ -62,7 +63,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let row = NewRow {
             id: session.id,
             digest: digest.expose(),
-            data: session.stored.data.to_field_value(),
+            data: session.data.stored().to_field_value(),
             expires_at,
             inserted_at: now,
             updated_at: now,

@@ -26,7 +26,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let expires_at = self.expiry_to_write(session);
         let changed = self.changed_values(session)?;
         let may_change = self.fit(&changed).await?;
-        let data = session.stored.data.changed_to(&session.data)?;
+        let data = session.data.changed()?;
         let is_moved = expires_at != session.stored.expires_at;
         if is_moved && self.is_over(session, now) && expiry::is_valid(expires_at, now) {
             return Err(self.not_brought_back(session).await?);
@@ -66,7 +66,7 @@ impl<T: SessionFields> Operations<'_, T> {
             row.stored.sliding = Sliding::Fixed;
         }
         if let Some(data) = data {
-            row.stored.data = data;
+            row.data.note_write(data);
         }
         if may_change {
             self.read_back(session).await?;

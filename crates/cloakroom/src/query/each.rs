@@ -54,6 +54,20 @@ impl StdError for UnreadableSession {
     }
 }
 
+/// Puts sessions of one instant into the order of their ids, among sessions in the order of their instants.
+fn order_ties<T: SessionFields>(found: &mut [Each<T>], is_newest_first: bool) {
+    let key = |each: &Each<T>| match each {
+        Ok(session) => (session.inserted_at, session.id),
+        Err(unreadable) => (unreadable.inserted_at, unreadable.id),
+    };
+    for tied in found.chunk_by_mut(|one, next| key(one).0 == key(next).0).filter(|tied| tied.len() > 1) {
+        tied.sort_by_key(|each| key(each).1);
+        if is_newest_first {
+            tied.reverse();
+        }
+    }
+}
+
 pub(super) type Each<T> = Result<Session<T>, UnreadableSession>;
 
 impl RowHeader {
@@ -145,6 +159,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
                 let read = read_rest(&head, table, self.operations.config(), &row, RowHeader::width(table));
                 page.found.push(read.map_err(|error| head.unreadable(error)));
             }
+        }
+        if self.orders_ties_itself() {
+            order_ties(&mut page.found, self.is_newest_first());
         }
         Ok(page)
     }

@@ -21,7 +21,7 @@ use crate::observe::Operation;
 use crate::operations::Operations;
 use crate::session::data::StoredData;
 use crate::session::{Cursor, EndReason, Session, Status, binding};
-use crate::sql::{Bindings, Filter, has_status, identifier, is_of_age, select_columns, select_first_columns};
+use crate::sql::{Bindings, Filter, has_status, identifier, is_of_age, select_first_columns};
 use crate::table::{HasEndedBecause, HasOwner, Role, SessionFields, column};
 use crate::token::TokenDigest;
 
@@ -404,17 +404,39 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
 
     fn select_statement(&self, now: OffsetDateTime) -> Result<Statement> {
         let mut bindings = self.operations.bindings();
-        let mut select = self.selection(&mut bindings, now)?;
-        select_columns(&bindings, &mut select);
+        let mut order = self.order(&bindings);
+        if self.orders_ties_itself() {
+            order.truncate(1);
+        }
+        let mut select = self.selection_in(order, &mut bindings, now)?;
+        select.expr(Expr::cust(self.operations.handle().store().columns().to_owned()));
         let guard = self.operations.guard(&mut select);
         Ok(bindings.build(&select).guarded(guard))
     }
 
+    /// Returns `true` if the rows are read in the order of their instants alone, which an index has, and those of one
+    /// instant are put into order afterwards, by `order_ties`. With a limit it matters which of them are read.
+    fn orders_ties_itself(&self) -> bool {
+        let is_by_age = !matches!(self.criteria.order, SortOrder::By(_));
+        is_by_age
+            && self.criteria.limit.is_none()
+            && !self.operations.handle().backend().dialect().indexes_end_with_the_id()
+    }
+
     /// Builds the statement without its columns.
     fn selection(&self, bindings: &mut Bindings<'_>, now: OffsetDateTime) -> Result<SelectStatement> {
+        self.selection_in(self.order(bindings), bindings, now)
+    }
+
+    fn selection_in(
+        &self,
+        order: Vec<(Expr, Order)>,
+        bindings: &mut Bindings<'_>,
+        now: OffsetDateTime,
+    ) -> Result<SelectStatement> {
         let mut select = Query::select();
         select.from(self.operations.table_ref()).cond_where(self.condition(bindings, now)?);
-        for (key, order) in self.order(bindings) {
+        for (key, order) in order {
             select.order_by_expr(key, order);
         }
         if let Some(limit) = self.criteria.limit {

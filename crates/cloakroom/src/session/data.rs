@@ -7,7 +7,6 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,9 +49,9 @@ impl<D: Default + 'static> DefaultData for D {
 /// The depth to which `serde_json` itself reads.
 const MAX_DEPTH: usize = 127;
 
-/// JSON text with sorted keys and no white space, so that equal data is equal text. It is cheap to clone.
+/// JSON text with sorted keys and no white space, so that equal data is equal text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredData(Arc<str>);
+pub(crate) struct StoredData(Box<str>);
 
 impl StoredData {
     /// Takes the text that the database returned, as it is.

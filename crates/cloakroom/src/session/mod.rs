@@ -9,6 +9,7 @@ mod exchange;
 pub(crate) mod expiry;
 pub(crate) mod seen;
 mod serialize;
+mod session_data;
 mod sliding;
 
 pub use cursor::{Cursor, ParseCursorError};
@@ -18,6 +19,7 @@ pub use device::{BindingRefusal, BindingTerms, BoundSession, Registration, Renew
 pub use end_reason::{EndReason, ParseEndReasonError};
 pub use exchange::{Exchange, RetiredToken};
 pub use seen::Seen;
+pub use session_data::SessionData;
 pub use sliding::Sliding;
 
 use std::borrow::Cow;
@@ -61,8 +63,8 @@ pub struct SessionRow<T: SessionFields> {
     pub id: Uuid,
     /// The application's own columns.
     pub fields: T,
-    /// The application's own JSON.
-    pub data: T::Data,
+    /// The application's own JSON. It derefs to the table's data type.
+    pub data: SessionData<T::Data>,
     /// When the session expires; `None` if it never does.
     pub expires_at: Option<OffsetDateTime>,
     /// When the session was created.
@@ -77,7 +79,6 @@ pub(crate) struct Stored<T> {
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) updated_at: OffsetDateTime,
     pub(crate) sliding: Sliding,
-    pub(crate) data: StoredData,
     /// The fields as they were read, once the session was borrowed mutably or its row was copied. Before that the row's
     /// own fields are as they were read, so a session that is only read needs no second copy.
     pub(crate) fields: Option<Arc<T>>,
@@ -95,7 +96,7 @@ impl<T: SessionFields> Clone for SessionRow<T> {
         Self {
             id: self.id,
             fields: self.fields.clone(),
-            data: self.data.clone(),
+            data: self.data.copied(),
             expires_at: self.expires_at,
             inserted_at: self.inserted_at,
             updated_at: self.updated_at,
@@ -103,7 +104,6 @@ impl<T: SessionFields> Clone for SessionRow<T> {
                 expires_at: stored.expires_at,
                 updated_at: stored.updated_at,
                 sliding: stored.sliding,
-                data: stored.data.clone(),
                 fields: Some(as_read),
                 old_token_until: stored.old_token_until,
                 token_until: stored.token_until,
@@ -162,9 +162,12 @@ impl<T: SessionFields> Session<T> {
         Self(kept)
     }
 
-    /// Sets the metadata by which a cache finds the row, and returns the row as clones share it.
+    /// Sets the metadata by which a cache finds the row, and returns the row as clones share it, with no more than the
+    /// text of its data.
     pub(crate) fn with_metadata(&mut self, metadata: EntryMetadata) -> Arc<CacheEntry<SessionRow<T>>> {
-        Arc::make_mut(&mut self.0).set_metadata(metadata);
+        let entry = Arc::make_mut(&mut self.0);
+        entry.set_metadata(metadata);
+        entry.value.data.let_go();
         Arc::clone(&self.0)
     }
 
@@ -190,7 +193,7 @@ impl<T: SessionFields> Session<T> {
     ///
     /// This is what was read or last written. Changes to `data` show here after an update.
     pub fn stored_data(&self) -> &str {
-        self.stored.data.as_str()
+        self.data.stored().as_str()
     }
 
     /// Records that the row was written, except for its fields and data.

@@ -18,7 +18,7 @@ use crate::config::MAX_BATCH;
 use crate::database::{Backend, FieldValue, Row, guard_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::data::StoredData;
-use crate::session::{Session, SessionRow, Sliding, Status, Stored, expiry};
+use crate::session::{Session, SessionData, SessionRow, Sliding, Status, Stored, expiry};
 use crate::sql::{Bindings, ending, identifier};
 use crate::table::{BUILT_IN_COLUMNS, FieldReader, Role, SessionFields, TableDefinition, column};
 
@@ -37,6 +37,8 @@ pub(crate) struct Statements {
     /// For the pool: it says whether it was a transaction of its own.
     pub(crate) by_id: Arc<str>,
     pub(crate) by_id_within: Arc<str>,
+    /// The columns of [`select_columns`], with commas, for a query whose other parts are written anew each time.
+    pub(crate) columns: Arc<str>,
     /// Ends the session with one id, with a reason if the table has a column for it.
     pub(crate) expire: Arc<str>,
     /// Does the same without a reason.
@@ -97,6 +99,10 @@ impl Statements {
         let id = bindings.expr(value());
         by_id.from(table_ref(table)).and_where(bindings.column(column::ID).eq(id));
         let by_id_within = bindings.build(&by_id).sql;
+        let mut columns = Query::select();
+        select_columns(bindings, &mut columns);
+        let columns = bindings.build(&columns).sql;
+        let columns = columns.strip_prefix("SELECT ").unwrap_or(&columns).into();
         guard_rows(backend, &mut by_id);
 
         let by_id = bindings.build(&by_id).sql;
@@ -108,6 +114,7 @@ impl Statements {
         Self {
             by_id,
             by_id_within,
+            columns,
             expire,
             end_lapsed,
             schemes,
@@ -559,7 +566,7 @@ pub(crate) fn read_rest<T: SessionFields>(
     let RowHeader { id, expires_at, inserted_at, updated_at, sliding, token_until } = *head;
     let data = row.json(first).and_then(|data| data.ok_or_else(unexpected_null));
     let stored = StoredData::from_database(data.map_err(|error| unreadable(table, column::DATA, error))?);
-    let data = stored.parse().map_err(|error| unreadable(table, column::DATA, error))?;
+    let data = SessionData::read(stored).map_err(|error| unreadable(table, column::DATA, error))?;
     Ok(Session::from(SessionRow {
         id,
         fields: T::from_row(&FieldReader::new(row, table, first + 1))?,
@@ -567,15 +574,7 @@ pub(crate) fn read_rest<T: SessionFields>(
         expires_at: head.end(config),
         inserted_at,
         updated_at,
-        stored: Stored {
-            expires_at,
-            updated_at,
-            sliding,
-            data: stored,
-            fields: None,
-            old_token_until: None,
-            token_until,
-        },
+        stored: Stored { expires_at, updated_at, sliding, fields: None, old_token_until: None, token_until },
     }))
 }
 

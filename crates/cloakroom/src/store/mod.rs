@@ -173,6 +173,11 @@ impl Store {
         }
     }
 
+    /// Returns the columns that reading a session takes, as text; see [`Statements::columns`].
+    pub(crate) fn columns(&self) -> &str {
+        &self.statements().columns
+    }
+
     /// Returns the statement that inserts rows with the values of all columns; see [`Statements::insert`].
     pub(crate) fn insert<'r>(&self, rows: impl ExactSizeIterator<Item = &'r [FieldValue]>) -> Statement {
         let statements = self.statements();

@@ -39,6 +39,10 @@ impl TokenFormats {
     /// 3. Any other token needs a plain format, which then stands for all of them: shorter ones of before, and those of
     ///    other systems.
     pub(crate) fn accept(&self, token: &[u8]) -> bool {
+        if self.others.is_empty() && self.new.prefix().is_none() {
+            // The default, and asked with every token.
+            return true;
+        }
         let mut begins_with_a_prefix = false;
         for format in self.all().filter(|format| format.prefix().is_some()) {
             match format.check(token) {

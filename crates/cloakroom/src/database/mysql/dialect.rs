@@ -325,6 +325,10 @@ impl Dialect for MySql {
         format!("{STRICTLY_AT_ONCE}{}", strictly_on_mysql(&sql)).into()
     }
 
+    fn indexes_end_with_the_id(&self) -> bool {
+        true
+    }
+
     fn writes_in_order(&self) -> bool {
         true
     }
