@@ -44,12 +44,21 @@ pub enum Kind {
 pub enum Mode {
     /// Each call in a statement of its own.
     OneByOne,
-    /// Calls that come at the same time share statements: the default.
+    /// Calls that come at the same time share statements: the default, but for lookups on SQLite.
     Coalesced,
+    /// … on SQLite, and lookups go past the pool: the default there.
+    Direct,
     /// A cache answers from the first answer on, for longer than any test takes.
     Cached,
     /// … on PostgreSQL, and the node hears what other nodes revoke, as by default.
     Listening,
+}
+
+impl Mode {
+    /// Returns how calls go to the database by default.
+    fn of(kind: Kind) -> Self {
+        if kind == Kind::Sqlite { Self::Direct } else { Self::Coalesced }
+    }
 }
 
 /// A database that belongs to one test: empty at first, with a clock that stands still at [`START`].
@@ -73,7 +82,7 @@ pub struct TestDatabase {
 ///
 /// If the case panics, if the database cannot be had, or if the case takes minutes.
 pub fn run<F: Future<Output = ()>>(kind: Kind, case: impl FnOnce(TestDatabase) -> F) {
-    run_in(Mode::Coalesced, kind, case);
+    run_in(Mode::of(kind), kind, case);
 }
 
 /// Runs one case in a mode, on a database of its own.
@@ -189,7 +198,7 @@ impl TestDatabase {
         let clock = Arc::new(ManualClock::new(START));
         Self {
             kind,
-            mode: Mode::Coalesced,
+            mode: Mode::of(kind),
             url,
             schema: None,
             database: pool.into(),
@@ -291,11 +300,12 @@ impl TestDatabase {
         let config = Config::builder().clock(Arc::clone(&self.clock) as Arc<dyn Clock>);
         let kept = Cache::new(1000).max_staleness(LONGER_THAN_ANY_TEST);
         match self.mode {
-            Mode::OneByOne => config.max_batch(1),
-            Mode::Coalesced => config,
+            Mode::OneByOne => config.max_batch(1).direct_reads(false),
+            Mode::Coalesced => config.direct_reads(false),
+            Mode::Direct => config,
             // With a listener, the cache would keep nothing before the listener is heard, nor after the clock was set
             // back.
-            Mode::Cached => config.cache(kept.listen(false)),
+            Mode::Cached => config.direct_reads(false).cache(kept.listen(false)),
             Mode::Listening => config.cache(kept.lease(LONGER_THAN_ANY_TEST)),
         }
     }

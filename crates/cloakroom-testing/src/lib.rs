@@ -31,9 +31,9 @@ pub use tables::{ApiKey, Role, UserSession, user};
 /// The servers' tests are ignored unless the feature `servers` is on.
 #[macro_export]
 macro_rules! each_database {
-    ($($case:ident),* $(,)?) => {
+    ($on_sqlite:ident: $($case:ident),*) => {
         mod sqlite {
-            $crate::each_case!(Sqlite, Coalesced, super, $($case),*);
+            $crate::each_case!(Sqlite, $on_sqlite, super, $($case),*);
         }
 
         mod postgres {
@@ -44,6 +44,17 @@ macro_rules! each_database {
             $crate::each_case!(MariaDb, Coalesced, super, $($case),*);
         }
     };
+    ($($case:ident),* $(,)?) => {
+        $crate::each_database!(Direct: $($case),*);
+    };
+}
+
+/// Makes a test of each case for each database, and lookups share statements on SQLite too.
+#[macro_export]
+macro_rules! coalesced {
+    ($($case:ident),* $(,)?) => {
+        $crate::each_database!(Coalesced: $($case),*);
+    };
 }
 
 /// Makes a test of each case for each database in each [`Mode`]: `expiry::postgres::cached::…`.
@@ -52,6 +63,10 @@ macro_rules! each_mode {
     ($($case:ident),* $(,)?) => {
         mod sqlite {
             $crate::each_mode!(Sqlite: $($case),*);
+
+            mod direct {
+                $crate::each_case!(Sqlite, Direct, super::super, $($case),*);
+            }
         }
 
         mod postgres {

@@ -116,7 +116,8 @@ impl Heard {
             }
             let about = notification.payload().strip_prefix(&self.table);
             if let Some(what) = about.and_then(|rest| rest.strip_prefix(' ')) {
-                heard.push(what.to_owned());
+                // Sessions that one statement revokes share an announcement.
+                heard.extend(what.split(',').map(str::to_owned));
             }
         }
     }

@@ -1,9 +1,7 @@
 use std::time::Duration;
 
 use cloakroom::{CreatedSession, ErrorKind, NewSession, Result, Sessions, Token};
-use cloakroom_testing::{
-    ApiKey, Kind, Role, TestDatabase, UserSession, each_database, hold_connections, user,
-};
+use cloakroom_testing::{ApiKey, Kind, Role, TestDatabase, UserSession, coalesced, hold_connections, user};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -209,7 +207,7 @@ async fn creates_and_lookups_mix_under_load(db: TestDatabase) {
     assert_eq!(sessions.query().count().await.unwrap(), 0);
 }
 
-each_database! {
+coalesced! {
     many_rows_go_in_few_statements,
     rows_of_every_type_go_together,
     a_row_is_there_for_everybody_when_its_caller_hears_of_it,

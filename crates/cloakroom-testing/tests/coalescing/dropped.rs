@@ -1,7 +1,7 @@
 //! Callers that go away: before their statement, in the middle of it, and without being polled any more.
 
 use cloakroom::{CreatedSession, Sessions, Status};
-use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
+use cloakroom_testing::{TestDatabase, UserSession, coalesced, hold_connections, user};
 use futures_util::future::join_all;
 
 use crate::gate::Gated;
@@ -116,7 +116,7 @@ async fn callers_that_are_not_polled_hold_nobody_up(db: TestDatabase) {
     sessions.database().close().await;
 }
 
-each_database! {
+coalesced! {
     a_row_whose_caller_left_before_it_was_sent_is_not_made,
     a_caller_that_leaves_gives_its_slot_to_those_who_wait,
     callers_that_leave_in_the_middle_of_a_statement_do_the_others_no_harm,

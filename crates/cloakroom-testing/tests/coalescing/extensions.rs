@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cloakroom::{Clock, Config, CreatedSession, Database, ManualClock, Session, Sessions, Status};
-use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, hold_connections, user};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, coalesced, hold_connections, user};
 use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Executor};
 use time::OffsetDateTime;
@@ -288,7 +288,7 @@ async fn a_session_that_runs_out_while_its_extension_fails_is_not_valid(db: Test
     sessions.database().close().await;
 }
 
-each_database! {
+coalesced! {
     a_session_that_runs_out_while_its_extension_waits_is_not_brought_back,
     a_session_that_runs_out_while_its_extension_fails_is_not_valid,
     many_sessions_are_extended_in_few_statements,

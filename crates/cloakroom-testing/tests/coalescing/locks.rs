@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::{CreatedSession, Database, ErrorKind, Result, Sessions};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, coalesced, user};
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -195,7 +195,7 @@ async fn one_connection_is_enough(db: TestDatabase) {
     }
 }
 
-each_database! { writes_that_wait_leave_connections_to_reads, one_connection_is_enough }
+coalesced! { writes_that_wait_leave_connections_to_reads, one_connection_is_enough }
 
 mod rows {
     use super::*;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom::{ColumnType, DynamicFields, DynamicValue, FieldDefinition, NewSession, Session, Sessions};
 use cloakroom::{TableDefinition, Token};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, hold_connections, user};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, coalesced, hold_connections, user};
 
 use crate::statements::Watched;
 use crate::{all, begin, pool};
@@ -214,7 +214,7 @@ async fn lookups_leave_room_for_all_else_that_needs_the_pool(db: TestDatabase) {
     sessions.database().close().await;
 }
 
-each_database! {
+coalesced! {
     lookups_leave_room_for_all_else_that_needs_the_pool,
     a_lone_caller_makes_one_statement,
     those_who_wait_go_in_few_statements,

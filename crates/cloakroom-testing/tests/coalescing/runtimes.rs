@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use cloakroom::{CreatedSession, ErrorKind, Result, Sessions};
-use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
+use cloakroom_testing::{TestDatabase, UserSession, coalesced, hold_connections, user};
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 
@@ -127,7 +127,7 @@ async fn a_runtime_may_shut_down_with_any_number_of_callers_waiting(db: TestData
     sessions.database().close().await;
 }
 
-each_database! {
+coalesced! {
     a_runtime_that_shuts_down_with_callers_waiting_leaves_no_other_waiting,
     a_runtime_that_nobody_drives_holds_nobody_up,
     a_caller_that_is_dropped_outside_of_any_runtime_harms_nobody,

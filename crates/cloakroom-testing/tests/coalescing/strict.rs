@@ -1,7 +1,7 @@
 //! No answer is older than its question: a lookup joins only a statement that has not been sent.
 
 use cloakroom::{CreatedSession, Sessions};
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, coalesced, user};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -101,7 +101,7 @@ async fn no_more_statements_are_out_than_the_configured_number(db: TestDatabase)
     gated.close().await;
 }
 
-each_database! {
+coalesced! {
     a_lookup_after_the_end_of_a_session_does_not_join_one_that_was_sent_before,
     nor_one_that_was_sent_for_many,
     a_session_that_expires_while_its_lookup_waits_is_refused,

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use cloakroom::{ErrorKind, NewSession, SessionFields, Sessions};
-use cloakroom_testing::{ApiKey, Role, TestDatabase, UserSession, each_database, hold_connections, user};
+use cloakroom_testing::{ApiKey, Role, TestDatabase, UserSession, coalesced, hold_connections, user};
 use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
 
@@ -102,7 +102,7 @@ async fn an_exhausted_pool_is_unavailable_to_all_who_wait(db: TestDatabase) {
     sessions.database().close().await;
 }
 
-each_database! {
+coalesced! {
     a_row_that_does_not_decode_fails_its_own_caller,
     a_statement_that_fails_fails_all_of_its_callers_with_the_cause,
     an_exhausted_pool_is_unavailable_to_all_who_wait,

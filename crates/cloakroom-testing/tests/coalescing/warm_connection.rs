@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cloakroom::Sessions;
-use cloakroom_testing::{TestDatabase, UserSession, each_database, hold_connections, user};
+use cloakroom_testing::{TestDatabase, UserSession, coalesced, hold_connections, user};
 use tokio::runtime::Builder;
 
 use crate::statements::Watched;
@@ -114,7 +114,7 @@ async fn a_runtime_that_nothing_drives_keeps_no_connection_of_others(db: TestDat
     thread.join().unwrap();
 }
 
-each_database! {
+coalesced! {
     a_handle_may_be_dropped_outside_of_every_runtime,
     a_runtime_that_nothing_drives_keeps_no_connection_of_others,
     the_application_has_all_of_its_connections_moments_after_a_lookup,

@@ -4,6 +4,7 @@ mod between;
 mod by_token;
 mod compared;
 mod create;
+mod direct;
 mod explain;
 mod explain_beside;
 mod foreign;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use cloakroom::{ConfigBuilder, Database, SessionTable, Sessions, TableDefinition};
+use cloakroom::{Config, ConfigBuilder, Database, SessionTable, Sessions, TableDefinition};
 use cloakroom_testing::TestDatabase;
 use futures_util::future::try_join_all;
 use tracing::field::{Field, Visit};
@@ -21,6 +21,11 @@ pub(crate) struct Watched<T> {
     pool: Database,
 }
 
+/// The settings, with which every statement is the driver's.
+fn by_the_driver(config: ConfigBuilder) -> Config {
+    config.direct_reads(false).build().unwrap()
+}
+
 impl<T: SessionTable> Watched<T> {
     /// Makes the table.
     pub(crate) async fn on(db: &TestDatabase, pool: Database, config: ConfigBuilder) -> Self {
@@ -34,7 +39,7 @@ impl<T: SessionTable> Watched<T> {
         definition = if own.exchanges_tokens() { definition.exchange() } else { definition };
         definition = if own.has_rotation_grace() { definition.rotation_grace() } else { definition };
         definition = if own.keeps_audit_log() { definition.audit_log() } else { definition };
-        let config = config.build().unwrap();
+        let config = by_the_driver(config);
         let sessions = Sessions::with_definition(pool.clone(), definition, config).unwrap();
         sessions.migrate().await.unwrap();
         Self { sessions, table, pool }
@@ -43,7 +48,7 @@ impl<T: SessionTable> Watched<T> {
     /// The same table with other settings.
     #[allow(dead_code, reason = "another suite that compiles this file has one setting")]
     pub(crate) fn with(&self, config: ConfigBuilder) -> Self {
-        let (table, config) = (self.sessions.definition().clone(), config.build().unwrap());
+        let (table, config) = (self.sessions.definition().clone(), by_the_driver(config));
         let sessions = Sessions::with_definition(self.pool.clone(), table, config).unwrap();
         Self { sessions, table: self.table.clone(), pool: self.pool.clone() }
     }

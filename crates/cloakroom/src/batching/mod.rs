@@ -23,6 +23,8 @@
 //!    its statement has been sent, a call waits for the answer until its [deadline](crate::deadline).
 
 mod batcher;
+#[cfg(feature = "sqlite")]
+mod direct;
 mod extend;
 mod find;
 mod insert;
@@ -49,6 +51,8 @@ use crate::token::PossibleDigests;
 
 /// The batchers of one table, one for each kind of call.
 pub(crate) struct Batching {
+    #[cfg(feature = "sqlite")]
+    direct: Option<direct::Direct>,
     find: Batcher<find::Find>,
     insert: Batcher<insert::Insert>,
     extend: Batcher<extend::Extend>,
@@ -59,6 +63,8 @@ pub(crate) struct Batching {
 impl Batching {
     pub(crate) fn new(store: &Arc<Store>) -> Self {
         Self {
+            #[cfg(feature = "sqlite")]
+            direct: direct::Direct::of(store),
             find: Batcher::new(find::Find::new(Arc::clone(store))),
             insert: Batcher::new(insert::Insert(Arc::clone(store))),
             extend: Batcher::new(extend::Extend(Arc::clone(store))),
@@ -71,6 +77,17 @@ impl Batching {
     ///
     /// [`Statements::find`]: crate::sql::Statements::find
     pub(crate) async fn find(&self, token: &PossibleDigests) -> Result<Option<LookedUpRow>> {
+        #[cfg(feature = "sqlite")]
+        if let Some(direct) = &self.direct
+            && let Ok(found) = direct.find(token).await
+        {
+            return Ok(found);
+        }
+        self.find_by_pool(token).await
+    }
+
+    /// Does the same by the pool.
+    pub(crate) async fn find_by_pool(&self, token: &PossibleDigests) -> Result<Option<LookedUpRow>> {
         self.find.ask(token.clone()).await.map_err(|error| error.with_outcome(Outcome::NotDone))
     }
 

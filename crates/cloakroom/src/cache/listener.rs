@@ -184,11 +184,11 @@ impl Listener {
         if notification.channel() == subscription.heartbeats {
             return Ok(Heard::Heartbeat);
         }
-        if let Some(revoked) = announcement::read(notification.payload(), &self.table)
-            && let Some(cache) = self.cache.upgrade()
-        {
-            cache.validity.revoke(revoked.into());
-            cache.metrics.heard();
+        if let Some(cache) = self.cache.upgrade() {
+            for revoked in announcement::read(notification.payload(), &self.table) {
+                cache.validity.revoke(revoked.into());
+                cache.metrics.heard();
+            }
         }
         Ok(Heard::Announcement)
     }

@@ -63,7 +63,7 @@ pub(crate) struct SessionCache {
 const LONGEST_DATA: usize = 64 * 1024;
 
 /// What a write revokes, by id. A [`Scope`] says the same by the hash of the id.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Revoked {
     Session(Uuid),
     Any,

@@ -36,6 +36,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`cache`](crate::ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](crate::ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
 /// | [`announce_by_trigger`](crate::ConfigBuilder::announce_by_trigger) | no | whether it also tells them of those by other SQL |
+/// | [`direct_reads`](crate::ConfigBuilder::direct_reads) | yes | whether lookups on SQLite go past the pool |
 /// | [`causal_reads`](crate::ConfigBuilder::causal_reads) | auto | whether a node of a Galera cluster waits for the others |
 /// | [`timeout`](crate::ConfigBuilder::timeout) | 10 seconds | how long a call waits for the database |
 /// | [`clock`](crate::ConfigBuilder::clock) | the system's | the source of the time |
@@ -58,6 +59,7 @@ pub(super) struct Settings {
     pub(super) exchange_grace: Duration,
     pub(super) max_batch: usize,
     pub(super) max_in_flight: Option<usize>,
+    pub(super) direct_reads: bool,
     pub(super) cache: Option<Cache>,
     pub(super) announces: bool,
     pub(super) has_trigger: bool,
@@ -140,6 +142,12 @@ impl Config {
     /// Returns how many shared statements of one kind may be out at once, or `None` for the default of the database.
     pub fn max_in_flight(&self) -> Option<usize> {
         self.0.max_in_flight
+    }
+
+    /// Returns `true` if lookups on SQLite go past the pool; see
+    /// [`ConfigBuilder::direct_reads`](crate::ConfigBuilder::direct_reads).
+    pub fn direct_reads(&self) -> bool {
+        self.0.direct_reads
     }
 
     /// Returns the settings of the cache in this process, or `None` if every call asks the database.
@@ -246,6 +254,7 @@ impl Default for Config {
             exchange_grace: Duration::from_secs(30),
             max_batch: 256,
             max_in_flight: None,
+            direct_reads: true,
             cache: None,
             announces: true,
             has_trigger: false,
@@ -272,6 +281,7 @@ impl fmt::Debug for Config {
             .field("exchange_grace", &self.0.exchange_grace)
             .field("max_batch", &self.0.max_batch)
             .field("max_in_flight", &self.0.max_in_flight)
+            .field("direct_reads", &self.0.direct_reads)
             .field("cache", &self.0.cache)
             .field("announce", &self.0.announces)
             .field("announce_by_trigger", &self.0.has_trigger)

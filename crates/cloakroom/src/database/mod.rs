@@ -65,11 +65,11 @@ pub use row::Row;
 pub(crate) use row::RowError;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{
-    Stored as StoredOnSqlite, instant as instant_of_sqlite, read_stored as stored_on_sqlite,
-    timestamp_text as text_on_sqlite,
+    AskThePool, DirectReads, Stored as StoredOnSqlite, instant as instant_of_sqlite,
+    read_stored as stored_on_sqlite, timestamp_text as text_on_sqlite,
 };
 pub(crate) use statement::Statement;
-pub(crate) use stored_type::Bind;
+pub(crate) use stored_type::{Bind, is_read_directly};
 pub use stored_type::{LoadedRow, StoredType};
 pub(crate) use transaction::Begin;
 pub use transaction::Transaction;

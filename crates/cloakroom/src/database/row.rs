@@ -12,7 +12,7 @@ pub(crate) type RowError = sqlx::Error;
 pub enum Row {
     #[cfg(feature = "sqlite")]
     /// Of SQLite.
-    Sqlite(sqlx::sqlite::SqliteRow),
+    Sqlite(super::sqlite::SqliteRow),
     #[cfg(feature = "postgres")]
     /// Of PostgreSQL.
     Postgres(sqlx::postgres::PgRow),
@@ -88,12 +88,23 @@ impl Row {
         }
     }
 
+    /// Returns `true` if the row was read from SQLite without its driver.
+    pub(crate) fn was_read_directly(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(super::sqlite::SqliteRow::Direct(_)) => true,
+            #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+            _ => false,
+        }
+    }
+
     pub(crate) fn backend(&self) -> Backend {
         match_database!(self, Row(_row) in driver => driver::BACKEND)
     }
 
     /// Returns how many columns the row has.
     pub(crate) fn width(&self) -> usize {
+        #[allow(unused_imports, reason = "SQLite's row has a method of this name")]
         use sqlx::Row as _;
         match_database!(self, Row(row) => row.len())
     }

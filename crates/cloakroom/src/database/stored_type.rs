@@ -67,6 +67,14 @@ impl<V: SqliteType + PostgresType + MySqlType + 'static> StoredType for V {
     }
 }
 
+/// Returns `true` if values of this type can be read from SQLite without its driver.
+pub(crate) fn is_read_directly<V: 'static>() -> bool {
+    #[cfg(feature = "sqlite")]
+    return super::sqlite::is_read_directly::<V>();
+    #[cfg(not(feature = "sqlite"))]
+    false
+}
+
 /// A value of the application's own type, to be bound as sqlx binds it.
 pub(crate) trait Bind: Send + Sync {
     /// Returns `true` if the value is null or blank text.
@@ -146,6 +154,6 @@ pub trait LoadedRow: SqliteLoaded + PostgresLoaded + MySqlLoaded + Sized {
 
 impl<R: SqliteLoaded + PostgresLoaded + MySqlLoaded> LoadedRow for R {
     fn load(row: &Row) -> Result<Self, RowError> {
-        match_database!(row, Row(row) => sqlx::FromRow::from_row(row))
+        match_database!(row, Row(row) in driver => driver::load(row))
     }
 }

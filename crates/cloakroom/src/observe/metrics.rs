@@ -54,7 +54,7 @@ fn describe() {
     describe_counter!(EVENTS_LOST, Unit::Count, "Events for which a channel had no room.");
     describe_counter!(PRUNED, Unit::Count, "Expired sessions that were deleted.");
     describe_counter!(REVOCATIONS, Unit::Count, "Calls that revoked sessions.");
-    describe_counter!(REVOCATIONS_HEARD, Unit::Count, "Announcements of revocations that were heard.");
+    describe_counter!(REVOCATIONS_HEARD, Unit::Count, "Revocations that were heard of by announcements.");
     describe_counter!(
         ANNOUNCEMENTS_REFUSED,
         Unit::Count,

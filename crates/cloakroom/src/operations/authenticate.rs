@@ -107,7 +107,23 @@ impl<T: SessionFields> Operations<'_, T> {
             return Ok(None);
         };
         // The query may have waited long for a connection, so the clock is read again.
-        found.session(digests, self.table(), self.config(), || Ord::max(now, self.config().now()))
+        let now = || Ord::max(now, self.config().now());
+        match found.session(digests, self.table(), self.config(), now) {
+            Err(_) if found.was_read_directly() => self.find_by_driver(digests).await,
+            session => session,
+        }
+    }
+
+    /// Does the same by the pool, whose driver reads values in other forms too.
+    async fn find_by_driver<'d>(
+        &mut self,
+        digests: &'d PossibleDigests,
+    ) -> Result<Option<(Session<T>, DigestAge<'d>)>> {
+        // This is rare, and its future is larger than that of the read.
+        let Some(found) = Box::pin(self.handle.batching().find_by_pool(digests)).await? else {
+            return Ok(None);
+        };
+        found.session(digests, self.table(), self.config(), || self.config().now())
     }
 
     /// Returns the valid session with one of these digests, as the standby knows it. Returns `None` if the primary must

@@ -16,6 +16,10 @@ const CROWDED_AFTER: Duration = Duration::from_secs(1);
 /// long before that.
 const STUCK: Duration = Duration::from_mins(1);
 
+/// How soon a task that was started must begin: its runtime may not be driven. If each call started another meanwhile, a
+/// runtime on which calls never wait would have ever more tasks, and would come to none that may still write.
+const SLOW_START: Duration = Duration::from_secs(1);
+
 /// Says when the uses are written: all together, `every` so often, for as long as there are any.
 pub(super) struct Schedule {
     every: Duration,
@@ -32,6 +36,8 @@ struct Plan {
     /// The task that waits or writes, by its number. An earlier one ends when it finds that it is not this one.
     task: Option<u64>,
     tasks: u64,
+    /// When it was started, if it has not begun.
+    started: Option<Duration>,
     /// When the task that writes last did something.
     writing: Option<Duration>,
     begun: Option<Duration>,
@@ -74,13 +80,17 @@ impl Schedule {
         let mut plan = self.plan.lock();
         let due = match plan.due {
             // A task takes care of it.
-            Some(due) if plan.task.is_some() && (now < due || plan.is_writing(now)) => return None,
+            Some(due)
+                if plan.task.is_some() && (now < due || plan.is_writing(now) || plan.is_starting(now)) =>
+            {
+                return None;
+            }
             // There is no task, or the one that waits for this instant may not be driven, or its clock may stand still.
             Some(due) => due,
             None => now.saturating_add(self.every),
         };
         self.set_due(&mut plan, due);
-        can_start().then(|| plan.start())
+        can_start().then(|| plan.start(now))
     }
 
     /// Must be called if there is little room left. Returns the task that is to be started, if one is.
@@ -91,7 +101,7 @@ impl Schedule {
             return None;
         }
         self.set_due(&mut plan, now);
-        Some(plan.start())
+        Some(plan.start(now))
     }
 
     /// Returns what a task does next.
@@ -100,6 +110,7 @@ impl Schedule {
         if plan.task != Some(task.0) {
             return Step::End;
         }
+        plan.started = None;
         if is_empty() {
             // A call that has noted a use since then either finds that no write is due, or is found here.
             self.due.store(NEVER, Ordering::SeqCst);
@@ -167,8 +178,13 @@ impl Plan {
         self.writing.is_some_and(|since| now.saturating_sub(since) < STUCK)
     }
 
-    fn start(&mut self) -> Task {
+    fn is_starting(&self, now: Duration) -> bool {
+        self.started.is_some_and(|since| now.saturating_sub(since) < SLOW_START)
+    }
+
+    fn start(&mut self, now: Duration) -> Task {
         self.tasks += 1;
+        self.started = Some(now);
         self.task = Some(self.tasks);
         self.writing = None;
         Task(self.tasks)

@@ -81,6 +81,11 @@ impl LookedUpRow {
         Self { row: Arc::clone(row), first }
     }
 
+    /// Returns `true` if the row was read from SQLite without its driver.
+    pub(crate) fn was_read_directly(&self) -> bool {
+        self.row.was_read_directly()
+    }
+
     /// Returns `true` if the columns are null, since there is no session.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self.row.text(self.first), Ok(None))

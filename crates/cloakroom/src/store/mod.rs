@@ -120,6 +120,12 @@ impl Store {
         Ok(())
     }
 
+    /// Returns `true` if it is known whether the table has that column.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn knows_sliding(&self) -> bool {
+        self.known.has_sliding() != HasSliding::Unknown
+    }
+
     /// Returns `false` if the table is known to lack the column for a span of the session's own.
     pub(crate) fn has_sliding(&self) -> bool {
         self.known.has_sliding() != HasSliding::No

@@ -45,7 +45,9 @@ pub use scopes::ScopesField;
 pub use typed_column::Column;
 
 use crate::config::ConfigError;
-use crate::database::{Backend, ColumnType, ColumnTypes, FieldType, FieldValue, Foreign, TableName};
+use crate::database::{
+    Backend, ColumnType, ColumnTypes, FieldType, FieldValue, Foreign, TableName, is_read_directly,
+};
 use crate::error::Result;
 
 /// The longest name, in bytes: PostgreSQL keeps no more of a name. Names that are made from it are shortened.
@@ -177,6 +179,12 @@ impl TableDefinition {
         self.fields.iter().find(|field| field.name == name)?.foreign[backend as usize].as_ref()
     }
 
+    /// Returns `true` if a row of SQLite's can be read without its driver.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn is_read_directly(&self) -> bool {
+        self.fields.iter().all(|field| field.is_read_directly)
+    }
+
     /// Returns `true` if every value of the fields is read back exactly as it was written.
     pub(crate) fn keeps_to_the_letter(&self, backend: Backend) -> bool {
         let is_exact =
@@ -249,6 +257,8 @@ pub struct FieldDefinition {
     pub(crate) allows_blank: bool,
     /// Whether the table's definition, and not a Rust type, says how the column is read and written.
     pub(crate) is_dynamic: bool,
+    /// Whether its values can be read from SQLite without its driver.
+    pub(crate) is_read_directly: bool,
 }
 
 /// The column of another table that a field points at.
@@ -263,7 +273,8 @@ pub(crate) struct Reference {
 impl FieldDefinition {
     /// Defines a required column for values of the Rust type `V`.
     pub fn new<V: FieldType>(name: impl Into<Cow<'static, str>>) -> Self {
-        Self::with_types(name, ColumnTypes::of::<V>())
+        let is_read_directly = is_read_directly::<V>();
+        Self { is_read_directly, ..Self::with_types(name, ColumnTypes::of::<V>()) }
     }
 
     /// Defines a required column with the same type on every database, for tables that are known only at run time.
@@ -300,6 +311,8 @@ impl FieldDefinition {
             role: None,
             allows_blank: false,
             is_dynamic: false,
+            // So are the values of dynamic columns.
+            is_read_directly: true,
         }
     }
 

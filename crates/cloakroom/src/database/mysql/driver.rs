@@ -161,6 +161,11 @@ pub(crate) fn row(row: MySqlRow) -> Row {
     Row::MySql(row)
 }
 
+/// Makes a value of another table's row.
+pub(crate) fn load<R: for<'r> sqlx::FromRow<'r, MySqlRow>>(row: &MySqlRow) -> Result<R, sqlx::Error> {
+    R::from_row(row)
+}
+
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<MySqlArguments, sqlx::Error> {
     let mut arguments = MySqlArguments::default();
     for value in values {

@@ -23,6 +23,11 @@ pub(crate) fn row(row: PgRow) -> Row {
     Row::Postgres(row)
 }
 
+/// Makes a value of another table's row.
+pub(crate) fn load<R: for<'r> sqlx::FromRow<'r, PgRow>>(row: &PgRow) -> Result<R, sqlx::Error> {
+    R::from_row(row)
+}
+
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<PgArguments, sqlx::Error> {
     let mut arguments = PgArguments::default();
     for value in values {

@@ -7,26 +7,17 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::types::Json;
-use sqlx::{Arguments, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use sqlx::{Arguments, Connection as _, Sqlite, SqlitePool, TypeInfo};
 
 pub(crate) use super::dialect::timestamp_text;
 use super::url::Asked;
 use crate::clock;
 use crate::database::bind::bind_value;
 use crate::database::causality::Causality;
-use crate::database::row::{Row, RowError};
+use crate::database::row::Row;
 use crate::database::stored_type::SqliteType;
 use crate::database::{Backend, Cause, ColumnType, Fault, FieldValue, Repr, TableName};
 use crate::error::{Error, ErrorKind, Result};
-
-/// Returns the instant that text in a column stands for, in the form that is written here or in one of the driver's.
-pub(crate) fn instant(text: &str) -> Option<OffsetDateTime> {
-    let in_full = || OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339).ok();
-    let instant = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(in_full)?;
-    clock::in_range(instant)
-}
 
 pub(crate) const BACKEND: Backend = Backend::Sqlite;
 
@@ -169,7 +160,13 @@ async fn close_what_is_left_open(pool: &SqlitePool) -> Result<(), sqlx::Error> {
 
 /// Returns `true` if the database ends with its connections.
 pub(crate) fn is_in_memory(pool: &SqlitePool) -> bool {
-    pool.connect_options().get_filename().to_string_lossy().contains("memory")
+    has_no_file(&pool.connect_options())
+}
+
+/// The driver shows one of these options only through `Debug`. A test below checks the form.
+fn has_no_file(options: &SqliteConnectOptions) -> bool {
+    let name = options.get_filename().as_os_str();
+    name == ":memory:" || name.is_empty() || format!("{options:?}").contains("in_memory: true")
 }
 
 /// See [`Bare::end_stray_transaction`](crate::database::bare::Bare::end_stray_transaction).
@@ -201,7 +198,7 @@ pub(crate) async fn is_in_transaction(connection: &mut SqliteConnection) -> Resu
 }
 
 pub(crate) fn row(row: SqliteRow) -> Row {
-    Row::Sqlite(row)
+    Row::Sqlite(super::row::SqliteRow::Driver(row))
 }
 
 pub(crate) fn arguments(values: &[FieldValue]) -> Result<SqliteArguments, sqlx::Error> {
@@ -241,61 +238,6 @@ pub(crate) fn column_type<V: SqliteType>() -> ColumnType {
         // Text, dates, times, and types with the name of an enum of PostgreSQL's.
         _ => ColumnType::Text,
     }
-}
-
-pub(crate) fn read<V: SqliteType>(row: &SqliteRow, index: usize) -> Result<V, RowError> {
-    // The driver takes an integer for seconds since 1970, and panics beyond the end of the calendar.
-    if V::type_info().name() == "DATETIME" && row.try_get_raw(index)?.type_info().name() == "INTEGER" {
-        let seconds = row.try_get_unchecked::<i64, _>(index)?;
-        crate::database::row::in_range(Some(
-            OffsetDateTime::from_unix_timestamp(seconds)
-                .map_err(|error| sqlx::Error::Decode(error.into()))?,
-        ))?;
-    }
-    row.try_get(index)
-}
-
-/// A value as SQLite holds it. Each value has its own type.
-pub(crate) enum Stored {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
-}
-
-pub(crate) fn read_stored(row: &SqliteRow, index: usize) -> Result<Stored, RowError> {
-    let value = row.try_get_raw(index)?;
-    if value.is_null() {
-        return Ok(Stored::Null);
-    }
-    let storage = value.type_info();
-    Ok(match storage.name() {
-        "INTEGER" => Stored::Integer(row.try_get_unchecked(index)?),
-        "REAL" => Stored::Real(row.try_get_unchecked(index)?),
-        "TEXT" => Stored::Text(row.try_get_unchecked(index)?),
-        _ => Stored::Blob(row.try_get_unchecked(index)?),
-    })
-}
-
-pub(crate) fn read_timestamp(row: &SqliteRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
-    crate::database::row::in_range(row.try_get(index)?)
-}
-
-pub(crate) fn read_text(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {
-    row.try_get_unchecked(index)
-}
-
-pub(crate) fn read_json(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {
-    row.try_get_unchecked(index)
-}
-
-pub(crate) fn read_integer(row: &SqliteRow, index: usize) -> Result<Option<i64>, RowError> {
-    row.try_get_unchecked(index)
-}
-
-pub(crate) fn read_float(row: &SqliteRow, index: usize) -> Result<Option<f64>, RowError> {
-    row.try_get_unchecked(index)
 }
 
 /// Returns `true` if a value of an application's own type is null or blank text.
@@ -406,6 +348,20 @@ pub(crate) fn quotes_a_value(_: &SqliteError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_without_a_file_is_told_from_a_file_of_any_name() {
+        let options = |name: &str| SqliteConnectOptions::new().filename(name);
+        let parsed = |url: &str| url.parse::<SqliteConnectOptions>().unwrap();
+        for in_memory in
+            [SqliteConnectOptions::new(), parsed("sqlite::memory:"), options("a").in_memory(true)]
+        {
+            assert!(has_no_file(&in_memory), "{in_memory:?}");
+        }
+        for name in ["memory.db", "in-memory/a.db", "a"] {
+            assert!(!has_no_file(&options(name)), "{name}");
+        }
+    }
 
     #[test]
     fn blank_text_of_an_own_type_is_seen() {

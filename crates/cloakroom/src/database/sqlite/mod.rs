@@ -2,12 +2,20 @@
 
 mod dialect;
 #[cfg(feature = "sqlite")]
+mod direct;
+#[cfg(feature = "sqlite")]
 mod driver;
+#[cfg(feature = "sqlite")]
+mod row;
 #[cfg(feature = "sqlite")]
 mod url;
 
 pub(super) use dialect::Sqlite;
 #[cfg(feature = "sqlite")]
+pub(crate) use direct::{AskThePool, DirectReads};
+#[cfg(feature = "sqlite")]
 pub(crate) use driver::*;
+#[cfg(feature = "sqlite")]
+pub(crate) use row::*;
 #[cfg(feature = "sqlite")]
 pub(crate) use sea_query::SqliteQueryBuilder as QueryBuilder;

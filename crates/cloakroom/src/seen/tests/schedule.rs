@@ -144,3 +144,18 @@ fn where_there_is_little_room_a_write_begins_at_once_but_not_again_and_again() {
     schedule.written(last, at(20), false);
     assert_eq!(crowded(&schedule, 30), None);
 }
+
+#[test]
+fn calls_that_do_not_wait_start_one_task_and_not_one_each() {
+    let schedule = Schedule::new(EVERY);
+    let waiting = noted(&schedule, 0).unwrap();
+    assert_eq!(next(&schedule, waiting, 0), Step::Wait(EVERY));
+    let instants = (60_000..60_999).map(Duration::from_millis);
+    let started: Vec<_> = instants.filter_map(|now| schedule.noted(now, || true)).collect();
+    let [task] = started[..] else { panic!("{started:?}") };
+    // Its runtime may not be driven.
+    let other = noted(&schedule, 61).unwrap();
+    assert_eq!(next(&schedule, task, 61), Step::End);
+    assert_eq!(next(&schedule, other, 61), Step::Write);
+    assert!(noted(&schedule, 62).is_none());
+}
