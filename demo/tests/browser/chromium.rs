@@ -2,9 +2,12 @@
 
 use std::env;
 use std::fs;
+use std::num::NonZero;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
@@ -23,11 +26,39 @@ use crate::process::Process;
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The right of one test to have browsers. There are as many as processors: a page that loads too slowly is laid out in
+/// steps, and what moves then is no fault of the page.
+struct Turn;
+
+/// How many tests have browsers.
+static TURNS: Mutex<usize> = Mutex::new(0);
+
+static TURN_ENDED: Condvar = Condvar::new();
+
+impl Turn {
+    fn wait() -> Self {
+        let most = thread::available_parallelism().map_or(1, NonZero::get);
+        let turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = TURN_ENDED.wait_while(turns, |turns| *turns >= most);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TURN_ENDED.notify_one();
+    }
+}
+
 /// The driver, which starts and ends the browsers.
 pub(crate) struct Driver {
     _process: Process,
     url: String,
     directory: TempDir,
+    /// Ends after the driver.
+    _turn: Turn,
 }
 
 /// What is told to a browser when it starts.
@@ -79,7 +110,9 @@ pub(crate) struct Cookie {
 }
 
 impl Driver {
+    /// Waits until not too many other tests have browsers, and starts the driver.
     pub(crate) fn start() -> Self {
+        let turn = Turn::wait();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(program("CLOAKROOM_TEST_CHROMEDRIVER"));
         // Profiles and other litter go where we remove them.
@@ -92,7 +125,7 @@ impl Driver {
             Err(output) => panic!("{command:?} does not start:\n{output}"),
         });
         let (process, port) = started.expect("some port is free");
-        Self { _process: process, url: format!("http://127.0.0.1:{port}"), directory }
+        Self { _turn: turn, _process: process, url: format!("http://127.0.0.1:{port}"), directory }
     }
 
     /// A browser that looks at what is at this origin.

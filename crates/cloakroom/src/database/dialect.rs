@@ -56,6 +56,11 @@ pub(crate) trait Dialect: Sync {
         false
     }
 
+    /// Returns what stands for a value in a statement, if placeholders have no numbers.
+    fn placeholder(&self) -> &'static str {
+        "?"
+    }
+
     // ---- Types ----
 
     /// Returns the type of a column in SQL.

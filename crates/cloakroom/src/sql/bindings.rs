@@ -75,7 +75,7 @@ impl<'t> Bindings<'t> {
     pub(crate) fn build(&self, statement: &impl QueryStatementWriter) -> Statement {
         let mut writer = Writer {
             sql: String::with_capacity(256),
-            is_numbered: self.backend.dialect().numbers_placeholders(),
+            backend: self.backend,
             values: Vec::new(),
             carried: &self.carried,
         };
@@ -101,7 +101,7 @@ fn portable(backend: Backend, value: Value) -> Value {
 /// Collects the SQL, and the values in the order of their placeholders.
 struct Writer<'b> {
     sql: String,
-    is_numbered: bool,
+    backend: Backend,
     values: Vec<FieldValue>,
     carried: &'b [FieldValue],
 }
@@ -109,11 +109,12 @@ struct Writer<'b> {
 impl Writer<'_> {
     fn push(&mut self, value: FieldValue) {
         self.values.push(value);
-        if self.is_numbered {
+        let dialect = self.backend.dialect();
+        if dialect.numbers_placeholders() {
             // Writing to a string cannot fail.
             let _ = write!(self.sql, "${}", self.values.len());
         } else {
-            self.sql.push('?');
+            self.sql.push_str(dialect.placeholder());
         }
     }
 }
@@ -142,5 +143,51 @@ impl Write for Writer<'_> {
 impl fmt::Display for Writer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sql)
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use rusqlite::{Connection, StatementStatus};
+    use sea_query::{ExprTrait, Query};
+
+    use super::*;
+    use crate::migrations;
+    use crate::sql::table_ref;
+    use crate::table::FieldDefinition;
+
+    #[test]
+    fn sqlite_plans_a_statement_once_for_all_values() {
+        let table =
+            TableDefinition::new("sessions").field(FieldDefinition::new::<String>("user_id").indexed());
+        let connection = Connection::open_in_memory().unwrap();
+        for sql in migrations::up_sql(&table, Backend::Sqlite).unwrap() {
+            connection.execute_batch(&sql).unwrap();
+        }
+        let rows = "WITH numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000)
+            INSERT INTO sessions (id, auth_token_digest, user_id, data, expires_at, inserted_at, updated_at)
+            SELECT randomblob(16), hex(randomblob(32)), 'user ' || (n % 100), '{}', n, n, n FROM numbers; ANALYZE";
+        connection.execute_batch(rows).unwrap();
+
+        let bindings = &mut Bindings::new(&table, Backend::Sqlite);
+        let mut value = |name| bindings.column(name).eq(bindings.expr(FieldValue::plain("")));
+        let (user, digest) = (value("user_id"), value(column::DIGEST));
+        for is_it in [user, digest] {
+            let mut select = Query::select();
+            select.column(sea_query::Asterisk).from(table_ref(&table)).and_where(is_it);
+            let sql = bindings.build(&select).sql;
+            let planned = |sql: &str| {
+                let mut find = connection.prepare(sql).unwrap();
+                for number in 0..50 {
+                    let mut found = find.query([format!("user {number}")]).unwrap();
+                    while found.next().unwrap().is_some() {}
+                }
+                find.get_status(StatementStatus::RePrepare)
+            };
+            assert_eq!(planned(&sql), 0, "{sql}");
+            if sql.contains("user_id") {
+                assert_eq!(planned(&sql.replace("+?", "?")), 50, "SQLite no longer plans anew");
+            }
+        }
     }
 }

@@ -37,6 +37,12 @@ impl Dialect for Sqlite {
         true
     }
 
+    /// The sign changes nothing about the value. Without it, SQLite looks at the value to plan the statement if the table
+    /// was analyzed, and plans it anew for each other value: <https://www.sqlite.org/compile.html#enable_stat4>.
+    fn placeholder(&self) -> &'static str {
+        "+?"
+    }
+
     /// It does not distinguish upper and lower case in the letters A to Z.
     fn is_same_name(&self, one: &str, other: &str) -> bool {
         one.eq_ignore_ascii_case(other)

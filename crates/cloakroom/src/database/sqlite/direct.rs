@@ -19,6 +19,7 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
@@ -63,6 +64,8 @@ pub(crate) struct DirectReads(Arc<Shared>);
 
 struct Shared {
     pool: SqlitePool,
+    /// How many connections there are at most: as many as can be in use at once, since no caller waits while it has one.
+    most: usize,
     state: Mutex<State>,
 }
 
@@ -131,7 +134,8 @@ impl DirectReads {
     /// Makes the connections of a pool, none of which is open yet. Returns `None` if they could not tell a file from
     /// another that has taken its path.
     pub(crate) fn new(pool: SqlitePool) -> Option<Self> {
-        cfg!(unix).then(|| Self(Arc::new(Shared { pool, state: Mutex::new(State::new()) })))
+        let most = thread::available_parallelism().map_or(1, |threads| threads.get().min(16));
+        cfg!(unix).then(|| Self(Arc::new(Shared { pool, most, state: Mutex::new(State::new()) })))
     }
 
     /// Runs a statement that reads one row.
@@ -160,7 +164,8 @@ impl DirectReads {
             return None;
         };
         opening.succeed(reader.file.clone());
-        runtime.spawn(Shared::close_in_time(Arc::downgrade(&self.0), self.0.pool.close_event()));
+        let last = CloseAtTheEnd { shared: Arc::downgrade(&self.0), file: reader.file.clone() };
+        runtime.spawn(last.in_time(self.0.pool.close_event()));
         Some(reader)
     }
 }
@@ -188,7 +193,7 @@ impl Shared {
                 State::Open(open) if open.speed.is_paused() => return Taken::None,
                 State::Open(open) => match open.free.pop() {
                     Some(reader) => return Taken::Reader(reader),
-                    None if open.count >= most() => return Taken::None,
+                    None if open.count >= self.most => return Taken::None,
                     None => {
                         open.count += 1;
                         open.file.clone()
@@ -246,36 +251,46 @@ impl Shared {
             State::Opening { retry } => (*retry * 2).clamp(RETRIES[0], RETRIES[1]),
             State::Closed { .. } | State::Open(_) => RETRIES[0],
         };
-        let closed = std::mem::replace(&mut *state, State::Closed { again: Instant::now() + retry, retry });
+        let closed = mem::replace(&mut *state, State::Closed { again: Instant::now() + retry, retry });
         drop(state);
         drop(closed);
     }
 
-    /// Closes the connections when the pool is closed, and when they were not used for long.
-    async fn close_in_time(shared: Weak<Self>, pool_is_closed: impl Future<Output = ()>) {
-        // If the runtime ends, no one else would close them.
-        let _last = CloseAtTheEnd(shared.clone());
-        let mut pool_is_closed = pin!(pool_is_closed);
-        while tokio::time::timeout(IDLE, &mut pool_is_closed).await.is_err() {
-            match shared.upgrade() {
-                Some(shared) if shared.is_used() => {}
-                _ => return,
-            }
-        }
-    }
-
-    fn is_used(&self) -> bool {
-        matches!(&*self.state.lock(), State::Open(open) if open.used.elapsed() < IDLE)
+    /// Returns `true` if the connections that were opened to this file are open, and were used lately.
+    fn uses(&self, file: &Arc<File>) -> bool {
+        matches!(
+            &*self.state.lock(),
+            State::Open(open) if Arc::ptr_eq(&open.file, file) && open.used.elapsed() < IDLE
+        )
     }
 }
 
-struct CloseAtTheEnd(Weak<Shared>);
+/// Closes the connections that were opened to one file, unless they were closed before.
+struct CloseAtTheEnd {
+    shared: Weak<Shared>,
+    file: Arc<File>,
+}
+
+impl CloseAtTheEnd {
+    /// Closes them when the pool is closed, when they were not used for long, or when the runtime ends.
+    async fn in_time(self, pool_is_closed: impl Future<Output = ()>) {
+        let mut pool_is_closed = pin!(pool_is_closed);
+        while tokio::time::timeout(IDLE, &mut pool_is_closed).await.is_err() {
+            if !self.shared.upgrade().is_some_and(|shared| shared.uses(&self.file)) {
+                return;
+            }
+        }
+    }
+}
 
 impl Drop for CloseAtTheEnd {
     fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            let closed = std::mem::replace(&mut *shared.state.lock(), State::new());
-            drop(closed);
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        let mut state = shared.state.lock();
+        if matches!(&*state, State::Open(open) if Arc::ptr_eq(&open.file, &self.file)) {
+            *state = State::new();
         }
     }
 }
@@ -303,12 +318,6 @@ impl Speed {
             }
         }
     }
-}
-
-/// Returns how many connections there are at most: as many as can be in use at once, since no caller waits while it has
-/// one.
-fn most() -> usize {
-    thread::available_parallelism().map_or(1, |threads| threads.get().min(16))
 }
 
 /// The duty of a caller that opens the first connection. If it goes away, the next one tries.
