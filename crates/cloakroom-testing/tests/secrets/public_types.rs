@@ -186,7 +186,8 @@ async fn case(db: TestDatabase) {
     let dynamic =
         Sessions::<DynamicFields>::with_definition(db.database(), table, Config::default()).unwrap();
     seen.show("CountBy", &dynamic.query().count_by("user_id", 5).await.unwrap());
-    sessions.create(guest("1234")).await.unwrap();
+    let created = sessions.create(guest("1234")).await.unwrap();
+    seen.show("SessionData", &created.session.data);
     seen.show("SchemeCount", &sessions.count_by_scheme().await.unwrap());
     db.execute("UPDATE guests SET data = 'of no form'").await;
     for unreadable in sessions.query().fetch_each().await.unwrap().into_iter().filter_map(Result::err) {

@@ -203,7 +203,8 @@ mod sqlite {
             for n in 0..200 {
                 sessions.create(user(&n.to_string())).await.unwrap();
             }
-            sessions.create(user("1234")).await.unwrap().token
+            // For sessions with the system's clock.
+            sessions.create(user("1234").never_expires()).await.unwrap().token
         };
         db.database().close().await;
         let file = db.url().strip_prefix("sqlite:").unwrap().to_owned();
@@ -232,7 +233,9 @@ mod sqlite {
     }
 
     async fn a_full_database_is_trouble_and_reads_go_on_case(db: TestDatabase) {
-        let created = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap();
+        // For sessions with the system's clock.
+        let lasting = user("1234").never_expires();
+        let created = db.sessions::<UserSession>().await.create(lasting).await.unwrap();
         let pages = db.texts("SELECT CAST(page_count AS TEXT) FROM pragma_page_count").await;
         let pages = pages[0].clone().unwrap();
         let pool = SqlitePoolOptions::new().after_connect(move |connection, _| {

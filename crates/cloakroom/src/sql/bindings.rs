@@ -146,18 +146,19 @@ impl fmt::Display for Writer<'_> {
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
 mod tests {
-    use rusqlite::{Connection, StatementStatus};
-    use sea_query::{ExprTrait, Query};
-
-    use super::*;
-    use crate::migrations;
-    use crate::sql::table_ref;
-    use crate::table::FieldDefinition;
-
+    #[cfg(feature = "sqlite")]
     #[test]
     fn sqlite_plans_a_statement_once_for_all_values() {
+        use rusqlite::{Connection, StatementStatus};
+        use sea_query::{ExprTrait, Query};
+
+        use super::super::*;
+        use crate::database::{Backend, FieldValue};
+        use crate::migrations;
+        use crate::table::{FieldDefinition, TableDefinition, column};
+
         let table =
             TableDefinition::new("sessions").field(FieldDefinition::new::<String>("user_id").indexed());
         let connection = Connection::open_in_memory().unwrap();
