@@ -68,6 +68,10 @@ impl<V: SqliteType + PostgresType + MySqlType + 'static> StoredType for V {
 }
 
 /// Returns `true` if values of this type can be read from SQLite without its driver.
+#[cfg_attr(
+    not(feature = "sqlite"),
+    allow(clippy::extra_unused_type_parameters, reason = "without SQLite nothing is read so")
+)]
 pub(crate) fn is_read_directly<V: 'static>() -> bool {
     #[cfg(feature = "sqlite")]
     return super::sqlite::is_read_directly::<V>();

@@ -258,6 +258,7 @@ pub struct FieldDefinition {
     /// Whether the table's definition, and not a Rust type, says how the column is read and written.
     pub(crate) is_dynamic: bool,
     /// Whether its values can be read from SQLite without its driver.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "only SQLite's rows are"))]
     pub(crate) is_read_directly: bool,
 }
 
