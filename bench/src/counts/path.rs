@@ -81,6 +81,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     PATHS.iter().flat_map(move |path| std::iter::once(path.name).chain(difference(path.name)))
 }
 
+#[expect(clippy::unused_async, reason = "the other paths wait for a database")]
 async fn hash(calls: u64) -> Outcome {
     let tokens = Tokens::of(ROWS);
     (0..calls).try_for_each(|call| found(Some(Sha256::digest(tokens.pick(call)))))
@@ -103,6 +104,7 @@ async fn cached(file: String, calls: u64) -> Outcome {
     repeat::<Authenticate>(&cloakroom, calls).await
 }
 
+#[expect(clippy::unused_async, reason = "the other paths wait for a database")]
 async fn data(calls: u64) -> Outcome {
     let texts: Vec<String> = (0..ROWS).map(|row| Payload::of(row).data.to_string()).collect();
     (0..calls).try_for_each(|call| {
