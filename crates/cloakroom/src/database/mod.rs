@@ -63,10 +63,11 @@ pub(crate) use postgres::Infinite;
 pub use replica::{Databases, Replica};
 pub use row::Row;
 pub(crate) use row::RowError;
+pub(crate) use sqlite::instant as instant_of_sqlite;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{
-    AskThePool, DirectReads, Stored as StoredOnSqlite, instant as instant_of_sqlite,
-    read_stored as stored_on_sqlite, timestamp_text as text_on_sqlite,
+    AskThePool, DirectReads, Stored as StoredOnSqlite, read_stored as stored_on_sqlite,
+    timestamp_text as text_on_sqlite,
 };
 pub(crate) use statement::Statement;
 pub(crate) use stored_type::{Bind, is_read_directly};

@@ -9,12 +9,10 @@ use std::sync::Arc;
 
 use sea_query::{Expr, SelectStatement};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::clock::in_range;
 use crate::config::Config;
-use crate::database::{Backend, Row};
+use crate::database::{Backend, Row, instant_of_sqlite};
 use crate::error::Result;
 use crate::session::{Session, Sliding, binding};
 use crate::sql::{Bindings, RowHeader, read_rest, select_columns, unreadable};
@@ -164,12 +162,6 @@ fn instant_or_none(text: &str, table: &TableDefinition, name: &str) -> Result<Op
     (!text.is_empty()).then(|| instant(text, table, name)).transpose()
 }
 
-/// Reads an instant in the form that is written here, or with a space or without a zone, as another program may have
-/// written it.
 fn instant(text: &str, table: &TableDefinition, name: &str) -> Result<OffsetDateTime> {
-    let in_full = || OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339);
-    let instant = OffsetDateTime::parse(text, &Rfc3339)
-        .or_else(|_| in_full())
-        .map_err(|error| unreadable(table, name, error))?;
-    in_range(instant).ok_or_else(|| unreadable(table, name, "an instant beyond the years 1 to 9999"))
+    instant_of_sqlite(text).map_err(|error| unreadable(table, name, error))
 }

@@ -325,7 +325,7 @@ fn as_declared(column_type: &ColumnType, stored: crate::database::StoredOnSqlite
         (Stored::Real(float), _) => DynamicValue::Float(float),
         (Stored::Text(text), ColumnType::Timestamp) => match crate::database::instant_of_sqlite(&text) {
             // In any other form it would be written back differently.
-            Some(instant) if crate::database::text_on_sqlite(instant) == text => {
+            Ok(instant) if crate::database::text_on_sqlite(instant) == text => {
                 DynamicValue::Timestamp(instant)
             }
             _ => DynamicValue::Text(text),

@@ -1,6 +1,9 @@
+use std::error::Error;
+
 use sea_query::{BinOper, Expr, ExprTrait, Value};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::clock;
@@ -18,6 +21,14 @@ pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
     // The format fails only for instants with an offset or beyond the year 9999. Neither gets here: every instant was
     // converted to UTC, and the calendar's end is enforced where expiries are computed.
     instant.format(TIMESTAMP).unwrap_or_default()
+}
+
+/// Reads an instant in the form that is written here, or with a space or without a zone, as the driver or another program
+/// may have written it.
+pub(crate) fn instant(text: &str) -> Result<OffsetDateTime, Box<dyn Error + Send + Sync>> {
+    let in_full = |_| OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339);
+    let instant = OffsetDateTime::parse(text, &Rfc3339).or_else(in_full)?;
+    clock::in_range(instant).ok_or_else(|| "an instant beyond the years 1 to 9999".into())
 }
 
 fn schema(schema: Option<&str>) -> FieldValue {

@@ -11,6 +11,7 @@ mod row;
 mod url;
 
 pub(super) use dialect::Sqlite;
+pub(crate) use dialect::instant;
 #[cfg(feature = "sqlite")]
 pub(crate) use direct::{AskThePool, DirectReads};
 #[cfg(feature = "sqlite")]

@@ -5,19 +5,11 @@ use std::fmt;
 
 use sqlx::{Row as _, TypeInfo, ValueRef};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::clock;
+use super::dialect::instant;
 use crate::database::row::{RowError, in_range};
 use crate::database::stored_type::SqliteType;
-
-/// Returns the instant that text in a column stands for, in the form that is written here or in one of the driver's.
-pub(crate) fn instant(text: &str) -> Option<OffsetDateTime> {
-    let in_full = || OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339).ok();
-    let instant = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(in_full)?;
-    clock::in_range(instant)
-}
 
 /// A row of SQLite.
 pub enum SqliteRow {
@@ -161,7 +153,7 @@ fn uuid(stored: &Stored) -> Option<Uuid> {
 
 fn timestamp(stored: &Stored) -> Option<OffsetDateTime> {
     match stored {
-        Stored::Text(text) => instant(text),
+        Stored::Text(text) => instant(text).ok(),
         _ => None,
     }
 }
