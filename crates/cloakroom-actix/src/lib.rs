@@ -108,7 +108,7 @@
 //! statements that lookups at the same time make together.
 //!
 //! A connection of the pool is driven by the runtime on which it was opened, and ends with it. Workers end together when the
-//! server stops, so whatever asks the database after that opens connections anew. Spawn a [`Pruner`](cloakroom::Pruner) or an
+//! server stops, so a call that asks the database after that opens a connection anew. Spawn a [`Pruner`](cloakroom::Pruner) or an
 //! importer before the server starts, on the runtime of `main`, and not in a worker.
 
 #![deny(missing_docs)]

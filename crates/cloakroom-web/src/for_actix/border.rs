@@ -1,5 +1,5 @@
 //! The border between two versions of the crate `http`: actix-web 4 has 0.2 in its interface, and all other rooms have 1.
-//! Whatever crosses does so here.
+//! All conversions stand here.
 
 use std::rc::Rc;
 

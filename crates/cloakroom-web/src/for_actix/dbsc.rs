@@ -2,11 +2,10 @@ use std::fmt;
 use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use actix_web::Error;
 use actix_web::body::EitherBody;
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use cloakroom::{HasDeviceKey, SessionFields};
 
 use super::border::{ACTIX, Added, parts_for_layer, response_of};
@@ -61,9 +60,7 @@ where
     type Error = Error;
     type Future = DbscFuture<B>;
 
-    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(context)
-    }
+    forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let Some(dbsc) = self.layer.switched().cloned() else {

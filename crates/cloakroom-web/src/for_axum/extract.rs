@@ -55,40 +55,22 @@ extractor!(SessionManager);
 extractor!(Values);
 extractor!(Flash);
 
-impl<T, P, S> FromRequestParts<S> for RequireScope<T, P>
-where
-    T: HasScopes,
-    P: RequiredScope,
-    P::Scope: NamesScope<T::Scope>,
-    S: Send + Sync,
-{
-    type Rejection = SessionRejection;
+macro_rules! guard {
+    ([$($generics:tt)*] $extractor:ty) => {
+        impl<$($generics)*, S: Send + Sync> FromRequestParts<S> for $extractor {
+            type Rejection = SessionRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-        Self::of(parts).await
-    }
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
+                Self::of(parts).await
+            }
+        }
+    };
 }
 
-impl<T, const SECONDS: u64, S> FromRequestParts<S> for RequireFresh<T, SECONDS>
-where
-    T: HasAuthenticatedAt,
-    S: Send + Sync,
-{
-    type Rejection = SessionRejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-        Self::of(parts).await
-    }
-}
-
+guard!([T: HasScopes, P: RequiredScope<Scope: NamesScope<T::Scope>>] RequireScope<T, P>);
+guard!([T: HasAuthenticatedAt, const SECONDS: u64] RequireFresh<T, SECONDS>);
 #[cfg(feature = "dbsc")]
-impl<T: HasDeviceKey, S: Send + Sync> FromRequestParts<S> for RequireBound<T> {
-    type Rejection = SessionRejection;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionRejection> {
-        Self::of(parts).await
-    }
-}
+guard!([T: HasDeviceKey] RequireBound<T>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Next {
     type Rejection = Infallible;
