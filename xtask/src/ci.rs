@@ -1,9 +1,7 @@
-use std::path::{Path, PathBuf};
 use std::time::Instant;
-use std::{env, fs};
 
 use crate::arguments::TestOptions;
-use crate::{cargo, test};
+use crate::{cargo, release, test};
 
 /// The steps after the tests: a name, cargo's arguments, and an environment variable if need be.
 const STEPS: &[Step] = &[
@@ -21,8 +19,6 @@ const STEPS: &[Step] = &[
     single_feature("only sqlite", &feature_arguments("sqlite")),
     single_feature("only postgres", &feature_arguments("postgres")),
     single_feature("only mysql", &feature_arguments("mysql")),
-    // Whether each crate can be packed. `cargo xtask release` builds them from what was packed.
-    Step { name: PACKAGING, arguments: PACKAGE, environment: None },
     Step {
         name: "fmt of the benchmark",
         arguments: &["fmt", "--manifest-path", BENCH, "--check"],
@@ -34,21 +30,6 @@ const STEPS: &[Step] = &[
         environment: None,
     },
     Step { name: "test of the benchmark", arguments: &["test", "--manifest-path", BENCH], environment: None },
-];
-
-const PACKAGING: &str = "package";
-
-/// Packs the crates that are published. [`forget_packed`] goes first.
-pub(crate) const PACKAGE: &[&str] = &[
-    "package",
-    "--allow-dirty",
-    "--package=cloakroom-derive",
-    "--package=cloakroom",
-    "--package=cloakroom-web",
-    "--package=cloakroom-axum",
-    "--package=cloakroom-actix",
-    "--package=cloakroom-cli",
-    "--package=cloakroom-tower-sessions",
 ];
 
 /// A workspace of its own.
@@ -86,6 +67,8 @@ pub(crate) fn run() -> Result<(), String> {
     for step in STEPS {
         timed(step.name, || step.run())?;
     }
+    // Whether each crate can be packed. `cargo xtask release` builds them from what was packed.
+    timed("package", || release::pack(&["--no-verify"]))?;
     println!("ci: all steps passed");
     Ok(())
 }
@@ -103,38 +86,8 @@ fn timed(name: &str, step: impl FnOnce() -> Result<(), String>) -> Result<(), St
 impl Step {
     fn run(&self) -> Result<(), String> {
         let mut command = cargo::command(self.arguments);
-        if self.name == PACKAGING {
-            command.arg("--no-verify");
-        }
         command.envs(self.environment);
         let status = command.status().map_err(|e| format!("could not run cargo: {e}"))?;
         if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", self.arguments.join(" "))) }
     }
-}
-
-/// Deletes what cargo has unpacked of these crates before.
-///
-/// `cargo package` builds a crate against the packed crates that it depends on, which it takes from a registry made for
-/// the purpose. It unpacks them into its own directory by name and version, and does not unpack them again if the code
-/// has changed and the version has not (cargo 1.95). The names of such registries have no host: they begin with a dash.
-pub(crate) fn forget_packed() -> Result<(), String> {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let Some(unpacked) = home.map(|home| home.join("registry/src")) else {
-        return Ok(());
-    };
-    for registry in entries(&unpacked).filter(|name| name_of(name).starts_with('-')) {
-        for package in entries(&registry).filter(|name| name_of(name).starts_with("cloakroom")) {
-            fs::remove_dir_all(&package).map_err(|error| format!("{}: {error}", package.display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns the paths in a directory; none if there is no such directory.
-fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
-}
-
-fn name_of(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

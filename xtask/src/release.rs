@@ -1,11 +1,11 @@
 //! What is checked before a release, and takes longer or needs more tools than a change does.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
+use crate::cargo;
 use crate::tools::{self, succeed};
-use crate::{cargo, ci};
 
 /// The crates that are published, each after those that it depends on.
 const PUBLISHED: [&str; 7] = [
@@ -96,10 +96,44 @@ fn minimal_versions() -> Result<(), String> {
     ])
 }
 
+/// Packs the crates that are published.
+pub(crate) fn pack(arguments: &[&str]) -> Result<(), String> {
+    let mut package = cargo::command(&["package", "--allow-dirty"]);
+    package.args(PUBLISHED.map(|name| format!("--package={name}"))).args(arguments);
+    succeed(&mut package)
+}
+
+/// Deletes what cargo has unpacked of these crates before.
+///
+/// `cargo package` builds a crate against the packed crates that it depends on, which it takes from a registry made for
+/// the purpose. It unpacks them into its own directory by name and version, and does not unpack them again if the code
+/// has changed and the version has not (cargo 1.95). The names of such registries have no host: they begin with a dash.
+fn forget_packed() -> Result<(), String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let Some(unpacked) = home.map(|home| home.join("registry/src")) else {
+        return Ok(());
+    };
+    for registry in entries(&unpacked).filter(|name| name_of(name).starts_with('-')) {
+        for package in entries(&registry).filter(|name| name_of(name).starts_with("cloakroom")) {
+            fs::remove_dir_all(&package).map_err(|error| format!("{}: {error}", package.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the paths in a directory; none if there is no such directory.
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
 /// Each crate as it would be published, in a directory of its own.
 fn packages() -> Result<(), String> {
-    ci::forget_packed()?;
-    succeed(&mut cargo::command(ci::PACKAGE))?;
+    forget_packed()?;
+    pack(&[])?;
     let workspace = cargo::root().join("target/packaged");
     let _ = fs::remove_dir_all(&workspace);
     fs::create_dir_all(&workspace).map_err(|error| error.to_string())?;
