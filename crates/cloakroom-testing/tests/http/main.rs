@@ -10,15 +10,14 @@
 macro_rules! each_framework {
     ($($case:ident),* $(,)?) => {
         mod on_axum {
-            on_framework!(Axum: $($case),*);
-            cloakroom_testing::each_database! { $($case),* }
+            on_each_database!(Axum: $($case),*);
         }
 
         mod on_actix {
             on_framework!(Actix: $($case),*);
 
             mod sqlite {
-                cloakroom_testing::each_case!(Sqlite, Coalesced, super, $($case),*);
+                cloakroom_testing::each_case!(Sqlite, Direct, super, $($case),*);
             }
         }
     };
@@ -28,14 +27,20 @@ macro_rules! each_framework {
 macro_rules! each_framework_on_each_database {
     ($($case:ident),* $(,)?) => {
         mod on_axum {
-            on_framework!(Axum: $($case),*);
-            cloakroom_testing::each_database! { $($case),* }
+            on_each_database!(Axum: $($case),*);
         }
 
         mod on_actix {
-            on_framework!(Actix: $($case),*);
-            cloakroom_testing::each_database! { $($case),* }
+            on_each_database!(Actix: $($case),*);
         }
+    };
+}
+
+/// Makes a test of each case for one framework and each database.
+macro_rules! on_each_database {
+    ($framework:ident: $($case:ident),*) => {
+        on_framework!($framework: $($case),*);
+        cloakroom_testing::each_database! { $($case),* }
     };
 }
 
