@@ -262,7 +262,7 @@ impl ConfigBuilder {
     }
 
     /// Sets whether lookups by token on SQLite go past the pool: the calling thread reads the row itself, by a connection
-    /// that the library opens on the same file. Default `true`. That takes a fifth of the time, because the pool's driver
+    /// that the library opens on the same file. Default `true`. That takes a third of the time, because the pool's driver
     /// hands each statement to another thread. Such a lookup sees what was committed before it began, as always.
     ///
     /// A handle has as many of these connections as there are processors, and at most 16. They only read, wait for no
