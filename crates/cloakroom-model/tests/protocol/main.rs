@@ -1,7 +1,7 @@
 //! The checker on the protocol as it is, and without each of its rules.
 
 mod checking;
-#[path = "../shared/counterexample.rs"]
+#[path = "../common/counterexample.rs"]
 mod counterexample;
 mod rules;
 mod whole;
