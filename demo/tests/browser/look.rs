@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::api::get_with_key;
 use crate::chromium::{Browser, Driver, Profile};
 use crate::inspect::{
-    assert_accessible, assert_begins_with, assert_stands_still, assert_whole, shift, violations, weigh,
+    MOST_SHIFT, assert_accessible, assert_begins_with, assert_stood_still, assert_whole, load, shift,
+    violations, weigh,
 };
 use crate::site::Site;
 use crate::walk::{log_in, mint};
@@ -144,13 +145,13 @@ async fn what_is_wrong_with_a_page_is_found() {
     for rule in ["html-has-lang", "color-contrast", "button-name"] {
         assert!(found.contains(rule), "{rule}: {found}");
     }
-    assert_stands_still(&browser, "the page").await;
+    assert_stood_still(&browser, "the page").await;
     browser
         .run(
             "document.body.prepend(Object.assign(document.createElement('div'), { style: 'height: 300px' }))",
         )
         .await;
-    assert!(shift(&browser).await > 0.0);
+    assert!(shift(&browser).await > MOST_SHIFT);
     browser.close().await;
 }
 
@@ -167,7 +168,7 @@ impl Album<'_> {
     async fn page(&mut self, path: &str, name: &str) {
         for look in Look::ALL {
             self.turn_to(look).await;
-            self.browser.go(path).await;
+            load(self.browser, path, &format!("{name}, {}", look.name())).await;
             self.inspect(name, look).await;
             self.photograph(name, look).await;
         }
@@ -176,7 +177,7 @@ impl Album<'_> {
 
     /// Looks at the page as it is, which another request would not show again.
     async fn as_it_is(&mut self, name: &str) {
-        assert_stands_still(self.browser, name).await;
+        assert_stood_still(self.browser, name).await;
         for look in Look::ALL {
             self.turn_to(look).await;
             let look_name = format!("{name}, {}", look.name());
@@ -189,7 +190,6 @@ impl Album<'_> {
 
     async fn inspect(&mut self, name: &str, look: Look) {
         let name = format!("{name}, {}", look.name());
-        assert_stands_still(self.browser, &name).await;
         let bytes = weigh(self.browser, &name).await;
         assert_accessible(self.browser, &name).await;
         self.wrapped += assert_whole(self.browser, &name).await;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use axum::http::{Method, Request, StatusCode};
-use cloakroom::{Evict, NewSession, PerOwner, SessionTable, Sessions, Status};
+use cloakroom::{Database, Evict, NewSession, PerOwner, SessionTable, Sessions, Status};
 use cloakroom_testing::{TestDatabase, UserSession, user};
 use cloakroom_web::{CookieConfig, Flash, SessionLayer, SessionManager, SessionRejection, Values};
 use serde_json::{Value, json};
@@ -251,8 +251,13 @@ async fn log_in_that_starts_anew(
     db: &TestDatabase,
     limit: PerOwner<Member>,
 ) -> (Sessions<Member>, Answer) {
-    let members = db.sessions::<Member>().await.with_limit(limit).unwrap();
+    let members = db.sessions::<Member>().await.with_limit(limit.clone()).unwrap();
     let visitors = db.sessions::<Visitor>().await;
+    // Another process, with connections of its own: it stands still for a while.
+    let elsewhere = Database::connect(db.url()).await.unwrap();
+    let config = || db.config().build().unwrap();
+    let other_members = Sessions::new(elsewhere.clone(), config()).unwrap().with_limit(limit).unwrap();
+    let other_visitors = Sessions::new(elsewhere, config()).unwrap();
     let (has_read, reads) = mpsc::channel();
     let (write, is_written) = mpsc::channel::<()>();
     let gate = Arc::new(Mutex::new(Some((has_read, is_written))));
@@ -275,12 +280,14 @@ async fn log_in_that_starts_anew(
     });
     let app = App::new().route("/login", log_in).route("/basket/{article}", post(add::<Visitor>));
     let cookie = CookieConfig::builder().name("__Host-Http-visitor").build().unwrap();
-    let layer = SessionLayer::new(visitors)
-        .cookie(cookie)
-        .for_visitors(|_| NewSession::new(Visitor { language: None }));
-    let app = app.layer(SessionLayer::new(members.clone())).layer(layer);
-    // The other request goes to another process: what logs in keeps its own waiting.
-    let (site, other_site) = (Site::start(on, app.clone()).await, Site::start(on, app).await);
+    let layered = |members: Sessions<Member>, visitors| {
+        let layer = SessionLayer::new(visitors)
+            .cookie(cookie.clone())
+            .for_visitors(|_| NewSession::new(Visitor { language: None }));
+        app.clone().layer(SessionLayer::new(members)).layer(layer)
+    };
+    let site = Site::start(on, layered(members.clone(), visitors)).await;
+    let other_site = Site::start(on, layered(other_members, other_visitors)).await;
     let visiting = visitor(db, &site).await;
     let request = Request::post("/login").header("cookie", visiting.clone());
     let answered = tokio::spawn(async move { other_site.send(request).await });
