@@ -62,12 +62,15 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<(), String> {
         return Err(format!("no package manager known to us; install {} by hand", names.join(" and ")));
     };
     let Some(mut command) = manager.may_install().and_then(|how| how.apt(&lacking)) else {
-        return Err(format!("install them with:\n    {}", manager.command_line(&lacking)));
+        return Err(format!("install them with:\n    {}", manager.command_line(&lacking, is_in_path)));
     };
-    eprintln!("installing: {}", manager.command_line(&lacking));
+    eprintln!("installing: {}", manager.command_line(&lacking, is_in_path));
     let status = command.status().map_err(|e| format!("could not run {command:?}: {e}"))?;
     if !status.success() {
-        return Err(format!("the installation failed; by hand:\n    {}", manager.command_line(&lacking)));
+        return Err(format!(
+            "the installation failed; by hand:\n    {}",
+            manager.command_line(&lacking, is_in_path)
+        ));
     }
     let lacking = self::lacking(needs);
     if lacking.is_empty() {
@@ -89,6 +92,9 @@ fn describe(lacking: &[Need]) -> String {
         .collect();
     lines.join("; ")
 }
+
+/// Packages that are for the one program of the same name.
+const ONE_PROGRAM: [&str; 2] = ["npm", "patchelf"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manager {
@@ -112,7 +118,7 @@ impl Manager {
 
     fn of_this_machine() -> Option<Self> {
         let mut managers = Self::ALL.into_iter();
-        managers.find(|manager| in_path(manager.program()).is_some())
+        managers.find(|manager| is_in_path(manager.program()))
     }
 
     fn program(self) -> &'static str {
@@ -143,13 +149,16 @@ impl Manager {
         }
     }
 
-    fn all_packages(self, needs: &[Need]) -> Vec<&'static str> {
-        needs.iter().flat_map(|need| self.packages(*need)).copied().collect()
+    /// Returns the packages to install. A program that is there already may come from elsewhere than its package, and
+    /// exclude it, as other makers' Node.js does with Debian's `npm`.
+    fn all_packages(self, needs: &[Need], is_there: impl Fn(&str) -> bool) -> Vec<&'static str> {
+        let packages = needs.iter().flat_map(|need| self.packages(*need)).copied();
+        packages.filter(|package| !(ONE_PROGRAM.contains(package) && is_there(package))).collect()
     }
 
     /// Returns the command that a person would type.
-    fn command_line(self, needs: &[Need]) -> String {
-        let packages = self.all_packages(needs).join(" ");
+    fn command_line(self, needs: &[Need], is_there: impl Fn(&str) -> bool) -> String {
+        let packages = self.all_packages(needs, is_there).join(" ");
         match self {
             Self::Apt => {
                 format!("sudo apt-get update && sudo apt-get install -y --no-install-recommends {packages}")
@@ -206,7 +215,10 @@ impl Permission {
                 sudo
             }
         };
-        command.args(["-c", APT, "install"]).args(Manager::Apt.all_packages(needs)).stdin(Stdio::null());
+        command
+            .args(["-c", APT, "install"])
+            .args(Manager::Apt.all_packages(needs, is_in_path))
+            .stdin(Stdio::null());
         Some(command)
     }
 }
@@ -214,6 +226,10 @@ impl Permission {
 pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
+}
+
+fn is_in_path(program: &str) -> bool {
+    in_path(program).is_some()
 }
 
 /// Returns what a successful command prints, trimmed.
@@ -233,17 +249,25 @@ mod tests {
     #[test]
     fn the_command_names_every_package_that_is_missing() {
         assert_eq!(
-            Manager::Apt.command_line(&ALL),
+            Manager::Apt.command_line(&ALL, |_| false),
             "sudo apt-get update && sudo apt-get install -y --no-install-recommends \
              postgresql mariadb-server pgbouncer chromium chromium-driver fonts-dejavu-core npm"
         );
         for manager in Manager::ALL {
             for need in ALL {
-                let line = manager.command_line(&[need]);
+                let line = manager.command_line(&[need], |_| false);
                 let packages = manager.packages(need);
                 assert!(!packages.is_empty() && packages.iter().all(|p| line.contains(p)), "{line}");
             }
         }
+    }
+
+    #[test]
+    fn a_program_from_elsewhere_needs_no_package() {
+        let is_there = |program: &str| program == "npm";
+        assert_eq!(Manager::Apt.all_packages(&[Need::Unpacking], is_there), ["patchelf"]);
+        let packages = Manager::Apt.all_packages(&[Need::Server(Kind::MariaDb), Need::Browser], |_| true);
+        assert_eq!(packages, ["mariadb-server", "chromium", "chromium-driver", "fonts-dejavu-core"]);
     }
 
     #[test]
