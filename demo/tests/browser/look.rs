@@ -139,7 +139,7 @@ async fn what_is_wrong_with_a_page_is_found() {
     let driver = Driver::start();
     let browser = driver.open("data:text/html,", Profile::default()).await;
     browser
-        .go("<title>x</title><main><h1>x</h1><p style='color:%23ccc'>pale<button></button><p id=last>last</main>")
+        .go("<title>x</title><main><h1>x</h1><p style='color:%23ccc'>pale<button></button><p style='height:500px'>last</main>")
         .await;
     let found = violations(&browser, "a faulty page").await.to_string();
     for rule in ["html-has-lang", "color-contrast", "button-name"] {
