@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, S
 use sqlx::{AssertSqlSafe, SqlitePool};
 
 /// Sessions, and one of them, whose lookups have begun to go past the pool.
-async fn begun(db: &TestDatabase) -> (Sessions<UserSession>, CreatedSession<UserSession>) {
+pub(crate) async fn begun(db: &TestDatabase) -> (Sessions<UserSession>, CreatedSession<UserSession>) {
     let sessions = db.sessions::<UserSession>().await;
     let created = sessions.create(user("frieda")).await.unwrap();
     begin(&sessions, &created).await;
@@ -18,7 +18,7 @@ async fn begun(db: &TestDatabase) -> (Sessions<UserSession>, CreatedSession<User
 }
 
 /// Looks a session up until that goes past the pool.
-async fn begin<T: SessionTable>(sessions: &Sessions<T>, created: &CreatedSession<T>)
+pub(crate) async fn begin<T: SessionTable>(sessions: &Sessions<T>, created: &CreatedSession<T>)
 where
     Session<T>: PartialEq + Debug,
 {
@@ -109,19 +109,26 @@ async fn no_checkpoint_is_held_up(db: TestDatabase) {
     assert_eq!((busy, log), (0, 0), "the log is written back, and empty");
 }
 
-async fn the_log_goes_when_the_pool_is_closed(db: TestDatabase) {
+async fn no_connection_stays_open_when_the_pool_is_closed(db: TestDatabase) {
     let (sessions, created) = begun(&db).await;
     begin(&sessions, &created).await;
-    let log = PathBuf::from(format!("{}-wal", path_of(&db).display()));
-    assert!(log.exists());
     sessions.database().close().await;
     let until = Instant::now() + patience();
-    while log.exists() {
+    while !can_leave_wal_mode(&path_of(&db)).await {
         assert!(Instant::now() < until, "a connection stays open");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let error = sessions.authenticate(&created.token).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+}
+
+/// Leaves it, and returns `true`, if no other connection to the file is open.
+async fn can_leave_wal_mode(path: &Path) -> bool {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::ZERO);
+    let alone = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let mode: Result<(String,), _> = sqlx::query_as("PRAGMA journal_mode = DELETE").fetch_one(&alone).await;
+    alone.close().await;
+    mode.is_ok_and(|(mode,)| mode == "delete")
 }
 
 async fn another_file_at_the_path_is_noticed(db: TestDatabase) {
@@ -303,15 +310,10 @@ async fn a_dropped_handle_leaves_nothing_open(db: TestDatabase) {
     let pool = db.database();
     let path = path_of(&db);
     pool.close().await;
-    // SQLite leaves WAL mode only if no other connection is open.
-    let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Delete);
-    let alone = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-    let (mode,): (String,) = sqlx::query_as("PRAGMA journal_mode").fetch_one(&alone).await.unwrap();
-    assert_eq!(mode, "delete");
-    alone.close().await;
+    assert!(can_leave_wal_mode(&path).await, "a connection stays open");
 }
 
-fn path_of(db: &TestDatabase) -> PathBuf {
+pub(crate) fn path_of(db: &TestDatabase) -> PathBuf {
     Path::new(db.sqlite_pool().connect_options().get_filename()).to_owned()
 }
 
@@ -325,7 +327,7 @@ mod sqlite {
         a_session_is_extended_and_expires_as_by_the_pool,
         an_open_transaction_of_a_writer_holds_nothing_up,
         no_checkpoint_is_held_up,
-        the_log_goes_when_the_pool_is_closed,
+        no_connection_stays_open_when_the_pool_is_closed,
         another_file_at_the_path_is_noticed,
         a_table_that_is_gone_is_reported_as_ever,
         values_that_this_library_does_not_write_are_read_as_by_the_pool,

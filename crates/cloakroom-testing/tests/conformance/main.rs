@@ -5,6 +5,7 @@ mod by_token;
 mod compared;
 mod create;
 mod direct;
+mod direct_lists;
 mod explain;
 mod explain_beside;
 mod foreign;

@@ -52,7 +52,7 @@ use crate::token::PossibleDigests;
 /// The batchers of one table, one for each kind of call.
 pub(crate) struct Batching {
     #[cfg(feature = "sqlite")]
-    direct: Option<direct::Direct>,
+    direct: direct::Direct,
     find: Batcher<find::Find>,
     insert: Batcher<insert::Insert>,
     extend: Batcher<extend::Extend>,
@@ -64,7 +64,7 @@ impl Batching {
     pub(crate) fn new(store: &Arc<Store>) -> Self {
         Self {
             #[cfg(feature = "sqlite")]
-            direct: direct::Direct::of(store),
+            direct: direct::Direct::new(store),
             find: Batcher::new(find::Find::new(Arc::clone(store))),
             insert: Batcher::new(insert::Insert(Arc::clone(store))),
             extend: Batcher::new(extend::Extend(Arc::clone(store))),
@@ -78,9 +78,7 @@ impl Batching {
     /// [`Statements::find`]: crate::sql::Statements::find
     pub(crate) async fn find(&self, token: &PossibleDigests) -> Result<Option<LookedUpRow>> {
         #[cfg(feature = "sqlite")]
-        if let Some(direct) = &self.direct
-            && let Ok(found) = direct.find(token).await
-        {
+        if let Ok(found) = self.direct.find(token).await {
             return Ok(found);
         }
         self.find_by_pool(token).await

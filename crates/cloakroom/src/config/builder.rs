@@ -261,19 +261,22 @@ impl ConfigBuilder {
         self.with(|settings| settings.max_in_flight = Some(statements))
     }
 
-    /// Sets whether lookups by token on SQLite go past the pool: the calling thread reads the row itself, by a connection
-    /// that the library opens on the same file. Default `true`. That takes a third of the time, because the pool's driver
-    /// hands each statement to another thread. Such a lookup sees what was committed before it began, as always.
+    /// Sets whether lookups by token and lists on SQLite go past the pool: the calling thread reads the rows itself, by a
+    /// connection that the library opens on the same file. Default `true`. That takes a third of the time, because the
+    /// pool's driver hands each statement, and each row, to another thread. Such a read sees what was committed before it
+    /// began, as always.
     ///
     /// A handle has as many of these connections as there are processors, and at most 16. They only read, wait for no
-    /// lock, and hold none between two lookups. They are closed when the pool is closed, or when they were not used for
+    /// lock, and hold none between two reads. They are closed when the pool is closed, or when they were not used for
     /// ten seconds. Until then SQLite treats them as further connections of the application's. For example, it does not
     /// leave WAL mode.
     ///
     /// The pool is asked as before if the database is in memory, not in WAL mode, or opened in a special way (another
     /// VFS, a shared cache, read-only, with other databases attached); if the table has a field of a type that only the
-    /// driver can read, such as one with `#[derive(sqlx::Type)]`; and while lookups have to wait for the disk, for which
-    /// a thread that runs other tasks must not wait.
+    /// driver can read, such as one with `#[derive(sqlx::Type)]`; and while reads have to wait for the disk, for which a
+    /// thread that runs other tasks must not wait. It is also asked for a list that takes more than 20,000 steps of SQLite's
+    /// machine, which is about a millisecond, and for a list with an expression of the application's, since the pool's
+    /// connections may have functions and collations of their own.
     pub fn direct_reads(self, is_on: bool) -> Self {
         self.with(|settings| settings.direct_reads = is_on)
     }

@@ -36,7 +36,7 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// | [`cache`](crate::ConfigBuilder::cache) | none | sessions kept in memory for a bounded time |
 /// | [`announce`](crate::ConfigBuilder::announce) | yes | whether PostgreSQL tells other processes of revocations |
 /// | [`announce_by_trigger`](crate::ConfigBuilder::announce_by_trigger) | no | whether it also tells them of those by other SQL |
-/// | [`direct_reads`](crate::ConfigBuilder::direct_reads) | yes | whether lookups on SQLite go past the pool |
+/// | [`direct_reads`](crate::ConfigBuilder::direct_reads) | yes | whether lookups and lists on SQLite go past the pool |
 /// | [`causal_reads`](crate::ConfigBuilder::causal_reads) | auto | whether a node of a Galera cluster waits for the others |
 /// | [`timeout`](crate::ConfigBuilder::timeout) | 10 seconds | how long a call waits for the database |
 /// | [`clock`](crate::ConfigBuilder::clock) | the system's | the source of the time |

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::SessionQuery;
+use crate::database::Row;
 use crate::error::{Error, Result};
 use crate::observe::Operation;
 use crate::session::{Cursor, Session, Status};
@@ -131,16 +132,24 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// Fetches all sessions that match at `now`. A session that is asked for by its token, as `authenticate` does, must
     /// also not have expired while the query waited for its answer.
     pub(super) async fn fetch_page(&mut self, now: OffsetDateTime) -> Result<Page<T>> {
-        let mut page = Page { rows: 0, last: None, found: Vec::new() };
         if self.criteria.matches_nothing {
-            return Ok(page);
+            return Ok(Page { rows: 0, last: None, found: Vec::new() });
         }
         self.operations.know_sliding().await?;
-        let rows = self.fetch_rows(now).await?;
+        let statement = self.select_statement(now)?;
+        #[cfg(feature = "sqlite")]
+        if let Some(page) = self.fetch_directly(&statement, now).await {
+            return Ok(page);
+        }
+        let rows = self.fetch_rows(&statement, now).await?;
+        self.decode(rows, now)
+    }
+
+    /// Decodes the rows that matched at `now`.
+    pub(super) fn decode(&self, rows: Vec<Row>, now: OffsetDateTime) -> Result<Page<T>> {
         let now = if self.criteria.by_token { Ord::max(now, self.operations.config().now()) } else { now };
         let table = self.operations.table();
-        page.rows = rows.len() as u64;
-        page.found.reserve(rows.len());
+        let mut page = Page { rows: rows.len() as u64, last: None, found: Vec::with_capacity(rows.len()) };
         for row in rows {
             let head = match RowHeader::read(table, &row, 0) {
                 Ok(head) => head,

@@ -1,6 +1,8 @@
 mod audit_log;
 mod count_by;
 mod count_by_scheme;
+#[cfg(feature = "sqlite")]
+mod directly;
 mod each;
 mod end;
 mod preload;

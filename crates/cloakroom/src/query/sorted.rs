@@ -14,10 +14,13 @@ use crate::sql::{identifier, select_columns};
 use crate::table::{SessionFields, column};
 
 impl<T: SessionFields> SessionQuery<'_, T> {
-    /// Fetches the rows that match at `now`, in order.
-    pub(super) async fn fetch_rows(&mut self, now: OffsetDateTime) -> Result<Vec<Row>> {
-        let statement = self.select_statement(now)?;
-        match self.operations.connection().fetch_all(&statement).await {
+    /// Fetches the rows that match at `now`, in order, by the statement that selects them.
+    pub(super) async fn fetch_rows(
+        &mut self,
+        statement: &Statement,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Row>> {
+        match self.operations.connection().fetch_all(statement).await {
             Ok(rows) => Ok(rows),
             Err(error) if cause(&error) == Cause::Unsorted => {
                 let statement = self.select_by_sorted_ids(now)?;

@@ -97,6 +97,9 @@ impl Comparison {
 /// one table does not compile in a query on another.
 pub struct Filter<T> {
     resolve: Arc<Resolve>,
+    /// Whether it holds an expression of the application's, which may mean something else on another connection: its
+    /// connections may have functions and collations of their own.
+    has_foreign_sql: bool,
     of: PhantomData<fn() -> T>,
 }
 
@@ -107,23 +110,28 @@ impl<T> Filter<T> {
     /// Returns a filter that matches if both this filter and `other` do.
     #[must_use]
     pub fn and(self, other: impl Into<Self>) -> Self {
-        let (one, other) = (self.resolve, other.into().resolve);
-        Self::new(move |bindings| Ok(Condition::all().add(one(bindings)?).add(other(bindings)?)))
+        self.with(other.into(), Condition::all)
     }
 
     /// Returns a filter that matches if this filter or `other` does, or both do.
     #[must_use]
     pub fn or(self, other: impl Into<Self>) -> Self {
-        let (one, other) = (self.resolve, other.into().resolve);
-        Self::new(move |bindings| Ok(Condition::any().add(one(bindings)?).add(other(bindings)?)))
+        self.with(other.into(), Condition::any)
     }
 
     /// Returns the opposite of this filter, as SQL's `NOT` has it.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "`!filter` would read badly at the end of a chain")]
     pub fn not(self) -> Self {
-        let resolve = self.resolve;
-        Self::new(move |bindings| Ok(resolve(bindings)?.not()))
+        let Self { resolve, has_foreign_sql, .. } = self;
+        Self { has_foreign_sql, ..Self::new(move |bindings| Ok(resolve(bindings)?.not())) }
+    }
+
+    fn with(self, other: Self, joined: fn() -> Condition) -> Self {
+        let has_foreign_sql = self.has_foreign_sql || other.has_foreign_sql;
+        let (one, other) = (self.resolve, other.resolve);
+        let both = Self::new(move |bindings| Ok(joined().add(one(bindings)?).add(other(bindings)?)));
+        Self { has_foreign_sql, ..both }
     }
 
     pub(crate) fn compare(
@@ -153,7 +161,13 @@ impl<T> Filter<T> {
     pub(crate) fn new(
         resolve: impl Fn(&mut Bindings<'_>) -> Result<Condition> + Send + Sync + 'static,
     ) -> Self {
-        Self { resolve: Arc::new(resolve), of: PhantomData }
+        Self { resolve: Arc::new(resolve), has_foreign_sql: false, of: PhantomData }
+    }
+
+    /// Returns `true` if it holds an expression of the application's.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn has_foreign_sql(&self) -> bool {
+        self.has_foreign_sql
     }
 
     pub(crate) fn resolve(&self, bindings: &mut Bindings<'_>) -> Result<Condition> {
@@ -163,7 +177,7 @@ impl<T> Filter<T> {
 
 impl<T> Clone for Filter<T> {
     fn clone(&self) -> Self {
-        Self { resolve: Arc::clone(&self.resolve), of: PhantomData }
+        Self { resolve: Arc::clone(&self.resolve), ..*self }
     }
 }
 
@@ -175,12 +189,12 @@ impl<T> fmt::Debug for Filter<T> {
 
 impl<T> From<Condition> for Filter<T> {
     fn from(condition: Condition) -> Self {
-        Self::new(move |_| Ok(condition.clone()))
+        Self { has_foreign_sql: true, ..Self::new(move |_| Ok(condition.clone())) }
     }
 }
 
 impl<T> From<Expr> for Filter<T> {
     fn from(expr: Expr) -> Self {
-        Self::new(move |_| Ok(expr.clone().into_condition()))
+        Self { has_foreign_sql: true, ..Self::new(move |_| Ok(expr.clone().into_condition())) }
     }
 }

@@ -16,6 +16,8 @@ use crate::database::{
     Backend, Connection, EMPTY_QUEUE, FieldValue, Pool, Pooled, Revokes, Row, Statement, TimedOut,
     announcing, guard_of_rows, is_refused_announcement,
 };
+#[cfg(feature = "sqlite")]
+use crate::database::{Database, DirectReads};
 use crate::deadline;
 use crate::error::{Error, Outcome, Result};
 use crate::observe::{self, ConnectionFailure, Instruments};
@@ -76,7 +78,20 @@ pub(crate) struct Store {
     /// For a table that was not migrated.
     statements_without_sliding: OnceLock<Statements>,
     pub(crate) known: Known,
+    /// Connections for reads past the pool, if the configuration, the database and the table allow them.
+    #[cfg(feature = "sqlite")]
+    pub(crate) direct_reads: Option<DirectReads>,
     pub(crate) instruments: Arc<Instruments>,
+}
+
+#[cfg(feature = "sqlite")]
+fn direct_reads(database: &Database, table: &TableDefinition, config: &Config) -> Option<DirectReads> {
+    let is_possible = config.direct_reads() && table.schema.is_none() && table.is_read_directly();
+    match database {
+        Database::Sqlite(pool) if is_possible => DirectReads::new(pool.clone()),
+        #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
+        _ => None,
+    }
 }
 
 impl Store {
@@ -89,6 +104,8 @@ impl Store {
         let statements = Statements::new(&table, pool.backend(), config.digests().len(), true);
         Self {
             writers: Writers::on(&pool.database),
+            #[cfg(feature = "sqlite")]
+            direct_reads: direct_reads(&pool.database, &table, &config),
             pool,
             table,
             config,

@@ -1,4 +1,4 @@
-//! Reads a row in the calling thread, past the pool.
+//! Reads rows in the calling thread, past the pool.
 //!
 //! The driver has a thread for each connection. It hands each statement to that thread and takes each row from it, which
 //! costs several times what SQLite needs to find a row by an index. So lookups have connections of their own, on the
@@ -10,24 +10,26 @@
 //! cannot write.
 //!
 //! **When it is not used.** The caller asks the pool instead whenever anything is odd: no connection is free, the file
-//! was replaced or removed, SQLite answers with any error, or the pages are not at hand, so that reads are slow.
+//! was replaced or removed, SQLite answers with any error, or the pages are not at hand, so that reads are slow. A list
+//! that takes more than [so many steps](STEPS) is given up, since the calling thread has other tasks.
 //!
 //! **What it must not hold up.** Between two reads no lock is held, so that checkpoints go on and the log is reset. The
 //! connections are closed when the pool is closed, and when they were not used for [a while](IDLE). Until then they are
-//! like idle connections of the pool: the last connection to close removes the log, and SQLite does not leave WAL mode
-//! while another connection is open.
+//! like idle connections of the pool: the last connection to close removes the log (unless another closes at the same
+//! moment: then SQLite leaves it to the next one), and SQLite does not leave WAL mode while another connection is open.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::types::{Null, ToSql, ValueRef};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Rows};
 use sea_query::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Row as _, SqlitePool};
@@ -54,6 +56,19 @@ const MEAN_OVER: u32 = 16;
 
 /// For how long reads go to the pool when they are slow, at first and at most. If they are slow afterwards, it doubles.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(5)];
+
+/// After how many steps of SQLite's machine a list is given up. It does so many in about a millisecond, and some hundred
+/// for the sessions of one user.
+const STEPS: u32 = 20 * STEPS_AT_ONCE;
+
+/// After how many steps SQLite asks whether it is to go on.
+const STEPS_AT_ONCE: u32 = 1000;
+
+/// For how long the pool is asked for a list that was given up, or could not be read.
+const LEFT: Duration = Duration::from_mins(1);
+
+/// How many such lists are known at most.
+const MOST_LEFT: usize = 1000;
 
 /// After how long it is tried again to open the file, at first and at most.
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(5)];
@@ -93,6 +108,8 @@ struct Open {
     /// When one was last used.
     used: Instant,
     speed: Speed,
+    /// Lists for which the pool is asked, and until when.
+    left_to_the_pool: HashMap<Arc<str>, Instant>,
 }
 
 /// How long reads take, and what follows from it.
@@ -116,6 +133,8 @@ struct Reader {
     connection: Connection,
     file: Arc<File>,
     looked: Instant,
+    /// How often SQLite may still ask whether it is to go on.
+    remaining: Arc<AtomicU32>,
 }
 
 /// A read that goes to the pool.
@@ -126,7 +145,7 @@ pub(crate) struct AskThePool;
 enum Refusal {
     /// Another connection has the file locked for the moment.
     Busy,
-    /// The connections are of no use.
+    /// The connections are of no use, or of none for this list.
     Odd,
 }
 
@@ -140,14 +159,25 @@ impl DirectReads {
 
     /// Runs a statement that reads one row.
     pub(crate) async fn fetch_optional(&self, statement: &Statement) -> Result<Option<Row>, AskThePool> {
+        let reader = self.reader(None).await?;
+        self.0.read(reader, None, |reader| reader.fetch_optional(statement))
+    }
+
+    /// Runs a statement that reads any number of rows, if that takes few steps.
+    pub(crate) async fn fetch_all(&self, statement: &Statement) -> Result<Vec<Row>, AskThePool> {
+        let reader = self.reader(Some(statement)).await?;
+        self.0.read(reader, Some(statement), |reader| reader.fetch_all(statement))
+    }
+
+    /// Takes a connection, for a list if one is given.
+    async fn reader(&self, list: Option<&Statement>) -> Result<Reader, AskThePool> {
         // A call that is always answered at once would never let another task have its turn.
         tokio::task::coop::consume_budget().await;
-        let reader = match self.0.take() {
-            Taken::Reader(reader) => reader,
-            Taken::First => self.open().await.ok_or(AskThePool)?,
-            Taken::None => return Err(AskThePool),
-        };
-        self.0.read(reader, statement)
+        match self.0.take(list) {
+            Taken::Reader(reader) => Ok(reader),
+            Taken::First => self.open().await.ok_or(AskThePool),
+            Taken::None => Err(AskThePool),
+        }
     }
 
     /// Opens the first connection, if all is as it must be.
@@ -170,6 +200,7 @@ impl DirectReads {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Taken {
     Reader(Reader),
     /// The caller is to open the first connection.
@@ -178,7 +209,7 @@ enum Taken {
 }
 
 impl Shared {
-    fn take(&self) -> Taken {
+    fn take(&self, list: Option<&Statement>) -> Taken {
         if self.pool.is_closed() {
             return Taken::None;
         }
@@ -191,6 +222,9 @@ impl Shared {
                 }
                 State::Closed { .. } | State::Opening { .. } => return Taken::None,
                 State::Open(open) if open.speed.is_paused() => return Taken::None,
+                State::Open(open) if list.is_some_and(|list| open.leaves_to_the_pool(list)) => {
+                    return Taken::None;
+                }
                 State::Open(open) => match open.free.pop() {
                     Some(reader) => return Taken::Reader(reader),
                     None if open.count >= self.most => return Taken::None,
@@ -208,27 +242,43 @@ impl Shared {
         Taken::None
     }
 
-    fn read(&self, mut reader: Reader, statement: &Statement) -> Result<Option<Row>, AskThePool> {
+    /// Runs what reads by the connection, and gives the connection back.
+    fn read<R>(
+        &self,
+        mut reader: Reader,
+        list: Option<&Statement>,
+        read: impl FnOnce(&mut Reader) -> Result<R, Refusal>,
+    ) -> Result<R, AskThePool> {
         let begun = Instant::now();
         if begun.duration_since(reader.looked) >= LOOK && !reader.is_of_the_same_file(begun) {
             self.close();
             return Err(AskThePool);
         }
-        let row = reader.fetch_optional(statement);
+        let answer = read(&mut reader);
         let ended = Instant::now();
-        match row {
-            Ok(row) => {
+        match answer {
+            Ok(answer) => {
                 self.give_back(reader, ended, ended.duration_since(begun));
-                Ok(row.map(|values| Row::Sqlite(SqliteRow::Direct(values))))
+                return Ok(answer);
             }
-            Err(Refusal::Busy) => {
-                self.give_back(reader, ended, Duration::ZERO);
-                Err(AskThePool)
+            Err(Refusal::Busy) => self.give_back(reader, ended, Duration::ZERO),
+            Err(Refusal::Odd) => match list {
+                Some(list) => {
+                    self.leave_to_the_pool(list, ended);
+                    self.give_back(reader, ended, Duration::ZERO);
+                }
+                None => self.close(),
+            },
+        }
+        Err(AskThePool)
+    }
+
+    fn leave_to_the_pool(&self, list: &Statement, now: Instant) {
+        if let State::Open(open) = &mut *self.state.lock() {
+            if open.left_to_the_pool.len() >= MOST_LEFT {
+                open.left_to_the_pool.clear();
             }
-            Err(Refusal::Odd) => {
-                self.close();
-                Err(AskThePool)
-            }
+            open.left_to_the_pool.insert(list.sql.clone(), now + LEFT);
         }
     }
 
@@ -295,6 +345,13 @@ impl Drop for CloseAtTheEnd {
     }
 }
 
+impl Open {
+    /// Returns `true` if the pool is asked for this list.
+    fn leaves_to_the_pool(&self, list: &Statement) -> bool {
+        self.left_to_the_pool.get(&list.sql).is_some_and(|until| Instant::now() < *until)
+    }
+}
+
 impl Speed {
     fn new() -> Self {
         Self { mean: Duration::ZERO, paused_until: None, pause: PAUSES[0] }
@@ -326,7 +383,8 @@ struct Opening<'s>(&'s Shared);
 impl Opening<'_> {
     fn succeed(self, file: Arc<File>) {
         let now = Instant::now();
-        let open = Open { file, free: Vec::new(), count: 1, used: now, speed: Speed::new() };
+        let (free, speed, left_to_the_pool) = (Vec::new(), Speed::new(), HashMap::new());
+        let open = Open { file, free, count: 1, used: now, speed, left_to_the_pool };
         *self.0.state.lock() = State::Open(open);
     }
 }
@@ -413,7 +471,13 @@ impl Reader {
         if mode != "wal" {
             return Err(rusqlite::Error::InvalidQuery);
         }
-        Ok(Self { connection, file, looked: Instant::now() })
+        let remaining = Arc::new(AtomicU32::new(u32::MAX));
+        let counted = Arc::clone(&remaining);
+        let is_to_end = move || counted.fetch_sub(1, Ordering::Relaxed) == 0;
+        // Older versions return nothing here.
+        #[allow(clippy::let_unit_value, reason = "it is a result in newer versions")]
+        let _ = connection.progress_handler(STEPS_AT_ONCE.cast_signed(), Some(is_to_end));
+        Ok(Self { connection, file, looked: Instant::now(), remaining })
     }
 
     /// Returns `false` if another file is at the path by now, or none.
@@ -422,32 +486,60 @@ impl Reader {
         identity(&self.file.path) == Some(self.file.identity)
     }
 
-    fn fetch_optional(&mut self, statement: &Statement) -> Result<Option<Box<[Stored]>>, Refusal> {
+    fn fetch_optional(&mut self, statement: &Statement) -> Result<Option<Row>, Refusal> {
+        self.remaining.store(u32::MAX, Ordering::Relaxed);
+        let mut prepared = self.prepare(statement)?;
+        let width = prepared.column_count();
+        next(&mut prepared.raw_query(), width)
+    }
+
+    fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>, Refusal> {
+        self.remaining.store(STEPS / STEPS_AT_ONCE, Ordering::Relaxed);
+        let mut prepared = self.prepare(statement)?;
+        let width = prepared.column_count();
+        let mut found = prepared.raw_query();
+        let mut rows = Vec::new();
+        while let Some(row) = next(&mut found, width)? {
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    fn prepare(&self, statement: &Statement) -> Result<CachedStatement<'_>, Refusal> {
         let mut prepared = self.connection.prepare_cached(&statement.sql)?;
         for (place, value) in statement.values.iter().enumerate() {
-            match text(value)? {
-                Some(text) => prepared.raw_bind_parameter(place + 1, text)?,
-                None => prepared.raw_bind_parameter(place + 1, rusqlite::types::Null)?,
-            }
+            bind(&mut prepared, place + 1, value)?;
         }
-        let width = prepared.column_count();
-        let mut rows = prepared.raw_query();
-        let Some(row) = rows.next()? else {
-            return Ok(None);
-        };
-        (0..width).map(|place| Ok(stored(row.get_ref(place)?))).collect::<Result<_, Refusal>>().map(Some)
+        Ok(prepared)
     }
 }
 
-/// Returns a value as it is bound, if it is text, an instant or null.
-fn text(value: &FieldValue) -> Result<Option<Cow<'_, str>>, Refusal> {
-    match &value.0 {
-        Repr::Plain(Value::String(text)) => Ok(text.as_deref().map(Cow::Borrowed)),
-        Repr::Plain(Value::TimeDateTimeWithTimeZone(instant)) => {
-            Ok(instant.map(|instant| timestamp_text(clock::to_stored_precision(instant)).into()))
+fn next(rows: &mut Rows<'_>, width: usize) -> Result<Option<Row>, Refusal> {
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let values = (0..width).map(|place| Ok(stored(row.get_ref(place)?))).collect::<Result<_, Refusal>>()?;
+    Ok(Some(Row::Sqlite(SqliteRow::Direct(values))))
+}
+
+/// Binds a value as the driver does, if it is of a type that built-in columns and most fields have.
+fn bind(to: &mut CachedStatement<'_>, place: usize, value: &FieldValue) -> Result<(), Refusal> {
+    let Repr::Plain(value) = &value.0 else {
+        return Err(Refusal::Odd);
+    };
+    let mut bind = |value: &dyn ToSql| to.raw_bind_parameter(place, value);
+    match value {
+        Value::String(Some(text)) => bind(text),
+        Value::TimeDateTimeWithTimeZone(Some(instant)) => {
+            bind(&timestamp_text(clock::to_stored_precision(*instant)))
         }
-        _ => Err(Refusal::Odd),
-    }
+        Value::Uuid(Some(id)) => bind(&id.as_bytes().as_slice()),
+        Value::BigInt(Some(number)) => bind(number),
+        Value::BigUnsigned(Some(number)) => bind(&i64::try_from(*number).map_err(|_| Refusal::Odd)?),
+        Value::String(None) | Value::TimeDateTimeWithTimeZone(None) => bind(&Null),
+        _ => return Err(Refusal::Odd),
+    }?;
+    Ok(())
 }
 
 fn stored(value: ValueRef<'_>) -> Stored {
