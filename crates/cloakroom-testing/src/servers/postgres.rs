@@ -15,8 +15,8 @@ pub(super) fn initialise(site: &Site) -> Result<Command, ServerError> {
         .arg(site.file("data"))
         .arg("--pwfile")
         .arg(password)
-        // Not SCRAM: for each of the tests' many connections both sides would compute thousands of hashes, the server
-        // also if it is sent the password itself. Nothing of it leaves the loopback interface.
+        // Not SCRAM: for each of the tests' many connections the client would compute thousands of hashes, unoptimised.
+        // Not `password` either, with which the server computes them. Nothing of it leaves the loopback interface.
         .args(["--username=postgres", "--auth=md5"])
         .args(["--encoding=UTF8", "--no-locale"])
         // Not --no-instructions: it exists from version 14 on.
