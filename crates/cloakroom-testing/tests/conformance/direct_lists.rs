@@ -122,6 +122,21 @@ async fn a_long_list_is_left_to_the_pool(db: TestDatabase) {
     assert_eq!(frieda, [created.session]);
 }
 
+async fn a_list_of_large_data_is_left_to_the_pool(db: TestDatabase) {
+    let (sessions, created) = begun(&db).await;
+    let large = || serde_json::json!({ "text": "x".repeat(300_000) });
+    for _ in 0..3 {
+        sessions.create(user("few").data(large())).await.unwrap();
+    }
+    for _ in 0..5 {
+        sessions.create(user("many").data(large())).await.unwrap();
+    }
+    assert_eq!(sessions.query().filter(UserSession::USER_ID.eq("many")).fetch_all().await.unwrap().len(), 5);
+    is_left_to_the_pool(&sessions, &created, |query| query.filter(UserSession::USER_ID.eq("many"))).await;
+    let few = listed(&sessions, |query| query.filter(UserSession::USER_ID.eq("few")).oldest_first()).await;
+    assert_eq!(few.len(), 3);
+}
+
 async fn what_does_not_decode_is_read_by_the_pool(db: TestDatabase) {
     let (sessions, created) = begun(&db).await;
     let of_frieda = || UserSession::USER_ID.eq("frieda");
@@ -146,6 +161,7 @@ mod sqlite {
         a_list_needs_no_connection_of_the_pool,
         a_list_by_sql_of_the_application_s_is_read_as_its_connections_read_it,
         a_long_list_is_left_to_the_pool,
+        a_list_of_large_data_is_left_to_the_pool,
         what_does_not_decode_is_read_by_the_pool
     );
 }

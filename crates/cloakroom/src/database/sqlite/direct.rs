@@ -64,7 +64,12 @@ const STEPS: u32 = 20 * STEPS_AT_ONCE;
 /// After how many steps SQLite asks whether it is to go on.
 const STEPS_AT_ONCE: u32 = 1000;
 
-/// For how long the pool is asked for a list that was given up, or could not be read.
+/// After how many bytes a list is given up, and after what time. Steps say nothing about large values, nor about pages
+/// that are not at hand.
+const MOST_BYTES: usize = 1 << 20;
+const MOST_TIME: Duration = Duration::from_millis(5);
+
+/// For how long the pool is asked for a list that takes too many steps or bytes, or could not be read.
 const LEFT: Duration = Duration::from_mins(1);
 
 /// How many such lists are known at most.
@@ -143,8 +148,8 @@ pub(crate) struct AskThePool;
 
 /// Why a read was not done.
 enum Refusal {
-    /// Another connection has the file locked for the moment.
-    Busy,
+    /// Another connection has the file locked for the moment, or it takes too long.
+    NotNow,
     /// The connections are of no use, or of none for this list.
     Odd,
 }
@@ -261,7 +266,7 @@ impl Shared {
                 self.give_back(reader, ended, ended.duration_since(begun));
                 return Ok(answer);
             }
-            Err(Refusal::Busy) => self.give_back(reader, ended, Duration::ZERO),
+            Err(Refusal::NotNow) => self.give_back(reader, ended, ended.duration_since(begun)),
             Err(Refusal::Odd) => match list {
                 Some(list) => {
                     self.leave_to_the_pool(list, ended);
@@ -490,7 +495,7 @@ impl Reader {
         self.remaining.store(u32::MAX, Ordering::Relaxed);
         let mut prepared = self.prepare(statement)?;
         let width = prepared.column_count();
-        next(&mut prepared.raw_query(), width)
+        Ok(next(&mut prepared.raw_query(), width)?.map(row))
     }
 
     fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>, Refusal> {
@@ -498,9 +503,16 @@ impl Reader {
         let mut prepared = self.prepare(statement)?;
         let width = prepared.column_count();
         let mut found = prepared.raw_query();
-        let mut rows = Vec::new();
-        while let Some(row) = next(&mut found, width)? {
-            rows.push(row);
+        let (begun, mut bytes, mut rows) = (Instant::now(), 0, Vec::new());
+        while let Some(values) = next(&mut found, width)? {
+            bytes += values.iter().map(Stored::len).sum::<usize>();
+            rows.push(row(values));
+            if bytes > MOST_BYTES {
+                return Err(Refusal::Odd);
+            }
+            if begun.elapsed() > MOST_TIME {
+                return Err(Refusal::NotNow);
+            }
         }
         Ok(rows)
     }
@@ -514,12 +526,15 @@ impl Reader {
     }
 }
 
-fn next(rows: &mut Rows<'_>, width: usize) -> Result<Option<Row>, Refusal> {
+fn next(rows: &mut Rows<'_>, width: usize) -> Result<Option<Box<[Stored]>>, Refusal> {
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    let values = (0..width).map(|place| Ok(stored(row.get_ref(place)?))).collect::<Result<_, Refusal>>()?;
-    Ok(Some(Row::Sqlite(SqliteRow::Direct(values))))
+    (0..width).map(|place| Ok(stored(row.get_ref(place)?))).collect::<Result<_, Refusal>>().map(Some)
+}
+
+fn row(values: Box<[Stored]>) -> Row {
+    Row::Sqlite(SqliteRow::Direct(values))
 }
 
 /// Binds a value as the driver does, if it is of a type that built-in columns and most fields have.
@@ -559,7 +574,7 @@ fn stored(value: ValueRef<'_>) -> Stored {
 impl From<rusqlite::Error> for Refusal {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::NotNow,
             _ => Self::Odd,
         }
     }

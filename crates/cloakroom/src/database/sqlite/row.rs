@@ -34,6 +34,17 @@ pub enum Stored {
     Blob(Vec<u8>),
 }
 
+impl Stored {
+    /// Returns how many bytes a text or a blob has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Null | Self::Integer(_) | Self::Real(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::Blob(bytes) => bytes.len(),
+        }
+    }
+}
+
 impl SqliteRow {
     /// Returns how many columns the row has.
     pub(crate) fn len(&self) -> usize {
