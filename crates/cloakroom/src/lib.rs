@@ -162,7 +162,7 @@
 //! - **It does not say whether a transaction is open.** So an operation on the pool takes two more round trips each time
 //!   that it takes a connection, and an operation inside a transaction two more before it.
 //! - **It cannot help waiting.** A shared statement that meets a locked row waits for `innodb_lock_wait_timeout`, 50 s by
-//!   default; then each call goes alone. Set a few seconds.
+//!   default; then each call goes alone. Last uses are kept meanwhile, also those of other sessions. Set a few seconds.
 //! - **Passwords need an encrypted connection.** With `caching_sha2_password`, MySQL's default, sqlx sends a password
 //!   over TLS, or without TLS if its feature `mysql-rsa` is on.
 //! - **Its own type `json` rewrites what it stores**: it sorts keys, keeps the last of equal ones, writes spaces, and

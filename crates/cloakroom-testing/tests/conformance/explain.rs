@@ -103,13 +103,17 @@ async fn settled_plan(db: &TestDatabase, sql: &str) -> String {
     lines.iter().map(|line| line.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
 }
 
+/// Returns the statement without what MariaDB is told before it, such as how long it may wait for a lock. EXPLAIN does not
+/// go there.
+pub(crate) fn bare(sql: &str) -> &str {
+    sql.split_once("FOR */ ").map_or(sql, |(_, statement)| statement)
+}
+
 pub(crate) async fn plan(db: &TestDatabase, sql: &str) -> String {
     if db.kind() == Kind::Postgres && sql.contains("ANY($1)") && !sql.contains("$3") {
         return settled_plan(db, sql).await;
     }
-    // How long it may wait for a lock is said before the statement, where EXPLAIN does not go.
-    let sql = sql.split_once("FOR */ ").map_or(sql, |(_, statement)| statement);
-    let sql = with_values(db.kind(), sql);
+    let sql = with_values(db.kind(), bare(sql));
     match db.kind() {
         Kind::Sqlite => {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
