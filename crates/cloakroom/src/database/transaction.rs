@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::again::{is_out_of_step, not_connected};
 use super::list::match_database;
 use super::{AfterCommit, Backend, Connection, Database, Pool};
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -98,7 +99,11 @@ impl Pool {
     }
 
     async fn begin_here(&self, purpose: Begin) -> Result<Transaction> {
-        let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
+        let failed = |error| {
+            // sqlx 0.9 says so too if a server goes away that it connects to.
+            let error = if is_out_of_step(&error) { not_connected(error) } else { error };
+            Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone)
+        };
         let open = match_database!(&self.database, Database(pool) in driver to Open => {
             let begun = match purpose {
                 Begin::Plain => driver::begin(pool, &self.causality).await,
@@ -251,5 +256,30 @@ impl<'c> From<&'c mut Transaction> for Connection<'c> {
 impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Transaction({})", self.backend())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(feature = "postgres")]
+    #[tokio::test]
+    async fn a_server_that_goes_away_while_it_is_connected_to_is_unavailable() {
+        use tokio::io::AsyncReadExt as _;
+        use tokio::net::TcpListener;
+
+        use super::*;
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                // It has asked for TLS, and gets no answer.
+                let _ = client.read_exact(&mut [0; 8]).await;
+            }
+        });
+        let pool = sqlx::PgPool::connect_lazy(&format!("postgres://nobody@127.0.0.1:{port}/none")).unwrap();
+        let error = Database::from(pool).begin().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert_eq!(error.outcome(), Outcome::NotDone);
     }
 }
