@@ -35,6 +35,7 @@ async fn a_sound_database_has_no_warning(db: TestDatabase) {
     let server = match db.kind() {
         Kind::Sqlite => "SQLite 3.",
         Kind::Postgres => "PostgreSQL 1",
+        Kind::MariaDb if db.is_mysql() => "MySQL",
         Kind::MariaDb => "MariaDB",
     };
     assert!(says(&found, "server")[0].1.contains(server), "{found:?}");
