@@ -40,9 +40,7 @@ impl Need {
             Self::Server(kind) => kind.missing_programs(),
             Self::Pooler => Pooler::missing_programs(),
             Self::Browser => browser::missing_programs(),
-            Self::Unpacking => {
-                ["patchelf", "npm"].into_iter().filter(|program| in_path(program).is_none()).collect()
-            }
+            Self::Unpacking => ONE_PROGRAM.into_iter().filter(|program| !is_in_path(program)).collect(),
         }
     }
 }
@@ -93,8 +91,8 @@ fn describe(lacking: &[Need]) -> String {
     lines.join("; ")
 }
 
-/// Packages that are for the one program of the same name.
-const ONE_PROGRAM: [&str; 2] = ["npm", "patchelf"];
+/// Packages that are for the one program of the same name: what unpacks servers.
+const ONE_PROGRAM: [&str; 2] = ["patchelf", "npm"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manager {
@@ -145,7 +143,7 @@ impl Manager {
             (Self::Pacman, Need::Browser) => &["chromium", "npm"],
             (Self::Apk, Need::Browser) => &["chromium", "chromium-chromedriver", "font-dejavu", "npm"],
             (Self::Brew, Need::Browser) => &["google-chrome", "chromedriver", "node"],
-            (_, Need::Unpacking) => &["patchelf", "npm"],
+            (_, Need::Unpacking) => &ONE_PROGRAM,
         }
     }
 

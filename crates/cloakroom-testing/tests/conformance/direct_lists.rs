@@ -114,9 +114,8 @@ async fn a_long_list_is_left_to_the_pool(db: TestDatabase) {
         INSERT INTO sessions (id, auth_token_digest, user_id, data, expires_at, inserted_at, updated_at)
         SELECT randomblob(16), 'digest ' || n, 'other', data, expires_at, inserted_at, updated_at FROM sessions, numbers";
     db.execute(rows).await;
-    let all = |query| query;
     assert_eq!(sessions.query().fetch_all().await.unwrap().len(), 5001);
-    is_left_to_the_pool(&sessions, &created, all).await;
+    is_left_to_the_pool(&sessions, &created, |query| query).await;
     // The others are not.
     let frieda = listed(&sessions, |query| query.filter(UserSession::USER_ID.eq("frieda"))).await;
     assert_eq!(frieda, [created.session]);

@@ -275,8 +275,8 @@ impl ConfigBuilder {
     /// VFS, a shared cache, read-only, with other databases attached); if the table has a field of a type that only the
     /// driver can read, such as one with `#[derive(sqlx::Type)]`; and while reads have to wait for the disk, for which a
     /// thread that runs other tasks must not wait. It is also asked for a list that takes more than 20,000 steps of SQLite's
-    /// machine, which is about a millisecond, or that has more than a mebibyte, and for a list with an expression of the application's, since the pool's
-    /// connections may have functions and collations of their own.
+    /// machine, which is about a millisecond, or that has more than a mebibyte, and for a list with an expression of the
+    /// application's, since the pool's connections may have functions and collations of their own.
     pub fn direct_reads(self, is_on: bool) -> Self {
         self.with(|settings| settings.direct_reads = is_on)
     }

@@ -19,7 +19,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         let is_of_pool = self.operations.connection().is_any_of_pool();
         let handle = self.operations.handle();
         // A standby's lists are to cost the primary nothing.
-        if !is_of_pool || handle.standby().is_some() || self.criteria.has_foreign_sql() {
+        if !is_of_pool || handle.standby().is_some() || self.criteria.has_custom_sql() {
             return None;
         }
         let reads = handle.store().direct_reads.as_ref()?;
@@ -30,7 +30,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
 }
 
 impl<T> Criteria<T> {
-    fn has_foreign_sql(&self) -> bool {
-        matches!(self.order, SortOrder::By(_)) || self.filters.iter().any(Filter::has_foreign_sql)
+    fn has_custom_sql(&self) -> bool {
+        matches!(self.order, SortOrder::By(_)) || self.filters.iter().any(Filter::has_custom_sql)
     }
 }

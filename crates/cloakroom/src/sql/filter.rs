@@ -99,7 +99,7 @@ pub struct Filter<T> {
     resolve: Arc<Resolve>,
     /// Whether it holds an expression of the application's, which may mean something else on another connection: its
     /// connections may have functions and collations of their own.
-    has_foreign_sql: bool,
+    has_custom_sql: bool,
     of: PhantomData<fn() -> T>,
 }
 
@@ -123,15 +123,15 @@ impl<T> Filter<T> {
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "`!filter` would read badly at the end of a chain")]
     pub fn not(self) -> Self {
-        let Self { resolve, has_foreign_sql, .. } = self;
-        Self { has_foreign_sql, ..Self::new(move |bindings| Ok(resolve(bindings)?.not())) }
+        let Self { resolve, has_custom_sql, .. } = self;
+        Self { has_custom_sql, ..Self::new(move |bindings| Ok(resolve(bindings)?.not())) }
     }
 
     fn with(self, other: Self, joined: fn() -> Condition) -> Self {
-        let has_foreign_sql = self.has_foreign_sql || other.has_foreign_sql;
+        let has_custom_sql = self.has_custom_sql || other.has_custom_sql;
         let (one, other) = (self.resolve, other.resolve);
         let both = Self::new(move |bindings| Ok(joined().add(one(bindings)?).add(other(bindings)?)));
-        Self { has_foreign_sql, ..both }
+        Self { has_custom_sql, ..both }
     }
 
     pub(crate) fn compare(
@@ -161,13 +161,13 @@ impl<T> Filter<T> {
     pub(crate) fn new(
         resolve: impl Fn(&mut Bindings<'_>) -> Result<Condition> + Send + Sync + 'static,
     ) -> Self {
-        Self { resolve: Arc::new(resolve), has_foreign_sql: false, of: PhantomData }
+        Self { resolve: Arc::new(resolve), has_custom_sql: false, of: PhantomData }
     }
 
     /// Returns `true` if it holds an expression of the application's.
     #[cfg(feature = "sqlite")]
-    pub(crate) fn has_foreign_sql(&self) -> bool {
-        self.has_foreign_sql
+    pub(crate) fn has_custom_sql(&self) -> bool {
+        self.has_custom_sql
     }
 
     pub(crate) fn resolve(&self, bindings: &mut Bindings<'_>) -> Result<Condition> {
@@ -189,12 +189,12 @@ impl<T> fmt::Debug for Filter<T> {
 
 impl<T> From<Condition> for Filter<T> {
     fn from(condition: Condition) -> Self {
-        Self { has_foreign_sql: true, ..Self::new(move |_| Ok(condition.clone())) }
+        Self { has_custom_sql: true, ..Self::new(move |_| Ok(condition.clone())) }
     }
 }
 
 impl<T> From<Expr> for Filter<T> {
     fn from(expr: Expr) -> Self {
-        Self { has_foreign_sql: true, ..Self::new(move |_| Ok(expr.clone().into_condition())) }
+        Self { has_custom_sql: true, ..Self::new(move |_| Ok(expr.clone().into_condition())) }
     }
 }

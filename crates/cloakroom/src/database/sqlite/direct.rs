@@ -11,7 +11,7 @@
 //!
 //! **When it is not used.** The caller asks the pool instead whenever anything is odd: no connection is free, the file
 //! was replaced or removed, SQLite answers with any error, or the pages are not at hand, so that reads are slow. A list
-//! that takes more than [so many steps](STEPS) is given up, since the calling thread has other tasks.
+//! that takes more than [so many steps](STEPS) or [bytes](MOST_BYTES) is given up, since the calling thread has other tasks.
 //!
 //! **What it must not hold up.** Between two reads no lock is held, so that checkpoints go on and the log is reset. The
 //! connections are closed when the pool is closed, and when they were not used for [a while](IDLE). Until then they are
