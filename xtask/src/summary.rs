@@ -11,6 +11,8 @@ pub(crate) struct Summary {
     browser: Count,
     others: Count,
     failures: Vec<String>,
+    /// How many test binaries have begun, less those that have said how it went.
+    unfinished: usize,
     /// After its list of results, libtest quotes what failed tests printed. That may look like anything, and must not
     /// be counted.
     is_quoting: bool,
@@ -27,6 +29,7 @@ enum Line<'a> {
     Result { test: &'a str, passed: bool },
     QuotingBegins,
     NextBinary,
+    BinaryEnds,
     Other,
 }
 
@@ -35,7 +38,11 @@ impl Summary {
     pub(crate) fn read(&mut self, line: &str) {
         match parse(line) {
             Line::QuotingBegins => self.is_quoting = true,
-            Line::NextBinary => self.is_quoting = false,
+            Line::NextBinary => {
+                self.is_quoting = false;
+                self.unfinished += 1;
+            }
+            Line::BinaryEnds => self.unfinished = self.unfinished.saturating_sub(1),
             Line::Result { test, passed } if !self.is_quoting => self.add(test, passed),
             Line::Result { .. } | Line::Other => {}
         }
@@ -61,6 +68,12 @@ impl Summary {
 
     pub(crate) fn failures(&self) -> &[String] {
         &self.failures
+    }
+
+    /// Returns `true` if each test binary that began came to its end. One that was killed has tests that ran and were
+    /// not counted.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.unfinished == 0
     }
 
     pub(crate) fn browser(&self) -> Count {
@@ -118,6 +131,9 @@ fn parse(line: &str) -> Line<'_> {
     // "running 12 tests"
     if line.strip_prefix("running ").is_some_and(|rest| rest.ends_with(" test") || rest.ends_with(" tests")) {
         return Line::NextBinary;
+    }
+    if line.starts_with("test result: ") {
+        return Line::BinaryEnds;
     }
     line.strip_prefix("test ")
         .and_then(|rest| rest.rsplit_once(" ... "))
@@ -233,10 +249,17 @@ test sqlite::a_token_authenticates ... ok",
     }
 
     #[test]
+    fn a_binary_that_was_killed_is_noticed() {
+        let ended = "running 1 test\ntest sqlite::a ... ok\n\ntest result: ok. 1 passed; 0 failed\n";
+        assert!(summary_of(ended).is_complete());
+        let killed = "running 2 tests\ntest sqlite::b ... ok\n";
+        assert!(!summary_of(&format!("{killed}{ended}")).is_complete());
+    }
+
+    #[test]
     fn only_results_are_results() {
         for line in [
             "test sqlite::slow has been running for over 60 seconds",
-            "test result: ok. 3 passed; 0 failed",
             "test sqlite::x ... ",
             "testing sqlite::x ... ok",
             "a test sqlite::x ... ok",

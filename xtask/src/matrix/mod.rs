@@ -67,6 +67,9 @@ impl Entry {
             None => command.env_remove(kind.folder_variable()),
         };
         let summary = watched(&mut command, &log)?;
+        if !summary.is_complete() {
+            return Err(format!("tests on {} were stopped midway; see {}", self.name, log.display()));
+        }
         let count = summary.of(self.database);
         if count == Count::default() {
             return Err(format!("no test ran on {}; see {}", self.name, log.display()));
@@ -96,9 +99,9 @@ fn watched(command: &mut Command, log: &Path) -> Result<Summary, String> {
         }
         print!("\r");
     }
-    // Failures are counted; a run without any test is noticed by its count.
-    process.wait().map_err(failed)?;
-    Ok(summary)
+    // Failures are counted; a run without any test is noticed by its count, and one that was stopped by what it began.
+    let status = process.wait().map_err(failed)?;
+    if status.code().is_none() { Err(format!("the tests were stopped: {status}")) } else { Ok(summary) }
 }
 
 /// What the server says of itself.
