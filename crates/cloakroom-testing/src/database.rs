@@ -378,6 +378,23 @@ impl TestDatabase {
         };
         rows.expect("the database takes the query").into_iter().map(|(text,)| text).collect()
     }
+
+    /// Ends the connections to PostgreSQL that meet a condition on `pg_stat_activity`, waits until they are gone, and
+    /// returns how many there were. `pg_terminate_backend` waits by itself only from version 14 on.
+    ///
+    /// # Panics
+    ///
+    /// If the database refuses it.
+    pub async fn end_connections(&self, condition: &str) -> usize {
+        let end =
+            "SELECT CASE WHEN pg_terminate_backend(pid) THEN pid::text END FROM pg_stat_activity WHERE ";
+        let ended: Vec<_> = self.texts(&format!("{end}{condition}")).await.into_iter().flatten().collect();
+        let left = "SELECT pid::text FROM pg_stat_activity WHERE pid = ANY";
+        while !self.texts(&format!("{left} ('{{{}}}'::int[])", ended.join(","))).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        ended.len()
+    }
 }
 
 async fn run_raw(database: &Database, sql: &str) -> Result<(), sqlx::Error> {

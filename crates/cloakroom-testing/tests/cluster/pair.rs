@@ -78,14 +78,16 @@ impl Scene {
     pub(crate) async fn hold_back(&self) {
         let standby = pool(self.servers.standby.url());
         self.execute(&standby, "SELECT pg_wal_replay_pause()").await;
-        until("the standby pauses", async || {
-            let state: String = sqlx::query_scalar("SELECT pg_get_wal_replay_pause_state()")
-                .fetch_one(&standby)
-                .await
-                .unwrap();
-            state == "paused"
-        })
-        .await;
+        let version: String =
+            sqlx::query_scalar("SHOW server_version_num").fetch_one(&standby).await.unwrap();
+        // Before 14, a standby says only that it is asked to. It repeats no record that comes later, in any version.
+        let pauses = if version.parse::<u32>().unwrap() < 140_000 {
+            "SELECT pg_is_wal_replay_paused()"
+        } else {
+            "SELECT pg_get_wal_replay_pause_state() = 'paused'"
+        };
+        until("the standby pauses", async || sqlx::query_scalar(pauses).fetch_one(&standby).await.unwrap())
+            .await;
     }
 
     /// Lets the standby go on, and waits until it has repeated everything.

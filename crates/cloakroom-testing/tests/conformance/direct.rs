@@ -61,6 +61,20 @@ async fn a_lookup_needs_no_connection_of_the_pool(db: TestDatabase) {
     drop(sessions);
 }
 
+/// They keep the only connection that the pool has opened warm, so that it is never idle.
+async fn lookups_without_a_pause_between_them_begin_too(db: TestDatabase) {
+    let created = db.sessions::<UserSession>().await.create(user("frieda")).await.unwrap();
+    let pool = SqlitePoolOptions::new().max_connections(4).connect(db.url()).await.unwrap();
+    let sessions = Sessions::<UserSession>::new(pool.clone(), db.config().build().unwrap()).unwrap();
+    let until = Instant::now() + Duration::from_millis(20);
+    while Instant::now() < until {
+        assert!(sessions.authenticate(&created.token).await.unwrap().is_some());
+    }
+    assert!(pool.size() > 1, "the pool was not asked for another connection");
+    begin(&sessions, &created).await;
+    pool.close().await;
+}
+
 async fn what_was_committed_before_is_seen(db: TestDatabase) {
     let (sessions, _) = begun(&db).await;
     let other = Database::connect(db.url()).await.unwrap();
@@ -323,6 +337,7 @@ mod sqlite {
         Direct,
         super,
         a_lookup_needs_no_connection_of_the_pool,
+        lookups_without_a_pause_between_them_begin_too,
         what_was_committed_before_is_seen,
         a_session_is_extended_and_expires_as_by_the_pool,
         an_open_transaction_of_a_writer_holds_nothing_up,

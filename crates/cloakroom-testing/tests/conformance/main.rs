@@ -1,5 +1,6 @@
 //! What must hold on every database: one case a sentence, one test a case and database.
 
+mod asked_again;
 mod between;
 mod by_token;
 mod compared;

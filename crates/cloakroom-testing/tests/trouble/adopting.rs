@@ -114,7 +114,7 @@ async fn fill(db: &TestDatabase, rows: u32) {
              SELECT value FROM n)"
         ),
         Kind::Postgres => format!(
-            "INSERT INTO sessions ({columns}) SELECT gen_random_uuid(), 'filler ' || n, '{{}}', n, NULL, now(), now() \
+            "INSERT INTO sessions ({columns}) SELECT md5(n::text)::uuid, 'filler ' || n, '{{}}', n, NULL, now(), now() \
              FROM generate_series(1, {rows}) n"
         ),
         Kind::MariaDb => format!(

@@ -278,7 +278,7 @@ mod full {
         let mut other = sqlx::PgConnection::connect(server.url()).await.unwrap();
         // The write-ahead log's files have 16 MiB, and must have room.
         let fill = "ALTER TABLE sessions ALTER COLUMN data SET STORAGE PLAIN; \
-             INSERT INTO sessions SELECT gen_random_uuid(), 'filler ' || n, to_jsonb(repeat('x', 1500)), now() + '1 day', \
+             INSERT INTO sessions SELECT md5(n::text)::uuid, 'filler ' || n, to_jsonb(repeat('x', 1500)), now() + '1 day', \
              n, now(), now() FROM generate_series(1, 13000) n; ANALYZE sessions";
         other.execute(fill).await.unwrap();
         let size: i64 =

@@ -152,9 +152,14 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         }
     }
 
+    /// Returns `true` if statements are to say whether they were transactions of their own.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.connection.is_pool()
+    }
+
     /// Makes each row of `select` say, on the pool, whether the statement was a transaction of its own.
     pub(crate) fn guard(&self, select: &mut SelectStatement) -> Guard {
-        if self.connection.is_pool() { guard_rows(self.connection.backend(), select) } else { Guard::None }
+        if self.is_guarded() { guard_rows(self.connection.backend(), select) } else { Guard::None }
     }
 
     pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {

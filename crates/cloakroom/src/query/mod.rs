@@ -7,6 +7,7 @@ mod each;
 mod end;
 mod preload;
 mod returning;
+mod shape;
 mod sorted;
 mod stream;
 
@@ -404,8 +405,22 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
         SessionQuery { operations, criteria: self.criteria.clone() }
     }
 
+    /// Returns the statement that selects the sessions that match at `now`.
     fn select_statement(&self, now: OffsetDateTime) -> Result<Statement> {
-        let mut bindings = self.operations.bindings();
+        let bindings = self.operations.bindings();
+        let Some((shape, values)) = self.shape(&bindings, now) else {
+            return self.written_select(bindings, now);
+        };
+        let known = self.operations.handle().store().statements_by_shape();
+        if let Some(statement) = known.with(&shape, &values) {
+            return Ok(statement);
+        }
+        let statement = self.written_select(bindings, now)?;
+        known.remember(shape, &values, &statement);
+        Ok(statement)
+    }
+
+    fn written_select(&self, mut bindings: Bindings<'_>, now: OffsetDateTime) -> Result<Statement> {
         let mut order = self.order(&bindings);
         if self.orders_ties_itself() {
             order.truncate(1);

@@ -60,11 +60,21 @@ impl<'t> Bindings<'t> {
 
     /// Returns an expression that stands for `value`.
     pub(crate) fn expr(&mut self, value: FieldValue) -> Expr {
-        if let Repr::Plain(value) = value.0 {
-            return Expr::Value(portable(self.backend, value));
+        match self.value(value) {
+            FieldValue(Repr::Plain(value)) => Expr::Value(value),
+            value => {
+                self.carried.push(value);
+                Expr::cust(format!("{MARK}{}", self.carried.len() - 1))
+            }
         }
-        self.carried.push(value);
-        Expr::cust(format!("{MARK}{}", self.carried.len() - 1))
+    }
+
+    /// Returns `value` in the form in which the statement has it.
+    pub(crate) fn value(&self, value: FieldValue) -> FieldValue {
+        match value.0 {
+            Repr::Plain(value) => FieldValue(Repr::Plain(portable(self.backend, value))),
+            _ => value,
+        }
     }
 
     /// Returns `true` if the statement carries no values here, so that it can stand alone.

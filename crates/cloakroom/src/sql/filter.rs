@@ -97,10 +97,19 @@ impl Comparison {
 /// one table does not compile in a query on another.
 pub struct Filter<T> {
     resolve: Arc<Resolve>,
+    /// The comparison that it is, if it is no more than one.
+    compared: Option<Arc<Compared>>,
     /// Whether it holds an expression of the application's, which may mean something else on another connection: its
     /// connections may have functions and collations of their own.
     has_custom_sql: bool,
     of: PhantomData<fn() -> T>,
+}
+
+/// A comparison of a column with one value.
+pub(crate) struct Compared {
+    pub(crate) column: Cow<'static, str>,
+    pub(crate) operator: BinOper,
+    pub(crate) value: FieldValue,
 }
 
 /// Builds a filter's condition once the database is known.
@@ -139,8 +148,15 @@ impl<T> Filter<T> {
         operator: BinOper,
         value: FieldValue,
     ) -> Self {
-        let column = column.into();
-        Self::new(move |bindings| Ok(bindings.compares(&column, operator, value.clone())?.into_condition()))
+        let compared = Arc::new(Compared { column: column.into(), operator, value });
+        let whole = Self::new({
+            let compared = Arc::clone(&compared);
+            move |bindings| {
+                let Compared { column, operator, value } = &*compared;
+                Ok(bindings.compares(column, *operator, value.clone())?.into_condition())
+            }
+        });
+        Self { compared: Some(compared), ..whole }
     }
 
     pub(crate) fn among(column: impl Into<Cow<'static, str>>, values: Vec<FieldValue>) -> Self {
@@ -161,7 +177,12 @@ impl<T> Filter<T> {
     pub(crate) fn new(
         resolve: impl Fn(&mut Bindings<'_>) -> Result<Condition> + Send + Sync + 'static,
     ) -> Self {
-        Self { resolve: Arc::new(resolve), has_custom_sql: false, of: PhantomData }
+        Self { resolve: Arc::new(resolve), compared: None, has_custom_sql: false, of: PhantomData }
+    }
+
+    /// Returns the comparison that it is, if it is no more than one.
+    pub(crate) fn compared(&self) -> Option<&Compared> {
+        self.compared.as_deref()
     }
 
     /// Returns `true` if it holds an expression of the application's.
@@ -177,7 +198,8 @@ impl<T> Filter<T> {
 
 impl<T> Clone for Filter<T> {
     fn clone(&self) -> Self {
-        Self { resolve: Arc::clone(&self.resolve), ..*self }
+        let Self { resolve, compared, .. } = self;
+        Self { resolve: Arc::clone(resolve), compared: compared.clone(), ..*self }
     }
 }
 

@@ -45,6 +45,11 @@ impl Bindings<'_> {
         Ok(dialect.compared_as_json(column).binary(operator, dialect.compared_as_json(value)))
     }
 
+    /// Returns `true` if the column `name` is compared with a value as both are.
+    pub(crate) fn holds_plainly(&self, name: &str) -> bool {
+        !self.holds_json(name) && self.table().foreign(name, self.backend()).is_none()
+    }
+
     fn holds_json(&self, name: &str) -> bool {
         let field = self.table().fields.iter().find(|field| field.name == name);
         field.is_some_and(|field| *field.column_type(self.backend()) == ColumnType::Json)

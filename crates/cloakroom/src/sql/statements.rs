@@ -19,7 +19,7 @@ use crate::database::{Backend, FieldValue, Row, guard_rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::data::StoredData;
 use crate::session::{Session, SessionData, SessionRow, Sliding, Status, Stored, expiry};
-use crate::sql::{Bindings, ending, identifier};
+use crate::sql::{Bindings, StatementsByShape, ending, identifier};
 use crate::table::{BUILT_IN_COLUMNS, FieldReader, Role, SessionFields, TableDefinition, column};
 
 /// The columns that are read of every session, before its data and fields.
@@ -39,6 +39,8 @@ pub(crate) struct Statements {
     pub(crate) by_id_within: Arc<str>,
     /// The columns of [`select_columns`], with commas, for a query whose other parts are written anew each time.
     pub(crate) columns: Arc<str>,
+    /// Those of lists.
+    pub(crate) by_shape: StatementsByShape,
     /// Ends the session with one id, with a reason if the table has a column for it.
     pub(crate) expire: Arc<str>,
     /// Does the same without a reason.
@@ -115,6 +117,7 @@ impl Statements {
             by_id,
             by_id_within,
             columns,
+            by_shape: StatementsByShape::default(),
             expire,
             end_lapsed,
             schemes,
@@ -619,14 +622,19 @@ pub(crate) fn is_of_age(
     lifetime: Option<Duration>,
     now: OffsetDateTime,
 ) -> Option<Expr> {
-    let lifetime = time::Duration::try_from(lifetime?).unwrap_or(time::Duration::MAX);
-    let oldest = FieldValue::plain(now.saturating_sub(lifetime));
+    let oldest = FieldValue::plain(oldest_of_age(lifetime, now)?);
     let inserted_at = bindings.column(column::INSERTED_AT);
     match status {
         Status::Valid => Some(inserted_at.gt(bindings.expr(oldest))),
         Status::Expired => Some(inserted_at.lte(bindings.expr(oldest))),
         Status::All => None,
     }
+}
+
+/// Returns the instant since which a session must have been created to be valid at `now` by the absolute lifetime.
+pub(crate) fn oldest_of_age(lifetime: Option<Duration>, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let lifetime = time::Duration::try_from(lifetime?).unwrap_or(time::Duration::MAX);
+    Some(now.saturating_sub(lifetime))
 }
 
 /// Returns the condition of a lookup by digest. Whether the row has ended is checked when it is read.

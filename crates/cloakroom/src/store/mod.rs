@@ -22,7 +22,7 @@ use crate::deadline;
 use crate::error::{Error, Outcome, Result};
 use crate::observe::{self, ConnectionFailure, Instruments};
 use crate::session::EndReason;
-use crate::sql::{Statements, Under, UseToRecord, record_uses};
+use crate::sql::{Statements, StatementsByShape, Under, UseToRecord, record_uses};
 use crate::table::{PLACE_OF_SLIDING, Role, TableDefinition};
 use crate::token::{HashedToken, PossibleDigests};
 
@@ -199,6 +199,11 @@ impl Store {
     /// Returns the columns that reading a session takes, as text; see [`Statements::columns`].
     pub(crate) fn columns(&self) -> &str {
         &self.statements().columns
+    }
+
+    /// Returns the statements of lists that were written before.
+    pub(crate) fn statements_by_shape(&self) -> &StatementsByShape {
+        &self.statements().by_shape
     }
 
     /// Returns the statement that inserts rows with the values of all columns; see [`Statements::insert`].

@@ -75,7 +75,12 @@ const LEFT: Duration = Duration::from_mins(1);
 /// How many such lists are known at most.
 const MOST_LEFT: usize = 1000;
 
-/// After how long it is tried again to open the file, at first and at most.
+/// How long the first connection waits for one of the pool's, to ask about the file.
+const SHORT_WAIT: Duration = Duration::from_millis(20);
+
+/// After how long it is tried again to open the file: at first, if the pool had no connection; at first, if the file must
+/// not be opened; and at most.
+const RETRY_AFTER_SHORTAGE: Duration = Duration::from_millis(200);
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(5)];
 
 /// The connections of one handle. They are opened by the first read.
@@ -192,7 +197,10 @@ impl DirectReads {
         let reader = match survey(&self.0.pool).await {
             Survey::Possible(path) => File::at(path).and_then(|file| Reader::open(Arc::new(file)).ok()),
             Survey::Impossible => None,
-            Survey::NotNow => return None,
+            Survey::NotNow => {
+                opening.put_off();
+                return None;
+            }
         };
         let Some(reader) = reader else {
             self.0.close();
@@ -392,14 +400,25 @@ impl Opening<'_> {
         let open = Open { file, free, count: 1, used: now, speed, left_to_the_pool };
         *self.0.state.lock() = State::Open(open);
     }
+
+    /// Lets no caller try for a while, which is longer each time.
+    fn put_off(self) {
+        self.close(|retry| (retry * 2).clamp(RETRY_AFTER_SHORTAGE, RETRIES[1]));
+    }
+
+    /// Says for how long no caller tries, unless the connections were opened or closed meanwhile.
+    fn close(&self, pause: impl FnOnce(Duration) -> Duration) {
+        let mut state = self.0.state.lock();
+        if let State::Opening { retry } = &*state {
+            let pause = pause(*retry);
+            *state = State::Closed { again: Instant::now() + pause, retry: Duration::max(*retry, pause) };
+        }
+    }
 }
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        if let State::Opening { retry } = &*state {
-            *state = State::Closed { again: Instant::now(), retry: *retry };
-        }
+        self.close(|_| Duration::ZERO);
     }
 }
 
@@ -407,7 +426,7 @@ impl Drop for Opening<'_> {
 enum Survey {
     Possible(PathBuf),
     Impossible,
-    /// No connection of the pool was free to ask.
+    /// No connection of the pool could be had in a short time.
     NotNow,
 }
 
@@ -415,8 +434,8 @@ async fn survey(pool: &SqlitePool) -> Survey {
     if !is_ordinary(&pool.connect_options()) {
         return Survey::Impossible;
     }
-    // No caller of the pool waits for this.
-    let Some(mut connection) = pool.try_acquire() else {
+    // Lookups that follow each other keep the pool's only connection for themselves, until it opens another.
+    let Ok(Ok(mut connection)) = tokio::time::timeout(SHORT_WAIT, pool.acquire()).await else {
         return Survey::NotNow;
     };
     let mut word = async |sql: &'static str| {
