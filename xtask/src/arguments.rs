@@ -44,10 +44,10 @@ Usage: cargo xtask COMMAND
         Run the tests of each database on other versions and makers of it, fetched and
         unpacked into target/matrix, and write the table of docs/databases.md. Servers that
         have a result are passed over without --again, so that a run that was stopped goes on.
-  mutants [core|web]
+  mutants [tokens|cache|writes|web]
         Change the code in small ways, one at a time, and look whether a test notices:
-        of the tokens, the expiry, the cache and the writes (core), and of the cookies and
-        credentials (web). Takes hours. docs/mutants.md has the last result.
+        of tokens, expiry and data (tokens), of the cache, of ends and other writes (writes),
+        and of cookies and credentials (web). Takes hours. docs/mutants.md has the last result.
   serve postgres|mariadb
         Start a throwaway server, print its URL, and keep it until Ctrl-C.
   help  Print this.
@@ -192,7 +192,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         ("mutants", []) => Ok(Task::Mutants(None)),
         ("mutants", [part]) => match mutants::parts().find(|known| known == part) {
             Some(known) => Ok(Task::Mutants(Some(known))),
-            None => Err(format!("mutants knows core and web, and not {part}")),
+            None => {
+                let known: Vec<&str> = mutants::parts().collect();
+                Err(format!("mutants knows {}, and not {part}", known.join(", ")))
+            }
         },
         ("ci", []) => Ok(Task::Ci),
         ("release", []) => Ok(Task::Release),
@@ -509,7 +512,7 @@ mod tests {
             "matrix --only",
             "matrix --only oracle",
             "mutants cli",
-            "mutants core web",
+            "mutants tokens web",
             "help me",
         ] {
             assert!(parsed(line).is_err(), "{line}");

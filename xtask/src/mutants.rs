@@ -11,6 +11,12 @@ use crate::{cargo, tools};
 /// Where the last result stands, with the reason for each mutant that no test notices.
 const RESULT: &str = "docs/mutants.md";
 
+/// How many mutants are tried at the same time. Each has a copy of the code, and of all that is built.
+const JOBS: usize = 2;
+
+/// Makes cargo start each test binary so that it takes options that may still change.
+const RUNNER: &str = "--cargo-arg=--config=target.'cfg(all())'.runner=['env', 'RUSTC_BOOTSTRAP=1']";
+
 /// Code of one package that is mutated, and the tests that may notice: the quick ones first. The later ones are run for
 /// the mutants that the earlier ones have missed.
 struct Target {
@@ -37,32 +43,49 @@ impl Round {
     }
 }
 
-static TARGETS: [Target; 2] = [
+static TARGETS: [Target; 4] = [
     Target {
-        name: "core",
+        name: "tokens",
         package: "cloakroom",
         files: &[
             "crates/cloakroom/src/token/*.rs",
             "crates/cloakroom/src/session/expiry.rs",
             "crates/cloakroom/src/session/data.rs",
-            "crates/cloakroom/src/cache/*.rs",
+        ],
+        rounds: &[
+            Round::unit_tests("cloakroom"),
+            Round::suites("cloakroom-testing", &["--test=conformance"], "sqlite::"),
+        ],
+    },
+    Target {
+        name: "cache",
+        package: "cloakroom",
+        files: &["crates/cloakroom/src/cache/*.rs"],
+        rounds: &[
+            Round::unit_tests("cloakroom"),
+            Round::suites("cloakroom-testing", &["--test=cache", "--test=model"], "sqlite::"),
+            Round::suites(
+                "cloakroom-testing",
+                &["--test=cache", "--test=trouble", "--test=observability", "--test=cluster"],
+                "postgres::",
+            ),
+        ],
+    },
+    Target {
+        name: "writes",
+        package: "cloakroom",
+        files: &[
             "crates/cloakroom/src/operations/guarded.rs",
             "crates/cloakroom/src/operations/end.rs",
             "crates/cloakroom/src/operations/extend.rs",
             "crates/cloakroom/src/sql/ending.rs",
         ],
         rounds: &[
-            Round::unit_tests("cloakroom"),
-            Round::suites("cloakroom-testing", &["--test=model", "--test=cache"], "sqlite"),
+            Round::suites("cloakroom-testing", &["--test=conformance", "--test=race"], "sqlite::"),
             Round::suites(
                 "cloakroom-testing",
-                &["--test=conformance", "--test=race", "--test=observability"],
-                "sqlite",
-            ),
-            Round::suites(
-                "cloakroom-testing",
-                &["--test=cache", "--test=trouble", "--test=cluster"],
-                "postgres",
+                &["--test=conformance", "--test=observability", "--test=trouble", "--test=race"],
+                "postgres::",
             ),
         ],
     },
@@ -72,7 +95,7 @@ static TARGETS: [Target; 2] = [
         files: &["crates/cloakroom-web/src/cookie/*.rs", "crates/cloakroom-web/src/credentials/*.rs"],
         rounds: &[
             Round::unit_tests("cloakroom-web"),
-            Round::suites("cloakroom-testing", &["--test=http"], "sqlite"),
+            Round::suites("cloakroom-testing", &["--test=http"], "sqlite::"),
         ],
     },
 ];
@@ -188,6 +211,7 @@ impl Target {
         // A mutant is not debugged; without it each is linked in half the time.
         command.env("CARGO_PROFILE_DEV_DEBUG", "none").env("CARGO_PROFILE_TEST_DEBUG", "none");
         command.env("CLOAKROOM_TEST_PATIENCE", "5");
+        command.args(["--jobs", &JOBS.to_string()]);
         if is_further {
             command.arg("--iterate");
         }
@@ -203,7 +227,13 @@ impl Target {
         // Without it each target of the mutated package is built first, its examples among them.
         command.arg("--cargo-arg=--lib");
         if let Some(tests) = round.tests {
-            command.arg("--").args(round.binaries).arg(tests);
+            // A mutant that one test notices needs no other.
+            command.arg(RUNNER).arg("--").args(round.binaries).args([
+                tests,
+                "--",
+                "-Zunstable-options",
+                "--fail-fast",
+            ]);
         }
         let status = command.status().map_err(|error| format!("cargo-mutants: {error}"))?;
         match status.code() {
