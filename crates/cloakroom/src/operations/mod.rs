@@ -45,7 +45,7 @@ pub use noting::PendingEvents;
 pub(crate) use own::{in_its_own_task, in_own_transaction};
 
 use crate::config::Config;
-use crate::database::{Connection, Guard, Row, Statement, guard_rows};
+use crate::database::{Connection, Guard, Row, Statement, guard_of_rows, guard_rows};
 use crate::error::{Error, Outcome, Result};
 use crate::observe::Operation;
 use crate::session::Session;
@@ -152,14 +152,14 @@ impl<'c, T: SessionFields> Operations<'c, T> {
         }
     }
 
-    /// Returns `true` if statements are to say whether they were transactions of their own.
-    pub(crate) fn is_guarded(&self) -> bool {
-        self.connection.is_pool()
+    /// Returns how the rows of a statement that [`guard`](Self::guard) has changed say so.
+    pub(crate) fn guard_of_rows(&self) -> Guard {
+        if self.connection.is_pool() { guard_of_rows(self.connection.backend()) } else { Guard::None }
     }
 
     /// Makes each row of `select` say, on the pool, whether the statement was a transaction of its own.
     pub(crate) fn guard(&self, select: &mut SelectStatement) -> Guard {
-        if self.is_guarded() { guard_rows(self.connection.backend(), select) } else { Guard::None }
+        if self.connection.is_pool() { guard_rows(self.connection.backend(), select) } else { Guard::None }
     }
 
     pub(crate) fn decode(&self, row: &Row) -> Result<Session<T>> {

@@ -54,7 +54,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             is_newest_first: self.is_newest_first(),
             is_further_page: after.is_some(),
             is_limited: limit.is_some(),
-            is_guarded: self.operations.is_guarded(),
+            guard: self.operations.guard_of_rows(),
         };
         Some((shape, values))
     }

@@ -25,8 +25,8 @@ pub(crate) struct Shape {
     /// Whether it begins after a cursor.
     pub(crate) is_further_page: bool,
     pub(crate) is_limited: bool,
-    /// Whether it is for the pool.
-    pub(crate) is_guarded: bool,
+    /// How its rows say whether the statement was a transaction of its own.
+    pub(crate) guard: Guard,
 }
 
 /// The statements by their shapes.
@@ -35,7 +35,6 @@ pub(crate) struct StatementsByShape(Mutex<Vec<Remembered>>);
 struct Remembered {
     shape: Shape,
     sql: Arc<str>,
-    guard: Guard,
 }
 
 impl Default for StatementsByShape {
@@ -48,8 +47,8 @@ impl StatementsByShape {
     /// Returns the statement of this shape with these values, if it was written before.
     pub(crate) fn with(&self, shape: &Shape, values: &[FieldValue]) -> Option<Statement> {
         let all = self.0.lock();
-        let Remembered { sql, guard, .. } = all.iter().find(|remembered| remembered.shape == *shape)?;
-        Some(Statement::new(sql.clone(), values.to_vec()).guarded(*guard))
+        let Remembered { sql, .. } = all.iter().find(|remembered| remembered.shape == *shape)?;
+        Some(Statement::new(sql.clone(), values.to_vec()).guarded(shape.guard))
     }
 
     /// Remembers a statement, if its placeholders stand for these values in this order.
@@ -58,7 +57,7 @@ impl StatementsByShape {
             && statement.values.iter().zip(values).all(|(one, other)| is_same(one, other));
         let mut all = self.0.lock();
         if are_the_same && all.len() < MOST && !all.iter().any(|remembered| remembered.shape == shape) {
-            all.push(Remembered { shape, sql: statement.sql.clone(), guard: statement.guard });
+            all.push(Remembered { shape, sql: statement.sql.clone() });
         }
     }
 }

@@ -60,6 +60,18 @@ fn value(values: &[Stored], index: usize) -> Result<&Stored, RowError> {
     values.get(index).ok_or(RowError::ColumnIndexOutOfBounds { index, len: values.len() })
 }
 
+/// Decodes a value of a built-in column of a row that was read directly.
+fn unless_null<K>(
+    values: &[Stored],
+    index: usize,
+    decode: fn(&Stored) -> Option<K>,
+) -> Result<Option<K>, RowError> {
+    match value(values, index)? {
+        Stored::Null => Ok(None),
+        stored => decode(stored).map(Some).ok_or_else(odd),
+    }
+}
+
 /// The driver decides what such a value means; see [`is_read_directly`].
 fn odd() -> RowError {
     RowError::Decode("a value in a form that this library does not write".into())
@@ -206,14 +218,14 @@ pub(crate) fn read_stored(row: &SqliteRow, index: usize) -> Result<Stored, RowEr
 pub(crate) fn read_timestamp(row: &SqliteRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
     match row {
         SqliteRow::Driver(row) => in_range(row.try_get(index)?),
-        SqliteRow::Direct(_) => read(row, index),
+        SqliteRow::Direct(values) => unless_null(values, index, timestamp),
     }
 }
 
 pub(crate) fn read_text(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {
     match row {
         SqliteRow::Driver(row) => row.try_get_unchecked(index),
-        SqliteRow::Direct(_) => read(row, index),
+        SqliteRow::Direct(values) => unless_null(values, index, text),
     }
 }
 
@@ -224,14 +236,14 @@ pub(crate) fn read_json(row: &SqliteRow, index: usize) -> Result<Option<String>,
 pub(crate) fn read_integer(row: &SqliteRow, index: usize) -> Result<Option<i64>, RowError> {
     match row {
         SqliteRow::Driver(row) => row.try_get_unchecked(index),
-        SqliteRow::Direct(_) => read(row, index),
+        SqliteRow::Direct(values) => unless_null(values, index, integer),
     }
 }
 
 pub(crate) fn read_float(row: &SqliteRow, index: usize) -> Result<Option<f64>, RowError> {
     match row {
         SqliteRow::Driver(row) => row.try_get_unchecked(index),
-        SqliteRow::Direct(_) => read(row, index),
+        SqliteRow::Direct(values) => unless_null(values, index, float),
     }
 }
 

@@ -1,0 +1,192 @@
+//! One connection past the pool, and what it reads.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::types::{Null, ToSql, ValueRef};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Rows};
+use sea_query::Value;
+
+use crate::clock;
+use crate::database::row::Row;
+use crate::database::sqlite::dialect::timestamp_text;
+use crate::database::sqlite::row::{SqliteRow, Stored};
+use crate::database::{FieldValue, Repr, Statement};
+
+/// How often a connection looks whether its file is still the one at its path.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// After how many steps of SQLite's machine a list is given up. It does so many in about a millisecond, and some hundred
+/// for the sessions of one user.
+pub(super) const STEPS: u32 = 20 * STEPS_AT_ONCE;
+
+/// After how many steps SQLite asks whether it is to go on.
+const STEPS_AT_ONCE: u32 = 1000;
+
+/// After how many bytes a list is given up, and after what time. Steps say nothing about large values, nor about pages
+/// that are not at hand.
+pub(super) const MOST_BYTES: usize = 1 << 20;
+const MOST_TIME: Duration = Duration::from_millis(5);
+
+/// The database file, and which of all files that have had its path it is.
+#[derive(PartialEq, Eq)]
+pub(super) struct File {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+pub(super) struct Reader {
+    connection: Connection,
+    pub(super) file: Arc<File>,
+    looked: Instant,
+    /// How often SQLite may still ask whether it is to go on.
+    remaining: Arc<AtomicU32>,
+}
+
+/// Why a read was not done.
+pub(super) enum Refusal {
+    /// Another connection has the file locked for the moment, or it takes too long.
+    NotNow,
+    /// The connections are of no use, or of none for this list.
+    Odd,
+}
+
+impl File {
+    pub(super) fn at(path: PathBuf) -> Option<Self> {
+        let identity = identity(&path)?;
+        Some(Self { path, identity })
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Option<(u64, u64)> {
+    None
+}
+
+impl Reader {
+    pub(super) fn open(file: Arc<File>) -> rusqlite::Result<Self> {
+        // A connection that could not write could not remove the log either, if it is the last to close.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&file.path, flags)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.pragma_update(None, "query_only", true)?;
+        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(rusqlite::Error::InvalidQuery);
+        }
+        let remaining = Arc::new(AtomicU32::new(u32::MAX));
+        let counted = Arc::clone(&remaining);
+        let is_to_end = move || counted.fetch_sub(1, Ordering::Relaxed) == 0;
+        // Older versions return nothing here.
+        #[allow(clippy::let_unit_value, reason = "it is a result in newer versions")]
+        let _ = connection.progress_handler(STEPS_AT_ONCE.cast_signed(), Some(is_to_end));
+        Ok(Self { connection, file, looked: Instant::now(), remaining })
+    }
+
+    /// Returns `false` if another file is at the path by now, or none.
+    pub(super) fn is_of_the_same_file(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.looked) < LOOK {
+            return true;
+        }
+        self.looked = now;
+        identity(&self.file.path) == Some(self.file.identity)
+    }
+
+    pub(super) fn fetch_optional(&mut self, statement: &Statement) -> Result<Option<Row>, Refusal> {
+        self.remaining.store(u32::MAX, Ordering::Relaxed);
+        let mut prepared = self.prepare(statement)?;
+        let width = prepared.column_count();
+        Ok(next(&mut prepared.raw_query(), width)?.map(row))
+    }
+
+    pub(super) fn fetch_all(&mut self, statement: &Statement) -> Result<Vec<Row>, Refusal> {
+        self.remaining.store(STEPS / STEPS_AT_ONCE, Ordering::Relaxed);
+        let mut prepared = self.prepare(statement)?;
+        let width = prepared.column_count();
+        let mut found = prepared.raw_query();
+        let (begun, mut bytes, mut rows) = (Instant::now(), 0, Vec::new());
+        while let Some(values) = next(&mut found, width)? {
+            bytes += values.iter().map(Stored::len).sum::<usize>();
+            rows.push(row(values));
+            if bytes > MOST_BYTES {
+                return Err(Refusal::Odd);
+            }
+            if begun.elapsed() > MOST_TIME {
+                return Err(Refusal::NotNow);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn prepare(&self, statement: &Statement) -> Result<CachedStatement<'_>, Refusal> {
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        for (place, value) in statement.values.iter().enumerate() {
+            bind(&mut prepared, place + 1, value)?;
+        }
+        Ok(prepared)
+    }
+}
+
+fn next(rows: &mut Rows<'_>, width: usize) -> Result<Option<Box<[Stored]>>, Refusal> {
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    (0..width).map(|place| Ok(stored(row.get_ref(place)?))).collect::<Result<_, Refusal>>().map(Some)
+}
+
+fn row(values: Box<[Stored]>) -> Row {
+    Row::Sqlite(SqliteRow::Direct(values))
+}
+
+/// Binds a value as the driver does, if it is of a type that built-in columns and most fields have.
+fn bind(to: &mut CachedStatement<'_>, place: usize, value: &FieldValue) -> Result<(), Refusal> {
+    let Repr::Plain(value) = &value.0 else {
+        return Err(Refusal::Odd);
+    };
+    let mut bind = |value: &dyn ToSql| to.raw_bind_parameter(place, value);
+    match value {
+        Value::String(Some(text)) => bind(text),
+        Value::TimeDateTimeWithTimeZone(Some(instant)) => {
+            bind(&timestamp_text(clock::to_stored_precision(*instant)))
+        }
+        Value::Uuid(Some(id)) => bind(&id.as_bytes().as_slice()),
+        Value::BigInt(Some(number)) => bind(number),
+        Value::BigUnsigned(Some(number)) => bind(&i64::try_from(*number).map_err(|_| Refusal::Odd)?),
+        Value::String(None) | Value::TimeDateTimeWithTimeZone(None) => bind(&Null),
+        _ => return Err(Refusal::Odd),
+    }?;
+    Ok(())
+}
+
+fn stored(value: ValueRef<'_>) -> Stored {
+    match value {
+        ValueRef::Null => Stored::Null,
+        ValueRef::Integer(integer) => Stored::Integer(integer),
+        ValueRef::Real(float) => Stored::Real(float),
+        // As the driver does, which refuses other text when it is decoded.
+        ValueRef::Text(text) => match str::from_utf8(text) {
+            Ok(text) => Stored::Text(text.to_owned()),
+            Err(_) => Stored::Blob(text.to_owned()),
+        },
+        ValueRef::Blob(bytes) => Stored::Blob(bytes.to_owned()),
+    }
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::NotNow,
+            _ => Self::Odd,
+        }
+    }
+}
