@@ -1,35 +1,13 @@
-use std::error::Error;
-
 use sea_query::{BinOper, Expr, ExprTrait, Value};
 use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
 
+use super::instant::timestamp_text;
 use crate::clock;
 use crate::database::dialect::{Bound, Dialect, OwnerLock, first_word};
 use crate::database::statement::Statement;
 use crate::database::{ColumnType, Described, FieldValue, Foreign, KeyList};
 
 pub(crate) struct Sqlite;
-
-/// The format is fixed in width, so that the text sorts as the instants do.
-const TIMESTAMP: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-
-pub(crate) fn timestamp_text(instant: OffsetDateTime) -> String {
-    // The format fails only for instants with an offset or beyond the year 9999. Neither gets here: every instant was
-    // converted to UTC, and the calendar's end is enforced where expiries are computed.
-    instant.format(TIMESTAMP).unwrap_or_default()
-}
-
-/// Reads an instant in the form that is written here, or with a space or without a zone, as the driver or another program
-/// may have written it.
-pub(crate) fn instant(text: &str) -> Result<OffsetDateTime, Box<dyn Error + Send + Sync>> {
-    let in_full = |_| OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339);
-    let instant = OffsetDateTime::parse(text, &Rfc3339).or_else(in_full)?;
-    clock::in_range(instant).ok_or_else(|| "an instant beyond the years 1 to 9999".into())
-}
 
 fn schema(schema: Option<&str>) -> FieldValue {
     FieldValue::plain(schema.unwrap_or("main"))
@@ -225,11 +203,11 @@ impl Dialect for Sqlite {
         Expr::cust_with_exprs("+?", [expires_at])
     }
 
-    /// The text's first 19 characters are whole seconds, and six digits begin at the 21st.
     fn returns_written_rows(&self) -> bool {
         true
     }
 
+    /// The text's first 19 characters are whole seconds, and six digits begin at the 21st.
     fn written_at(&self, now: Expr, last: Expr) -> Expr {
         Expr::cust_with_exprs(
             "MAX(?, CASE WHEN SUBSTR(?, 21, 6) = '999999' \

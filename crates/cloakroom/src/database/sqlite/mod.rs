@@ -5,17 +5,19 @@ mod dialect;
 mod direct;
 #[cfg(feature = "sqlite")]
 mod driver;
+mod instant;
 #[cfg(feature = "sqlite")]
 mod row;
 #[cfg(feature = "sqlite")]
 mod url;
 
 pub(super) use dialect::Sqlite;
-pub(crate) use dialect::instant;
+
 #[cfg(feature = "sqlite")]
 pub(crate) use direct::{AskThePool, DirectReads};
 #[cfg(feature = "sqlite")]
 pub(crate) use driver::*;
+pub(crate) use instant::instant;
 #[cfg(feature = "sqlite")]
 pub(crate) use row::*;
 #[cfg(feature = "sqlite")]

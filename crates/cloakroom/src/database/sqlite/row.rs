@@ -7,7 +7,7 @@ use sqlx::{Row as _, TypeInfo, ValueRef};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::dialect::instant;
+use super::instant::instant;
 use crate::database::row::{RowError, in_range};
 use crate::database::stored_type::SqliteType;
 

@@ -12,7 +12,7 @@ use sea_query::Value;
 
 use crate::clock;
 use crate::database::row::Row;
-use crate::database::sqlite::dialect::timestamp_text;
+use crate::database::sqlite::instant::timestamp_text;
 use crate::database::sqlite::row::{SqliteRow, Stored};
 use crate::database::{FieldValue, Repr, Statement};
 
