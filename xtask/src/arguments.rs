@@ -36,7 +36,8 @@ Usage: cargo xtask COMMAND
   torture [--minutes N] [--database DATABASE]... [--fault FAULT]... [--seed N]
         Run operations under injected faults for N minutes (default: 5) on each database,
         on servers started for the purpose, and check that nothing acknowledged is lost
-        and nothing ended comes back. docs/reliability.md says how.
+        and nothing ended comes back. --database galera is a cluster of three nodes, and
+        runs only if it is named. docs/reliability.md says how.
   fuzz [--minutes N] [--seed N]
         Draw what the library reads from outside at random, for N minutes (default: 5):
         rows of the three databases, cookies and headers, cursors, JSON that is merged.
@@ -84,8 +85,10 @@ pub(crate) struct BenchOptions {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TortureOptions {
-    /// Which databases to run on: at least one, each once.
+    /// Which databases to run on, each once.
     pub(crate) databases: Vec<Database>,
+    /// Whether to run on a cluster.
+    pub(crate) has_cluster: bool,
     pub(crate) minutes: Option<String>,
     pub(crate) seed: Option<String>,
     /// The kinds of faults, which the workload itself knows; all of them if there is none.
@@ -190,13 +193,13 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Task, Str
         ("serve", _) => Err("serve takes one argument: postgres or mariadb".to_owned()),
         ("matrix", rest) => parse_matrix(rest).map(Task::Matrix),
         ("mutants", []) => Ok(Task::Mutants(None)),
-        ("mutants", [part]) => match mutants::parts().find(|known| known == part) {
-            Some(known) => Ok(Task::Mutants(Some(known))),
-            None => {
+        ("mutants", [part]) => {
+            let known = mutants::parts().find(|known| known == part);
+            known.map(|known| Task::Mutants(Some(known))).ok_or_else(|| {
                 let known: Vec<&str> = mutants::parts().collect();
-                Err(format!("mutants knows {}, and not {part}", known.join(", ")))
-            }
-        },
+                format!("mutants knows {}, and not {part}", known.join(", "))
+            })
+        }
         ("ci", []) => Ok(Task::Ci),
         ("release", []) => Ok(Task::Release),
         ("book", []) => Ok(Task::Book),
@@ -314,6 +317,7 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
 
 fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
     let (mut picked, mut faults, mut minutes, mut seed) = (Vec::new(), Vec::new(), None, None);
+    let mut has_cluster = false;
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let (option, value) = match argument.split_once('=') {
@@ -329,15 +333,16 @@ fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
             if is_one { Ok(Some(value.to_owned())) } else { Err(format!("no number: {value}")) }
         };
         match option {
+            "--database" if value == "galera" => has_cluster = true,
             "--database" => picked.extend(parse_databases(value)?),
             "--fault" => faults.extend(value.split(',').map(str::to_owned)),
             "--minutes" => minutes = number(value.parse::<f64>().is_ok_and(|minutes| minutes > 0.0))?,
             _ => seed = number(value.parse::<u64>().is_ok())?,
         }
     }
-    let databases =
-        Database::ALL.into_iter().filter(|database| picked.is_empty() || picked.contains(database));
-    Ok(TortureOptions { databases: databases.collect(), minutes, seed, faults })
+    let takes_all = picked.is_empty() && !has_cluster;
+    let databases = Database::ALL.into_iter().filter(|database| takes_all || picked.contains(database));
+    Ok(TortureOptions { databases: databases.collect(), has_cluster, minutes, seed, faults })
 }
 
 fn parse_databases(words: &str) -> Result<Vec<Database>, String> {
@@ -444,12 +449,20 @@ mod tests {
             let (minutes, seed) = (minutes.map(str::to_owned), seed.map(str::to_owned));
             Ok(Task::Torture(TortureOptions {
                 databases: databases.to_vec(),
+                has_cluster: false,
                 minutes,
                 seed,
                 faults: Vec::new(),
             }))
         };
         assert_eq!(parsed("torture"), torture(&Database::ALL, None, None));
+        let on = |line: &str| match parsed(line) {
+            Ok(Task::Torture(options)) => (options.databases, options.has_cluster),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(on("torture --database galera"), (Vec::new(), true));
+        assert_eq!(on("torture --database galera --database=sqlite"), (vec![Database::Sqlite], true));
+        assert_eq!(on("torture"), (Database::ALL.to_vec(), false));
         let faults = |line| match parsed(line) {
             Ok(Task::Torture(options)) => options.faults,
             other => panic!("{other:?}"),

@@ -1,5 +1,7 @@
 use std::process::Command;
 
+use cloakroom_testing::servers::Kind;
+
 use crate::arguments::TortureOptions;
 use crate::cargo;
 use crate::install::{self, Need};
@@ -7,7 +9,8 @@ use crate::install::{self, Need};
 /// Builds the workload and runs it; it starts its own servers.
 pub(crate) fn run(options: &TortureOptions) -> Result<(), String> {
     let kinds = options.databases.iter().filter_map(|database| database.server());
-    let needs: Vec<Need> = kinds.map(Need::Server).collect();
+    let of_cluster = options.has_cluster.then_some(Kind::MariaDb);
+    let needs: Vec<Need> = kinds.chain(of_cluster).map(Need::Server).collect();
     install::ensure(&needs)?;
     let status = command(options).status().map_err(|e| format!("could not run cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("the workload found violations, or could not run".to_owned()) }
@@ -17,6 +20,9 @@ fn command(options: &TortureOptions) -> Command {
     let mut command = cargo::command(&["run", "--quiet", "--package", "cloakroom-torture", "--"]);
     for database in &options.databases {
         command.args(["--database", database.word()]);
+    }
+    if options.has_cluster {
+        command.args(["--database", "galera"]);
     }
     for fault in &options.faults {
         command.args(["--fault", fault]);
@@ -38,6 +44,7 @@ mod tests {
     fn what_was_asked_for_is_handed_on() {
         let options = TortureOptions {
             databases: vec![Database::MariaDb],
+            has_cluster: true,
             minutes: Some("0.5".to_owned()),
             seed: Some("7".to_owned()),
             faults: vec!["kill".to_owned()],
@@ -46,7 +53,19 @@ mod tests {
         let arguments: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
         assert_eq!(
             arguments[4..],
-            ["--", "--database", "mariadb", "--fault", "kill", "--minutes", "0.5", "--seed", "7"]
+            [
+                "--",
+                "--database",
+                "mariadb",
+                "--database",
+                "galera",
+                "--fault",
+                "kill",
+                "--minutes",
+                "0.5",
+                "--seed",
+                "7"
+            ]
         );
     }
 }

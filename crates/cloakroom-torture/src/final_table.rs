@@ -1,19 +1,39 @@
 //! Reads the table with plain sqlx on a new connection.
 
-use sqlx::Connection as _;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, Executor as _};
 use time::OffsetDateTime;
 
 use crate::checker::Row;
 use crate::journal::Digest;
 use crate::settings::Kind;
+use crate::target::Target;
 
 const ROWS: &str = "SELECT label, user_id, mark, auth_token_digest, expires_at FROM torture_sessions";
 
 type Stored = (i64, String, i64, String, Option<OffsetDateTime>);
 
+/// How long a cluster may take until its nodes work together again.
+const REUNION: Duration = Duration::from_mins(2);
+
 /// Returns all rows, and when they were read.
-pub(crate) async fn read(kind: Kind, url: &str) -> Result<(Vec<Row>, OffsetDateTime), sqlx::Error> {
-    let rows: Vec<Stored> = match kind {
+pub(crate) async fn read(target: &Target) -> Result<(Vec<Row>, OffsetDateTime), sqlx::Error> {
+    let begun = Instant::now();
+    loop {
+        match read_once(target).await {
+            Err(error) if target.servers.is_cluster() && begun.elapsed() < REUNION => {
+                eprintln!("the cluster does not answer yet: {error}");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            read => return read,
+        }
+    }
+}
+
+async fn read_once(target: &Target) -> Result<(Vec<Row>, OffsetDateTime), sqlx::Error> {
+    let url = &target.urls[0];
+    let rows: Vec<Stored> = match target.kind {
         Kind::Sqlite => {
             sqlx::query_as(ROWS).fetch_all(&mut sqlx::SqliteConnection::connect(url).await?).await?
         }
@@ -21,7 +41,12 @@ pub(crate) async fn read(kind: Kind, url: &str) -> Result<(Vec<Row>, OffsetDateT
             sqlx::query_as(ROWS).fetch_all(&mut sqlx::PgConnection::connect(url).await?).await?
         }
         Kind::MariaDb => {
-            sqlx::query_as(ROWS).fetch_all(&mut sqlx::MySqlConnection::connect(url).await?).await?
+            let mut connection = sqlx::MySqlConnection::connect(url).await?;
+            if target.servers.is_cluster() {
+                // What another node has committed may not have come to this one yet.
+                connection.execute("SET SESSION wsrep_sync_wait = 1").await?;
+            }
+            sqlx::query_as(ROWS).fetch_all(&mut connection).await?
         }
     };
     let rows = rows.into_iter().map(|(label, user, mark, digest, expires_at)| Row {

@@ -4,8 +4,9 @@
 //! authenticate, update, rotate and end sessions through two handles with pools of their own, on which they also begin
 //! transactions, as an application does. A proxy delays every answer of a server, callers are dropped midway,
 //! statements fail, transactions are rolled back. Servers are killed and frozen, connections break and fall silent, the
-//! disk is full, tables are locked, clocks are set ([`Fault`]). Every call and its answer goes into a journal. In the end the pools are closed and a new connection reads the table. The checker shares
-//! no code with the library, and compares the journal and the table with the library's promises.
+//! disk is full, tables are locked, clocks are set ([`Fault`]). Every call and its answer goes into a journal. In the end
+//! the pools are closed and a new connection reads the table. The checker shares no code with the library, and compares
+//! the journal and the table with the library's promises.
 
 #![deny(missing_docs)]
 
@@ -22,6 +23,7 @@ mod report;
 mod run;
 mod settings;
 mod story;
+mod target;
 mod worker;
 
 pub use checker::{Rule, Violation};
@@ -30,3 +32,4 @@ pub use processes::{Orders, work};
 pub use report::Report;
 pub use run::{run, run_processes};
 pub use settings::{Kind, Settings, Until};
+pub use target::Target;

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use cloakroom_testing::servers::{self, Server};
-use cloakroom_torture::{Fault, Kind, Orders, Report, Settings, Until};
+use cloakroom_testing::servers::{self, Galera, Server};
+use cloakroom_torture::{Fault, Kind, Orders, Report, Settings, Target, Until};
 use tokio::runtime::Runtime;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -23,7 +23,7 @@ struct Arguments {
     /// How long to run on each database, in minutes.
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
-    /// Which databases to run on; by default all.
+    /// Which databases to run on; by default all but the cluster.
     #[arg(long, value_enum)]
     database: Vec<Choice>,
     /// What the choice of operations and faults begins with.
@@ -56,6 +56,8 @@ struct WorkerArguments {
     process: u64,
     #[arg(long)]
     cached: bool,
+    #[arg(long)]
+    begins_by_library: bool,
     #[arg(long, allow_negative_numbers = true)]
     clock: i64,
     #[arg(long)]
@@ -88,6 +90,7 @@ impl WorkerArguments {
                 connections: self.connections,
                 latency: Duration::from_micros(self.latency),
                 dropped: self.dropped,
+                begins_by_library: self.begins_by_library,
                 faults: self.fault.into_iter().collect(),
                 ..Settings::default()
             },
@@ -100,24 +103,18 @@ enum Choice {
     Sqlite,
     Postgres,
     Mariadb,
+    /// A cluster of three nodes of MariaDB.
+    Galera,
 }
 
 impl Choice {
-    const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Mariadb];
+    const SINGLE: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Mariadb];
 
     fn kind(self) -> Kind {
         match self {
             Self::Sqlite => Kind::Sqlite,
             Self::Postgres => Kind::Postgres,
-            Self::Mariadb => Kind::MariaDb,
-        }
-    }
-
-    fn server(self) -> Option<servers::Kind> {
-        match self {
-            Self::Sqlite => None,
-            Self::Postgres => Some(servers::Kind::Postgres),
-            Self::Mariadb => Some(servers::Kind::MariaDb),
+            Self::Mariadb | Self::Galera => Kind::MariaDb,
         }
     }
 }
@@ -168,20 +165,18 @@ fn torture(arguments: &Arguments) -> Result<usize> {
         is_talkative: true,
         ..Settings::default()
     };
-    let choices: &[Choice] = if arguments.database.is_empty() { &Choice::ALL } else { &arguments.database };
+    let choices: &[Choice] =
+        if arguments.database.is_empty() { &Choice::SINGLE } else { &arguments.database };
     let runtime = runtime()?;
     let mut violations = 0;
     for choice in choices {
         if !only_processes {
-            violations += on(*choice, |url, server| {
-                runtime.block_on(cloakroom_torture::run(choice.kind(), url, server, &settings))
-            })?;
+            violations += on(*choice, |target| runtime.block_on(cloakroom_torture::run(target, &settings)))?;
         }
         if has_processes {
             let program = env::current_exe()?;
-            violations += on(*choice, |url, server| {
-                let run = cloakroom_torture::run_processes(choice.kind(), url, server, &settings, &program);
-                runtime.block_on(run)
+            violations += on(*choice, |target| {
+                runtime.block_on(cloakroom_torture::run_processes(target, &settings, &program))
             })?;
         }
     }
@@ -189,15 +184,22 @@ fn torture(arguments: &Arguments) -> Result<usize> {
 }
 
 /// Runs it on a new database, and prints the report. Returns the number of violations.
-fn on(choice: Choice, run: impl FnOnce(&str, Option<Server>) -> Result<Report>) -> Result<usize> {
-    let report = if let Some(kind) = choice.server() {
-        let server = Server::launch(kind)?;
-        let url = server.url().to_owned();
-        run(&url, Some(server))?
-    } else {
-        let directory = tempfile::tempdir()?;
-        run(&format!("sqlite:{}", directory.path().join("torture.db").display()), None)?
-    };
+fn on(choice: Choice, run: impl FnOnce(Target) -> Result<Report>) -> Result<usize> {
+    let directory = tempfile::tempdir()?;
+    let report = run(match choice {
+        Choice::Sqlite => {
+            let file = directory.path().join("torture.db");
+            Target::of_others(Kind::Sqlite, &format!("sqlite:{}", file.display()))
+        }
+        Choice::Postgres => Target::server(Kind::Postgres, Server::launch(servers::Kind::Postgres)?),
+        Choice::Mariadb => Target::server(Kind::MariaDb, Server::launch(servers::Kind::MariaDb)?),
+        Choice::Galera if !Galera::is_installed() => {
+            return Err(
+                "a cluster needs MariaDB's server and the library of Galera (Debian: galera-4)".into()
+            );
+        }
+        Choice::Galera => Target::cluster(Galera::launch()?),
+    })?;
     println!("{report}");
     Ok(report.violations().len())
 }

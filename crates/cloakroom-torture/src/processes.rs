@@ -47,7 +47,8 @@ pub struct Orders {
 impl Orders {
     /// Returns the arguments of the process, which the program's command line reads.
     fn arguments(&self) -> Vec<String> {
-        let Settings { seed, workers, connections, latency, dropped, faults, .. } = &self.settings;
+        let Settings { seed, workers, connections, latency, dropped, faults, begins_by_library, .. } =
+            &self.settings;
         let mut arguments = vec![
             "worker".to_owned(),
             format!("--database={}", self.kind.word()),
@@ -61,6 +62,7 @@ impl Orders {
             format!("--latency={}", latency.as_micros()),
             format!("--dropped={dropped}"),
         ];
+        arguments.extend(begins_by_library.then(|| "--begins-by-library".to_owned()));
         arguments.extend(self.is_cached.then(|| "--cached".to_owned()));
         arguments.extend(faults.iter().map(|fault| format!("--fault={fault}")));
         arguments
@@ -111,15 +113,17 @@ pub async fn work(orders: Orders) -> Result<()> {
 pub(crate) struct Processes {
     program: PathBuf,
     orders: Orders,
+    /// Of the nodes. Each process works on one of them.
+    urls: Vec<String>,
     running: Vec<(Child, u64)>,
     random: fastrand::Rng,
 }
 
 impl Processes {
     /// Starts so many processes, every other one with a cache.
-    pub(crate) fn start(program: &Path, orders: Orders, count: usize) -> Result<Self> {
+    pub(crate) fn start(program: &Path, orders: Orders, urls: Vec<String>, count: usize) -> Result<Self> {
         let random = fastrand::Rng::with_seed(orders.settings.seed);
-        let mut processes = Self { program: program.to_owned(), orders, running: Vec::new(), random };
+        let mut processes = Self { program: program.to_owned(), orders, urls, running: Vec::new(), random };
         for place in 0..count {
             let first = u64::try_from(place)? * 10_000 + 1;
             let started = processes.spawn(first)?;
@@ -142,7 +146,9 @@ impl Processes {
     fn spawn(&mut self, process: u64) -> Result<Child> {
         let mut orders = self.orders.clone();
         orders.process = process;
-        orders.is_cached = (process / 10_000) % 2 == 1;
+        let place = process / 10_000;
+        orders.url.clone_from(&self.urls[usize::try_from(place)? % self.urls.len()]);
+        orders.is_cached = place % 2 == 1;
         orders.settings.seed = self.random.u64(..);
         orders.clock = if process % 10_000 == 1 { 0 } else { self.random.i64(-20..=20) };
         let command = &mut Command::new(&self.program);

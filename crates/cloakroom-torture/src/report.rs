@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::checker::{Rule, Violation};
 use crate::faults::Caused;
 use crate::journal::{Action, Call, Outcome};
-use crate::settings::Kind;
 use crate::story;
 
 /// How many violations of each kind are shown in full.
@@ -14,7 +13,7 @@ const SHOWN: usize = 5;
 /// The results of a run.
 #[derive(Debug)]
 pub struct Report {
-    kind: Kind,
+    target: String,
     seed: u64,
     took: Duration,
     /// By the operation's name and whether it ran in a transaction.
@@ -38,14 +37,14 @@ struct Count {
 
 impl Report {
     pub(crate) fn new(
-        kind: Kind,
+        target: String,
         seed: u64,
         took: Duration,
         calls: &[Call],
         violations: Vec<Violation>,
     ) -> Self {
         let mut report = Self {
-            kind,
+            target,
             seed,
             took,
             counts: BTreeMap::new(),
@@ -128,7 +127,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}, seed {}: {} calls in {:.0?}", self.kind, self.seed, self.calls(), self.took)?;
+        writeln!(f, "{}, seed {}: {} calls in {:.0?}", self.target, self.seed, self.calls(), self.took)?;
         writeln!(
             f,
             "\n  {:<28}{:>9}{:>9}{:>9}{:>9}{:>9}  longest",

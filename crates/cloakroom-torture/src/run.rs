@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cloakroom::{Cache, Config, Database, Sessions};
-use cloakroom_testing::servers::Server;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
 
@@ -22,6 +21,7 @@ use crate::pools::{self, Coat, Room};
 use crate::processes::{Orders, Processes};
 use crate::report::Report;
 use crate::settings::{Kind, Settings, Until};
+use crate::target::Target;
 use crate::worker::{Handle, Shared, Worker};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -55,14 +55,18 @@ pub(crate) fn handle(database: &Database, role: Role) -> Result<Handle> {
     Ok(Handle { sessions, number, staleness: is_cached.then_some(STALENESS) })
 }
 
-/// What is before the database, and how to reach it through that.
-async fn entrance(kind: Kind, url: &str, settings: &Settings) -> Result<(Option<Proxy>, String)> {
-    if kind == Kind::Sqlite {
-        return Ok((None, url.to_owned()));
+/// What is before the database, and how to reach each of its nodes through that.
+async fn entrances(target: &Target, settings: &Settings) -> Result<(Vec<Proxy>, Vec<String>)> {
+    if target.kind == Kind::Sqlite {
+        return Ok((Vec::new(), target.urls.clone()));
     }
-    let proxy = Proxy::start(url, settings.latency, settings.seed).await?;
-    let proxied = proxy.url(url)?;
-    Ok((Some(proxy), proxied))
+    let (mut proxies, mut addresses) = (Vec::new(), Vec::new());
+    for url in &target.urls {
+        let proxy = Proxy::start(url, settings.latency, settings.seed).await?;
+        addresses.push(proxy.url(url)?);
+        proxies.push(proxy);
+    }
+    Ok((proxies, addresses))
 }
 
 async fn make_tables(sessions: &Sessions<Coat>) -> Result<()> {
@@ -76,19 +80,19 @@ async fn make_tables(sessions: &Sessions<Coat>) -> Result<()> {
     Ok(())
 }
 
-/// Runs the workload on the database of `url`, which must be empty, and checks the results. A `server` of our own is
-/// killed and frozen, if the settings say so.
+/// Runs the workload, and checks the results. Servers of our own are killed and frozen, if the settings say so.
 ///
 /// # Errors
 ///
 /// If the workload cannot be run. Violations are in the report.
-pub async fn run(kind: Kind, url: &str, server: Option<Server>, settings: &Settings) -> Result<Report> {
-    let room = Room::enough();
-    let (proxy, proxied) = entrance(kind, url, settings).await?;
+pub async fn run(target: Target, settings: &Settings) -> Result<Report> {
+    let (room, settings) = (Room::enough(), &settings.for_target(&target));
+    let (proxies, addresses) = entrances(&target, settings).await?;
     let (mut databases, mut handles, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
     // As four processes would: every other one has a cache.
     for number in 0..4 {
-        let database = pools::open(kind, &proxied, settings.connections, &room).await?;
+        let url = &addresses[number % addresses.len()];
+        let database = pools::open(target.kind, url, settings.connections, &room).await?;
         let clock = SteppingClock::default();
         clocks.push(clock.clone());
         handles.push(handle(&database, Role { number, is_cached: number % 2 == 1, clock })?);
@@ -107,7 +111,7 @@ pub async fn run(kind: Kind, url: &str, server: Option<Server>, settings: &Setti
         let handle = handles[number % handles.len()].clone();
         workers.spawn(Worker::new(u64::try_from(number)?, handle, Arc::clone(&shared)).work());
     }
-    let means = Means { kind, url: url.to_owned(), proxy, server, room, clocks, processes: None };
+    let means = Means { target, proxies, room, clocks, processes: None };
     let injector = tokio::spawn(Injector::new(means, Arc::clone(&shared)).run());
     let calls = gather(workers, &shared, time).await?;
     let (caused, means) = injector.await?;
@@ -118,7 +122,7 @@ pub async fn run(kind: Kind, url: &str, server: Option<Server>, settings: &Setti
     for database in databases {
         leaked |= tokio::time::timeout(CLOSING, database.close()).await.is_err();
     }
-    let mut report = judge(kind, url, settings, took, &calls).await?.with_caused(caused);
+    let mut report = judge(&means.target, settings, took, &calls).await?.with_caused(caused);
     drop(means);
     if leaked {
         report.add(Violation::of_run(Rule::NotClosed, "a connection was not given back"));
@@ -132,19 +136,13 @@ pub async fn run(kind: Kind, url: &str, server: Option<Server>, settings: &Setti
 /// # Errors
 ///
 /// If the workload cannot be run, or its settings name no time. Violations are in the report.
-pub async fn run_processes(
-    kind: Kind,
-    url: &str,
-    server: Option<Server>,
-    settings: &Settings,
-    program: &Path,
-) -> Result<Report> {
+pub async fn run_processes(target: Target, settings: &Settings, program: &Path) -> Result<Report> {
     let Until::Time(time) = settings.until else {
         return Err("processes work for a time".into());
     };
-    let room = Room::enough();
-    let (proxy, proxied) = entrance(kind, url, settings).await?;
-    let database = pools::open(kind, url, 1, &room).await?;
+    let (room, settings) = (Room::enough(), &settings.for_target(&target));
+    let (proxies, addresses) = entrances(&target, settings).await?;
+    let database = pools::open(target.kind, &target.urls[0], 1, &room).await?;
     let role = Role { number: 0, is_cached: false, clock: SteppingClock::default() };
     make_tables(&handle(&database, role)?.sessions).await?;
     database.close().await;
@@ -153,25 +151,17 @@ pub async fn run_processes(
     let directory = tempfile::tempdir()?;
     let count = 4;
     let orders = Orders {
-        kind,
-        url: proxied,
+        kind: target.kind,
+        url: String::new(),
         directory: directory.path().to_owned(),
         process: 0,
         is_cached: false,
         clock: 0,
         settings: Settings { workers: settings.workers.div_ceil(count), ..settings.clone() },
     };
-    let processes = Processes::start(program, orders, count)?;
+    let processes = Processes::start(program, orders, addresses, count)?;
     let shared = Arc::new(Shared::of_process(settings.clone(), 0, None));
-    let means = Means {
-        kind,
-        url: url.to_owned(),
-        proxy,
-        server,
-        room,
-        clocks: Vec::new(),
-        processes: Some(processes),
-    };
+    let means = Means { target, proxies, room, clocks: Vec::new(), processes: Some(processes) };
     let injector = tokio::spawn(Injector::new(means, Arc::clone(&shared)).run());
     watch(&shared, directory.path(), time).await?;
     let (caused, mut means) = injector.await?;
@@ -182,7 +172,7 @@ pub async fn run_processes(
     };
     let took = begun.elapsed();
     let calls = journal_file::calls(directory.path(), shared.tick())?;
-    let mut report = judge(kind, url, settings, took, &calls).await?.with_caused(caused);
+    let mut report = judge(&means.target, settings, took, &calls).await?.with_caused(caused);
     drop(means);
     if left > 0 {
         report.add(Violation::of_run(Rule::NotClosed, "a process did not end by itself"));
@@ -191,12 +181,13 @@ pub async fn run_processes(
 }
 
 /// Reads the table, and compares it and the journal with the library's promises.
-async fn judge(kind: Kind, url: &str, settings: &Settings, took: Duration, calls: &[Call]) -> Result<Report> {
-    let (rows, now) = final_table::read(kind, url).await?;
+async fn judge(target: &Target, settings: &Settings, took: Duration, calls: &[Call]) -> Result<Report> {
+    let (rows, now) = final_table::read(target).await?;
     // By a clock that was ahead, what it ended expires in our future; what is valid does so an hour later.
     let violations = checker::check(calls, &rows, now + FARTHEST_CLOCK);
     let sessions = calls.iter().filter(|call| matches!(call.action, Action::Create { .. })).count();
-    Ok(Report::new(kind, settings.seed, took, calls, violations).with_rows(sessions, rows.len()))
+    Ok(Report::new(target.to_string(), settings.seed, took, calls, violations)
+        .with_rows(sessions, rows.len()))
 }
 
 /// Follows the journals of the processes until the time is over, and prints the progress.

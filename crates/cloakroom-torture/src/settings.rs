@@ -3,6 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::faults::Fault;
+use crate::target::Target;
 
 /// The settings of a run: its length, and its faults.
 #[derive(Clone, Debug)]
@@ -21,8 +22,18 @@ pub struct Settings {
     pub dropped: f64,
     /// The kinds of faults. Those that the database cannot meet are left out.
     pub faults: BTreeSet<Fault>,
+    /// Whether all transactions are begun by the library. On a cluster a transaction that the application begins by
+    /// itself sees what its node knows, and not all that was committed.
+    pub begins_by_library: bool,
     /// Whether to print a line every few seconds.
     pub is_talkative: bool,
+}
+
+impl Settings {
+    /// Returns these settings with what the target asks for.
+    pub(crate) fn for_target(&self, target: &Target) -> Self {
+        Self { begins_by_library: target.servers.is_cluster(), ..self.clone() }
+    }
 }
 
 /// When the workers stop.
@@ -44,6 +55,7 @@ impl Default for Settings {
             latency: Duration::from_millis(3),
             dropped: 0.02,
             faults: BTreeSet::from([Fault::Dropped, Fault::Disk]),
+            begins_by_library: false,
             is_talkative: false,
         }
     }
@@ -56,7 +68,7 @@ pub enum Kind {
     Sqlite,
     /// A server, behind a proxy.
     Postgres,
-    /// A server, behind a proxy.
+    /// A server, or a cluster, behind proxies.
     MariaDb,
 }
 

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use cloakroom_testing::{TestDatabase, each_database};
-use cloakroom_torture::{Fault, Kind, Settings, Until, run, run_processes};
+use cloakroom_torture::{Fault, Kind, Settings, Target, Until, run, run_processes};
 
-fn kind_of(db: &TestDatabase) -> Kind {
-    match db.kind() {
+fn target(db: &TestDatabase) -> Target {
+    let kind = match db.kind() {
         cloakroom_testing::Kind::Sqlite => Kind::Sqlite,
         cloakroom_testing::Kind::Postgres => Kind::Postgres,
         cloakroom_testing::Kind::MariaDb => Kind::MariaDb,
-    }
+    };
+    Target::of_others(kind, db.url())
 }
 
 async fn nothing_acknowledged_is_lost_and_nothing_ended_comes_back(db: TestDatabase) {
@@ -24,7 +25,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_ended_comes_back(db: TestDatab
             .into(),
         ..Settings::default()
     };
-    let report = run(kind_of(&db), db.url(), None, &settings).await.unwrap();
+    let report = run(target(&db), &settings).await.unwrap();
     assert!(report.calls() > 500 && report.dropped() > 10, "hardly anything was done: {report}");
     assert!(report.violations().is_empty(), "{report}");
 }
@@ -37,7 +38,7 @@ async fn nothing_of_a_process_that_was_killed_is_lost_or_comes_back(db: TestData
         ..Settings::default()
     };
     let program = Path::new(env!("CARGO_BIN_EXE_cloakroom-torture"));
-    let report = run_processes(kind_of(&db), db.url(), None, &settings, program).await.unwrap();
+    let report = run_processes(target(&db), &settings, program).await.unwrap();
     assert!(report.calls() > 100, "hardly anything was done: {report}");
     assert!(report.violations().is_empty(), "{report}");
 }

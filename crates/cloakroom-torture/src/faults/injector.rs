@@ -1,6 +1,8 @@
 //! Causes the faults that do not belong to a call: one after another, at random moments.
 
 use std::collections::BTreeMap;
+use std::mem;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,7 @@ use crate::clock::SteppingClock;
 use crate::pools::Room;
 use crate::processes::Processes;
 use crate::settings::Kind;
+use crate::target::{Servers, Target};
 use crate::worker::Shared;
 
 /// For this long the injector waits for the first answer after a fault.
@@ -20,11 +23,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What faults are caused with.
 pub(crate) struct Means {
-    pub(crate) kind: Kind,
-    /// Of the database itself, without the proxy.
-    pub(crate) url: String,
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) server: Option<Server>,
+    /// The database itself, without the proxies.
+    pub(crate) target: Target,
+    pub(crate) proxies: Vec<Proxy>,
     pub(crate) room: Room,
     pub(crate) clocks: Vec<SteppingClock>,
     pub(crate) processes: Option<Processes>,
@@ -48,7 +49,7 @@ pub(crate) struct Injector {
 impl Injector {
     pub(crate) fn new(means: Means, shared: Arc<Shared>) -> Self {
         let settings = &shared.settings;
-        let can_meet = Fault::of(means.kind, means.server.is_some(), means.processes.is_some());
+        let can_meet = Fault::of(means.target.kind, means.target.servers.count(), means.processes.is_some());
         let of_calls = |fault: &Fault| *fault == Fault::Dropped;
         let faults = settings.faults.intersection(&can_meet).filter(|fault| !of_calls(fault));
         let (faults, random) = (faults.copied().collect(), fastrand::Rng::with_seed(!settings.seed));
@@ -66,7 +67,12 @@ impl Injector {
             if self.shared.is_over() {
                 break;
             }
-            match self.cause(fault).await {
+            let begun = Instant::now();
+            let caused = self.cause(fault).await;
+            if self.means.target.servers.is_cluster() {
+                eprintln!("{fault} took {:.1?}", begun.elapsed());
+            }
+            match caused {
                 Ok(()) => *self.caused.times.entry(fault).or_default() += 1,
                 // A server that does not start again is a violation that the check of the table finds.
                 Err(problem) => eprintln!("{fault} could not be caused: {problem}"),
@@ -76,9 +82,7 @@ impl Injector {
         for clock in &self.means.clocks {
             clock.set(0);
         }
-        if let Some(proxy) = &self.means.proxy {
-            proxy.order(Order::CutSilent);
-        }
+        self.order(Order::CutSilent);
         (self.caused, self.means)
     }
 
@@ -95,25 +99,24 @@ impl Injector {
                 self.means.room.set(false);
             }
             Fault::Kill => {
-                self.server(|server| {
+                let number = self.any_server();
+                self.server(number, |server| {
                     server.kill();
                     server.start().map_err(|error| error.to_string())
                 })
                 .await?;
             }
             Fault::Freeze => {
-                let time = self.span(200, 3000);
-                self.server(|server| {
-                    server.freeze();
-                    Ok(())
-                })
-                .await?;
-                tokio::time::sleep(time).await;
-                self.server(|server| {
-                    server.thaw();
-                    Ok(())
-                })
-                .await?;
+                let (number, time) = (self.any_server(), self.span(200, 3000));
+                self.freeze(number..=number, time).await?;
+            }
+            Fault::Evict => {
+                let (number, time) = (self.any_server(), self.span(7000, 11_000));
+                self.freeze(number..=number, time).await?;
+            }
+            Fault::Quorum => {
+                let (last, time) = (self.means.target.servers.count() - 1, self.span(7000, 11_000));
+                self.freeze(1..=last, time).await?;
             }
             Fault::Cut => self.order(Order::Cut),
             Fault::Answer => self.order(Order::LoseAnswer),
@@ -142,9 +145,33 @@ impl Injector {
     }
 
     fn order(&self, order: Order) {
-        if let Some(proxy) = &self.means.proxy {
+        for proxy in &self.means.proxies {
             proxy.order(order);
         }
+    }
+
+    fn any_server(&mut self) -> usize {
+        self.random.usize(0..self.means.target.servers.count())
+    }
+
+    /// Lets these servers stand still for a time.
+    async fn freeze(&mut self, numbers: RangeInclusive<usize>, time: Duration) -> Result<(), String> {
+        for number in numbers.clone() {
+            self.server(number, |server| {
+                server.freeze();
+                Ok(())
+            })
+            .await?;
+        }
+        tokio::time::sleep(time).await;
+        for number in numbers {
+            self.server(number, |server| {
+                server.thaw();
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     async fn hold(
@@ -152,7 +179,9 @@ impl Injector {
         take: impl AsyncFnOnce(Kind, &str) -> Result<Held, sqlx::Error>,
     ) -> Result<(), String> {
         let time = self.span(200, 2000);
-        let held = take(self.means.kind, &self.means.url).await.map_err(|error| error.to_string())?;
+        let held = take(self.means.target.kind, &self.means.target.urls[0])
+            .await
+            .map_err(|error| error.to_string())?;
         tokio::time::sleep(time).await;
         held.give_back().await.map_err(|error| error.to_string())
     }
@@ -160,17 +189,16 @@ impl Injector {
     /// The server's own functions wait, so they run apart.
     async fn server(
         &mut self,
+        number: usize,
         action: impl FnOnce(&mut Server) -> Result<(), String> + Send + 'static,
     ) -> Result<(), String> {
-        let Some(mut server) = self.means.server.take() else {
-            return Err("the server is not ours".to_owned());
-        };
+        let mut servers = mem::replace(&mut self.means.target.servers, Servers::Others);
         let done = tokio::task::spawn_blocking(move || {
-            let result = action(&mut server);
-            (server, result)
+            let result = servers.server(number).map_or(Err("the server is not ours".to_owned()), action);
+            (servers, result)
         });
-        let (server, result) = done.await.map_err(|error| error.to_string())?;
-        self.means.server = Some(server);
+        let (servers, result) = done.await.map_err(|error| error.to_string())?;
+        self.means.target.servers = servers;
         result
     }
 

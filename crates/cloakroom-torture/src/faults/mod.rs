@@ -24,6 +24,10 @@ pub enum Fault {
     Kill,
     /// The server stands still for up to three seconds.
     Freeze,
+    /// A node stands still until the others go on without it, and comes back. Clusters alone.
+    Evict,
+    /// All nodes but one stand still until that one knows itself in the minority, and come back. Clusters alone.
+    Quorum,
     /// Half of the connections break.
     Cut,
     /// The server does what it was asked, and the connection breaks before its answer arrives.
@@ -34,7 +38,7 @@ pub enum Fault {
     Silence,
     /// A quarter of the connections are closed in one direction.
     HalfClose,
-    /// Another client locks the table for up to two seconds.
+    /// Another client locks the table for up to two seconds. Not on a cluster, whose other nodes would not know of it.
     Lock,
     /// The server refuses writes for a second. `PostgreSQL` alone.
     ReadOnly,
@@ -46,11 +50,13 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Dropped,
         Self::Disk,
         Self::Kill,
         Self::Freeze,
+        Self::Evict,
+        Self::Quorum,
         Self::Cut,
         Self::Answer,
         Self::Stall,
@@ -62,11 +68,14 @@ impl Fault {
         Self::Worker,
     ];
 
-    /// Returns the faults that this database can meet, without those that need its server if `has_server` is `false`,
-    /// and those that need workers in processes, or in this one.
-    pub(crate) fn of(kind: Kind, has_server: bool, has_processes: bool) -> BTreeSet<Self> {
+    /// Returns the faults that this database can meet with so many servers of ours, without those that need workers in
+    /// processes, or in this one.
+    pub(crate) fn of(kind: Kind, servers: usize, has_processes: bool) -> BTreeSet<Self> {
+        let (has_server, is_cluster) = (servers > 0, servers > 1);
         let can_meet = |fault: &Self| match fault {
-            Self::Dropped | Self::Lock => true,
+            Self::Dropped => true,
+            Self::Lock => !is_cluster,
+            Self::Evict | Self::Quorum => is_cluster,
             Self::Clock => !has_processes,
             Self::Worker => has_processes,
             Self::Disk => kind == Kind::Sqlite && !has_processes,
@@ -84,6 +93,8 @@ impl Fault {
             Self::Disk => "disk",
             Self::Kill => "kill",
             Self::Freeze => "freeze",
+            Self::Evict => "evict",
+            Self::Quorum => "quorum",
             Self::Cut => "cut",
             Self::Answer => "answer",
             Self::Stall => "stall",

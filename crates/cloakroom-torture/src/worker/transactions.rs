@@ -82,7 +82,7 @@ impl Worker {
 
     /// At times as the library recommends, at times not.
     async fn begin(&mut self, transaction: TransactionId) -> Result<Open<'static>, Stop> {
-        if self.random.bool() {
+        if self.random.bool() && !self.shared.settings.begins_by_library {
             return Box::pin(self.own_begin(transaction)).await;
         }
         let sessions = self.sessions.clone();

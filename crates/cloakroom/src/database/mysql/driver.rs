@@ -360,10 +360,16 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
         4031 => return Fault::of(ErrorKind::Unavailable, Cause::Idle),
         // The node is not in the part of the cluster that may answer, or has just joined it. Nothing was done.
         1047 => ErrorKind::Unavailable,
+        // The node lost the others while it told them of the write. Whether they know of it is not known.
+        1180 if error.message().contains("Primary Component") => {
+            return Fault::of(ErrorKind::Unavailable, Cause::Unclear);
+        }
         1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1203 | 1927 => {
             return Fault::of(ErrorKind::Unavailable, Cause::Lost);
         }
         1020 | 1213 | 1412 => return Fault::transient(),
+        // Another node's write has undone the whole transaction since the savepoint was set.
+        1305 if error.message().starts_with("SAVEPOINT ") => return Fault::transient(),
         1038 => return Fault::of(ErrorKind::Database, Cause::Unsorted),
         // No such prepared statement, or the table changes too often for it.
         1243 | 1615 => return Fault::of(ErrorKind::Database, Cause::Stale),
