@@ -195,3 +195,48 @@ vectors_option() { # vectors_option "$@"
     export PYTHONPATH=$findings${PYTHONPATH:+:$PYTHONPATH} VECTORS=
     if [ "${1:-}" = --vectors ]; then VECTORS=$(cd "$called_from" && realpath "$2"); fi
 }
+
+# A Galera cluster of two nodes, from Debian's packages, unpacked, not installed; `root` has no password. Sets
+# `first_node` and `second_node`, their ports.
+start_galera() { # start_galera <version of mariadb-server> <version of galera-4> <provider options>
+    apt_unpack "mariadb-server-core=$1" "mariadb-client-core=$1" "mariadb-server=$1" "galera-4=$2" \
+        liburing2 libaio1 libnuma1 rsync libpopt0 libxxhash0
+    export PATH=$debian/usr/bin:$PATH
+    galera_groups=("$(free_port)" "$(free_port)")
+    galera_options=$3
+    own_folder "$scratch/first"
+    "${unprivileged[@]}" env LD_LIBRARY_PATH="$libraries" "$debian/usr/bin/mariadb-install-db" --no-defaults \
+        --basedir="$debian/usr" --datadir="$scratch/first/data" --auth-root-authentication-method=normal \
+        >"$scratch/install.log" 2>&1
+    # The second node begins with a copy of the first one's data.
+    start_galera_node 0 first --wsrep-new-cluster
+    kill "${started[-1]}"
+    wait "${started[-1]}" || true
+    cp -a "$scratch/first" "$scratch/second"
+    start_galera_node 0 first --wsrep-new-cluster
+    first_node=$node_port
+    start_galera_node 1 second
+    second_node=$node_port
+}
+
+# Starts a node and waits until it serves. Sets `node_port`.
+start_galera_node() { # start_galera_node <number> <folder> [option]...
+    local group=${galera_groups[$1]} folder=$scratch/$2
+    shift 2
+    node_port=$(free_port)
+    "${unprivileged[@]}" env LD_LIBRARY_PATH="$libraries" "$debian/usr/sbin/mariadbd" --no-defaults \
+        --basedir="$debian/usr" --datadir="$folder/data" --socket="$folder/socket" --bind-address=127.0.0.1 \
+        --port="$node_port" --innodb-buffer-pool-size=32M --binlog-format=ROW --innodb-autoinc-lock-mode=2 \
+        --wsrep-on=ON --wsrep-provider="$debian/usr/lib/galera/libgalera_smm.so" --wsrep-sst-method=rsync \
+        --wsrep-cluster-address="gcomm://127.0.0.1:${galera_groups[0]},127.0.0.1:${galera_groups[1]}" \
+        --wsrep-node-address=127.0.0.1 --wsrep-sst-receive-address="127.0.0.1:$(free_port)" \
+        --wsrep-provider-options="gmcast.listen_addr=tcp://127.0.0.1:$group;ist.recv_addr=127.0.0.1:$(free_port);$galera_options" \
+        "$@" >"$folder/log" 2>&1 &
+    started+=($!)
+    for _ in $(seq 600); do
+        grep -qs 'Synchronized with group, ready for connections' "$folder/log" && wait_for_port "$node_port" && return
+        sleep 0.1
+    done
+    echo 'The node did not start.' >&2
+    exit 1
+}
