@@ -36,8 +36,9 @@ Usage: cargo xtask COMMAND
   torture [--minutes N] [--database DATABASE]... [--fault FAULT]... [--seed N]
         Run operations under injected faults for N minutes (default: 5) on each database,
         on servers started for the purpose, and check that nothing acknowledged is lost
-        and nothing ended comes back. --database galera is a cluster of three nodes, and
-        runs only if it is named. docs/reliability.md says how.
+        and nothing ended comes back. --database galera is a cluster of three nodes,
+        and --database standby a primary whose standby takes its place; both run only if
+        they are named. docs/reliability.md says how.
   fuzz [--minutes N] [--seed N]
         Draw what the library reads from outside at random, for N minutes (default: 5):
         rows of the three databases, cookies and headers, cursors, JSON that is merged.
@@ -87,8 +88,8 @@ pub(crate) struct BenchOptions {
 pub(crate) struct TortureOptions {
     /// Which databases to run on, each once.
     pub(crate) databases: Vec<Database>,
-    /// Whether to run on a cluster.
-    pub(crate) has_cluster: bool,
+    /// Several servers together, by the workload's names for them.
+    pub(crate) groups: Vec<&'static str>,
     pub(crate) minutes: Option<String>,
     pub(crate) seed: Option<String>,
     /// The kinds of faults, which the workload itself knows; all of them if there is none.
@@ -315,9 +316,12 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
     Ok(options)
 }
 
+/// What the workload can run on beside single databases.
+const GROUPS: [&str; 2] = ["galera", "standby"];
+
 fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
     let (mut picked, mut faults, mut minutes, mut seed) = (Vec::new(), Vec::new(), None, None);
-    let mut has_cluster = false;
+    let mut groups = Vec::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let (option, value) = match argument.split_once('=') {
@@ -333,16 +337,18 @@ fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
             if is_one { Ok(Some(value.to_owned())) } else { Err(format!("no number: {value}")) }
         };
         match option {
-            "--database" if value == "galera" => has_cluster = true,
-            "--database" => picked.extend(parse_databases(value)?),
+            "--database" => match GROUPS.into_iter().find(|group| *group == value) {
+                Some(group) => groups.push(group),
+                None => picked.extend(parse_databases(value)?),
+            },
             "--fault" => faults.extend(value.split(',').map(str::to_owned)),
             "--minutes" => minutes = number(value.parse::<f64>().is_ok_and(|minutes| minutes > 0.0))?,
             _ => seed = number(value.parse::<u64>().is_ok())?,
         }
     }
-    let takes_all = picked.is_empty() && !has_cluster;
+    let takes_all = picked.is_empty() && groups.is_empty();
     let databases = Database::ALL.into_iter().filter(|database| takes_all || picked.contains(database));
-    Ok(TortureOptions { databases: databases.collect(), has_cluster, minutes, seed, faults })
+    Ok(TortureOptions { databases: databases.collect(), groups, minutes, seed, faults })
 }
 
 fn parse_databases(words: &str) -> Result<Vec<Database>, String> {
@@ -449,7 +455,7 @@ mod tests {
             let (minutes, seed) = (minutes.map(str::to_owned), seed.map(str::to_owned));
             Ok(Task::Torture(TortureOptions {
                 databases: databases.to_vec(),
-                has_cluster: false,
+                groups: Vec::new(),
                 minutes,
                 seed,
                 faults: Vec::new(),
@@ -457,12 +463,15 @@ mod tests {
         };
         assert_eq!(parsed("torture"), torture(&Database::ALL, None, None));
         let on = |line: &str| match parsed(line) {
-            Ok(Task::Torture(options)) => (options.databases, options.has_cluster),
+            Ok(Task::Torture(options)) => (options.databases, options.groups),
             other => panic!("{other:?}"),
         };
-        assert_eq!(on("torture --database galera"), (Vec::new(), true));
-        assert_eq!(on("torture --database galera --database=sqlite"), (vec![Database::Sqlite], true));
-        assert_eq!(on("torture"), (Database::ALL.to_vec(), false));
+        assert_eq!(on("torture --database galera"), (Vec::new(), vec!["galera"]));
+        assert_eq!(
+            on("torture --database standby --database=sqlite"),
+            (vec![Database::Sqlite], vec!["standby"])
+        );
+        assert_eq!(on("torture"), (Database::ALL.to_vec(), vec![]));
         let faults = |line| match parsed(line) {
             Ok(Task::Torture(options)) => options.faults,
             other => panic!("{other:?}"),

@@ -9,8 +9,9 @@ use crate::install::{self, Need};
 /// Builds the workload and runs it; it starts its own servers.
 pub(crate) fn run(options: &TortureOptions) -> Result<(), String> {
     let kinds = options.databases.iter().filter_map(|database| database.server());
-    let of_cluster = options.has_cluster.then_some(Kind::MariaDb);
-    let needs: Vec<Need> = kinds.chain(of_cluster).map(Need::Server).collect();
+    let of_groups =
+        options.groups.iter().map(|group| if *group == "galera" { Kind::MariaDb } else { Kind::Postgres });
+    let needs: Vec<Need> = kinds.chain(of_groups).map(Need::Server).collect();
     install::ensure(&needs)?;
     let status = command(options).status().map_err(|e| format!("could not run cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("the workload found violations, or could not run".to_owned()) }
@@ -21,8 +22,8 @@ fn command(options: &TortureOptions) -> Command {
     for database in &options.databases {
         command.args(["--database", database.word()]);
     }
-    if options.has_cluster {
-        command.args(["--database", "galera"]);
+    for group in &options.groups {
+        command.args(["--database", group]);
     }
     for fault in &options.faults {
         command.args(["--fault", fault]);
@@ -44,7 +45,7 @@ mod tests {
     fn what_was_asked_for_is_handed_on() {
         let options = TortureOptions {
             databases: vec![Database::MariaDb],
-            has_cluster: true,
+            groups: vec!["galera"],
             minutes: Some("0.5".to_owned()),
             seed: Some("7".to_owned()),
             faults: vec!["kill".to_owned()],

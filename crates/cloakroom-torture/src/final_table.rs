@@ -32,7 +32,7 @@ pub(crate) async fn read(target: &Target) -> Result<(Vec<Row>, OffsetDateTime), 
 }
 
 async fn read_once(target: &Target) -> Result<(Vec<Row>, OffsetDateTime), sqlx::Error> {
-    let url = &target.urls[0];
+    let url = target.url();
     let rows: Vec<Stored> = match target.kind {
         Kind::Sqlite => {
             sqlx::query_as(ROWS).fetch_all(&mut sqlx::SqliteConnection::connect(url).await?).await?

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use cloakroom_testing::servers::{self, Galera, Server};
+use cloakroom_testing::servers::{self, Galera, Pair, Server, Synchronous};
 use cloakroom_torture::{Fault, Kind, Orders, Report, Settings, Target, Until};
 use tokio::runtime::Runtime;
 
@@ -23,7 +23,7 @@ struct Arguments {
     /// How long to run on each database, in minutes.
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
-    /// Which databases to run on; by default all but the cluster.
+    /// Which databases to run on; by default all but the cluster and the standby.
     #[arg(long, value_enum)]
     database: Vec<Choice>,
     /// What the choice of operations and faults begins with.
@@ -105,6 +105,8 @@ enum Choice {
     Mariadb,
     /// A cluster of three nodes of MariaDB.
     Galera,
+    /// A primary of PostgreSQL, and a standby that takes its place.
+    Standby,
 }
 
 impl Choice {
@@ -113,7 +115,7 @@ impl Choice {
     fn kind(self) -> Kind {
         match self {
             Self::Sqlite => Kind::Sqlite,
-            Self::Postgres => Kind::Postgres,
+            Self::Postgres | Self::Standby => Kind::Postgres,
             Self::Mariadb | Self::Galera => Kind::MariaDb,
         }
     }
@@ -199,6 +201,7 @@ fn on(choice: Choice, run: impl FnOnce(Target) -> Result<Report>) -> Result<usiz
             );
         }
         Choice::Galera => Target::cluster(Galera::launch()?),
+        Choice::Standby => Target::pair(Pair::launch_to_fail_over(Synchronous::Applied)?),
     })?;
     println!("{report}");
     Ok(report.violations().len())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cloakroom_testing::servers::{Galera, Server};
+use cloakroom_testing::servers::{Galera, Pair, Server};
 
 use crate::settings::Kind;
 
@@ -22,6 +22,8 @@ pub(crate) enum Servers {
     Others,
     One(Server),
     Cluster(Galera),
+    /// A primary, and a standby that takes its place.
+    Pair(Box<Pair>),
 }
 
 impl Target {
@@ -42,17 +44,41 @@ impl Target {
     }
 }
 
+impl Target {
+    /// A primary of our own, whose standby takes its place again and again.
+    pub fn pair(pair: Pair) -> Self {
+        Self {
+            kind: Kind::Postgres,
+            urls: vec![pair.primary.url().to_owned()],
+            servers: Servers::Pair(Box::new(pair)),
+        }
+    }
+
+    /// Returns the address at which everything that was committed is known.
+    pub(crate) fn url(&self) -> &str {
+        match &self.servers {
+            Servers::Pair(pair) => pair.primary.url(),
+            _ => &self.urls[0],
+        }
+    }
+}
+
 impl Servers {
+    /// Returns how many there are to be killed and frozen.
     pub(crate) fn count(&self) -> usize {
         match self {
             Self::Others => 0,
-            Self::One(_) => 1,
+            Self::One(_) | Self::Pair(_) => 1,
             Self::Cluster(cluster) => cluster.nodes().len(),
         }
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
-        self.count() > 1
+        matches!(self, Self::Cluster(_))
+    }
+
+    pub(crate) fn is_pair(&self) -> bool {
+        matches!(self, Self::Pair(_))
     }
 
     /// Returns a server of ours; `None` if there is none of this number.
@@ -60,6 +86,7 @@ impl Servers {
         match self {
             Self::Others => None,
             Self::One(server) => (number == 0).then_some(server),
+            Self::Pair(pair) => (number == 0).then_some(&mut pair.primary),
             Self::Cluster(cluster) => (number < cluster.nodes().len()).then(|| cluster.node(number)),
         }
     }
@@ -69,6 +96,10 @@ impl Servers {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind)?;
-        if self.servers.is_cluster() { f.write_str(", a cluster of Galera") } else { Ok(()) }
+        match self.servers {
+            Servers::Cluster(_) => f.write_str(", a cluster of Galera"),
+            Servers::Pair(_) => f.write_str(", a primary and its standby"),
+            Servers::Others | Servers::One(_) => Ok(()),
+        }
     }
 }

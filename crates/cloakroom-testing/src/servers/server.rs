@@ -219,7 +219,7 @@ impl Server {
         Ok(())
     }
 
-    fn run_to_end(&mut self, command: &Command) -> Result<(), ServerError> {
+    pub(super) fn run_to_end(&mut self, command: &Command) -> Result<(), ServerError> {
         let program = PathBuf::from(command.get_program());
         let ending = match self.kind() {
             Kind::Postgres => Ending::Wait,

@@ -49,7 +49,7 @@ pub(crate) struct Injector {
 impl Injector {
     pub(crate) fn new(means: Means, shared: Arc<Shared>) -> Self {
         let settings = &shared.settings;
-        let can_meet = Fault::of(means.target.kind, means.target.servers.count(), means.processes.is_some());
+        let can_meet = Fault::of(&means.target, means.processes.is_some());
         let of_calls = |fault: &Fault| *fault == Fault::Dropped;
         let faults = settings.faults.intersection(&can_meet).filter(|fault| !of_calls(fault));
         let (faults, random) = (faults.copied().collect(), fastrand::Rng::with_seed(!settings.seed));
@@ -69,7 +69,7 @@ impl Injector {
             }
             let begun = Instant::now();
             let caused = self.cause(fault).await;
-            if self.means.target.servers.is_cluster() {
+            if begun.elapsed() > Duration::from_secs(4) {
                 eprintln!("{fault} took {:.1?}", begun.elapsed());
             }
             match caused {
@@ -117,6 +117,23 @@ impl Injector {
             Fault::Quorum => {
                 let (last, time) = (self.means.target.servers.count() - 1, self.span(7000, 11_000));
                 self.freeze(1..=last, time).await?;
+            }
+            Fault::FailOver => {
+                self.change(|servers| match servers {
+                    Servers::Pair(pair) => pair.fail_over().map_err(|error| error.to_string()),
+                    _ => Err("there is no standby".to_owned()),
+                })
+                .await?;
+                if let (Servers::Pair(pair), Some(proxy)) =
+                    (&self.means.target.servers, self.means.proxies.first())
+                {
+                    proxy.lead_to(pair.standby.url()).map_err(|error| error.to_string())?;
+                }
+                self.change(|servers| match servers {
+                    Servers::Pair(pair) => pair.replace_standby().map_err(|error| error.to_string()),
+                    _ => Ok(()),
+                })
+                .await?;
             }
             Fault::Cut => self.order(Order::Cut),
             Fault::Answer => self.order(Order::LoseAnswer),
@@ -179,22 +196,31 @@ impl Injector {
         take: impl AsyncFnOnce(Kind, &str) -> Result<Held, sqlx::Error>,
     ) -> Result<(), String> {
         let time = self.span(200, 2000);
-        let held = take(self.means.target.kind, &self.means.target.urls[0])
-            .await
-            .map_err(|error| error.to_string())?;
+        let held =
+            take(self.means.target.kind, self.means.target.url()).await.map_err(|error| error.to_string())?;
         tokio::time::sleep(time).await;
         held.give_back().await.map_err(|error| error.to_string())
     }
 
-    /// The server's own functions wait, so they run apart.
     async fn server(
         &mut self,
         number: usize,
         action: impl FnOnce(&mut Server) -> Result<(), String> + Send + 'static,
     ) -> Result<(), String> {
+        let action = move |servers: &mut Servers| {
+            servers.server(number).map_or(Err("the server is not ours".to_owned()), action)
+        };
+        self.change(action).await
+    }
+
+    /// The servers' own functions wait, so they run apart.
+    async fn change(
+        &mut self,
+        action: impl FnOnce(&mut Servers) -> Result<(), String> + Send + 'static,
+    ) -> Result<(), String> {
         let mut servers = mem::replace(&mut self.means.target.servers, Servers::Others);
         let done = tokio::task::spawn_blocking(move || {
-            let result = servers.server(number).map_or(Err("the server is not ours".to_owned()), action);
+            let result = action(&mut servers);
             (servers, result)
         });
         let (servers, result) = done.await.map_err(|error| error.to_string())?;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::settings::Kind;
+use crate::target::Target;
 
 pub(crate) use injector::{Caused, Injector, Means};
 
@@ -28,6 +29,8 @@ pub enum Fault {
     Evict,
     /// All nodes but one stand still until that one knows itself in the minority, and come back. Clusters alone.
     Quorum,
+    /// The primary is killed, the standby takes its place, and gets a standby of its own. A primary with a standby alone.
+    FailOver,
     /// Half of the connections break.
     Cut,
     /// The server does what it was asked, and the connection breaks before its answer arrives.
@@ -50,13 +53,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Dropped,
         Self::Disk,
         Self::Kill,
         Self::Freeze,
         Self::Evict,
         Self::Quorum,
+        Self::FailOver,
         Self::Cut,
         Self::Answer,
         Self::Stall,
@@ -68,14 +72,15 @@ impl Fault {
         Self::Worker,
     ];
 
-    /// Returns the faults that this database can meet with so many servers of ours, without those that need workers in
-    /// processes, or in this one.
-    pub(crate) fn of(kind: Kind, servers: usize, has_processes: bool) -> BTreeSet<Self> {
-        let (has_server, is_cluster) = (servers > 0, servers > 1);
+    /// Returns the faults that the target can meet, without those that need workers in processes, or in this one.
+    pub(crate) fn of(target: &Target, has_processes: bool) -> BTreeSet<Self> {
+        let Target { kind, servers, .. } = target;
+        let (kind, has_server, is_cluster) = (*kind, servers.count() > 0, servers.is_cluster());
         let can_meet = |fault: &Self| match fault {
             Self::Dropped => true,
             Self::Lock => !is_cluster,
             Self::Evict | Self::Quorum => is_cluster,
+            Self::FailOver => servers.is_pair(),
             Self::Clock => !has_processes,
             Self::Worker => has_processes,
             Self::Disk => kind == Kind::Sqlite && !has_processes,
@@ -95,6 +100,7 @@ impl Fault {
             Self::Freeze => "freeze",
             Self::Evict => "evict",
             Self::Quorum => "quorum",
+            Self::FailOver => "fail-over",
             Self::Cut => "cut",
             Self::Answer => "answer",
             Self::Stall => "stall",

@@ -46,19 +46,23 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Proxy {
     port: u16,
     orders: watch::Sender<Order>,
+    /// The address of the server.
+    server: watch::Sender<String>,
 }
 
 impl Proxy {
     /// Starts a proxy before the server of `url`. The server's answers arrive `latency` later.
     pub(crate) async fn start(url: &str, latency: Duration, seed: u64) -> io::Result<Self> {
-        let server = address(url)?.to_owned();
+        let server = watch::Sender::new(address(url)?.to_owned());
+        let behind = server.subscribe();
         let entrance = TcpListener::bind("127.0.0.1:0").await?;
         let port = entrance.local_addr()?.port();
         let (orders, given) = watch::channel(Order::None);
         let mut random = fastrand::Rng::with_seed(seed);
         tokio::spawn(async move {
             while let Ok((client, _)) = entrance.accept().await {
-                let Ok(server) = TcpStream::connect(&server).await else {
+                let address = behind.borrow().clone();
+                let Ok(server) = TcpStream::connect(address).await else {
                     continue;
                 };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
@@ -69,12 +73,18 @@ impl Proxy {
                 tokio::spawn(Carrier { client, server, latency, orders, random }.carry());
             }
         });
-        Ok(Self { port, orders })
+        Ok(Self { port, orders, server })
     }
 
     /// Returns `url` with the address of this proxy.
     pub(crate) fn url(&self, url: &str) -> io::Result<String> {
         Ok(url.replace(address(url)?, &format!("127.0.0.1:{}", self.port)))
+    }
+
+    /// Leads new connections to the server of this `url`.
+    pub(crate) fn lead_to(&self, url: &str) -> io::Result<()> {
+        self.server.send_replace(address(url)?.to_owned());
+        Ok(())
     }
 
     /// Gives an order to the connections that are open now.
