@@ -119,6 +119,9 @@ pub(crate) fn classify(error: &PgDatabaseError) -> Fault {
         "25006" => ErrorKind::ReadOnly,
         "55P03" => ErrorKind::LockTimeout,
         "53100" => ErrorKind::DiskFull,
+        // The table cannot grow for another reason: a quota, or a limit on the size of files. (From version 16 on the
+        // latter comes here; before, it was a disk that is full.)
+        "XX000" if matches!(error.routine(), Some("mdextend" | "mdzeroextend")) => ErrorKind::DiskFull,
         "57014" => ErrorKind::StatementTimeout,
         "40001" | "40P01" => return Fault::transient(),
         _ => match code.get(..2) {

@@ -49,10 +49,11 @@ const LEFT: Duration = Duration::from_mins(1);
 /// How many such lists are known at most.
 const MOST_LEFT: usize = 1000;
 
-/// After how long it is tried again to open the file: at first, if the pool had no connection; at first, if the file must
-/// not be opened; and at most.
-const RETRY_AFTER_SHORTAGE: Duration = Duration::from_millis(200);
+/// After how long it is tried again to open the file if it must not be opened, at first and at most.
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(5)];
+
+/// After how long it is tried again if the pool had no connection to ask. A caller has waited for one in vain each time.
+const SHORTAGE: Duration = Duration::from_secs(1);
 
 /// The connections of one handle. They are opened by the first read.
 #[derive(Clone)]
@@ -319,23 +320,21 @@ impl Opening<'_> {
         *self.0.state.lock() = State::Open(open);
     }
 
-    /// Lets no caller try for a while, which is longer each time.
     fn put_off(self) {
-        self.close(|retry| (retry * 2).clamp(RETRY_AFTER_SHORTAGE, RETRIES[1]));
+        self.close(SHORTAGE);
     }
 
-    /// Says for how long no caller tries, unless the connections were opened or closed meanwhile.
-    fn close(&self, pause: impl FnOnce(Duration) -> Duration) {
+    /// Lets no caller try for this long, unless the connections were opened or closed meanwhile.
+    fn close(&self, pause: Duration) {
         let mut state = self.0.state.lock();
         if let State::Opening { retry } = &*state {
-            let pause = pause(*retry);
-            *state = State::Closed { again: Instant::now() + pause, retry: Duration::max(*retry, pause) };
+            *state = State::Closed { again: Instant::now() + pause, retry: *retry };
         }
     }
 }
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        self.close(|_| Duration::ZERO);
+        self.close(Duration::ZERO);
     }
 }
