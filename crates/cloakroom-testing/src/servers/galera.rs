@@ -125,6 +125,8 @@ impl Ports {
                  ist.recv_addr=127.0.0.1:{missed};gcache.size=32M;\
                  evs.join_retrans_period=PT0.3S;evs.inactive_check_period=PT0.1S"
             ),
+            // Newer versions have this plugin, which refuses to change those options while the server runs.
+            "--loose-plugin-wsrep-provider=OFF".to_owned(),
             "--binlog-format=ROW".to_owned(),
             "--innodb-autoinc-lock-mode=2".to_owned(),
         ];
