@@ -129,7 +129,8 @@
 //! | `postgres` | PostgreSQL 12 or newer | `uuid`, `varchar`, `jsonb`, `timestamptz`; `timestamp` in tables that `ecto_sessions` made |
 //! | `mysql` | MariaDB 10.7, MySQL 8.0.17 or newer | `binary(16)`, `varchar`, `datetime(6)`; for JSON `json` on MariaDB, on MySQL `longtext` with a check |
 //!
-//! The tests of the feature `mysql` were run on MariaDB 10.11.19 and 11.8.9 and on MySQL 9.7.4.
+//! The tests of the feature `postgres` were run on PostgreSQL 12.22, 13.23, 14.23, 15.18, 16.14, 17.10, 18.4 and 19rc1,
+//! and those of the feature `mysql` on MariaDB 10.11.19 and 11.8.9 and on MySQL 9.7.4.
 //!
 //! They may be enabled together. The type of a field must then be storable on each of them.
 //!
