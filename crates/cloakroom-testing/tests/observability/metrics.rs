@@ -130,7 +130,9 @@ async fn calls_are_counted_by_what_became_of_them(db: TestDatabase) {
 async fn calls_that_share_a_statement_are_counted_as_one_batch(db: TestDatabase) {
     recorder::start();
     let table = name(&db, ["shared_sqlite", "shared_postgres", "shared_mariadb"]);
-    let sessions = sessions_named(db.database(), table, db.config().max_in_flight(1)).await;
+    // Past the pool nothing is shared.
+    let config = db.config().max_in_flight(1).direct_reads(false);
+    let sessions = sessions_named(db.database(), table, config).await;
     let created = sessions.create(user("1234")).await.unwrap();
     authenticate_at_once(&sessions, &created.token, 20).await;
     let labels = [("table", table), ("kind", "lookup")];
