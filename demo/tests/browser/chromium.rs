@@ -426,20 +426,6 @@ impl Browser {
         assert!(matches!(&console[..], [line] if line.contains(text)), "{console:?}");
     }
 
-    /// Waits a moment for a line on the console that may come; nothing else is to be there. What is said while a page
-    /// makes room for another may be lost.
-    pub(crate) async fn console_may_say(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < deadline {
-            let console = self.take_console().await;
-            if !console.is_empty() {
-                assert!(matches!(&console[..], [line] if line.contains(text)), "{console:?}");
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
     /// A command of the `DevTools` protocol.
     pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.command("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await

@@ -75,7 +75,8 @@ impl Pair {
         primary.site.port = random::free_port()?;
         standby.site.port = random::free_port()?;
         primary.site.options = synchronous.options().into();
-        follow(&mut standby, &primary, later)?;
+        let from = from(&standby, &primary)?;
+        follow(&mut standby, &from, later)?;
         primary.launch_prepared()?;
         standby.launch_prepared()?;
         Ok(Self { primary, standby, later })
@@ -98,7 +99,7 @@ impl Pair {
         let from = from(standby, primary)?;
         copy.args(["--checkpoint=fast", "--wal-method=stream", "--no-sync", "--dbname", &from, "--pgdata"]);
         standby.run_to_end(copy.arg(&data))?;
-        follow(standby, primary, *later)?;
+        follow(standby, &from, *later)?;
         standby.launch_prepared()
     }
 
@@ -152,12 +153,11 @@ fn from(standby: &Server, primary: &Server) -> Result<String, ServerError> {
     Ok(format!("host=127.0.0.1 port={port} user=postgres passfile={passwords} application_name=standby"))
 }
 
-/// Prepares a server with a copy of the primary's data to repeat what the primary does, and to wait for this if it becomes
-/// the primary.
-fn follow(standby: &mut Server, primary: &Server, later: Synchronous) -> Result<(), ServerError> {
+/// Prepares a server with a copy of the primary's data to repeat what the primary does, which it finds [there](from), and
+/// to wait for this if it becomes the primary.
+fn follow(standby: &mut Server, from: &str, later: Synchronous) -> Result<(), ServerError> {
     let site = &standby.site;
     site.directory.write_private("data/standby.signal", "", site.account.as_ref())?;
-    let from = from(standby, primary)?;
     standby.site.options = vec![format!("primary_conninfo={from}")];
     if later != Synchronous::No {
         standby.site.options.extend(later.options());

@@ -16,8 +16,9 @@ const REQUESTS: usize = 20_000;
 
 const SECONDS: usize = 5;
 
-/// The requests between two steps of the test's clock.
-const AT_ONCE: usize = 200;
+/// The requests between two steps of the test's clock. However quick the database is, no more statements are due than
+/// there are steps.
+const AT_ONCE: usize = 1_000;
 
 /// A table of its own name, in which each row that an UPDATE writes is counted.
 async fn counted(db: &TestDatabase, config: cloakroom::ConfigBuilder) -> Watched<Device> {
@@ -85,8 +86,8 @@ async fn a_storm_writes_each_session_once_in_the_span_and_few_statements(db: Tes
     let statements = statements.await;
     let writes = statements.iter().filter(|sql| sql.contains("UPDATE") && sql.contains("used_at")).count();
     let rows = rows_written(&db).await;
-    // The last write is that of `close`. A quick database has written what was due before the clock's next step.
-    assert!(writes <= REQUESTS / AT_ONCE * (SECONDS + 1), "{writes} statements");
+    // The last write is that of `close`.
+    assert!(writes <= 20 * (SECONDS + 1), "{writes} statements");
     assert!(rows <= SESSIONS * (SECONDS + 1), "{rows} rows");
     // Nothing was lost: each row says of the last of its session's requests.
     let rows = sessions.query().fetch_all().await.unwrap();

@@ -412,8 +412,8 @@ impl<'c, T: SessionFields> SessionQuery<'c, T> {
             return self.written_select(bindings, now);
         };
         let known = self.operations.handle().store().statements_by_shape();
-        if let Some(statement) = known.with(&shape, &values) {
-            return Ok(statement);
+        if let Some(sql) = known.text(&shape) {
+            return Ok(Statement::new(sql, values).guarded(shape.guard));
         }
         let statement = self.written_select(bindings, now)?;
         known.remember(shape, &values, &statement);

@@ -86,8 +86,8 @@ mod tests {
             let Some((shape, values)) = query.shape(&bindings, now) else {
                 return false;
             };
-            let known =
-                query.operations.handle().store().statements_by_shape().with(&shape, &values).unwrap();
+            let known = query.operations.handle().store().statements_by_shape().text(&shape).unwrap();
+            let known = Statement::new(known, values).guarded(shape.guard);
             assert_eq!((&known.sql, known.guard), (&written.sql, written.guard));
             let plain = |statement: &Statement| {
                 statement.values.iter().map(|value| value.as_plain().cloned()).collect::<Vec<_>>()

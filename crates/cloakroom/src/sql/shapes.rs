@@ -44,11 +44,10 @@ impl Default for StatementsByShape {
 }
 
 impl StatementsByShape {
-    /// Returns the statement of this shape with these values, if it was written before.
-    pub(crate) fn with(&self, shape: &Shape, values: &[FieldValue]) -> Option<Statement> {
+    /// Returns the text of the statement of this shape, if it was written before.
+    pub(crate) fn text(&self, shape: &Shape) -> Option<Arc<str>> {
         let all = self.0.lock();
-        let Remembered { sql, .. } = all.iter().find(|remembered| remembered.shape == *shape)?;
-        Some(Statement::new(sql.clone(), values.to_vec()).guarded(shape.guard))
+        all.iter().find(|remembered| remembered.shape == *shape).map(|remembered| remembered.sql.clone())
     }
 
     /// Remembers a statement, if its placeholders stand for these values in this order.

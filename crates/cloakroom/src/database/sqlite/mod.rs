@@ -12,7 +12,6 @@ mod row;
 mod url;
 
 pub(super) use dialect::Sqlite;
-
 #[cfg(feature = "sqlite")]
 pub(crate) use direct::{AskThePool, DirectReads};
 #[cfg(feature = "sqlite")]
