@@ -68,10 +68,7 @@ impl Recorder {
             }
         }
         if locked == Locked::WaitFor {
-            for used in std::mem::take(&mut write.left) {
-                write.waiting(&used).await?;
-                goes_on();
-            }
+            write.left(goes_on).await?;
         }
         Ok(write.written)
     }
@@ -116,6 +113,25 @@ impl Write<'_> {
                 Sent::Locked => self.left.extend_from_slice(part),
                 Sent::Refused(error) => self.without_texts(part, error).await?,
             }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and waits for locked rows one at a time: a statement that waits for several may be in a deadlock.
+    /// The transaction that holds one of them, often the task's own write, is likely to hold the others too. So they are
+    /// tried together when the first wait is over.
+    async fn left(&mut self, mut goes_on: impl FnMut()) -> Result<()> {
+        let mut left = std::mem::take(&mut self.left);
+        let Some(first) = left.pop() else { return Ok(()) };
+        self.waiting(&first).await?;
+        goes_on();
+        for chunk in left.chunks(MAX_USES) {
+            self.chunk(chunk).await?;
+            goes_on();
+        }
+        for used in std::mem::take(&mut self.left) {
+            self.waiting(&used).await?;
+            goes_on();
         }
         Ok(())
     }
