@@ -1,10 +1,12 @@
 //! A table that is there already is compared with what its fields ask for, and refused where it cannot work.
 
+use std::time::Duration;
+
 use cloakroom::{
     ColumnType, DynamicFields, Error, ErrorKind, FieldDefinition, FieldType, NewSession, SessionTable,
     Sessions, TableDefinition,
 };
-use cloakroom_testing::{Kind, TestDatabase, UserSession, each_database, user};
+use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, user};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -363,6 +365,60 @@ async fn a_struct_whose_field_changed_its_type_is_told_at_its_start_and_not_by_i
     assert_eq!(numbered.migrate().await.unwrap(), []);
     let created = numbered.create(NewSession::new(Numbered { user_id: 7 })).await.unwrap();
     assert_eq!(numbered.authenticate(&created.token).await.unwrap().unwrap().fields, Numbered { user_id: 7 });
+}
+
+#[derive(Clone, Debug, PartialEq, SessionTable)]
+#[session(table = "sessions")]
+struct Proven {
+    #[session(authenticated_at)]
+    proven_at: OffsetDateTime,
+}
+
+/// MariaDB before 10.10 and MySQL before 8.0 declare the first `timestamp NOT NULL` of a table so by themselves.
+async fn an_instant_that_other_writes_move_is_refused_with_the_statement_that_keeps_it(db: TestDatabase) {
+    let config = db.config().max_lifetime(Duration::from_hours(1)).build().unwrap();
+    let sessions = Sessions::<Proven>::new(db.database(), config).unwrap();
+    sessions.migrate().await.unwrap();
+    for (column, null) in [("inserted_at", "NOT NULL"), ("expires_at", "NULL"), ("proven_at", "NOT NULL")] {
+        db.execute(&format!(
+            "ALTER TABLE sessions MODIFY {column} timestamp(6) {null} DEFAULT CURRENT_TIMESTAMP(6) \
+             ON UPDATE CURRENT_TIMESTAMP(6)"
+        ))
+        .await;
+        let error = sessions.migrate().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ColumnMismatch, "{error}");
+        assert!(
+            error.to_string().contains(&format!("the column {column} of sessions is declared")),
+            "{error}"
+        );
+        db.execute(error.to_string().split_once("the column with: ").unwrap().1).await;
+        assert_eq!(sessions.migrate().await.unwrap(), []);
+    }
+    let created = sessions.create(NewSession::new(Proven { proven_at: START })).await.unwrap();
+    let mut session = sessions.authenticate(&created.token).await.unwrap().unwrap();
+    session.data["step"] = 1.into();
+    sessions.update(&mut session).await.unwrap();
+    let read = sessions.authenticate(&created.token).await.unwrap().unwrap();
+    assert_eq!((read.inserted_at, read.fields.proven_at), (created.session.inserted_at, START));
+    assert_eq!(read.expires_at, created.session.expires_at);
+    // The library says what this one is in each of its writes.
+    db.execute(
+        "ALTER TABLE sessions MODIFY updated_at timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) \
+         ON UPDATE CURRENT_TIMESTAMP(6)",
+    )
+    .await;
+    assert_eq!(sessions.migrate().await.unwrap(), []);
+}
+
+mod on_a_server {
+    mod mariadb {
+        cloakroom_testing::each_case!(
+            MariaDb,
+            Coalesced,
+            super::super,
+            an_instant_that_other_writes_move_is_refused_with_the_statement_that_keeps_it
+        );
+    }
 }
 
 each_database! {

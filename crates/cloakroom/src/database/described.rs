@@ -21,6 +21,8 @@ pub(crate) struct Described {
     pub(crate) is_strict: bool,
     /// Whether a key or a unique index begins with it. A foreign key needs that.
     pub(crate) is_key: bool,
+    /// Whether each UPDATE of a row sets it to the present instant, unless it says otherwise.
+    pub(crate) moves: bool,
 }
 
 impl Connection<'_> {
@@ -46,6 +48,7 @@ impl Connection<'_> {
                     collation: row.text(6)?,
                     is_strict: flag(7)?,
                     is_key: flag(8)?,
+                    moves: flag(9)?,
                 })
             })
             .collect()

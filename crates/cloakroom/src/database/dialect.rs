@@ -135,6 +135,11 @@ pub(crate) trait Dialect: Sync {
     /// Returns the statement that allows or forbids null in a column, or `None` if the column must be made anew.
     fn change_null(&self, table: &str, column: &str, described: &Described, null: bool) -> Option<String>;
 
+    /// Returns the statement after which a column does not [move](Described::moves) any more.
+    fn keep_in_place(&self, _table: &str, _column: &str, _described: &Described) -> Option<String> {
+        None
+    }
+
     /// Returns `true` if each statement that changes a table commits.
     fn commits_changes_of_tables(&self) -> bool {
         false

@@ -7,7 +7,7 @@
 use super::sql::{Index, column_definition, drop_index_of, qualified, quoted, sql_type};
 use crate::database::{Backend, Described, IndexInfo};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Reference, Role, TableDefinition};
+use crate::table::{BUILT_IN_COLUMNS, FieldDefinition, Reference, Role, TableDefinition, column};
 
 mod family;
 
@@ -77,12 +77,14 @@ pub(super) fn check_columns(table: &TableDefinition, present: &[Described], back
     for built_in in &BUILT_IN_COLUMNS {
         if let Some(described) = find(built_in.name) {
             check_type(table, &built_in.as_field(), described, backend)?;
+            check_place(table, &built_in.as_field(), described, backend)?;
         }
     }
     for field in table.fields.iter().chain(&table.device_columns()) {
         if let Some(described) = find(&field.name) {
             check_type(table, field, described, backend)?;
             check_null(table, field, described, backend)?;
+            check_place(table, field, described, backend)?;
         }
     }
     Ok(())
@@ -139,6 +141,32 @@ fn check_null(
         _ => return Ok(()),
     };
     Err(mismatch(table, field, problem, &change_null(table, field, described, null, backend)))
+}
+
+/// Checks that no write of another column moves an instant that a session is judged by. A session that is never older than
+/// its last write would outlive `max_lifetime`.
+fn check_place(
+    table: &TableDefinition,
+    field: &FieldDefinition,
+    described: &Described,
+    backend: Backend,
+) -> Result<()> {
+    // These may be later than the library wrote them, and fields without a role are the application's.
+    let may_move = match field.role() {
+        Some(role) => role == Role::LastSeen,
+        None => field.name == column::UPDATED_AT || table.fields.iter().any(|own| own.name == field.name),
+    };
+    if may_move || !described.moves {
+        return Ok(());
+    }
+    let (target, name) = (qualified(table, &table.table, backend), quoted(&field.name, backend));
+    let remedy = backend.dialect().keep_in_place(&target, &name, described).unwrap_or_default();
+    Err(mismatch(
+        table,
+        field,
+        "is declared ON UPDATE CURRENT_TIMESTAMP, so that writes of other columns move it",
+        &remedy,
+    ))
 }
 
 fn shown(declared: &str) -> &str {

@@ -46,7 +46,7 @@ const DESCRIBED: &str = "\
             WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE())) = 'BASE TABLE' \
             THEN is_nullable = 'YES' END, \
         column_default IS NOT NULL AND column_default <> 'NULL', \
-        CAST(collation_name AS CHAR), 0, column_key <> '' \
+        CAST(collation_name AS CHAR), 0, column_key <> '', LOWER(extra) LIKE '%on update%' \
     FROM information_schema.columns \
     WHERE table_name = ? AND table_schema = COALESCE(?, DATABASE()) ORDER BY ordinal_position";
 
@@ -182,6 +182,18 @@ impl Dialect for MySql {
         let default = if described.has_default { " DEFAULT … /* as it was */" } else { "" };
         let declared = &described.declared;
         Some(format!("ALTER TABLE {table} MODIFY {column} {declared}{collate} {null}{default}"))
+    }
+
+    /// A default that is told, as a server may make one up for the first `timestamp` of a table, and make it move anew.
+    fn keep_in_place(&self, table: &str, column: &str, described: &Described) -> Option<String> {
+        let declared = &described.declared;
+        let rest = if described.nullable == Some(true) {
+            "NULL DEFAULT NULL".to_owned()
+        } else {
+            let precision = declared.find('(').map_or("", |place| &declared[place..]);
+            format!("NOT NULL DEFAULT CURRENT_TIMESTAMP{precision}")
+        };
+        Some(format!("ALTER TABLE {table} MODIFY {column} {declared} {rest}"))
     }
 
     /// In whole seconds.

@@ -19,7 +19,7 @@ const DESCRIBED: &str = "\
         NULLIF(co.collname, 'default')::text, \
         0, \
         EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid AND x.indisunique \
-            AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum AND x.indpred IS NULL)::int \
+            AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum AND x.indpred IS NULL)::int, 0 \
     FROM pg_catalog.pg_attribute a \
     JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \

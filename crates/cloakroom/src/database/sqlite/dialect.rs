@@ -99,7 +99,7 @@ impl Dialect for Sqlite {
         const DESCRIBED: &str = "\
             SELECT i.name, i.type, i.type, 1, \
                 CASE WHEN t.type = 'table' THEN NOT (i.\"notnull\" OR i.pk AND t.wr) END, \
-                i.dflt_value IS NOT NULL, NULL, t.strict, 1 \
+                i.dflt_value IS NOT NULL, NULL, t.strict, 1, 0 \
             FROM pragma_table_info(?, ?) i JOIN pragma_table_list t \
             WHERE t.schema = ? COLLATE NOCASE AND t.name = ? COLLATE NOCASE ORDER BY i.cid";
         let name = || FieldValue::plain(table);
