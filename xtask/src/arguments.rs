@@ -37,8 +37,9 @@ Usage: cargo xtask COMMAND
         Run operations under injected faults for N minutes (default: 5) on each database,
         on servers started for the purpose, and check that nothing acknowledged is lost
         and nothing ended comes back. --database galera is a cluster of three nodes,
-        and --database standby a primary whose standby takes its place; both run only if
-        they are named. docs/reliability.md says how.
+        --database standby a primary whose standby takes its place, and --database
+        pgbouncer PostgreSQL behind that pooler; these run only if they are named.
+        docs/reliability.md says how.
   fuzz [--minutes N] [--seed N]
         Draw what the library reads from outside at random, for N minutes (default: 5):
         rows of the three databases, cookies and headers, cursors, JSON that is merged.
@@ -317,7 +318,7 @@ fn parse_bench(arguments: &[String]) -> Result<BenchOptions, String> {
 }
 
 /// What the workload can run on beside single databases.
-const GROUPS: [&str; 2] = ["galera", "standby"];
+const GROUPS: [&str; 3] = ["galera", "standby", "pgbouncer"];
 
 fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
     let (mut picked, mut faults, mut minutes, mut seed) = (Vec::new(), Vec::new(), None, None);

@@ -11,7 +11,8 @@ pub(crate) fn run(options: &TortureOptions) -> Result<(), String> {
     let kinds = options.databases.iter().filter_map(|database| database.server());
     let of_groups =
         options.groups.iter().map(|group| if *group == "galera" { Kind::MariaDb } else { Kind::Postgres });
-    let needs: Vec<Need> = kinds.chain(of_groups).map(Need::Server).collect();
+    let pooler = options.groups.contains(&"pgbouncer").then_some(Need::Pooler);
+    let needs: Vec<Need> = kinds.chain(of_groups).map(Need::Server).chain(pooler).collect();
     install::ensure(&needs)?;
     let status = command(options).status().map_err(|e| format!("could not run cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("the workload found violations, or could not run".to_owned()) }

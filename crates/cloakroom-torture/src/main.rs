@@ -8,9 +8,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use cloakroom_testing::servers::{self, Galera, Pair, Server, Synchronous};
+use cloakroom_testing::servers::{self, Galera, Pair, PoolMode, Pooler, Server, Synchronous};
 use cloakroom_torture::{Fault, Kind, Orders, Report, Settings, Target, Until};
 use tokio::runtime::Runtime;
+
+/// How many of its server's connections pgbouncer hands out. In session mode a pool that waits for one keeps it.
+const POOLED: usize = 150;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -23,7 +26,7 @@ struct Arguments {
     /// How long to run on each database, in minutes.
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
-    /// Which databases to run on; by default all but the cluster and the standby.
+    /// Which databases to run on; by default SQLite and a server of each of the others.
     #[arg(long, value_enum)]
     database: Vec<Choice>,
     /// What the choice of operations and faults begins with.
@@ -107,6 +110,8 @@ enum Choice {
     Galera,
     /// A primary of PostgreSQL, and a standby that takes its place.
     Standby,
+    /// PostgreSQL behind pgbouncer in session mode.
+    Pgbouncer,
 }
 
 impl Choice {
@@ -115,7 +120,7 @@ impl Choice {
     fn kind(self) -> Kind {
         match self {
             Self::Sqlite => Kind::Sqlite,
-            Self::Postgres | Self::Standby => Kind::Postgres,
+            Self::Postgres | Self::Standby | Self::Pgbouncer => Kind::Postgres,
             Self::Mariadb | Self::Galera => Kind::MariaDb,
         }
     }
@@ -202,6 +207,11 @@ fn on(choice: Choice, run: impl FnOnce(Target) -> Result<Report>) -> Result<usiz
         }
         Choice::Galera => Target::cluster(Galera::launch()?),
         Choice::Standby => Target::pair(Pair::launch_to_fail_over(Synchronous::Applied)?),
+        Choice::Pgbouncer => {
+            let server = Server::launch(servers::Kind::Postgres)?;
+            let pooler = Pooler::start(&server, PoolMode::Session, POOLED)?;
+            Target::pooled(server, pooler)
+        }
     })?;
     println!("{report}");
     Ok(report.violations().len())

@@ -81,13 +81,17 @@ pub(crate) async fn open(
         }
         Kind::Postgres => {
             let options: PgConnectOptions = url.parse()?;
-            let timeout = format!("{}s", PATIENCE.as_secs());
             let pool = PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(2 * PATIENCE)
                 // The pool itself waits without an end for what a silent server owes to a transaction that was dropped.
                 .after_release(|connection, _| Box::pin(async { Ok(answers(connection.ping()).await) }));
-            pool.connect_with(options.options([("lock_timeout", timeout)])).await?.into()
+            // pgbouncer knows no option of a connection's start.
+            let pool = pool.after_connect(|connection, _| {
+                let statement = format!("SET lock_timeout = '{}s'", PATIENCE.as_secs());
+                Box::pin(async move { connection.execute(AssertSqlSafe(statement)).await.map(drop) })
+            });
+            pool.connect_with(options).await?.into()
         }
         Kind::MariaDb => {
             let options: MySqlConnectOptions = url.parse()?;

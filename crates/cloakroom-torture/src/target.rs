@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cloakroom_testing::servers::{Galera, Pair, Server};
+use cloakroom_testing::servers::{Galera, Pair, Pooler, Server};
 
 use crate::settings::Kind;
 
@@ -24,6 +24,8 @@ pub(crate) enum Servers {
     Cluster(Galera),
     /// A primary, and a standby that takes its place.
     Pair(Box<Pair>),
+    /// A server that is reached through a pooler.
+    Pooled(Server, Pooler),
 }
 
 impl Target {
@@ -54,6 +56,12 @@ impl Target {
         }
     }
 
+    /// A server of our own behind a pooler, which lives on when the server is killed.
+    pub fn pooled(server: Server, pooler: Pooler) -> Self {
+        let urls = vec![pooler.url().to_owned()];
+        Self { kind: Kind::Postgres, urls, servers: Servers::Pooled(server, pooler) }
+    }
+
     /// Returns the address at which everything that was committed is known.
     pub(crate) fn url(&self) -> &str {
         match &self.servers {
@@ -68,7 +76,7 @@ impl Servers {
     pub(crate) fn count(&self) -> usize {
         match self {
             Self::Others => 0,
-            Self::One(_) | Self::Pair(_) => 1,
+            Self::One(_) | Self::Pair(_) | Self::Pooled(..) => 1,
             Self::Cluster(cluster) => cluster.nodes().len(),
         }
     }
@@ -85,7 +93,7 @@ impl Servers {
     pub(crate) fn server(&mut self, number: usize) -> Option<&mut Server> {
         match self {
             Self::Others => None,
-            Self::One(server) => (number == 0).then_some(server),
+            Self::One(server) | Self::Pooled(server, _) => (number == 0).then_some(server),
             Self::Pair(pair) => (number == 0).then_some(&mut pair.primary),
             Self::Cluster(cluster) => (number < cluster.nodes().len()).then(|| cluster.node(number)),
         }
@@ -96,9 +104,10 @@ impl Servers {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind)?;
-        match self.servers {
+        match &self.servers {
             Servers::Cluster(_) => f.write_str(", a cluster of Galera"),
             Servers::Pair(_) => f.write_str(", a primary and its standby"),
+            Servers::Pooled(_, pooler) => write!(f, " behind pgbouncer {}", pooler.version()),
             Servers::Others | Servers::One(_) => Ok(()),
         }
     }

@@ -88,6 +88,11 @@ impl Pooler {
         self.version >= PREPARES
     }
 
+    /// Returns its version, such as `1.18`.
+    pub fn version(&self) -> String {
+        format!("{}.{}", self.version.0, self.version.1)
+    }
+
     /// Returns the programs of pgbouncer that this machine lacks.
     pub fn missing_programs() -> Vec<&'static str> {
         if programs::anywhere(PROGRAM).is_some() { Vec::new() } else { vec![PROGRAM] }

@@ -227,10 +227,11 @@ impl Drop for SessionCache {
     }
 }
 
-/// A revocation that is being written. While it lives, nothing that it may revoke is answered from memory. When it is
-/// dropped, it [gets its version](Validity::close). If it is not known by then to have been committed, it may still be, by the caller's own transaction or by a server, if its answer
-/// was lost. So it also goes into [quarantine](Validity::quarantine): until that is settled, no session that it concerns
-/// is kept.
+/// A revocation that is being written. While it lives, nothing that it may revoke is answered from memory.
+///
+/// When it is dropped, it [gets its version](Validity::close). If it is not known by then to have been committed, it may
+/// still be, by the caller's own transaction or by a server whose answer was lost. So it also goes into
+/// [quarantine](Validity::quarantine): until that is settled, no session that it concerns is kept.
 pub(crate) struct OpenRevocation {
     cache: Arc<SessionCache>,
     scope: Scope,
