@@ -63,12 +63,9 @@ static TARGETS: [Target; 4] = [
         files: &["crates/cloakroom/src/cache/*.rs"],
         rounds: &[
             Round::unit_tests("cloakroom"),
-            Round::suites("cloakroom-testing", &["--test=cache", "--test=model"], "sqlite::"),
-            Round::suites(
-                "cloakroom-testing",
-                &["--test=cache", "--test=trouble", "--test=observability", "--test=cluster"],
-                "postgres::",
-            ),
+            Round::suites("cloakroom-testing", &["--test=cache"], "sqlite::"),
+            Round::suites("cloakroom-testing", &["--test=cache", "--test=observability"], "postgres::"),
+            Round::suites("cloakroom-testing", &["--test=cluster", "--test=trouble"], "postgres::"),
         ],
     },
     Target {
@@ -81,10 +78,11 @@ static TARGETS: [Target; 4] = [
             "crates/cloakroom/src/sql/ending.rs",
         ],
         rounds: &[
+            Round::suites("cloakroom-testing", &["--test=ends", "--test=coalescing"], "sqlite::"),
             Round::suites("cloakroom-testing", &["--test=conformance", "--test=race"], "sqlite::"),
             Round::suites(
                 "cloakroom-testing",
-                &["--test=conformance", "--test=observability", "--test=trouble", "--test=race"],
+                &["--test=ends", "--test=observability", "--test=race", "--test=trouble"],
                 "postgres::",
             ),
         ],

@@ -11,7 +11,7 @@ use crate::contestants::tokio_postgres::Pipelined;
 use crate::contestants::tower_sessions::TowerSessions;
 use crate::contestants::{Authenticate, performing};
 use crate::context::{Context, ROWS};
-use crate::database::pools;
+use crate::database::{pools, pools_of_peers};
 use crate::dataset::Tokens;
 use crate::failure::Outcome;
 use crate::format::callers;
@@ -39,7 +39,7 @@ pub fn postgres(context: &mut Context) -> Outcome<Vec<Table>> {
         performing::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
         performing::<Authenticate, _>(name::TOKIO_POSTGRES, pipelined),
     ];
-    compare(context, "authenticate-postgres", "PostgreSQL", &contestants, &[1, 128, 1024])
+    compare(context, "authenticate-postgres", "PostgreSQL", &contestants)
 }
 
 pub fn sqlite(context: &mut Context) -> Outcome<Vec<Table>> {
@@ -59,17 +59,18 @@ pub fn sqlite(context: &mut Context) -> Outcome<Vec<Table>> {
         performing::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
         performing::<Authenticate, _>(name::RUSQLITE, Rusqlite::new(&peers.file.path, tokens)),
     ];
-    compare(context, "authenticate-sqlite", "SQLite", &contestants, &[128])
+    compare(context, "authenticate-sqlite", "SQLite", &contestants)
 }
 
 pub fn mariadb(context: &mut Context) -> Outcome<Vec<Table>> {
     let url = context.mariadb("authenticate")?;
     context.progress.step("loading 100,000 rows");
     let tokens = &Tokens::of(ROWS);
-    let (own, by_hand) = context.runtime.block_on(async {
+    let (own, by_hand, tower_sessions) = context.runtime.block_on(async {
         let own = pools::mariadb(&url).await?;
         load::mariadb::cloakroom(&own, ROWS).await?;
-        Outcome::Ok((own, pools::mariadb(&url).await?))
+        let tower = load::mariadb::tower_sessions(&pools_of_peers::mariadb(&url).await?, ROWS).await?;
+        Outcome::Ok((own, pools::mariadb(&url).await?, tower))
     })?;
     let contestants = [
         performing::<Authenticate, _>(
@@ -78,21 +79,15 @@ pub fn mariadb(context: &mut Context) -> Outcome<Vec<Table>> {
         ),
         performing::<Authenticate, _>(name::ONE_BY_ONE, Cloakroom::new(own, one_by_one()?, tokens)?),
         performing::<Authenticate, _>(name::BY_HAND, ByHandMariaDb::new(&by_hand, tokens)),
+        performing::<Authenticate, _>(name::TOWER_SESSIONS, TowerSessions::new(tower_sessions, ROWS)),
     ];
-    compare(context, "authenticate-mariadb", "MariaDB", &contestants, &[128])
+    compare(context, "authenticate-mariadb", "MariaDB", &contestants)
 }
 
-fn compare(
-    context: &Context,
-    case: &str,
-    database: &str,
-    contestants: &[Contestant],
-    quick: &[usize],
-) -> Outcome<Vec<Table>> {
+fn compare(context: &Context, case: &str, database: &str, contestants: &[Contestant]) -> Outcome<Vec<Table>> {
     let compare = |number: &usize| {
         let title = format!("authenticate, {database}, strict, {}", callers(*number));
         context.compare(format!("{case}/{number}"), title, contestants, *number)
     };
-    let numbers = if context.plan.quick { quick } else { CALLERS };
-    numbers.iter().map(compare).collect()
+    CALLERS.iter().map(compare).collect()
 }

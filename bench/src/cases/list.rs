@@ -13,9 +13,7 @@ use crate::format::callers;
 use crate::measure::Contestant;
 use crate::results::Table;
 
-fn numbers(context: &Context) -> &'static [usize] {
-    if context.plan.quick { &[1] } else { &[1, 16] }
-}
+const CALLERS: &[usize] = &[1, 16];
 
 pub fn postgres(context: &mut Context) -> Outcome<Vec<Table>> {
     let peers = context.postgres_peers()?;
@@ -46,5 +44,5 @@ fn compare(context: &Context, case: &str, database: &str, contestants: &[Contest
         let title = format!("list the ten sessions of a user, {database}, {}", callers(*number));
         context.compare(format!("{case}/{number}"), title, contestants, *number)
     };
-    numbers(context).iter().map(compare).collect()
+    CALLERS.iter().map(compare).collect()
 }

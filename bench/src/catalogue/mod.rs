@@ -47,7 +47,7 @@ const CATALOGUE: &[Entry] = &[
     entry("authenticate-sqlite", "authenticate-sqlite", &["1", "16", "128", "1024"],
         &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_SESSION, RUSQLITE]),
     entry("authenticate-mariadb", "authenticate-mariadb", &["1", "16", "128", "1024"],
-        &[CLOAKROOM, ONE_BY_ONE, BY_HAND]),
+        &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS]),
     entry("settings", "settings-postgres-in-flight", &["128", "1024"], settings::IN_FLIGHT),
     entry("settings", "settings-postgres-batch", &["128", "1024"], settings::BATCH),
     entry("settings", "settings-sqlite-in-flight", &["16", "64", "128"], settings::IN_FLIGHT_SQLITE),

@@ -1,8 +1,11 @@
 use cloakroom::{Config, Sessions};
 use sqlx::{AssertSqlSafe, MySqlPool};
+use sqlx_of_peers::{MySql, QueryBuilder};
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
+use tower_sessions_sqlx_store::MySqlStore;
 
-use super::LIFETIME;
+use super::{LIFETIME, chunks};
+use crate::contestants::tower_sessions as tower;
 use crate::dataset::{SESSIONS_PER_USER, UserSession};
 use crate::failure::Outcome;
 
@@ -31,4 +34,26 @@ pub async fn cloakroom(pool: &MySqlPool, rows: u64) -> Outcome {
     // Has the whole table written, so that nothing is written during the measurement.
     sqlx::raw_sql("FLUSH TABLES sessions FOR EXPORT; UNLOCK TABLES").execute(pool).await?;
     Ok(())
+}
+
+/// Creates the table of tower-sessions' store, which is in a database of its own, with as many rows.
+pub async fn tower_sessions(pool: &sqlx_of_peers::MySqlPool, rows: u64) -> Outcome<MySqlStore> {
+    let store = MySqlStore::new(pool.clone());
+    store.migrate().await?;
+    let expiry = OffsetDateTime::now_utc() + LIFETIME;
+    for chunk in chunks(rows) {
+        let records: Vec<_> = chunk.map(tower::record).collect();
+        let data: Vec<Vec<u8>> = records.iter().map(rmp_serde::to_vec).collect::<Result<_, _>>()?;
+        let mut insert =
+            QueryBuilder::<MySql>::new("INSERT INTO tower_sessions.session (id, data, expiry_date) ");
+        insert.push_values(records.iter().zip(data), |mut row, (record, data)| {
+            row.push_bind(record.id.to_string()).push_bind(data).push_bind(expiry);
+        });
+        insert.build().execute(pool).await?;
+    }
+    sqlx_of_peers::query("ANALYZE TABLE tower_sessions.session").execute(pool).await?;
+    sqlx_of_peers::raw_sql("FLUSH TABLES tower_sessions.session FOR EXPORT; UNLOCK TABLES")
+        .execute(pool)
+        .await?;
+    Ok(store)
 }

@@ -281,6 +281,27 @@ async fn a_session_that_was_deleted_since_it_was_read_is_never_inserted_again(db
     assert_eq!(sessions.query().status(Status::All).count().await.unwrap(), 0);
 }
 
+async fn an_end_that_finds_no_row_says_when_the_session_was_over_and_what_went_wrong(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let over = sessions.create(user("1")).await.unwrap().session;
+    let valid = sessions.create(user("2").expires_in(Duration::from_hours(24 * 365))).await.unwrap().session;
+    for session in [&over, &valid] {
+        db.execute(&deleted_by_another(&db, session.id)).await;
+    }
+    let end = over.expires_at.unwrap();
+    db.clock().set(end + DAY);
+    let mut ended = over.clone();
+    assert!(!sessions.expire(&mut ended).await.unwrap());
+    assert_eq!(ended.expires_at, Some(end), "it was over before the call");
+    let mut ended = valid.clone();
+    assert!(!sessions.expire(&mut ended).await.unwrap());
+    assert_eq!(ended.expires_at, Some(db.now()));
+    // What the row says cannot be read.
+    db.execute("ALTER TABLE sessions RENAME COLUMN user_id TO renamed").await;
+    let mut unknown = valid;
+    assert_eq!(sessions.expire(&mut unknown).await.unwrap_err().kind(), ErrorKind::MissingColumn);
+}
+
 /// All fifty have read the stale session before the first of them writes.
 async fn of_fifty_concurrent_reads_of_a_stale_session_one_writes_and_all_see_it(db: TestDatabase) {
     const READERS: usize = 50;
@@ -800,6 +821,7 @@ each_mode! {
     many_reads_at_once_do_not_bring_back_what_one_task_ends,
     a_session_that_is_deleted_while_it_is_read_is_none,
     a_session_that_was_deleted_since_it_was_read_is_never_inserted_again,
+    an_end_that_finds_no_row_says_when_the_session_was_over_and_what_went_wrong,
     of_fifty_concurrent_reads_of_a_stale_session_one_writes_and_all_see_it,
     the_returned_session_has_the_extended_expiry,
     a_session_that_never_expires_stays_so,
