@@ -159,6 +159,8 @@ impl<W: BatchedQuery> Batcher<W> {
     /// - While the call has a slot, its own statement is given up, and [`HeldSlot`] hands the slot on.
     /// - While the call waits, its question is [left out](Waiting::wants), or its answer if that is on its way.
     /// - While it is answered alone, it has no slot, and no other call depends on it.
+    ///
+    /// The futures of statements are on the heap: a call that waits has none, and would be copied with room for them.
     pub(super) async fn ask(&self, question: W::Question) -> Result<W::Answer> {
         let shared = &self.shared;
         let since = now();
@@ -168,7 +170,7 @@ impl<W: BatchedQuery> Batcher<W> {
             // Outside a tokio runtime a call cannot wait in the queue, and other calls cannot rely on it.
             _ => {
                 shared.work.sent(1);
-                return shared.work.answer_alone(question, until).await;
+                return Box::pin(shared.work.answer_alone(question, until)).await;
             }
         };
         let turn = shared.queue.enter(question, since, Waiting::wants, |question| {
@@ -180,7 +182,7 @@ impl<W: BatchedQuery> Batcher<W> {
             Admission::Now(question, slot) => {
                 let _held = HeldSlot::new(shared, slot);
                 shared.work.sent(1);
-                match shared.answer_in(slot, &question).await {
+                match Box::pin(shared.answer_in(slot, &question)).await {
                     Some(answer) => Reply::Answer(answer, 1),
                     None => Reply::Alone(question),
                 }
@@ -194,7 +196,7 @@ impl<W: BatchedQuery> Batcher<W> {
             }
             Reply::Alone(question) => {
                 shared.work.sent(1);
-                shared.work.answer_alone(question, until).await
+                Box::pin(shared.work.answer_alone(question, until)).await
             }
         }
     }
@@ -348,11 +350,10 @@ struct Taken<C> {
 impl<W: BatchedQuery> Shared<W> {
     /// Answers one question, in a slot of its own; see [`BatchedQuery::answer`].
     async fn answer_in(&self, slot: SlotId, question: &W::Question) -> Option<Result<W::Answer>> {
-        let answer = self.work.answer(question);
+        let mut answer = pin!(self.work.answer(question));
         if !self.work.waits_in_line() {
             return answer.await;
         }
-        let mut answer = pin!(answer);
         loop {
             match tokio::time::timeout(OFTEN, &mut answer).await {
                 Ok(answer) => return answer,

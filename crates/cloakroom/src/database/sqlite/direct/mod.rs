@@ -81,10 +81,12 @@ impl State {
     }
 }
 
+/// A connection stays where it was made, since it is handed on at each read.
+#[expect(clippy::vec_box, reason = "a connection is large")]
 struct Open {
     file: Arc<File>,
     /// Those that no caller is using.
-    free: Vec<Reader>,
+    free: Vec<Box<Reader>>,
     /// How many there are, in use or not.
     count: usize,
     /// When one was last used.
@@ -119,18 +121,19 @@ impl DirectReads {
     }
 
     /// Takes a connection, for a list if one is given.
-    async fn reader(&self, list: Option<&Statement>) -> Result<Reader, AskThePool> {
+    async fn reader(&self, list: Option<&Statement>) -> Result<Box<Reader>, AskThePool> {
         // A call that is always answered at once would never let another task have its turn.
         tokio::task::coop::consume_budget().await;
         match self.0.take(list) {
             Taken::Reader(reader) => Ok(reader),
-            Taken::First => self.open().await.ok_or(AskThePool),
+            // This is rare, and its future is larger than that of the read.
+            Taken::First => Box::pin(self.open()).await.ok_or(AskThePool),
             Taken::None => Err(AskThePool),
         }
     }
 
     /// Opens the first connection, if all is as it must be.
-    async fn open(&self) -> Option<Reader> {
+    async fn open(&self) -> Option<Box<Reader>> {
         let opening = Opening(&self.0);
         let runtime = Handle::try_current().ok()?;
         let reader = match survey(&self.0.pool).await {
@@ -148,13 +151,12 @@ impl DirectReads {
         opening.succeed(reader.file.clone());
         let last = CloseAtTheEnd { shared: Arc::downgrade(&self.0), file: reader.file.clone() };
         runtime.spawn(last.in_time(self.0.pool.close_event()));
-        Some(reader)
+        Some(Box::new(reader))
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Taken {
-    Reader(Reader),
+    Reader(Box<Reader>),
     /// The caller is to open the first connection.
     First,
     None,
@@ -188,7 +190,7 @@ impl Shared {
             }
         };
         if let Ok(reader) = Reader::open(file) {
-            return Taken::Reader(reader);
+            return Taken::Reader(Box::new(reader));
         }
         self.close();
         Taken::None
@@ -197,7 +199,7 @@ impl Shared {
     /// Runs what reads by the connection, and gives the connection back.
     fn read<R>(
         &self,
-        mut reader: Reader,
+        mut reader: Box<Reader>,
         list: Option<&Statement>,
         read: impl FnOnce(&mut Reader) -> Result<R, Refusal>,
     ) -> Result<R, AskThePool> {
@@ -237,7 +239,7 @@ impl Shared {
     }
 
     /// Gives a connection back whose read took this long, if that tells how fast reads are.
-    fn give_back(&self, reader: Reader, now: Instant, took: Option<Duration>) {
+    fn give_back(&self, reader: Box<Reader>, now: Instant, took: Option<Duration>) {
         let mut state = self.state.lock();
         // If the connections were closed meanwhile, so is this one.
         if let State::Open(open) = &mut *state
