@@ -22,6 +22,8 @@ mod revoking;
 mod rotate;
 mod scheme;
 mod sliding;
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
 mod tidy;
 mod together;
 mod update;
