@@ -25,7 +25,7 @@ pub(crate) enum Servers {
     /// A primary, and a standby that takes its place.
     Pair(Box<Pair>),
     /// A server that is reached through a pooler.
-    Pooled(Server, Pooler),
+    Pooled(Server, Box<Pooler>),
 }
 
 impl Target {
@@ -59,7 +59,7 @@ impl Target {
     /// A server of our own behind a pooler, which lives on when the server is killed.
     pub fn pooled(server: Server, pooler: Pooler) -> Self {
         let urls = vec![pooler.url().to_owned()];
-        Self { kind: Kind::Postgres, urls, servers: Servers::Pooled(server, pooler) }
+        Self { kind: Kind::Postgres, urls, servers: Servers::Pooled(server, Box::new(pooler)) }
     }
 
     /// Returns the address at which everything that was committed is known.
