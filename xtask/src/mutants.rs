@@ -14,6 +14,9 @@ const RESULT: &str = "docs/mutants.md";
 /// How many mutants are tried at the same time. Each has a copy of the code, and of all that is built.
 const JOBS: usize = 2;
 
+/// How many seconds a test waits for what a mutant may keep from happening. Some tests wait for over ten as the code is.
+const PATIENCE: &str = "20";
+
 /// Makes cargo start each test binary so that it takes options that may still change.
 const RUNNER: &str = "--cargo-arg=--config=target.'cfg(all())'.runner=['env', 'RUSTC_BOOTSTRAP=1']";
 
@@ -185,7 +188,7 @@ impl Round {
     fn check_without_mutants(&self, server: &Server) -> Result<(), String> {
         let mut command = cargo::command(&["test", "--quiet", "--all-features", "--package", self.package]);
         command.arg("--lib").args(self.binaries).args(self.tests);
-        command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url());
+        command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url()).env("CLOAKROOM_TEST_PATIENCE", PATIENCE);
         let status = command.status().map_err(|error| format!("cargo: {error}"))?;
         if status.success() { Ok(()) } else { Err("the tests fail without any mutant".into()) }
     }
@@ -208,7 +211,7 @@ impl Target {
         command.env("CLOAKROOM_TEST_POSTGRES_URL", server.url());
         // A mutant is not debugged; without it each is linked in half the time.
         command.env("CARGO_PROFILE_DEV_DEBUG", "none").env("CARGO_PROFILE_TEST_DEBUG", "none");
-        command.env("CLOAKROOM_TEST_PATIENCE", "5");
+        command.env("CLOAKROOM_TEST_PATIENCE", PATIENCE);
         command.args(["--jobs", &JOBS.to_string()]);
         if is_further {
             command.arg("--iterate");
