@@ -68,6 +68,7 @@ static TARGETS: [Target; 4] = [
             Round::unit_tests("cloakroom"),
             Round::suites("cloakroom-testing", &["--test=cache"], "sqlite::"),
             Round::suites("cloakroom-testing", &["--test=cache", "--test=observability"], "postgres::"),
+            Round::suites("cloakroom-testing", &["--test=model"], "sqlite::"),
             Round::suites("cloakroom-testing", &["--test=cluster", "--test=trouble"], "postgres::"),
         ],
     },
@@ -85,7 +86,13 @@ static TARGETS: [Target; 4] = [
             Round::suites("cloakroom-testing", &["--test=conformance", "--test=race"], "sqlite::"),
             Round::suites(
                 "cloakroom-testing",
-                &["--test=ends", "--test=observability", "--test=race", "--test=trouble"],
+                &[
+                    "--test=ends",
+                    "--test=conformance",
+                    "--test=observability",
+                    "--test=trouble",
+                    "--test=race",
+                ],
                 "postgres::",
             ),
         ],
