@@ -149,6 +149,21 @@ async fn the_capacity_is_a_bound_and_the_least_recently_used_goes(db: TestDataba
     assert_eq!(kept, 32);
 }
 
+async fn what_is_never_extended_by_a_read_is_kept_until_it_expires(db: TestDatabase) {
+    let scene = Scene::set(db).await;
+    let cache = deaf().max_staleness(Duration::from_hours(24 * 30));
+    let sessions = scene.node(scene.db.config().auto_extend(false).cache(cache));
+    let token = scene.create().await;
+    sessions.authenticate(&token).await.unwrap().unwrap();
+    // With `auto_extend`, an extension would be due from the second day on.
+    for _ in 0..6 {
+        scene.db.clock().advance(Duration::from_hours(24));
+        assert!(scene.is_kept(&sessions, &token).await);
+    }
+    scene.db.clock().advance(Duration::from_hours(24));
+    assert_eq!(sessions.authenticate(&token).await.unwrap(), None);
+}
+
 async fn made_up_tokens_take_no_room(db: TestDatabase) {
     let scene = Scene::set(db).await;
     let sessions = scene.node(scene.db.config().cache(Cache::new(8).listen(false)));
@@ -184,5 +199,6 @@ each_database! {
     a_fresh_answer_comes_from_the_database_and_is_kept,
     what_was_refused_when_asked_afresh_is_not_answered_out_of_memory,
     the_capacity_is_a_bound_and_the_least_recently_used_goes,
+    what_is_never_extended_by_a_read_is_kept_until_it_expires,
     made_up_tokens_take_no_room,
 }

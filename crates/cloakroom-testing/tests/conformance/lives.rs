@@ -189,13 +189,21 @@ async fn a_life_of_its_own_that_a_read_would_prolong_is_refused_until_the_table_
 
 async fn a_process_that_knows_the_table_as_it_was_does_not_extend_what_another_has_fixed(db: TestDatabase) {
     let before = as_it_was_first(&db).await;
+    let asks = unmigrated(&db);
     let sliding = before.create(user("1")).await.unwrap();
-    assert!(before.authenticate(&sliding.token).await.unwrap().is_some());
+    for handle in [&before, &asks] {
+        assert!(handle.authenticate(&sliding.token).await.unwrap().is_some());
+    }
     let after = db.sessions::<UserSession>().await;
     let fixed = after.create(user("2").expires_in(6 * DAY)).await.unwrap();
     let read = before.authenticate(&fixed.token).await.unwrap().unwrap();
     assert_eq!(read.expires_at, fixed.session.expires_at);
+    // As it was read without the column.
+    let mut asked_for = asks.authenticate(&fixed.token).await.unwrap().unwrap();
+    assert_eq!(asked_for.sliding(), Sliding::AsConfigured);
     db.clock().advance(5 * DAY);
+    assert!(!asks.extend(&mut asked_for).await.unwrap());
+    assert_eq!(asked_for, fixed.session);
     let read = async |token| before.authenticate(token).await.unwrap().map(|session| session.expires_at);
     assert_eq!(read(&fixed.token).await, Some(fixed.session.expires_at));
     assert_eq!(read(&sliding.token).await, Some(Some(db.now() + 7 * DAY)));

@@ -229,6 +229,37 @@ async fn an_expiry_is_set_by_an_update_but_never_to_bring_a_session_back(db: Tes
     assert_eq!(sessions.authenticate(created.token).await.unwrap(), None);
 }
 
+async fn what_is_over_as_it_was_read_and_lives_on_elsewhere_is_read_again_and_is_a_conflict(
+    db: TestDatabase,
+) {
+    let sessions = db.sessions::<UserSession>().await;
+    let mut session = sessions.create(user("1")).await.unwrap().session;
+    let (mut asks, mut rotates, mut updates) = (session.clone(), session.clone(), session.clone());
+    db.clock().advance(6 * DAY);
+    assert!(sessions.extend(&mut session).await.unwrap());
+    db.clock().advance(DAY);
+    assert!(!asks.is_valid(db.now()) && session.is_valid(db.now()));
+
+    updates.expires_at = Some(db.now() + DAY);
+    assert_eq!(sessions.update(&mut updates).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(sessions.rotate(&mut rotates).await.unwrap_err().kind(), ErrorKind::Conflict);
+    // The other's extension is so recent that none is due.
+    assert!(!sessions.extend(&mut asks).await.unwrap());
+    assert_eq!(asks, session);
+}
+
+async fn an_extension_that_is_not_due_leaves_what_the_caller_has_changed(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let mut session = sessions.create(user("1")).await.unwrap().session;
+    session.fields.user_id = "2".into();
+    *session.data = json!({"cart": 1});
+    let before = session.clone();
+    assert!(!sessions.extend(&mut session).await.unwrap());
+    assert_eq!(session, before, "it was read again, and what was to be written is lost");
+    sessions.update(&mut session).await.unwrap();
+    assert_eq!(sessions.query().fetch_one().await.unwrap().fields.user_id, "2");
+}
+
 async fn an_update_may_end_a_session(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
     let created = sessions.create(user("1")).await.unwrap();
@@ -355,6 +386,8 @@ each_mode! {
     updated_at_grows_with_every_write_whatever_the_clock_does,
     a_rotated_session_has_a_new_token_and_no_old_one,
     an_expiry_is_set_by_an_update_but_never_to_bring_a_session_back,
+    what_is_over_as_it_was_read_and_lives_on_elsewhere_is_read_again_and_is_a_conflict,
+    an_extension_that_is_not_due_leaves_what_the_caller_has_changed,
     an_update_may_end_a_session,
     no_expiry_passes_the_absolute_lifetime,
     data_that_was_not_changed_is_not_rewritten,

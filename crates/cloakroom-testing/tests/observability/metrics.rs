@@ -195,6 +195,13 @@ async fn ended_sessions_are_counted_by_their_reasons(db: TestDatabase) {
     assert!(sessions.delete(session).await.unwrap());
     assert_eq!(sessions.query().status(Status::All).delete_all().await.unwrap(), 4);
     assert_eq!(ended("deleted"), 5);
+    // It has expired by this machine's clock, and would be valid by one that is behind.
+    let mut session = sessions.create(user("1234").expires_in(Duration::from_mins(1))).await.unwrap().session;
+    db.clock().advance(Duration::from_mins(2));
+    for _ in 0..2 {
+        assert!(!sessions.expire(&mut session).await.unwrap());
+        assert_eq!((ended("lapsed"), ended("logged_out")), (1, 5));
+    }
     assert_is_on_the_page();
 }
 

@@ -27,6 +27,16 @@ const HEARTBEATS_IN_A_LEASE: u32 = 4;
 /// The longest time between two heartbeats. At each one the listener also checks whether it is still needed.
 const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Returns how long to wait after one more failure.
+fn longer(pause: Duration) -> Duration {
+    PAUSES.1.min(pause * 2)
+}
+
+/// Returns when the heartbeat after the one that is sent at `now` is due.
+fn next_heartbeat(now: Instant, lease: Duration) -> Instant {
+    now + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE)
+}
+
 /// Starts the task that receives the revocations of other processes, unless it runs already. It ends with the cache and
 /// with the pool.
 pub(crate) fn start(cache: &Arc<SessionCache>, pool: &PgPool, table: &str) {
@@ -60,7 +70,8 @@ impl Drop for Listener {
 impl Listener {
     async fn run(mut self) {
         let mut pause = PAUSES.0;
-        while self.is_needed()
+        // The cache or the pool may have gone while it waited.
+        while self.clock_heartbeat().is_some()
             && let Some(silence) = self.follow(&mut pause).await.err()
         {
             let Some(cache) = self.cache.upgrade() else {
@@ -82,7 +93,7 @@ impl Listener {
                 "the cache answers nothing until it hears again of what others revoke",
             );
             sleep(pause).await;
-            pause = PAUSES.1.min(pause * 2);
+            pause = longer(pause);
         }
     }
 
@@ -95,10 +106,6 @@ impl Listener {
             "the connections lead to a transaction pooler, which does not pass on what others revoke: the cache does not \
              listen, and only max_staleness bounds the age of its answers",
         );
-    }
-
-    fn is_needed(&self) -> bool {
-        self.cache.strong_count() > 0 && !self.pool.is_closed()
     }
 
     /// Listens for as long as the connection lives. Returns `Ok` if the listener is no longer needed.
@@ -118,7 +125,7 @@ impl Listener {
             cache.metrics.listener_connected();
         }
         while let Some((lease, sent)) = self.clock_heartbeat() {
-            let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
+            let next = next_heartbeat(Instant::now(), lease);
             within(lease, subscription.send_heartbeat()).await?;
             within(lease, self.hear_until_heartbeat(&mut subscription)).await?;
             if let Some(cache) = self.cache.upgrade() {
@@ -144,7 +151,7 @@ impl Listener {
     ) -> Heeded<bool> {
         let mut is_said = false;
         while let Some((lease, sent)) = self.clock_heartbeat() {
-            let next = Instant::now() + MAX_HEARTBEAT_INTERVAL.min(lease / HEARTBEATS_IN_A_LEASE);
+            let next = next_heartbeat(Instant::now(), lease);
             if !within(lease, subscription.is_on_standby()).await? {
                 return Ok(true);
             }
@@ -318,4 +325,27 @@ fn lost(error: sqlx::Error) -> Error {
 
 fn silent() -> Error {
     Error::new(ErrorKind::Unavailable, "the connection that listens for revocations has fallen silent")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_doubles_the_pause_up_to_five_seconds() {
+        let pauses: Vec<_> =
+            std::iter::successors(Some(PAUSES.0), |pause| Some(longer(*pause))).take(10).collect();
+        let milliseconds = [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000];
+        assert_eq!(pauses, milliseconds.map(Duration::from_millis));
+    }
+
+    #[test]
+    fn there_are_four_heartbeats_in_a_lease_and_one_a_second_at_least() {
+        let now = Instant::now();
+        let expected = [(400, 100), (4_000, 1_000), (60_000, 1_000)];
+        for (lease, interval) in expected.map(|(lease, interval)| (Duration::from_millis(lease), interval)) {
+            assert_eq!(next_heartbeat(now, lease), now + Duration::from_millis(interval));
+        }
+        assert_eq!(next_heartbeat(now, Duration::MAX), now + Duration::from_secs(1));
+    }
 }
