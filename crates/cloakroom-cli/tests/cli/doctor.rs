@@ -127,6 +127,24 @@ async fn a_role_that_may_only_read_is_told_so_case(db: TestDatabase) {
     .await;
 }
 
+async fn digests_in_the_order_of_a_language_are_noted_and_the_advice_helps_case(db: TestDatabase) {
+    let cloakroom = Cloakroom::with_table(&db);
+    let told = || {
+        says(&doctor(&cloakroom), "collation").pop().map(|(state, says)| (state.to_owned(), says.to_owned()))
+    };
+    let sound = Some(("ok".to_owned(), "the digests are in the order of their bytes".to_owned()));
+    assert_eq!(told(), sound, "as this library makes the table");
+    db.execute("ALTER TABLE sessions ALTER COLUMN auth_token_digest TYPE varchar(255) COLLATE \"und-x-icu\"")
+        .await;
+    let (state, advice) = told().unwrap();
+    assert_eq!(state, "note");
+    let (_, statement) = advice.split_once("; ").unwrap();
+    db.execute(statement.split_once(" makes").unwrap().0).await;
+    assert_eq!(told(), sound);
+    let migrations = doctor(&cloakroom);
+    assert_eq!(says(&migrations, "migrations"), [("ok", "nothing is to be done")]);
+}
+
 each_database! {
     a_sound_database_has_no_warning,
     a_missing_index_is_a_warning,
@@ -139,6 +157,15 @@ mod roles {
 
     mod postgres {
         use super::*;
+
+        #[test]
+        #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]
+        fn digests_in_the_order_of_a_language_are_noted_and_the_advice_helps() {
+            run(
+                Kind::Postgres,
+                super::super::digests_in_the_order_of_a_language_are_noted_and_the_advice_helps_case,
+            );
+        }
 
         #[test]
         #[cfg_attr(not(feature = "servers"), ignore = "PostgreSQL: run `cargo xtask test`")]

@@ -166,6 +166,11 @@ async fn every_table_has_its_indexes(db: TestDatabase) {
             "api_keys_user_id_inserted_at_index 0",
         ]
     );
+    if db.kind() == Kind::Postgres {
+        let collation = "SELECT collation_name::text FROM information_schema.columns \
+                         WHERE table_schema = current_schema AND table_name = 'api_keys' AND column_name = 'auth_token_digest'";
+        assert_eq!(db.texts(collation).await, [Some("C".to_owned())], "digests have no language");
+    }
 }
 
 async fn eight_pools_migrate_at_once(db: TestDatabase) {

@@ -11,6 +11,7 @@ pub(super) async fn look(sessions: &Table, findings: &mut Findings) {
     rights(sessions, findings).await;
     migrations(sessions, findings).await;
     indexes(sessions, findings).await;
+    collation(sessions, findings).await;
     rows(sessions, findings).await;
     schemes(sessions, findings).await;
 }
@@ -108,6 +109,32 @@ async fn indexes(sessions: &Table, findings: &mut Findings) {
             ),
             Err(error) => findings.unknown(CHECK, &error),
         }
+    }
+}
+
+/// On PostgreSQL the index on the digest may be in the order of a language. Each comparison on the way down then costs
+/// several times as much, which is worth to know, and no fault.
+async fn collation(sessions: &Table, findings: &mut Findings) {
+    const CHECK: &str = "collation";
+    let Database::Postgres(_) = sessions.database() else {
+        return;
+    };
+    let table = quoted(sessions);
+    // By its bytes, a small letter comes after all capitals.
+    let sql = format!(
+        "SELECT (digest < 'B')::text FROM (SELECT auth_token_digest AS digest FROM {table} WHERE FALSE UNION ALL SELECT 'a') t"
+    );
+    match text(sessions.database(), &sql).await {
+        Ok(Some(is_before)) if is_before == "true" => findings.note(
+            CHECK,
+            format!(
+                "the digests are in the order of a language, which makes lookups dearer for the server; \
+                 ALTER TABLE {table} ALTER COLUMN auth_token_digest TYPE varchar(255) COLLATE \"C\" makes the index anew, \
+                 and nobody can use the table meanwhile"
+            ),
+        ),
+        Ok(_) => findings.ok(CHECK, "the digests are in the order of their bytes"),
+        Err(error) => findings.unknown(CHECK, &error),
     }
 }
 
