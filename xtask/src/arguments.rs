@@ -33,13 +33,14 @@ Usage: cargo xtask COMMAND
   bench --counts [--record]
         Count the instructions and allocations of each hot path with valgrind, and compare
         them with bench/counts.json; --record writes that file anew.
-  torture [--minutes N] [--database DATABASE]... [--fault FAULT]... [--seed N]
+  torture [--minutes N] [--database DATABASE]... [--fault FAULT]... [--seed N] [--relaxed]
         Run operations under injected faults for N minutes (default: 5) on each database,
         on servers started for the purpose, and check that nothing acknowledged is lost
         and nothing ended comes back. --database galera is a cluster of three nodes,
         --database standby a primary whose standby takes its place, and --database
-        pgbouncer PostgreSQL behind that pooler; these run only if they are named.
-        docs/reliability.md says how.
+        pgbouncer PostgreSQL behind that pooler; these run only if they are named. So does
+        --fault power, which cuts the power of the database's disk; --relaxed lets the
+        database answer before the disk does. docs/reliability.md says how.
   fuzz [--minutes N] [--seed N]
         Draw what the library reads from outside at random, for N minutes (default: 5):
         rows of the three databases, cookies and headers, cursors, JSON that is merged.
@@ -95,6 +96,8 @@ pub(crate) struct TortureOptions {
     pub(crate) seed: Option<String>,
     /// The kinds of faults, which the workload itself knows; all of them if there is none.
     pub(crate) faults: Vec<String>,
+    /// With databases that acknowledge a commit before it is on the disk.
+    pub(crate) is_relaxed: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -322,9 +325,13 @@ const GROUPS: [&str; 3] = ["galera", "standby", "pgbouncer"];
 
 fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
     let (mut picked, mut faults, mut minutes, mut seed) = (Vec::new(), Vec::new(), None, None);
-    let mut groups = Vec::new();
+    let (mut groups, mut is_relaxed) = (Vec::new(), false);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
+        if argument == "--relaxed" {
+            is_relaxed = true;
+            continue;
+        }
         let (option, value) = match argument.split_once('=') {
             Some((option, value)) => (option, Some(value)),
             None => (argument.as_str(), None),
@@ -349,7 +356,7 @@ fn parse_torture(arguments: &[String]) -> Result<TortureOptions, String> {
     }
     let takes_all = picked.is_empty() && groups.is_empty();
     let databases = Database::ALL.into_iter().filter(|database| takes_all || picked.contains(database));
-    Ok(TortureOptions { databases: databases.collect(), groups, minutes, seed, faults })
+    Ok(TortureOptions { databases: databases.collect(), groups, minutes, seed, faults, is_relaxed })
 }
 
 fn parse_databases(words: &str) -> Result<Vec<Database>, String> {
@@ -460,6 +467,7 @@ mod tests {
                 minutes,
                 seed,
                 faults: Vec::new(),
+                is_relaxed: false,
             }))
         };
         assert_eq!(parsed("torture"), torture(&Database::ALL, None, None));

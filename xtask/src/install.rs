@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use cloakroom_testing::servers::{Kind, Pooler};
+use cloakroom_testing::servers::{Disk, Kind, Pooler};
 
 use crate::browser;
 
@@ -12,6 +12,8 @@ use crate::browser;
 pub(crate) enum Need {
     Server(Kind),
     Pooler,
+    /// A file system whose power can be cut.
+    Disk,
     Browser,
     /// What unpacks servers beside the system.
     Unpacking,
@@ -22,6 +24,7 @@ impl Need {
         match self {
             Self::Server(kind) => kind.name(),
             Self::Pooler => "PgBouncer",
+            Self::Disk => "XFS",
             Self::Browser => "Chromium",
             Self::Unpacking => "unpacking packages",
         }
@@ -31,7 +34,7 @@ impl Need {
     fn folder_variable(self) -> Option<&'static str> {
         match self {
             Self::Server(kind) => kind.folder().map(|_| kind.folder_variable()),
-            Self::Pooler | Self::Browser | Self::Unpacking => None,
+            Self::Pooler | Self::Disk | Self::Browser | Self::Unpacking => None,
         }
     }
 
@@ -39,6 +42,7 @@ impl Need {
         match self {
             Self::Server(kind) => kind.missing_programs(),
             Self::Pooler => Pooler::missing_programs(),
+            Self::Disk => Disk::missing_programs(),
             Self::Browser => browser::missing_programs(),
             Self::Unpacking => ONE_PROGRAM.into_iter().filter(|program| !is_in_path(program)).collect(),
         }
@@ -137,6 +141,7 @@ impl Manager {
             (_, Need::Server(Kind::Postgres)) => &["postgresql"],
             (_, Need::Server(Kind::MariaDb)) => &["mariadb"],
             (_, Need::Pooler) => &["pgbouncer"],
+            (_, Need::Disk) => &["xfsprogs"],
             // Without a font there would be nothing to read on the screenshots.
             (Self::Apt, Need::Browser) => &["chromium", "chromium-driver", "fonts-dejavu-core", "npm"],
             (Self::Dnf | Self::Zypper, Need::Browser) => &["chromium", "chromedriver", "npm"],

@@ -88,6 +88,7 @@ static TARGETS: [Target; 4] = [
                 "cloakroom-testing",
                 &[
                     "--test=ends",
+                    "--test=coalescing",
                     "--test=conformance",
                     "--test=observability",
                     "--test=trouble",

@@ -12,7 +12,8 @@ pub(crate) fn run(options: &TortureOptions) -> Result<(), String> {
     let of_groups =
         options.groups.iter().map(|group| if *group == "galera" { Kind::MariaDb } else { Kind::Postgres });
     let pooler = options.groups.contains(&"pgbouncer").then_some(Need::Pooler);
-    let needs: Vec<Need> = kinds.chain(of_groups).map(Need::Server).chain(pooler).collect();
+    let disk = options.faults.iter().any(|fault| fault == "power").then_some(Need::Disk);
+    let needs: Vec<Need> = kinds.chain(of_groups).map(Need::Server).chain(pooler).chain(disk).collect();
     install::ensure(&needs)?;
     let status = command(options).status().map_err(|e| format!("could not run cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("the workload found violations, or could not run".to_owned()) }
@@ -29,6 +30,7 @@ fn command(options: &TortureOptions) -> Command {
     for fault in &options.faults {
         command.args(["--fault", fault]);
     }
+    command.args(options.is_relaxed.then_some("--relaxed"));
     for (option, value) in [("--minutes", &options.minutes), ("--seed", &options.seed)] {
         if let Some(value) = value {
             command.args([option, value]);
@@ -50,6 +52,7 @@ mod tests {
             minutes: Some("0.5".to_owned()),
             seed: Some("7".to_owned()),
             faults: vec!["kill".to_owned()],
+            is_relaxed: true,
         };
         let command = command(&options);
         let arguments: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
@@ -63,6 +66,7 @@ mod tests {
                 "galera",
                 "--fault",
                 "kill",
+                "--relaxed",
                 "--minutes",
                 "0.5",
                 "--seed",

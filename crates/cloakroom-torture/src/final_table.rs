@@ -10,11 +10,12 @@ use crate::journal::Digest;
 use crate::settings::Kind;
 use crate::target::Target;
 
-const ROWS: &str = "SELECT label, user_id, mark, auth_token_digest, expires_at FROM torture_sessions";
+const ROWS: &str = "SELECT label, user_id, mark, auth_token_digest, expires_at FROM torture_sessions \
+    UNION ALL SELECT label, user_id, mark, auth_token_digest, expires_at FROM torture_others";
 
 type Stored = (i64, String, i64, String, Option<OffsetDateTime>);
 
-/// How long a cluster may take until its nodes work together again.
+/// How long a cluster may take until its nodes work together again, or a pooler until it asks its server again.
 const REUNION: Duration = Duration::from_mins(2);
 
 /// Returns all rows, and when they were read.
@@ -22,8 +23,8 @@ pub(crate) async fn read(target: &Target) -> Result<(Vec<Row>, OffsetDateTime), 
     let begun = Instant::now();
     loop {
         match read_once(target).await {
-            Err(error) if target.servers.is_cluster() && begun.elapsed() < REUNION => {
-                eprintln!("the cluster does not answer yet: {error}");
+            Err(error) if target.servers.is_several() && begun.elapsed() < REUNION => {
+                eprintln!("{target} does not answer yet: {error}");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             read => return read,

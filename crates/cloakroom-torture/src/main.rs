@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use cloakroom_testing::servers::{self, Galera, Pair, PoolMode, Pooler, Server, Synchronous};
+use cloakroom_testing::servers::{self, Disk, Galera, Pair, PoolMode, Pooler, Server, Synchronous};
 use cloakroom_torture::{Fault, Kind, Orders, Report, Settings, Target, Until};
 use tokio::runtime::Runtime;
 
@@ -35,6 +35,10 @@ struct Arguments {
     /// Which faults to cause; by default all that the database can meet.
     #[arg(long, value_parser = fault)]
     fault: Vec<Fault>,
+    /// With databases that acknowledge a commit before it is on the disk, to see that the checker finds what `power` then
+    /// loses.
+    #[arg(long)]
+    relaxed: bool,
     /// Without any fault, to see that the checker finds nothing where nothing goes wrong.
     #[arg(long, conflicts_with = "fault")]
     calm: bool,
@@ -61,6 +65,8 @@ struct WorkerArguments {
     cached: bool,
     #[arg(long)]
     begins_by_library: bool,
+    #[arg(long)]
+    relaxed: bool,
     #[arg(long, allow_negative_numbers = true)]
     clock: i64,
     #[arg(long)]
@@ -94,6 +100,7 @@ impl WorkerArguments {
                 latency: Duration::from_micros(self.latency),
                 dropped: self.dropped,
                 begins_by_library: self.begins_by_library,
+                is_relaxed: self.relaxed,
                 faults: self.fault.into_iter().collect(),
                 ..Settings::default()
             },
@@ -154,6 +161,7 @@ fn runtime() -> Result<Runtime> {
 /// Works on each database for the time, half of it with workers in this process, and half with processes that are
 /// killed. Returns the number of violations of all.
 fn torture(arguments: &Arguments) -> Result<usize> {
+    let has_disk = arguments.fault.contains(&Fault::Power);
     let faults: BTreeSet<Fault> = if arguments.calm {
         BTreeSet::new()
     } else if arguments.fault.is_empty() {
@@ -161,14 +169,16 @@ fn torture(arguments: &Arguments) -> Result<usize> {
     } else {
         arguments.fault.iter().copied().collect()
     };
-    let has_processes = faults.contains(&Fault::Worker);
-    let only_processes = has_processes && faults.len() == 1;
+    let has_processes = faults.contains(&Fault::Worker) || has_disk;
+    let only_processes =
+        faults.iter().all(|fault| matches!(fault, Fault::Worker | Fault::Power)) && has_processes;
     let parts = if has_processes && !only_processes { 2.0 } else { 1.0 };
     let time = Duration::try_from_secs_f64(arguments.minutes * 60.0 / parts)?;
     let settings = Settings {
         faults,
         seed: arguments.seed,
         until: Until::Time(time),
+        is_relaxed: arguments.relaxed,
         is_talkative: true,
         ..Settings::default()
     };
@@ -178,11 +188,12 @@ fn torture(arguments: &Arguments) -> Result<usize> {
     let mut violations = 0;
     for choice in choices {
         if !only_processes {
-            violations += on(*choice, |target| runtime.block_on(cloakroom_torture::run(target, &settings)))?;
+            violations +=
+                on(*choice, has_disk, |target| runtime.block_on(cloakroom_torture::run(target, &settings)))?;
         }
         if has_processes {
             let program = env::current_exe()?;
-            violations += on(*choice, |target| {
+            violations += on(*choice, has_disk, |target| {
                 runtime.block_on(cloakroom_torture::run_processes(target, &settings, &program))
             })?;
         }
@@ -191,9 +202,16 @@ fn torture(arguments: &Arguments) -> Result<usize> {
 }
 
 /// Runs it on a new database, and prints the report. Returns the number of violations.
-fn on(choice: Choice, run: impl FnOnce(Target) -> Result<Report>) -> Result<usize> {
+fn on(choice: Choice, has_disk: bool, run: impl FnOnce(Target) -> Result<Report>) -> Result<usize> {
     let directory = tempfile::tempdir()?;
     let report = run(match choice {
+        Choice::Sqlite if has_disk => Target::file_on(Disk::alone()?),
+        Choice::Postgres if has_disk => {
+            Target::server(Kind::Postgres, Server::launch_on_disk(servers::Kind::Postgres)?)
+        }
+        Choice::Mariadb if has_disk => {
+            Target::server(Kind::MariaDb, Server::launch_on_disk(servers::Kind::MariaDb)?)
+        }
         Choice::Sqlite => {
             let file = directory.path().join("torture.db");
             Target::of_others(Kind::Sqlite, &format!("sqlite:{}", file.display()))

@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cloakroom::{Backend, Database, Operations, SessionTable, Sessions};
+use cloakroom::{Backend, Database, Operations, SessionTable, Sessions, TableDefinition};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySql, Postgres, Sqlite, Transaction};
 
 use crate::settings::Kind;
 
-/// The table of the workload.
+/// The tables of the workload, which are of one form. Each has announcements and caches of its own, and a transaction may
+/// write both.
+pub(crate) const TABLES: [&str; 2] = ["torture_sessions", "torture_others"];
+
+/// The form of the tables.
 #[derive(Clone, Debug, SessionTable)]
 #[session(table = "torture_sessions")]
 pub(crate) struct Coat {
@@ -21,6 +25,12 @@ pub(crate) struct Coat {
     pub(crate) label: i64,
     /// The number of the last update.
     pub(crate) mark: i64,
+}
+
+/// Returns the definition of one of the [tables](TABLES).
+pub(crate) fn definition(table: &'static str) -> TableDefinition {
+    let fields = Coat::definition().fields().to_vec();
+    fields.into_iter().fold(TableDefinition::new(table), TableDefinition::field)
 }
 
 /// A wait for a connection or a lock that takes longer than this is an error.
@@ -57,12 +67,15 @@ pub(crate) async fn open(
     url: &str,
     connections: u32,
     room: &Room,
+    is_relaxed: bool,
 ) -> Result<Database, sqlx::Error> {
     Ok(match kind {
         Kind::Sqlite => {
             let options: SqliteConnectOptions = url.parse()?;
+            let synchronous = if is_relaxed { SqliteSynchronous::Normal } else { SqliteSynchronous::Full };
             let options =
                 options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(PATIENCE);
+            let options = options.synchronous(synchronous);
             let (opened, taken) = (room.clone(), room.clone());
             SqlitePoolOptions::new()
                 .max_connections(connections)
@@ -87,8 +100,9 @@ pub(crate) async fn open(
                 // The pool itself waits without an end for what a silent server owes to a transaction that was dropped.
                 .after_release(|connection, _| Box::pin(async { Ok(answers(connection.ping()).await) }));
             // pgbouncer knows no option of a connection's start.
-            let pool = pool.after_connect(|connection, _| {
-                let statement = format!("SET lock_timeout = '{}s'", PATIENCE.as_secs());
+            let relaxed = if is_relaxed { "; SET synchronous_commit = off" } else { "" };
+            let pool = pool.after_connect(move |connection, _| {
+                let statement = format!("SET lock_timeout = '{}s'{relaxed}", PATIENCE.as_secs());
                 Box::pin(async move { connection.execute(AssertSqlSafe(statement)).await.map(drop) })
             });
             pool.connect_with(options).await?.into()
@@ -102,8 +116,9 @@ pub(crate) async fn open(
                 // SQL on that connection, the driver (sqlx 0.9) waits in vain for the rest of the answers. Without this
                 // hook the pool would never get the connection back.
                 .after_release(|connection, _| Box::pin(async { Ok(answers(connection.ping()).await) }));
-            let pool = pool.after_connect(|connection, _| {
-                let statement = format!("SET innodb_lock_wait_timeout = {}", PATIENCE.as_secs());
+            let relaxed = if is_relaxed { ", GLOBAL innodb_flush_log_at_trx_commit = 0" } else { "" };
+            let pool = pool.after_connect(move |connection, _| {
+                let statement = format!("SET innodb_lock_wait_timeout = {}{relaxed}", PATIENCE.as_secs());
                 Box::pin(async move { connection.execute(AssertSqlSafe(statement)).await.map(drop) })
             });
             pool.connect_with(options).await?.into()

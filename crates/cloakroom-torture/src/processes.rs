@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use cloakroom_testing::servers;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 
@@ -47,8 +48,17 @@ pub struct Orders {
 impl Orders {
     /// Returns the arguments of the process, which the program's command line reads.
     fn arguments(&self) -> Vec<String> {
-        let Settings { seed, workers, connections, latency, dropped, faults, begins_by_library, .. } =
-            &self.settings;
+        let Settings {
+            seed,
+            workers,
+            connections,
+            latency,
+            dropped,
+            faults,
+            begins_by_library,
+            is_relaxed,
+            ..
+        } = &self.settings;
         let mut arguments = vec![
             "worker".to_owned(),
             format!("--database={}", self.kind.word()),
@@ -63,6 +73,7 @@ impl Orders {
             format!("--dropped={dropped}"),
         ];
         arguments.extend(begins_by_library.then(|| "--begins-by-library".to_owned()));
+        arguments.extend(is_relaxed.then(|| "--relaxed".to_owned()));
         arguments.extend(self.is_cached.then(|| "--cached".to_owned()));
         arguments.extend(faults.iter().map(|fault| format!("--fault={fault}")));
         arguments
@@ -78,7 +89,8 @@ pub async fn work(orders: Orders) -> Result<()> {
     let clock = SteppingClock::default();
     clock.set(orders.clock);
     let room = Room::enough();
-    let database = pools::open(orders.kind, &orders.url, orders.settings.connections, &room).await?;
+    let Settings { connections, is_relaxed, .. } = orders.settings;
+    let database = pools::open(orders.kind, &orders.url, connections, &room, is_relaxed).await?;
     let number = usize::try_from(orders.process)?;
     let handle = run::handle(&database, Role { number, is_cached: orders.is_cached, clock })?;
     let journal = JournalFile::create(&orders.directory, orders.process)?;
@@ -135,9 +147,32 @@ impl Processes {
     /// Kills one of them, and starts another one in its place.
     pub(crate) fn kill_one(&mut self) -> std::result::Result<(), String> {
         let place = self.random.usize(0..self.running.len());
-        let (child, process) = &mut self.running[place];
-        child.kill().and_then(|()| child.wait()).map_err(|error| error.to_string())?;
-        let next = *process + 1;
+        self.kill(place)?;
+        self.replace(place)
+    }
+
+    /// Lets all of them stand still.
+    pub(crate) fn freeze_all(&self) {
+        servers::freeze(&self.running.iter().map(|(child, _)| child.id()).collect::<Vec<_>>());
+    }
+
+    /// Kills all of them.
+    pub(crate) fn kill_all(&mut self) -> std::result::Result<(), String> {
+        (0..self.running.len()).try_for_each(|place| self.kill(place))
+    }
+
+    /// Starts others in the places of those that were [killed](Self::kill_all).
+    pub(crate) fn start_all(&mut self) -> std::result::Result<(), String> {
+        (0..self.running.len()).try_for_each(|place| self.replace(place))
+    }
+
+    fn kill(&mut self, place: usize) -> std::result::Result<(), String> {
+        let (child, _) = &mut self.running[place];
+        child.kill().and_then(|()| child.wait()).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn replace(&mut self, place: usize) -> std::result::Result<(), String> {
+        let next = self.running[place].1 + 1;
         let started = self.spawn(next).map_err(|error| error.to_string())?;
         self.running[place] = (started, next);
         Ok(())

@@ -17,7 +17,7 @@ use crate::faults::{Injector, Means};
 use crate::final_table;
 use crate::journal::{Action, Call, Outcome};
 use crate::journal_file::{self, Line, Reader};
-use crate::pools::{self, Coat, Room};
+use crate::pools::{self, Room};
 use crate::processes::{Orders, Processes};
 use crate::report::Report;
 use crate::settings::{Kind, Settings, Until};
@@ -51,8 +51,10 @@ pub(crate) fn handle(database: &Database, role: Role) -> Result<Handle> {
     if is_cached {
         config = config.cache(Cache::new(10_000).max_staleness(STALENESS).lease(STALENESS / 2));
     }
-    let sessions = Sessions::<Coat>::new(database.clone(), config.build()?)?;
-    Ok(Handle { sessions, number, staleness: is_cached.then_some(STALENESS) })
+    let config = config.build()?;
+    let open = |table| Sessions::with_definition(database.clone(), pools::definition(table), config.clone());
+    let [one, other] = pools::TABLES.map(open);
+    Ok(Handle { tables: [one?, other?], number, staleness: is_cached.then_some(STALENESS) })
 }
 
 /// What is before the database, and how to reach each of its nodes through that.
@@ -69,13 +71,15 @@ async fn entrances(target: &Target, settings: &Settings) -> Result<(Vec<Proxy>, 
     Ok((proxies, addresses))
 }
 
-async fn make_tables(sessions: &Sessions<Coat>) -> Result<()> {
-    sessions.migrate().await?;
+async fn make_tables(handle: &Handle) -> Result<()> {
+    for sessions in &handle.tables {
+        sessions.migrate().await?;
+    }
     for statement in [
         "CREATE TABLE torture_notes (id integer PRIMARY KEY, body varchar(100))",
         "INSERT INTO torture_notes VALUES (1, 'one'), (2, 'two')",
     ] {
-        execute(sessions.database(), statement).await?;
+        execute(handle.tables[0].database(), statement).await?;
     }
     Ok(())
 }
@@ -92,13 +96,14 @@ pub async fn run(target: Target, settings: &Settings) -> Result<Report> {
     // As four processes would: every other one has a cache.
     for number in 0..4 {
         let url = &addresses[number % addresses.len()];
-        let database = pools::open(target.kind, url, settings.connections, &room).await?;
+        let database =
+            pools::open(target.kind, url, settings.connections, &room, settings.is_relaxed).await?;
         let clock = SteppingClock::default();
         clocks.push(clock.clone());
         handles.push(handle(&database, Role { number, is_cached: number % 2 == 1, clock })?);
         databases.push(database);
     }
-    make_tables(&handles[0].sessions).await?;
+    make_tables(&handles[0]).await?;
 
     let begun = Instant::now();
     let (operations, time) = match settings.until {
@@ -142,9 +147,9 @@ pub async fn run_processes(target: Target, settings: &Settings, program: &Path) 
     };
     let (room, settings) = (Room::enough(), &settings.for_target(&target));
     let (proxies, addresses) = entrances(&target, settings).await?;
-    let database = pools::open(target.kind, &target.urls[0], 1, &room).await?;
+    let database = pools::open(target.kind, &target.urls[0], 1, &room, settings.is_relaxed).await?;
     let role = Role { number: 0, is_cached: false, clock: SteppingClock::default() };
-    make_tables(&handle(&database, role)?.sessions).await?;
+    make_tables(&handle(&database, role)?).await?;
     database.close().await;
 
     let begun = Instant::now();

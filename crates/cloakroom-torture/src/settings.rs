@@ -25,6 +25,9 @@ pub struct Settings {
     /// Whether all transactions are begun by the library. On a cluster a transaction that the application begins by
     /// itself sees what its node knows, and not all that was committed.
     pub begins_by_library: bool,
+    /// Whether the databases acknowledge a commit before it is on the disk. A power cut then loses what was acknowledged,
+    /// which the checker must find.
+    pub is_relaxed: bool,
     /// Whether to print a line every few seconds.
     pub is_talkative: bool,
 }
@@ -56,6 +59,7 @@ impl Default for Settings {
             dropped: 0.02,
             faults: BTreeSet::from([Fault::Dropped, Fault::Disk]),
             begins_by_library: false,
+            is_relaxed: false,
             is_talkative: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cloakroom_testing::servers::{Galera, Pair, Pooler, Server};
+use cloakroom_testing::servers::{Galera, LoneDisk, Pair, Pooler, Server};
 
 use crate::settings::Kind;
 
@@ -20,6 +20,8 @@ pub struct Target {
 pub(crate) enum Servers {
     /// A file, or a server of others.
     Others,
+    /// A file on a disk of our own.
+    File(LoneDisk),
     One(Server),
     Cluster(Galera),
     /// A primary, and a standby that takes its place.
@@ -32,6 +34,12 @@ impl Target {
     /// A database whose server is not ours.
     pub fn of_others(kind: Kind, url: &str) -> Self {
         Self { kind, urls: vec![url.to_owned()], servers: Servers::Others }
+    }
+
+    /// A file of `SQLite`'s on a disk whose power is cut.
+    pub fn file_on(disk: LoneDisk) -> Self {
+        let url = format!("sqlite:{}", disk.path().join("torture.db").display());
+        Self { kind: Kind::Sqlite, urls: vec![url], servers: Servers::File(disk) }
     }
 
     /// A server of our own.
@@ -75,7 +83,7 @@ impl Servers {
     /// Returns how many there are to be killed and frozen.
     pub(crate) fn count(&self) -> usize {
         match self {
-            Self::Others => 0,
+            Self::Others | Self::File(_) => 0,
             Self::One(_) | Self::Pair(_) | Self::Pooled(..) => 1,
             Self::Cluster(cluster) => cluster.nodes().len(),
         }
@@ -85,6 +93,20 @@ impl Servers {
         matches!(self, Self::Cluster(_))
     }
 
+    /// Returns `true` if the database is on a disk whose power can be cut.
+    pub(crate) fn has_disk(&self) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::One(server) => server.has_disk(),
+            _ => false,
+        }
+    }
+
+    /// Returns `true` if one of them may answer while another does not.
+    pub(crate) fn is_several(&self) -> bool {
+        matches!(self, Self::Cluster(_) | Self::Pooled(..))
+    }
+
     pub(crate) fn is_pair(&self) -> bool {
         matches!(self, Self::Pair(_))
     }
@@ -92,7 +114,7 @@ impl Servers {
     /// Returns a server of ours; `None` if there is none of this number.
     pub(crate) fn server(&mut self, number: usize) -> Option<&mut Server> {
         match self {
-            Self::Others => None,
+            Self::Others | Self::File(_) => None,
             Self::One(server) | Self::Pooled(server, _) => (number == 0).then_some(server),
             Self::Pair(pair) => (number == 0).then_some(&mut pair.primary),
             Self::Cluster(cluster) => (number < cluster.nodes().len()).then(|| cluster.node(number)),
@@ -108,7 +130,8 @@ impl fmt::Display for Target {
             Servers::Cluster(_) => f.write_str(", a cluster of Galera"),
             Servers::Pair(_) => f.write_str(", a primary and its standby"),
             Servers::Pooled(_, pooler) => write!(f, " behind pgbouncer {}", pooler.version()),
-            Servers::Others | Servers::One(_) => Ok(()),
+            _ if self.servers.has_disk() => f.write_str(" on a disk whose power is cut"),
+            Servers::Others | Servers::File(_) | Servers::One(_) => Ok(()),
         }
     }
 }

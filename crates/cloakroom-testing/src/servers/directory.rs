@@ -32,12 +32,13 @@ impl Directory {
     pub(super) fn create(path: PathBuf, kind: Kind) -> Result<(Self, Option<Account>), ServerError> {
         let (directory, own_uid) = Self::locked(path)?;
         let account = Account::for_server(kind, own_uid)?;
-        if let Some(account) = &account {
-            let path = &directory.path;
-            chown(path, Some(account.uid), Some(account.gid))
-                .map_err(|e| ServerError::io("give away", path, e))?;
-        }
+        give(&directory.path, account.as_ref())?;
         Ok((directory, account))
+    }
+
+    /// Creates a directory of our own.
+    pub(super) fn of_our_own(path: PathBuf) -> Result<Self, ServerError> {
+        Ok(Self::locked(path)?.0)
     }
 
     /// Creates a directory of our own, and removes forgotten ones. Returns our user id, too.
@@ -96,7 +97,7 @@ pub struct Scratch(Directory);
 impl Scratch {
     /// Creates a directory, beside those of the servers.
     pub fn create() -> Result<Self, ServerError> {
-        Ok(Self(Directory::locked(Directory::free_path()?)?.0))
+        Ok(Self(Directory::of_our_own(Directory::free_path()?)?))
     }
 
     /// Returns its path.
@@ -112,18 +113,23 @@ impl Drop for Scratch {
     }
 }
 
+/// Gives a file or an empty directory to this account.
+pub(super) fn give(path: &Path, account: Option<&Account>) -> Result<(), ServerError> {
+    let Some(account) = account else {
+        return Ok(());
+    };
+    chown(path, Some(account.uid), Some(account.gid))
+        .map_err(|error| ServerError::io("give away", path, error))
+}
+
 /// Copies a directory with all that is in it, and gives the copy to this account.
 pub(super) fn copy(from: &Path, to: &Path, account: Option<&Account>) -> Result<(), ServerError> {
     fn io<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(std::io::Error) -> ServerError + 'p {
         move |error| ServerError::io(verb, path, error)
     }
-    let give = |path: &Path| match account {
-        Some(account) => chown(path, Some(account.uid), Some(account.gid)),
-        None => Ok(()),
-    };
     // PostgreSQL accepts no data that others may read.
     DirBuilder::new().mode(0o700).create(to).map_err(io("create", to))?;
-    give(to).map_err(io("give away", to))?;
+    give(to, account)?;
     for entry in fs::read_dir(from).map_err(io("list", from))? {
         let source = entry.map_err(io("list", from))?.path();
         let target = to.join(source.file_name().unwrap_or_default());
@@ -131,7 +137,7 @@ pub(super) fn copy(from: &Path, to: &Path, account: Option<&Account>) -> Result<
             copy(&source, &target, account)?;
         } else {
             fs::copy(&source, &target).map_err(io("copy", &source))?;
-            give(&target).map_err(io("give away", &target))?;
+            give(&target, account)?;
         }
     }
     Ok(())

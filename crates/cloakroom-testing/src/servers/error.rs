@@ -18,6 +18,11 @@ pub enum ServerError {
     },
     /// pgbouncer is not installed.
     MissingPooler,
+    /// A program that a [`Disk`](super::Disk) needs is not installed.
+    MissingForDisk {
+        /// The program.
+        program: &'static str,
+    },
     /// This process runs as root, the server refuses to run as root, and there is no other account to run it under.
     NoAccount {
         /// The accounts looked for in `/etc/passwd`.
@@ -68,6 +73,11 @@ impl fmt::Display for ServerError {
             Self::MissingPooler => f.write_str(
                 "`pgbouncer` is neither in PATH nor in the usual places; \
                  install it (Debian, Ubuntu: `apt-get install pgbouncer`)",
+            ),
+            Self::MissingForDisk { program } => write!(
+                f,
+                "`{program}` is neither in PATH nor in the usual places; \
+                 install it (Debian, Ubuntu: `apt-get install xfsprogs`)"
             ),
             Self::NoAccount { wanted } => write!(
                 f,

@@ -8,7 +8,7 @@ use std::thread;
 use super::error::ServerError;
 use super::kind::{Kind, Purpose};
 use super::random;
-use super::server::Server;
+use super::server::{Original, Server};
 
 /// How many nodes there are: the fewest of which one can fail.
 const NODES: usize = 3;
@@ -45,7 +45,7 @@ impl Galera {
     /// The first node starts alone and stops again. The others begin with copies of its data, so that none has to be
     /// sent the whole of it.
     pub fn launch_for(purpose: Purpose, options: [&[&str]; NODES]) -> Result<Self, ServerError> {
-        let mut first = Server::prepare(Kind::MariaDb, purpose, None)?;
+        let mut first = Server::prepare(Kind::MariaDb, purpose, Original::None)?;
         let ports = (0..NODES).map(|_| Ports::free()).collect::<Result<Vec<_>, _>>()?;
         ports[0].assign(&mut first, &ports)?;
         first.site.options.push(NEW_CLUSTER.to_owned());

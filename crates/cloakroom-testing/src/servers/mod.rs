@@ -12,8 +12,8 @@
 //!    server that is already running is never touched.
 //! 2. If this process is root, a server runs as an account without privileges: `postgres` or `mysql`, or else `nobody`.
 //! 3. Nothing waits for the disk, so a power cut would lose data. But the operating system has everything that was
-//!    committed, so that it survives [`Server::kill`]. Servers for [measurements](Purpose::Measurements) do wait for
-//!    the disk.
+//!    committed, so that it survives [`Server::kill`]. Servers for [measurements](Purpose::Measurements), and those with a
+//!    [disk of their own](Server::launch_on_disk), do wait for the disk.
 //! 4. A server ends with the process that started it, however that process ends. A small shell process watches for
 //!    that, stops the server and removes its directory. If the shell process is killed too, the next start removes the
 //!    directory.
@@ -21,6 +21,7 @@
 mod account;
 mod children;
 mod directory;
+mod disk;
 mod error;
 mod galera;
 mod kind;
@@ -35,12 +36,18 @@ mod site;
 mod standby;
 
 pub use directory::Scratch;
+pub use disk::{Disk, LoneDisk};
 pub use error::ServerError;
 pub use galera::Galera;
 pub use kind::{Kind, Purpose};
 pub use pgbouncer::{PoolMode, Pooler};
 pub use server::Server;
 pub use standby::{Pair, Synchronous};
+
+/// Lets these processes stand still. If one is gone already, nothing happens to it.
+pub fn freeze(processes: &[u32]) {
+    process::signal("STOP", processes);
+}
 
 /// Starts a PostgreSQL server.
 pub fn postgres() -> Result<Server, ServerError> {

@@ -150,6 +150,8 @@ if [ -e "$directory/data/postmaster.pid" ]; then
     set -- $(sed -n 7p "$directory/data/postmaster.pid")
     ipcrm -m "$2"
 fi
+# The data may be on a disk of their own.
+umount -l "$directory/data"
 tries=20
 while ! rm -rf -- "$directory" && [ "$tries" -gt 0 ]; do
     sleep 0.1

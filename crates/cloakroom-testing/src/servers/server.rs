@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::directory::Directory;
+use super::disk::Disk;
 use super::error::ServerError;
 use super::kind::{Kind, Purpose};
 use super::process::{self, Ending, Watchdog};
@@ -16,12 +17,25 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
 
+/// What a new server's data begins with.
+#[derive(Clone, Copy)]
+pub(super) enum Original<'a> {
+    /// Nothing, in its own directory.
+    None,
+    /// Nothing, on a disk of its own.
+    Disk,
+    /// A copy of another server's, which must not run.
+    Server(&'a Server),
+}
+
 /// A running throwaway server. Dropping it ends the server and removes its data.
 pub struct Server {
     url: String,
     process: Option<Child>,
     watchdog: Watchdog,
     pub(super) site: Site,
+    /// What its data is on, if that is not the directory's own disk.
+    disk: Option<Disk>,
 }
 
 impl Server {
@@ -101,6 +115,30 @@ impl Server {
         self.forget_process();
     }
 
+    /// Cuts the power of the server's disk, so that all that was not synced is lost, and kills the server. Then brings the
+    /// power back: the server can be [started](Self::start) with what is left.
+    ///
+    /// The server stands still first, as it does when the power fails: it must not answer while the disk goes. An `fsync`
+    /// that is out meanwhile may say that it is done, and is not.
+    ///
+    /// # Errors
+    ///
+    /// If it has no [disk of its own](Self::launch_on_disk), or the disk cannot be mounted again.
+    pub fn cut_power(&mut self) -> Result<(), ServerError> {
+        let Some(disk) = &self.disk else {
+            return Err(ServerError::failed("the server has no disk of its own".to_owned(), String::new()));
+        };
+        self.freeze();
+        disk.cut_power()?;
+        self.kill();
+        self.disk.as_ref().map_or(Ok(()), Disk::restore_power)
+    }
+
+    /// Returns `true` if its data is on a disk of its own, whose power can be cut.
+    pub fn has_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// Lets the server and all its processes stand still, with their connections open, until [`thaw`](Self::thaw).
     pub fn freeze(&self) {
         self.signal_all("STOP");
@@ -145,7 +183,15 @@ impl Server {
 
     /// Starts a server of this kind with the settings for this purpose.
     pub fn launch_for(kind: Kind, purpose: Purpose) -> Result<Self, ServerError> {
-        let mut server = Self::prepare(kind, purpose, None)?;
+        Self::launch_new(Self::prepare(kind, purpose, Original::None)?)
+    }
+
+    /// Starts a server of this kind with a [`Disk`] of its own, for whose answers it waits.
+    pub fn launch_on_disk(kind: Kind) -> Result<Self, ServerError> {
+        Self::launch_new(Self::prepare(kind, Purpose::Measurements, Original::Disk)?)
+    }
+
+    fn launch_new(mut server: Self) -> Result<Self, ServerError> {
         let mut attempts = 5;
         loop {
             server.site.port = random::free_port()?;
@@ -163,11 +209,7 @@ impl Server {
         }
     }
 
-    pub(super) fn prepare(
-        kind: Kind,
-        purpose: Purpose,
-        original: Option<&Self>,
-    ) -> Result<Self, ServerError> {
+    pub(super) fn prepare(kind: Kind, purpose: Purpose, from: Original<'_>) -> Result<Self, ServerError> {
         // Checked before anything is created.
         programs::require(kind)?;
         // The watchdog starts before the server that it watches, so that the server is never without it. It removes the
@@ -190,26 +232,34 @@ impl Server {
                 ready_when: None,
                 has_accounts: false,
             },
+            disk: None,
         };
-        if let Some(original) = original {
+        if let Original::Server(original) = from {
             server.site.password.clone_from(&original.site.password);
             server.site.has_accounts = true;
             let (from, to) = (original.site.file("data"), server.site.file("data"));
             directory::copy(&from, &to, server.site.account.as_ref())?;
             return Ok(server);
         }
+        if let Original::Disk = from {
+            let disk = Disk::create(server.site.directory.path())?;
+            directory::give(disk.path(), server.site.account.as_ref())?;
+            server.disk = Some(disk);
+        }
         let command = match kind {
             Kind::Postgres => postgres::initialise(&server.site)?,
             Kind::MariaDb => mariadb::initialise(&server.site)?,
         };
         server.run_to_end(&command)?;
+        // The programs that make the data do not wait for the disk.
+        server.disk.as_ref().map_or(Ok(()), Disk::sync)?;
         server.site.directory.remove_file("password");
         Ok(server)
     }
 
     /// Prepares a server that begins with a copy of this one's data, accounts and password. This one must not run.
     pub(super) fn prepare_copy(&self) -> Result<Self, ServerError> {
-        Self::prepare(self.site.kind, self.site.purpose, Some(self))
+        Self::prepare(self.site.kind, self.site.purpose, Original::Server(self))
     }
 
     /// Starts a server that was prepared with its own options, on its port.

@@ -11,7 +11,7 @@ use super::kind::{Kind, Purpose};
 use super::process;
 use super::programs;
 use super::random;
-use super::server::Server;
+use super::server::{Original, Server};
 
 /// What a commit on the primary waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Pair {
         synchronous: Synchronous,
         later: Synchronous,
     ) -> Result<Self, ServerError> {
-        let mut primary = Server::prepare(Kind::Postgres, purpose, None)?;
+        let mut primary = Server::prepare(Kind::Postgres, purpose, Original::None)?;
         let mut standby = primary.prepare_copy()?;
         primary.site.port = random::free_port()?;
         standby.site.port = random::free_port()?;

@@ -43,6 +43,7 @@ async fn an_extension_that_is_due_is_not_tried_by_each_lookup(scene: Scene) {
 }
 
 async fn the_cache_answers_from_memory_for_as_long_as_answers_may_be_old(scene: Scene) {
+    capture::start("cloakroom");
     let max_staleness = Duration::from_secs(5);
     // The lease runs on the same clock, which this case moves.
     let cached =
@@ -73,6 +74,7 @@ async fn the_cache_answers_from_memory_for_as_long_as_answers_may_be_old(scene: 
     assert!(is_valid(&cached, &due).await);
     scene.clock.advance(max_staleness + Duration::from_micros(1));
     assert!(!is_valid(&cached, &token).await && !is_valid(&cached, &due).await);
+    assert!(capture::count_here("the cache hears of no revocation, since the server is a standby") > 0);
 }
 
 async fn it_is_said_once_that_a_standby_lags(scene: Scene) {

@@ -65,6 +65,42 @@ async fn where_nothing_can_be_written_due_extensions_are_one_warning_and_the_ses
     sessions.database().close().await;
 }
 
+/// There the failure has ended the transaction, on PostgreSQL, and the caller must know.
+async fn inside_a_transaction_an_extension_that_cannot_be_written_is_an_error(db: TestDatabase) {
+    let created = db.sessions::<UserSession>().await.create(user("1234")).await.unwrap();
+    let sessions = read_only_sessions(&db).await;
+    for (days, is_due) in [(0, false), (3, true)] {
+        db.clock().set(START + Duration::days(days));
+        let mut transaction = sessions.begin().await.unwrap();
+        let read = sessions.within(&mut transaction).authenticate(&created.token).await;
+        match read {
+            Ok(read) => assert_eq!((read, is_due), (Some(created.session.clone()), false)),
+            Err(error) => assert_eq!((error.kind(), is_due), (ErrorKind::ReadOnly, true), "{error}"),
+        }
+        transaction.rollback().await.unwrap();
+    }
+    sessions.database().close().await;
+}
+
+async fn only_what_was_refused_before_is_said_to_be_extended_again(db: TestDatabase) {
+    capture::start("cloakroom");
+    let table = db.unique_name();
+    let fields = UserSession::definition().fields().to_vec();
+    let definition = fields.into_iter().fold(TableDefinition::new(table.clone()), TableDefinition::field);
+    let config = db.config().build().unwrap();
+    let sessions = Sessions::<UserSession>::with_definition(db.database(), definition, config).unwrap();
+    sessions.migrate().await.unwrap();
+    let created = sessions.create(user("1234")).await.unwrap();
+    db.clock().set(START + Duration::days(3));
+    let extended = sessions.authenticate(&created.token).await.unwrap().unwrap();
+    assert!(extended.expires_at > created.session.expires_at);
+    let reported = capture::text();
+    assert!(
+        !reported.lines().any(|line| line.contains(&table) && line.contains("extended again")),
+        "{reported}"
+    );
+}
+
 #[derive(Clone, SessionTable)]
 #[session(table = "visits")]
 struct Visit {
@@ -170,6 +206,8 @@ async fn where_nothing_can_be_written_a_session_of_an_older_scheme_is_read_and_s
 }
 
 each_database! {
+    inside_a_transaction_an_extension_that_cannot_be_written_is_an_error,
+    only_what_was_refused_before_is_said_to_be_extended_again,
     where_nothing_can_be_written_last_uses_are_kept_and_no_call_fails,
     where_nothing_can_be_written_a_session_of_an_older_scheme_is_read_and_stays,
     where_nothing_can_be_written_due_extensions_are_one_warning_and_the_session_is_valid,

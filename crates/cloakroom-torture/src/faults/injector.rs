@@ -106,6 +106,7 @@ impl Injector {
                 })
                 .await?;
             }
+            Fault::Power => self.cut_power().await?,
             Fault::Freeze => {
                 let (number, time) = (self.any_server(), self.span(200, 3000));
                 self.freeze(number..=number, time).await?;
@@ -159,6 +160,21 @@ impl Injector {
             }
         }
         Ok(())
+    }
+
+    async fn cut_power(&mut self) -> Result<(), String> {
+        if let Servers::File(disk) = &self.means.target.servers {
+            let processes = self.means.processes.as_mut().ok_or("no process works")?;
+            processes.freeze_all();
+            disk.cut_power().map_err(|error| error.to_string())?;
+            processes.kill_all()?;
+            disk.restore_power().map_err(|error| error.to_string())?;
+            return processes.start_all();
+        }
+        self.server(0, |server| {
+            server.cut_power().and_then(|()| server.start()).map_err(|error| error.to_string())
+        })
+        .await
     }
 
     fn order(&self, order: Order) {

@@ -23,6 +23,9 @@ pub enum Fault {
     Disk,
     /// The server is killed, and started again.
     Kill,
+    /// The power of the database's disk is cut: what was not synced is lost. The server and, on `SQLite`, all processes
+    /// that work are killed with it. Only on a disk of our own.
+    Power,
     /// The server stands still for up to three seconds.
     Freeze,
     /// A node stands still until the others go on without it, and comes back. Clusters alone.
@@ -53,10 +56,11 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Dropped,
         Self::Disk,
         Self::Kill,
+        Self::Power,
         Self::Freeze,
         Self::Evict,
         Self::Quorum,
@@ -86,6 +90,8 @@ impl Fault {
             Self::Disk => kind == Kind::Sqlite && !has_processes,
             Self::Cut | Self::Answer | Self::Stall | Self::Silence | Self::HalfClose => kind != Kind::Sqlite,
             Self::Kill | Self::Freeze => has_server,
+            // A file's users lose the power, too.
+            Self::Power => servers.has_disk() && (has_server || has_processes),
             Self::ReadOnly => has_server && kind == Kind::Postgres,
         };
         Self::ALL.into_iter().filter(can_meet).collect()
@@ -97,6 +103,7 @@ impl Fault {
             Self::Dropped => "dropped",
             Self::Disk => "disk",
             Self::Kill => "kill",
+            Self::Power => "power",
             Self::Freeze => "freeze",
             Self::Evict => "evict",
             Self::Quorum => "quorum",

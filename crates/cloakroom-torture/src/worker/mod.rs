@@ -56,7 +56,8 @@ struct Moments(VecDeque<(Instant, Tick)>);
 /// A handle, as a process has one.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
-    pub(crate) sessions: Sessions<Coat>,
+    /// On each of the tables.
+    pub(crate) tables: [Sessions<Coat>; 2],
     pub(crate) number: usize,
     /// How old an answer of its cache may be, if it has one.
     pub(crate) staleness: Option<Duration>,
@@ -224,7 +225,7 @@ impl From<sqlx::Error> for Trouble {
 }
 
 pub(crate) struct Worker {
-    sessions: Sessions<Coat>,
+    tables: [Sessions<Coat>; 2],
     handle: usize,
     staleness: Option<Duration>,
     shared: Arc<Shared>,
@@ -240,12 +241,12 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(number: u64, handle: Handle, shared: Arc<Shared>) -> Self {
-        let Handle { sessions, number: handle, staleness } = handle;
+        let Handle { tables, number: handle, staleness } = handle;
         let mut seeds = fastrand::Rng::with_seed(shared.settings.seed);
         let seed = (0..=number).map(|_| seeds.u64(..)).last().unwrap_or_default();
         let random = fastrand::Rng::with_seed(seed);
         Self {
-            sessions,
+            tables,
             handle,
             staleness,
             shared,

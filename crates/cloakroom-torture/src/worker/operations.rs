@@ -1,6 +1,6 @@
 //! The library's operations, on the pool or in a transaction.
 
-use cloakroom::{NewSession, Session, Token};
+use cloakroom::{NewSession, Session, Sessions, Token};
 
 use super::{Place, Stop, USERS, Worker, done};
 use crate::journal::{Action, Digest, Outcome, Seen};
@@ -54,7 +54,7 @@ impl Worker {
 
     pub(super) async fn create(&mut self, place: &mut Place<'_, '_>) -> Result<(), Stop> {
         let (label, number) = (self.shared.signed_number(), self.shared.number());
-        let user = self.random.u32(0..USERS);
+        let user = self.random.u32(0..USERS / 2) * 2 + u32::from(label % 2 != 0);
         let coat = Coat { user_id: name(user), label, mark: label };
         let mut new = NewSession::new(coat);
         // A session with a token that is known beforehand can be looked up even if its caller was dropped.
@@ -68,7 +68,7 @@ impl Worker {
         }
         let (action, within) = (Action::Create { label, user, token: number }, place.within());
         self.expected = imported.as_ref().map(|token| Digest::of(token.expose()));
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(label);
         let call = at!(place, sessions, |target| target.create(new));
         let created = self
             .perform(action, within, call, |created| {
@@ -107,7 +107,7 @@ impl Worker {
     async fn present(&mut self, place: &mut Place<'_, '_>, held: Held) -> Result<(), Stop> {
         let Held { label, number, token } = held;
         let (action, within) = (Action::Authenticate { label, token: number }, place.within());
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(label);
         let call = at!(place, sessions, |target| target.authenticate(&token));
         let found = self
             .perform(action, within, call, |found| match found {
@@ -127,7 +127,7 @@ impl Worker {
         };
         self.changes.push(Change::Over(held.label));
         let (action, within) = (Action::Expire { label: held.label }, place.within());
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(held.label);
         let call = at!(place, sessions, |target| target.expire(&mut session));
         self.perform(action, within, call, |was| yes_or_no(*was)).await.map(drop)
     }
@@ -138,7 +138,7 @@ impl Worker {
         };
         self.changes.push(Change::Over(held.label));
         let (action, within) = (Action::Delete { label: held.label }, place.within());
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(held.label);
         let call = at!(place, sessions, |target| target.delete(session));
         self.perform(action, within, call, |was| yes_or_no(*was)).await.map(drop)
     }
@@ -149,7 +149,7 @@ impl Worker {
         };
         let (label, number) = (held.label, self.shared.number());
         let (action, within) = (Action::Rotate { label, token: number }, place.within());
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(held.label);
         let call = at!(place, sessions, |target| target.rotate(&mut session));
         let rotated = self
             .perform(action, within, call, |token| {
@@ -177,7 +177,7 @@ impl Worker {
         };
         let (label, mark) = (held.label, self.shared.signed_number());
         let (action, within) = (Action::Update { label, mark }, place.within());
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(held.label);
         let judge = |(): &()| (Outcome::Yes, Seen { mark: Some(mark), ..Seen::default() });
         let is_repeated = self.random.bool();
         let call = async {
@@ -199,7 +199,7 @@ impl Worker {
             return Ok(());
         };
         let (action, within) = (Action::Extend { label: held.label }, place.within());
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(held.label);
         let call = async {
             let is_extended = at!(place, sessions, |target| target.extend(&mut session)).await?;
             Ok::<_, cloakroom::Error>((is_extended, session.clone()))
@@ -218,7 +218,7 @@ impl Worker {
         let user = self.random.u32(0..USERS);
         self.changes.push(Change::AllOver(user));
         let (action, within) = (Action::ExpireAll { user }, place.within());
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(user.into());
         let filter = Coat::USER_ID.eq(name(user));
         let call = at!(place, sessions, |target| target.query().filter(filter).expire_all());
         self.perform(action, within, call, done).await.map(drop)
@@ -228,10 +228,15 @@ impl Worker {
         let user = self.random.u32(0..USERS);
         self.changes.push(Change::AllOver(user));
         let (action, within) = (Action::DeleteAll { user }, place.within());
-        let sessions = self.sessions.clone();
+        let sessions = self.table_of(user.into());
         let filter = Coat::USER_ID.eq(name(user));
         let call = at!(place, sessions, |target| target.query().filter(filter).delete_all());
         self.perform(action, within, call, done).await.map(drop)
+    }
+
+    /// Returns the table of a session with this label, or of a user with this number: all even ones are in one.
+    fn table_of(&self, number: i64) -> Sessions<Coat> {
+        self.tables[usize::from(number % 2 != 0)].clone()
     }
 
     fn living(&mut self) -> Option<Living> {

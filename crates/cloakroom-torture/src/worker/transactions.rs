@@ -85,14 +85,14 @@ impl Worker {
         if self.random.bool() && !self.shared.settings.begins_by_library {
             return Box::pin(self.own_begin(transaction)).await;
         }
-        let sessions = self.sessions.clone();
+        let sessions = self.tables[0].clone();
         let action = Action::Begin { transaction };
         self.perform(action, Some(transaction), sessions.begin(), done).await.map(Open::from)
     }
 
     async fn own_begin(&mut self, transaction: TransactionId) -> Result<Open<'static>, Stop> {
         let takes_lock = self.random.bool();
-        let database = self.sessions.database().clone();
+        let database = self.tables[0].database().clone();
         let call = Open::own(&database, takes_lock);
         Box::pin(self.perform(Action::OwnBegin { transaction }, Some(transaction), call, done)).await
     }
@@ -106,7 +106,7 @@ impl Worker {
     ) -> Standing {
         // On MariaDB the driver (sqlx 0.9) may take the rest of a dropped call's answer for the answer to the next
         // call.
-        let goes_on = self.random.bool() && self.sessions.backend() != Backend::MySql;
+        let goes_on = self.random.bool() && self.tables[0].backend() != Backend::MySql;
         match self.random.u8(0..100) {
             // If there is no transaction any more, another one inside of it would be one of its own.
             86.. if standing == Standing::Sound => self.inner(standing, open, transaction).await,
@@ -146,7 +146,7 @@ impl Worker {
                     self.shared.known().undo(change);
                 }
                 // The outer one may go on; its next call says if it still exists.
-                let goes_on = goes_on && self.sessions.backend() != Backend::MySql;
+                let goes_on = goes_on && self.tables[0].backend() != Backend::MySql;
                 if within == Standing::Left && !goes_on { Standing::Left } else { Standing::Unsure }
             }
             _ => Standing::Spoilt,

@@ -109,14 +109,23 @@ async fn backends(pool: &MySqlPool) -> Result<[u64; 2], sqlx::Error> {
 
 async fn durability(database: &Database, findings: &mut Findings) {
     const CHECK: &str = "durability";
-    match shown(database, "VARIABLES", &["innodb_flush_log_at_trx_commit"]).await {
+    match shown(database, "VARIABLES", &["innodb_flush_log_at_trx_commit", "log_bin"]).await {
         Ok(variables) => {
             for (name, value) in variables {
                 let says = format!("{name} {value}");
-                if value == "1" {
-                    findings.ok(CHECK, says);
-                } else {
-                    findings.warn(CHECK, format!("{says}: a crash can undo log-outs that were acknowledged"));
+                match (name.as_str(), value.as_str()) {
+                    ("log_bin", "OFF") => findings.note(
+                        CHECK,
+                        format!(
+                            "{says}: others may read a commit before it is on the disk, and a crash of the machine can \
+                             still undo it"
+                        ),
+                    ),
+                    ("log_bin", _) | (_, "1") => findings.ok(CHECK, says),
+                    _ => findings.warn(
+                        CHECK,
+                        format!("{says}: a crash can undo log-outs that were acknowledged"),
+                    ),
                 }
             }
         }
