@@ -71,6 +71,8 @@ pub enum Rule {
     OwnWriteUnseen,
     /// A create was refused because of a token that no other session had.
     RefusedAsDuplicate,
+    /// The nodes of a cluster do not have the same rows.
+    NodesDiffer,
     /// A call did not answer within a minute.
     Hung,
     /// A pool did not close within half a minute.
@@ -95,6 +97,7 @@ impl fmt::Display for Rule {
             Self::OwnWriteUnseen => "a transaction does not see its own write",
             Self::RefusedAsDuplicate => "refused as a duplicate of itself",
             Self::Hung => "no answer within a minute",
+            Self::NodesDiffer => "the nodes of the cluster do not have the same rows",
             Self::NotClosed => "a pool did not close",
         })
     }
