@@ -112,8 +112,8 @@ async fn indexes(sessions: &Table, findings: &mut Findings) {
     }
 }
 
-/// On PostgreSQL the index on the digest may be in the order of a language. Each comparison on the way down then costs
-/// several times as much, which is worth to know, and no fault.
+/// On PostgreSQL the index on the digest may be in the order of a language. A lookup then costs the server over half as much
+/// again, which is worth to know, and no fault.
 async fn collation(sessions: &Table, findings: &mut Findings) {
     const CHECK: &str = "collation";
     let Database::Postgres(_) = sessions.database() else {
