@@ -325,6 +325,9 @@ impl ConfigBuilder {
     /// what announcing costs. The migrating role must own the table, or have the right to `TRIGGER` and to create
     /// functions in its schema.
     ///
+    /// While the server's queue of notifications is full, a statement that the trigger announces fails at its commit. Without
+    /// the trigger, this library makes its own revocations once more and announces nothing.
+    ///
     /// [`migrations::trigger_sql`](crate::migrations::trigger_sql) has the statements, for applications that keep their
     /// own migrations. To be rid of it, drop the three triggers `cloakroom_announce_…` of the table: `migrate` with this
     /// setting off leaves them as they are.

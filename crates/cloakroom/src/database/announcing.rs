@@ -36,8 +36,8 @@ pub(crate) enum Revokes {
     Rows,
 }
 
-/// Returns `write`, changed so that it announces what it revokes. On the pool it returns what `revokes` says; within a
-/// transaction it returns as many rows as it wrote.
+/// Returns `write`, changed so that it announces what it revokes. On the pool the changed statement returns what `revokes`
+/// says; within a transaction it returns as many rows as it wrote.
 pub(crate) fn announcing(write: &Statement, table: &str, revokes: Revokes, on_pool: bool) -> Statement {
     let mut values = write.values.clone();
     values.push(FieldValue::plain(table));

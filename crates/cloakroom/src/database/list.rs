@@ -1,7 +1,8 @@
 //! The one list of the supported databases, and what is written from it.
 //!
 //! Each database has a feature, a variant of [`Backend`](super::Backend) and of each enum over pools, connections or
-//! rows, which is also the name of its driver in sqlx, a module, and a type of connection in sqlx.
+//! rows, which is also the name of its driver in sqlx, a module, and a type of connection in sqlx. What a further one
+//! needs besides is in ARCHITECTURE.md, "How to add a database".
 
 /// Calls the macro in the brackets with the list, and with `$rest` after it.
 macro_rules! with_databases {

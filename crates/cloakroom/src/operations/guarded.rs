@@ -67,7 +67,7 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(is_written)
     }
 
-    /// Returns the statement that does so, and the row's new `updated_at`.
+    /// Returns the statement of a guarded write, and the row's new `updated_at`.
     pub(crate) fn guarded(
         &self,
         session: &Session<T>,

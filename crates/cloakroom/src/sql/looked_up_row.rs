@@ -94,8 +94,8 @@ impl LookedUpRow {
         self.row.text(self.first)
     }
 
-    /// Returns the session if it has one of these digests and is not over `now`, and under which it is stored. The
-    /// database compares by its own rules, which may ignore case; here there is one rule. A session that is over is not
+    /// Returns the session, and the digest under which it is stored, if that is one of these and the session is not over
+    /// `now`. The database compares by its own rules, which may ignore case; here there is one rule. A session that is over is not
     /// decoded.
     pub(crate) fn session<'d, T: SessionFields>(
         &self,

@@ -96,3 +96,13 @@ impl NewRow<'_> {
         BUILT_IN_COLUMNS.iter().map(|built_in| (built_in.value)(self)).chain(fields).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_column_that_a_table_may_lack_is_in_its_place() {
+        assert_eq!(BUILT_IN_COLUMNS[PLACE_OF_SLIDING].name, column::SLIDING);
+    }
+}
