@@ -1,13 +1,13 @@
 //! Reads the table with plain sqlx on a new connection.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, Executor as _};
 use time::OffsetDateTime;
 
 use crate::checker::Row;
-use crate::journal::Digest;
+use crate::journal::{Digest, Label};
 use crate::settings::Kind;
 use crate::target::Target;
 
@@ -24,30 +24,40 @@ pub(crate) async fn read(target: &Target) -> Result<(Vec<Row>, OffsetDateTime), 
     read_from(target, target.url()).await
 }
 
-/// Says of each session that is on the first node and not on another one of a cluster, or the other way round, where it is. A node
-/// that does not answer is not compared.
-pub(crate) async fn differences(target: &Target, first: &[Row]) -> Vec<String> {
+/// Says of each session whose row is not the same on all nodes of a cluster between which nodes it differs. A node that does
+/// not answer is not compared. A call whose caller is gone may still take effect, so what differs is read once more.
+pub(crate) async fn differences(target: &Target) -> Result<Vec<(Label, String)>, sqlx::Error> {
+    let mut found = differences_now(target).await?;
+    if !found.is_empty() {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let again = differences_now(target).await?;
+        found.retain(|one| again.contains(one));
+    }
+    Ok(found)
+}
+
+async fn differences_now(target: &Target) -> Result<Vec<(Label, String)>, sqlx::Error> {
     let others = if target.servers.is_cluster() { &target.urls[1..] } else { &[] };
-    let labels = |rows: &[Row]| rows.iter().map(|row| (row.label, row.mark)).collect::<BTreeSet<_>>();
-    let first = labels(first);
+    let by_label = |rows: Vec<Row>| rows.into_iter().map(|row| (row.label, row)).collect::<BTreeMap<_, _>>();
     let mut found = Vec::new();
     for (place, url) in others.iter().enumerate() {
-        let rows = match read_from(target, url).await {
-            Ok((rows, _)) => labels(&rows),
+        let first = by_label(read(target).await?.0);
+        let other = match read_from(target, url).await {
+            Ok((rows, _)) => by_label(rows),
             Err(error) => {
                 eprintln!("node {} does not answer, and is not compared: {error}", place + 1);
                 continue;
             }
         };
-        let of = |(label, mark): &(i64, i64), node| {
-            format!("session {label} with the mark {mark} is on node {node} alone")
-        };
-        found.extend(first.difference(&rows).map(|row| format!("{} of 0 and {}", of(row, 0), place + 1)));
-        found.extend(
-            rows.difference(&first).map(|row| format!("{} of 0 and {}", of(row, place + 1), place + 1)),
-        );
+        let labels: BTreeSet<Label> = first.keys().chain(other.keys()).copied().collect();
+        for label in labels.into_iter().filter(|label| first.get(label) != other.get(label)) {
+            let is_there =
+                |rows: &BTreeMap<Label, Row>| if rows.contains_key(&label) { "there" } else { "missing" };
+            let (here, there) = (is_there(&first), is_there(&other));
+            found.push((label, format!("{here} on node 0, {there} on node {}", place + 1)));
+        }
     }
-    found
+    Ok(found)
 }
 
 async fn read_from(target: &Target, url: &str) -> Result<(Vec<Row>, OffsetDateTime), sqlx::Error> {

@@ -186,8 +186,17 @@ fn torture(arguments: &Arguments) -> Result<usize> {
         if arguments.database.is_empty() { &Choice::SINGLE } else { &arguments.database };
     let runtime = runtime()?;
     let mut violations = 0;
+    let has_one_server =
+        |choice: &&Choice| matches!(choice, Choice::Sqlite | Choice::Postgres | Choice::Mariadb);
+    if has_disk && !choices.iter().all(|choice| has_one_server(&choice)) {
+        return Err(
+            "power is cut on SQLite and on one server of PostgreSQL or MariaDB, and on no others".into()
+        );
+    }
     for choice in choices {
-        if !only_processes {
+        // A file's users lose the power, too, and only processes can be killed with it.
+        let is_file_on_disk = has_disk && matches!(choice, Choice::Sqlite);
+        if !only_processes && !is_file_on_disk {
             violations +=
                 on(*choice, has_disk, |target| runtime.block_on(cloakroom_torture::run(target, &settings)))?;
         }

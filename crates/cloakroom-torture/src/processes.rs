@@ -153,7 +153,16 @@ impl Processes {
 
     /// Lets all of them stand still.
     pub(crate) fn freeze_all(&self) {
-        servers::freeze(&self.running.iter().map(|(child, _)| child.id()).collect::<Vec<_>>());
+        servers::freeze(&self.ids());
+    }
+
+    /// Lets all of them go on.
+    pub(crate) fn thaw_all(&self) {
+        servers::thaw(&self.ids());
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        self.running.iter().map(|(child, _)| child.id()).collect()
     }
 
     /// Kills all of them.

@@ -190,8 +190,8 @@ async fn judge(target: &Target, settings: &Settings, took: Duration, calls: &[Ca
     let (rows, now) = final_table::read(target).await?;
     // By a clock that was ahead, what it ended expires in our future; what is valid does so an hour later.
     let mut violations = checker::check(calls, &rows, now + FARTHEST_CLOCK);
-    let differences = final_table::differences(target, &rows).await;
-    violations.extend(differences.iter().map(|text| Violation::of_run(Rule::NodesDiffer, text)));
+    let differences = final_table::differences(target).await?;
+    violations.extend(differences.into_iter().map(|(label, text)| Violation::of_nodes(label, text)));
     let sessions = calls.iter().filter(|call| matches!(call.action, Action::Create { .. })).count();
     Ok(Report::new(target.to_string(), settings.seed, took, calls, violations)
         .with_rows(sessions, rows.len()))

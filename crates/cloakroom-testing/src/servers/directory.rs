@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::account::Account;
+use super::disk;
 use super::error::ServerError;
 use super::kind::Kind;
 use super::random;
@@ -172,6 +173,7 @@ fn sweep(base: &Path, own_uid: u32) {
         let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
             && entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_ours && is_forgotten(&entry.path().join(LOCK), own_uid) {
+            disk::unmount(&entry.path());
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -1,6 +1,7 @@
 //! A disk whose power can be cut.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -15,6 +16,9 @@ const PROGRAMS: [&str; 4] = ["mkfs.xfs", "xfs_io", "mount", "umount"];
 
 /// Where in its directory it is: a server's own directory of data, which the watchdog unmounts.
 const MOUNT_POINT: &str = "data";
+
+/// The file that has its contents.
+const IMAGE: &str = "disk";
 
 /// XFS makes none that is smaller than 300 MiB.
 const SIZE: u64 = 2 << 30;
@@ -48,7 +52,7 @@ impl Disk {
 
     /// Creates a disk in this directory, whose watchdog unmounts it.
     pub(super) fn create(directory: &Path) -> Result<Self, ServerError> {
-        let disk = Self { image: directory.join("disk"), path: directory.join(MOUNT_POINT) };
+        let disk = Self { image: directory.join(IMAGE), path: directory.join(MOUNT_POINT) };
         let io = |verb, path| move |error| ServerError::io(verb, path, error);
         let image = File::create_new(&disk.image).map_err(io("create", &disk.image))?;
         image.set_len(SIZE).map_err(io("make room in", &disk.image))?;
@@ -80,6 +84,11 @@ impl Disk {
 
     /// Cuts the power. Processes that use its files get errors from now on.
     pub fn cut_power(&self) -> Result<(), ServerError> {
+        // If it is not mounted, the path is in another file system, which must not go.
+        if !self.is_mounted() {
+            let what = format!("the disk at {} is not mounted", self.path.display());
+            return Err(ServerError::failed(what, String::new()));
+        }
         run("xfs_io", |command| command.args(["-x", "-c", "shutdown"]).arg(&self.path))
     }
 
@@ -96,6 +105,13 @@ impl Disk {
                 Ok(()) => return self.mount(),
             }
         }
+    }
+
+    /// Returns `true` if its directory is in another file system than the directory above it.
+    fn is_mounted(&self) -> bool {
+        let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev());
+        let above = self.path.parent().map(device);
+        matches!((device(&self.path), above), (Ok(own), Some(Ok(above))) if own != above)
     }
 
     fn mount(&self) -> Result<(), ServerError> {
@@ -120,6 +136,15 @@ impl Drop for LoneDisk {
 impl std::fmt::Debug for LoneDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoneDisk").field("path", &self.disk.path).finish_non_exhaustive()
+    }
+}
+
+/// Unmounts the disk in this directory, if there is one.
+pub(super) fn unmount(directory: &Path) {
+    let path = directory.join(MOUNT_POINT);
+    if directory.join(IMAGE).exists() {
+        // It may not be mounted any more.
+        let _ = run("umount", |command| command.arg("-l").arg(path));
     }
 }
 

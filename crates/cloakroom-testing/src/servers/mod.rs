@@ -49,6 +49,11 @@ pub fn freeze(processes: &[u32]) {
     process::signal("STOP", processes);
 }
 
+/// Lets these processes go on after [`freeze`].
+pub fn thaw(processes: &[u32]) {
+    process::signal("CONT", processes);
+}
+
 /// Starts a PostgreSQL server.
 pub fn postgres() -> Result<Server, ServerError> {
     Server::launch(Kind::Postgres)

@@ -129,7 +129,10 @@ impl Server {
             return Err(ServerError::failed("the server has no disk of its own".to_owned(), String::new()));
         };
         self.freeze();
-        disk.cut_power()?;
+        if let Err(error) = disk.cut_power() {
+            self.thaw();
+            return Err(error);
+        }
         self.kill();
         self.disk.as_ref().map_or(Ok(()), Disk::restore_power)
     }

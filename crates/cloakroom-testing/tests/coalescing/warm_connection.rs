@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cloakroom::Sessions;
+use cloakroom::{Sessions, Token};
 use cloakroom_testing::{TestDatabase, UserSession, coalesced, hold_connections, user};
 use tokio::runtime::Builder;
 
@@ -86,32 +86,52 @@ async fn a_handle_may_be_dropped_outside_of_every_runtime(db: TestDatabase) {
 
 async fn a_runtime_that_nothing_drives_keeps_no_connection_of_others(db: TestDatabase) {
     let token = db.sessions::<UserSession>().await.create(user("1")).await.unwrap().token;
-    let pool = pool::of(&db, 2).await;
+    for _ in 0..50 {
+        if every_connection_comes_back(&db, &token).await {
+            return;
+        }
+    }
+    panic!("each lookup took longer than a connection is away from its pool");
+}
+
+/// Returns `false` if the lookup on the runtime that nothing drives took so long that its connection was given back there,
+/// by a task of sqlx's that will never run.
+async fn every_connection_comes_back(db: &TestDatabase, token: &Token) -> bool {
+    let pool = pool::of(db, 2).await;
     let sessions = Sessions::<UserSession>::new(pool.clone(), db.config().build().unwrap()).unwrap();
     // All connections are opened here, on a runtime that is driven.
     drop(hold_connections(&pool).await);
-    assert!(sessions.authenticate(&token).await.unwrap().is_some());
+    assert!(sessions.authenticate(token).await.unwrap().is_some());
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let (asked, has_asked) = tokio::sync::oneshot::channel();
     let thread = std::thread::spawn({
         let (sessions, token) = (sessions.clone(), token.clone());
         move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let begun = Instant::now();
             let found = runtime.block_on(sessions.authenticate(&token)).unwrap();
-            asked.send(found.is_some()).unwrap();
+            asked.send((found.is_some(), begun.elapsed())).unwrap();
             // Not driven from here on, and not shut down.
             let _ = is_done.recv_timeout(PATIENCE * 2);
         }
     });
-    assert!(soon(has_asked).await.unwrap());
-    let begun = Instant::now();
-    // Longer than any connection is away from its pool.
-    while begun.elapsed() < Duration::from_millis(150) {
-        assert!(soon(sessions.authenticate(&token)).await.unwrap().is_some());
+    let (is_found, took) = soon(has_asked).await.unwrap();
+    assert!(is_found);
+    let is_quick = took < Duration::from_millis(40);
+    if is_quick {
+        let begun = Instant::now();
+        // Longer than any connection is away from its pool.
+        loop {
+            assert!(soon(sessions.authenticate(token)).await.unwrap().is_some());
+            if begun.elapsed() > Duration::from_millis(150) {
+                break;
+            }
+        }
+        soon(pool.close()).await;
     }
-    soon(pool.close()).await;
     done.send(()).unwrap();
     thread.join().unwrap();
+    is_quick
 }
 
 coalesced! {

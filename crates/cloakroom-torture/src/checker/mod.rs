@@ -20,7 +20,7 @@ use crate::journal::{Call, Digest, Label, Outcome};
 use history::History;
 
 /// A row of the table, as a new connection reads it after all pools have closed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) label: Label,
     pub(crate) user: String,
@@ -71,7 +71,7 @@ pub enum Rule {
     OwnWriteUnseen,
     /// A create was refused because of a token that no other session had.
     RefusedAsDuplicate,
-    /// The nodes of a cluster do not have the same rows.
+    /// The nodes of a cluster do not have the same row of a session.
     NodesDiffer,
     /// A call did not answer within a minute.
     Hung,
@@ -97,7 +97,7 @@ impl fmt::Display for Rule {
             Self::OwnWriteUnseen => "a transaction does not see its own write",
             Self::RefusedAsDuplicate => "refused as a duplicate of itself",
             Self::Hung => "no answer within a minute",
-            Self::NodesDiffer => "the nodes of the cluster do not have the same rows",
+            Self::NodesDiffer => "not the same on all nodes of the cluster",
             Self::NotClosed => "a pool did not close",
         })
     }
@@ -128,6 +128,11 @@ fn label(call: &Call) -> Label {
 }
 
 impl Violation {
+    /// A session is not the same on all nodes.
+    pub(crate) fn of_nodes(label: Label, detail: String) -> Self {
+        Self::new(Rule::NodesDiffer, label, detail)
+    }
+
     /// A violation that concerns no session.
     pub(crate) fn of_run(rule: Rule, detail: &str) -> Self {
         Self::new(rule, 0, detail)

@@ -165,11 +165,17 @@ impl Injector {
     async fn cut_power(&mut self) -> Result<(), String> {
         if let Servers::File(disk) = &self.means.target.servers {
             let processes = self.means.processes.as_mut().ok_or("no process works")?;
-            processes.freeze_all();
-            disk.cut_power().map_err(|error| error.to_string())?;
-            processes.kill_all()?;
-            disk.restore_power().map_err(|error| error.to_string())?;
-            return processes.start_all();
+            // These wait for other programs.
+            return tokio::task::block_in_place(|| {
+                processes.freeze_all();
+                if let Err(error) = disk.cut_power() {
+                    processes.thaw_all();
+                    return Err(error.to_string());
+                }
+                processes.kill_all()?;
+                disk.restore_power().map_err(|error| error.to_string())?;
+                processes.start_all()
+            });
         }
         self.server(0, |server| {
             server.cut_power().and_then(|()| server.start()).map_err(|error| error.to_string())

@@ -109,27 +109,31 @@ async fn backends(pool: &MySqlPool) -> Result<[u64; 2], sqlx::Error> {
 
 async fn durability(database: &Database, findings: &mut Findings) {
     const CHECK: &str = "durability";
-    match shown(database, "VARIABLES", &["innodb_flush_log_at_trx_commit", "log_bin"]).await {
-        Ok(variables) => {
-            for (name, value) in variables {
-                let says = format!("{name} {value}");
-                match (name.as_str(), value.as_str()) {
-                    ("log_bin", "OFF") => findings.note(
-                        CHECK,
-                        format!(
-                            "{says}: others may read a commit before it is on the disk, and a crash of the machine can \
-                             still undo it"
-                        ),
-                    ),
-                    ("log_bin", _) | (_, "1") => findings.ok(CHECK, says),
-                    _ => findings.warn(
-                        CHECK,
-                        format!("{says}: a crash can undo log-outs that were acknowledged"),
-                    ),
-                }
+    let names = ["innodb_flush_log_at_trx_commit", "log_bin", "sync_binlog"];
+    let variables = match shown(database, "VARIABLES", &names).await {
+        Ok(variables) => variables,
+        Err(error) => return findings.unknown(CHECK, &error),
+    };
+    let lost = "a crash can undo log-outs that were acknowledged";
+    let has_log = variables.get("log_bin").is_some_and(|value| value == "ON");
+    for (name, value) in &variables {
+        let says = format!("{name} {value}");
+        match (name.as_str(), value.as_str()) {
+            ("log_bin", "OFF") => findings.note(
+                CHECK,
+                format!(
+                    "{says}: others may read a commit before it is on the disk, and a crash of the machine can still undo it"
+                ),
+            ),
+            // With a binary log InnoDB leaves it to that to keep a commit; without one the value says nothing.
+            ("sync_binlog", value) if value != "1" && has_log => {
+                findings.warn(CHECK, format!("{says}: {lost}"));
             }
+            ("sync_binlog", _) if !has_log => {}
+            // 3 is MariaDB's, and waits for the disk even twice.
+            ("log_bin" | "sync_binlog", _) | (_, "1" | "3") => findings.ok(CHECK, says),
+            _ => findings.warn(CHECK, format!("{says}: {lost}")),
         }
-        Err(error) => findings.unknown(CHECK, &error),
     }
 }
 
