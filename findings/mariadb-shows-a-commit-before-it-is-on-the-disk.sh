@@ -37,11 +37,13 @@ def client():
         import pg8000.dbapi
 
         connection = pg8000.dbapi.connect("postgres", host="127.0.0.1", port=int(port))
+        connection.autocommit = True
     else:
         import pymysql
 
-        connection = pymysql.connect(host="127.0.0.1", port=int(port), user="root", database=database)
-    connection.autocommit = True if kind == "postgres" else connection.autocommit(True)
+        connection = pymysql.connect(
+            host="127.0.0.1", port=int(port), user="root", database=database, autocommit=True
+        )
     return connection.cursor()
 
 

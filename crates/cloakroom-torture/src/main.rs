@@ -186,9 +186,8 @@ fn torture(arguments: &Arguments) -> Result<usize> {
         if arguments.database.is_empty() { &Choice::SINGLE } else { &arguments.database };
     let runtime = runtime()?;
     let mut violations = 0;
-    let has_one_server =
-        |choice: &&Choice| matches!(choice, Choice::Sqlite | Choice::Postgres | Choice::Mariadb);
-    if has_disk && !choices.iter().all(|choice| has_one_server(&choice)) {
+    let is_group = |choice: &Choice| matches!(choice, Choice::Galera | Choice::Standby | Choice::Pgbouncer);
+    if has_disk && choices.iter().any(is_group) {
         return Err(
             "power is cut on SQLite and on one server of PostgreSQL or MariaDB, and on no others".into()
         );

@@ -35,6 +35,12 @@ async fn read_only(db: &TestDatabase) -> Database {
     }
 }
 
+/// The definition of a table of this name: all cases report to one place.
+fn named<T: SessionTable>(table: &str) -> TableDefinition {
+    let fields = T::definition().fields().to_vec();
+    fields.into_iter().fold(TableDefinition::new(table.to_owned()), TableDefinition::field)
+}
+
 async fn read_only_sessions(db: &TestDatabase) -> Sessions<UserSession> {
     Sessions::new(read_only(db).await, db.config().build().unwrap()).unwrap()
 }
@@ -85,9 +91,7 @@ async fn inside_a_transaction_an_extension_that_cannot_be_written_is_an_error(db
 async fn only_what_was_refused_before_is_said_to_be_extended_again(db: TestDatabase) {
     capture::start("cloakroom");
     let table = db.unique_name();
-    let fields = UserSession::definition().fields().to_vec();
-    let definition = fields.into_iter().fold(TableDefinition::new(table.clone()), TableDefinition::field);
-    let config = db.config().build().unwrap();
+    let (definition, config) = (named::<UserSession>(&table), db.config().build().unwrap());
     let sessions = Sessions::<UserSession>::with_definition(db.database(), definition, config).unwrap();
     sessions.migrate().await.unwrap();
     let created = sessions.create(user("1234")).await.unwrap();
@@ -112,10 +116,8 @@ struct Visit {
 async fn where_nothing_can_be_written_last_uses_are_kept_and_no_call_fails(db: TestDatabase) {
     capture::start("cloakroom");
     let every = std::time::Duration::from_secs(1);
-    // All cases report to one place.
     let name = format!("visits_{}", db.unique_name());
-    let fields = Visit::definition().fields().to_vec();
-    let table = fields.into_iter().fold(TableDefinition::new(name.clone()), TableDefinition::field);
+    let table = named::<Visit>(&name);
     let config = || db.config().auto_extend(false).record_seen(every).build().unwrap();
     let writing = Sessions::<Visit>::with_definition(db.database(), table.clone(), config()).unwrap();
     writing.migrate().await.unwrap();

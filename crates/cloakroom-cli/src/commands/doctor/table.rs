@@ -112,8 +112,8 @@ async fn indexes(sessions: &Table, findings: &mut Findings) {
     }
 }
 
-/// On PostgreSQL the index on the digest may be in the order of a language. A lookup then costs the server over half as much
-/// again, which is worth to know, and no fault.
+/// On PostgreSQL the index on the digest may be in the order of a language. A lookup then costs the server more,
+/// which is worth to know, and no fault.
 async fn collation(sessions: &Table, findings: &mut Findings) {
     const CHECK: &str = "collation";
     let Database::Postgres(_) = sessions.database() else {
@@ -130,7 +130,7 @@ async fn collation(sessions: &Table, findings: &mut Findings) {
             format!(
                 "the digests are in the order of a language, which makes lookups dearer for the server; \
                  ALTER TABLE {table} ALTER COLUMN auth_token_digest TYPE varchar(255) COLLATE \"C\" makes the index anew, \
-                 and nobody can use the table meanwhile"
+                 and no other statement can use the table meanwhile"
             ),
         ),
         Ok(_) => findings.ok(CHECK, "the digests are in the order of their bytes"),
