@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use cloakroom_testing::servers::{self, Disk, Galera, Pair, PoolMode, Pooler, Server, Synchronous};
+use cloakroom_testing::servers::{self, Galera, LoneDisk, Pair, PoolMode, Pooler, Server, Synchronous};
 use cloakroom_torture::{Fault, Kind, Orders, Report, Settings, Target, Until};
 use tokio::runtime::Runtime;
 
@@ -213,7 +213,7 @@ fn torture(arguments: &Arguments) -> Result<usize> {
 fn on(choice: Choice, has_disk: bool, run: impl FnOnce(Target) -> Result<Report>) -> Result<usize> {
     let directory = tempfile::tempdir()?;
     let report = run(match choice {
-        Choice::Sqlite if has_disk => Target::file_on(Disk::alone()?),
+        Choice::Sqlite if has_disk => Target::file_on(LoneDisk::create()?),
         Choice::Postgres if has_disk => {
             Target::server(Kind::Postgres, Server::launch_on_disk(servers::Kind::Postgres)?)
         }

@@ -7,9 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::directory::Directory;
 use super::error::ServerError;
-use super::process::Watchdog;
 use super::programs;
 
 const PROGRAMS: [&str; 4] = ["mkfs.xfs", "xfs_io", "mount", "umount"];
@@ -37,13 +35,6 @@ pub struct Disk {
     path: PathBuf,
 }
 
-/// A [`Disk`] with a directory of its own, which goes with this.
-pub struct LoneDisk {
-    disk: Disk,
-    watchdog: Watchdog,
-    _directory: Directory,
-}
-
 impl Disk {
     /// Returns which of the programs that it needs are not installed.
     pub fn missing_programs() -> Vec<&'static str> {
@@ -61,15 +52,6 @@ impl Disk {
         run("mkfs.xfs", |command| command.arg("-q").arg(&disk.image))?;
         disk.mount()?;
         Ok(disk)
-    }
-
-    /// Creates a disk with a directory of its own.
-    pub fn alone() -> Result<LoneDisk, ServerError> {
-        let path = Directory::free_path()?;
-        let watchdog = Watchdog::start(&path)?;
-        let directory = Directory::of_our_own(path)?;
-        let disk = Self::create(directory.path())?;
-        Ok(LoneDisk { disk, watchdog, _directory: directory })
     }
 
     /// Returns the directory of its files.
@@ -116,26 +98,6 @@ impl Disk {
 
     fn mount(&self) -> Result<(), ServerError> {
         run("mount", |command| command.args(["-t", "xfs", "-o", "loop"]).args([&self.image, &self.path]))
-    }
-}
-
-impl std::ops::Deref for LoneDisk {
-    type Target = Disk;
-
-    fn deref(&self) -> &Disk {
-        &self.disk
-    }
-}
-
-impl Drop for LoneDisk {
-    fn drop(&mut self) {
-        self.watchdog.retire();
-    }
-}
-
-impl std::fmt::Debug for LoneDisk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoneDisk").field("path", &self.disk.path).finish_non_exhaustive()
     }
 }
 
