@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cloakroom::sea_query::Expr;
 use cloakroom::{Clock, CreatedSession, ErrorKind, ManualClock, Session, Sessions, Status};
 use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, listening, user};
 use futures_util::TryStreamExt;
@@ -193,6 +194,25 @@ async fn a_limit_counts_sessions_that_are_valid_by_this_machines_clock(db: TestD
     assert_eq!(sessions.query().status(Status::Valid).count().await.unwrap(), 0);
 }
 
+/// The statement of a query names the table once, so that SQL of the application's own need not say whose its columns are.
+async fn conditions_in_sql_end_what_is_valid_and_what_has_lapsed(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    let ahead = ahead(&db, &sessions);
+    let now_there = ahead.config().now();
+    let lapsed = sessions.create(user("1234").expires_at(now_there)).await.unwrap();
+    let valid = sessions.create(user("1234").expires_at(now_there + LEFT)).await.unwrap();
+    let other = sessions.create(user("5678")).await.unwrap();
+    let query = || ahead.query().filter(Expr::cust("user_id <> '5678' AND updated_at IS NOT NULL"));
+    assert_eq!(query().expire_all().await.unwrap(), 1);
+    assert_eq!(sessions.authenticate_fresh(&lapsed.token).await.unwrap(), None);
+    assert_eq!(sessions.authenticate_fresh(&valid.token).await.unwrap(), None);
+    assert!(sessions.authenticate_fresh(&other.token).await.unwrap().is_some());
+    let mut kept = lapsed.session;
+    sessions.reload(&mut kept).await.unwrap();
+    assert_eq!(kept.expires_at, Some(now_there));
+    assert_eq!(query().expire_all().await.unwrap(), 0);
+}
+
 /// Whoever ends a session, an update prepared before that is refused.
 async fn ending_a_session_from_an_old_reading_loses_no_update(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
@@ -292,6 +312,7 @@ each_mode! {
     a_machine_ahead_ends_what_another_still_accepts,
     a_machine_ahead_ends_what_another_extends_meanwhile,
     a_limit_counts_sessions_that_are_valid_by_this_machines_clock,
+    conditions_in_sql_end_what_is_valid_and_what_has_lapsed,
     a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_extended,
     a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,
@@ -304,6 +325,7 @@ listening! {
     a_machine_ahead_ends_what_another_still_accepts,
     a_machine_ahead_ends_what_another_extends_meanwhile,
     a_limit_counts_sessions_that_are_valid_by_this_machines_clock,
+    conditions_in_sql_end_what_is_valid_and_what_has_lapsed,
     a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,
     ending_a_session_from_an_old_reading_loses_no_update,

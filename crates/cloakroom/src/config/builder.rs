@@ -325,8 +325,10 @@ impl ConfigBuilder {
     /// what announcing costs. The migrating role must own the table, or have the right to `TRIGGER` and to create
     /// functions in its schema.
     ///
-    /// While the server's queue of notifications is full, a statement that the trigger announces fails at its commit. Without
-    /// the trigger, this library makes its own revocations once more and announces nothing.
+    /// While the server's queue of notifications is full, what the trigger announces is refused, too, as
+    /// [`announce`](Self::announce) says. This library makes its own revocations once more then, with the trigger silenced
+    /// for that one transaction. Other SQL fails at its commit; `SET LOCAL cloakroom.announces = 'off'` silences the trigger
+    /// for the rest of any transaction.
     ///
     /// [`migrations::trigger_sql`](crate::migrations::trigger_sql) has the statements, for applications that keep their
     /// own migrations. To be rid of it, drop the three triggers `cloakroom_announce_…` of the table: `migrate` with this

@@ -5,6 +5,8 @@
 //! Sessions that one statement revokes share announcements, because each notification costs every listening connection
 //! of the server.
 
+use sqlx::error::DatabaseError;
+
 use super::{FieldValue, Guard, Statement, counted};
 use crate::database::guard::OWN_TRANSACTION_ON_POSTGRES;
 
@@ -20,8 +22,17 @@ const MAX_IDS: usize = 200;
 /// The code of "too many notifications in the NOTIFY queue", among other limits.
 const QUEUE_IS_FULL: &str = "54000";
 
+/// The setting that silences the trigger until the end of a transaction.
+pub(super) const SETTING: &str = "cloakroom.announces";
+
+/// Silences the trigger in the rest of a transaction, for a write that runs again because its announcement was refused.
+pub(crate) const SILENCE: &str = "SELECT set_config('cloakroom.announces', 'off', true)";
+
 /// Empties the queue as far as it can be emptied, and returns how full it is then, from 0 to 1.
 pub(crate) const EMPTY_QUEUE: &str = "SELECT pg_notification_queue_usage()";
+
+const VALID_OF_REVOKED: &str = r#"revoked ("id", "valid")"#;
+const COUNT_OF_VALID: &str = r#"count(*) FILTER (WHERE "valid")"#;
 
 /// Which sessions a statement revokes, and what it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +45,9 @@ pub(crate) enum Revokes {
     Each,
     /// Any number. It returns the rows that it wrote, as the write itself says, before its own columns.
     Rows,
+    /// Any number, on the pool. It returns how many of the rows that it wrote were valid before, which the write itself
+    /// says of each after its id.
+    Valid,
 }
 
 /// Returns `write`, changed so that it announces what it revokes. On the pool the changed statement returns what `revokes`
@@ -41,10 +55,39 @@ pub(crate) enum Revokes {
 pub(crate) fn announcing(write: &Statement, table: &str, revokes: Revokes, on_pool: bool) -> Statement {
     let mut values = write.values.clone();
     values.push(FieldValue::plain(table));
-    let (sql, place) = (&write.sql, values.len());
+    let place = values.len();
     let notify = |what: &str| format!("pg_notify('{CHANNEL}', ${place}::text || ' ' || {what})");
-    let returning = if revokes == Revokes::Rows { "" } else { " RETURNING \"id\"" };
-    let write = format!("WITH revoked AS ({sql}{returning})");
+    telling(&write.sql, values, revokes, on_pool, notify)
+}
+
+/// Returns `write`, changed so that nothing announces what it revokes: not the table's trigger either. It is for the
+/// pool, and returns what `revokes` says.
+pub(crate) fn silent(write: &Statement, revokes: Revokes) -> Statement {
+    let silence = |_: &str| format!("set_config('{SETTING}', 'off', true)");
+    telling(&write.sql, write.values.clone(), revokes, true, silence)
+}
+
+/// Returns a write that says of each row after its id whether it was valid before, changed so that it returns how many
+/// were.
+pub(crate) fn counting_valid(write: &Statement) -> Statement {
+    let (count, guard) = counted(COUNT_OF_VALID);
+    let sql = format!("WITH {VALID_OF_REVOKED} AS ({}) SELECT {count} FROM revoked", write.sql);
+    Statement::new(sql, write.values.clone()).guarded(guard)
+}
+
+/// Returns the write, changed so that it calls `notify` with the ids of what it revokes.
+fn telling(
+    sql: &str,
+    values: Vec<FieldValue>,
+    revokes: Revokes,
+    on_pool: bool,
+    notify: impl Fn(&str) -> String,
+) -> Statement {
+    let write = match revokes {
+        Revokes::Rows => format!("WITH revoked AS ({sql})"),
+        Revokes::Valid => format!("WITH {VALID_OF_REVOKED} AS ({sql})"),
+        Revokes::One | Revokes::Any | Revokes::Each => format!("WITH revoked AS ({sql} RETURNING \"id\")"),
+    };
     let told = match revokes {
         Revokes::One => {
             let one = notify("\"id\"::text");
@@ -56,7 +99,7 @@ pub(crate) fn announcing(write: &Statement, table: &str, revokes: Revokes, on_po
             format!("SELECT {} FROM revoked HAVING count(*) > 0", notify("string_agg(\"id\"::text, ',')"))
         }
         // The server sends each different text of a transaction once, `*` among them.
-        Revokes::Any | Revokes::Rows => format!(
+        Revokes::Any | Revokes::Rows | Revokes::Valid => format!(
             "SELECT count({}) FROM ( \
                 SELECT CASE WHEN max(total) > {MAX_ANNOUNCED} THEN '*' ELSE string_agg(id, ',') END AS ids FROM ( \
                     SELECT \"id\"::text AS id, count(*) OVER () AS total, row_number() OVER () / {MAX_IDS} AS part \
@@ -70,6 +113,7 @@ pub(crate) fn announcing(write: &Statement, table: &str, revokes: Revokes, on_po
         (true, Revokes::Each) => (format!("\"id\", {OWN_TRANSACTION_ON_POSTGRES}"), Guard::LastColumn),
         (true, Revokes::Rows) => (format!("revoked.*, {OWN_TRANSACTION_ON_POSTGRES}"), Guard::LastColumn),
         (false, Revokes::Rows) => ("revoked.*".to_owned(), Guard::None),
+        (_, Revokes::Valid) => counted(COUNT_OF_VALID),
         (true, _) => counted("count(*)"),
         (false, _) => ("1".to_owned(), Guard::None),
     };
@@ -79,12 +123,35 @@ pub(crate) fn announcing(write: &Statement, table: &str, revokes: Revokes, on_po
 
 /// Returns `true` if a statement failed because its announcement was refused. It was undone, and may run without.
 pub(crate) fn is_refused(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some(QUEUE_IS_FULL))
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    error.code().as_deref() == Some(QUEUE_IS_FULL) && !is_too_large_for_an_index(&**error)
+}
+
+/// Returns `true` for the other limit with this code that a write may meet. The server names the table, or the function of
+/// its own that found the row too large.
+fn is_too_large_for_an_index(error: &dyn DatabaseError) -> bool {
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        return error.table().is_some()
+            || error.routine().is_some_and(|it| it.starts_with("index_form_tuple"));
+    }
+    error.table().is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_silent_sets_what_the_transaction_sets() {
+        let write = Statement::new(r#"DELETE FROM "sessions""#, Vec::new());
+        for revokes in [Revokes::One, Revokes::Any, Revokes::Each, Revokes::Rows] {
+            let sql = silent(&write, revokes).sql;
+            assert!(sql.contains(SILENCE.trim_start_matches("SELECT ")) && !sql.contains("notify"), "{sql}");
+        }
+    }
 
     #[test]
     fn a_write_is_announced_in_its_own_statement() {

@@ -266,6 +266,11 @@ pub(crate) trait Dialect: Sync {
         false
     }
 
+    /// Returns `true` if an UPDATE can return what its rows were before.
+    fn returns_rows_before(&self) -> bool {
+        false
+    }
+
     /// Returns `true` if each index holds the rows of one key in the order of their ids, so that an order by an indexed
     /// column and then by the id needs no sorting.
     fn indexes_end_with_the_id(&self) -> bool {

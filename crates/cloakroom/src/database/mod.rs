@@ -43,7 +43,9 @@ pub(crate) use after_commit::AfterCommit;
 pub(crate) use again::{NotConnected, TimedOut, cause};
 #[cfg(feature = "postgres")]
 pub(crate) use announcing::CHANNEL;
-pub(crate) use announcing::{EMPTY_QUEUE, Revokes, announcing, is_refused as is_refused_announcement};
+pub(crate) use announcing::{
+    EMPTY_QUEUE, Revokes, SILENCE, announcing, counting_valid, is_refused as is_refused_announcement, silent,
+};
 pub(crate) use catalog::{ColumnInfo, IndexInfo};
 pub(crate) use causality::NotCaughtUp;
 pub(crate) use connection::pause;

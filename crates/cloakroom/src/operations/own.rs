@@ -60,7 +60,13 @@ impl OwnTransaction {
             None => return Err(Error::from_sqlx(TimedOut::WithoutConnection.error(), "")),
         };
         let own = Own { revocations: Vec::new(), announces, refused: None };
-        Ok(Self { handle: Arc::clone(handle), transaction, own, _permit: permit })
+        let mut begun = Self { handle: Arc::clone(handle), transaction, own, _permit: permit };
+        if !announces {
+            let silence = handle.store().silence(Connection::from(&mut begun.transaction));
+            let silenced = deadline::bound(silence).await.unwrap_or_else(|| Err(too_late()));
+            silenced.map_err(|error| error.with_outcome(Outcome::NotDone))?;
+        }
+        Ok(begun)
     }
 
     /// Returns the operations within it.

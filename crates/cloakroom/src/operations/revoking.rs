@@ -45,6 +45,13 @@ impl<T: SessionFields> Operations<'_, T> {
         Ok(self.run_revoking(&revoking, revoked, Wants::Count).await?.0)
     }
 
+    /// Runs such a write of any number of sessions on the pool, which returns of each its id and whether it was valid.
+    /// Returns how many were.
+    pub(crate) async fn execute_revoking_valid(&mut self, write: Statement) -> Result<u64> {
+        let revoking = self.handle.store().revoking(write, Revokes::Valid, true);
+        Ok(self.run_revoking(&revoking, Revoked::Any, Wants::Count).await?.0)
+    }
+
     /// Runs such a write of any number of sessions, which returns their rows, if the database's writes return any.
     pub(crate) async fn execute_revoking_rows(&mut self, write: Statement) -> Result<Vec<Row>> {
         let revoking = self.handle.store().revoking(write, Revokes::Rows, self.connection.is_pool());
@@ -95,7 +102,7 @@ impl<T: SessionFields> Operations<'_, T> {
             }
         };
         written.map_err(|error| {
-            let is_refused = announces && revoking.is_announced() && is_refused_announcement(&error);
+            let is_refused = announces && is_refused_announcement(&error);
             let error = self.failed(error);
             if let Some(own) = self.own.as_mut().filter(|_| is_refused) {
                 own.refused = Some(error.clone());

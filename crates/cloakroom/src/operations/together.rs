@@ -26,6 +26,8 @@ struct Together {
     /// The guarded write of the session's row, which revokes it.
     first: Revoking,
     rest: Vec<Statement>,
+    /// Whether it announces what it revokes, if revocations are announced.
+    announces: bool,
 }
 
 /// Why a transaction was not committed.
@@ -64,7 +66,8 @@ impl<T: SessionFields> Operations<'_, T> {
             return Ok(is_written);
         }
         let handle = Arc::clone(self.handle());
-        let together = Together { first: handle.store().revoking(first, Revokes::One, false), rest };
+        let first = handle.store().revoking(first, Revokes::One, false);
+        let together = Together { first, rest, announces: true };
         let revocation = handle.cache().map(|cache| cache.begin_revocation(Revoked::Session(session)));
         in_its_own_task(Box::pin(async move {
             let written = run(&handle, together).await;
@@ -93,7 +96,7 @@ async fn run(handle: &Handle, mut together: Together) -> Result<bool> {
             Ok(is_written) => return Ok(is_written),
             Err(Stopped::Unannounced(error)) => {
                 handle.store().note_refusal(&mut handle.store().pool(), &error).await;
-                together.first = together.first.unannounced();
+                together.announces = false;
             }
             Err(Stopped::Failed(error))
                 if error.kind() == ErrorKind::Contention
@@ -119,7 +122,11 @@ async fn run_once(handle: &Handle, together: &Together) -> Result<bool, Stopped>
     announcing
         .during(async {
             let writes = async {
-                let written = store.revoke(Connection::from(&mut transaction), &together.first).await?;
+                if !together.announces {
+                    store.silence(Connection::from(&mut transaction)).await?;
+                }
+                let first = together.first.statement(together.announces);
+                let written = store.execute(Connection::from(&mut transaction), first).await?;
                 if written > 0 {
                     for statement in &together.rest {
                         store.execute(Connection::from(&mut transaction), statement).await?;
@@ -130,7 +137,9 @@ async fn run_once(handle: &Handle, together: &Together) -> Result<bool, Stopped>
             match deadline::bound(writes).await.unwrap_or_else(|| Err(too_late())) {
                 Ok(true) => match deadline::bound(transaction.try_commit()).await {
                     Some(Ok(_)) => Ok(true),
-                    Some(Err(error)) if is_refused_announcement(&error) => Err(Stopped::Unannounced(error)),
+                    Some(Err(error)) if together.announces && is_refused_announcement(&error) => {
+                        Err(Stopped::Unannounced(error))
+                    }
                     Some(Err(error)) => Err(store.failed(error).into()),
                     None => Err(too_late().into()),
                 },

@@ -27,9 +27,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// with the role `ended_because`, it says `logged_out`, or the reason that [`because`](Self::because) sets.
     ///
     /// A session that expired less than a day ago by this machine's clock may still be valid by the clock of a machine
-    /// that is behind. `expire_all` ends it too, in a statement of its own before the others: its expiry stays, it is
-    /// not counted, and its `updated_at` says when it was ended. With a [`limit`](Self::limit), this is done only if
-    /// there were fewer valid sessions than the limit.
+    /// that is behind. `expire_all` ends it too: its expiry stays, it is not counted, and its `updated_at` says when it
+    /// was ended. On the pool of a PostgreSQL database one statement ends both, and counts the sessions that were valid
+    /// when it began; elsewhere these sessions are ended in a statement of their own before the others. With a
+    /// [`limit`](Self::limit), this is done only if there were fewer valid sessions than the limit.
     pub async fn expire_all(mut self) -> Result<u64> {
         if self.operations.table().keeps_audit_log() {
             return self.expire_each().await;
@@ -111,6 +112,11 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// Ends the sessions that are valid by any clock, and returns how many of them were valid by this machine's.
     async fn end_valid(&mut self, how: &End) -> Result<u64> {
         let now = self.operations.config().now();
+        let is_pool = self.operations.connection().is_pool();
+        let tells = is_pool && self.operations.handle().backend().dialect().returns_rows_before();
+        if tells && self.criteria.limit.is_none() && matches!(how, End::Expired(_)) {
+            return self.end_both(how, now).await;
+        }
         let mut ended = 0;
         if let Some(limit) = self.criteria.limit {
             // The limit applies to sessions that are valid here first, before the others.
@@ -125,6 +131,19 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         lapsed.map_err(|error| after(written, error))?;
         let last = self.end(how, now, ending::behind(now)).await;
         Ok(ended + last.map_err(|error| after(written, error))?)
+    }
+
+    /// Does the same in one statement.
+    async fn end_both(&mut self, how: &End, now: OffsetDateTime) -> Result<u64> {
+        let reason = how.reason().and_then(|reason| self.operations.handle().store().reason(reason));
+        let lifetime = self.operations.config().max_lifetime();
+        let mut bindings = self.operations.bindings();
+        let mut expire = ending::expire_update_of_both(&mut bindings, now, lifetime, reason);
+        expire.cond_where(self.condition(&mut bindings, ending::behind(now))?);
+        let statement = bindings.build(&expire);
+        let ended = self.operations.execute_revoking_valid(statement).await?;
+        self.tell_of(how, ended);
+        Ok(ended)
     }
 
     /// Ends the sessions that have expired by this machine's clock and are valid by a clock that is behind.
@@ -175,6 +194,12 @@ impl<T: SessionFields> SessionQuery<'_, T> {
             }
         };
         let ended = self.operations.execute_revoking(statement, Revoked::Any).await?;
+        self.tell_of(how, ended);
+        Ok(ended)
+    }
+
+    /// Tells of so many sessions that have ended.
+    fn tell_of(&self, how: &End, ended: u64) {
         self.operations.note_ended(Ended::Number(ended), how);
         let kind = match how {
             End::Expired(reason) => Some(EventKind::EndedMany { sessions: ended, reason: reason.clone() }),
@@ -183,7 +208,6 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         };
         let event = kind.filter(|_| ended > 0).and_then(|kind| self.operations.event(None, kind));
         self.operations.tell(event);
-        Ok(ended)
     }
 }
 

@@ -7,11 +7,11 @@
 //! valid by the clock of a machine that is behind, which would accept and extend it. So it is written once more, with
 //! its expiry left as it is. Then it has ended, and no operation writes it again.
 //!
-//! Lapsed rows are written in a statement of their own, so that the count of the other statement is that of the
-//! sessions that were valid here. A query runs the statement for lapsed rows first: a session that is extended before
-//! it is valid when the other statement runs, and after it no lapsed session can be extended. For one session the order
-//! is the other way round: it is ended first, and looked at again only if it was not valid, so that ending a valid
-//! session takes one statement.
+//! What is counted are the sessions that were valid here. On PostgreSQL one statement writes both, and says of each row
+//! whether it was valid before. Elsewhere lapsed rows are written in a statement of their own. A query runs the
+//! statement for lapsed rows first: a session that is extended before it is valid when the other statement runs, and
+//! after it no lapsed session can be extended. For one session the order is the other way round: it is ended first, and
+//! looked at again only if it was not valid, so that ending a valid session takes one statement.
 
 use sea_query::{CaseStatement, Condition, Expr, ExprTrait, Query, UpdateStatement};
 use time::{Duration, OffsetDateTime};
@@ -64,6 +64,50 @@ pub(crate) fn expire_update(
         update.value(identifier(field.name()), bindings.stored_in(field.name(), reason));
     }
     update
+}
+
+/// What a row is called as it was before the UPDATE.
+const BEFORE: &str = "before";
+
+/// Returns the UPDATE that ends rows now, whether they are valid here or have lapsed, and returns the id of each and
+/// whether it was valid here. The reason, if the table has a column for one, is written only if it was.
+pub(crate) fn expire_update_of_both(
+    bindings: &mut Bindings<'_>,
+    now: OffsetDateTime,
+    lifetime: Option<std::time::Duration>,
+    reason: Option<FieldValue>,
+) -> UpdateStatement {
+    let mut update = expire_update(bindings, &FieldValue::plain(now), None);
+    if let (Some(field), Some(reason)) = (bindings.table().field_for(Role::EndedBecause), reason) {
+        let is_valid = is_valid(bindings, now, lifetime);
+        let reason = bindings.stored_in(field.name(), reason);
+        let written: Expr =
+            CaseStatement::new().case(is_valid, reason).finally(bindings.column(field.name())).into();
+        update.value(identifier(field.name()), written);
+    }
+    let id = bindings.column(column::ID);
+    // A subquery reads the rows as they were when the statement began.
+    bindings.call(identifier(BEFORE));
+    let mut before = Query::select();
+    before
+        .expr(Expr::cust("1"))
+        .from(table_ref(bindings.table()).alias(BEFORE))
+        .and_where(bindings.column(column::ID).eq(id.clone()))
+        .cond_where(is_valid(bindings, now, lifetime));
+    bindings.call(identifier(&bindings.table().table));
+    update.returning(Query::returning().exprs([id, Expr::exists(before)]));
+    update
+}
+
+/// Returns the condition that a row is valid here.
+fn is_valid(
+    bindings: &mut Bindings<'_>,
+    now: OffsetDateTime,
+    lifetime: Option<std::time::Duration>,
+) -> Condition {
+    let is_valid = has_status(bindings, Status::Valid, FieldValue::plain(now));
+    let is_of_age = is_of_age(bindings, Status::Valid, lifetime, now);
+    Condition::all().add_option(is_valid).add_option(is_of_age)
 }
 
 /// Returns the UPDATE that ends the row with one id. The values are `now` three times, the reason if one is written, the

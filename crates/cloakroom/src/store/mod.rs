@@ -13,8 +13,8 @@ pub(crate) use writers::{Announcing, Permit, Waits, Writers};
 
 use crate::config::Config;
 use crate::database::{
-    Backend, Connection, EMPTY_QUEUE, FieldValue, Pool, Pooled, Revokes, Row, Statement, TimedOut,
-    announcing, guard_of_rows, is_refused_announcement,
+    Backend, Connection, EMPTY_QUEUE, FieldValue, Pool, Pooled, Revokes, Row, SILENCE, Statement, TimedOut,
+    announcing, counting_valid, guard_of_rows, is_refused_announcement, silent,
 };
 #[cfg(feature = "sqlite")]
 use crate::database::{Database, DirectReads};
@@ -40,21 +40,13 @@ pub(crate) struct Revoking {
     write: Statement,
     /// The same write, with its announcement, if revocations are announced.
     announced: Option<Statement>,
+    revokes: Revokes,
 }
 
 impl Revoking {
-    pub(crate) fn is_announced(&self) -> bool {
-        self.announced.is_some()
-    }
-
     /// Returns the statement, with its announcement if `announces` and if revocations are announced.
     pub(crate) fn statement(&self, announces: bool) -> &Statement {
         self.announced.as_ref().filter(|_| announces).unwrap_or(&self.write)
-    }
-
-    /// Returns the same write without its announcement.
-    pub(crate) fn unannounced(self) -> Self {
-        Self { announced: None, ..self }
     }
 }
 
@@ -345,33 +337,33 @@ impl Store {
     pub(crate) fn revoking(&self, write: Statement, revokes: Revokes, on_pool: bool) -> Revoking {
         let announced =
             self.announces().then(|| announcing(&write, self.table.table_name(), revokes, on_pool));
-        let is_to_tell = revokes == Revokes::Rows && on_pool;
-        let write = if is_to_tell { write.returning_own_transaction(self.backend()) } else { write };
-        Revoking { write, announced }
+        Revoking { write, announced, revokes }
     }
 
     /// Runs a write that revokes, and returns how many rows it changed.
     pub(crate) async fn revoke(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<u64> {
-        let mut written = on.execute(revoking.announced.as_ref().unwrap_or(&revoking.write)).await;
+        let mut written = match &revoking.announced {
+            None if revoking.revokes == Revokes::Valid => on.execute(&counting_valid(&revoking.write)).await,
+            _ => on.execute(revoking.statement(true)).await,
+        };
         if let Err(error) = &written
-            && self.goes_unannounced(&mut on, revoking, error).await
+            && self.goes_unannounced(&mut on, error).await
         {
-            written = on.execute(&revoking.write).await;
+            written = on.execute(&silent(&revoking.write, revoking.revokes)).await;
         }
         written.map_err(|error| self.failed(error))
     }
 
     /// Runs a write that revokes for several callers, on the pool, and returns the ids of the rows that it changed.
     pub(crate) async fn revoke_each(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Uuid>> {
-        let returning = || revoking.write.clone().returning_ids(self.backend());
         let mut written = match &revoking.announced {
             Some(announced) => on.execute_returning(announced).await,
-            None => on.execute_returning(&returning()).await,
+            None => on.execute_returning(&revoking.write.clone().returning_ids(self.backend())).await,
         };
         if let Err(error) = &written
-            && self.goes_unannounced(&mut on, revoking, error).await
+            && self.goes_unannounced(&mut on, error).await
         {
-            written = on.execute_returning(&returning()).await;
+            written = on.execute_returning(&silent(&revoking.write, revoking.revokes)).await;
         }
         let ids = written.and_then(|rows| rows.iter().map(|row| row.uuid(0)).collect());
         // The write is done: only its answer cannot be read.
@@ -380,28 +372,34 @@ impl Store {
 
     /// Runs a write that revokes and returns the rows that it changed.
     pub(crate) async fn revoke_rows(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Row>> {
-        let mut written = on.execute_returning(revoking.statement(true)).await;
+        let mut written = match &revoking.announced {
+            None if on.is_pool() => {
+                let write = revoking.write.clone().returning_own_transaction(self.backend());
+                on.execute_returning(&write).await
+            }
+            _ => on.execute_returning(revoking.statement(true)).await,
+        };
         if let Err(error) = &written
-            && self.goes_unannounced(&mut on, revoking, error).await
+            && self.goes_unannounced(&mut on, error).await
         {
-            written = on.execute_returning(&revoking.write).await;
+            written = on.execute_returning(&silent(&revoking.write, revoking.revokes)).await;
         }
         written.map_err(|error| self.failed(error))
     }
 
-    /// Returns `true` if a revocation failed because its announcement was refused, and may run without it. Within a
-    /// transaction of the caller's it may not.
-    async fn goes_unannounced(
-        &self,
-        on: &mut Connection<'_>,
-        revoking: &Revoking,
-        error: &sqlx::Error,
-    ) -> bool {
-        let is_refused = revoking.announced.is_some() && on.is_pool() && is_refused_announcement(error);
+    /// Returns `true` if a revocation failed because its announcement was refused, be it the table's trigger that made
+    /// it, and may run without it. Within a transaction of the caller's it may not.
+    async fn goes_unannounced(&self, on: &mut Connection<'_>, error: &sqlx::Error) -> bool {
+        let is_refused = on.is_pool() && is_refused_announcement(error);
         if is_refused {
             self.note_refusal(on, error).await;
         }
         is_refused
+    }
+
+    /// Silences the table's trigger in a transaction that runs again because its announcement was refused.
+    pub(crate) async fn silence(&self, on: Connection<'_>) -> Result<()> {
+        self.execute(on, &Statement::new(SILENCE, Vec::new())).await.map(drop)
     }
 
     /// Says that a revocation goes unannounced, and asks how full the server's queue is, which also empties it.

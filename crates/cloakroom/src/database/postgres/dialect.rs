@@ -272,6 +272,10 @@ impl Dialect for Postgres {
         true
     }
 
+    fn returns_rows_before(&self) -> bool {
+        true
+    }
+
     fn written_at(&self, now: Expr, last: Expr) -> Expr {
         Expr::cust_with_exprs("GREATEST($1, $2 + INTERVAL '1 microsecond')", [now, last])
     }

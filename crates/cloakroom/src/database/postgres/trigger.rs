@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::database::announcing::CHANNEL;
+use crate::database::announcing::{CHANNEL, SETTING};
 
 /// What the names of the triggers begin with.
 pub(crate) const TRIGGERS: &str = "cloakroom_announce_";
@@ -25,7 +25,8 @@ impl AnnounceTrigger<'_> {
     /// Returns the function's body.
     ///
     /// A session that has ended by its own row is no longer anywhere accepted, so nothing about it is announced. Neither is
-    /// it when a row is deleted that expired more than a day ago, as pruning does.
+    /// it when a row is deleted that expired more than a day ago, as pruning does. Nothing at all is announced in a transaction
+    /// that has silenced it.
     pub(crate) fn body(&self) -> String {
         let about = format!("'{} '", self.announced.replace('\'', "''"));
         let notify = |what: &str| format!("PERFORM pg_notify('{CHANNEL}', {about} || {what})");
@@ -40,7 +41,9 @@ impl AnnounceTrigger<'_> {
         format!(
             "
 BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
+    IF current_setting('{SETTING}', true) = 'off' THEN
+        RETURN NULL;
+    ELSIF TG_OP = 'TRUNCATE' THEN
         {all};
     ELSIF TG_OP = 'DELETE' THEN
         {each} FROM cloakroom_old o WHERE {has_not_ended}
