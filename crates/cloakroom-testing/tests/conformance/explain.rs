@@ -103,9 +103,10 @@ async fn settled_plan(db: &TestDatabase, sql: &str) -> String {
     lines.iter().map(|line| line.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the statement without what MariaDB is told before it, such as how long it may wait for a lock. EXPLAIN does not
-/// go there.
+/// Returns the statement without what MariaDB is told before it, such as how long it may wait for a lock, since EXPLAIN
+/// does not go there, and without what SQLite is told after it.
 pub(crate) fn bare(sql: &str) -> &str {
+    let sql = sql.strip_suffix("; ROLLBACK").unwrap_or(sql);
     sql.split_once("FOR */ ").map_or(sql, |(_, statement)| statement)
 }
 

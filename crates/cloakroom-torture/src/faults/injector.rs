@@ -11,6 +11,7 @@ use cloakroom_testing::servers::Server;
 use super::Fault;
 use super::locks::{self, Held};
 use super::network::{Order, Proxy};
+use super::reunion;
 use crate::clock::SteppingClock;
 use crate::pools::Room;
 use crate::processes::Processes;
@@ -20,6 +21,9 @@ use crate::worker::Shared;
 
 /// For this long the injector waits for the first answer after a fault.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// For this long an operator waits for a cluster to come together by itself.
+const PATIENCE_OF_OPERATORS: Duration = Duration::from_secs(20);
 
 /// What faults are caused with.
 pub(crate) struct Means {
@@ -252,10 +256,20 @@ impl Injector {
 
     async fn await_recovery(&mut self, fault: Fault) {
         let (since, ended) = (self.shared.tick(), Instant::now());
+        let mut is_bootstrapped = false;
         while self.shared.last_success() < since && !self.shared.is_over() {
             if ended.elapsed() > PATIENCE {
                 eprintln!("no call has succeeded for a minute after {fault}");
                 break;
+            }
+            let is_cluster = self.means.target.servers.is_cluster();
+            if is_cluster && !is_bootstrapped && ended.elapsed() > PATIENCE_OF_OPERATORS {
+                match reunion::bootstrap(&self.means.target.urls).await {
+                    Ok(true) => eprintln!("the cluster was made anew after {fault}"),
+                    Ok(false) => {}
+                    Err(error) => eprintln!("the cluster could not be made anew after {fault}: {error}"),
+                }
+                is_bootstrapped = true;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

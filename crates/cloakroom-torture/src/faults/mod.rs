@@ -4,6 +4,7 @@ mod injector;
 pub(crate) mod leaving;
 mod locks;
 pub(crate) mod network;
+mod reunion;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -10,7 +10,7 @@
 //! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, which a lookup on a [warm connection](crate::batching) saves. |
 //! | MariaDB | `@@in_transaction` and `@@autocommit` |
 //! | MySQL | nothing does, not even a count of rows, so [`Pooled`](super::Pooled) asks once for each time that a connection is taken |
-//! | SQLite | The driver's own count, which is right except for transactions that SQL of the application's own began. Those are looked for after a write, which costs another message to the driver's thread. |
+//! | SQLite | The driver's own count, which is right except for transactions that SQL of the application's own began. So the first write on a connection is followed by ROLLBACK, in the same message to the driver's thread, which fails if no transaction is open. |
 
 use sea_query::{Expr, SelectStatement};
 
@@ -88,6 +88,8 @@ pub(crate) enum Verdict {
     OwnTransaction,
     /// It ran inside a transaction that was open.
     Inside,
+    /// It did, and was undone with that transaction.
+    Undone,
     /// It says nothing, although it matters.
     Nothing,
     /// It does not matter.

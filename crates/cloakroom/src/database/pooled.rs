@@ -332,21 +332,25 @@ impl Pooled {
         for _ in 0..ATTEMPTS {
             self.bare().await?;
             self.asked = Some(Instant::now());
-            let answer = self.run_once(statement, wanted, asks).await;
+            let result = self.run_guarded(statement, wanted, asks, guard).await;
             self.asked = None;
-            let told = match &answer {
-                Ok(answer) => guard.told(&answer.rows, answer.written),
-                Err(error) => match again::cause(error) {
+            let (answer, told) = match result {
+                Ok((answer, told)) => (Ok(answer), told),
+                Err(error) => match again::cause(&error) {
                     // The statement did not run, or there is no connection any more.
-                    Cause::Stale | Cause::Idle | Cause::Lost => return answer,
+                    Cause::Stale | Cause::Idle | Cause::Lost => return Err(error),
                     // The statement may have failed because of the transaction that it ran in: one that only reads, or
                     // one that has failed.
-                    _ if matches!(error, sqlx::Error::Database(_)) => Verdict::Nothing,
-                    _ => return answer,
+                    _ if matches!(error, sqlx::Error::Database(_)) => (Err(error), Verdict::Nothing),
+                    _ => return Err(error),
                 },
             };
             match told {
                 Verdict::OwnTransaction => self.is_known_clear = true,
+                Verdict::Undone => {
+                    self.is_known_clear = true;
+                    continue;
+                }
                 Verdict::NotAsked => {}
                 Verdict::Nothing if self.is_known_clear => {}
                 Verdict::Nothing | Verdict::Inside => {
@@ -366,6 +370,27 @@ impl Pooled {
         }
         self.lose();
         Err(misuse::never_commits())
+    }
+
+    /// Runs a statement once, and returns what its answer says of its transaction.
+    async fn run_guarded(
+        &mut self,
+        statement: &Statement,
+        wanted: Wanted,
+        asks: Asks,
+        guard: Guard,
+    ) -> Result<(Answer, Verdict), sqlx::Error> {
+        #[cfg(feature = "sqlite")]
+        #[allow(irrefutable_let_patterns, reason = "refutable if another database's feature is on")]
+        if guard == Guard::Silent
+            && !self.is_known_clear
+            && let Bare::Sqlite(connection) = self.bare().await?
+        {
+            return super::sqlite::write(connection, statement, wanted).await;
+        }
+        let answer = self.run_once(statement, wanted, asks).await?;
+        let told = guard.told(&answer.rows, answer.written);
+        Ok((answer, told))
     }
 
     /// Runs a statement once. On a node of a cluster it first waits until the node has applied what was committed on any

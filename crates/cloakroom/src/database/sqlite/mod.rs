@@ -10,6 +10,8 @@ mod instant;
 mod row;
 #[cfg(feature = "sqlite")]
 mod url;
+#[cfg(feature = "sqlite")]
+mod write;
 
 pub(super) use dialect::Sqlite;
 #[cfg(feature = "sqlite")]
@@ -21,3 +23,5 @@ pub(crate) use instant::instant;
 pub(crate) use row::*;
 #[cfg(feature = "sqlite")]
 pub(crate) use sea_query::SqliteQueryBuilder as QueryBuilder;
+#[cfg(feature = "sqlite")]
+pub(crate) use write::write;
