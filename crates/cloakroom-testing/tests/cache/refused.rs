@@ -8,6 +8,7 @@ use cloakroom::{NewSession, PerOwner, SessionFields, SessionTable, Sessions, Sta
 use cloakroom_testing::{TestDatabase, UserSession, user};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use time::OffsetDateTime;
 
 use crate::revoked::CHANGES;
 use crate::scene::{Scene, listening, until};
@@ -77,6 +78,15 @@ async fn nor_because_the_trigger_cannot_announce_it(db: TestDatabase) {
     let silently = sql("SET LOCAL cloakroom.announces = 'off';");
     sqlx::raw_sql(AssertSqlSafe(silently)).execute(&pool).await.unwrap();
     assert_eq!(scene.db.texts(&format!("SELECT id::text FROM \"{}\"", scene.table)).await, [None; 0]);
+    // The trigger announces the deletion of what expired lately by the server's clock.
+    let here = scene.node_on(pool.clone(), scene.db.config());
+    let lately = OffsetDateTime::now_utc() - Duration::from_hours(1);
+    here.create(user("1234").expires_at(lately)).await.unwrap();
+    let left = lately - scene.db.now();
+    scene.db.clock().advance(left.unsigned_abs() + Duration::from_secs(1));
+    let before = how_often_asked(&scene).await;
+    assert_eq!(here.delete_expired().await.unwrap(), 1);
+    assert_eq!(how_often_asked(&scene).await, before + 1);
     pool.close().await;
 }
 

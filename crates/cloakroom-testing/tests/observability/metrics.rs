@@ -202,6 +202,22 @@ async fn ended_sessions_are_counted_by_their_reasons(db: TestDatabase) {
         assert!(!sessions.expire(&mut session).await.unwrap());
         assert_eq!((ended("lapsed"), ended("logged_out")), (1, 5));
     }
+    let revocations = || {
+        let announced = if db.kind() == Kind::Postgres { "true" } else { "false" };
+        recorder::counter("cloakroom_revocations_total", &[("table", table), ("announced", announced)])
+    };
+    for valid in [1, 0] {
+        sessions.create(user("1234").expires_in(Duration::from_mins(1))).await.unwrap();
+        db.clock().advance(Duration::from_mins(2));
+        let before = (ended("lapsed"), ended("logged_out"), revocations());
+        for _ in 0..valid {
+            sessions.create(user("1234")).await.unwrap();
+        }
+        assert_eq!(sessions.query().expire_all().await.unwrap(), valid);
+        let after = (ended("lapsed"), ended("logged_out"));
+        assert_eq!(after, (before.0 + 1, before.1 + valid));
+        assert!(revocations() > before.2);
+    }
     assert_is_on_the_page();
 }
 

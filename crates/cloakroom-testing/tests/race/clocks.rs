@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cloakroom::sea_query::Expr;
-use cloakroom::{Clock, CreatedSession, ErrorKind, ManualClock, Session, Sessions, Status};
+use cloakroom::{
+    Clock, ConfigBuilder, CreatedSession, ErrorKind, FieldDefinition, ManualClock, Session, Sessions, Status,
+    TableDefinition,
+};
 use cloakroom_testing::{START, TestDatabase, UserSession, each_mode, listening, user};
 use futures_util::TryStreamExt;
 use time::OffsetDateTime;
@@ -213,6 +216,30 @@ async fn conditions_in_sql_end_what_is_valid_and_what_has_lapsed(db: TestDatabas
     assert_eq!(query().expire_all().await.unwrap(), 0);
 }
 
+/// The statement reads the rows of a table once more, under another name.
+async fn a_table_of_any_name_counts_what_was_valid(db: TestDatabase) {
+    for name in ["before", "earlier"] {
+        let definition = TableDefinition::new(name).field(FieldDefinition::new::<String>("user_id"));
+        let sessions = |config: ConfigBuilder| {
+            Sessions::<UserSession>::with_definition(
+                db.database(),
+                definition.clone(),
+                config.build().unwrap(),
+            )
+        };
+        let here = sessions(db.config()).unwrap();
+        here.migrate().await.unwrap();
+        let clock = Arc::new(ManualClock::new(here.config().now() + AHEAD));
+        let ahead = sessions(db.config().clock(clock)).unwrap();
+        here.create(user("1234").expires_at(ahead.config().now())).await.unwrap();
+        for _ in 0..2 {
+            here.create(user("1234").expires_at(ahead.config().now() + LEFT)).await.unwrap();
+        }
+        assert_eq!(ahead.query().expire_all().await.unwrap(), 2, "{name}");
+        assert_eq!(here.query().status(Status::Valid).count().await.unwrap(), 0, "{name}");
+    }
+}
+
 /// Whoever ends a session, an update prepared before that is refused.
 async fn ending_a_session_from_an_old_reading_loses_no_update(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
@@ -313,6 +340,7 @@ each_mode! {
     a_machine_ahead_ends_what_another_extends_meanwhile,
     a_limit_counts_sessions_that_are_valid_by_this_machines_clock,
     conditions_in_sql_end_what_is_valid_and_what_has_lapsed,
+    a_table_of_any_name_counts_what_was_valid,
     a_session_that_expires_while_its_reader_waits_is_neither_accepted_nor_extended,
     a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,
@@ -326,6 +354,7 @@ listening! {
     a_machine_ahead_ends_what_another_extends_meanwhile,
     a_limit_counts_sessions_that_are_valid_by_this_machines_clock,
     conditions_in_sql_end_what_is_valid_and_what_has_lapsed,
+    a_table_of_any_name_counts_what_was_valid,
     a_session_ended_by_a_clock_ahead_is_refused_and_not_extended_by_one_behind,
     a_session_ended_everywhere_by_a_clock_ahead_is_refused_by_one_behind,
     ending_a_session_from_an_old_reading_loses_no_update,

@@ -5,8 +5,6 @@
 //! Sessions that one statement revokes share announcements, because each notification costs every listening connection
 //! of the server.
 
-use sqlx::error::DatabaseError;
-
 use super::{FieldValue, Guard, Statement, counted};
 use crate::database::guard::OWN_TRANSACTION_ON_POSTGRES;
 
@@ -19,8 +17,13 @@ const MAX_ANNOUNCED: usize = 1000;
 /// more than 8,000.
 const MAX_IDS: usize = 200;
 
-/// The code of "too many notifications in the NOTIFY queue", among other limits.
-const QUEUE_IS_FULL: &str = "54000";
+/// The code of the error that the server's queue is full, and of other limits.
+#[cfg(feature = "postgres")]
+const LIMIT_EXCEEDED: &str = "54000";
+
+/// The error's message in English, and the function of the server's that reports it in any language.
+#[cfg(feature = "postgres")]
+const QUEUE_IS_FULL: [&str; 2] = ["too many notifications in the NOTIFY queue", "PreCommit_Notify"];
 
 /// The setting that silences the trigger until the end of a transaction.
 pub(super) const SETTING: &str = "cloakroom.announces";
@@ -32,7 +35,7 @@ pub(crate) const SILENCE: &str = "SELECT set_config('cloakroom.announces', 'off'
 pub(crate) const EMPTY_QUEUE: &str = "SELECT pg_notification_queue_usage()";
 
 const VALID_OF_REVOKED: &str = r#"revoked ("id", "valid")"#;
-const COUNT_OF_VALID: &str = r#"count(*) FILTER (WHERE "valid")"#;
+const COUNTS: &str = r#"count(*) FILTER (WHERE "valid"), count(*)"#;
 
 /// Which sessions a statement revokes, and what it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub(crate) enum Revokes {
     /// Any number. It returns the rows that it wrote, as the write itself says, before its own columns.
     Rows,
     /// Any number, on the pool. It returns how many of the rows that it wrote were valid before, which the write itself
-    /// says of each after its id.
+    /// says of each after its id, and how many it wrote.
     Valid,
 }
 
@@ -68,10 +71,10 @@ pub(crate) fn silent(write: &Statement, revokes: Revokes) -> Statement {
 }
 
 /// Returns a write that says of each row after its id whether it was valid before, changed so that it returns how many
-/// were.
+/// were, and how many rows there were.
 pub(crate) fn counting_valid(write: &Statement) -> Statement {
-    let (count, guard) = counted(COUNT_OF_VALID);
-    let sql = format!("WITH {VALID_OF_REVOKED} AS ({}) SELECT {count} FROM revoked", write.sql);
+    let (counts, guard) = counted(COUNTS);
+    let sql = format!("WITH {VALID_OF_REVOKED} AS ({}) SELECT {counts} FROM revoked", write.sql);
     Statement::new(sql, write.values.clone()).guarded(guard)
 }
 
@@ -113,7 +116,7 @@ fn telling(
         (true, Revokes::Each) => (format!("\"id\", {OWN_TRANSACTION_ON_POSTGRES}"), Guard::LastColumn),
         (true, Revokes::Rows) => (format!("revoked.*, {OWN_TRANSACTION_ON_POSTGRES}"), Guard::LastColumn),
         (false, Revokes::Rows) => ("revoked.*".to_owned(), Guard::None),
-        (_, Revokes::Valid) => counted(COUNT_OF_VALID),
+        (_, Revokes::Valid) => counted(COUNTS),
         (true, _) => counted("count(*)"),
         (false, _) => ("1".to_owned(), Guard::None),
     };
@@ -122,22 +125,17 @@ fn telling(
 }
 
 /// Returns `true` if a statement failed because its announcement was refused. It was undone, and may run without.
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "no other database announces"))]
 pub(crate) fn is_refused(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else {
-        return false;
-    };
-    error.code().as_deref() == Some(QUEUE_IS_FULL) && !is_too_large_for_an_index(&**error)
-}
-
-/// Returns `true` for the other limit with this code that a write may meet. The server names the table, or the function of
-/// its own that found the row too large.
-fn is_too_large_for_an_index(error: &dyn DatabaseError) -> bool {
     #[cfg(feature = "postgres")]
-    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-        return error.table().is_some()
-            || error.routine().is_some_and(|it| it.starts_with("index_form_tuple"));
+    if let sqlx::Error::Database(error) = error
+        && let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+    {
+        let [message, routine] = QUEUE_IS_FULL;
+        let is_it = error.message() == message || error.routine() == Some(routine);
+        return is_it && error.code() == LIMIT_EXCEEDED;
     }
-    error.table().is_some()
+    false
 }
 
 #[cfg(test)]
@@ -147,7 +145,7 @@ mod tests {
     #[test]
     fn what_is_silent_sets_what_the_transaction_sets() {
         let write = Statement::new(r#"DELETE FROM "sessions""#, Vec::new());
-        for revokes in [Revokes::One, Revokes::Any, Revokes::Each, Revokes::Rows] {
+        for revokes in [Revokes::One, Revokes::Any, Revokes::Each, Revokes::Rows, Revokes::Valid] {
             let sql = silent(&write, revokes).sql;
             assert!(sql.contains(SILENCE.trim_start_matches("SELECT ")) && !sql.contains("notify"), "{sql}");
         }
@@ -160,7 +158,8 @@ mod tests {
         for on_pool in [false, true] {
             let sql = |revokes| announcing(&statement, "sessions", revokes, on_pool).sql;
             let (one, many, each) = (sql(Revokes::One), sql(Revokes::Any), sql(Revokes::Each));
-            for sql in [&one, &many, &each] {
+            let valid = sql(Revokes::Valid);
+            for sql in [&one, &many, &each, &valid] {
                 assert_eq!(sql.matches(write).count(), 1);
                 assert!(!sql.contains(';') && !sql.contains("digest"), "{sql}");
             }

@@ -141,8 +141,7 @@ impl<'c, T: SessionFields> Operations<'c, T> {
             let mut writing = store.acquire_to_write(Waits::ForLocks, store.until()).await?;
             return store.execute(writing.connection.connection(), statement).await;
         }
-        let affected = self.connection.execute(statement).await;
-        affected.map_err(|error| self.failed(error))
+        self.handle.store().execute(self.connection.reborrow(), statement).await
     }
 
     /// Reads from the standby from now on, if there is one and these operations run on the pool.

@@ -17,6 +17,8 @@ use crate::table::SessionFields;
 enum Wants {
     Count,
     Rows,
+    /// Two counts, of which the second is that of all rows.
+    Counts,
 }
 
 async fn revoke(
@@ -31,7 +33,16 @@ async fn revoke(
             let rows = store.revoke_rows(on, revoking).await?;
             (rows.len() as u64, rows)
         }
+        Wants::Counts => {
+            let rows = store.revoke_rows(on, revoking).await?;
+            (count(&rows, 1), rows)
+        }
     })
+}
+
+fn count(rows: &[Row], place: usize) -> u64 {
+    let count = rows.first().and_then(|row| row.integer(place).ok().flatten());
+    count.unwrap_or(0).unsigned_abs()
 }
 
 impl<T: SessionFields> Operations<'_, T> {
@@ -46,10 +57,12 @@ impl<T: SessionFields> Operations<'_, T> {
     }
 
     /// Runs such a write of any number of sessions on the pool, which returns of each its id and whether it was valid.
-    /// Returns how many were.
-    pub(crate) async fn execute_revoking_valid(&mut self, write: Statement) -> Result<u64> {
+    /// Returns how many were, and how many were not.
+    pub(crate) async fn execute_revoking_valid(&mut self, write: Statement) -> Result<(u64, u64)> {
         let revoking = self.handle.store().revoking(write, Revokes::Valid, true);
-        Ok(self.run_revoking(&revoking, Revoked::Any, Wants::Count).await?.0)
+        let (all, rows) = self.run_revoking(&revoking, Revoked::Any, Wants::Counts).await?;
+        let valid = count(&rows, 0);
+        Ok((valid, all.saturating_sub(valid)))
     }
 
     /// Runs such a write of any number of sessions, which returns their rows, if the database's writes return any.
@@ -96,7 +109,7 @@ impl<T: SessionFields> Operations<'_, T> {
         let statement = revoking.statement(announces);
         let written = match wants {
             Wants::Count => self.connection.execute(statement).await.map(|count| (count, Vec::new())),
-            Wants::Rows => {
+            Wants::Rows | Wants::Counts => {
                 let rows = self.connection.fetch_all(statement).await;
                 rows.map(|rows| (rows.len() as u64, rows))
             }

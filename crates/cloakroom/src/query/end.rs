@@ -28,9 +28,11 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     ///
     /// A session that expired less than a day ago by this machine's clock may still be valid by the clock of a machine
     /// that is behind. `expire_all` ends it too: its expiry stays, it is not counted, and its `updated_at` says when it
-    /// was ended. On the pool of a PostgreSQL database one statement ends both, and counts the sessions that were valid
-    /// when it began; elsewhere these sessions are ended in a statement of their own before the others. With a
-    /// [`limit`](Self::limit), this is done only if there were fewer valid sessions than the limit.
+    /// was ended. With a [`limit`](Self::limit), this is done only if there were fewer valid sessions than the limit.
+    ///
+    /// On the pool of a PostgreSQL database one statement ends both, without a limit and an audit log. It counts the
+    /// sessions that were valid when it began: one that had lapsed and is extended meanwhile is ended with the reason, and
+    /// is not counted. Elsewhere lapsed sessions are ended in a statement of their own before the others.
     pub async fn expire_all(mut self) -> Result<u64> {
         if self.operations.table().keeps_audit_log() {
             return self.expire_each().await;
@@ -141,7 +143,8 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         let mut expire = ending::expire_update_of_both(&mut bindings, now, lifetime, reason);
         expire.cond_where(self.condition(&mut bindings, ending::behind(now))?);
         let statement = bindings.build(&expire);
-        let ended = self.operations.execute_revoking_valid(statement).await?;
+        let (ended, lapsed) = self.operations.execute_revoking_valid(statement).await?;
+        self.tell_of(&End::Lapsed, lapsed);
         self.tell_of(how, ended);
         Ok(ended)
     }

@@ -19,7 +19,7 @@ use time::{Duration, OffsetDateTime};
 use crate::database::FieldValue;
 use crate::session::Status;
 use crate::sql::{Bindings, Filter, has_status, identifier, is_of_age, table_ref, value, written_at};
-use crate::table::{Role, column};
+use crate::table::{Role, TableDefinition, column};
 
 /// How far another machine's clock may be behind this one's. A session that expired earlier stays as it was written.
 const SKEW: Duration = Duration::DAY;
@@ -66,8 +66,10 @@ pub(crate) fn expire_update(
     update
 }
 
-/// What a row is called as it was before the UPDATE.
-const BEFORE: &str = "before";
+/// What the table is called where its rows are read as they were before the UPDATE, which is not what it is called.
+fn before(table: &TableDefinition) -> &'static str {
+    if table.table == "before" { "earlier" } else { "before" }
+}
 
 /// Returns the UPDATE that ends rows now, whether they are valid here or have lapsed, and returns the id of each and
 /// whether it was valid here. The reason, if the table has a column for one, is written only if it was.
@@ -87,11 +89,12 @@ pub(crate) fn expire_update_of_both(
     }
     let id = bindings.column(column::ID);
     // A subquery reads the rows as they were when the statement began.
-    bindings.call(identifier(BEFORE));
+    let alias = before(bindings.table());
+    bindings.call(identifier(alias));
     let mut before = Query::select();
     before
         .expr(Expr::cust("1"))
-        .from(table_ref(bindings.table()).alias(BEFORE))
+        .from(table_ref(bindings.table()).alias(alias))
         .and_where(bindings.column(column::ID).eq(id.clone()))
         .cond_where(is_valid(bindings, now, lifetime));
     bindings.call(identifier(&bindings.table().table));
