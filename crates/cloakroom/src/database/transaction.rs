@@ -58,7 +58,9 @@ impl Database {
     ///
     /// # Clusters
     ///
-    /// On Galera the transaction sees what was committed on any node before it began.
+    /// On Galera the transaction sees what was committed on any node before it began. It begins with its snapshot, since a
+    /// node of MariaDB without a binary log otherwise sends to the others, at times, what `ROLLBACK TO SAVEPOINT` has
+    /// undone, as that of an inner `begin()` does: begin transactions with savepoints by this method there.
     pub async fn begin(&self) -> Result<Transaction> {
         Pool::new(self.clone(), true).begin().await
     }

@@ -42,7 +42,7 @@ async fn shown(
 
 /// Finds out whether a lookup sees each commit that was acknowledged before, on any node.
 async fn strict(database: &Database, findings: &mut Findings) {
-    let variables = ["wsrep_on", "wsrep_sync_wait", "read_only"];
+    let variables = ["wsrep_on", "wsrep_sync_wait", "read_only", "log_bin"];
     let status = ["wsrep_cluster_size", "wsrep_cluster_status", "wsrep_local_state_comment"];
     let (variables, status) = match (
         shown(database, "VARIABLES", &variables).await,
@@ -63,6 +63,13 @@ async fn strict(database: &Database, findings: &mut Findings) {
             findings.ok("galera", says);
         } else {
             findings.warn("galera", format!("{says}: this part of the cluster takes no statements"));
+        }
+        if of(&variables, "log_bin") == "OFF" {
+            findings.note(
+                "savepoints",
+                "log_bin OFF: other nodes may keep what ROLLBACK TO SAVEPOINT has undone, in transactions that are not \
+                 begun by Sessions::begin or Database::begin",
+            );
         }
         // Bit 1 is for SELECT.
         let waits = of(&variables, "wsrep_sync_wait").parse::<u32>().is_ok_and(|bits| bits & 1 == 1);

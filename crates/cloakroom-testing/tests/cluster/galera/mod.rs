@@ -22,3 +22,4 @@ mod limits;
 mod migrating;
 pub(crate) mod nodes;
 mod parted;
+mod savepoints;

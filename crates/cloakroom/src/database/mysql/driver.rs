@@ -66,7 +66,14 @@ pub(crate) async fn begin(
     causality: &Causality,
 ) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
     let waiting = waiting(pool, causality).await?;
-    match super::galera::begin(waiting) {
+    begin_with(pool, super::galera::begin(waiting)).await
+}
+
+async fn begin_with(
+    pool: &MySqlPool,
+    statement: Option<&'static str>,
+) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
+    match statement {
         Some(begin) => pool.begin_with(begin).await.map_err(super::galera::not_caught_up),
         None => pool.begin().await,
     }
@@ -89,7 +96,8 @@ pub(crate) async fn begin_read_committed(
     causality: &Causality,
 ) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
     const LEVEL: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
-    let start = super::galera::begin(waiting(pool, causality).await?).unwrap_or("START TRANSACTION");
+    let waiting = waiting(pool, causality).await?;
+    let start = super::galera::begin_to_write(waiting).unwrap_or("START TRANSACTION");
     let begun = pool.begin_with(AssertSqlSafe(format!("{LEVEL}; {start}"))).await;
     begun.map_err(super::galera::not_caught_up)
 }
@@ -99,7 +107,8 @@ pub(crate) async fn begin_to_write(
     pool: &MySqlPool,
     causality: &Causality,
 ) -> Result<sqlx::Transaction<'static, MySql>, sqlx::Error> {
-    begin(pool, causality).await
+    let waiting = waiting(pool, causality).await?;
+    begin_with(pool, super::galera::begin_to_write(waiting)).await
 }
 
 /// Commits the transaction, and fails if the server has ended it by itself.

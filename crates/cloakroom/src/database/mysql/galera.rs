@@ -61,8 +61,22 @@ pub(crate) fn waiting(sql: &str) -> Arc<str> {
     }
 }
 
-/// Returns the statement that begins a transaction, if it is not the usual one.
+/// Returns the statement that begins a transaction of the application's, if it is not the usual one.
+///
+/// Without a binary log, MariaDB (seen with 10.11.19) sends to the other nodes what ROLLBACK TO SAVEPOINT has undone: in the
+/// first transaction of a connection that writes, and in one after a deadlock, if it reads a table before its savepoint. It
+/// does not if the transaction begins with its snapshot.
 pub(crate) fn begin(waiting: Waiting) -> Option<&'static str> {
+    match waiting {
+        Waiting::ByStatement => {
+            Some("SET STATEMENT wsrep_sync_wait=7 FOR START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        }
+        Waiting::No | Waiting::BySession => begin_to_write(waiting),
+    }
+}
+
+/// Returns the statement that begins a transaction which has no savepoints, if it is not the usual one.
+pub(crate) fn begin_to_write(waiting: Waiting) -> Option<&'static str> {
     match waiting {
         Waiting::No => None,
         Waiting::ByStatement => Some("SET STATEMENT wsrep_sync_wait=7 FOR START TRANSACTION"),
