@@ -662,10 +662,11 @@ async fn one_call_is_one_statement(db: TestDatabase) {
     // Extended, in a second one; after which nothing is due.
     assert_eq!(count(Box::pin(authenticate())).await, 2);
     assert_eq!(count(Box::pin(authenticate())).await, 1);
-    // What has expired by this machine's clock alone ends in a statement of its own.
+    // What has expired by this machine's clock alone ends in a statement of its own, unless one can tell which it was.
+    let statements = if db.kind() == Kind::Postgres { 1 } else { 2 };
     assert_eq!(
         count(Box::pin(async { assert_eq!(sessions.query().expire_all().await.unwrap(), 1) })).await,
-        2
+        statements
     );
     assert_eq!(count(Box::pin(async { assert_eq!(sessions.delete_expired().await.unwrap(), 1) })).await, 1);
 }

@@ -218,6 +218,23 @@ async fn shared_statements_are_committed_though_transactions_were_left_open(db: 
     assert!(found.iter().all(Option::is_none));
 }
 
+/// The check whether a transaction was left open goes with the write. Dropped at any of its awaits, it leaves none open
+/// itself.
+async fn a_write_may_be_dropped_midway(db: TestDatabase) {
+    let app = Application::on(&db).await;
+    let mut session = app.elsewhere.create(user("1234")).await.unwrap().session;
+    for _ in 0..3 {
+        poll_once(app.sessions.create(user("1234"))).await;
+        poll_once(app.sessions.query().status(Status::Expired).delete_all()).await;
+        session.fields.user_id.push('5');
+        poll_once(app.sessions.update(&mut session)).await;
+        assert!(!app.is_open().await);
+        app.elsewhere.reload(&mut session).await.unwrap();
+    }
+    app.sessions.expire(&mut session).await.unwrap();
+    assert!(!app.elsewhere.query().id(session.id).exists().await.unwrap());
+}
+
 async fn connections_that_do_not_commit_by_themselves_are_refused(db: TestDatabase) {
     let app = Application::on(&db).await;
     let pool = MySqlPoolOptions::new().max_connections(2).after_connect(|connection, _| {
@@ -475,6 +492,8 @@ mod embedded {
             Sqlite,
             Coalesced,
             super::super,
+            shared_statements_are_committed_though_transactions_were_left_open,
+            a_write_may_be_dropped_midway,
             nothing_stays_of_a_transaction_whose_inner_one_was_dropped_midway,
             nothing_is_lost_after_sqlite_has_ended_a_transaction_by_itself,
             nothing_is_lost_in_memory_after_sqlite_has_ended_a_transaction_by_itself
