@@ -28,9 +28,6 @@ const QUEUE_IS_FULL: [&str; 2] = ["too many notifications in the NOTIFY queue", 
 /// The setting that silences the trigger until the end of a transaction.
 pub(super) const SETTING: &str = "cloakroom.announces";
 
-/// Silences the trigger in the rest of a transaction, for a write that runs again because its announcement was refused.
-pub(crate) const SILENCE: &str = "SELECT set_config('cloakroom.announces', 'off', true)";
-
 /// Empties the queue as far as it can be emptied, and returns how full it is then, from 0 to 1.
 pub(crate) const EMPTY_QUEUE: &str = "SELECT pg_notification_queue_usage()";
 
@@ -66,8 +63,17 @@ pub(crate) fn announcing(write: &Statement, table: &str, revokes: Revokes, on_po
 /// Returns `write`, changed so that nothing announces what it revokes: not the table's trigger either. It is for the
 /// pool, and returns what `revokes` says.
 pub(crate) fn silent(write: &Statement, revokes: Revokes) -> Statement {
-    let silence = |_: &str| format!("set_config('{SETTING}', 'off', true)");
-    telling(&write.sql, write.values.clone(), revokes, true, silence)
+    telling(&write.sql, write.values.clone(), revokes, true, |_| silencing())
+}
+
+/// Returns the statement that silences the trigger in the rest of a transaction, for writes that run again because their
+/// announcement was refused.
+pub(crate) fn silence() -> Statement {
+    Statement::new(format!("SELECT {}", silencing()), Vec::new())
+}
+
+fn silencing() -> String {
+    format!("set_config('{SETTING}', 'off', true)")
 }
 
 /// Returns a write that says of each row after its id whether it was valid before, changed so that it returns how many
@@ -147,7 +153,10 @@ mod tests {
         let write = Statement::new(r#"DELETE FROM "sessions""#, Vec::new());
         for revokes in [Revokes::One, Revokes::Any, Revokes::Each, Revokes::Rows, Revokes::Valid] {
             let sql = silent(&write, revokes).sql;
-            assert!(sql.contains(SILENCE.trim_start_matches("SELECT ")) && !sql.contains("notify"), "{sql}");
+            assert!(
+                sql.contains(silence().sql.trim_start_matches("SELECT ")) && !sql.contains("notify"),
+                "{sql}"
+            );
         }
     }
 

@@ -44,7 +44,7 @@ pub(crate) use again::{NotConnected, TimedOut, cause};
 #[cfg(feature = "postgres")]
 pub(crate) use announcing::CHANNEL;
 pub(crate) use announcing::{
-    EMPTY_QUEUE, Revokes, SILENCE, announcing, counting_valid, is_refused as is_refused_announcement, silent,
+    EMPTY_QUEUE, Revokes, announcing, counting_valid, is_refused as is_refused_announcement, silence, silent,
 };
 pub(crate) use catalog::{ColumnInfo, IndexInfo};
 pub(crate) use causality::NotCaughtUp;

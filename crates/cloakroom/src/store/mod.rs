@@ -13,8 +13,8 @@ pub(crate) use writers::{Announcing, Permit, Waits, Writers};
 
 use crate::config::Config;
 use crate::database::{
-    Backend, Connection, EMPTY_QUEUE, FieldValue, Pool, Pooled, Revokes, Row, SILENCE, Statement, TimedOut,
-    announcing, counting_valid, guard_of_rows, is_refused_announcement, silent,
+    Backend, Connection, EMPTY_QUEUE, FieldValue, Pool, Pooled, Revokes, Row, Statement, TimedOut,
+    announcing, counting_valid, guard_of_rows, is_refused_announcement, silence, silent,
 };
 #[cfg(feature = "sqlite")]
 use crate::database::{Database, DirectReads};
@@ -327,7 +327,6 @@ impl Store {
         let mut written = on.execute(statement).await;
         // The table's trigger may announce what this library does not, as the deletion of rows that expired lately.
         if let Err(error) = &written
-            && is_refused_announcement(error)
             && Box::pin(self.goes_unannounced(&mut on, error)).await
         {
             written = on.execute(&silent(statement, Revokes::Any)).await;
@@ -407,7 +406,7 @@ impl Store {
 
     /// Silences the table's trigger in a transaction that runs again because its announcement was refused.
     pub(crate) async fn silence(&self, on: Connection<'_>) -> Result<()> {
-        self.execute(on, &Statement::new(SILENCE, Vec::new())).await.map(drop)
+        self.execute(on, &silence()).await.map(drop)
     }
 
     /// Says that a revocation goes unannounced, and asks how full the server's queue is, which also empties it.
