@@ -41,7 +41,7 @@ use sql::{
 pub use trigger::trigger_sql;
 
 use crate::config::ConfigError;
-use crate::database::{Backend, Connection, Database, Exclusive, FieldValue, Statement, is_overtaken};
+use crate::database::{Backend, Connection, Database, Exclusive, FieldValue, Statement, is_overtaken, pause};
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use crate::table::{BUILT_IN_COLUMNS, BuiltInColumn, TableDefinition};
 
@@ -163,7 +163,7 @@ async fn take(
 }
 
 /// How often a migration starts anew after another node of a cluster was quicker. Each time it is further on.
-const OVERTAKEN: usize = 20;
+const OVERTAKEN: u32 = 20;
 
 /// Carries out what is missing, and starts anew for as long as others do the same at the same time: the lock of MariaDB
 /// and MySQL is that of one server, and the other nodes of its cluster have locks of their own.
@@ -186,8 +186,9 @@ async fn until_done(
             }
             Err(Stopped::Overtaken(error)) if overtaken == OVERTAKEN => return Err(error),
             Err(Stopped::Overtaken(error)) => {
-                overtaken += 1;
                 tracing::debug!(%table, error = &error as &dyn std::error::Error, "another process was quicker");
+                tokio::time::sleep(pause(overtaken)).await;
+                overtaken += 1;
             }
             Err(Stopped::Failed(error)) => return Err(error),
             Ok(done) => return Ok(done),
@@ -215,7 +216,8 @@ enum Stopped {
 
 impl From<Error> for Stopped {
     fn from(error: Error) -> Self {
-        Self::Failed(error)
+        // Another node was quicker, and its write has undone this one.
+        if error.kind() == ErrorKind::Contention { Self::Overtaken(error) } else { Self::Failed(error) }
     }
 }
 
@@ -243,28 +245,23 @@ async fn carry_out(
         let done = connection.execute_raw(statement).await;
         done.map_err(|error| {
             let is_overtaken = is_overtaken(&error);
-            let error = failed(error);
-            let stopped = match error.kind() {
-                _ if is_overtaken => Stopped::Overtaken,
-                ErrorKind::LockTimeout if plan.changes_table => Stopped::Locked,
-                _ => Stopped::Failed,
-            };
-            stopped(partly(plan.explained(error, statement), is_begun))
+            let error = plan.explained(failed(error), statement);
+            let is_locked = error.kind() == ErrorKind::LockTimeout && plan.changes_table;
+            let error = partly(error, is_begun);
+            match is_overtaken {
+                true => Stopped::Overtaken(error),
+                false if is_locked => Stopped::Locked(error),
+                false => Stopped::from(error),
+            }
         })?;
         is_begun = true;
     }
     for migration in &plan.pending {
         let record = record(table, *migration, database.backend(), now);
         connection.execute(&record).await.map_err(|error| {
-            let is_overtaken = is_overtaken(&error);
-            let error = failed(error);
+            let error = partly(failed(error), is_begun);
             // The record is unique by its version alone.
-            let stopped = match error.kind() {
-                ErrorKind::Constraint => Stopped::Overtaken,
-                _ if is_overtaken => Stopped::Overtaken,
-                _ => Stopped::Failed,
-            };
-            stopped(partly(error, is_begun))
+            if error.kind() == ErrorKind::Constraint { Stopped::Overtaken(error) } else { error.into() }
         })?;
         is_begun = true;
     }

@@ -48,6 +48,8 @@ pub(crate) async fn begin_exclusive(pool: &MySqlPool, table: TableName<'_>) -> R
         .await
         .map_err(failed)?;
     if got == Some(1) {
+        // The lock is that of this server. What another node's holder has done must be seen all the same.
+        super::galera::catch_up(&mut connection).await.map_err(failed)?;
         return Ok(connection);
     }
     Err(Error::new(
@@ -388,10 +390,10 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
     Fault::refused(kind)
 }
 
-/// Returns `true` if a change of the table failed because another process had made it, or was making it: the table
-/// or the index was there, or the two met in a deadlock.
+/// Returns `true` if a change of the table failed because another process had made it: the table or the index was
+/// there.
 pub(crate) fn is_overtaken(error: &MySqlDatabaseError) -> bool {
-    matches!(error.number(), 1050 | 1061 | 1213)
+    matches!(error.number(), 1050 | 1061)
 }
 
 /// Returns `true` if the message names the digest's index. The index comes last in the message, after the value, which

@@ -84,6 +84,20 @@ pub(crate) fn begin_to_write(waiting: Waiting) -> Option<&'static str> {
     }
 }
 
+/// Waits until the node has applied what was committed on any node before. On a server that is none it does nothing.
+pub(crate) async fn catch_up(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    const READ: &str = "SELECT 1";
+    let sql = match ask(connection).await? {
+        Waiting::No => return Ok(()),
+        Waiting::ByStatement => waiting(READ),
+        Waiting::BySession => {
+            wait_from_now_on(connection).await?;
+            READ.into()
+        }
+    };
+    sqlx::raw_sql(AssertSqlSafe(&*sql)).execute(connection).await.map(drop).map_err(not_caught_up)
+}
+
 fn number(error: &sqlx::Error) -> Option<u16> {
     let sqlx::Error::Database(error) = error else {
         return None;
