@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::catalogue::name::{
-    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_SCHEME, RECORDED, RUSQLITE, SHARED,
-    THREE_SCHEMES, TOWER_CACHED, TOWER_ONE, TOWER_SESSIONS, UNRECORDED,
+    BY_HAND, CACHED, CLOAKROOM, HARNESS, HS256, NO_CHECKSUM, ONE_BY_ONE, ONE_SCHEME, RECORDED, RUSQLITE,
+    SHARED, THREE_SCHEMES, TOWER_CACHED, TOWER_ONE, TOWER_SESSIONS, UNRECORDED,
 };
 use crate::catalogue::row::{bound, growth, prune, revocation};
 use crate::format::grouped;
@@ -34,6 +34,8 @@ enum Bound {
     SlowerP99(f64),
     /// At most this many milliseconds; compared with nothing.
     Within(f64),
+    /// At most this many milliseconds by the p99 of all calls; compared with nothing.
+    P99Within(f64),
     /// At least this many calls a second; compared with nothing.
     AtLeast(f64),
     /// At most this many times as many bytes.
@@ -42,7 +44,7 @@ enum Bound {
     Bytes(f64),
 }
 
-use Bound::{AtLeast, Bytes, Faster, Slower, SlowerBeyond, SlowerP99, Smaller, Within};
+use Bound::{AtLeast, Bytes, Faster, P99Within, Slower, SlowerBeyond, SlowerP99, Smaller, Within};
 
 #[rustfmt::skip]
 const GOALS: &[Goal] = &[
@@ -68,6 +70,12 @@ const GOALS: &[Goal] = &[
     goal("list ten sessions, SQLite, 16 callers", "list-sqlite/16", CLOAKROOM, BY_HAND, Faster(0.97)),
     goal("revoke ten sessions, PostgreSQL, 1 caller", "revoke-postgres/1", CLOAKROOM, BY_HAND, Faster(0.95)),
     goal("revoke ten sessions, SQLite, 1 caller", "revoke-sqlite/1", CLOAKROOM, BY_HAND, Faster(0.95)),
+    goal("expire, announced, 128 callers, nobody else listens", "expire-postgres/0", CLOAKROOM, ONE_BY_ONE, Faster(6.0)),
+    goal("expire, announced, 128 callers, 10 nodes listen", "expire-postgres/10", CLOAKROOM, ONE_BY_ONE, Faster(6.0)),
+    goal("expire, announced, 128 callers, 50 nodes listen", "expire-postgres/50", CLOAKROOM, ONE_BY_ONE, Faster(8.0)),
+    goal("expire, announced, 128 callers, nobody else listens, p99", "expire-postgres/0", CLOAKROOM, "–", P99Within(15.0)),
+    goal("expire, announced, 128 callers, 10 nodes listen, p99", "expire-postgres/10", CLOAKROOM, "–", P99Within(15.0)),
+    goal("expire, announced, 128 callers, 50 nodes listen, p99", "expire-postgres/50", CLOAKROOM, "–", P99Within(15.0)),
     goal("requests over HTTP, PostgreSQL, strict, 64 connections", "http/64", CLOAKROOM, TOWER_SESSIONS, Faster(3.0)),
     goal("authenticate, cached, 1 caller", "cached/1", CACHED, HS256, Faster(1.0)),
     goal("authenticate, cached, 128 callers", "cached/128", CACHED, HS256, Faster(1.0)),
@@ -161,10 +169,18 @@ impl Goal {
 
     /// Returns the value of a row that is judged.
     fn whole(&self, row: &Row) -> Option<f64> {
-        if let SlowerP99(_) = self.bound { Some(row.latency?.p99) } else { row.median() }
+        match self.bound {
+            SlowerP99(_) => Some(row.latency?.p99),
+            // The latencies are in microseconds.
+            P99Within(_) => Some(row.latency?.p99 / 1e3),
+            _ => row.median(),
+        }
     }
 
     fn rounds(&self, table: &Table) -> Option<(usize, usize)> {
+        if let P99Within(_) = self.bound {
+            return None;
+        }
         let against = self.against(table);
         let rounds = table.row(self.row)?.values.len();
         let value = |name: &str, round: usize| {
@@ -203,7 +219,7 @@ impl Bound {
                 // The common part takes less than the whole, unless something disturbed it.
                 (against > common).then(|| ((row - common) / (against - common)).max(row / against))
             }
-            Within(_) | AtLeast(_) | Bytes(_) => value(row),
+            Within(_) | P99Within(_) | AtLeast(_) | Bytes(_) => value(row),
         }
     }
 
@@ -214,6 +230,7 @@ impl Bound {
             | SlowerBeyond(_, most)
             | SlowerP99(most)
             | Within(most)
+            | P99Within(most)
             | Smaller(most)
             | Bytes(most) => figure <= most,
         }
@@ -223,7 +240,7 @@ impl Bound {
         match self {
             Faster(least) => format!("{least}× as fast"),
             Slower(most) | SlowerBeyond(_, most) | SlowerP99(most) => format!("at most {most}× as long"),
-            Within(most) => format!("at most {most} ms"),
+            Within(most) | P99Within(most) => format!("at most {most} ms"),
             AtLeast(least) => format!("{} a second", grouped(least)),
             Smaller(most) => format!("at most {most}× as much"),
             Bytes(most) => format!("at most {} bytes", grouped(most)),
@@ -233,7 +250,7 @@ impl Bound {
     fn shown(self, figure: f64) -> String {
         match self {
             Faster(_) | Slower(_) | SlowerBeyond(..) | SlowerP99(_) | Smaller(_) => format!("{figure:.2}×"),
-            Within(_) => format!("{figure:.2} ms"),
+            Within(_) | P99Within(_) => format!("{figure:.2} ms"),
             AtLeast(_) => format!("{} a second", grouped(figure)),
             Bytes(_) => format!("{} bytes", grouped(figure)),
         }
@@ -319,6 +336,19 @@ mod tests {
     }
 
     #[test]
+    fn the_p99_of_calls_is_judged_in_milliseconds() {
+        let judged = |p99| {
+            let rows = [(CLOAKROOM, 1000.0), (ONE_BY_ONE, 100.0)];
+            let mut results = results("expire-postgres/10", Measure::PerSecond, rows);
+            results.tables[0].rows[0].latency = Some(Latency { p50: 1.0, p99 });
+            let verdict = verdict(&results, "expire, announced, 128 callers, 10 nodes listen, p99");
+            (verdict.measured.unwrap(), verdict.is_reached.unwrap())
+        };
+        assert_eq!(judged(15_000.0), ("15.00 ms".to_owned(), true));
+        assert_eq!(judged(15_100.0), ("15.10 ms".to_owned(), false));
+    }
+
+    #[test]
     fn a_rate_is_judged_by_itself() {
         let judged = |rate| {
             let results = results("mistyped/1", Measure::PerSecond, [(CLOAKROOM, rate)]);
@@ -366,8 +396,8 @@ mod tests {
     fn every_goal_names_rows_that_a_whole_run_has() {
         for goal in GOALS {
             let common = if let SlowerBeyond(common, _) = goal.bound { Some(common) } else { None };
-            let against =
-                Some(goal.against).filter(|_| !matches!(goal.bound, Within(_) | AtLeast(_) | Bytes(_)));
+            let is_alone = matches!(goal.bound, Within(_) | P99Within(_) | AtLeast(_) | Bytes(_));
+            let against = Some(goal.against).filter(|_| !is_alone);
             for row in [Some(goal.row), against, goal.or, common].into_iter().flatten() {
                 assert!(catalogue::knows(goal.table, row), "{}: {row} in {}", goal.what, goal.table);
             }

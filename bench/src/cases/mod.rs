@@ -4,6 +4,7 @@ mod authenticate;
 mod bound;
 pub mod cached;
 mod create;
+mod expire;
 mod extend;
 mod growth;
 mod http;
@@ -57,6 +58,7 @@ pub const CASES: &[Case] = &[
     case("create-sqlite", create::sqlite),
     case("revoke-postgres", revoke::postgres),
     case("revoke-sqlite", revoke::sqlite),
+    case("expire-postgres", expire::postgres),
     case("revocation", revocation::run),
     case("prune-postgres", prune::postgres),
     case("prune-sqlite", prune::sqlite),

@@ -189,7 +189,7 @@ fn caching(cache: Cache) -> Outcome<Config> {
 }
 
 /// A change by SQL, past the library, is visible at once unless the cache answers.
-async fn wait_until_cached(node: &Node, pool: &PgPool, row: u64) -> Outcome {
+pub async fn wait_until_cached(node: &Node, pool: &PgPool, row: u64) -> Outcome {
     let token = token(row);
     let digest = crate::dataset::digest(token.as_bytes());
     for attempt in 0..1000 {

@@ -74,6 +74,7 @@ const CATALOGUE: &[Entry] = &[
     entry("create-sqlite", "create-sqlite-full", &["1", "16", "128"], CREATE_SQLITE),
     entry("revoke-postgres", "revoke-postgres", &["1"], &[CLOAKROOM, BY_HAND]),
     entry("revoke-sqlite", "revoke-sqlite", &["1"], &[CLOAKROOM, BY_HAND]),
+    entry("expire-postgres", "expire-postgres", &["0", "10", "50"], &[CLOAKROOM, ONE_BY_ONE]),
     entry("revocation", "revocation", &["heard"], revocation::HEARD_ROWS),
     entry("revocation", "revocation", &["cut"], revocation::CUT_ROWS),
     entry("prune-postgres", "prune-postgres", &["16"], PRUNE),

@@ -36,6 +36,8 @@ pub struct Create;
 pub struct Extend;
 /// List the valid sessions of one user, newest first.
 pub struct List;
+/// End one session. Each call takes the next one, because a session can be ended only once.
+pub struct Expire;
 /// End all sessions of one user. Each call takes the next user, because a user can be signed out only once.
 pub struct Revoke;
 

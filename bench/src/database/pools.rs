@@ -8,8 +8,13 @@ use super::CONNECTIONS;
 use crate::failure::Outcome;
 
 pub async fn postgres(url: &str) -> Outcome<PgPool> {
+    postgres_of(url, CONNECTIONS).await
+}
+
+/// The same with another number of connections.
+pub async fn postgres_of(url: &str, connections: u32) -> Outcome<PgPool> {
     let options: PgConnectOptions = url.parse()?;
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
+    let pool = PgPoolOptions::new().max_connections(connections).min_connections(connections);
     Ok(pool.test_before_acquire(false).idle_timeout(None).max_lifetime(None).connect_with(options).await?)
 }
 
