@@ -19,6 +19,9 @@ use crate::load;
 use crate::measure::Contestant;
 use crate::results::Table;
 
+/// How many bytes of the file are mapped into memory where that is said: all of them.
+const MAPPED: u32 = 1 << 30;
+
 const CALLERS: &[usize] = &[1, 16, 128, 1024];
 
 pub fn postgres(context: &mut Context) -> Outcome<Vec<Table>> {
@@ -45,10 +48,16 @@ pub fn postgres(context: &mut Context) -> Outcome<Vec<Table>> {
 pub fn sqlite(context: &mut Context) -> Outcome<Vec<Table>> {
     let peers = context.sqlite_peers()?;
     let tokens = &peers.tokens;
+    let mapped = peers.file.options().pragma("mmap_size", MAPPED.to_string());
+    let mapped = context.runtime.block_on(pools::sqlite(mapped))?;
     let contestants = [
         performing::<Authenticate, _>(
             name::CLOAKROOM,
             Cloakroom::new(peers.cloakroom.clone(), Config::default(), tokens)?,
+        ),
+        performing::<Authenticate, _>(
+            name::CLOAKROOM_MAPPED,
+            Cloakroom::new(mapped, Config::default(), tokens)?,
         ),
         performing::<Authenticate, _>(
             name::ONE_BY_ONE,
@@ -58,6 +67,10 @@ pub fn sqlite(context: &mut Context) -> Outcome<Vec<Table>> {
         performing::<Authenticate, _>(name::TOWER_SESSIONS, TowerSessions::new(peers.tower_sessions, ROWS)),
         performing::<Authenticate, _>(name::AXUM_SESSION, AxumSession::new(peers.axum_session, ROWS)),
         performing::<Authenticate, _>(name::RUSQLITE, Rusqlite::new(&peers.file.path, tokens)),
+        performing::<Authenticate, _>(
+            name::RUSQLITE_MAPPED,
+            Rusqlite::new(&peers.file.path, tokens).mapping(MAPPED),
+        ),
     ];
     compare(context, "authenticate-sqlite", "SQLite", &contestants)
 }

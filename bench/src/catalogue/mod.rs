@@ -8,9 +8,9 @@ pub mod row;
 use crate::failure::Outcome;
 use crate::results::Table;
 use name::{
-    AXUM_SESSION, BY_HAND, CACHED, CACHED_AND_READ, CLOAKROOM, EDDSA, HARNESS, HS256, NO_CHECKSUM,
-    ONE_BY_ONE, ONE_SCHEME, OWNED, RECORDED, RUSQLITE, RUSQLITE_WRITER, SHARED, THREE_SCHEMES,
-    TOKIO_POSTGRES, TOWER_CACHED, TOWER_ONE, TOWER_SESSIONS, UNRECORDED, WITHOUT_SESSION,
+    AXUM_SESSION, BY_HAND, CACHED, CACHED_AND_READ, CLOAKROOM, CLOAKROOM_MAPPED, EDDSA, HARNESS, HS256,
+    NO_CHECKSUM, ONE_BY_ONE, ONE_SCHEME, OWNED, RECORDED, RUSQLITE, RUSQLITE_MAPPED, RUSQLITE_WRITER, SHARED,
+    THREE_SCHEMES, TOKIO_POSTGRES, TOWER_CACHED, TOWER_ONE, TOWER_SESSIONS, UNRECORDED, WITHOUT_SESSION,
 };
 use row::growth::{ONE_MILLION, TEN_MILLION, TEN_THOUSAND};
 use row::{bound, prune, revocation, settings};
@@ -37,6 +37,16 @@ const CREATE: &[&str] = &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_S
 const CREATE_SQLITE: &[&str] =
     &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, TOWER_ONE, AXUM_SESSION, RUSQLITE_WRITER];
 const EXTEND: &[&str] = &[CLOAKROOM, BY_HAND, TOWER_SESSIONS, AXUM_SESSION];
+const AUTHENTICATE_SQLITE: &[&str] = &[
+    CLOAKROOM,
+    CLOAKROOM_MAPPED,
+    ONE_BY_ONE,
+    BY_HAND,
+    TOWER_SESSIONS,
+    AXUM_SESSION,
+    RUSQLITE,
+    RUSQLITE_MAPPED,
+];
 const GROWTH: &[&str] = &[TEN_THOUSAND, ONE_MILLION, TEN_MILLION];
 const PRUNE: &[&str] = &[prune::ALONE, prune::DURING, prune::AGAIN];
 
@@ -45,7 +55,7 @@ const CATALOGUE: &[Entry] = &[
     entry("authenticate-postgres", "authenticate-postgres", &["1", "16", "128", "1024"],
         &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_SESSION, TOKIO_POSTGRES]),
     entry("authenticate-sqlite", "authenticate-sqlite", &["1", "16", "128", "1024"],
-        &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS, AXUM_SESSION, RUSQLITE]),
+        AUTHENTICATE_SQLITE),
     entry("authenticate-mariadb", "authenticate-mariadb", &["1", "16", "128", "1024"],
         &[CLOAKROOM, ONE_BY_ONE, BY_HAND, TOWER_SESSIONS]),
     entry("settings", "settings-postgres-in-flight", &["128", "1024"], settings::IN_FLIGHT),

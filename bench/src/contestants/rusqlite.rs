@@ -28,13 +28,19 @@ pub struct Rusqlite {
     path: Arc<Path>,
     number: usize,
     tokens: Tokens,
+    mapped: u32,
 }
 
 impl Rusqlite {
     pub fn new(path: &Path, tokens: &Tokens) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { path: path.into(), number, tokens: tokens.clone() }
+        Self { path: path.into(), number, tokens: tokens.clone(), mapped: 0 }
+    }
+
+    /// Maps so many bytes of the file into memory.
+    pub fn mapping(self, mapped: u32) -> Self {
+        Self { mapped, ..self }
     }
 
     /// Runs on this thread's own connection, which is opened at its first use.
@@ -44,6 +50,7 @@ impl Rusqlite {
             _ => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
                 let connection = Connection::open_with_flags(&self.path, flags)?;
+                connection.pragma_update(None, "mmap_size", self.mapped)?;
                 ask(&open.insert((self.number, connection)).1)
             }
         })

@@ -2,10 +2,13 @@
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::{CreatedSession, Database, ErrorKind, Session, SessionTable, Sessions};
 use cloakroom_testing::{ApiKey, Role, TestDatabase, UserSession, at_once, hold_connections, patience, user};
+use futures_util::future::join_all;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, SqlitePool};
 
@@ -317,6 +320,58 @@ async fn an_application_that_locks_its_file_for_itself_keeps_it(db: TestDatabase
     pool.close().await;
 }
 
+/// SQLite unmaps what another connection has cut off before it reads again; a read past the end of a file would end the
+/// process.
+async fn a_mapped_file_shrinks_and_grows_beside_lookups(db: TestDatabase) {
+    let path = path_of(&db).with_file_name("mapped");
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("mmap_size", "67108864");
+    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.unwrap();
+    let sessions = Sessions::<UserSession>::new(pool.clone(), db.config().build().unwrap()).unwrap();
+    sessions.migrate().await.unwrap();
+    let kept = sessions.create(user("frieda")).await.unwrap();
+    begin(&sessions, &kept).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let lookups: Vec<_> = (0..3)
+        .map(|_| {
+            let (sessions, is_over) = (sessions.clone(), Arc::clone(&is_over));
+            let (token, session) = (kept.token.clone(), kept.session.clone());
+            tokio::spawn(async move {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(sessions.authenticate(&token).await.unwrap().as_ref(), Some(&session));
+                }
+            })
+        })
+        .collect();
+    let length = || std::fs::metadata(&path).unwrap().len();
+    for _ in 0..5 {
+        let large = || user("george").data(serde_json::json!("a".repeat(20_000)));
+        let created: Vec<_> = join_all((0..50).map(|_| sessions.create(large()))).await;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        sqlx::query(checkpoint).execute(&pool).await.unwrap();
+        let grown = length();
+        for created in created {
+            let created = created.unwrap();
+            assert_eq!(sessions.authenticate(&created.token).await.unwrap().as_ref(), Some(&created.session));
+            assert!(sessions.delete(created.session).await.unwrap());
+        }
+        let until = Instant::now() + patience();
+        while length() >= grown / 2 {
+            assert!(Instant::now() < until, "lookups keep the file from being cut off");
+            sqlx::raw_sql(AssertSqlSafe(format!("VACUUM; {checkpoint}"))).execute(&pool).await.unwrap();
+        }
+    }
+    begin(&sessions, &kept).await;
+    is_over.store(true, Ordering::Relaxed);
+    for lookup in lookups {
+        lookup.await.unwrap();
+    }
+    pool.close().await;
+}
+
 async fn a_dropped_handle_leaves_nothing_open(db: TestDatabase) {
     let (sessions, created) = begun(&db).await;
     begin(&sessions, &created).await;
@@ -350,6 +405,7 @@ mod sqlite {
         a_field_of_an_own_type_is_read_by_the_pool,
         an_odd_database_is_read_by_the_pool,
         an_application_that_locks_its_file_for_itself_keeps_it,
+        a_mapped_file_shrinks_and_grows_beside_lookups,
         a_dropped_handle_leaves_nothing_open
     );
 }

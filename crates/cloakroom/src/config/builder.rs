@@ -271,6 +271,18 @@ impl ConfigBuilder {
     /// ten seconds. Until then SQLite treats them as further connections of the application's. For example, it does not
     /// leave WAL mode.
     ///
+    /// # Several threads
+    ///
+    /// Most builds of SQLite, that of sqlx and rusqlite among them, keep the pages of all connections of a process behind one
+    /// lock, so that two threads find hardly more sessions than one. There are two ways out; the figures are in
+    /// `docs/performance.md`. The application can be built with `LIBSQLITE3_FLAGS=-USQLITE_ENABLE_MEMORY_MANAGEMENT` in the
+    /// environment, which gives each connection pages of its own. Or its pool maps the file into memory, by
+    /// `SqliteConnectOptions::pragma("mmap_size", …)`, and these connections do the same. Mapped pages are not copied, either;
+    /// but a disk error, or another program that shortens the file, then ends the process with a signal where SQLite would
+    /// have returned an error ([SQLite's manual](https://www.sqlite.org/mmap.html)).
+    ///
+    /// # When the pool is asked
+    ///
     /// The pool is asked as before if the database is in memory, not in WAL mode, or opened in a special way (another
     /// VFS, a shared cache, read-only, with other databases attached); if the table has a field of a type that only the
     /// driver can read, such as one with `#[derive(sqlx::Type)]`; and while reads have to wait for the disk, for which a

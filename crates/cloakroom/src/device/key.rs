@@ -237,8 +237,11 @@ impl FromStr for DeviceKey {
         let algorithm = DeviceAlgorithm::ALL.into_iter().find(|algorithm| algorithm.tag() == tag);
         match algorithm.ok_or(NO_KEY)? {
             DeviceAlgorithm::Es256 => {
-                let point = decoded(numbers).and_then(|point| point.try_into().ok());
-                point.map(|point| Self(Numbers::Es256(point))).ok_or(NO_KEY)
+                // Without an allocation: each lookup of a bound session reads its key.
+                let mut point = [0; 2 * COORDINATE];
+                let decoded = Base64UrlUnpadded::decode(numbers, &mut point).map_err(|_| NO_KEY)?;
+                let is_whole = decoded.len() == 2 * COORDINATE;
+                is_whole.then_some(Self(Numbers::Es256(point))).ok_or(NO_KEY)
             }
             DeviceAlgorithm::Rs256 => {
                 let (modulus, exponent) = numbers.split_once('.').ok_or(NO_KEY)?;

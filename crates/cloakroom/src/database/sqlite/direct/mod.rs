@@ -14,6 +14,9 @@
 //! that takes more than [so many steps](reader::STEPS) or [bytes](reader::MOST_BYTES) is given up, since the calling
 //! thread has other tasks.
 //!
+//! **What the application has set.** If the pool's connections map the file into memory (`PRAGMA mmap_size`), so do these. They
+//! then neither copy pages nor share SQLite's page cache, whose one lock most builds have for the whole process.
+//!
 //! **What it must not hold up.** Between two reads no lock is held, so that checkpoints go on and the log is reset. The
 //! connections are closed when the pool is closed, and when they were not used for [a while](IDLE). Until then they are
 //! like idle connections of the pool: the last connection to close removes the log (unless another closes at the same
@@ -137,7 +140,9 @@ impl DirectReads {
         let opening = Opening(&self.0);
         let runtime = Handle::try_current().ok()?;
         let reader = match survey(&self.0.pool).await {
-            Survey::Possible(path) => File::at(path).and_then(|file| Reader::open(Arc::new(file)).ok()),
+            Survey::Possible { path, mapped } => {
+                File::at(path, mapped).and_then(|file| Reader::open(Arc::new(file)).ok())
+            }
             Survey::Impossible => None,
             Survey::NotNow => {
                 opening.put_off();

@@ -36,6 +36,8 @@ const MOST_TIME: Duration = Duration::from_millis(5);
 pub(super) struct File {
     path: PathBuf,
     identity: (u64, u64),
+    /// How many bytes of it are mapped into memory.
+    mapped: i64,
 }
 
 pub(super) struct Reader {
@@ -55,9 +57,9 @@ pub(super) enum Refusal {
 }
 
 impl File {
-    pub(super) fn at(path: PathBuf) -> Option<Self> {
+    pub(super) fn at(path: PathBuf, mapped: i64) -> Option<Self> {
         let identity = identity(&path)?;
-        Some(Self { path, identity })
+        Some(Self { path, identity, mapped })
     }
 }
 
@@ -80,6 +82,9 @@ impl Reader {
         let connection = Connection::open_with_flags(&file.path, flags)?;
         connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "query_only", true)?;
+        if file.mapped != 0 {
+            connection.pragma_update(None, "mmap_size", file.mapped)?;
+        }
         let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
         if mode != "wal" {
             return Err(rusqlite::Error::InvalidQuery);
@@ -187,6 +192,42 @@ impl From<rusqlite::Error> for Refusal {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::NotNow,
             _ => Self::Odd,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::SqlitePool;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+
+    use super::super::survey::{Survey, survey};
+    use super::*;
+
+    /// Returns how many bytes a connection of a pool with such options maps, and one past it.
+    async fn mapped(set: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions) -> [i64; 2] {
+        const MAPPED: &str = "PRAGMA mmap_size";
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("sessions.db");
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        let pool = SqlitePool::connect_with(set(options.journal_mode(SqliteJournalMode::Wal))).await.unwrap();
+        let Survey::Possible { path, mapped } = survey(&pool).await else {
+            panic!("the file can be read past the pool");
+        };
+        let reader = Reader::open(Arc::new(File::at(path, mapped).unwrap())).unwrap();
+        let past = reader.connection.query_row(MAPPED, [], |row| row.get(0)).unwrap();
+        let by = sqlx::query_scalar(MAPPED).fetch_one(&pool).await.unwrap();
+        drop(reader);
+        pool.close().await;
+        [by, past]
+    }
+
+    #[tokio::test]
+    async fn as_much_is_mapped_as_by_the_pool() {
+        let [by, past] = mapped(|options| options).await;
+        assert_eq!(by, past);
+        for size in [0, 1_048_576] {
+            assert_eq!(mapped(|options| options.pragma("mmap_size", size.to_string())).await, [size; 2]);
         }
     }
 }

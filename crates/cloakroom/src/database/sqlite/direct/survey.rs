@@ -3,15 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{Row as _, SqlitePool};
 
 /// How long the survey waits for a connection of the pool.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 
 /// Whether reads can go past the pool.
+#[derive(Debug, PartialEq)]
 pub(super) enum Survey {
-    Possible(PathBuf),
+    Possible {
+        path: PathBuf,
+        /// How many bytes of the file the pool's connections map into memory, and read without copying.
+        mapped: i64,
+    },
     Impossible,
     /// No connection of the pool could be had in a short time.
     NotNow,
@@ -25,17 +30,21 @@ pub(super) async fn survey(pool: &SqlitePool) -> Survey {
     let Ok(Ok(mut connection)) = tokio::time::timeout(SHORT_WAIT, pool.acquire()).await else {
         return Survey::NotNow;
     };
-    let mut word = async |sql: &'static str| {
-        let row = sqlx::query(sql).persistent(false).fetch_one(&mut *connection).await.ok()?;
-        row.try_get_unchecked::<String, _>(0).ok()
-    };
-    let is_wal = word("PRAGMA journal_mode").await.is_some_and(|mode| mode == "wal");
-    if !is_wal || word("PRAGMA locking_mode").await.is_none_or(|mode| mode != "normal") {
+    let mut ask =
+        async |sql: &'static str| sqlx::query(sql).persistent(false).fetch_one(&mut *connection).await.ok();
+    let word = |row: SqliteRow| row.try_get_unchecked::<String, _>(0).ok();
+    let number = |row: SqliteRow| row.try_get_unchecked::<i64, _>(0).ok();
+    let is_wal = ask("PRAGMA journal_mode").await.and_then(word).is_some_and(|mode| mode == "wal");
+    if !is_wal || ask("PRAGMA locking_mode").await.and_then(word).is_none_or(|mode| mode != "normal") {
         return Survey::Impossible;
     }
+    // A build of SQLite that cannot map files answers nothing.
+    let mapped = ask("PRAGMA mmap_size").await.and_then(number).unwrap_or(0);
     // If another database is attached, that of temporary tables included, there are more lines.
-    match word("SELECT group_concat(file, char(10)) FROM pragma_database_list").await {
-        Some(path) if !path.is_empty() && !path.contains('\n') => Survey::Possible(path.into()),
+    match ask("SELECT group_concat(file, char(10)) FROM pragma_database_list").await.and_then(word) {
+        Some(path) if !path.is_empty() && !path.contains('\n') => {
+            Survey::Possible { path: path.into(), mapped }
+        }
         _ => Survey::Impossible,
     }
 }
