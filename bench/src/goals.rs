@@ -129,7 +129,8 @@ pub struct Verdict {
     pub required: String,
     /// `None` if its case did not run.
     pub measured: Option<String>,
-    /// How many rounds met the bound by themselves, and out of how many; `None` if there was only one.
+    /// How many rounds met the bound by themselves, and out of how many; `None` if there was only one, or if all calls are
+    /// judged together.
     pub rounds: Option<(usize, usize)>,
     pub is_reached: Option<bool>,
 }

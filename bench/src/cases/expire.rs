@@ -93,11 +93,12 @@ impl Listening {
     fn begin(url: &str, pool: &PgPool, nodes: usize) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let nodes = runtime.block_on(async {
-            let begin = (0..nodes).map(async |_| {
+            let begin = (0..nodes as u64).map(async |node| {
                 let config = Config::builder().cache(Cache::new(1000)).build()?;
-                let node = Sessions::new(pools::postgres_of(url, 2).await?, config)?;
-                wait_until_cached(&node, pool, 0).await?;
-                Outcome::Ok(node)
+                let sessions = Sessions::new(pools::postgres_of(url, 2).await?, config)?;
+                // Each by a row of its own: what another one writes would be taken for its own.
+                wait_until_cached(&sessions, pool, node).await?;
+                Outcome::Ok(sessions)
             });
             try_join_all(begin).await
         })?;

@@ -273,8 +273,8 @@ impl ConfigBuilder {
     ///
     /// # Several threads
     ///
-    /// Most builds of SQLite, that of sqlx and rusqlite among them, keep the pages of all connections of a process behind one
-    /// lock, so that two threads find hardly more sessions than one. There are two ways out; the figures are in
+    /// The SQLite that comes with sqlx and rusqlite keeps the pages of all connections of a process behind one lock, for which
+    /// threads wait that look up sessions at the same time. There are two ways out; the figures are in
     /// `docs/performance.md`. The application can be built with `LIBSQLITE3_FLAGS=-USQLITE_ENABLE_MEMORY_MANAGEMENT` in the
     /// environment, which gives each connection pages of its own. Or its pool maps the file into memory, by
     /// `SqliteConnectOptions::pragma("mmap_size", …)`, and these connections do the same. Mapped pages are not copied, either;

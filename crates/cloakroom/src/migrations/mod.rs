@@ -148,6 +148,10 @@ async fn take(
         Ok(plan) if plan.is_empty() => return Ok(Vec::new()),
         Ok(plan) if plan.is_usable_without => {}
         Ok(_) => return until_done(steps, database, table, now).await,
+        // Another node's change of the table has undone what was read of it.
+        Err(error) if error.kind() == ErrorKind::Contention => {
+            return until_done(steps, database, table, now).await;
+        }
         Err(error) => return Err(error),
     }
     match until_done(steps, database, table, now).await {
@@ -173,24 +177,28 @@ async fn until_done(
     table: &TableDefinition,
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
-    let mut overtaken = 0;
+    let (mut overtaken, mut is_begun) = (0, false);
     let mut pauses = pauses();
+    let partly = |error: Error, is_begun| {
+        let is_partly = is_begun && database.backend().dialect().commits_changes_of_tables();
+        if is_partly { error.with_outcome(Outcome::Unknown) } else { error }
+    };
     loop {
-        match carry_out(steps, database, table, now).await {
+        match carry_out(steps, database, table, now, &mut is_begun).await {
             Err(Stopped::Locked(error)) => {
                 let Some(pause) = pauses.next() else {
-                    return Err(error);
+                    return Err(partly(error, is_begun));
                 };
                 tracing::debug!(%table, error = &error as &dyn std::error::Error, "another transaction has the table");
                 tokio::time::sleep(pause).await;
             }
-            Err(Stopped::Overtaken(error)) if overtaken == OVERTAKEN => return Err(error),
+            Err(Stopped::Overtaken(error)) if overtaken == OVERTAKEN => return Err(partly(error, is_begun)),
             Err(Stopped::Overtaken(error)) => {
                 tracing::debug!(%table, error = &error as &dyn std::error::Error, "another process was quicker");
                 tokio::time::sleep(pause(overtaken)).await;
                 overtaken += 1;
             }
-            Err(Stopped::Failed(error)) => return Err(error),
+            Err(Stopped::Failed(error)) => return Err(partly(error, is_begun)),
             Ok(done) => return Ok(done),
         }
     }
@@ -216,58 +224,59 @@ enum Stopped {
 
 impl From<Error> for Stopped {
     fn from(error: Error) -> Self {
-        // Another node was quicker, and its write has undone this one.
-        if error.kind() == ErrorKind::Contention { Self::Overtaken(error) } else { Self::Failed(error) }
+        Self::Failed(error)
     }
 }
 
+/// Carries out what is missing, and notes whether any of it was done, at this time or an earlier one.
 async fn carry_out(
     steps: Steps<'_>,
     database: &Database,
     table: &TableDefinition,
     now: OffsetDateTime,
+    is_begun: &mut bool,
 ) -> Result<Vec<Migration>, Stopped> {
+    let dialect = database.backend().dialect();
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
-    let plan = Plan::make(steps, &mut connection, table).await?;
+    let plan = Plan::make(steps, &mut connection, table).await.map_err(|error| {
+        let is_overtaken = error.kind() == ErrorKind::Contention && dialect.commits_changes_of_tables();
+        if is_overtaken { Stopped::Overtaken(error) } else { Stopped::Failed(error) }
+    })?;
     if plan.changes_table
-        && let Some(bound) = database.backend().dialect().bounds_wait_for_table()
+        && let Some(bound) = dialect.bounds_wait_for_table()
     {
         connection.execute_raw(bound).await.map_err(failed)?;
     }
-    let mut is_begun = false;
-    let partly = |error: Error, is_begun| {
-        let is_partly = is_begun && database.backend().dialect().commits_changes_of_tables();
-        if is_partly { error.with_outcome(Outcome::Unknown) } else { error }
-    };
     for statement in &plan.statements {
-        let done = connection.execute_raw(statement).await;
-        done.map_err(|error| {
+        connection.execute_raw(statement).await.map_err(|error| {
             let is_overtaken = is_overtaken(&error);
-            let error = plan.explained(failed(error), statement);
-            let is_locked = error.kind() == ErrorKind::LockTimeout && plan.changes_table;
-            let error = partly(error, is_begun);
-            match is_overtaken {
-                true => Stopped::Overtaken(error),
-                false if is_locked => Stopped::Locked(error),
-                false => Stopped::from(error),
-            }
+            let error = failed(error);
+            let stopped = match error.kind() {
+                _ if is_overtaken => Stopped::Overtaken,
+                ErrorKind::LockTimeout if plan.changes_table => Stopped::Locked,
+                _ => Stopped::Failed,
+            };
+            stopped(plan.explained(error, statement))
         })?;
-        is_begun = true;
+        *is_begun = true;
     }
+    let refused = |error| {
+        let is_overtaken = is_overtaken(&error);
+        let error = failed(error);
+        // The record is unique by its version alone.
+        let is_overtaken = is_overtaken || error.kind() == ErrorKind::Constraint;
+        if is_overtaken { Stopped::Overtaken(error) } else { Stopped::Failed(error) }
+    };
     for migration in &plan.pending {
         let record = record(table, *migration, database.backend(), now);
-        connection.execute(&record).await.map_err(|error| {
-            let error = partly(failed(error), is_begun);
-            // The record is unique by its version alone.
-            if error.kind() == ErrorKind::Constraint { Stopped::Overtaken(error) } else { error.into() }
-        })?;
-        is_begun = true;
+        connection.execute(&record).await.map_err(refused)?;
+        *is_begun = true;
     }
     if let Some(record) = &plan.record {
-        let replaced = connection.execute(&record::replace(table, record, database.backend())).await;
-        replaced.map_err(|error| partly(failed(error), is_begun))?;
+        let replaced = record::replace(table, record, database.backend());
+        connection.execute(&replaced).await.map_err(refused)?;
     }
     exclusive.commit().await.map_err(failed)?;
     let done = plan.done();

@@ -323,15 +323,9 @@ impl Store {
     }
 
     /// Runs a statement that is a transaction of its own, and returns how many rows it changed.
-    pub(crate) async fn execute(&self, mut on: Connection<'_>, statement: &Statement) -> Result<u64> {
-        let mut written = on.execute(statement).await;
+    pub(crate) async fn execute(&self, on: Connection<'_>, statement: &Statement) -> Result<u64> {
         // The table's trigger may announce what this library does not, as the deletion of rows that expired lately.
-        if let Err(error) = &written
-            && Box::pin(self.goes_unannounced(&mut on, error)).await
-        {
-            written = on.execute(&silent(statement, Revokes::Any)).await;
-        }
-        written.map_err(|error| self.failed(error))
+        self.count_written(on, statement, statement, Revokes::Any).await
     }
 
     /// Returns `true` if revocations are announced to other processes.
@@ -348,46 +342,59 @@ impl Store {
     }
 
     /// Runs a write that revokes, and returns how many rows it changed.
-    pub(crate) async fn revoke(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<u64> {
-        let mut written = on.execute(revoking.statement(true)).await;
-        if let Err(error) = &written
-            && self.goes_unannounced(&mut on, error).await
-        {
-            written = on.execute(&silent(&revoking.write, revoking.revokes)).await;
-        }
-        written.map_err(|error| self.failed(error))
+    pub(crate) async fn revoke(&self, on: Connection<'_>, revoking: &Revoking) -> Result<u64> {
+        self.count_written(on, revoking.statement(true), &revoking.write, revoking.revokes).await
     }
 
     /// Runs a write that revokes for several callers, on the pool, and returns the ids of the rows that it changed.
-    pub(crate) async fn revoke_each(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Uuid>> {
-        let mut written = match &revoking.announced {
-            Some(announced) => on.execute_returning(announced).await,
-            None => on.execute_returning(&revoking.write.clone().returning_ids(self.backend())).await,
+    pub(crate) async fn revoke_each(&self, on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Uuid>> {
+        let first = match &revoking.announced {
+            Some(announced) => announced,
+            None => &revoking.write.clone().returning_ids(self.backend()),
         };
-        if let Err(error) = &written
-            && self.goes_unannounced(&mut on, error).await
-        {
-            written = on.execute_returning(&silent(&revoking.write, revoking.revokes)).await;
-        }
-        let ids = written.and_then(|rows| rows.iter().map(|row| row.uuid(0)).collect());
+        let rows = self.fetch_written(on, first, revoking).await?;
+        let ids: Result<_, sqlx::Error> = rows.iter().map(|row| row.uuid(0)).collect();
         // The write is done: only its answer cannot be read.
         ids.map_err(|error| self.failed(error))
     }
 
     /// Runs a write that revokes and returns the rows that it changed, or how many there were for [`Revokes::Valid`].
-    pub(crate) async fn revoke_rows(&self, mut on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Row>> {
-        let mut written = match &revoking.announced {
-            None if revoking.revokes == Revokes::Valid => {
-                on.execute_returning(&counting_valid(&revoking.write)).await
-            }
-            None if on.is_pool() => {
-                let write = revoking.write.clone().returning_own_transaction(self.backend());
-                on.execute_returning(&write).await
-            }
-            _ => on.execute_returning(revoking.statement(true)).await,
+    pub(crate) async fn revoke_rows(&self, on: Connection<'_>, revoking: &Revoking) -> Result<Vec<Row>> {
+        let first = match &revoking.announced {
+            None if revoking.revokes == Revokes::Valid => &counting_valid(&revoking.write),
+            None if on.is_pool() => &revoking.write.clone().returning_own_transaction(self.backend()),
+            _ => revoking.statement(true),
         };
+        self.fetch_written(on, first, revoking).await
+    }
+
+    /// Runs `first`, and `write` in silence if the announcement of `first` was refused. Returns how many rows were changed.
+    async fn count_written(
+        &self,
+        mut on: Connection<'_>,
+        first: &Statement,
+        write: &Statement,
+        revokes: Revokes,
+    ) -> Result<u64> {
+        let mut written = on.execute(first).await;
         if let Err(error) = &written
-            && self.goes_unannounced(&mut on, error).await
+            && Box::pin(self.goes_unannounced(&mut on, error)).await
+        {
+            written = on.execute(&silent(write, revokes)).await;
+        }
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// Does the same, and returns the rows that were changed.
+    async fn fetch_written(
+        &self,
+        mut on: Connection<'_>,
+        first: &Statement,
+        revoking: &Revoking,
+    ) -> Result<Vec<Row>> {
+        let mut written = on.execute_returning(first).await;
+        if let Err(error) = &written
+            && Box::pin(self.goes_unannounced(&mut on, error)).await
         {
             written = on.execute_returning(&silent(&revoking.write, revoking.revokes)).await;
         }

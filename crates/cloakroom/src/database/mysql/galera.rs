@@ -91,8 +91,7 @@ pub(crate) async fn catch_up(connection: &mut MySqlConnection) -> Result<(), sql
         Waiting::No => return Ok(()),
         Waiting::ByStatement => waiting(READ),
         Waiting::BySession => {
-            wait_from_now_on(connection).await?;
-            READ.into()
+            format!("SET SESSION {WAITS_FOR}; {READ}; SET SESSION wsrep_sync_wait=DEFAULT").into()
         }
     };
     sqlx::raw_sql(AssertSqlSafe(&*sql)).execute(connection).await.map(drop).map_err(not_caught_up)

@@ -14,8 +14,9 @@
 //! that takes more than [so many steps](reader::STEPS) or [bytes](reader::MOST_BYTES) is given up, since the calling
 //! thread has other tasks.
 //!
-//! **What the application has set.** If the pool's connections map the file into memory (`PRAGMA mmap_size`), so do these. They
-//! then neither copy pages nor share SQLite's page cache, whose one lock most builds have for the whole process.
+//! **What the application has set.** If the connection that is asked maps the file into memory (`PRAGMA mmap_size`), so do
+//! these. They then copy few pages, and seldom use SQLite's page cache, which in the build that comes with the driver has one
+//! lock for the whole process.
 //!
 //! **What it must not hold up.** Between two reads no lock is held, so that checkpoints go on and the log is reset. The
 //! connections are closed when the pool is closed, and when they were not used for [a while](IDLE). Until then they are

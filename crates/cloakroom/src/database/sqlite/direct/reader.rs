@@ -36,7 +36,7 @@ const MOST_TIME: Duration = Duration::from_millis(5);
 pub(super) struct File {
     path: PathBuf,
     identity: (u64, u64),
-    /// How many bytes of it are mapped into memory.
+    /// How many bytes of it are mapped into memory at most.
     mapped: i64,
 }
 
@@ -82,8 +82,10 @@ impl Reader {
         let connection = Connection::open_with_flags(&file.path, flags)?;
         connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "query_only", true)?;
-        if file.mapped != 0 {
-            connection.pragma_update(None, "mmap_size", file.mapped)?;
+        match connection.pragma_update_and_check(None, "mmap_size", file.mapped, |_| Ok(())) {
+            // A build that cannot map files may say nothing.
+            Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
+            Err(error) => return Err(error),
         }
         let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
         if mode != "wal" {

@@ -10,11 +10,10 @@ use sqlx::{Row as _, SqlitePool};
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 
 /// Whether reads can go past the pool.
-#[derive(Debug, PartialEq)]
 pub(super) enum Survey {
     Possible {
         path: PathBuf,
-        /// How many bytes of the file the pool's connections map into memory, and read without copying.
+        /// How many bytes of the file the connection maps into memory at most, and reads without copying.
         mapped: i64,
     },
     Impossible,
@@ -38,7 +37,7 @@ pub(super) async fn survey(pool: &SqlitePool) -> Survey {
     if !is_wal || ask("PRAGMA locking_mode").await.and_then(word).is_none_or(|mode| mode != "normal") {
         return Survey::Impossible;
     }
-    // A build of SQLite that cannot map files answers nothing.
+    // A build of SQLite that cannot map files may answer nothing.
     let mapped = ask("PRAGMA mmap_size").await.and_then(number).unwrap_or(0);
     // If another database is attached, that of temporary tables included, there are more lines.
     match ask("SELECT group_concat(file, char(10)) FROM pragma_database_list").await.and_then(word) {
