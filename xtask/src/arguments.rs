@@ -26,7 +26,7 @@ Usage: cargo xtask COMMAND
         mdbook into target/tools.
   bench [--quick] [--only CASE,…]... [--json FILE] [--svg FILE] [--docs FILE]
         Measure Cloakroom against its peers, on servers started for the purpose, and
-        print the tables. --quick takes less than two minutes beside the compiling;
+        print the tables. --quick takes about four minutes beside the compiling;
         --only picks cases by the start of their names (`bench --only x` lists them);
         --json, --svg and --docs write the results, a picture of them, and, of a whole
         run, the tables of docs/performance.md.

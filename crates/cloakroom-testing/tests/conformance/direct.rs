@@ -354,7 +354,10 @@ async fn a_mapped_file_shrinks_and_grows_beside_lookups(db: TestDatabase) {
     for _ in 0..5 {
         let large = || user("george").data(serde_json::json!("a".repeat(20_000)));
         let created: Vec<_> = join_all((0..50).map(|_| sessions.create(large()))).await;
-        while !checkpoint(&pool).await {}
+        let until = Instant::now() + patience();
+        while !checkpoint(&pool).await {
+            assert!(Instant::now() < until, "lookups hold a checkpoint up");
+        }
         let grown = length();
         assert!(grown > 1_000_000, "{grown}");
         for created in created {
@@ -362,7 +365,6 @@ async fn a_mapped_file_shrinks_and_grows_beside_lookups(db: TestDatabase) {
             assert_eq!(sessions.authenticate(&created.token).await.unwrap().as_ref(), Some(&created.session));
             assert!(sessions.delete(created.session).await.unwrap());
         }
-        let until = Instant::now() + patience();
         while length() >= grown / 2 {
             assert!(Instant::now() < until, "lookups keep the file from being cut off");
             sqlx::raw_sql("VACUUM").execute(&pool).await.unwrap();

@@ -62,7 +62,7 @@ impl Database {
     /// With `synchronous = FULL` each commit waits for the disk. `NORMAL` is often recommended for WAL. With it a power
     /// cut, a crash of the operating system or a disk error can undo the last commits, although they were acknowledged
     /// ([SQLite's manual](https://www.sqlite.org/pragma.html#pragma_synchronous)): a session that was logged out is
-    /// valid again, and so is a token that was rotated away. Concurrent creates share their commits, so they cost no
+    /// valid again, and so is a token that was rotated away. Many concurrent creates share their commits, so they cost no
     /// more with `FULL`. Writes that come one after another each take longer by the time of an `fsync`. The figures are
     /// in `docs/performance.md`.
     ///

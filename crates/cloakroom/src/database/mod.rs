@@ -187,7 +187,7 @@ pub(crate) fn classify(error: &dyn DatabaseError) -> Fault {
     by_driver!(error => classify, Fault::of(ErrorKind::Database, Cause::Unclear))
 }
 
-/// Returns `true` if a statement of a migration failed because another process had done the same, or was doing it.
+/// Returns `true` if a statement of a migration failed because another process had done the same.
 pub(crate) fn is_overtaken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => changes_at_once(&**error),

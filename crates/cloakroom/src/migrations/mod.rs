@@ -143,15 +143,10 @@ async fn take(
     now: OffsetDateTime,
 ) -> Result<Vec<Migration>> {
     // Most starts find everything in place. They need no lock and no right to write.
-    let plan = Plan::make(steps, &mut Connection::of(database), table).await;
-    match plan {
+    match plan_without_lock(steps, database, table).await {
         Ok(plan) if plan.is_empty() => return Ok(Vec::new()),
         Ok(plan) if plan.is_usable_without => {}
         Ok(_) => return until_done(steps, database, table, now).await,
-        // Another node's change of the table has undone what was read of it.
-        Err(error) if error.kind() == ErrorKind::Contention => {
-            return until_done(steps, database, table, now).await;
-        }
         Err(error) => return Err(error),
     }
     match until_done(steps, database, table, now).await {
@@ -164,6 +159,19 @@ async fn take(
         }
         done => done,
     }
+}
+
+/// Makes the plan on the pool, and anew if another node's change of the table has undone what was read of it.
+async fn plan_without_lock(steps: Steps<'_>, database: &Database, table: &TableDefinition) -> Result<Plan> {
+    for overtaken in 0..OVERTAKEN {
+        match Plan::make(steps, &mut Connection::of(database), table).await {
+            Err(error) if error.kind() == ErrorKind::Contention => {
+                tokio::time::sleep(pause(overtaken)).await;
+            }
+            plan => return plan,
+        }
+    }
+    Plan::make(steps, &mut Connection::of(database), table).await
 }
 
 /// How often a migration starts anew after another node of a cluster was quicker. Each time it is further on.
@@ -240,9 +248,11 @@ async fn carry_out(
     let failed = |error| Error::from_sqlx(error, &table.to_string());
     let mut exclusive = Exclusive::acquire(database, table.full_name()).await?;
     let mut connection = exclusive.connection();
+    // Another node's change has undone this one, or what was read. Elsewhere the lock leaves no room for that.
+    let is_undone =
+        |error: &Error| error.kind() == ErrorKind::Contention && dialect.commits_changes_of_tables();
     let plan = Plan::make(steps, &mut connection, table).await.map_err(|error| {
-        let is_overtaken = error.kind() == ErrorKind::Contention && dialect.commits_changes_of_tables();
-        if is_overtaken { Stopped::Overtaken(error) } else { Stopped::Failed(error) }
+        if is_undone(&error) { Stopped::Overtaken(error) } else { Stopped::Failed(error) }
     })?;
     if plan.changes_table
         && let Some(bound) = dialect.bounds_wait_for_table()
@@ -254,7 +264,7 @@ async fn carry_out(
             let is_overtaken = is_overtaken(&error);
             let error = failed(error);
             let stopped = match error.kind() {
-                _ if is_overtaken => Stopped::Overtaken,
+                _ if is_overtaken || is_undone(&error) => Stopped::Overtaken,
                 ErrorKind::LockTimeout if plan.changes_table => Stopped::Locked,
                 _ => Stopped::Failed,
             };
@@ -263,10 +273,9 @@ async fn carry_out(
         *is_begun = true;
     }
     let refused = |error| {
-        let is_overtaken = is_overtaken(&error);
         let error = failed(error);
         // The record is unique by its version alone.
-        let is_overtaken = is_overtaken || error.kind() == ErrorKind::Constraint;
+        let is_overtaken = error.kind() == ErrorKind::Constraint || is_undone(&error);
         if is_overtaken { Stopped::Overtaken(error) } else { Stopped::Failed(error) }
     };
     for migration in &plan.pending {

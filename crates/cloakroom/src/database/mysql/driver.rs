@@ -390,10 +390,10 @@ pub(crate) fn classify(error: &MySqlDatabaseError) -> Fault {
     Fault::refused(kind)
 }
 
-/// Returns `true` if a change of the table failed because another process had made it, or was making it: the table, the
-/// column or the index was there, or the two met in a deadlock.
+/// Returns `true` if a change of the table failed because another process had made it: the table, the column or the index
+/// was there.
 pub(crate) fn is_overtaken(error: &MySqlDatabaseError) -> bool {
-    matches!(error.number(), 1050 | 1060 | 1061 | 1213)
+    matches!(error.number(), 1050 | 1060 | 1061)
 }
 
 /// Returns `true` if the message names the digest's index. The index comes last in the message, after the value, which
