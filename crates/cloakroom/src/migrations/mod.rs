@@ -163,15 +163,16 @@ async fn take(
 
 /// Makes the plan on the pool, and anew if another node's change of the table has undone what was read of it.
 async fn plan_without_lock(steps: Steps<'_>, database: &Database, table: &TableDefinition) -> Result<Plan> {
-    for overtaken in 0..OVERTAKEN {
+    let mut overtaken = 0;
+    loop {
         match Plan::make(steps, &mut Connection::of(database), table).await {
-            Err(error) if error.kind() == ErrorKind::Contention => {
+            Err(error) if error.kind() == ErrorKind::Contention && overtaken < OVERTAKEN => {
                 tokio::time::sleep(pause(overtaken)).await;
+                overtaken += 1;
             }
             plan => return plan,
         }
     }
-    Plan::make(steps, &mut Connection::of(database), table).await
 }
 
 /// How often a migration starts anew after another node of a cluster was quicker. Each time it is further on.
@@ -187,29 +188,27 @@ async fn until_done(
 ) -> Result<Vec<Migration>> {
     let (mut overtaken, mut is_begun) = (0, false);
     let mut pauses = pauses();
-    let partly = |error: Error, is_begun| {
-        let is_partly = is_begun && database.backend().dialect().commits_changes_of_tables();
-        if is_partly { error.with_outcome(Outcome::Unknown) } else { error }
-    };
-    loop {
+    let error = loop {
         match carry_out(steps, database, table, now, &mut is_begun).await {
             Err(Stopped::Locked(error)) => {
                 let Some(pause) = pauses.next() else {
-                    return Err(partly(error, is_begun));
+                    break error;
                 };
                 tracing::debug!(%table, error = &error as &dyn std::error::Error, "another transaction has the table");
                 tokio::time::sleep(pause).await;
             }
-            Err(Stopped::Overtaken(error)) if overtaken == OVERTAKEN => return Err(partly(error, is_begun)),
+            Err(Stopped::Overtaken(error)) if overtaken == OVERTAKEN => break error,
             Err(Stopped::Overtaken(error)) => {
                 tracing::debug!(%table, error = &error as &dyn std::error::Error, "another process was quicker");
                 tokio::time::sleep(pause(overtaken)).await;
                 overtaken += 1;
             }
-            Err(Stopped::Failed(error)) => return Err(partly(error, is_begun)),
+            Err(Stopped::Failed(error)) => break error,
             Ok(done) => return Ok(done),
         }
-    }
+    };
+    let is_partly_done = is_begun && database.backend().dialect().commits_changes_of_tables();
+    Err(if is_partly_done { error.with_outcome(Outcome::Unknown) } else { error })
 }
 
 /// Returns how long a migration waits before it tries again to get a table that other transactions use. While it waits
@@ -251,9 +250,12 @@ async fn carry_out(
     // Another node's change has undone this one, or what was read. Elsewhere the lock leaves no room for that.
     let is_undone =
         |error: &Error| error.kind() == ErrorKind::Contention && dialect.commits_changes_of_tables();
-    let plan = Plan::make(steps, &mut connection, table).await.map_err(|error| {
-        if is_undone(&error) { Stopped::Overtaken(error) } else { Stopped::Failed(error) }
-    })?;
+    // The record is unique by its version alone, and reading meets no constraint.
+    let stopped = |error: Error| {
+        let is_overtaken = error.kind() == ErrorKind::Constraint || is_undone(&error);
+        if is_overtaken { Stopped::Overtaken(error) } else { Stopped::Failed(error) }
+    };
+    let plan = Plan::make(steps, &mut connection, table).await.map_err(stopped)?;
     if plan.changes_table
         && let Some(bound) = dialect.bounds_wait_for_table()
     {
@@ -272,20 +274,14 @@ async fn carry_out(
         })?;
         *is_begun = true;
     }
-    let refused = |error| {
-        let error = failed(error);
-        // The record is unique by its version alone.
-        let is_overtaken = error.kind() == ErrorKind::Constraint || is_undone(&error);
-        if is_overtaken { Stopped::Overtaken(error) } else { Stopped::Failed(error) }
-    };
     for migration in &plan.pending {
         let record = record(table, *migration, database.backend(), now);
-        connection.execute(&record).await.map_err(refused)?;
+        connection.execute(&record).await.map_err(|error| stopped(failed(error)))?;
         *is_begun = true;
     }
     if let Some(record) = &plan.record {
         let replaced = record::replace(table, record, database.backend());
-        connection.execute(&replaced).await.map_err(refused)?;
+        connection.execute(&replaced).await.map_err(|error| stopped(failed(error)))?;
     }
     exclusive.commit().await.map_err(failed)?;
     let done = plan.done();
