@@ -7,12 +7,14 @@ use cloakroom::{Cache, Config};
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
+use tokio::task::JoinSet;
 
 use super::ROWS;
 use crate::cases::cached::MAX_STALENESS;
 use crate::contestants::by_hand::{ByHandPostgres, ByHandSqlite};
 use crate::contestants::cloakroom::Cloakroom;
 use crate::contestants::in_memory::Shared;
+use crate::contestants::rusqlite::Rusqlite;
 use crate::contestants::{Authenticate, Create, List, Performs, found};
 use crate::database::sqlite_file::{File, Synchronous};
 use crate::dataset::{Payload, Tokens, token};
@@ -48,7 +50,15 @@ impl Path {
     const fn short(self) -> Self {
         Self { calls: [1_000, 51_000], ..self }
     }
+
+    /// So many that each of [`CALLERS`] makes some.
+    const fn many(self) -> Self {
+        Self { calls: [10 * CALLERS, 110 * CALLERS], ..self }
+    }
 }
+
+/// How many callers share statements, where there are several.
+const CALLERS: u64 = 128;
 
 pub const HASH: &str = "SHA-256 of a token";
 pub const CACHED: &str = "authenticate, cached";
@@ -65,12 +75,14 @@ pub const PATHS: &[Path] = &[
     path("data, read from its text", Database::None, |_, calls| Box::pin(data(calls))).short(),
     path("authenticate, SQLite", Database::Sqlite, |file, calls| Box::pin(sqlite::<Authenticate>(file, calls))),
     path("authenticate, SQLite, by hand", Database::Sqlite, |file, calls| Box::pin(sqlite_by_hand::<Authenticate>(file, calls))),
+    path("authenticate, SQLite, rusqlite", Database::Sqlite, |file, calls| Box::pin(rusqlite(file, calls))),
     path("list ten, SQLite", Database::Sqlite, |file, calls| Box::pin(sqlite::<List>(file, calls))),
     path("list ten, SQLite, by hand", Database::Sqlite, |file, calls| Box::pin(sqlite_by_hand::<List>(file, calls))),
     path("create, SQLite", Database::Sqlite, |file, calls| Box::pin(sqlite::<Create>(file, calls))),
     path("create, SQLite, by hand", Database::Sqlite, |file, calls| Box::pin(sqlite_by_hand::<Create>(file, calls))),
     path("authenticate, PostgreSQL", Database::Postgres, |url, calls| Box::pin(postgres::<Authenticate>(url, calls))),
     path("authenticate, PostgreSQL, by hand", Database::Postgres, |url, calls| Box::pin(postgres_by_hand::<Authenticate>(url, calls))),
+    path("authenticate, PostgreSQL, 128 callers", Database::Postgres, |url, calls| Box::pin(postgres_by_many(url, calls))).many(),
     path("list ten, PostgreSQL", Database::Postgres, |url, calls| Box::pin(postgres::<List>(url, calls))),
     path("list ten, PostgreSQL, by hand", Database::Postgres, |url, calls| Box::pin(postgres_by_hand::<List>(url, calls))),
 ];
@@ -121,6 +133,11 @@ where
     repeat(&cloakroom, calls).await
 }
 
+async fn rusqlite(file: String, calls: u64) -> Outcome {
+    let file = File::new(file.into(), Synchronous::Normal)?;
+    repeat::<Authenticate>(&Rusqlite::new(&file.path, &Tokens::of(ROWS)), calls).await
+}
+
 async fn sqlite_by_hand<O>(file: String, calls: u64) -> Outcome
 where
     ByHandSqlite: Performs<O>,
@@ -134,6 +151,18 @@ where
 {
     let cloakroom = Cloakroom::new(open_postgres(&url).await?, Config::default(), &Tokens::of(ROWS))?;
     repeat(&cloakroom, calls).await
+}
+
+async fn postgres_by_many(url: String, calls: u64) -> Outcome {
+    let pool = PgPoolOptions::new().max_connections(8).test_before_acquire(false).connect(&url).await?;
+    let cloakroom = Cloakroom::new(pool, Config::default(), &Tokens::of(ROWS))?;
+    let callers: JoinSet<_> = (0..CALLERS)
+        .map(|_| {
+            let cloakroom = cloakroom.clone();
+            async move { repeat::<Authenticate>(&cloakroom, calls / CALLERS).await }
+        })
+        .collect();
+    callers.join_all().await.into_iter().collect()
 }
 
 async fn postgres_by_hand<O>(url: String, calls: u64) -> Outcome
