@@ -20,7 +20,6 @@ mod validated_cache;
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::time::Duration;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -34,7 +33,7 @@ use set_associative_map::Change;
 use settled::Settled;
 use validated_cache::{Miss, ValidatedCache, Validity};
 
-use crate::clock::{clock_reading, unix_microseconds};
+use crate::clock::{clock_reading, nanoseconds, unix_microseconds};
 use crate::config::{Cache, Config};
 use crate::database::Backend;
 use crate::observe::{CacheLookup, Metrics};
@@ -259,8 +258,4 @@ impl Drop for OpenRevocation {
 /// Returns the low half of a UUID, which is random in versions 4 and 7.
 fn hash(id: Uuid) -> u64 {
     id.as_u64_pair().1
-}
-
-fn nanoseconds(span: Duration) -> u64 {
-    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos().into())
 }

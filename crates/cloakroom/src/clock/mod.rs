@@ -1,8 +1,8 @@
 pub(crate) mod clock_reading;
+pub(crate) mod system;
 
 use std::fmt;
-use std::sync::{LazyLock, Mutex};
-use std::time::Instant;
+use std::sync::Mutex;
 
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -18,8 +18,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the time since some fixed instant. It must never go back, even if the clock is set back: it measures the
     /// age of the sessions in a [`Cache`](crate::Cache). By default this is the operating system's monotonic clock.
     fn monotonic(&self) -> std::time::Duration {
-        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-        ORIGIN.elapsed()
+        system::monotonic()
     }
 }
 
@@ -131,6 +130,12 @@ pub(crate) fn instant_of(unix_microseconds: i64) -> OffsetDateTime {
     let nearest = if unix_microseconds < 0 { FIRST } else { LAST };
     let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_microseconds) * 1_000);
     instant.map_or(nearest, to_stored_precision)
+}
+
+/// Returns a span in nanoseconds.
+#[inline]
+pub(crate) fn nanoseconds(span: std::time::Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos().into())
 }
 
 /// Returns `instant` less `span`, but no earlier than the first instant that every supported database can store.

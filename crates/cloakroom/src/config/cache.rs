@@ -77,7 +77,9 @@ impl Cache {
 
     /// Sets the age at which an answer is no longer given. Default 5 seconds.
     ///
-    /// The age counts from before the database was asked, on a clock that never goes back.
+    /// The age counts from before the database was asked, on a clock that never goes back, and on the wall clock, which
+    /// goes on while the machine is suspended. The system's wall clock is read once a millisecond, and in between the other
+    /// clock carries it on.
     pub fn max_staleness(mut self, age: Duration) -> Self {
         self.max_staleness = age;
         self

@@ -1,13 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
 use super::cache::Cache;
 use super::causal_reads::CausalReads;
 use crate::clock::clock_reading::ClockReading;
-use crate::clock::{self, Clock, SystemClock};
+use crate::clock::{self, Clock, SystemClock, system};
 use crate::token::{
     DigestError, HashedToken, Scheme, Schemes, Token, TokenDigest, TokenError, TokenFormat, TokenFormats,
 };
@@ -180,30 +180,22 @@ impl Config {
         clock::to_stored_precision(self.0.clock.now())
     }
 
-    /// Returns the clock's instant in microseconds since 1970. Every answer of a cache calls this, so the system's
-    /// clock is read without a conversion to a calendar.
-    #[inline]
-    pub(crate) fn unix_microseconds(&self) -> i64 {
-        if self.0.has_own_clock {
-            return clock::unix_microseconds(self.now());
-        }
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-    }
-
     /// Returns the time since some fixed instant, by the clock that never goes back.
     #[inline]
     pub(crate) fn monotonic(&self) -> Duration {
         self.0.clock.monotonic()
     }
 
-    /// Reads both clocks.
+    /// Reads both clocks. Every answer of a cache does.
     #[inline]
     pub(crate) fn clock_reading(&self) -> ClockReading {
-        let monotonic = self.monotonic();
-        let seconds = monotonic.as_secs().saturating_mul(1_000_000_000);
-        let monotonic = seconds.saturating_add(monotonic.subsec_nanos().into());
-        ClockReading { monotonic, wall: self.unix_microseconds() }
+        if !self.0.has_own_clock {
+            return system::reading();
+        }
+        ClockReading {
+            monotonic: clock::nanoseconds(self.monotonic()),
+            wall: clock::unix_microseconds(self.now()),
+        }
     }
 
     /// Returns the digest under which a new session with this token is stored: that of the first of the

@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::clock::nanoseconds;
+
 /// How long extensions are left out after the database has refused one.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -30,10 +32,6 @@ impl ReadOnly {
     pub(crate) fn written(&self) -> bool {
         self.until.load(Ordering::Relaxed) > 0 && self.until.swap(0, Ordering::Relaxed) > 0
     }
-}
-
-fn nanoseconds(span: Duration) -> u64 {
-    span.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
