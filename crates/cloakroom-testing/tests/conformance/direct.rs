@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cloakroom::{CreatedSession, Database, ErrorKind, Session, SessionTable, Sessions};
+use cloakroom::{CreatedSession, Database, ErrorKind, ManualClock, Session, SessionTable, Sessions};
 use cloakroom_testing::{ApiKey, Role, TestDatabase, UserSession, at_once, hold_connections, patience, user};
 use futures_util::future::join_all;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions};
@@ -104,6 +104,22 @@ async fn a_session_is_extended_and_expires_as_by_the_pool(db: TestDatabase) {
     assert!(sessions.authenticate_without_extending(&created.token).await.unwrap().is_some());
     db.clock().advance(Duration::from_micros(1));
     assert!(sessions.authenticate(&created.token).await.unwrap().is_none());
+}
+
+async fn ending_all_ends_what_is_valid_only_by_a_clock_behind(db: TestDatabase) {
+    let (sessions, lapsed) = begun(&db).await;
+    let behind = Arc::new(ManualClock::new(sessions.config().now()));
+    let behind =
+        Sessions::<UserSession>::new(db.database(), db.config().clock(behind).build().unwrap()).unwrap();
+    db.clock().advance(Duration::from_hours(24 * 7));
+    let valid = sessions.create(user("frieda")).await.unwrap();
+    assert!(behind.authenticate_without_extending(&lapsed.token).await.unwrap().is_some());
+    for ended in [1, 0] {
+        assert_eq!(sessions.query().expire_all().await.unwrap(), ended);
+        for token in [&lapsed.token, &valid.token] {
+            assert!(behind.authenticate_without_extending(token).await.unwrap().is_none());
+        }
+    }
 }
 
 async fn an_open_transaction_of_a_writer_holds_nothing_up(db: TestDatabase) {
@@ -420,6 +436,7 @@ mod sqlite {
         lookups_without_a_pause_between_them_begin_too,
         what_was_committed_before_is_seen,
         a_session_is_extended_and_expires_as_by_the_pool,
+        ending_all_ends_what_is_valid_only_by_a_clock_behind,
         an_open_transaction_of_a_writer_holds_nothing_up,
         no_checkpoint_is_held_up,
         no_connection_stays_open_when_the_pool_is_closed,

@@ -1,11 +1,14 @@
-//! Lists on SQLite that the calling thread reads past the pool, as it does [lookups](crate::database::DirectReads).
+//! Queries on SQLite that the calling thread reads past the pool, as it does [lookups](crate::database::DirectReads): lists,
+//! and whether a write would find anything.
 
+use sea_query::{Expr, Query};
 use time::OffsetDateTime;
 
 use super::each::Page;
 use super::{Criteria, SessionQuery, SortOrder};
-use crate::database::Statement;
+use crate::database::{Row, Statement};
 use crate::sql::Filter;
+use crate::sql::ending::has_expired;
 use crate::table::SessionFields;
 
 impl<T: SessionFields> SessionQuery<'_, T> {
@@ -16,16 +19,36 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         statement: &Statement,
         now: OffsetDateTime,
     ) -> Option<Page<T>> {
-        let is_of_pool = self.operations.connection().is_any_of_pool();
-        let handle = self.operations.handle();
         // A standby's lists are to cost the primary nothing.
-        if !is_of_pool || handle.standby().is_some() || self.criteria.has_custom_sql() {
+        if !self.operations.connection().is_any_of_pool() || self.operations.handle().standby().is_some() {
             return None;
         }
-        let reads = handle.store().direct_reads.as_ref()?;
-        let rows = reads.fetch_all(statement).await.ok()?;
+        let rows = self.rows_directly(statement).await?;
         let page = self.decode(rows, now).ok()?;
         page.found.iter().all(Result::is_ok).then_some(page)
+    }
+
+    /// Returns `true` if no session that expired by `now` and was valid at `valid_at` matches, and that could be read past the
+    /// pool. A write that finds nothing costs more.
+    pub(super) async fn has_none_lapsed(&mut self, now: OffsetDateTime, valid_at: OffsetDateTime) -> bool {
+        if !self.operations.connection().is_pool() {
+            return false;
+        }
+        let lifetime = self.operations.config().max_lifetime();
+        let bindings = &mut self.operations.bindings();
+        let is_lapsed = has_expired::<T>(now, lifetime).resolve(bindings);
+        let (Ok(is_lapsed), Ok(condition)) = (is_lapsed, self.condition(bindings, valid_at)) else {
+            return false;
+        };
+        let mut find = Query::select();
+        find.expr(Expr::cust("1")).from(self.operations.table_ref()).limit(1);
+        let statement = bindings.build(find.cond_where(condition).cond_where(is_lapsed));
+        self.rows_directly(&statement).await.is_some_and(|rows| rows.is_empty())
+    }
+
+    async fn rows_directly(&self, statement: &Statement) -> Option<Vec<Row>> {
+        let reads = self.operations.handle().store().direct_reads.as_ref()?;
+        if self.criteria.has_custom_sql() { None } else { reads.fetch_all(statement).await.ok() }
     }
 }
 

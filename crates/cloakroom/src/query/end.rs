@@ -152,6 +152,10 @@ impl<T: SessionFields> SessionQuery<'_, T> {
     /// Ends the sessions that have expired by this machine's clock and are valid by a clock that is behind.
     /// Adds to `written` how many rows that were.
     pub(super) async fn end_lapsed(&mut self, now: OffsetDateTime, written: &mut u64) -> Result<()> {
+        #[cfg(feature = "sqlite")]
+        if self.has_none_lapsed(now, ending::behind(now)).await {
+            return Ok(());
+        }
         let lifetime = self.operations.config().max_lifetime();
         let mut lapsed = self.reborrow().filter(ending::has_expired(now, lifetime));
         lapsed.criteria.limit = lapsed.criteria.limit.map(|limit| limit.max(AT_ONCE));
