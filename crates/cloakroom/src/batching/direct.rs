@@ -37,7 +37,7 @@ impl Direct {
         token: &PossibleDigests,
         under: Under,
     ) -> Result<Option<LookedUpRow>, AskThePool> {
-        let statement = self.0.find_one(token, under, true);
+        let statement = self.0.find_one_directly(token, under);
         let row = reads.fetch_optional(&statement).await?;
         Ok(row.map(LookedUpRow::in_own_row))
     }

@@ -196,10 +196,11 @@ impl Find {
         };
         values.push(now);
         let statement = self.store.find(size, Under::All, values, on.is_known_clear());
+        let rows = self.store.fetch_all(on, &statement).await?;
+        let rows: Vec<_> = rows.into_iter().map(LookedUpRow::in_own_row).collect();
         let mut found = HashMap::with_capacity(digests.len());
         let mut unreadable = None;
-        for row in self.store.fetch_all(on, &statement).await? {
-            let one = LookedUpRow::in_own_row(row);
+        for one in &rows {
             match one.digest() {
                 Ok(Some(digest)) => drop(found.insert(digest, one)),
                 // This row of nulls says that there was none to be found.
@@ -211,7 +212,7 @@ impl Find {
         let found = |token: &PossibleDigests| token.iter().find_map(|digest| found.get(digest.expose()));
         let answer = |token: &PossibleDigests| match (found(token), &unreadable) {
             (None, Some(error)) => Err(error.clone()),
-            (found, _) => Ok(found.cloned()),
+            (found, _) => Ok(found.copied().cloned()),
         };
         Ok(tokens.iter().map(answer).collect())
     }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use time::OffsetDateTime;
@@ -65,6 +66,11 @@ impl Row {
 
     /// Reads text of any collation and any type of text.
     pub(crate) fn text(&self, index: usize) -> Result<Option<String>, RowError> {
+        Ok(self.text_in_place(index)?.map(Cow::into_owned))
+    }
+
+    /// Reads the same, and copies it only if it must.
+    pub(crate) fn text_in_place(&self, index: usize) -> Result<Option<Cow<'_, str>>, RowError> {
         match_database!(self, Row(row) in driver => driver::read_text(row, index))
     }
 

@@ -1,9 +1,10 @@
 //! The part of a session's row that a lookup by digest reads: the row and the digest itself.
 //!
 //! SQLite's driver copies every value of a row from one thread to another. So there the columns that every table has
-//! are joined into one text, except for the data, which may be long.
+//! are joined into one text, except for the data, which may be long. Past the driver they are read one by one.
 
 use std::array;
+use std::borrow::Cow;
 use std::num::ParseIntError;
 use std::sync::Arc;
 
@@ -35,9 +36,14 @@ pub(crate) fn select_found(bindings: &Bindings<'_>, select: &mut SelectStatement
         let fields = bindings.table().fields.iter().map(|field| bindings.selected(&field.name));
         select.expr(joined(bindings)).expr(data).exprs(fields);
     } else {
-        select.expr(bindings.column(column::DIGEST));
-        select_columns(bindings, select);
+        select_one_by_one(bindings, select);
     }
+}
+
+/// Selects the same, none of them joined with others.
+pub(crate) fn select_one_by_one(bindings: &Bindings<'_>, select: &mut SelectStatement) {
+    select.expr(bindings.column(column::DIGEST));
+    select_columns(bindings, select);
 }
 
 /// Returns `true` if the sessions of a lookup may be read side by side.
@@ -84,14 +90,19 @@ impl LookedUpRow {
         self.row.was_read_directly()
     }
 
-    /// Returns `true` if the columns are null, since there is no session.
-    pub(crate) fn is_absent(&self) -> bool {
-        matches!(self.row.text(self.first), Ok(None))
+    /// Returns `true` if columns of this row are joined.
+    fn is_joined(&self) -> bool {
+        is_side_by_side(self.row.backend()) && !self.was_read_directly()
     }
 
-    /// Returns the digest as it is stored. Must not be called on SQLite, where the digest is joined with other columns.
-    pub(crate) fn digest(&self) -> Result<Option<String>, sqlx::Error> {
-        self.row.text(self.first)
+    /// Returns `true` if the columns are null, since there is no session.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self.row.text_in_place(self.first), Ok(None))
+    }
+
+    /// Returns the digest as it is stored. Must not be called if it is joined with other columns, as SQLite's driver reads it.
+    pub(crate) fn digest(&self) -> Result<Option<Cow<'_, str>>, sqlx::Error> {
+        self.row.text_in_place(self.first)
     }
 
     /// Returns the session, and the digest under which it is stored, if that is one of these and the session is not over
@@ -104,11 +115,12 @@ impl LookedUpRow {
         config: &Config,
         now: impl FnOnce() -> OffsetDateTime,
     ) -> Result<Option<(Session<T>, DigestAge<'d>)>> {
-        let text = self.row.text(self.first).map_err(|error| unreadable(table, column::DIGEST, error))?;
+        let text =
+            self.row.text_in_place(self.first).map_err(|error| unreadable(table, column::DIGEST, error))?;
         let Some(text) = text else {
             return Ok(None);
         };
-        let (head, rest, age) = if is_side_by_side(self.row.backend()) {
+        let (head, rest, age) = if self.is_joined() {
             let mut joined = "";
             let is_it =
                 |digest: &TokenDigest| before_digest(&text, digest).map(|before| joined = before).is_some();

@@ -11,6 +11,8 @@ use sea_query::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+#[cfg(feature = "sqlite")]
+use super::looked_up_row::select_one_by_one;
 use super::looked_up_row::{select_found, width_side_by_side};
 use crate::clock::LAST;
 use crate::config::Config;
@@ -65,11 +67,14 @@ pub(crate) struct Statements {
 #[derive(Default)]
 pub(super) struct BySize([OnceLock<Arc<str>>; MAX_BATCH.ilog2() as usize + 1]);
 
-/// The statements that find sessions: those that say whether they were a transaction of their own, and those that do not.
+/// The statements that find sessions: those that say whether they were a transaction of their own, those that do not, and
+/// the one that is read past SQLite's driver.
 #[derive(Default)]
 struct Finds {
     guarded: BySize,
     plain: BySize,
+    #[cfg(feature = "sqlite")]
+    direct: OnceLock<Arc<str>>,
 }
 
 /// Which of a token's digests a statement looks for.
@@ -154,8 +159,7 @@ impl Statements {
         under: Under,
         is_guarded: bool,
     ) -> Arc<str> {
-        let schemes = if under == Under::All { self.schemes } else { 1 };
-        let finds = if schemes == 1 { &self.find_newest } else { &self.find };
+        let (schemes, finds) = self.finds(under);
         let texts = if is_guarded { &finds.guarded } else { &finds.plain };
         texts.get(size, || {
             let bindings = &mut self.bindings(table, backend);
@@ -187,6 +191,28 @@ impl Statements {
             }
             bindings.build(&find).sql
         })
+    }
+
+    /// Returns the statement that reads the session of a single token past SQLite's driver. The values are its digests and
+    /// `now`.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn find_directly(&self, table: &TableDefinition, backend: Backend, under: Under) -> Arc<str> {
+        let (schemes, finds) = self.finds(under);
+        let text = finds.direct.get_or_init(|| {
+            let bindings = &mut self.bindings(table, backend);
+            let is_it = has_digest(bindings, schemes);
+            let is_found = Condition::all().add(is_it).add(is_valid(bindings, value()));
+            let mut find = Query::select();
+            select_one_by_one(bindings, find.from(table_ref(table)).cond_where(is_found));
+            bindings.build(&find).sql
+        });
+        text.clone()
+    }
+
+    /// Returns how many digests of a token are looked for, and the statements that do so.
+    fn finds(&self, under: Under) -> (usize, &Finds) {
+        let schemes = if under == Under::All { self.schemes } else { 1 };
+        (schemes, if schemes == 1 { &self.find_newest } else { &self.find })
     }
 
     pub(crate) fn has_sliding(&self) -> bool {

@@ -168,9 +168,19 @@ impl Store {
 
     /// Returns the statement that finds the session of a single token; see [`Statements::find`].
     pub(crate) fn find_one(&self, token: &PossibleDigests, under: Under, is_known: bool) -> Statement {
+        self.find(1, under, self.digests_and_now(token, under), is_known)
+    }
+
+    /// Returns the same for a read past SQLite's driver; see [`Statements::find_directly`].
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn find_one_directly(&self, token: &PossibleDigests, under: Under) -> Statement {
+        let sql = self.statements().find_directly(&self.table, self.backend(), under);
+        Statement::new(sql, self.digests_and_now(token, under))
+    }
+
+    fn digests_and_now(&self, token: &PossibleDigests, under: Under) -> Vec<FieldValue> {
         let now = FieldValue::plain(self.config.now());
-        let digests = token.texts(self.schemes(under)).map(FieldValue::plain);
-        self.find(1, under, digests.chain([now]).collect(), is_known)
+        token.texts(self.schemes(under)).map(FieldValue::plain).chain([now]).collect()
     }
 
     /// Returns how many digests of a token a statement looks for.

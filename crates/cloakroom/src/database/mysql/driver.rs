@@ -1,4 +1,5 @@
 use std::any::TypeId;
+use std::borrow::Cow;
 
 use sea_query::Value;
 #[cfg(not(feature = "postgres"))]
@@ -256,8 +257,8 @@ fn refuse_zero_date(row: &MySqlRow, index: usize) -> Result<(), RowError> {
     Ok(())
 }
 
-pub(crate) fn read_text(row: &MySqlRow, index: usize) -> Result<Option<String>, RowError> {
-    row.try_get_unchecked(index)
+pub(crate) fn read_text(row: &MySqlRow, index: usize) -> Result<Option<Cow<'_, str>>, RowError> {
+    Ok(row.try_get_unchecked::<Option<&str>, _>(index)?.map(Cow::Borrowed))
 }
 
 pub(crate) fn read_json(row: &MySqlRow, index: usize) -> Result<Option<String>, RowError> {

@@ -1,6 +1,7 @@
 //! How values are bound, and how rows are read.
 
 use std::any::Any;
+use std::borrow::Cow;
 
 use sea_query::Value;
 use sqlx::encode::IsNull;
@@ -278,10 +279,12 @@ pub(crate) fn read<V: PostgresType + Any>(row: &PgRow, index: usize) -> Result<V
     }
     // Nor does it read an enum of the application's that is declared as `text` from a column of `varchar`.
     let value = row.try_get_raw(index)?;
-    check_range(&value)?;
-    if is_text(&V::type_info()) && <str as Type<Postgres>>::compatible(&value.type_info()) {
+    if is_text(&V::type_info())
+        && (is_of_text(&value) || <str as Type<Postgres>>::compatible(&value.type_info()))
+    {
         return row.try_get_unchecked(index);
     }
+    check_range(&value)?;
     row.try_get(index)
 }
 
@@ -316,14 +319,23 @@ pub(crate) fn read_timestamp(row: &PgRow, index: usize) -> Result<Option<OffsetD
     read_instant(row, index)?.map(Instant::finite).transpose()
 }
 
-pub(crate) fn read_text(row: &PgRow, index: usize) -> Result<Option<String>, RowError> {
+pub(crate) fn read_text(row: &PgRow, index: usize) -> Result<Option<Cow<'_, str>>, RowError> {
     let value = row.try_get_raw(index)?;
-    // The values of other types are not sent as text: an address would be read as garbage.
-    if !is_sent_as_text(&value.type_info()) && !value.is_null() {
-        let problem = format!("values of the type {} are not read as text", value.type_info().name());
-        return Err(sqlx::Error::Decode(problem.into()));
+    if value.is_null() {
+        return Ok(None);
     }
-    row.try_get_unchecked(index)
+    // The values of other types are not sent as text: an address would be read as garbage.
+    if !is_of_text(&value) && !is_sent_as_text(&value.type_info()) {
+        return Err(decode(format!("values of the type {} are not read as text", value.type_info().name())));
+    }
+    Ok(Some(Cow::Borrowed(value.as_str().map_err(sqlx::Error::Decode)?)))
+}
+
+/// Returns `true` for `text` and `varchar`, which is what most text is, without comparing with each type of text by its name.
+fn is_of_text(value: &PgValueRef<'_>) -> bool {
+    const TEXT: Oid = Oid(25);
+    const VARCHAR: Oid = Oid(1043);
+    matches!(value.type_info().oid(), Some(TEXT | VARCHAR))
 }
 
 fn is_sent_as_text(type_info: &PgTypeInfo) -> bool {

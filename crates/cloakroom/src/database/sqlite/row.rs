@@ -1,12 +1,14 @@
 //! Rows of SQLite, as the driver hands them over or as they were [read directly](super::direct).
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 
 use sqlx::{Row as _, TypeInfo, ValueRef};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::direct::DirectRow;
 use super::instant::instant;
 use crate::database::row::{RowError, in_range};
 use crate::database::stored_type::SqliteType;
@@ -15,13 +17,12 @@ use crate::database::stored_type::SqliteType;
 pub enum SqliteRow {
     /// The driver's.
     Driver(sqlx::sqlite::SqliteRow),
-    /// The values of a row that was read without the driver.
-    Direct(Box<[Stored]>),
+    /// A row that was read without the driver.
+    Direct(DirectRow),
 }
 
 /// A value as SQLite holds it. Each value has its own type.
-#[derive(Clone)]
-pub enum Stored {
+pub(crate) enum Stored {
     /// Null.
     Null,
     /// An integer.
@@ -34,13 +35,24 @@ pub enum Stored {
     Blob(Vec<u8>),
 }
 
-impl Stored {
-    /// Returns how many bytes a text or a blob has.
-    pub(super) fn len(&self) -> usize {
+/// The same, in a row that was read directly.
+#[derive(Clone, Copy)]
+pub(super) enum Held<'r> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'r str),
+    Blob(&'r [u8]),
+}
+
+impl Held<'_> {
+    fn to_stored(self) -> Stored {
         match self {
-            Self::Null | Self::Integer(_) | Self::Real(_) => 0,
-            Self::Text(text) => text.len(),
-            Self::Blob(bytes) => bytes.len(),
+            Self::Null => Stored::Null,
+            Self::Integer(integer) => Stored::Integer(integer),
+            Self::Real(float) => Stored::Real(float),
+            Self::Text(text) => Stored::Text(text.to_owned()),
+            Self::Blob(bytes) => Stored::Blob(bytes.to_owned()),
         }
     }
 }
@@ -50,25 +62,20 @@ impl SqliteRow {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Driver(row) => row.len(),
-            Self::Direct(values) => values.len(),
+            Self::Direct(row) => row.len(),
         }
     }
 }
 
-/// Returns the value of a row that was read directly.
-fn value(values: &[Stored], index: usize) -> Result<&Stored, RowError> {
-    values.get(index).ok_or(RowError::ColumnIndexOutOfBounds { index, len: values.len() })
-}
-
 /// Decodes a value of a built-in column of a row that was read directly.
-fn unless_null<K>(
-    values: &[Stored],
+fn unless_null<'r, K>(
+    row: &'r DirectRow,
     index: usize,
-    decode: fn(&Stored) -> Option<K>,
+    decode: fn(Held<'r>) -> Option<K>,
 ) -> Result<Option<K>, RowError> {
-    match value(values, index)? {
-        Stored::Null => Ok(None),
-        stored => decode(stored).map(Some).ok_or_else(odd),
+    match row.value(index)? {
+        Held::Null => Ok(None),
+        held => decode(held).map(Some).ok_or_else(odd),
     }
 }
 
@@ -79,44 +86,44 @@ fn odd() -> RowError {
 
 /// Returns `true` if values of this type can be read without the driver.
 pub(crate) fn is_read_directly<V: 'static>() -> bool {
-    is_known::<V>(&mut None, &Stored::Null)
+    is_known::<V>(&mut None, Held::Null)
 }
 
 /// Decodes a value of one of the types that this library knows, from the form in which it is written. Returns `None` for
 /// any other type or form.
-fn decode<V: 'static>(stored: &Stored) -> Option<V> {
+fn decode<V: 'static>(held: Held<'_>) -> Option<V> {
     let mut decoded = None;
-    is_known::<V>(&mut decoded, stored);
+    is_known::<V>(&mut decoded, held);
     decoded
 }
 
 /// Returns `true` if `V` is a type that this library knows, and decodes the value if it has the form of one.
-fn is_known<V: 'static>(to: &mut Option<V>, stored: &Stored) -> bool {
+fn is_known<V: 'static>(to: &mut Option<V>, held: Held<'_>) -> bool {
     let to: &mut dyn Any = to;
-    is_one(to, stored, text)
-        || is_one(to, stored, integer::<i64>)
-        || is_one(to, stored, integer::<i32>)
-        || is_one(to, stored, integer::<i16>)
-        || is_one(to, stored, integer::<i8>)
-        || is_one(to, stored, integer::<u32>)
-        || is_one(to, stored, integer::<u16>)
-        || is_one(to, stored, integer::<u8>)
-        || is_one(to, stored, flag)
-        || is_one(to, stored, float)
-        || is_one(to, stored, bytes)
-        || is_one(to, stored, uuid)
-        || is_one(to, stored, timestamp)
-        || is_one(to, stored, json)
+    is_one(to, held, text)
+        || is_one(to, held, integer::<i64>)
+        || is_one(to, held, integer::<i32>)
+        || is_one(to, held, integer::<i16>)
+        || is_one(to, held, integer::<i8>)
+        || is_one(to, held, integer::<u32>)
+        || is_one(to, held, integer::<u16>)
+        || is_one(to, held, integer::<u8>)
+        || is_one(to, held, flag)
+        || is_one(to, held, float)
+        || is_one(to, held, bytes)
+        || is_one(to, held, uuid)
+        || is_one(to, held, timestamp)
+        || is_one(to, held, json)
 }
 
 /// Returns `true` if the value to be decoded is a `K` or an `Option<K>`, and decodes it.
-fn is_one<K: 'static>(to: &mut dyn Any, stored: &Stored, decode: fn(&Stored) -> Option<K>) -> bool {
+fn is_one<'r, K: 'static>(to: &mut dyn Any, held: Held<'r>, decode: fn(Held<'r>) -> Option<K>) -> bool {
     if let Some(to) = to.downcast_mut::<Option<K>>() {
-        *to = decode(stored);
+        *to = decode(held);
     } else if let Some(to) = to.downcast_mut::<Option<Option<K>>>() {
-        *to = match stored {
-            Stored::Null => Some(None),
-            stored => decode(stored).map(Some),
+        *to = match held {
+            Held::Null => Some(None),
+            held => decode(held).map(Some),
         };
     } else {
         return false;
@@ -124,67 +131,65 @@ fn is_one<K: 'static>(to: &mut dyn Any, stored: &Stored, decode: fn(&Stored) -> 
     true
 }
 
-fn text(stored: &Stored) -> Option<String> {
-    match stored {
-        Stored::Text(text) => Some(text.clone()),
+fn text(held: Held<'_>) -> Option<String> {
+    borrowed(held).map(str::to_owned)
+}
+
+fn borrowed(held: Held<'_>) -> Option<&str> {
+    match held {
+        Held::Text(text) => Some(text),
         _ => None,
     }
 }
 
-fn flag(stored: &Stored) -> Option<bool> {
-    match stored {
-        Stored::Integer(0) => Some(false),
-        Stored::Integer(1) => Some(true),
+fn flag(held: Held<'_>) -> Option<bool> {
+    match held {
+        Held::Integer(0) => Some(false),
+        Held::Integer(1) => Some(true),
         _ => None,
     }
 }
 
-fn float(stored: &Stored) -> Option<f64> {
-    match stored {
-        Stored::Real(float) => Some(*float),
+fn float(held: Held<'_>) -> Option<f64> {
+    match held {
+        Held::Real(float) => Some(float),
         _ => None,
     }
 }
 
-fn bytes(stored: &Stored) -> Option<Vec<u8>> {
-    match stored {
-        Stored::Blob(bytes) => Some(bytes.clone()),
+fn bytes(held: Held<'_>) -> Option<Vec<u8>> {
+    match held {
+        Held::Blob(bytes) => Some(bytes.to_owned()),
         _ => None,
     }
 }
 
-fn json(stored: &Stored) -> Option<serde_json::Value> {
-    match stored {
-        Stored::Text(text) => serde_json::from_str(text).ok(),
+fn json(held: Held<'_>) -> Option<serde_json::Value> {
+    serde_json::from_str(borrowed(held)?).ok()
+}
+
+fn integer<N: TryFrom<i64>>(held: Held<'_>) -> Option<N> {
+    match held {
+        Held::Integer(number) => N::try_from(number).ok(),
         _ => None,
     }
 }
 
-fn integer<N: TryFrom<i64>>(stored: &Stored) -> Option<N> {
-    match stored {
-        Stored::Integer(number) => N::try_from(*number).ok(),
+fn uuid(held: Held<'_>) -> Option<Uuid> {
+    match held {
+        Held::Blob(bytes) => Uuid::from_slice(bytes).ok(),
         _ => None,
     }
 }
 
-fn uuid(stored: &Stored) -> Option<Uuid> {
-    match stored {
-        Stored::Blob(bytes) => Uuid::from_slice(bytes).ok(),
-        _ => None,
-    }
-}
-
-fn timestamp(stored: &Stored) -> Option<OffsetDateTime> {
-    match stored {
-        Stored::Text(text) => instant(text).ok(),
-        _ => None,
-    }
+fn timestamp(held: Held<'_>) -> Option<OffsetDateTime> {
+    instant(borrowed(held)?).ok()
 }
 
 pub(crate) fn read<V: SqliteType + 'static>(row: &SqliteRow, index: usize) -> Result<V, RowError> {
     let row = match row {
         SqliteRow::Driver(row) => row,
-        SqliteRow::Direct(values) => return decode(value(values, index)?).ok_or_else(odd),
+        SqliteRow::Direct(row) => return decode(row.value(index)?).ok_or_else(odd),
     };
     // The driver takes an integer for seconds since 1970, and panics beyond the end of the calendar.
     if V::type_info().name() == "DATETIME" && row.try_get_raw(index)?.type_info().name() == "INTEGER" {
@@ -200,7 +205,7 @@ pub(crate) fn read<V: SqliteType + 'static>(row: &SqliteRow, index: usize) -> Re
 pub(crate) fn read_stored(row: &SqliteRow, index: usize) -> Result<Stored, RowError> {
     let row = match row {
         SqliteRow::Driver(row) => row,
-        SqliteRow::Direct(values) => return value(values, index).cloned(),
+        SqliteRow::Direct(row) => return row.value(index).map(Held::to_stored),
     };
     let value = row.try_get_raw(index)?;
     if value.is_null() {
@@ -218,32 +223,33 @@ pub(crate) fn read_stored(row: &SqliteRow, index: usize) -> Result<Stored, RowEr
 pub(crate) fn read_timestamp(row: &SqliteRow, index: usize) -> Result<Option<OffsetDateTime>, RowError> {
     match row {
         SqliteRow::Driver(row) => in_range(row.try_get(index)?),
-        SqliteRow::Direct(values) => unless_null(values, index, timestamp),
+        SqliteRow::Direct(row) => unless_null(row, index, timestamp),
     }
 }
 
-pub(crate) fn read_text(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {
-    match row {
-        SqliteRow::Driver(row) => row.try_get_unchecked(index),
-        SqliteRow::Direct(values) => unless_null(values, index, text),
-    }
+pub(crate) fn read_text(row: &SqliteRow, index: usize) -> Result<Option<Cow<'_, str>>, RowError> {
+    let text = match row {
+        SqliteRow::Driver(row) => row.try_get_unchecked(index)?,
+        SqliteRow::Direct(row) => unless_null(row, index, borrowed)?,
+    };
+    Ok(text.map(Cow::Borrowed))
 }
 
 pub(crate) fn read_json(row: &SqliteRow, index: usize) -> Result<Option<String>, RowError> {
-    read_text(row, index)
+    Ok(read_text(row, index)?.map(Cow::into_owned))
 }
 
 pub(crate) fn read_integer(row: &SqliteRow, index: usize) -> Result<Option<i64>, RowError> {
     match row {
         SqliteRow::Driver(row) => row.try_get_unchecked(index),
-        SqliteRow::Direct(values) => unless_null(values, index, integer),
+        SqliteRow::Direct(row) => unless_null(row, index, integer),
     }
 }
 
 pub(crate) fn read_float(row: &SqliteRow, index: usize) -> Result<Option<f64>, RowError> {
     match row {
         SqliteRow::Driver(row) => row.try_get_unchecked(index),
-        SqliteRow::Direct(values) => unless_null(values, index, float),
+        SqliteRow::Direct(row) => unless_null(row, index, float),
     }
 }
 

@@ -24,6 +24,7 @@
 //! moment: then SQLite leaves it to the next one), and SQLite does not leave WAL mode while another connection is open.
 
 mod reader;
+mod row;
 mod speed;
 mod survey;
 
@@ -38,6 +39,7 @@ use sqlx::SqlitePool;
 use tokio::runtime::Handle;
 
 use self::reader::{File, Reader, Refusal};
+pub(super) use self::row::DirectRow;
 use self::speed::Speed;
 use self::survey::{Survey, survey};
 use crate::database::Statement;
@@ -185,7 +187,7 @@ impl Shared {
                 State::Open(open) if list.is_some_and(|list| open.leaves_to_the_pool(list)) => {
                     return Taken::None;
                 }
-                State::Open(open) => match open.free.pop() {
+                State::Open(open) => match open.take_free() {
                     Some(reader) => return Taken::Reader(reader),
                     None if open.count >= self.most => return Taken::None,
                     None => {
@@ -311,6 +313,19 @@ impl Drop for CloseAtTheEnd {
 }
 
 impl Open {
+    /// Takes a connection, if one is free: that of this thread's last read if it can be had, since all of it that SQLite looks
+    /// at is in the cache of this thread's processor.
+    fn take_free(&mut self) -> Option<Box<Reader>> {
+        let here = thread::current().id();
+        let place = self.free.iter().rposition(|reader| reader.thread == here);
+        let mut reader = match place {
+            Some(place) => self.free.swap_remove(place),
+            None => self.free.pop()?,
+        };
+        reader.thread = here;
+        Some(reader)
+    }
+
     /// Returns `true` if the pool is asked for this list.
     fn leaves_to_the_pool(&self, list: &Statement) -> bool {
         self.left_to_the_pool.get(&list.sql).is_some_and(|until| Instant::now() < *until)
@@ -344,5 +359,40 @@ impl Opening<'_> {
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
         self.close(Duration::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_takes_the_connection_that_it_used_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sessions.db");
+        let mode = "PRAGMA journal_mode = WAL";
+        let first = rusqlite::Connection::open(&path).unwrap();
+        first.query_row(mode, [], |row| row.get::<_, String>(0)).unwrap();
+        let file = Arc::new(File::at(path, 0).unwrap());
+        let reader = || Box::new(Reader::open(file.clone()).unwrap());
+        let elsewhere = || thread::scope(|scope| scope.spawn(reader).join().unwrap());
+        let mut open = Open {
+            file: file.clone(),
+            free: vec![elsewhere(), reader(), elsewhere()],
+            count: 3,
+            used: Instant::now(),
+            speed: Speed::new(),
+            left_to_the_pool: HashMap::new(),
+        };
+        let own = open.free[1].thread;
+        let taken = open.take_free().unwrap();
+        assert_eq!((taken.thread, open.free.len()), (own, 2));
+        // Without one it takes any, which is its own from then on.
+        let other = open.take_free().unwrap();
+        assert_eq!((other.thread, open.free.len()), (own, 1));
+        open.free.push(other);
+        open.free.swap(0, 1);
+        assert_eq!(open.take_free().unwrap().thread, own);
+        assert!(open.free.iter().all(|reader| reader.thread != own));
     }
 }

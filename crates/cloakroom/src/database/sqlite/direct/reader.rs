@@ -4,16 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use rusqlite::types::{Null, ToSql, ValueRef};
+use rusqlite::types::{Null, ToSql};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Rows};
 use sea_query::Value;
 
+use super::row::DirectRow;
 use crate::clock;
 use crate::database::row::Row;
 use crate::database::sqlite::instant::timestamp_text;
-use crate::database::sqlite::row::{SqliteRow, Stored};
+use crate::database::sqlite::row::SqliteRow;
 use crate::database::{FieldValue, Repr, Statement};
 
 /// How often a connection looks whether its file is still the one at its path.
@@ -43,6 +45,8 @@ pub(super) struct File {
 pub(super) struct Reader {
     connection: Connection,
     pub(super) file: Arc<File>,
+    /// Which thread used it last.
+    pub(super) thread: ThreadId,
     looked: Instant,
     /// How often SQLite may still ask whether it is to go on.
     remaining: Arc<AtomicU32>,
@@ -97,7 +101,7 @@ impl Reader {
         // Older versions return nothing here.
         #[allow(clippy::let_unit_value, reason = "it is a result in newer versions")]
         let _ = connection.progress_handler(STEPS_AT_ONCE.cast_signed(), Some(is_to_end));
-        Ok(Self { connection, file, looked: Instant::now(), remaining })
+        Ok(Self { connection, file, thread: thread::current().id(), looked: Instant::now(), remaining })
     }
 
     /// Returns `false` if another file is at the path by now, or none.
@@ -122,9 +126,9 @@ impl Reader {
         let width = prepared.column_count();
         let mut found = prepared.raw_query();
         let (begun, mut bytes, mut rows) = (Instant::now(), 0, Vec::new());
-        while let Some(values) = next(&mut found, width)? {
-            bytes += values.iter().map(Stored::len).sum::<usize>();
-            rows.push(row(values));
+        while let Some(next) = next(&mut found, width)? {
+            bytes += next.size();
+            rows.push(row(next));
             if bytes > MOST_BYTES {
                 return Err(Refusal::Odd);
             }
@@ -144,15 +148,13 @@ impl Reader {
     }
 }
 
-fn next(rows: &mut Rows<'_>, width: usize) -> Result<Option<Box<[Stored]>>, Refusal> {
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    (0..width).map(|place| Ok(stored(row.get_ref(place)?))).collect::<Result<_, Refusal>>().map(Some)
+fn next(rows: &mut Rows<'_>, width: usize) -> Result<Option<DirectRow>, Refusal> {
+    let row = rows.next()?.map(|row| DirectRow::read(row, width));
+    Ok(row.transpose()?)
 }
 
-fn row(values: Box<[Stored]>) -> Row {
-    Row::Sqlite(SqliteRow::Direct(values))
+fn row(row: DirectRow) -> Row {
+    Row::Sqlite(SqliteRow::Direct(row))
 }
 
 /// Binds a value as the driver does, if it is of a type that built-in columns and most fields have.
@@ -173,20 +175,6 @@ fn bind(to: &mut CachedStatement<'_>, place: usize, value: &FieldValue) -> Resul
         _ => return Err(Refusal::Odd),
     }?;
     Ok(())
-}
-
-fn stored(value: ValueRef<'_>) -> Stored {
-    match value {
-        ValueRef::Null => Stored::Null,
-        ValueRef::Integer(integer) => Stored::Integer(integer),
-        ValueRef::Real(float) => Stored::Real(float),
-        // As the driver does, which refuses other text when it is decoded.
-        ValueRef::Text(text) => match str::from_utf8(text) {
-            Ok(text) => Stored::Text(text.to_owned()),
-            Err(_) => Stored::Blob(text.to_owned()),
-        },
-        ValueRef::Blob(bytes) => Stored::Blob(bytes.to_owned()),
-    }
 }
 
 impl From<rusqlite::Error> for Refusal {
