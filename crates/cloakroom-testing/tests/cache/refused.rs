@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use time::OffsetDateTime;
 
 use crate::revoked::CHANGES;
-use crate::scene::{Scene, listening, until};
+use crate::scene::{LATE, Scene, listening, until};
 
 /// A pool whose statements find functions of the test's in place of the server's: the queue is full, which a transaction
 /// is told by its commit, and is asked for how full it is.
@@ -71,7 +71,7 @@ async fn nor_because_the_trigger_cannot_announce_it(db: TestDatabase) {
         make_all_changes(&scene, &here).await;
     }
     // The trigger still announces what others revoke, and what they revoke silently is theirs to say.
-    scene.node_on(pool.clone(), scene.db.config()).create(user("1234")).await.unwrap();
+    scene.node_on(pool.clone(), scene.db.config()).create(user("1234").expires_at(LATE)).await.unwrap();
     let sql = |before: &str| format!("BEGIN; {before} DELETE FROM \"{}\"; COMMIT", scene.table);
     let refused = sqlx::raw_sql(AssertSqlSafe(sql(""))).execute(&pool).await.unwrap_err();
     assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "54000");
@@ -112,7 +112,7 @@ async fn make_all_changes(scene: &Scene, here: &Sessions<UserSession>) {
     let mut heard = scene.hear().await;
     for change in CHANGES {
         let before = how_often_asked(scene).await;
-        let created = here.create(user("1234")).await.unwrap();
+        let created = here.create(user("1234").expires_at(LATE)).await.unwrap();
         let valid = change.make(here, &created, scene.db.now()).await;
         let answer = here.authenticate(&created.token).await.unwrap();
         if change.changes_fields() {

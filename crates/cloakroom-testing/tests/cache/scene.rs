@@ -5,6 +5,12 @@ use cloakroom::{
     Cache, ConfigBuilder, Database, ManualClock, SessionTable, Sessions, TableDefinition, Token,
 };
 use cloakroom_testing::{Kind, START, TestDatabase, UserSession, patience, user};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+/// A day far beyond that of any test. The trigger that announces looks at the server's clock, by which sessions of a test have
+/// long expired.
+pub(crate) const LATE: OffsetDateTime = datetime!(2400-01-01 0:00 UTC);
 
 /// A table whose name nobody else on the server announces.
 pub(crate) struct Scene {

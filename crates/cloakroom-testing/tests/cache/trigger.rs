@@ -4,13 +4,9 @@ use std::process::Command;
 
 use cloakroom::{Backend, ErrorKind, SessionTable, Sessions, migrations};
 use cloakroom_testing::{START, TestDatabase, UserSession, user};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::scene::{Heard, Scene, listening, until};
-
-/// A day far beyond that of any test: the trigger looks at the server's clock.
-const LATE: OffsetDateTime = time::macros::datetime!(2400-01-01 0:00 UTC);
+use crate::scene::{Heard, LATE, Scene, listening, until};
 
 async fn with_trigger(db: TestDatabase) -> (Scene, Sessions<UserSession>) {
     let scene = Scene::set(db).await;
@@ -113,7 +109,8 @@ async fn what_the_library_revokes_is_announced_once(db: TestDatabase) {
 async fn a_cascade_is_heard_by_the_caches_of_other_processes(db: TestDatabase) {
     let scene = Scene::set(db).await;
     let there = scene.node_apart(scene.db.config().cache(listening())).await;
-    let token = scene.create().await;
+    let lasting = user("1234").expires_at(LATE);
+    let token = scene.node(scene.db.config()).create(lasting).await.unwrap().token;
     scene.until_kept(&there, &token).await;
     scene.db.execute("CREATE TABLE people (id varchar PRIMARY KEY)").await;
     let table = format!("\"{}\"", scene.table);
