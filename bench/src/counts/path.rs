@@ -149,13 +149,12 @@ async fn postgres<O>(url: String, calls: u64) -> Outcome
 where
     Cloakroom: Performs<O>,
 {
-    let cloakroom = Cloakroom::new(open_postgres(&url).await?, Config::default(), &Tokens::of(ROWS))?;
+    let cloakroom = Cloakroom::new(open_postgres(&url, 1).await?, Config::default(), &Tokens::of(ROWS))?;
     repeat(&cloakroom, calls).await
 }
 
 async fn postgres_by_many(url: String, calls: u64) -> Outcome {
-    let pool = PgPoolOptions::new().max_connections(8).test_before_acquire(false).connect(&url).await?;
-    let cloakroom = Cloakroom::new(pool, Config::default(), &Tokens::of(ROWS))?;
+    let cloakroom = Cloakroom::new(open_postgres(&url, 8).await?, Config::default(), &Tokens::of(ROWS))?;
     let callers: JoinSet<_> = (0..CALLERS)
         .map(|_| {
             let cloakroom = cloakroom.clone();
@@ -169,7 +168,7 @@ async fn postgres_by_hand<O>(url: String, calls: u64) -> Outcome
 where
     ByHandPostgres: Performs<O>,
 {
-    repeat(&ByHandPostgres::new(&open_postgres(&url).await?, &Tokens::of(ROWS)), calls).await
+    repeat(&ByHandPostgres::new(&open_postgres(&url, 1).await?, &Tokens::of(ROWS)), calls).await
 }
 
 /// Calls with one row after another.
@@ -187,7 +186,7 @@ async fn open_sqlite(file: String) -> Outcome<SqlitePool> {
     Ok(pool.connect_with(file.options()).await?)
 }
 
-async fn open_postgres(url: &str) -> Outcome<PgPool> {
-    let pool = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+async fn open_postgres(url: &str, connections: u32) -> Outcome<PgPool> {
+    let pool = PgPoolOptions::new().max_connections(connections).test_before_acquire(false);
     Ok(pool.connect(url).await?)
 }

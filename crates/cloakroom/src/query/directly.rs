@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::each::Page;
 use super::{Criteria, SessionQuery, SortOrder};
-use crate::database::{Row, Statement};
+use crate::database::{DirectReads, Statement};
 use crate::sql::Filter;
 use crate::sql::ending::has_expired;
 use crate::table::SessionFields;
@@ -23,7 +23,7 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         if !self.operations.connection().is_any_of_pool() || self.operations.handle().standby().is_some() {
             return None;
         }
-        let rows = self.rows_directly(statement).await?;
+        let rows = self.direct_reads()?.fetch_all(statement).await.ok()?;
         let page = self.decode(rows, now).ok()?;
         page.found.iter().all(Result::is_ok).then_some(page)
     }
@@ -34,6 +34,9 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         if !self.operations.connection().is_pool() {
             return false;
         }
+        let Some(reads) = self.direct_reads() else {
+            return false;
+        };
         let lifetime = self.operations.config().max_lifetime();
         let bindings = &mut self.operations.bindings();
         let is_lapsed = has_expired::<T>(now, lifetime).resolve(bindings);
@@ -43,12 +46,16 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         let mut find = Query::select();
         find.expr(Expr::cust("1")).from(self.operations.table_ref()).limit(1);
         let statement = bindings.build(find.cond_where(condition).cond_where(is_lapsed));
-        self.rows_directly(&statement).await.is_some_and(|rows| rows.is_empty())
+        reads.fetch_all(&statement).await.is_ok_and(|rows| rows.is_empty())
     }
 
-    async fn rows_directly(&self, statement: &Statement) -> Option<Vec<Row>> {
-        let reads = self.operations.handle().store().direct_reads.as_ref()?;
-        if self.criteria.has_custom_sql() { None } else { reads.fetch_all(statement).await.ok() }
+    /// Returns the connections past the pool, if there are any and the query may be read by them.
+    fn direct_reads(&self) -> Option<DirectReads> {
+        if self.criteria.has_custom_sql() {
+            None
+        } else {
+            self.operations.handle().store().direct_reads.clone()
+        }
     }
 }
 

@@ -279,9 +279,7 @@ pub(crate) fn read<V: PostgresType + Any>(row: &PgRow, index: usize) -> Result<V
     }
     // Nor does it read an enum of the application's that is declared as `text` from a column of `varchar`.
     let value = row.try_get_raw(index)?;
-    if is_text(&V::type_info())
-        && (is_of_text(&value) || <str as Type<Postgres>>::compatible(&value.type_info()))
-    {
+    if is_text(&V::type_info()) && is_of_text(&value.type_info()) {
         return row.try_get_unchecked(index);
     }
     check_range(&value)?;
@@ -325,24 +323,25 @@ pub(crate) fn read_text(row: &PgRow, index: usize) -> Result<Option<Cow<'_, str>
         return Ok(None);
     }
     // The values of other types are not sent as text: an address would be read as garbage.
-    if !is_of_text(&value) && !is_sent_as_text(&value.type_info()) {
+    if !is_sent_as_text(&value.type_info()) {
         return Err(decode(format!("values of the type {} are not read as text", value.type_info().name())));
     }
     Ok(Some(Cow::Borrowed(value.as_str().map_err(sqlx::Error::Decode)?)))
 }
 
-/// Returns `true` for `text` and `varchar`, which is what most text is, without comparing with each type of text by its name.
-fn is_of_text(value: &PgValueRef<'_>) -> bool {
+/// Returns `true` for the types of text. Most text is `text` or `varchar`, which is known without comparing the type with each of
+/// them by its name.
+fn is_of_text(type_info: &PgTypeInfo) -> bool {
     const TEXT: Oid = Oid(25);
     const VARCHAR: Oid = Oid(1043);
-    matches!(value.type_info().oid(), Some(TEXT | VARCHAR))
+    matches!(type_info.oid(), Some(TEXT | VARCHAR)) || <str as Type<Postgres>>::compatible(type_info)
 }
 
 fn is_sent_as_text(type_info: &PgTypeInfo) -> bool {
     match type_info.kind() {
         PgTypeKind::Enum(_) => true,
         PgTypeKind::Domain(base) => is_sent_as_text(base),
-        _ => <String as Type<Postgres>>::compatible(type_info),
+        _ => is_of_text(type_info),
     }
 }
 
