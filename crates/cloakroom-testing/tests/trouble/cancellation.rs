@@ -8,11 +8,13 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use cloakroom::{Database, Session, Sessions, Status, Token};
+use cloakroom::{Config, Database, Session, Sessions, Status, Token};
 use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, user};
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use serde_json::json;
+use sqlx::mysql::MySqlPoolOptions;
+use sqlx::postgres::PgPoolOptions;
 use time::OffsetDateTime;
 
 /// No operation needs so many polls, and none is so fast so often.
@@ -118,6 +120,18 @@ async fn assert_nothing_leaked(db: &TestDatabase) {
         Database::Postgres(pool) => acquire_all!(pool),
         Database::MySql(pool) => acquire_all!(pool),
         other => panic!("no such database: {other:?}"),
+    }
+}
+
+/// Waits until the pool has its only connection back.
+async fn until_it_is_back(database: &Database) {
+    let is_back = || match database {
+        Database::Postgres(pool) => pool.num_idle() == 1,
+        Database::MySql(pool) => pool.num_idle() == 1,
+        other => panic!("no server: {other:?}"),
+    };
+    while !is_back() {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -352,6 +366,72 @@ async fn indexes(db: &TestDatabase) -> usize {
         }
     };
     db.texts(sql).await.len()
+}
+
+/// The driver of MariaDB and MySQL does not always know where the answer ends to a statement that was given up, and may
+/// wait for ever for the end, with a connection that the pool has no more. The other drivers know.
+async fn a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_given_up(db: TestDatabase) {
+    // The first poll sends the statement.
+    let pool = match db.database() {
+        Database::Postgres(pool) => {
+            let options = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+            Database::from(options.connect_lazy_with((*pool.connect_options()).clone()))
+        }
+        Database::MySql(pool) => {
+            let options = MySqlPoolOptions::new().max_connections(1).test_before_acquire(false);
+            Database::from(options.connect_lazy_with((*pool.connect_options()).clone()))
+        }
+        other => panic!("no server: {other:?}"),
+    };
+    let connection = async || {
+        let id: i64 = match &pool {
+            Database::Postgres(pool) => {
+                sqlx::query_scalar("SELECT pg_backend_pid()::bigint").fetch_one(pool).await.unwrap()
+            }
+            Database::MySql(pool) => {
+                sqlx::query_scalar("SELECT CAST(CONNECTION_ID() AS SIGNED)").fetch_one(pool).await.unwrap()
+            }
+            other => panic!("no server: {other:?}"),
+        };
+        until_it_is_back(&pool).await;
+        id
+    };
+    db.sessions::<UserSession>().await;
+    let sessions = Sessions::<UserSession>::new(pool.clone(), Config::default()).unwrap();
+    let created = sessions.create(user("1234")).await.unwrap();
+    let mut given_up = 0;
+    for _ in 0..ENDLESS {
+        let before = connection().await;
+        assert!(sessions.authenticate(&created.token).await.unwrap().is_some());
+        assert_eq!(connection().await, before, "its statement had its answer");
+        // The answer may come so fast that one poll is enough.
+        if poll_n(sessions.authenticate(&created.token), 1, Dropped::AtOnce).await.is_none() {
+            assert_eq!(connection().await == before, db.kind() == Kind::Postgres);
+            given_up += 1;
+        }
+    }
+    assert!(given_up > 0, "nothing was given up");
+    pool.close().await;
+}
+
+mod servers {
+    mod postgres {
+        cloakroom_testing::each_case!(
+            Postgres,
+            Coalesced,
+            super::super,
+            a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_given_up
+        );
+    }
+
+    mod mariadb {
+        cloakroom_testing::each_case!(
+            MariaDb,
+            Coalesced,
+            super::super,
+            a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_given_up
+        );
+    }
 }
 
 each_database! {

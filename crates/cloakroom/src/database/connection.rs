@@ -357,8 +357,8 @@ impl<'c> Connection<'c> {
     /// Runs one statement of a migration, without preparing it.
     pub(crate) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         match &mut self.0 {
-            Place::Pool(pool) => pool.acquire().await?.bare().await?.execute_raw(sql).await,
-            Place::Pooled(pooled) => pooled.bare().await?.execute_raw(sql).await,
+            Place::Pool(pool) => pool.acquire().await?.execute_raw(sql).await,
+            Place::Pooled(pooled) => pooled.execute_raw(sql).await,
             Place::Own(bare, ..) => bare.execute_raw(sql).await,
         }
     }

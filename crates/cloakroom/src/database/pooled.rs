@@ -41,7 +41,7 @@ pub(crate) struct Pooled {
     is_known_clear: bool,
     /// How its statements wait for other nodes of a cluster, once that was asked.
     waiting: Option<Waiting>,
-    /// When the statement was sent of which the answer is awaited.
+    /// Since when a statement runs, of which the answer is awaited.
     asked: Option<Instant>,
 }
 
@@ -238,12 +238,26 @@ impl Pooled {
         wanted: Wanted,
         asks: Asks,
     ) -> Result<Answer, sqlx::Error> {
-        if let Some(answer) = deadline::bound(self.run_unbounded(statement, wanted, asks)).await {
+        self.asked = Some(Instant::now());
+        let answer = deadline::bound(self.run_unbounded(statement, wanted, asks)).await;
+        self.asked = None;
+        if let Some(answer) = answer {
             return answer;
         }
         self.lose();
         observe::connection_failed(self.backend().label(), ConnectionFailure::Silent);
         Err(TimedOut::WithoutAnswer.error())
+    }
+
+    /// Runs one statement of a migration, without preparing it.
+    pub(super) async fn execute_raw(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        self.asked = Some(Instant::now());
+        let done = match self.bare().await {
+            Ok(mut bare) => bare.execute_raw(sql).await,
+            Err(error) => Err(error),
+        };
+        self.asked = None;
+        done
     }
 
     async fn run_unbounded(
@@ -331,9 +345,7 @@ impl Pooled {
         let guard = self.guard(statement.guard).await?;
         for _ in 0..ATTEMPTS {
             self.bare().await?;
-            self.asked = Some(Instant::now());
             let result = self.run_guarded(statement, wanted, asks, guard).await;
-            self.asked = None;
             let (answer, told) = match result {
                 Ok((answer, told)) => (Ok(answer), told),
                 Err(error) => match again::cause(&error) {
@@ -485,9 +497,14 @@ impl Pooled {
 
 /// If the future that waits for an answer is dropped, the connection goes back to the pool, which waits for the answer
 /// that is still to come. From a server that has fallen silent none may ever come.
+///
+/// The MySQL driver of sqlx 0.9 does not know how much of the answer is still to come if the statement was being
+/// prepared, or if a packet had come in part. It takes the rest for other answers, and may wait for ever for the end of
+/// them, with a connection that the pool never gets back. So such a connection is closed.
 impl Drop for Pooled {
     fn drop(&mut self) {
-        if self.asked.is_some_and(|asked| asked.elapsed() >= SILENT) {
+        let Some(asked) = self.asked else { return };
+        if self.backend() == Backend::MySql || asked.elapsed() >= SILENT {
             self.lose();
         }
     }
