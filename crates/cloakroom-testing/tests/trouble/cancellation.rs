@@ -13,9 +13,12 @@ use cloakroom_testing::{Kind, START, TestDatabase, UserSession, each_database, u
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use serde_json::json;
+use sqlx::Executor;
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::postgres::PgPoolOptions;
 use time::OffsetDateTime;
+
+use crate::held::Proxy;
 
 /// No operation needs so many polls, and none is so fast so often.
 const ENDLESS: usize = 200;
@@ -104,8 +107,25 @@ fn a_week_on() -> OffsetDateTime {
     now() + Duration::from_hours(7 * 24)
 }
 
+/// Waits until the pool has all its connections back.
+async fn until_all_are_back(pool: &Database) {
+    let are_back = || match pool {
+        Database::Sqlite(pool) => pool.num_idle() == pool.size() as usize,
+        Database::Postgres(pool) => pool.num_idle() == pool.size() as usize,
+        Database::MySql(pool) => pool.num_idle() == pool.size() as usize,
+        other => panic!("no such database: {other:?}"),
+    };
+    let waiting = async {
+        while !are_back() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("a connection never came back");
+}
+
 /// Every connection of the pool can be had at once.
 async fn assert_nothing_leaked(db: &TestDatabase) {
+    until_all_are_back(&db.database()).await;
     macro_rules! acquire_all {
         ($pool:expr) => {{
             let acquiring = join_all((0..CONNECTIONS).map(|_| $pool.acquire()));
@@ -120,18 +140,6 @@ async fn assert_nothing_leaked(db: &TestDatabase) {
         Database::Postgres(pool) => acquire_all!(pool),
         Database::MySql(pool) => acquire_all!(pool),
         other => panic!("no such database: {other:?}"),
-    }
-}
-
-/// Waits until the pool has its only connection back.
-async fn until_it_is_back(database: &Database) {
-    let is_back = || match database {
-        Database::Postgres(pool) => pool.num_idle() == 1,
-        Database::MySql(pool) => pool.num_idle() == 1,
-        other => panic!("no server: {other:?}"),
-    };
-    while !is_back() {
-        tokio::task::yield_now().await;
     }
 }
 
@@ -327,6 +335,23 @@ async fn stream(db: TestDatabase) {
     .await;
 }
 
+async fn transaction(db: TestDatabase) {
+    let operate = async |scene: &Scene| {
+        let mut transaction = scene.sessions.begin().await.unwrap();
+        let mut within = scene.sessions.within(&mut transaction);
+        within.create(user("new")).await.unwrap();
+        assert!(within.delete(scene.first().clone()).await.unwrap());
+        transaction.commit().await.unwrap();
+    };
+    at_every_await(&db, operate, async |scene| {
+        let new = scene.sessions.query().filter(UserSession::USER_ID.eq("new")).count().await.unwrap();
+        let is_deleted = scene.row(scene.first()).await.is_none();
+        assert_eq!(new, u64::from(is_deleted));
+        is_deleted
+    })
+    .await;
+}
+
 async fn migrate(db: TestDatabase) {
     let sessions = db.sessions::<UserSession>().await;
     // The steps are many and slow; at every third await the other way of being dropped is enough.
@@ -368,6 +393,33 @@ async fn indexes(db: &TestDatabase) -> usize {
     db.texts(sql).await.len()
 }
 
+/// A firewall has forgotten the connection, or the server's machine is gone.
+async fn a_transaction_that_is_dropped_on_a_silent_connection_costs_the_pool_none(db: TestDatabase) {
+    let mut proxy = Proxy::start(db.url()).await;
+    let url = proxy.url(db.url());
+    let pool = match db.kind() {
+        Kind::Postgres => {
+            Database::from(PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap())
+        }
+        Kind::MariaDb => {
+            Database::from(MySqlPoolOptions::new().max_connections(2).connect(&url).await.unwrap())
+        }
+        Kind::Sqlite => unreachable!("there is no server"),
+    };
+    let mut transaction = pool.begin().await.unwrap();
+    match db.kind() {
+        Kind::Postgres => proxy.drop_unanswered(transaction.postgres().execute("SAVEPOINT one")).await,
+        _ => proxy.drop_unanswered(transaction.mysql().execute("SAVEPOINT one")).await,
+    }
+    drop(transaction);
+    until_all_are_back(&pool).await;
+    match &pool {
+        Database::Postgres(pool) => drop((pool.acquire().await.unwrap(), pool.acquire().await.unwrap())),
+        Database::MySql(pool) => drop((pool.acquire().await.unwrap(), pool.acquire().await.unwrap())),
+        other => panic!("no server: {other:?}"),
+    }
+}
+
 /// The driver of MariaDB and MySQL does not always know where the answer ends to a statement that was given up, and may
 /// wait for ever for the end, with a connection that the pool has no more. The other drivers know.
 async fn a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_given_up(db: TestDatabase) {
@@ -393,7 +445,7 @@ async fn a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_
             }
             other => panic!("no server: {other:?}"),
         };
-        until_it_is_back(&pool).await;
+        until_all_are_back(&pool).await;
         id
     };
     db.sessions::<UserSession>().await;
@@ -420,7 +472,8 @@ mod servers {
             Postgres,
             Coalesced,
             super::super,
-            a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_given_up
+            a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_given_up,
+            a_transaction_that_is_dropped_on_a_silent_connection_costs_the_pool_none
         );
     }
 
@@ -429,7 +482,8 @@ mod servers {
             MariaDb,
             Coalesced,
             super::super,
-            a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_given_up
+            a_connection_is_closed_if_the_driver_cannot_go_on_after_a_statement_is_given_up,
+            a_transaction_that_is_dropped_on_a_silent_connection_costs_the_pool_none
         );
     }
 }
@@ -445,5 +499,6 @@ each_database! {
     delete_expired,
     expire_all,
     stream,
+    transaction,
     migrate,
 }

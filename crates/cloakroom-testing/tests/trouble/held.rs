@@ -46,13 +46,18 @@ impl Proxy {
 
     /// Drops `begin` once its statement has gone out, and before the answer has come. Then the answer goes on.
     pub(crate) async fn drop_midway(&mut self, begin: impl Future) {
+        self.drop_unanswered(begin).await;
+        self.holds.send_replace(false);
+    }
+
+    /// Drops `begin` once its statement has gone out. No answer comes on its connection any more.
+    pub(crate) async fn drop_unanswered(&mut self, begin: impl Future) {
         self.holds.send_replace(true);
         self.held.mark_unchanged();
         tokio::select! {
             _ = begin => panic!("the answer was held back"),
             held = self.held.changed() => held.unwrap(),
         }
-        self.holds.send_replace(false);
     }
 }
 

@@ -20,6 +20,8 @@ mod dialect;
 mod exclusive;
 mod failure;
 mod foreign;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod giving_back;
 mod guard;
 mod key_list;
 mod list;

@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 3;
 
 /// A connection that has not answered for this long is closed if its statement is given up. The pool would wait for its
 /// answer without a limit before it gives the connection to another caller.
-const SILENT: Duration = Duration::from_secs(1);
+pub(super) const SILENT: Duration = Duration::from_secs(1);
 
 /// Holds a connection of the pool, which goes back to it afterwards.
 ///

@@ -1,6 +1,8 @@
 use std::fmt;
 
 use super::again::{is_out_of_step, not_connected};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::giving_back::give_back;
 use super::list::match_database;
 use super::{AfterCommit, Backend, Connection, Database, Pool};
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -26,7 +28,9 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 /// # }
 /// ```
 pub struct Transaction {
-    open: Open,
+    /// `None` once it is given away, or ended.
+    open: Option<Open>,
+    database: Database,
     after: AfterCommit,
 }
 
@@ -47,6 +51,10 @@ impl Database {
     /// of a request handler is when its client disconnects. With sqlx 0.9, a `pool.begin()` that is dropped midway can
     /// return its connection to the pool inside the transaction. The *application's* next statements on that connection
     /// are then not committed. (The operations of [`Sessions`](crate::Sessions) notice such a transaction and end it.)
+    ///
+    /// The [`Transaction`] may be dropped in the middle of a statement too. If its connection then does not answer for a
+    /// second, as on MariaDB and MySQL if the statement was being prepared, it is closed, and not waited for without a
+    /// limit, as the pool does.
     ///
     /// # Errors
     ///
@@ -114,7 +122,11 @@ impl Pool {
             };
             begun.map_err(failed)?
         });
-        Ok(Transaction { open, after: AfterCommit::of_our_commit() })
+        Ok(Transaction {
+            open: Some(open),
+            database: self.database.clone(),
+            after: AfterCommit::of_our_commit(),
+        })
     }
 }
 
@@ -136,20 +148,29 @@ impl Transaction {
     }
 
     /// Does the same, with the driver's error, and returns what is to be done now that the transaction is committed.
-    pub(crate) async fn try_commit(self) -> Result<AfterCommit, sqlx::Error> {
-        match_database!(self.open, Open(transaction) in driver => driver::commit(transaction).await)?;
-        Ok(self.after)
+    pub(crate) async fn try_commit(mut self) -> Result<AfterCommit, sqlx::Error> {
+        match_database!(self.open(), Open(transaction) in driver => driver::check_to_commit(transaction).await)?;
+        match_database!(self.take(), Open(transaction) => transaction.commit().await)?;
+        Ok(self.after.clone())
     }
 
     /// Rolls the transaction back. Dropping it does so too, a little later.
-    pub async fn rollback(self) -> Result<()> {
+    pub async fn rollback(mut self) -> Result<()> {
         let failed = |error| Error::from_sqlx(error, "the database").with_outcome(Outcome::NotDone);
-        match_database!(self.open, Open(transaction) => transaction.rollback().await).map_err(failed)
+        match_database!(self.take(), Open(transaction) => transaction.rollback().await).map_err(failed)
     }
 
     /// Returns which kind of database the transaction is in.
     pub fn backend(&self) -> Backend {
-        match_database!(&self.open, Open(_transaction) in driver => driver::BACKEND)
+        self.database.backend()
+    }
+
+    fn open(&mut self) -> &mut Open {
+        self.open.as_mut().unwrap_or_else(|| unreachable!("what takes it consumes the transaction"))
+    }
+
+    fn take(&mut self) -> Open {
+        self.open.take().unwrap_or_else(|| unreachable!("what takes it consumes the transaction"))
     }
 
     /// Returns the connection that the transaction is on, for the application's own statements.
@@ -160,7 +181,7 @@ impl Transaction {
     #[cfg(feature = "sqlite")]
     pub fn sqlite(&mut self) -> &mut sqlx::SqliteConnection {
         let backend = self.backend();
-        match &mut self.open {
+        match self.open() {
             Open::Sqlite(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
             _ => panic!("the transaction is in {backend}, not in SQLite"),
@@ -174,9 +195,9 @@ impl Transaction {
     ///
     /// If the transaction is not in SQLite.
     #[cfg(feature = "sqlite")]
-    pub fn into_sqlite(self) -> sqlx::Transaction<'static, sqlx::Sqlite> {
+    pub fn into_sqlite(mut self) -> sqlx::Transaction<'static, sqlx::Sqlite> {
         let backend = self.backend();
-        match self.open {
+        match self.take() {
             Open::Sqlite(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
             _ => panic!("the transaction is in {backend}, not in SQLite"),
@@ -191,7 +212,7 @@ impl Transaction {
     #[cfg(feature = "postgres")]
     pub fn postgres(&mut self) -> &mut sqlx::PgConnection {
         let backend = self.backend();
-        match &mut self.open {
+        match self.open() {
             Open::Postgres(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
             _ => panic!("the transaction is in {backend}, not in PostgreSQL"),
@@ -205,9 +226,9 @@ impl Transaction {
     ///
     /// If the transaction is not in PostgreSQL.
     #[cfg(feature = "postgres")]
-    pub fn into_postgres(self) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    pub fn into_postgres(mut self) -> sqlx::Transaction<'static, sqlx::Postgres> {
         let backend = self.backend();
-        match self.open {
+        match self.take() {
             Open::Postgres(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
             _ => panic!("the transaction is in {backend}, not in PostgreSQL"),
@@ -222,7 +243,7 @@ impl Transaction {
     #[cfg(feature = "mysql")]
     pub fn mysql(&mut self) -> &mut sqlx::MySqlConnection {
         let backend = self.backend();
-        match &mut self.open {
+        match self.open() {
             Open::MySql(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
             _ => panic!("the transaction is in {backend}, not in MariaDB or MySQL"),
@@ -236,9 +257,9 @@ impl Transaction {
     ///
     /// If the transaction is not in MariaDB or MySQL.
     #[cfg(feature = "mysql")]
-    pub fn into_mysql(self) -> sqlx::Transaction<'static, sqlx::MySql> {
+    pub fn into_mysql(mut self) -> sqlx::Transaction<'static, sqlx::MySql> {
         let backend = self.backend();
-        match self.open {
+        match self.take() {
             Open::MySql(transaction) => transaction,
             #[allow(unreachable_patterns, reason = "reachable if another database's feature is on")]
             _ => panic!("the transaction is in {backend}, not in MariaDB or MySQL"),
@@ -249,9 +270,33 @@ impl Transaction {
 impl<'c> From<&'c mut Transaction> for Connection<'c> {
     fn from(transaction: &'c mut Transaction) -> Self {
         let after = transaction.after.clone();
-        let connection: Self =
-            match_database!(&mut transaction.open, Open(transaction) => transaction.into());
+        let connection: Self = match_database!(transaction.open(), Open(transaction) => transaction.into());
         connection.with_after_commit(after)
+    }
+}
+
+/// Outside a runtime nothing is done but what the driver does.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn in_a_task(work: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(work);
+    }
+}
+
+/// The connection goes back to its pool, if it answers. SQLite is in this process and always answers.
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        match (self.open.take(), &self.database) {
+            #[cfg(feature = "postgres")]
+            (Some(Open::Postgres(transaction)), Database::Postgres(pool)) => {
+                in_a_task(give_back(transaction, pool.clone(), self.backend().label()));
+            }
+            #[cfg(feature = "mysql")]
+            (Some(Open::MySql(transaction)), Database::MySql(pool)) => {
+                in_a_task(give_back(transaction, pool.clone(), self.backend().label()));
+            }
+            _ => {}
+        }
     }
 }
 

@@ -114,10 +114,9 @@ pub(crate) async fn begin_to_write(
     begin_with(pool, super::galera::begin_to_write(waiting)).await
 }
 
-/// Commits the transaction, and fails if the server has ended it by itself.
-pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, MySql>) -> Result<(), sqlx::Error> {
-    Bare::MySql(&mut transaction).check(Rule::Transaction).await?;
-    transaction.commit().await
+/// Fails if the server has ended the transaction by itself.
+pub(crate) async fn check_to_commit(transaction: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    Bare::MySql(transaction).check(Rule::Transaction).await
 }
 
 /// See [`Bare::end_stray_transaction`](crate::database::bare::Bare::end_stray_transaction). A connection that does not commit by

@@ -69,11 +69,10 @@ pub(crate) async fn begin_read_committed(
     pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await
 }
 
-/// Commits the transaction, and fails if a statement has failed in it, as every statement then does. COMMIT would roll
-/// it back, and say so only in a word that the driver does not look at.
-pub(crate) async fn commit(mut transaction: sqlx::Transaction<'static, Postgres>) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT 1").execute(&mut *transaction).await?;
-    transaction.commit().await
+/// Fails if a statement has failed in the transaction, as every statement then does. COMMIT would roll it back, and say
+/// so only in a word that the driver does not look at.
+pub(crate) async fn check_to_commit(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(transaction).await.map(drop)
 }
 
 /// See [`Bare::end_stray_transaction`](crate::database::bare::Bare::end_stray_transaction).
