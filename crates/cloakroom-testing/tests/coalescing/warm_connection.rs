@@ -1,9 +1,9 @@
-//! The connection of a lookup, which is kept for a moment for the next one.
+//! The connection of a lookup or a write, which is kept for a moment for the next one.
 
 use std::time::{Duration, Instant};
 
 use cloakroom::{Sessions, Token};
-use cloakroom_testing::{TestDatabase, UserSession, coalesced, hold_connections, user};
+use cloakroom_testing::{Kind, TestDatabase, UserSession, coalesced, hold_connections, user};
 use tokio::runtime::Builder;
 
 use crate::statements::Watched;
@@ -51,6 +51,36 @@ async fn lookups_in_a_row_need_not_tell_whether_a_transaction_is_open(db: TestDa
     assert_eq!(lookups.len(), LOOKUPS, "{lookups:#?}");
     let telling = lookups.iter().filter(|sql| sql.contains("alone")).count();
     assert!((1..LOOKUPS).contains(&telling), "{telling} of {LOOKUPS}");
+}
+
+async fn writes_in_a_row_need_not_tell_whether_a_transaction_is_open(db: TestDatabase) {
+    let watched = Watched::<UserSession>::on(&db, db.database(), db.config()).await;
+    watched.sessions.create(user("1")).await.unwrap();
+    let written = watched.statements(async {
+        for _ in 0..LOOKUPS {
+            watched.sessions.create(user("1")).await.unwrap();
+        }
+    });
+    let written = written.await;
+    let telling = written.iter().filter(|sql| match db.kind() {
+        Kind::Sqlite => sql.contains("ROLLBACK"),
+        Kind::Postgres => sql.contains("pg_cursors"),
+        Kind::MariaDb => sql.contains("@@in_transaction"),
+    });
+    assert!(written.len() >= LOOKUPS, "{written:#?}");
+    assert!(telling.count() < LOOKUPS, "{written:#?}");
+}
+
+async fn the_application_has_all_of_its_connections_moments_after_a_write(db: TestDatabase) {
+    let sessions = db.sessions::<UserSession>().await;
+    for _ in 0..LOOKUPS {
+        let created = sessions.create(user("1")).await.unwrap();
+        drop(soon(hold_connections(sessions.database())).await);
+        assert!(sessions.delete(created.session).await.unwrap());
+        drop(soon(hold_connections(sessions.database())).await);
+        sessions.query().filter(UserSession::USER_ID.eq("1")).expire_all().await.unwrap();
+        drop(soon(hold_connections(sessions.database())).await);
+    }
 }
 
 async fn what_is_over_is_refused_on_a_kept_connection_too(db: TestDatabase) {
@@ -135,6 +165,8 @@ async fn every_connection_comes_back(db: &TestDatabase, token: &Token) -> bool {
 }
 
 coalesced! {
+    the_application_has_all_of_its_connections_moments_after_a_write,
+    writes_in_a_row_need_not_tell_whether_a_transaction_is_open,
     a_handle_may_be_dropped_outside_of_every_runtime,
     a_runtime_that_nothing_drives_keeps_no_connection_of_others,
     the_application_has_all_of_its_connections_moments_after_a_lookup,

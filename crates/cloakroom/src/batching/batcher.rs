@@ -12,6 +12,7 @@ use crate::database::TimedOut;
 use crate::deadline;
 use crate::error::{self, Error, ErrorKind, Result};
 use crate::observe::note_batch_size;
+use crate::store::LONGEST_HOLD;
 
 /// How often a statement checks whether a caller still waits for it, and how often a waiting call checks whether a slot
 /// is stuck.
@@ -19,9 +20,6 @@ const LOOK_AROUND: Duration = queue::STUCK;
 
 /// How often the holder of a slot reports that the slot is not stuck: long before a waiting call thinks that it is.
 const OFTEN: Duration = Duration::from_millis(50);
-
-/// For how long statements go out on one connection before other callers of the pool get their turn.
-pub(super) const LONGEST_HOLD: Duration = Duration::from_millis(50);
 
 /// A kind of query for which callers can share a statement.
 pub(super) trait BatchedQuery: Send + Sync + 'static {

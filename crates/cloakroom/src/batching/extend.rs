@@ -79,11 +79,16 @@ impl BatchedQuery for Extend {
 
     async fn answer(&self, extension: &Extension) -> Option<Result<bool>> {
         // The connection comes first: if the caller waits long for it, the session may expire meanwhile.
-        let mut connection = match self.connect().await {
-            Ok(connection) => connection,
+        // Most often it is that of the lookup which found that the extension is due.
+        let mut writing = match self.0.acquire_warm_to_write(self.until()).await {
+            Ok(writing) => writing,
             Err(error) => return Some(Err(error)),
         };
-        self.answer_all(&mut connection, std::slice::from_ref(extension)).await.of_one()
+        let answer = self.answer_all(&mut writing, std::slice::from_ref(extension)).await.of_one();
+        if matches!(answer, Some(Ok(true))) {
+            self.0.keep_warm(writing);
+        }
+        answer
     }
 
     async fn answer_alone(&self, extension: Extension, until: Instant) -> Result<bool> {
@@ -92,9 +97,7 @@ impl BatchedQuery for Extend {
     }
 
     async fn connect(&self) -> Result<Writing> {
-        // No longer than the calls wait that need this connection.
-        let until = (tokio::time::Instant::now() + self.patience()).into_std();
-        self.0.acquire_to_write(Waits::ForNone, until).await
+        self.0.acquire_to_write(Waits::ForNone, self.until()).await
     }
 
     fn discard(writing: Writing) {
@@ -129,6 +132,11 @@ impl BatchedQuery for Extend {
 }
 
 impl Extend {
+    /// Returns until when a connection is waited for: no longer than the calls wait that need it.
+    fn until(&self) -> Instant {
+        (tokio::time::Instant::now() + self.patience()).into_std()
+    }
+
     /// Returns `true` if all rows were written.
     async fn write(&self, on: &mut Writing, extensions: &[Extension]) -> Result<bool> {
         let written = self.0.execute(on.connection.connection(), &move_expiries(&self.0, extensions)).await?;
@@ -149,6 +157,12 @@ fn move_expiries(store: &Store, extensions: &[Extension]) -> Statement {
 /// Returns the values of such a statement, for the next power of two of sessions. `reasons` are the ids and reasons of
 /// those that it ends, if it writes reasons.
 pub(super) fn expiries(extensions: &[Extension], reasons: &[(Uuid, FieldValue)]) -> Vec<FieldValue> {
+    if let [one] = extensions {
+        let new = [FieldValue::plain(one.new.expires_at), FieldValue::plain(one.new.updated_at)];
+        let reason = reasons.iter().map(|(_, reason)| reason.clone());
+        let read = [FieldValue::plain(one.read.updated_at), FieldValue::plain(one.read.expires_at)];
+        return new.into_iter().chain(reason).chain([FieldValue::plain(one.id)]).chain(read).collect();
+    }
     let size = extensions.len().next_power_of_two();
     // Repeating a branch changes nothing.
     let all = || extensions.iter().chain(extensions.last().into_iter().cycle()).take(size);

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batcher::{BatchOutcome, BatchedQuery};
-use super::warm_connection::WarmConnection;
 use crate::config::MAX_BATCH;
 use crate::database::{Connection, FieldValue, Pooled};
 use crate::error::{Error, Result};
@@ -13,10 +12,7 @@ use crate::store::Store;
 use crate::token::{PossibleDigests, TokenDigest};
 
 /// Finds valid sessions by their tokens' digests.
-pub(super) struct Find {
-    store: Arc<Store>,
-    warm: WarmConnection,
-}
+pub(super) struct Find(pub(super) Arc<Store>);
 
 type Answers = Vec<Result<Option<LookedUpRow>>>;
 
@@ -26,26 +22,26 @@ impl BatchedQuery for Find {
     type Connection = Pooled;
 
     fn max_in_flight(&self) -> usize {
-        super::max_in_flight(&self.store)
+        super::max_in_flight(&self.0)
     }
 
     fn batch_size(&self, waiting: usize) -> usize {
         let most = self.most_side_by_side().unwrap_or(usize::MAX);
         // No statement has more digests than that of a full batch of one scheme.
-        let fitting = (MAX_BATCH / self.store.schemes(Under::All)).max(1);
-        waiting.min(self.store.config.max_batch()).min(most).min(fitting)
+        let fitting = (MAX_BATCH / self.0.schemes(Under::All)).max(1);
+        waiting.min(self.0.config.max_batch()).min(most).min(fitting)
     }
 
     fn sent(&self, questions: usize) {
-        self.store.instruments.metrics.sent(Batched::Lookup, questions);
+        self.0.instruments.metrics.sent(Batched::Lookup, questions);
     }
 
     fn waited(&self, span: Duration) {
-        self.store.instruments.metrics.waited(Batched::Lookup, span);
+        self.0.instruments.metrics.waited(Batched::Lookup, span);
     }
 
     fn patience(&self) -> Duration {
-        self.store.writers.patience()
+        self.0.writers.patience()
     }
 
     fn out_of_patience(&self) -> Error {
@@ -57,14 +53,11 @@ impl BatchedQuery for Find {
     }
 
     async fn answer_alone(&self, digests: PossibleDigests, _until: Instant) -> Result<Option<LookedUpRow>> {
-        self.find(self.store.pool(), &digests, false).await
+        self.find(self.0.pool(), &digests, false).await
     }
 
     async fn connect(&self) -> Result<Pooled> {
-        match self.warm.take() {
-            Some(connection) => Ok(connection),
-            None => self.store.acquire().await,
-        }
+        self.0.acquire_warm().await
     }
 
     fn held_for(&self, connection: &Pooled) -> Duration {
@@ -72,7 +65,7 @@ impl BatchedQuery for Find {
     }
 
     fn release(&self, connection: Pooled) {
-        self.warm.keep(connection);
+        self.0.warm.keep(connection);
     }
 
     fn discard(connection: Pooled) {
@@ -94,19 +87,15 @@ impl BatchedQuery for Find {
 }
 
 impl Find {
-    pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, warm: WarmConnection::new() }
-    }
-
     fn most_side_by_side(&self) -> Option<usize> {
-        most_side_by_side(&self.store.table, self.store.backend())
+        most_side_by_side(&self.0.table, self.0.backend())
     }
 
     async fn find_on_warm_connection(&self, token: &PossibleDigests) -> Result<Option<LookedUpRow>> {
         let mut connection = self.connect().await?;
         let found = self.find_on(&mut connection, token).await;
         if found.is_ok() {
-            self.warm.keep(connection);
+            self.0.warm.keep(connection);
         }
         found
     }
@@ -122,9 +111,9 @@ impl Find {
         token: &PossibleDigests,
         is_known: bool,
     ) -> Result<Option<LookedUpRow>> {
-        self.store.know_sliding(&mut on).await?;
-        let statement = self.store.find_one(token, Under::All, is_known);
-        let row = self.store.fetch_optional(on, &statement).await?;
+        self.0.know_sliding(&mut on).await?;
+        let statement = self.0.find_one(token, Under::All, is_known);
+        let row = self.0.fetch_optional(on, &statement).await?;
         Ok(row.map(LookedUpRow::in_own_row))
     }
 
@@ -164,39 +153,39 @@ impl Find {
         under: Under,
         most: usize,
     ) -> Result<Answers> {
-        self.store.know_sliding(&mut on.connection()).await?;
-        let table = &self.store.table;
+        self.0.know_sliding(&mut on.connection()).await?;
+        let table = &self.0.table;
         let width = width_side_by_side(table);
-        let now = FieldValue::plain(self.store.config.now());
-        let schemes = self.store.schemes(under);
+        let now = FieldValue::plain(self.0.config.now());
+        let schemes = self.0.schemes(under);
         let size = tokens.len().next_power_of_two();
         let no_digest = FieldValue::plain(None::<String>);
         let texts = tokens.iter().flat_map(|token| token.texts(schemes)).map(FieldValue::plain);
         let texts = texts.chain(std::iter::repeat(no_digest)).take(size.min(most) * schemes);
         let values = std::iter::once(now).chain(texts).collect();
-        let statement = self.store.find(size, under, values, on.is_known_clear());
-        let row = self.store.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
+        let statement = self.0.find(size, under, values, on.is_known_clear());
+        let row = self.0.fetch_optional(on.connection(), &statement).await?.map(Arc::new);
         let found = |place: usize| row.as_ref().map(|row| LookedUpRow::in_shared_row(row, place * width));
         Ok((0..tokens.len()).map(|place| Ok(found(place))).collect())
     }
 
     async fn find_all(&self, on: &mut Pooled, tokens: &[PossibleDigests]) -> Result<Answers> {
-        self.store.know_sliding(&mut on.connection()).await?;
-        let now = FieldValue::plain(self.store.config.now());
+        self.0.know_sliding(&mut on.connection()).await?;
+        let now = FieldValue::plain(self.0.config.now());
         let digests: Vec<&TokenDigest> = tokens.iter().flat_map(PossibleDigests::iter).collect();
         let size = digests.len().next_power_of_two();
         let texts = digests.iter().map(|digest| digest.expose().to_owned());
         // A digest that is in the list twice is found once.
         let padded = texts.chain(digests.last().map(|digest| digest.expose().to_owned()).into_iter().cycle());
-        let dialect = self.store.backend().dialect();
+        let dialect = self.0.backend().dialect();
         let mut values = if dialect.prefers_placeholders() {
             padded.take(size).map(FieldValue::plain).collect()
         } else {
             vec![FieldValue::texts(padded.take(digests.len().max(dialect.fewest_keys())).collect())]
         };
         values.push(now);
-        let statement = self.store.find(size, Under::All, values, on.is_known_clear());
-        let rows = self.store.fetch_all(on, &statement).await?;
+        let statement = self.0.find(size, Under::All, values, on.is_known_clear());
+        let rows = self.0.fetch_all(on, &statement).await?;
         let rows: Vec<_> = rows.into_iter().map(LookedUpRow::in_own_row).collect();
         let mut found = HashMap::with_capacity(digests.len());
         let mut unreadable = None;
@@ -205,7 +194,7 @@ impl Find {
                 Ok(Some(digest)) => drop(found.insert(digest, one)),
                 // This row of nulls says that there was none to be found.
                 Ok(None) => {}
-                Err(error) => unreadable = Some(self.store.failed(error)),
+                Err(error) => unreadable = Some(self.0.failed(error)),
             }
         }
         // It is not known which digest the unreadable row belongs to. It may be any of those that have no row.

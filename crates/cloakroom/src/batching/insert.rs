@@ -53,11 +53,15 @@ impl BatchedQuery for Insert {
     }
 
     async fn answer(&self, row: &Vec<FieldValue>) -> Option<Result<()>> {
-        let mut connection = match self.connect().await {
-            Ok(connection) => connection,
+        let mut writing = match self.0.acquire_warm_to_write(self.0.until()).await {
+            Ok(writing) => writing,
             Err(error) => return Some(Err(error)),
         };
-        self.answer_all(&mut connection, std::slice::from_ref(row)).await.of_one()
+        let answer = self.answer_all(&mut writing, std::slice::from_ref(row)).await.of_one();
+        if matches!(answer, Some(Ok(()))) {
+            self.0.keep_warm(writing);
+        }
+        answer
     }
 
     async fn answer_alone(&self, row: Vec<FieldValue>, until: Instant) -> Result<()> {

@@ -32,7 +32,6 @@ mod queue;
 mod revoke;
 #[cfg(test)]
 mod tests;
-mod warm_connection;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,7 +64,7 @@ impl Batching {
         Self {
             #[cfg(feature = "sqlite")]
             direct: direct::Direct::new(store),
-            find: Batcher::new(find::Find::new(Arc::clone(store))),
+            find: Batcher::new(find::Find(Arc::clone(store))),
             insert: Batcher::new(insert::Insert(Arc::clone(store))),
             extend: Batcher::new(extend::Extend(Arc::clone(store))),
             expire: Batcher::new(revoke::Revoke::new(Arc::clone(store))),

@@ -109,11 +109,16 @@ impl<R: Revocation> BatchedQuery for Revoke<R> {
     }
 
     async fn answer(&self, revocation: &R) -> Option<Result<bool>> {
-        let mut connection = match self.connect().await {
-            Ok(connection) => connection,
+        let acquired = self.store.acquire_warm_to_revoke(Waits::ForNone, self.store.until()).await;
+        let mut writing = match acquired {
+            Ok(writing) => writing,
             Err(error) => return Some(Err(error)),
         };
-        self.answer_all(&mut connection, std::slice::from_ref(revocation)).await.of_one()
+        let answer = self.answer_all(&mut writing, std::slice::from_ref(revocation)).await.of_one();
+        if matches!(answer, Some(Ok(true))) {
+            self.store.keep_warm(writing);
+        }
+        answer
     }
 
     async fn answer_alone(&self, revocation: R, until: Instant) -> Result<bool> {

@@ -300,7 +300,8 @@ impl<'c> Connection<'c> {
 
     async fn write(&mut self, statement: &Statement, wanted: Wanted) -> Result<(Answer, Guard), sqlx::Error> {
         let guarded;
-        let statement = if statement.guard == Guard::None {
+        let is_known_clear = matches!(&self.0, Place::Pooled(pooled) if pooled.is_known_clear());
+        let statement = if statement.guard == Guard::None && !is_known_clear {
             guarded = guard_write(self.backend(), statement);
             &guarded
         } else {

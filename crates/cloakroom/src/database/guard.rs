@@ -7,7 +7,7 @@
 //!
 //! | database | what tells |
 //! |---|---|
-//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, which a lookup on a [warm connection](crate::batching) saves. |
+//! | PostgreSQL | The portal of a statement that is bound and executed alone begins in the same instant as its transaction. Within an open transaction it begins later. To look at portals costs some microseconds, which a statement on a [warm connection](crate::store) saves. |
 //! | MariaDB | `@@in_transaction` and `@@autocommit` |
 //! | MySQL | nothing does, not even a count of rows, so [`Pooled`](super::Pooled) asks once for each time that a connection is taken |
 //! | SQLite | The driver's own count, which is right except for transactions that SQL of the application's own began. So the first write on a connection is followed by ROLLBACK, in the same message to the driver's thread, which fails if no transaction is open. |

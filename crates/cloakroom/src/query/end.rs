@@ -106,9 +106,11 @@ impl<T: SessionFields> SessionQuery<'_, T> {
         }
         let sessions = Arc::clone(self.operations.handle());
         let store = sessions.store();
-        let mut writing = store.acquire_to_revoke(Waits::ForLocks, store.until()).await?;
+        let mut writing = store.acquire_warm_to_revoke(Waits::ForLocks, store.until()).await?;
         let Writing { connection, announcing, .. } = &mut writing;
-        announcing.during(self.on(connection.connection()).end_valid(how)).await
+        let ended = announcing.during(self.on(connection.connection()).end_valid(how)).await?;
+        store.keep_warm(writing);
+        Ok(ended)
     }
 
     /// Ends the sessions that are valid by any clock, and returns how many of them were valid by this machine's.

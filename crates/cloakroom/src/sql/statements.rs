@@ -248,7 +248,8 @@ impl Statements {
 impl Statements {
     /// Returns the statement that moves the expiries of `size` sessions, if their rows are as they were read. The
     /// values are the id and new expiry of each, the id and new `updated_at` of each, the id of each, and, for each,
-    /// the id and the `updated_at` and `expires_at` that were read.
+    /// the id and the `updated_at` and `expires_at` that were read. For a single session they are the new expiry and
+    /// `updated_at`, the id, and the `updated_at` and `expires_at` that were read.
     ///
     /// On PostgreSQL a statement that `is_shared` waits for no row: it skips locked ones. On MariaDB it fails instead.
     /// For one handle all of them are shared, or none is.
@@ -263,8 +264,8 @@ impl Statements {
     }
 
     /// Returns the shared statement that moves the expiries of `size` sessions to their end, if their rows are as they
-    /// were read, and writes why. The values are those of [`extend`](Self::extend), with the id and reason of each after
-    /// the id and new `updated_at` of each if the table has a column for the reason.
+    /// were read, and writes why. The values are those of [`extend`](Self::extend), with the id and reason of each, or
+    /// the reason of a single session, after its new `updated_at` if the table has a column for the reason.
     pub(crate) fn end(&self, table: &TableDefinition, backend: Backend, size: usize) -> Arc<str> {
         match table.field_for(Role::EndedBecause) {
             Some(field) => {
@@ -284,42 +285,54 @@ fn move_expiries(
     reason: Option<&str>,
 ) -> Arc<str> {
     let bindings = &mut Bindings::new(table, backend);
-    let new_expiry = by_id(bindings, size, column::EXPIRES_AT);
-    let new_update = by_id(bindings, size, column::UPDATED_AT);
-    let reason = reason.map(|name| (name, by_id(bindings, size, name)));
-    let ids: Vec<_> = (0..size).map(|_| bindings.expr(value())).collect();
-    let are_named = bindings.column(column::ID).is_in(ids);
-    let mut as_read = CaseStatement::new();
-    for _ in 0..size {
-        let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
-        let updated_at = bindings.column(column::UPDATED_AT).eq(bindings.expr(value()));
-        let expires_at = bindings.column(column::EXPIRES_AT).eq(bindings.expr(value()));
-        as_read = as_read.case(is_it, updated_at.and(expires_at));
-    }
     let mut update = Query::update();
-    update
-        .table(table_ref(table))
-        .value(column::EXPIRES_AT, new_expiry)
-        .value(column::UPDATED_AT, new_update);
-    if let Some((name, reason)) = reason {
-        update.value(identifier(name), reason);
+    update.table(table_ref(table));
+    for name in [column::EXPIRES_AT, column::UPDATED_AT].into_iter().chain(reason) {
+        let new = if size == 1 { bindings.stored_in(name, value()) } else { by_id(bindings, size, name) };
+        update.value(identifier(name), new);
     }
+    let is_it = is_as_read(bindings, size);
     if is_shared && backend.dialect().skips_locked_rows() {
         // A row that another transaction is writing is left to it, so that no other call of this statement
         // waits.
         let mut free = Query::select();
         free.expr(bindings.column(column::ID))
             .from(table_ref(table))
-            .and_where(are_named)
-            .and_where(as_read.into())
+            .cond_where(is_it)
             .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
-        update.and_where(bindings.column(column::ID).in_subquery(free));
+        let id = bindings.column(column::ID);
+        // A list of one would be sorted out for doubles, and joined.
+        update.and_where(if size == 1 { id.eq(free) } else { id.in_subquery(free) });
     } else {
-        update.and_where(are_named).and_where(as_read.into());
+        update.cond_where(is_it);
     }
     update.and_where_option(backend.dialect().place_of_condition());
     let update = bindings.build(&update).sql;
     if is_shared { backend.dialect().at_once(update) } else { update }
+}
+
+/// Returns the condition that a row is one of so many sessions, and as it was read.
+fn is_as_read(bindings: &mut Bindings<'_>, size: usize) -> Condition {
+    let is_unchanged = |bindings: &mut Bindings<'_>| {
+        let updated_at = bindings.column(column::UPDATED_AT).eq(bindings.expr(value()));
+        // MariaDB may take a bare column for a reason to look for the row in the index on the expiry.
+        let expires_at = bindings.column(column::EXPIRES_AT);
+        let expires_at = Func::coalesce([expires_at.clone(), expires_at]);
+        updated_at.and(expires_at.eq(bindings.expr(value())))
+    };
+    if size == 1 {
+        let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
+        return Condition::all().add(is_it).add(is_unchanged(bindings));
+    }
+    let ids: Vec<_> = (0..size).map(|_| bindings.expr(value())).collect();
+    let are_named = bindings.column(column::ID).is_in(ids);
+    let mut as_read = CaseStatement::new();
+    for _ in 0..size {
+        let is_it = bindings.column(column::ID).eq(bindings.expr(value()));
+        as_read = as_read.case(is_it, is_unchanged(bindings));
+    }
+    let as_read: Expr = as_read.into();
+    Condition::all().add(are_named).add(as_read)
 }
 
 impl Statements {

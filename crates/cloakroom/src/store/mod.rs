@@ -1,6 +1,7 @@
 //! The parts that every operation works with, independent of the type of the table's fields.
 
 mod columns;
+mod warm_connection;
 mod writers;
 
 use std::sync::{Arc, OnceLock};
@@ -9,6 +10,8 @@ use std::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use columns::{Columns, HasSliding, Known};
+pub(crate) use warm_connection::LONGEST_HOLD;
+use warm_connection::WarmConnection;
 pub(crate) use writers::{Announcing, Permit, Waits, Writers};
 
 use crate::config::Config;
@@ -63,6 +66,7 @@ impl Writing {
 pub(crate) struct Store {
     // Declared before the pool, which the permits must not outlive.
     pub(crate) writers: Arc<Writers>,
+    pub(crate) warm: WarmConnection,
     pub(crate) pool: Pool,
     pub(crate) table: TableDefinition,
     pub(crate) config: Config,
@@ -96,6 +100,7 @@ impl Store {
         let statements = Statements::new(&table, pool.backend(), config.digests().len(), true);
         Self {
             writers: Writers::on(&pool.database),
+            warm: WarmConnection::new(),
             #[cfg(feature = "sqlite")]
             direct_reads: direct_reads(&pool.database, &table, &config),
             pool,
@@ -278,22 +283,51 @@ impl Store {
         self.pool.acquire().await.map_err(|error| self.failed(error))
     }
 
+    /// Takes the warm connection, or else one of the pool, for several statements.
+    pub(crate) async fn acquire_warm(&self) -> Result<Pooled> {
+        match self.warm.take() {
+            Some(connection) => Ok(connection),
+            None => self.acquire().await,
+        }
+    }
+
     /// Takes one connection of the pool for writes, at the latest at `until`, and at the call's [deadline].
     pub(crate) async fn acquire_to_write(&self, waits: Waits, until: Instant) -> Result<Writing> {
-        self.acquire_for(waits, false, until).await
+        self.acquire_for(waits, false, until, self.acquire()).await
+    }
+
+    /// Takes the warm connection, or else one of the pool, for a write that is alone and waits for no row.
+    pub(crate) async fn acquire_warm_to_write(&self, until: Instant) -> Result<Writing> {
+        self.acquire_for(Waits::ForNone, false, until, self.acquire_warm()).await
     }
 
     /// Takes one connection of the pool for writes that revoke. A write that announces waits for its turn before it
     /// holds a connection.
     pub(crate) async fn acquire_to_revoke(&self, waits: Waits, until: Instant) -> Result<Writing> {
-        self.acquire_for(waits, self.announces(), until).await
+        self.acquire_for(waits, self.announces(), until, self.acquire()).await
     }
 
-    async fn acquire_for(&self, waits: Waits, announces: bool, until: Instant) -> Result<Writing> {
+    /// Takes the warm connection, or else one of the pool, for a write that is alone and revokes.
+    pub(crate) async fn acquire_warm_to_revoke(&self, waits: Waits, until: Instant) -> Result<Writing> {
+        self.acquire_for(waits, self.announces(), until, self.acquire_warm()).await
+    }
+
+    /// Keeps the connection of a write that succeeded warm, or gives it back to its pool.
+    pub(crate) fn keep_warm(&self, writing: Writing) {
+        self.warm.keep(writing.connection);
+    }
+
+    async fn acquire_for(
+        &self,
+        waits: Waits,
+        announces: bool,
+        until: Instant,
+        connection: impl Future<Output = Result<Pooled>>,
+    ) -> Result<Writing> {
         let acquired = async {
             let announcing = self.writers.announcing(announces).await;
             let permit = self.writers.permit(waits).await;
-            Ok(Writing { connection: self.acquire().await?, _permit: permit, announcing })
+            Ok(Writing { connection: connection.await?, _permit: permit, announcing })
         };
         match deadline::bound(tokio::time::timeout_at(until.into(), acquired)).await {
             Some(Ok(acquired)) => acquired,

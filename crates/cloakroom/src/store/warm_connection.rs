@@ -4,23 +4,26 @@ use std::time::Duration;
 use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
-use super::batcher::LONGEST_HOLD;
-use super::sync::Mutex;
 use crate::database::Pooled;
+use crate::sync::Mutex;
 
-/// How long a connection stays warm, which is how long it waits for the next lookup: at least this, and at most twice
+/// For how long statements go out on one connection before other callers of the pool get their turn.
+pub(crate) const LONGEST_HOLD: Duration = Duration::from_millis(50);
+
+/// How long a connection stays warm, which is how long it waits for the next statement: at least this, and at most twice
 /// this.
 const STAYS_WARM: Duration = Duration::from_millis(5);
 
 /// How old the last tick of a watch may be, before its runtime is taken for one that nothing drives.
 const LONGEST_BETWEEN_TICKS: Duration = STAYS_WARM.saturating_mul(4);
 
-/// The connection of the last lookup, kept warm for a moment for the next one.
+/// The connection of the last lookup or write that was alone, kept warm for a moment for the next one.
 ///
 /// A pool asks each connection that comes back for a sign of life, and nothing is known of a connection that comes from
-/// there: another task may have left a transaction open on it. A warm connection costs neither. It is kept only while
-/// at least half of its pool is free, and goes back to the pool after [`LONGEST_HOLD`], however many lookups follow.
-pub(super) struct WarmConnection(Arc<Mutex<State>>);
+/// there: another task may have left a transaction open on it. A warm connection costs neither, and its server's process
+/// has what it needs in the processor's cache. It is kept only while at least half of its pool is free, and goes back to
+/// the pool after [`LONGEST_HOLD`], however many statements follow.
+pub(crate) struct WarmConnection(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -51,8 +54,8 @@ impl WarmConnection {
         self.0.lock().connection.take().map(Pooled::for_another)
     }
 
-    /// Keeps the connection of a lookup that was answered warm, or gives it back to its pool.
-    pub(super) fn keep(&self, connection: Pooled) {
+    /// Keeps the connection of a statement that was answered warm, or gives it back to its pool.
+    pub(crate) fn keep(&self, connection: Pooled) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
